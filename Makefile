@@ -1,0 +1,103 @@
+# Everything here needs make and Python 3.11 or newer, nothing else: the set-up makes its own .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip
+LOG    := $(VENV)/setup.log
+
+# More arguments for a target:  make test PYTEST_ARGS='-m "not slow"',  make demo ARGS='--days 60'
+ARGS        ?=
+PYTEST_ARGS ?=
+# make pins PINS_FLAGS=--upgrade  takes the newest versions that pyproject.toml allows.
+PINS_FLAGS  ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup demo dev test lint format bench pins clean
+
+# A user's own pip or Python settings must not change what is installed here.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_USER := 0
+unexport PIP_CONSTRAINT PIP_NO_DEPS PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_ROOT PIP_TARGET PIP_UPGRADE
+unexport PYTHONHOME PYTHONPATH
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+help: ## show this list
+	@printf 'cavra-pipeline\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) \
+		| while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@printf '\nAnother Python than python3: make demo PYTHON=python3.12\n'
+
+setup: $(VENV)/.ready ## make .venv with everything pinned in constraints.txt
+
+# The pinned packages; made anew when the pins change.
+$(VENV)/.packages: constraints.txt
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+		echo "make: no '$(PYTHON)' found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "make: '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1), and Python 3.11 or newer is needed." \
+			"Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: '$(PYTHON)' has no venv module." \
+			"Install it (on Debian and Ubuntu: apt-get install python3-venv) and try again." >&2; exit 1; }
+	@echo "Setting up $(VENV): packages from constraints.txt (about a minute, once) ..."
+	@"$(PYTHON)" -m venv --clear $(VENV) || { \
+		echo "make: could not create $(VENV) in this folder (see above)." >&2; exit 1; }
+	@$(PIP) install --require-hashes -r constraints.txt >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
+		echo "make: the packages could not be installed; the whole log is in $(LOG)." >&2; exit 1; }
+	@touch $@
+
+# The project itself; again when pyproject.toml changes. `pip check` tells when the pins no longer fit it.
+$(VENV)/.ready: $(VENV)/.packages pyproject.toml
+	@{ $(PIP) install --no-deps --no-build-isolation -e . && $(PIP) check; } >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
+		echo "make: the project could not be installed (whole log: $(LOG))." \
+			"If the pins do not fit pyproject.toml: make pins" >&2; exit 1; }
+	@touch $@
+
+demo: $(VENV)/.ready ## a bad month, seeded: import it, run Dagster on it, say what is wrong
+	@$(BIN)/cavra-pipeline demo $(ARGS)
+
+dev: $(VENV)/.ready ## the Dagster UI on this code location
+	@$(BIN)/cavra-pipeline dev $(ARGS)
+
+lint: $(VENV)/.ready ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(VENV)/.ready ## let ruff put the code in order
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+test: lint ## lint, then all tests on all cores
+	@$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+bench: $(VENV)/.ready ## the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+pins: ## write constraints.txt anew from pyproject.toml
+	@"$(PYTHON)" -m venv --clear .venv-pins
+	@.venv-pins/bin/python -m pip install --quiet --quiet uv
+	@cp constraints.txt .venv-pins/pins.txt 2>/dev/null || :
+	@.venv-pins/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-strip-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links --quiet $(PINS_FLAGS) -o .venv-pins/pins.txt
+	@! grep -nE '://|^-[^-]| @ |^--' .venv-pins/pins.txt || { \
+		echo "make: the new pins name an address or a path (above); constraints.txt was left as it was." >&2; exit 1; }
+	@{ printf '%s\n' \
+		'# Every package of cavra-pipeline and of its "dev" extra, for Python 3.11 to 3.13: name, version, sha256.' \
+		'# Made from pyproject.toml; do not edit. To renew: make pins' \
+		'# (keeps what still fits; PINS_FLAGS=--upgrade takes the newest that pyproject.toml allows).'; \
+		cat .venv-pins/pins.txt; } > constraints.txt
+	@rm -rf .venv-pins
+	@echo "constraints.txt: $$(grep -c '==' constraints.txt) packages. The next make target installs them."
+
+clean: ## remove .venv, caches and build output (the data in .cavra stays)
+	@rm -rf $(VENV) .venv-pins build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
