@@ -1,0 +1,218 @@
+"""The landing zone: ``landing/YYYY-MM-DD/<anything>.jsonl[.gz|.zst]``, one folder for each UTC drop day.
+
+A drop that ``import`` wrote has a sidecar, ``<name>.boundary.json``: what the boundary held back from it, as rows,
+never as content. Drops are read in place and never copied, changed or removed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.boundary import ACTOR_CODE, Action, Reason
+from cavra_pipeline.evidence.lines import UnreadableFile
+from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
+from cavra_pipeline.evidence.secrets import CODES
+
+_DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+SIDECAR_SUFFIX: Final = ".boundary.json"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Drop:
+    """One evidence file in the landing zone.
+
+    Attributes:
+        day: UTC drop day, the folder it lies in.
+        file_name: Its name in that folder.
+        path: Where it lies.
+        fingerprint: Size and modification time of the file and its sidecar; changes when either does.
+        size_bytes: Size on disk.
+    """
+
+    day: date
+    file_name: str
+    path: Path
+    fingerprint: str
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.day}/{self.file_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """What an import held back from a drop."""
+
+    source_file: str
+    quarantined: tuple[QuarantinedLine, ...] = ()
+    findings: tuple[LineFinding, ...] = ()
+    dropped_field_count: int = 0
+
+
+def sidecar_of(path: Path) -> Path:
+    """Returns where the sidecar of a drop lies."""
+    return path.with_name(path.name + SIDECAR_SUFFIX)
+
+
+def drop_days(landing: Path) -> list[date]:
+    """Returns the days that have a folder, in order."""
+    return sorted(day for day in map(_day, _names(landing)) if day)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise PipelineError(
+            f"the landing zone can't be listed ({error.strerror})",
+            where=str(folder),
+            remedy="Give this user read access to it",
+        ) from None
+
+
+def _day(name: str) -> date | None:
+    try:
+        return date.fromisoformat(name) if _DAY.fullmatch(name) else None
+    except ValueError:
+        return None
+
+
+def list_drops(landing: Path, first: date | None = None, last: date | None = None) -> list[Drop]:
+    """Returns the drops from ``first`` to ``last`` inclusive, in the order in which versions win."""
+    found: list[Drop] = []
+    for day in drop_days(landing):
+        if (first is None or day >= first) and (last is None or day <= last):
+            found.extend(_drops_of(landing / day.isoformat(), day))
+    return sorted(found)
+
+
+def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
+    try:
+        stats = {entry.name: entry.stat() for entry in os.scandir(folder) if entry.is_file()}
+    except NotADirectoryError:
+        return
+    for name, stat in stats.items():
+        if _DROP.fullmatch(name):
+            side = stats.get(name + SIDECAR_SUFFIX)
+            marks = [(s.st_size, s.st_mtime_ns) for s in (stat, side) if s is not None]
+            fingerprint = ";".join(f"{size}:{modified}" for size, modified in marks)
+            yield Drop(day, name, folder / name, fingerprint, stat.st_size)
+
+
+def strays(landing: Path) -> list[str]:
+    """Returns the names that lie in the landing zone where no drop is looked for, so that none is lost unseen."""
+    stray: list[str] = []
+    for name in sorted(_names(landing)):
+        day = _day(name)
+        folder = landing / name
+        if name.startswith("."):
+            continue
+        if day is None or not folder.is_dir():
+            stray.append(name)
+            continue
+        drops = {drop.file_name for drop in _drops_of(folder, day)}
+        sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
+        stray += [
+            f"{name}/{file}" for file in sorted(_names(folder)) if file not in drops | sidecars and file[0] != "."
+        ]
+    return stray
+
+
+def dump_sidecar(handed_on: HandedOn) -> bytes:
+    """Writes what an import held back as JSON."""
+    document = {
+        "source_file": handed_on.source_file,
+        "dropped_field_count": handed_on.dropped_field_count,
+        "quarantined": [
+            {"line": q.line_number, "sha256": q.sha256, "reason": q.reason, "field": q.field}
+            for q in handed_on.quarantined
+        ],
+        "findings": [
+            {"line": f.line_number, "rule": f.rule, "path": f.path, "action": f.action} for f in handed_on.findings
+        ],
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+_PATH = re.compile(r"[A-Za-z0-9_.*\[\]-]{1,4096}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REASONS = frozenset(reason.value for reason in Reason)
+_ACTIONS = frozenset(action.value for action in Action)
+_RULES = CODES | {ACTOR_CODE}
+
+
+def load_sidecar(drop: Drop) -> HandedOn | None:
+    """Reads a drop's sidecar; a landing zone is an outside place, so every value is checked.
+
+    Raises:
+        UnreadableFile: The sidecar is not one that ``import`` writes.
+    """
+    path = sidecar_of(drop.path)
+    try:
+        document = json.loads(path.read_bytes())
+        handed_on = HandedOn(
+            source_file=_checked(document["source_file"], re.compile(r"[^\x00-\x1f]{1,1024}")),
+            quarantined=tuple(_quarantined(row) for row in document["quarantined"]),
+            findings=tuple(_finding(row) for row in document["findings"]),
+            dropped_field_count=_count(document["dropped_field_count"]),
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableFile(
+            "the drop's sidecar is not one that import wrote",
+            where=f"{drop.day}/{path.name}",
+            remedy="Remove the drop and its sidecar and import the source again",
+        ) from None
+    return handed_on
+
+
+def _checked(value: Any, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _among(value: Any, accepted: frozenset[str]) -> str:
+    if value not in accepted:
+        raise ValueError
+    return str(value)
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError
+    return value
+
+
+def _quarantined(row: Any) -> QuarantinedLine:
+    field = row["field"]
+    return QuarantinedLine(
+        _count(row["line"]),
+        _checked(row["sha256"], _SHA256),
+        _among(row["reason"], _REASONS),
+        None if field is None else _checked(field, _PATH),
+        None,
+    )
+
+
+def _finding(row: Any) -> LineFinding:
+    return LineFinding(
+        _count(row["line"]),
+        _among(row["rule"], _RULES),
+        _checked(row["path"], _PATH),
+        _among(row["action"], _ACTIONS),
+    )

@@ -1,0 +1,217 @@
+"""Raw bytes to numbered lines in bounded batches: plain, gzip and zstd. No line is interpreted here.
+
+Blank lines count as lines and are not records. A line that is too long or not UTF-8 is never held as text.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, cast
+
+import numpy as np
+import pyarrow as pa
+from backports import zstd
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
+from cavra_pipeline.evidence.screen import LINES, QuarantinedLine, quarantined_line
+
+READ_BYTES: Final = 8 * 1024 * 1024
+_GZIP, _ZSTD, _BOM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf"
+
+
+class UnreadableFile(PipelineError):
+    """A file that can't be read to its end; nothing of it is taken."""
+
+
+@dataclass(slots=True)
+class LineBatch:
+    """Consecutive lines of one file.
+
+    Attributes:
+        lines: ``line_number`` (1 is the first) and ``line``, without blank lines.
+        quarantined: Lines that are no text: too long or not UTF-8.
+        raw_bytes: Bytes these lines took, uncompressed.
+    """
+
+    lines: pa.Table
+    quarantined: list[QuarantinedLine] = field(default_factory=list)
+    raw_bytes: int = 0
+
+    @property
+    def received_count(self) -> int:
+        """Lines that are not blank."""
+        return len(self.lines) + len(self.quarantined)
+
+
+def open_bytes(raw: IO[bytes]) -> IO[bytes]:
+    """Returns the uncompressed bytes of an open file; gzip and zstd are known by their first bytes."""
+    buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
+    head = buffered.peek(4)[:4]
+    if head.startswith(_GZIP):
+        return cast(IO[bytes], gzip.GzipFile(fileobj=buffered))
+    if head.startswith(_ZSTD):
+        return cast(IO[bytes], zstd.ZstdFile(buffered))
+    return buffered
+
+
+def unreadable(name: str, error: BaseException) -> UnreadableFile:
+    """Makes the error for a file that failed while it was read; the cause's own text may quote content."""
+    if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile | zstd.ZstdError):
+        return UnreadableFile(
+            "the compressed file is damaged or cut short",
+            where=name,
+            remedy="Copy or export it again, then repeat",
+        )
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return UnreadableFile(f"the file can't be read ({reason})", where=name, remedy="Check its path and permissions")
+
+
+class LineReader:
+    """Reads one file as batches of lines and, at the end, knows its digest.
+
+    Args:
+        source: The file, or an open stream such as standard input.
+        name: What messages call it.
+        batch_bytes: Uncompressed bytes a batch holds at least, unless the file ends.
+        tick: Called with the number of bytes read, for progress.
+    """
+
+    def __init__(
+        self,
+        source: Path | IO[bytes],
+        *,
+        name: str,
+        batch_bytes: int,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.name, self._source = name, source
+        self._batch_bytes, self._tick = batch_bytes, tick
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the uncompressed bytes read so far."""
+        return self._digest.hexdigest()
+
+    def __iter__(self) -> Iterator[LineBatch]:
+        """Yields the batches in order.
+
+        Raises:
+            UnreadableFile: The file is missing, forbidden, damaged or cut short.
+        """
+        try:
+            if isinstance(self._source, Path):
+                with self._source.open("rb") as raw, open_bytes(raw) as content:
+                    yield from self._batches(content)
+            else:
+                yield from self._batches(open_bytes(self._source))
+        except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+            raise unreadable(self.name, error) from None
+
+    def _chunks(self, content: IO[bytes]) -> Iterator[bytes]:
+        while chunk := content.read(READ_BYTES):
+            self._digest.update(chunk)
+            self._tick(len(chunk))
+            yield chunk
+
+    def _batches(self, content: IO[bytes]) -> Iterator[LineBatch]:
+        splitter = _Splitter()
+        parts: list[LineBatch] = []
+        for chunk in self._chunks(content):
+            parts.append(splitter.split(chunk))
+            if sum(part.raw_bytes for part in parts) >= self._batch_bytes:
+                yield _joined(parts)
+                parts = []
+        parts.append(splitter.rest())
+        if any(part.received_count for part in parts):
+            yield _joined(parts)
+
+
+def _joined(parts: list[LineBatch]) -> LineBatch:
+    return LineBatch(
+        pa.concat_tables(part.lines for part in parts),
+        [line for part in parts for line in part.quarantined],
+        sum(part.raw_bytes for part in parts),
+    )
+
+
+class _Splitter:
+    """Cuts chunks at line ends. What a chunk leaves unfinished waits for the next; past the limit only its digest."""
+
+    def __init__(self) -> None:
+        self._number = 1
+        self._rest = b""
+        self._overlong: hashlib._Hash | None = None
+
+    def split(self, chunk: bytes) -> LineBatch:
+        size = len(chunk)
+        quarantined: list[QuarantinedLine] = []
+        if self._overlong:
+            head, newline, chunk = chunk.partition(b"\n")
+            self._overlong.update(head)
+            if not newline:
+                return LineBatch(LINES.empty_table(), [], size)
+            quarantined.append(self._end_overlong(self._overlong))
+        if self._number == 1 and not self._rest:
+            chunk = chunk.removeprefix(_BOM)
+        end = chunk.rfind(b"\n") + 1
+        complete = self._rest + chunk[:end] if end else b""
+        self._rest = chunk[end:] if end else self._rest + chunk
+        batch = self._lines(complete) if complete else LineBatch(LINES.empty_table())
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._overlong, self._rest = hashlib.sha256(self._rest), b""
+        return LineBatch(batch.lines, quarantined + batch.quarantined, size)
+
+    def rest(self) -> LineBatch:
+        if self._overlong:
+            return LineBatch(LINES.empty_table(), [self._end_overlong(self._overlong)])
+        return self._lines(self._rest + b"\n") if self._rest else LineBatch(LINES.empty_table())
+
+    def _end_overlong(self, digest: hashlib._Hash) -> QuarantinedLine:
+        line = QuarantinedLine(self._number, digest.hexdigest(), Reason.LINE_TOO_LONG.value, None, None)
+        self._overlong = None
+        self._number += 1
+        return line
+
+    def _lines(self, block: bytes) -> LineBatch:
+        """Complete lines, each ended by a newline, as an Arrow column over the very bytes that were read."""
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
+        numbers = np.arange(self._number, self._number + len(ends))
+        self._number += len(ends)
+        offsets = np.concatenate(([0], ends)).astype(np.int32)
+        lengths = np.diff(offsets)
+        quarantined: list[QuarantinedLine] = []
+        is_text = np.ones(len(ends), dtype=bool)
+        doubtful = np.flatnonzero(lengths > MAX_LINE_BYTES) if _is_utf8(block) else range(len(ends))
+        for row in doubtful:
+            raw = block[offsets[row] : offsets[row + 1]].rstrip(b"\r\n")
+            if len(raw) > MAX_LINE_BYTES:
+                quarantined.append(quarantined_line(int(numbers[row]), raw, Quarantined(Reason.LINE_TOO_LONG, None)))
+            elif not _is_utf8(raw):
+                quarantined.append(quarantined_line(int(numbers[row]), raw, Quarantined(Reason.INVALID_UTF8, None)))
+            else:
+                continue
+            is_text[row] = False
+        column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
+        table = pa.table([pa.array(numbers), column], schema=LINES)
+        blank = np.zeros(len(ends), dtype=bool)
+        first = np.frombuffer(block, np.uint8)[offsets[:-1]]
+        for row in np.flatnonzero(first <= 32):
+            blank[row] = not block[offsets[row] : offsets[row + 1]].strip()
+        keep = is_text & ~blank
+        return LineBatch(table if keep.all() else table.filter(pa.array(keep)), quarantined)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,2 @@
+INSERT INTO evidence_records ({{columns}}, is_current)
+SELECT {{columns}}, true FROM given_records

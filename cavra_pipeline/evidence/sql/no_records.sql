@@ -1,0 +1,1 @@
+SELECT * EXCLUDE (is_current) FROM evidence_records LIMIT 0

@@ -1,0 +1,127 @@
+"""The four retry ladders as data (contract section 4). A lane is a row here, never a copy of the code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cavra_pipeline.errors import UsageError
+
+SOURCE_PREFIX = "go_backend_rollback_drill_acknowledgement_audit_"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One retry ladder.
+
+    Attributes:
+        name: The lane's name on the command line, in tables and in answers.
+        delivery_source: ``connector_delivery_source`` of its deliveries.
+        subject_fields: A delivery's subject is the first non-empty of these.
+        subject_field: What a decision calls the subject; also the subject of executions and acknowledgements.
+        retry_delay_minutes: Default base delay of the retry policy.
+        live_needs_acknowledgement: Whether a live retry waits for an operator's acknowledgement.
+        expected_interval_minutes: The worker's cadence.
+        stale_metadata_minutes: Age over which the newest retry plan is stale.
+        kind_stem: Last part of its kinds up to the retry ladder's own names.
+        health_kind: Last part of its health-report kind.
+        alert_name: What alert categories call the lane.
+        delivery_alert: Alert category for unresolved deliveries, if the lane has one.
+        decides_on_reports: Whether a decision names the executive report too.
+    """
+
+    name: str
+    delivery_source: str
+    subject_fields: tuple[str, ...]
+    subject_field: str
+    retry_delay_minutes: int
+    live_needs_acknowledgement: bool
+    expected_interval_minutes: int
+    stale_metadata_minutes: int
+    kind_stem: str
+    health_kind: str
+    alert_name: str
+    delivery_alert: str | None = None
+    decides_on_reports: bool = False
+
+    @property
+    def retry_plan_kind(self) -> str:
+        """Last part of the lane's retry-plan kind."""
+        return f"{self.kind_stem}-delivery-retry-plan"
+
+    @property
+    def failed_delivery_field(self) -> str:
+        """What a health report calls the count of failed deliveries in the window."""
+        return f"failed_{self.name}_delivery_count"
+
+
+LANES: dict[str, Lane] = {
+    lane.name: lane
+    for lane in (
+        Lane(
+            name="recovery_escalation",
+            delivery_source=SOURCE_PREFIX + "recovery_escalation",
+            subject_fields=("plan_id", "event_id"),
+            subject_field="plan_id",
+            retry_delay_minutes=15,
+            live_needs_acknowledgement=True,
+            expected_interval_minutes=30,
+            stale_metadata_minutes=120,
+            kind_stem="recovery-escalation",
+            health_kind="recovery-escalation-retry-health",
+            alert_name="recovery_escalation",
+        ),
+        Lane(
+            name="executive_report",
+            delivery_source=SOURCE_PREFIX + "recovery_executive_report",
+            subject_fields=("run_id", "event_id", "session_id"),
+            subject_field="run_id",
+            retry_delay_minutes=30,
+            live_needs_acknowledgement=False,
+            expected_interval_minutes=60,
+            stale_metadata_minutes=180,
+            kind_stem="recovery-executive-report",
+            health_kind="recovery-executive-report-delivery-retry-health",
+            alert_name="executive_delivery",
+            delivery_alert="failed_executive_report_delivery",
+            decides_on_reports=True,
+        ),
+        Lane(
+            name="recovery_health_alert",
+            delivery_source=SOURCE_PREFIX + "recovery_escalation_retry_health_alert",
+            subject_fields=("health_id", "event_id"),
+            subject_field="health_id",
+            retry_delay_minutes=15,
+            live_needs_acknowledgement=False,
+            expected_interval_minutes=30,
+            stale_metadata_minutes=120,
+            kind_stem="recovery-escalation-retry-health-alert",
+            health_kind="recovery-escalation-retry-health-alert-delivery-retry-health",
+            alert_name="recovery_health_alert",
+        ),
+        Lane(
+            name="executive_health_alert",
+            delivery_source=SOURCE_PREFIX + "recovery_executive_report_delivery_retry_health_alert",
+            subject_fields=("health_id", "event_id"),
+            subject_field="health_id",
+            retry_delay_minutes=15,
+            live_needs_acknowledgement=False,
+            expected_interval_minutes=60,
+            stale_metadata_minutes=180,
+            kind_stem="recovery-executive-report-delivery-retry-health-alert",
+            health_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-health",
+            alert_name="executive_health_alert",
+        ),
+    )
+}
+
+
+def lane_named(name: str) -> Lane:
+    """Returns the lane of that name.
+
+    Raises:
+        UsageError: There is no such lane; the message lists those there are.
+    """
+    try:
+        return LANES[name]
+    except KeyError:
+        raise UsageError("there is no such lane", where="lane", remedy=f"Use one of {', '.join(LANES)}") from None
