@@ -1,0 +1,237 @@
+"""The one class that owns the DuckDB connection: opens late, closes always, waits for a busy file within a bound.
+
+Readers and writers of every process pass the same gate, a lock file, one at a time: a writer keeps it until it has
+committed, a reader only until it has opened, so readers can't starve a writer (docs/decisions/0004-one-writer.md).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.sql import statement
+from cavra_pipeline.warehouse import schema
+
+_POLL_SECONDS: Final = (0.005, 0.05)
+_BUSY_TEXT: Final = (
+    "conflicting lock",
+    "could not set lock",
+    "different configuration",
+    "being used by another",
+)
+
+
+class WarehouseBusy(TransientError):
+    """The warehouse stayed busy for longer than the caller was willing to wait."""
+
+
+class Session:
+    """An open connection. Statements come from ``.sql`` files and take their values as parameters."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def run(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> None:
+        """Runs a statement for its effect."""
+        self._execute(statement(package, name, **parts), parameters)
+
+    def rows(
+        self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
+    ) -> list[dict[str, object]]:
+        """Returns every row of a statement as a dict by column name."""
+        result = self._execute(statement(package, name, **parts), parameters)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def arrow(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> pa.Table:
+        """Returns the result of a statement as an Arrow table."""
+        return self._execute(statement(package, name, **parts), parameters).to_arrow_table()
+
+    def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
+        """Returns every row of a short query that is written where it is asked."""
+        return self._execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement that is made from a declared table, such as a table's definition."""
+        self._execute(sql, None)
+
+    @contextmanager
+    def given(self, **tables: pa.Table) -> Iterator[None]:
+        """Lends Arrow tables to the statements run inside, under their names."""
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self._connection.unregister(name)
+
+    def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
+        except duckdb.ConversionException as error:
+            raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """The DuckDB file of a home.
+
+    Attributes:
+        path: The file; made, with its schema, at first use.
+        busy_wait_seconds: How long to wait while others hold it.
+        threads: DuckDB worker threads, or None for one a core.
+        memory_limit: DuckDB memory limit, or None for its default.
+    """
+
+    path: Path
+    busy_wait_seconds: float = 120.0
+    threads: int | None = None
+    memory_limit: str | None = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Opens the file read-only; any number of processes may read at once.
+
+        Raises:
+            WarehouseBusy: A writer held it for longer than ``busy_wait_seconds``.
+            PipelineError: The file is not a warehouse, or can't be read.
+        """
+        deadline = time.monotonic() + self.busy_wait_seconds
+        connection = self._open_to_read(deadline)
+        try:
+            yield Session(connection)
+        finally:
+            connection.close()
+
+    def _open_to_read(self, deadline: float) -> duckdb.DuckDBPyConnection:
+        """Opens the file read-only; makes it, or brings its schema up to date, if it must."""
+        while True:
+            if self.path.exists():
+                with self._gate("read", deadline):
+                    connection = self._connect(deadline, read_only=True)
+                if schema.version(Session(connection)) == schema.VERSION:
+                    return connection
+                connection.close()
+            with self.writing("prepare the schema"):
+                pass
+
+    @contextmanager
+    def writing(self, act: str) -> Iterator[Session]:
+        """Opens the file alone and runs the block in one transaction: all of it is kept, or nothing.
+
+        Args:
+            act: What the caller does, for whoever has to wait for it.
+
+        Raises:
+            WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
+            PipelineError: The file is not a warehouse, can't be written, or the disk is full.
+        """
+        deadline = time.monotonic() + self.busy_wait_seconds
+        with self._gate(act, deadline):
+            connection = self._connect(deadline, read_only=False)
+            try:
+                session = Session(connection)
+                session.execute("BEGIN")
+                schema.migrate(session, where=str(self.path))
+                yield session
+                session.execute("COMMIT")
+            except duckdb.IOException as error:
+                raise self._refused(error) from None
+            finally:
+                connection.close()
+
+    def _connect(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        config: dict[str, str | bool | int | float | list[str]] = {}
+        if self.threads:
+            config["threads"] = self.threads
+        if self.memory_limit:
+            config["memory_limit"] = self.memory_limit
+        while True:
+            try:
+                return duckdb.connect(str(self.path), read_only=read_only, config=config)
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                if not any(text in str(error).lower() for text in _BUSY_TEXT):
+                    raise self._refused(error) from None
+                if time.monotonic() >= deadline:
+                    raise self._busy(_holder_in(str(error))) from None
+            time.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 -- jitter
+
+    def _busy(self, holder: str) -> WarehouseBusy:
+        return WarehouseBusy(
+            f"the warehouse stayed busy for {self.busy_wait_seconds:g} s; held by {holder}",
+            where=str(self.path),
+            remedy="Close that program or wait for it, then repeat; CAVRA_BUSY_WAIT_SECONDS sets how long to wait",
+        )
+
+    def _refused(self, error: duckdb.Error) -> PipelineError:
+        text = str(error).lower()
+        if any(sign in text for sign in ("no space", "disk is full", "could not write")):
+            what, remedy = (
+                "there is no room left to write",
+                "Free some disk space and repeat; nothing was changed",
+            )
+        elif "permission" in text or "read-only" in text:
+            what, remedy = (
+                "the file can't be opened",
+                "Give this user read and write access to it and its folder",
+            )
+        elif "not a valid duckdb" in text or "serialize" in text or "corrupt" in text or "magic" in text:
+            what = "the file is not a DuckDB database this version reads"
+            remedy = "Move it away and ingest again; the landing zone holds the evidence"
+        else:
+            what, remedy = (
+                f"DuckDB refused the file ({type(error).__name__})",
+                "Check the path, the disk and its permissions",
+            )
+        return PipelineError(what, where=str(self.path), remedy=remedy)
+
+    @contextmanager
+    def _gate(self, act: str, deadline: float) -> Iterator[None]:
+        """Holds the lock file. The holder writes its process id and act into it for those who wait."""
+        path = self.path.with_name(self.path.name + ".gate")
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise PipelineError(
+                f"the folder can't be written ({error.strerror})",
+                where=str(path.parent),
+                remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
+            ) from None
+        try:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                        raise
+                if time.monotonic() >= deadline:
+                    raise self._busy(os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process")
+                time.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 -- jitter
+            note = f"process {os.getpid()} thread {threading.get_ident()} ({act})\n".encode()
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, note, 0)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _holder_in(message: str) -> str:
+    """What DuckDB says of the process that holds the file."""
+    found = re.search(r"held in (\S+) \(PID (\d+)\)", message)
+    return f"process {found[2]} ({Path(found[1]).name})" if found else "another program"

@@ -1,0 +1,109 @@
+"""The warehouse's schema and its migrations. Tables are made from the declared fields; views are ``.sql`` files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
+from cavra_pipeline.sql import literal
+
+if TYPE_CHECKING:
+    from cavra_pipeline.warehouse.connection import Session
+
+_PACKAGE: Final = "cavra_pipeline.warehouse"
+
+#: Derived columns of the evidence table, beside those that hold declared fields: name, type, meaning.
+DERIVED: Final = (
+    ("record_type", "VARCHAR", "Table the record belongs to; null for an unknown kind"),
+    ("lane", "VARCHAR", "Retry ladder it belongs to"),
+    ("subject", "VARCHAR", "What is delivered, executed or acknowledged: the lane's subject"),
+    (
+        "outcomes",
+        "STRUCT(provider VARCHAR, is_failed BOOLEAN, status_code BIGINT)[]",
+        "Delivery outcome by provider",
+    ),
+    ("dropped_field_count", "BIGINT", "Fields outside the allowlist that were left out"),
+    ("drop_day", "DATE", "UTC day of the drop it came in; the Dagster partition"),
+    ("file_name", "VARCHAR", "Drop file it came in"),
+    ("line_number", "BIGINT", "Line in the drop"),
+    ("is_current", "BOOLEAN", "Whether this is the newest version of its session_id"),
+)
+
+_DELIVERIES = (
+    DELIVERIES_COLUMN,
+    "STRUCT(" + ", ".join(f"{name} {member.type.sql}" for name, member in DELIVERY_MEMBERS.items()) + ")[]",
+    "One entry for each connector of a delivery",
+)
+
+#: Every column of ``evidence_records`` in order: name, DuckDB type, comment.
+EVIDENCE_COLUMNS: Final = (
+    *((field.column, field.type.sql, field.comment) for field in COLUMNS.values()),
+    _DELIVERIES,
+    *DERIVED,
+)
+
+_VIEWS: Final = {
+    "evidence": "Current version of every record",
+    "deliveries": "Deliveries through connectors",
+    "delivery_outcomes": "One row for each delivery and provider: did it fail?",
+    "acknowledgements": "What operators acknowledged, by subject and provider",
+    "retry_plans": "Retry plans that CAVRA recorded",
+    "worker_runs": "Runs of the recovery retry worker, dry and live",
+    "executions": "Live retries and how they ended",
+    "health_reports": "Health reports that CAVRA recorded",
+    "executive_reports": "Executive recovery reports",
+    "escalation_plans": "Recovery escalation plans",
+    "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
+}
+
+
+def _create(session: Session) -> None:
+    for name in ("drops", "quarantine", "findings", "reports"):
+        session.run(_PACKAGE, f"create_{name}")
+    columns = ", ".join(f"{name} {type_}" for name, type_, _ in EVIDENCE_COLUMNS)
+    session.execute(f"CREATE TABLE evidence_records ({columns})")
+    session.execute("COMMENT ON TABLE evidence_records IS 'Every version of every record, allowlisted fields only'")
+    for name, _, comment in EVIDENCE_COLUMNS:
+        session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
+
+
+_MACROS: Final = ("macro_failing_pairs", "macro_newest_acknowledgements")
+
+#: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append.
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create,)
+VERSION: Final = len(MIGRATIONS)
+
+
+def version(session: Session) -> int:
+    """Returns the schema version of the open warehouse; 0 if it has none yet."""
+    known = session.tuples("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'")
+    return int(str(session.tuples("SELECT max(version) FROM schema_version")[0][0])) if known else 0
+
+
+def migrate(session: Session, *, where: str) -> None:
+    """Brings the open warehouse to this version's schema; does nothing if it is there.
+
+    Raises:
+        PipelineError: The warehouse was written by a newer version of the pipeline.
+    """
+    found = version(session)
+    if found == VERSION:
+        return
+    if found > VERSION:
+        raise PipelineError(
+            f"the warehouse has schema version {found}, this release reads up to {VERSION}",
+            where=where,
+            remedy="Upgrade cavra-pipeline, or use another CAVRA_HOME",
+        )
+    if found == 0:
+        session.run(_PACKAGE, "create_schema_version")
+    for number in range(found + 1, VERSION + 1):
+        MIGRATIONS[number - 1](session)
+        session.run(_PACKAGE, "record_schema_version", {"version": number})
+    for name, comment in _VIEWS.items():
+        session.run(_PACKAGE, f"view_{name}")
+        session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")
+    for name in _MACROS:
+        session.run(_PACKAGE, name)

@@ -1,0 +1,2 @@
+CREATE OR REPLACE VIEW evidence AS
+SELECT * EXCLUDE (is_current) FROM evidence_records WHERE is_current
