@@ -1,0 +1,63 @@
+"""What all answers share: instants as text, whole minutes, content-made ids, canonical JSON. No rule of a report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.boundary import parse_timestamp
+
+PRODUCT: Final = "CAVRA"
+SCHEMA_PREFIX: Final = "cavra.go-backend-pilot.rollback-drill-acknowledgement-audit-delivery-"
+DEFAULT_GENERATED_BY: Final = "cavra-pipeline"
+
+#: Members that do not count for a document's id: when and by whom it was asked for.
+_UNIDENTIFYING: Final = frozenset({"generated_at", "generated_by"})
+
+
+def parse_as_of(text: str) -> datetime:
+    """Reads an instant a person gave, in UTC.
+
+    Raises:
+        UsageError: It is not an ISO-8601 timestamp.
+    """
+    try:
+        return parse_timestamp(text.strip())
+    except ValueError:
+        raise UsageError(
+            "the instant is not an ISO-8601 timestamp",
+            where="as_of",
+            remedy="Write it as 2026-06-25T15:07:25Z; without an offset it is UTC",
+        ) from None
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """Returns the instant as the warehouse keeps it: UTC without a zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def instant(moment: object) -> str | None:
+    """Returns an instant of the warehouse as ISO-8601 text in UTC, or None."""
+    if not isinstance(moment, datetime):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def whole_minutes(age: timedelta) -> int:
+    """Returns the age in whole minutes, rounded down."""
+    return age // timedelta(minutes=1)
+
+
+def canonical_json(document: object) -> str:
+    """Returns the document as JSON that is the same for the same content."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def identify(prefix: str, document: Mapping[str, object]) -> str:
+    """Makes an id from a document's content, so that the same answer has the same id."""
+    content = {key: value for key, value in document.items() if key not in _UNIDENTIFYING}
+    return f"{prefix}-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:24]}"

@@ -1,0 +1,106 @@
+"""The alerts of a health report (contract section 7): one table of category, severity, condition and next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cavra_pipeline.lanes import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """One row of the contract's table.
+
+    Attributes:
+        category: Names the alert for a lane, or None where the lane has no such alert.
+        severity: critical or warning.
+        count: Counts what is wrong in a report; the alert stands if it is not zero.
+        message: Says what is wrong; ``{count}`` and the report's fields may stand in it.
+        action: Says what to do next.
+    """
+
+    category: Callable[[Lane], str | None]
+    severity: str
+    count: Callable[[Mapping[str, Any]], int]
+    message: str
+    action: str
+
+
+def _named(pattern: str) -> Callable[[Lane], str]:
+    return lambda lane: pattern.format(lane.alert_name)
+
+
+def _field(name: str) -> Callable[[Mapping[str, Any]], int]:
+    return lambda report: int(report[name])
+
+
+#: In the order in which a report lists them.
+RULES: Final = (
+    AlertRule(
+        _named("missed_{}_retry_worker"),
+        "critical",
+        _field("missed_worker_count"),
+        "The newest retry worker run: {latest_worker_age_text}; one is due every {expected_interval_minutes} minutes.",
+        "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
+    ),
+    AlertRule(
+        _named("stale_{}_retry_plan"),
+        "warning",
+        _field("stale_retry_plan_count"),
+        "The newest retry plan: {latest_retry_plan_age_text}; one over {stale_metadata_minutes} minutes old is stale.",
+        "Make a new retry plan before anything is retried.",
+    ),
+    AlertRule(
+        lambda lane: f"{lane.alert_name}_acknowledgement_gap" if lane.live_needs_acknowledgement else None,
+        "warning",
+        _field("acknowledgement_pending_count"),
+        "{count} failing deliveries have no acknowledgement that lets a live retry go ahead.",
+        "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
+    ),
+    AlertRule(
+        _named("failed_{}_retry_execution"),
+        "critical",
+        _field("unresolved_failed_execution_count"),
+        "{count} retries failed or were skipped and nothing was delivered since.",
+        "Open the failed executions, mend the connector, then retry or resolve them.",
+    ),
+    AlertRule(
+        lambda lane: lane.delivery_alert,
+        "critical",
+        _field("unresolved_delivery_count"),
+        "{count} deliveries are failing.",
+        "Read the retry plan: retry what is due and mend the connectors of what is exhausted.",
+    ),
+    AlertRule(
+        _named("disabled_{}_retry_schedule"),
+        "warning",
+        _field("is_schedule_disabled"),
+        "The newest worker run says that its schedule is disabled.",
+        "Switch the schedule on again, or write down why it is off.",
+    ),
+)
+
+
+def alerts_for(report: Mapping[str, Any], lane: Lane, *, is_schedule_disabled: bool) -> Iterator[dict[str, str]]:
+    """Yields the alerts that stand, each with ``severity``, ``category``, ``message`` and ``action``."""
+    facts = {
+        **report,
+        "is_schedule_disabled": is_schedule_disabled,
+        "latest_worker_age_text": _age_text(report["latest_worker_age_minutes"]),
+        "latest_retry_plan_age_text": _age_text(report["latest_retry_plan_age_minutes"]),
+    }
+    for rule in RULES:
+        category = rule.category(lane)
+        count = rule.count(facts)
+        if category and count:
+            message = rule.message.format(count=count, **facts)
+            yield {"severity": rule.severity, "category": category, "message": message, "action": rule.action}
+
+
+def _age_text(minutes: int | None) -> str:
+    """Says an age in words; an age that is not known is one that never was."""
+    if minutes is None:
+        return "none yet"
+    return f"{minutes} minutes ago" if minutes < 180 else f"{minutes // 60} hours {minutes % 60} minutes ago"

@@ -1,0 +1,107 @@
+"""The retry plan (contract section 6): retry, wait or suppress for each failing pair of a lane at an instant."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.documents import (
+    DEFAULT_GENERATED_BY,
+    PRODUCT,
+    SCHEMA_PREFIX,
+    identify,
+    instant,
+    naive_utc,
+)
+from cavra_pipeline.evidence.boundary import actor_label
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.retry.policy import RetryPolicy
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.retry"
+
+
+def retry_plan(
+    session: Session,
+    lane: Lane,
+    policy: RetryPolicy,
+    *,
+    as_of: datetime,
+    now: datetime,
+    generated_by: str = DEFAULT_GENERATED_BY,
+) -> dict[str, Any]:
+    """Makes the retry plan of a lane.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        policy: Bounds and delays.
+        as_of: The instant of the plan; later records do not exist for it.
+        now: When the plan is made; only ``generated_at`` shows it.
+        generated_by: Actor label of who asked.
+
+    Returns:
+        The plan as CAVRA shapes it, decisions sorted by subject, then provider.
+
+    Raises:
+        UsageError: The label is not public-safe.
+    """
+    generated_by = actor_label(generated_by, where="generated_by")
+    parameters: dict[str, object] = {"lane": lane.name, "as_of": naive_utc(as_of)}
+    rests_on = session.rows(_PACKAGE, "count_deliveries", parameters)[0]["evidence_record_count"]
+    decisions = session.rows(
+        _PACKAGE,
+        "decide_retries",
+        {
+            **parameters,
+            "base_minutes": float(policy.base_retry_delay_minutes),
+            "multiplier": float(policy.backoff_multiplier),
+            "max_minutes": float(policy.max_retry_delay_minutes),
+            "max_attempts": policy.max_retry_attempts,
+            "non_retryable": list(policy.non_retryable_status_codes),
+        },
+    )
+    actions = [row["action"] for row in decisions]
+    retryable, waiting, suppressed = (actions.count(action) for action in ("retry", "wait", "suppress"))
+    plan: dict[str, Any] = {
+        "schema_version": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",
+        "product": PRODUCT,
+        "lane": lane.name,
+        "retry_plan_id": "",
+        "as_of": instant(as_of),
+        "generated_at": instant(now),
+        "generated_by": generated_by,
+        "alert_level": "critical" if retryable or suppressed else "warning" if waiting else "healthy",
+        "decision_count": len(decisions),
+        "retryable_count": retryable,
+        "waiting_count": waiting,
+        "suppressed_count": suppressed,
+        "evidence_record_count": rests_on,
+        "max_retry_attempts": policy.max_retry_attempts,
+        "base_retry_delay_minutes": policy.base_retry_delay_minutes,
+        "allow_immediate_retry": policy.allow_immediate_retry,
+        "backoff_multiplier": policy.backoff_multiplier,
+        "max_retry_delay_minutes": policy.max_retry_delay_minutes,
+        "non_retryable_status_codes": list(policy.non_retryable_status_codes),
+        "retry_decisions": [_decision(row, lane, policy) for row in decisions],
+    }
+    plan["retry_plan_id"] = identify(f"retry-plan-{lane.name}", plan)
+    return plan
+
+
+def _decision(row: dict[str, object], lane: Lane, policy: RetryPolicy) -> dict[str, object]:
+    reports = {"executive_report_id": row["executive_report_id"]} if lane.decides_on_reports else {}
+    return {
+        lane.subject_field: row["subject"],
+        **reports,
+        "provider": row["provider"],
+        "action": row["action"],
+        "reason": row["reason"],
+        "retry_count": row["retry_count"],
+        "max_retry_attempts": policy.max_retry_attempts,
+        "retry_delay_minutes": row["retry_delay_minutes"],
+        "latest_delivery_id": row["latest_delivery_id"],
+        "latest_delivery_at": instant(row["latest_delivery_at"]),
+        "next_retry_at": instant(row["next_retry_at"]),
+        "failed_status_codes": row["failed_status_codes"],
+    }
