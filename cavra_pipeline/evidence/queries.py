@@ -1,0 +1,61 @@
+"""Questions about what came in: counts by drop day, quarantine, findings, unreadable drops, the schema."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Final
+
+from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
+
+_PACKAGE: Final = "cavra_pipeline.evidence"
+EVERY: Final = 2**62
+
+#: What a day without a drop counts.
+EMPTY_DAY: Final[dict[str, Any]] = {
+    "drop_count": 0,
+    "received_count": 0,
+    "unknown_kind_count": 0,
+    "dropped_field_count": 0,
+    "unreadable_drop_count": 0,
+    "drop_digest": "",
+    "accepted_count": 0,
+    "superseded_count": 0,
+    "deliveries": 0,
+    "acknowledgements": 0,
+    "retry_plans": 0,
+    "worker_runs": 0,
+    "executions": 0,
+    "quarantine": 0,
+    "findings": 0,
+}
+
+
+def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]:
+    """Counts what each of the drop days brought; a day without a drop counts nothing and is there too."""
+    rows = session.rows(_PACKAGE, "day_counts", {"first": min(days), "last": max(days)})
+    counted = {row.pop("drop_day"): row for row in rows}
+    return {day: dict(counted.get(day, EMPTY_DAY)) for day in days}
+
+
+def list_quarantine(session: Session, most: int = EVERY) -> list[dict[str, object]]:
+    """Lists quarantined lines: where they stood, their SHA-256 and why; never what they said."""
+    return session.rows(_PACKAGE, "list_quarantine", {"most": most})
+
+
+def list_findings(session: Session, most: int = EVERY) -> list[dict[str, object]]:
+    """Lists findings: place, rule, dotted path and what became of the value; never the value."""
+    return session.rows(_PACKAGE, "list_findings", {"most": most})
+
+
+def unreadable_drops(session: Session) -> list[dict[str, object]]:
+    """Lists drops that could not be read to their end at the last try."""
+    return session.rows(_PACKAGE, "list_unreadable")
+
+
+def schema_differences(session: Session) -> list[str]:
+    """Returns the columns in which the warehouse differs from the declared table; none is right."""
+    found = {str(row["column_name"]): str(row["data_type"]) for row in session.rows(_PACKAGE, "warehouse_columns")}
+    declared = {name for name, _, _ in EVIDENCE_COLUMNS}
+    missing = [f"{name} is missing" for name in sorted(declared - found.keys())]
+    return missing + [f"{name} is not declared" for name in sorted(found.keys() - declared)]
