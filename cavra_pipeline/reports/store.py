@@ -1,0 +1,177 @@
+"""Makes the reports of a UTC day and keeps them in the warehouse, the newest in place of the one before."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+from cavra_pipeline.dashboard.counts import dashboard
+from cavra_pipeline.documents import canonical_json, naive_utc, parse_as_of
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.retry.plan import retry_plan
+from cavra_pipeline.retry.policy import FIELDS as POLICY_FIELDS
+from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.warehouse import Session, Warehouse
+
+_PACKAGE: Final = "cavra_pipeline.reports"
+
+RETRY_PLAN: Final = "retry_plan"
+RETRY_HEALTH: Final = "retry_health"
+DASHBOARD: Final = "dashboard"
+_ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that was kept: which one, of which lane (None for all), of which UTC day, and the document."""
+
+    report: str
+    lane: str | None
+    day: date
+    document: dict[str, Any]
+
+    @property
+    def report_id(self) -> str:
+        """The document's own id."""
+        return str(self.document[_ID_FIELDS[self.report]])
+
+
+def evaluated_at(day: date, now: datetime) -> datetime:
+    """Returns the instant at which a day is judged: its last microsecond, or now if it is today (contract section 5).
+
+    Raises:
+        UsageError: The day is still to come.
+    """
+    today = now.astimezone(UTC).date()
+    if day > today:
+        raise UsageError("the day is still to come", where=f"day {day}", remedy=f"Name a day up to {today}")
+    return now if day == today else datetime.combine(day, time.max, UTC)
+
+
+def make_report(
+    session: Session, report: str, lane: Lane | None, *, as_of: datetime, now: datetime, parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """Makes one report from the open warehouse; unknown parameters are refused by what takes them."""
+    if lane is None:
+        return dashboard(session, as_of=as_of, now=now)
+    if report == RETRY_PLAN:
+        return retry_plan(session, lane, retry_policy(lane, parameters), as_of=as_of, now=now)
+    return retry_health(session, lane, health_parameters(lane, **parameters), as_of=as_of, now=now)
+
+
+def keep_reports(
+    warehouse: Warehouse,
+    report: str,
+    lane_name: str | None,
+    days: list[date],
+    *,
+    now: datetime,
+    as_of: str | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> list[Report]:
+    """Makes a report for each day and keeps it; reading is done before the warehouse is opened for writing.
+
+    Args:
+        warehouse: The home's warehouse.
+        report: ``retry_plan``, ``retry_health`` or ``dashboard``.
+        lane_name: The lane, or None for the dashboard.
+        days: UTC days, each judged at its end, or now if it is today.
+        now: When the reports are made.
+        as_of: Another instant instead of each day's end, as ISO-8601.
+        parameters: Policy fields or health parameters.
+
+    Returns:
+        The kept reports, in the order of the days.
+    """
+    lane = lane_named(lane_name) if lane_name else None
+    kept: list[Report] = []
+    with warehouse.reading() as session:
+        for day in days:
+            moment = parse_as_of(as_of) if as_of else evaluated_at(day, now)
+            document = make_report(session, report, lane, as_of=moment, now=now, parameters=parameters or {})
+            kept.append(Report(report, lane_name, day, document))
+    with warehouse.writing(f"keep {report} reports") as session:
+        for one in kept:
+            _keep(session, one, now)
+    return kept
+
+
+def _keep(session: Session, one: Report, now: datetime) -> None:
+    key: dict[str, object] = {"report": one.report, "lane": one.lane, "report_day": one.day}
+    session.run(_PACKAGE, "delete_report", key)
+    session.run(
+        _PACKAGE,
+        "insert_report",
+        {
+            **key,
+            "as_of": naive_utc(parse_as_of(one.document["as_of"])),
+            "report_id": one.report_id,
+            "alert_level": one.document.get("alert_level"),
+            "evidence_record_count": one.document["evidence_record_count"],
+            "generated_at": naive_utc(now),
+            "document": canonical_json(one.document),
+        },
+    )
+
+
+def keep_every_report(warehouse: Warehouse, days: list[date], *, now: datetime) -> list[Report]:
+    """Makes and keeps every report of the days: plan and health of each lane, and the dashboard."""
+    kept: list[Report] = []
+    for lane in LANES:
+        kept += keep_reports(warehouse, RETRY_PLAN, lane, days, now=now)
+        kept += keep_reports(warehouse, RETRY_HEALTH, lane, days, now=now)
+    return kept + keep_reports(warehouse, DASHBOARD, None, days, now=now)
+
+
+def days_between(first: date, last: date) -> list[date]:
+    """Returns every day from ``first`` to ``last`` inclusive."""
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def reports_of_days(session: Session, first: date | None = None, last: date | None = None) -> list[dict[str, object]]:
+    """Lists the kept reports of a range of days without their documents."""
+    return session.rows(_PACKAGE, "reports_of_days", {"first": first, "last": last})
+
+
+def outdated_report_days(session: Session, touched: set[date], *, leave_out: set[date], now: datetime) -> list[date]:
+    """Finds the days whose kept reports late evidence has changed.
+
+    A report rests on all evidence up to its instant, so every kept report from the earliest touched day on is made
+    again and compared by id; those that say the same are left alone.
+
+    Args:
+        session: An open warehouse.
+        touched: Days on which late records were created.
+        leave_out: Days whose reports are made again anyway.
+        now: When this is asked.
+    """
+    if not touched:
+        return []
+    outdated: set[date] = set()
+    for row in session.rows(_PACKAGE, "kept_since", {"first": min(touched)}):
+        day = row["report_day"]
+        if not isinstance(day, date) or day in outdated | leave_out:
+            continue
+        document = json.loads(str(row["document"]))
+        again = _made_again(session, str(row["report"]), document, now=now)
+        if again[_ID_FIELDS[str(row["report"])]] != row["report_id"]:
+            outdated.add(day)
+    return sorted(outdated)
+
+
+_PARAMETERS: Final = {
+    RETRY_PLAN: {name: name for name in POLICY_FIELDS} | {"retry_delay_minutes": "base_retry_delay_minutes"},
+    RETRY_HEALTH: {name: name for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")},
+    DASHBOARD: {},
+}
+
+
+def _made_again(session: Session, report: str, document: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Makes a kept report again, with the parameters it was made with."""
+    lane = lane_named(document["lane"]) if "lane" in document else None
+    parameters = {name: document[member] for name, member in _PARAMETERS[report].items()}
+    return make_report(session, report, lane, as_of=parse_as_of(document["as_of"]), now=now, parameters=parameters)
