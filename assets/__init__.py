@@ -1,0 +1,18 @@
+"""Dagster assets and asset checks: thin shells over ``cavra_pipeline``. No rule of the contract lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.evidence import build_evidence_assets
+from assets.reports import build_report_assets
+
+
+def build_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """Returns every asset of the code location."""
+    return [*build_evidence_assets(partitions), *build_report_assets(partitions)]
+
+
+__all__ = ["build_assets"]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
 
 from cavra_pipeline.errors import UsageError
@@ -57,6 +58,9 @@ class Settings:
         try:
             for folder in (self.home, self.landing, self.dagster_home):
                 folder.mkdir(parents=True, exist_ok=True)
+            instance = self.dagster_home / "dagster.yaml"
+            if not instance.exists():
+                instance.write_bytes(files("cavra_pipeline").joinpath("dagster.yaml").read_bytes())
             probe = self.home / f".writable-{os.getpid()}"
             probe.touch()
             probe.unlink()

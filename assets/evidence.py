@@ -1,0 +1,181 @@
+"""The evidence assets: one ingest fills every evidence table, so one step materialises them all."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.evidence.ingest import IngestResult, ingest
+from cavra_pipeline.evidence.queries import day_counts, schema_differences
+from cavra_pipeline.jobs import INGEST_GROUP
+from cavra_pipeline.reports.store import outdated_report_days
+from cavra_pipeline.resources import Home
+from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
+
+LANDING_ZONE: Final = dg.AssetKey("landing_zone")
+EVIDENCE: Final = dg.AssetKey("evidence")
+
+#: Asset (and table) name, what it holds. All but ``evidence`` itself derive from it.
+_TABLES: Final = {
+    "evidence": "Current version of every evidence record of the day's drops, allowlisted fields only.",
+    "deliveries": "Deliveries through connectors, with the outcome for each provider.",
+    "acknowledgements": "What operators acknowledged, by subject and provider.",
+    "retry_plans": "Retry plans that CAVRA recorded.",
+    "worker_runs": "Runs of the recovery retry worker, dry and live.",
+    "executions": "Live retries and how they ended.",
+    "quarantine": "Lines of which nothing was kept: place, SHA-256 and reason.",
+    "findings": "What was not public-safe: place, rule and dotted path, never the value.",
+}
+
+
+class IngestConfig(dg.Config):
+    """How to ingest.
+
+    Attributes:
+        read_again: Read every drop of the days again, also those that have not changed.
+    """
+
+    read_again: bool = False
+
+
+def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """Returns the landing zone as an external asset and the ingest that fills every evidence table."""
+    landing_zone = dg.AssetSpec(
+        LANDING_ZONE,
+        description="Evidence drops as a deployment or `cavra-pipeline import` lays them down, one folder a UTC day.",
+        group_name=INGEST_GROUP,
+        owners=OWNERS,
+        kinds={"json"},
+        partitions_def=partitions,
+    )
+    specs = [
+        dg.AssetSpec(
+            name,
+            description=description,
+            group_name=INGEST_GROUP,
+            owners=OWNERS,
+            kinds=KINDS,
+            partitions_def=partitions,
+            deps=[LANDING_ZONE if name in ("evidence", "quarantine", "findings") else EVIDENCE],
+        )
+        for name, description in _TABLES.items()
+    ]
+
+    @dg.multi_asset(
+        name="ingest",
+        specs=specs,
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=asset, description=description) for name, asset, description in _CHECKS
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=WAREHOUSE_POOL,
+    )
+    def ingest_assets(
+        context: dg.AssetExecutionContext, config: IngestConfig, home: Home
+    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # read at run time
+        days = [date.fromisoformat(key) for key in context.partition_keys]
+        settings, now = home.settings, datetime.now(UTC)
+        if config.read_again:
+            result = ingest(settings, now=now, first=min(days), last=max(days))
+        else:
+            result = ingest(settings, now=now, days=days)
+        with home.warehouse.reading() as session:
+            counts = day_counts(session, days)
+            differences = schema_differences(session)
+            outdated = outdated_report_days(session, result.touched_days, leave_out=set(days), now=now)
+        context.log.info("ingested %d drops, %d records", len(result.drops), result.received_count)
+        checks = _check_results(result, counts, differences)
+        for name in _TABLES:
+            yield dg.MaterializeResult(
+                asset_key=name,
+                metadata=_run_metadata(name, result, outdated),
+                check_results=[check for check in checks if check.asset_key == dg.AssetKey(name)],
+            )
+            for day in days:
+                context.add_asset_metadata(
+                    _day_metadata(name, counts[day]), asset_key=name, partition_key=day.isoformat()
+                )
+
+    return [landing_zone, ingest_assets]
+
+
+#: Check name, the asset it stands on, what it says.
+_CHECKS: Final = (
+    ("totals_add_up", "evidence", "Received = accepted + superseded + quarantined, for every day of the run."),
+    ("schema_is_declared", "evidence", "The warehouse has exactly the declared columns."),
+    ("drops_are_readable", "evidence", "Every drop of the run could be read to its end."),
+    ("nothing_quarantined", "quarantine", "No record of the run's days is quarantined."),
+    ("nothing_found", "findings", "Nothing in the run's days was found that is not public-safe."),
+)
+
+
+def _check_results(
+    result: IngestResult, counts: dict[date, dict[str, Any]], differences: list[str]
+) -> list[dg.AssetCheckResult]:
+    def total(name: str) -> int:
+        return sum(int(count[name]) for count in counts.values())
+
+    received, accepted, superseded = total("received_count"), total("accepted_count"), total("superseded_count")
+    quarantined, found = total("quarantine"), total("findings")
+    return [
+        _check("totals_add_up", received == accepted + superseded + quarantined, {
+            "received": received, "accepted": accepted, "superseded": superseded, "quarantined": quarantined,
+        }),
+        _check("schema_is_declared", not differences, {"differences": ", ".join(differences) or "none"}),
+        _check("drops_are_readable", not result.failures, {
+            "unreadable": len(result.failures),
+            "remedy": dg.MetadataValue.md("\n".join(f"- {failure}" for failure in result.failures[:50]) or "none"),
+        }),
+        _check("nothing_quarantined", quarantined == 0, {
+            "quarantined": quarantined, "remedy": "cavra-pipeline quarantine lists where they stood and why",
+        }),
+        _check("nothing_found", found == 0, {
+            "findings": found, "remedy": "cavra-pipeline findings lists the places and rules",
+        }, dg.AssetCheckSeverity.WARN),
+    ]  # fmt: skip
+
+
+def _check(
+    name: str,
+    passed: bool,
+    metadata: dict[str, Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    asset = next(asset for check, asset, _ in _CHECKS if check == name)
+    return dg.AssetCheckResult(
+        check_name=name, asset_key=dg.AssetKey(asset), passed=passed, severity=severity, metadata=metadata
+    )
+
+
+def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict[str, Any]:
+    """What the run as a whole did; the sensor for late evidence reads ``outdated_days``."""
+    if name != "evidence":
+        return {}
+    return {
+        "drops_read": len(result.drops),
+        "drops_unchanged": result.unchanged_count,
+        "outdated_days": dg.MetadataValue.json([day.isoformat() for day in outdated]),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(column, type_, description=comment)
+                for column, type_, comment in EVIDENCE_COLUMNS
+                if column != "is_current"
+            ]
+        ),
+    }
+
+
+_DAY_NUMBERS: Final = (
+    "drop_count", "received_count", "accepted_count", "superseded_count", "quarantine", "findings",
+    "unknown_kind_count", "dropped_field_count",
+)  # fmt: skip
+
+
+def _day_metadata(name: str, count: dict[str, Any]) -> dict[str, Any]:
+    """Numbers that plot over partitions."""
+    if name == "evidence":
+        numbers = {key: int(count[key]) for key in _DAY_NUMBERS}
+        return {**numbers, "dagster/row_count": int(count["accepted_count"]), "drop_digest": str(count["drop_digest"])}
+    return {"dagster/row_count": int(count[name])}

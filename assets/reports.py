@@ -1,0 +1,230 @@
+"""The report assets: for each lane a retry plan and a retry-health report, and one dashboard over all lanes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import dagster as dg
+from pydantic import Field
+
+from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.jobs import DASHBOARD_GROUP
+from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
+from cavra_pipeline.resources import Home
+
+_MOST_ROWS: Final = 50
+_SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
+
+
+class PlanConfig(dg.Config):
+    """The retry policy; a field that is not set has the lane's default (contract section 6)."""
+
+    as_of: str | None = Field(None, description="ISO-8601 instant to plan for; each day's end, or now, if not set.")
+    max_retry_attempts: int | None = Field(
+        None, description="Failures in a row from which a pair is exhausted, 1..100."
+    )
+    retry_delay_minutes: float | None = Field(None, description="Delay after the first failure, 0..525600.")
+    allow_immediate_retry: bool | None = Field(None, description="Let a delay be under one minute.")
+    backoff_multiplier: float | None = Field(None, description="Factor on the delay for each further failure, 1..100.")
+    max_retry_delay_minutes: float | None = Field(None, description="The delay never grows past this, 1..525600.")
+    non_retryable_status_codes: list[int] | None = Field(None, description="HTTP statuses that are never retried.")
+
+
+class HealthConfig(dg.Config):
+    """What health is judged by; a field that is not set has the lane's default (contract section 7)."""
+
+    as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
+    expected_interval_minutes: int | None = Field(None, description="The worker's cadence, 1..525600.")
+    stale_metadata_minutes: int | None = Field(None, description="Age over which a retry plan is stale, 1..525600.")
+    window_hours: int | None = Field(None, description="How far back counts reach.")
+
+
+class DashboardConfig(dg.Config):
+    """When to count."""
+
+    as_of: str | None = Field(None, description="ISO-8601 instant to count at; each day's end, or now, if not set.")
+
+
+def build_report_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
+    """Returns the report assets of every lane and the dashboard."""
+    made: list[dg.AssetsDefinition] = []
+    for lane in LANES.values():
+        made += [_plan_asset(lane, partitions), _health_asset(lane, partitions)]
+    return [*made, _dashboard_asset(partitions)]
+
+
+def _asset(
+    name: str,
+    *,
+    group: str,
+    description: str,
+    deps: Sequence[str],
+    partitions: dg.PartitionsDefinition[str],
+    check: str,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    return dg.asset(
+        name=name,
+        group_name=group,
+        description=description,
+        deps=list(deps),
+        partitions_def=partitions,
+        owners=OWNERS,
+        kinds=KINDS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=WAREHOUSE_POOL,
+        check_specs=[dg.AssetCheckSpec("is_healthy", asset=name, description=check)],
+    )
+
+
+def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @_asset(
+        f"{lane.name}_retry_plan",
+        group=lane.name,
+        description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
+        deps=["deliveries"],
+        partitions=partitions,
+        check="Nothing is waiting to be retried and nothing is exhausted.",
+    )
+    def retry_plan_asset(context: dg.AssetExecutionContext, config: PlanConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, RETRY_PLAN, lane, config.model_dump(), _plan_numbers, _decisions)
+
+    return retry_plan_asset
+
+
+def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @_asset(
+        f"{lane.name}_retry_health",
+        group=lane.name,
+        description="Is the lane's worker running, are plans fresh, what failed, what waits for a person?",
+        deps=["deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions"],
+        partitions=partitions,
+        check="The lane has no alert.",
+    )
+    def retry_health_asset(context: dg.AssetExecutionContext, config: HealthConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, RETRY_HEALTH, lane, config.model_dump(), _health_numbers, _alerts)
+
+    return retry_health_asset
+
+
+def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @_asset(
+        "dashboard",
+        group=DASHBOARD_GROUP,
+        description="Counts over all lanes and per lane (contract section 9).",
+        deps=[
+            *(f"{lane}_retry_health" for lane in LANES),
+            *(f"{lane}_retry_plan" for lane in LANES),
+            "quarantine",
+            "findings",
+        ],
+        partitions=partitions,
+        check="No lane is critical.",
+    )
+    def dashboard_asset(context: dg.AssetExecutionContext, config: DashboardConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, DASHBOARD, None, config.model_dump(), _dashboard_numbers, _lanes)
+
+    return dashboard_asset
+
+
+def _materialize(
+    context: dg.AssetExecutionContext,
+    home: Home,
+    report: str,
+    lane: Lane | None,
+    config: dict[str, Any],
+    numbers: Callable[[Mapping[str, Any]], dict[str, Any]],
+    view: Callable[[Mapping[str, Any]], str],
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+    """Keeps the report of each day of the run and shows it: numbers for the plots, a table for a person."""
+    as_of = config.pop("as_of")
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    parameters = {name: value for name, value in config.items() if value is not None}
+    kept = keep_reports(
+        home.warehouse,
+        report,
+        lane.name if lane else None,
+        days,
+        now=datetime.now(UTC),
+        as_of=as_of,
+        parameters=parameters,
+    )
+    for one in kept:
+        context.add_asset_metadata(
+            {**_common(one), **numbers(one.document), "details": dg.MetadataValue.md(view(one.document))},
+            partition_key=one.day.isoformat(),
+        )
+    newest = kept[-1]
+    level = newest.document["alert_level"]
+    context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(newest.report_id) if len(kept) == 1 else None,
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="is_healthy",
+                passed=level == "healthy",
+                severity=_SEVERITIES.get(level, dg.AssetCheckSeverity.WARN),
+                metadata={"alert_level": level, "day": newest.day.isoformat(), "report_id": newest.report_id},
+            )
+        ],
+    )
+
+
+def _common(one: Report) -> dict[str, Any]:
+    return {
+        "report_id": one.report_id,
+        "as_of": one.document["as_of"],
+        "alert_level": one.document["alert_level"],
+        "evidence_record_count": int(one.document["evidence_record_count"]),
+    }
+
+
+def _plan_numbers(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: int(plan[name]) for name in ("decision_count", "retryable_count", "waiting_count", "suppressed_count")
+    }
+
+
+_HEALTH_NUMBERS: Final = (
+    "alert_count", "missed_run_count", "worker_run_count", "unresolved_delivery_count", "acknowledgement_pending_count",
+    "failed_execution_count", "unresolved_failed_execution_count", "disabled_schedule_count", "future_record_count",
+)  # fmt: skip
+
+
+def _health_numbers(health: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: int(health[name]) for name in _HEALTH_NUMBERS}
+
+
+def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name.endswith("_count") and isinstance(value, int)}
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> str:
+    if not rows:
+        return nothing
+    lines: Iterator[str] = (
+        "| " + " | ".join("-" if cell is None else str(cell).replace("|", "\\|") for cell in row) + " |"
+        for row in rows[:_MOST_ROWS]
+    )
+    more = [f"\n... and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
+    return "\n".join(["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns), *lines, *more])
+
+
+def _decisions(plan: Mapping[str, Any]) -> str:
+    subject = LANES[plan["lane"]].subject_field
+    columns = (subject, "provider", "action", "reason", "retry_count", "next_retry_at")
+    return _markdown(columns, [[d[c] for c in columns] for d in plan["retry_decisions"]], "Nothing is failing.")
+
+
+def _alerts(health: Mapping[str, Any]) -> str:
+    rows = [
+        (alert["severity"], alert["category"], alert["message"], action)
+        for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
+    ]
+    return _markdown(("severity", "alert", "what is wrong", "what to do"), rows, "No alert.")
+
+
+def _lanes(document: Mapping[str, Any]) -> str:
+    columns = ("alert_level", "evidence_record_count", "open_outage_count", "open_acknowledgement_gap_count")
+    rows = [[name, *(lane[c] for c in columns)] for name, lane in document["lanes"].items()]
+    return _markdown(("lane", *columns), rows, "No lane.")

@@ -1,0 +1,68 @@
+"""The composition root: settings, assets, checks, jobs, schedules and sensors become one code location.
+
+The only module of this package that looks outward, to ``assets`` and ``sensors``.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from datetime import date
+
+import dagster as dg
+
+# Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from assets import build_assets  # noqa: E402
+from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
+from cavra_pipeline.resources import RESOURCE_KEY, Home  # noqa: E402
+from cavra_pipeline.schedules import build_schedules  # noqa: E402
+from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
+from sensors import build_sensors  # noqa: E402
+
+
+def build_defs(settings: Settings | None = None) -> dg.Definitions:
+    """Builds the code location.
+
+    Args:
+        settings: The home and its limits; read from the environment if not given.
+
+    Raises:
+        UsageError: An environment variable has a value that is not accepted.
+    """
+    settings = settings or load_settings()
+    partitions = dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
+    executor = dg.in_process_executor
+    jobs = build_jobs(executor)
+    return dg.Definitions(
+        assets=build_assets(partitions),
+        jobs=jobs,
+        schedules=build_schedules(jobs),
+        sensors=build_sensors(partitions),
+        resources={RESOURCE_KEY: Home.of(settings)},
+        executor=executor,
+    )
+
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+
+
+def materialize(settings: Settings, job_name: str, days: Sequence[date]) -> bool:
+    """Runs a job over an unbroken range of days in this process, on the home's own Dagster instance.
+
+    Returns:
+        Whether the run succeeded; its log is in the Dagster UI.
+    """
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    with dg.DagsterInstance.get() as instance:
+        result = (
+            build_defs(settings)
+            .resolve_job_def(job_name)
+            .execute_in_process(instance=instance, tags=range_tags(days), raise_on_error=False, run_config=_QUIET)
+        )
+    return result.success
+
+
+defs = build_defs()

@@ -1,0 +1,61 @@
+"""What Dagster lends to assets and sensors: the settings of the home, as a resource."""
+
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Warehouse
+
+RESOURCE_KEY = "home"
+
+
+class Home(dg.ConfigurableResource["Home"]):
+    """The folder that holds the landing zone and the warehouse.
+
+    Attributes:
+        path: Absolute path of the home.
+        start_date: First UTC day that is a partition, YYYY-MM-DD.
+        busy_wait_seconds: How long to wait for a busy warehouse.
+        threads: DuckDB worker threads; 0 for one a core.
+        memory_limit: DuckDB memory limit; empty for its default.
+        batch_bytes: Raw evidence parsed at once, in bytes.
+    """
+
+    path: str
+    start_date: str
+    busy_wait_seconds: float = 120.0
+    threads: int = 0
+    memory_limit: str = ""
+    batch_bytes: int = 64 * 1024 * 1024
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Home":
+        """Wraps the settings for Dagster."""
+        return cls(
+            path=str(settings.home),
+            start_date=settings.start_date.isoformat(),
+            busy_wait_seconds=settings.busy_wait_seconds,
+            threads=settings.threads or 0,
+            memory_limit=settings.memory_limit or "",
+            batch_bytes=settings.batch_bytes,
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, with the home's folders made."""
+        return Settings(
+            home=Path(self.path),
+            start_date=date.fromisoformat(self.start_date),
+            busy_wait_seconds=self.busy_wait_seconds,
+            threads=self.threads or None,
+            memory_limit=self.memory_limit or None,
+            batch_bytes=self.batch_bytes,
+        ).prepare()
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The home's warehouse."""
+        return warehouse_of(self.settings)

@@ -1,0 +1,74 @@
+"""The drop sensor: new or changed drops in the landing zone are ingested and their days reported on.
+
+It looks at the landing zone only, never at the warehouse, and does bounded work a tick.
+"""
+
+import hashlib
+import json
+from datetime import date
+from itertools import groupby
+from typing import Final
+
+import dagster as dg
+
+from cavra_pipeline.evidence.landing import Drop, list_drops
+from cavra_pipeline.resources import Home
+from sensors.requests import ranges, request_for
+
+MOST_RANGES: Final = 5
+
+
+def day_marks(drops: list[Drop]) -> dict[str, str]:
+    """Returns a short mark of each day's drops; it changes when any of them does."""
+    return {
+        day.isoformat(): hashlib.sha256(
+            "".join(f"{drop.file_name} {drop.fingerprint}\n" for drop in group).encode()
+        ).hexdigest()[:12]
+        for day, group in groupby(drops, key=lambda drop: drop.day)
+    }
+
+
+def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
+    """Returns the sensor; its cursor is the mark of each day it has asked for."""
+
+    @dg.sensor(
+        name="drop_sensor",
+        target=dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone"),
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Ingests new or changed drops and refreshes the reports of their days.",
+    )
+    def drop_sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
+        drops = list_drops(home.settings.landing)
+        if not drops:
+            return dg.SkipReason("The landing zone holds no drop yet.")
+        known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        marks = day_marks(drops)
+        changed = [day for day, mark in marks.items() if known.get(day) != mark]
+        outside = [day for day in changed if not partitions.has_partition_key(day)]
+        inside = [date.fromisoformat(day) for day in changed if day not in outside]
+        if not inside:
+            late = (
+                f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
+            )
+            return dg.SkipReason(f"No new or changed drop in {len(marks)} days.{late}")
+        selection = _materializable(context)
+        taken = list(ranges(inside))[:MOST_RANGES]
+        for day in (day for days in taken for day in days):
+            known[day.isoformat()] = marks[day.isoformat()]
+        return dg.SensorResult(
+            run_requests=[
+                request_for(days, selection=selection, content=" ".join(marks[day.isoformat()] for day in days))
+                for days in taken
+            ],
+            cursor=json.dumps(known, separators=(",", ":")),
+        )
+
+    return drop_sensor
+
+
+def _materializable(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
+    definitions = context.repository_def
+    if definitions is None:
+        raise dg.DagsterInvariantViolationError("the drop sensor needs its code location")
+    return sorted(definitions.asset_graph.materializable_asset_keys)
