@@ -1,0 +1,168 @@
+"""How answers look at a terminal. Wording and layout only; every number comes from the documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+_LEVEL_STYLES: Final = {
+    "critical": "bold red",
+    "warning": "yellow",
+    "healthy": "green",
+    "retry": "bold",
+    "wait": "cyan",
+}
+MOST_ROWS: Final = 40
+_SHORT: Final = 16
+
+
+def level(name: str) -> Text:
+    """Shows an alert level or an action in its colour."""
+    return Text(name, style=_LEVEL_STYLES.get(name, ""))
+
+
+def short_time(moment: str | None) -> str:
+    """Shows an instant to the minute, in UTC."""
+    return "-" if moment is None else moment[:16].replace("T", " ")
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
+) -> RenderableType:
+    """Lays rows out under their columns; what is cut off is said."""
+    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    every = list(rows)
+    for number, column in enumerate(columns):
+        numeric = bool(every) and all(isinstance(row[number], int) for row in every)
+        is_short = all(len(str(row[number])) <= _SHORT for row in every)
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=is_short)
+    for row in every[:most]:
+        shown.add_row(*(cell if isinstance(cell, Text) else "-" if cell is None else str(cell) for cell in row))
+    if len(every) > most:
+        return Group(shown, Text(f"... and {len(every) - most} more; --json lists all", style="dim"))
+    return shown
+
+
+def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> RenderableType:
+    """Lays out what is known of one thing, a line each."""
+    shown = Table(title=title, box=None, show_header=False, title_justify="left", title_style="bold", pad_edge=False)
+    shown.add_column(style="dim")
+    shown.add_column(overflow="fold")
+    for name, value in pairs:
+        shown.add_row(name, value if isinstance(value, Text) else "-" if value is None else str(value))
+    return shown
+
+
+def show_health(console: Console, report: Mapping[str, Any], subject_field: str, *, brief: bool = False) -> None:
+    """Shows a health report; in brief, what is wrong without the lists behind it."""
+    ran, planned = report["latest_worker_age_minutes"], report["latest_retry_plan_age_minutes"]
+    console.print(
+        facts(
+            f"Retry health of {report['lane']}",
+            [
+                ("state", level(report["alert_level"])),
+                ("as of", f"{short_time(report['as_of'])} UTC"),
+                ("worker", f"last run {ran} min ago" if ran is not None else "no run yet"),
+                ("", f"{report['missed_run_count']} missed runs in {len(report['outages'])} outages"),
+                ("retry plan", f"{planned} min old" if planned is not None else "none yet"),
+                ("deliveries", f"{report['unresolved_delivery_count']} failing"),
+                ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
+                ("executions", _executions(report)),
+                (
+                    "rests on",
+                    f"{report['evidence_record_count']} records ({report['future_record_count']} later ones left out)",
+                ),
+                ("report", report["health_id"]),
+            ],
+        )
+    )
+    if report["alerts"]:
+        rows = [
+            (level(alert["severity"]), alert["message"], action)
+            for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
+        ]
+        console.print(table("Alerts", ("severity", "what is wrong", "what to do"), rows))
+    if brief:
+        return
+    if report["outages"]:
+        newest = list(reversed(report["outages"]))
+        outages = [(short_time(o["started_at"]), short_time(o["ended_at"]), o["missed_runs"]) for o in newest]
+        console.print(table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10))
+    if report["acknowledgement_gaps"]:
+        gaps = [
+            (g[subject_field], g["provider"], short_time(g["since"]), g["acknowledgement_state"] or "none")
+            for g in report["acknowledgement_gaps"]
+        ]
+        console.print(table("Missing acknowledgements", (subject_field, "provider", "failing since", "state"), gaps))
+
+
+def _executions(report: Mapping[str, Any]) -> str:
+    return (
+        f"{report['delivered_execution_count']} delivered, {report['failed_execution_count']} failed in "
+        f"{report['window_hours']} h; {report['unresolved_failed_execution_count']} unresolved"
+    )
+
+
+def show_plan(console: Console, plan: Mapping[str, Any], subject_field: str, *, most: int = MOST_ROWS) -> None:
+    """Shows a retry plan."""
+    counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
+    policy = (
+        f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
+        f"{plan['backoff_multiplier']:g}, at most {plan['max_retry_delay_minutes']:g} min"
+    )
+    console.print(
+        facts(
+            f"Retry plan of {plan['lane']}",
+            [
+                ("state", level(plan["alert_level"])),
+                ("as of", f"{short_time(plan['as_of'])} UTC"),
+                ("decisions", counts),
+                ("policy", policy),
+                ("rests on", f"{plan['evidence_record_count']} deliveries"),
+                ("plan", plan["retry_plan_id"]),
+            ],
+        )
+    )
+    if plan["retry_decisions"]:
+        rows = [
+            (
+                d[subject_field],
+                d["provider"],
+                level(d["action"]),
+                f"{d['retry_count']}/{d['max_retry_attempts']}",
+                short_time(d["next_retry_at"]),
+                ", ".join(map(str, d["failed_status_codes"])) or "-",
+            )
+            for d in plan["retry_decisions"]
+        ]
+        columns = (subject_field, "provider", "action", "failures", "next retry (UTC)", "status")
+        console.print(table("Decisions", columns, rows, most=most))
+
+
+def show_dashboard(console: Console, document: Mapping[str, Any]) -> None:
+    """Shows dashboard counts."""
+    rows = [
+        (
+            name,
+            level(lane["alert_level"]),
+            lane["evidence_record_count"],
+            f"{lane['dry_worker_run_count']} / {lane['live_worker_run_count']}",
+            " / ".join(str(lane[f"{status}_execution_count"]) for status in ("delivered", "failed", "skipped")),
+            lane["open_outage_count"],
+            lane["open_acknowledgement_gap_count"],
+        )
+        for name, lane in document["lanes"].items()
+    ]
+    columns = ("lane", "state", "records", "runs dry/live", "retries ok/failed/skipped", "outages", "gaps")
+    console.print(table(f"Lanes as of {short_time(document['as_of'])} UTC", columns, rows))
+    providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
+    console.print(table("Deliveries", ("provider", "delivered", "failed"), providers))
+    console.print(
+        f"{document['quarantined_record_count']} quarantined records, "
+        f"{document['redaction_finding_count']} redaction findings"
+    )
