@@ -1,0 +1,54 @@
+"""What is to be told, before any provider's words for it.
+
+What belongs here: the one message type that every connector can carry, and its rules.
+What does not: a provider's format (requests), or why the message is sent (the caller's domain).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+Severity = Literal["info", "warning", "critical"]
+FactValue = str | int | None
+
+MAX_FACTS = 40
+
+# No full stop: Standard Webhooks signs "id.timestamp.body". 100 is the shortest field that takes the id
+# (ServiceNow correlation_id, Datadog aggregation_key).
+_IDEMPOTENCY_ID = re.compile(r"[A-Za-z0-9_:-]{1,100}")
+_EVENT_TYPE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One message for people or their tools; the same `idempotency_id` on every attempt to deliver it."""
+
+    idempotency_id: str
+    event_type: str
+    title: str
+    summary: str
+    severity: Severity
+    subject: str
+    occurred_at: datetime
+    facts: Mapping[str, FactValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what some provider could not carry; messages name the field, never its value."""
+        if not _IDEMPOTENCY_ID.fullmatch(self.idempotency_id):
+            raise ValueError("idempotency_id: use 1 to 100 of A-Z a-z 0-9 _ : - (no full stop)")
+        if not _EVENT_TYPE.fullmatch(self.event_type) or len(self.event_type) > 100:
+            raise ValueError("event_type: use words of A-Z a-z 0-9 _ joined by full stops, at most 100 characters")
+        if not self.title.strip() or "\n" in self.title or "\r" in self.title:
+            raise ValueError("title: give one line of text that is not empty")
+        if not self.subject.strip():
+            raise ValueError("subject: give the id of what the message is about")
+        if self.severity not in get_args(Severity):
+            raise ValueError(f"severity: use one of {', '.join(get_args(Severity))}")
+        if self.occurred_at.utcoffset() != timedelta(0):
+            raise ValueError("occurred_at: give an aware datetime in UTC")
+        if len(self.facts) > MAX_FACTS:
+            raise ValueError(f"facts: give at most {MAX_FACTS}")

@@ -1,0 +1,302 @@
+"""The connector file: what it may say, and that every fault is named without showing a value."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cavra_pipeline.connectors import ConnectorConfigError, Fault, load_connectors
+from tests.connectors.examples import ALL_PROVIDERS, CANARIES, ENTRIES, document_for, environment_for
+
+URL = "https://example.org/CANARYpath"
+
+
+def write(tmp_path: Path, document: Any) -> Path:
+    path = tmp_path / "connectors.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def faults_of(path: Path, environ: dict[str, str] | None = None) -> tuple[Fault, ...]:
+    """The faults of a file that must not load; no value of it may be in the error."""
+    with pytest.raises(ConnectorConfigError) as refusal:
+        load_connectors(path, environment_for(URL) if environ is None else environ)
+    text = "".join(traceback.format_exception(refusal.value)) + repr(refusal.value)
+    assert "CANARY" not in text.replace(str(path), "")
+    assert str(path) in str(refusal.value)
+    assert all(fault.rule and fault.remedy and str(fault) in str(refusal.value) for fault in refusal.value.faults)
+    return refusal.value.faults
+
+
+def keys_of(tmp_path: Path, provider: str, environ: dict[str, str] | None = None, **changes: Any) -> list[str]:
+    path = write(tmp_path, document_for(provider, changes))
+    return [fault.key.removeprefix(f"connectors.{provider}.") for fault in faults_of(path, environ)]
+
+
+def test_all_eight_providers_load_from_one_file_in_its_order(tmp_path: Path) -> None:
+    document = {"connectors": {provider: dict(entry) for provider, entry in ENTRIES.items()}}
+    path = tmp_path / "connectors.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    assert tuple(load_connectors(path, environment_for(URL))) == ALL_PROVIDERS
+
+
+def test_a_provider_name_is_trimmed_lowered_and_joined_by_underscores(tmp_path: Path) -> None:
+    path = write(tmp_path, {"connectors": {" SLACK ": dict(ENTRIES["slack"])}})
+    assert list(load_connectors(path, environment_for(URL))) == ["slack"]
+
+
+@pytest.mark.parametrize("provider", ALL_PROVIDERS)
+def test_a_disabled_connector_is_left_out_and_its_secrets_are_not_looked_for(provider: str, tmp_path: Path) -> None:
+    path = write(tmp_path, document_for(provider, {"enabled": False}))
+    assert load_connectors(path, {}) == {}
+
+
+@pytest.mark.parametrize("provider", ALL_PROVIDERS)
+def test_a_disabled_connector_is_still_checked_in_form(provider: str, tmp_path: Path) -> None:
+    assert keys_of(tmp_path, provider, {}, enabled=False, urll="x") == ["urll"]
+
+
+@pytest.mark.parametrize("provider", ALL_PROVIDERS)
+def test_without_its_environment_every_missing_variable_is_named_by_its_key(provider: str, tmp_path: Path) -> None:
+    wanted = {key for key in ENTRIES[provider] if key.endswith("_env")}
+    for environ in ({}, dict.fromkeys([*CANARIES, "CANARY_URL"], "  ")):
+        assert set(keys_of(tmp_path, provider, environ)) == wanted
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    document = {
+        "connectors": {
+            "slack": {"url": "https://hooks.slack.com/services/CANARY", "colour": 1},
+            "jira": {"url_env": "NOT_SET", "project_key": "ops", "method": "GET"},
+            "pager": {},
+            "teams": "CANARY",
+        },
+        "extra": 1,
+    }
+    faults = faults_of(write(tmp_path, document))
+    assert sorted(fault.key for fault in faults) == [
+        "connectors.jira.method",
+        "connectors.jira.project_key",
+        "connectors.jira.token_env",
+        "connectors.jira.url_env",
+        "connectors.pager",
+        "connectors.slack.colour",
+        "connectors.slack.url",
+        "connectors.teams",
+        "extra",
+    ]
+
+
+def test_an_unknown_key_comes_with_the_list_of_those_that_are_known(tmp_path: Path) -> None:
+    (fault,) = faults_of(write(tmp_path, document_for("splunk", {"indexx": "a"})))
+    assert fault.key == "connectors.splunk.indexx"
+    for key in ("url_env", "token_env", "index", "sourcetype"):
+        assert key in fault.remedy
+    assert "project_key" not in fault.remedy
+
+
+@pytest.mark.parametrize("key", ["token", "authorization", "api_key"])
+def test_a_secret_written_into_the_file_is_refused_and_not_shown(key: str, tmp_path: Path) -> None:
+    (fault,) = faults_of(write(tmp_path, document_for("splunk", {key: "CANARYliteral"})))
+    assert fault.key == f"connectors.splunk.{key}"
+    assert f"{key}_env" in fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", "CANARY"),
+        ("proxy-authorization", "CANARY"),
+        ("X-Api-Key", "CANARY"),
+        ("X-Auth-Token", "CANARY"),
+        ("Cookie", "CANARY"),
+        ("Ocp-Apim-Subscription-Key", "CANARY"),
+        ("X-Team", "Bearer CANARY"),
+        ("X-Team", "whsec_CANARY"),
+        ("X-Team", "a\nCANARY: b"),
+        ("X-Team", " CANARY"),
+        ("X-Team", 7),
+        ("Content-Type", "text/plain"),
+        ("webhook-id", "CANARY"),
+        ("Host", "CANARY"),
+        ("bad name", "CANARY"),
+    ],
+)
+def test_a_header_that_is_a_secret_or_not_the_operators_to_set_is_refused(
+    name: str, value: Any, tmp_path: Path
+) -> None:
+    (key,) = keys_of(tmp_path, "webhook", headers={name: value})
+    assert key.startswith("headers.")
+
+
+def test_an_ordinary_header_is_kept(tmp_path: Path) -> None:
+    path = write(tmp_path, document_for("webhook", {"headers": {"X-Team": "ops", "X-Site": "a b"}}))
+    assert load_connectors(path, environment_for(URL))["webhook"].headers == {
+        "X-Team": "ops",
+        "X-Site": "a b",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://example.org/x", True),
+        ("https://example.org:8443/x?a=b", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://127.9.9.9/x", True),
+        ("http://[::1]:8080/x", True),
+        ("http://localhost/x", True),
+        ("http://example.org/x", False),
+        ("http://128.0.0.1/x", False),
+        ("http://localhost.example.org/x", False),
+        ("http://127.0.0.1.example.org/x", False),
+        ("ftp://example.org/x", False),
+        ("https:///x", False),
+        ("https://user:CANARY@example.org/x", False),
+        ("https://example.org/x#CANARY", False),
+        ("https://example.org:port/x", False),
+        ("https://example.org:99999/x", False),
+        ("https://exa mple.org/CANARY", False),
+        ("https://bücher.example/CANARY", False),
+        ("CANARY", False),
+    ],
+)
+def test_an_address_is_https_or_loopback_and_carries_no_credential(url: str, accepted: bool, tmp_path: Path) -> None:
+    if accepted:
+        path = write(tmp_path, document_for("webhook"))
+        assert load_connectors(path, environment_for(url))["webhook"].url.reveal() == url
+    else:
+        assert keys_of(tmp_path, "webhook", environment_for(url)) == ["url_env"]
+
+
+@pytest.mark.parametrize("provider", ["slack", "teams"])
+def test_an_address_that_is_the_credential_may_not_stand_in_the_file(provider: str, tmp_path: Path) -> None:
+    assert keys_of(tmp_path, provider, url="https://example.org/CANARY", url_env=None) == ["url"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.slack.com/services/CANARY",
+        "https://prod-1.westeurope.logic.azure.com/workflows/CANARY",
+        "https://contoso.webhook.office.com/CANARY",
+        "https://example.org/x?sig=CANARY",
+        "https://user:CANARY@example.org/",
+        7,
+    ],
+)
+def test_a_literal_address_that_may_be_a_secret_is_refused_for_any_provider(url: Any, tmp_path: Path) -> None:
+    assert keys_of(tmp_path, "webhook", url=url, url_env=None) == ["url"]
+
+
+def test_a_literal_address_that_is_no_secret_is_taken(tmp_path: Path) -> None:
+    path = write(tmp_path, document_for("datadog", {"url": "https://api.datadoghq.eu", "url_env": None}))
+    connector = load_connectors(path, environment_for(URL))["datadog"]
+    assert connector.url.reveal() == "https://api.datadoghq.eu/api/v1/events"
+
+
+def test_there_is_exactly_one_address(tmp_path: Path) -> None:
+    assert keys_of(tmp_path, "slack", url_env=None) == ["url"]
+    assert keys_of(tmp_path, "slack", url_file="a") == ["url"]
+
+
+def test_a_secret_may_stand_in_a_file_beside_the_connector_file(tmp_path: Path) -> None:
+    (tmp_path / "url.secret").write_text(f"{URL}\n", encoding="utf-8")
+    path = write(tmp_path, document_for("slack", {"url_env": None, "url_file": "url.secret"}))
+    assert load_connectors(path, {})["slack"].url.reveal() == URL
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff\xfe", b"CANARY" * 4000])
+def test_a_secret_file_that_cannot_be_used_is_a_fault(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "CANARY.secret").write_bytes(content)
+    assert keys_of(tmp_path, "slack", {}, url_env=None, url_file="CANARY.secret") == ["url_file"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "changes", "key"),
+    [
+        ("slack", {"url_env": "xoxb-CANARY"}, "url_env"),
+        ("slack", {"url_env": 7}, "url_env"),
+        ("slack", {"enabled": "yes please"}, "enabled"),
+        ("slack", {"headers": ["CANARY"]}, "headers"),
+        ("slack", {"method": "PUT"}, "method"),
+        ("webhook", {"method": "GET"}, "method"),
+        ("webhook", {"signing_secrets_env": None}, "signing_secrets_env"),
+        ("webhook", {"signing_secrets_env": "CANARY_TOKEN"}, "signing_secrets_env"),
+        ("webhook", {"authorization_env": "CANARY_TOKEN", "token_env": "CANARY_TOKEN"}, "token_env"),
+        ("jira", {"token_env": None, "username": None}, "token_env"),
+        ("jira", {"token_file": "x"}, "token_env"),
+        ("jira", {"username": "a:CANARY"}, "username"),
+        ("jira", {"authorization_scheme": "Bearer"}, "authorization_scheme"),
+        ("jira", {"authorization_scheme": "two words"}, "authorization_scheme"),
+        ("jira", {"project_key": None}, "project_key"),
+        ("jira", {"project_key": "canary-CANARY"}, "project_key"),
+        ("servicenow", {"table": "sys_user"}, "table"),
+        ("sentinel", {"dcr": None}, "dcr"),
+        ("sentinel", {"stream": "CANARY/.."}, "stream"),
+        ("splunk", {"channel": "CANARY"}, "channel"),
+        ("datadog", {"api_key_env": None}, "api_key_env"),
+        ("datadog", {"api_key_header": "Content-Type"}, "api_key_header"),
+    ],
+)
+def test_each_rule_is_told_by_the_key_that_breaks_it(
+    provider: str, changes: dict[str, Any], key: str, tmp_path: Path
+) -> None:
+    assert keys_of(tmp_path, provider, **changes) == [key]
+
+
+def test_a_secret_that_cannot_go_into_a_header_is_refused(tmp_path: Path) -> None:
+    for value in ("CANARY\r\nX-Evil: 1", "CANARYé"):
+        assert keys_of(tmp_path, "splunk", {**environment_for(URL), "CANARY_TOKEN": value}) == ["token_env"]
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        ("connectors: [", "not valid YAML at line"),
+        ("connectors:\n  slack:\n    url_env: 'CANARY\n", "not valid YAML at line"),
+        ("connectors: !!python/object/apply:os.system [CANARY]", "not valid YAML at line"),
+        ("connectors:\n  slack: {url_env: A}\n  slack: {url_env: CANARY}", "a key stands twice"),
+        ("- CANARY", "not a mapping"),
+        ("", "not a mapping"),
+        ("connectors:", "not a mapping of providers"),
+        ("connectors: {}", "not a mapping of providers"),
+        ("CANARY-12: 1", "unknown key"),
+    ],
+)
+def test_a_file_that_is_not_the_form_is_refused_without_a_quotation(content: str, rule: str, tmp_path: Path) -> None:
+    assert any(rule in fault.rule for fault in faults_of(write(tmp_path, content)))
+
+
+def test_a_file_that_is_missing_too_large_or_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "large.yaml").write_bytes(b"# CANARY\n" * 40_000)
+    (tmp_path / "latin.yaml").write_bytes(b"connectors: CANARY\xe9\n")
+    rules = [faults_of(tmp_path / name)[0].rule for name in ("none.yaml", "large.yaml", "latin.yaml", ".")]
+    assert rules == [
+        "it cannot be read",
+        "it is over 262144 bytes",
+        "it is not UTF-8",
+        "it cannot be read",
+    ]
+
+
+def test_a_pasted_secret_as_a_key_is_not_shown(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"xoxb-12-CANARY": 1}
+    assert keys_of(tmp_path, "slack", None, **changes) == ["(a key that is not shown)"]
+
+
+def test_the_error_survives_pickling_with_its_faults(tmp_path: Path) -> None:
+    with pytest.raises(ConnectorConfigError) as refusal:
+        load_connectors(tmp_path / "none.yaml", {})
+    copied = pickle.loads(pickle.dumps(refusal.value))  # noqa: S301
+    assert (str(copied), copied.faults, copied.file) == (
+        str(refusal.value),
+        refusal.value.faults,
+        refusal.value.file,
+    )
