@@ -1,0 +1,59 @@
+"""Writes the tables of ``docs/evidence.md`` from the declared table; run as ``python -m``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from cavra_pipeline.evidence.boundary import ACTOR_CODE, Reason
+from cavra_pipeline.evidence.kinds import ENVELOPE, KIND_PREFIX, KINDS
+from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE
+
+_MARK: Final = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)
+
+
+def _envelope() -> Iterator[str]:
+    yield "| field | type | says | required |"
+    yield "| --- | --- | --- | --- |"
+    for field in ENVELOPE:
+        yield f"| `{field.path}` | {field.type.value} | {field.comment} | {'yes' if field.required else ''} |"
+
+
+def _kinds() -> Iterator[str]:
+    yield "| kind | table | lane | fields beyond the envelope |"
+    yield "| --- | --- | --- | --- |"
+    for kind in KINDS.values():
+        own = ", ".join(f"`{field.path}`" for field in kind.fields if field not in ENVELOPE)
+        name = kind.name.replace(KIND_PREFIX, "…-")
+        yield f"| `{name}` | {kind.record_type} | {kind.lane or 'by its source'} | {own} |"
+
+
+def _rules() -> Iterator[str]:
+    yield from (f"- `{rule.code}`" for rule in RULES)
+    yield f"- `{SENSITIVE_KEY_CODE}`: a value under a key such as `*token*`, `*secret*`, `*password*`, `*api_key*`"
+    yield f"- `{ACTOR_CODE}`: an actor label that is not public-safe"
+
+
+def _reasons() -> Iterator[str]:
+    yield from (f"- `{reason.value}`" for reason in Reason)
+
+
+_TABLES: Final = {"envelope": _envelope, "kinds": _kinds, "rules": _rules, "reasons": _reasons}
+
+
+def with_tables(text: str) -> str:
+    """Returns the page with every marked table made anew."""
+    return _MARK.sub(lambda mark: "\n".join((f"<!-- {mark[1]} -->", *_TABLES[mark[1]](), "<!-- end -->")), text)
+
+
+def main() -> None:
+    """Rewrites the page given as the only argument."""
+    page = Path(sys.argv[1])
+    page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

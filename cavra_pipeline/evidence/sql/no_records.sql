@@ -1,1 +1,0 @@
-SELECT * EXCLUDE (is_current) FROM evidence_records LIMIT 0
