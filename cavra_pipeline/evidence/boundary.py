@@ -20,14 +20,19 @@ from cavra_pipeline.evidence.secrets import SENSITIVE_KEY_CODE, is_redacted, is_
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 MAX_SESSION_ID_CHARACTERS: Final = 512
+#: Objects and lists inside each other; deeper is no record, and a walk of it could overrun the stack.
+MAX_DEPTH: Final = 100
 REDACTED_ACTOR: Final = "redacted-actor"
 ACTOR_LABEL: Final = "[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127}"
 ACTOR_CODE: Final = "unsafe-actor-label"
 
 _ACTOR_LABEL = re.compile(ACTOR_LABEL)
 _ACTOR_KEY = re.compile(r"signer|actor|operator|[a-z_]+_by")
-_SAFE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+#: Long enough for every declared key: a shown path is also what the allowlist is asked about.
+_SAFE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 _INT64 = range(-(2**63), 2**63)
+#: What ``fromisoformat`` may be given: a whole date, a separator and an hour. Newer Pythons read more than older ones.
+_DATE_AND_TIME = re.compile(r"(?:[0-9W-]{8}|[0-9W-]{10})[Tt ](?!24)[0-9]{2}.*")
 
 
 class Reason(StrEnum):
@@ -118,7 +123,7 @@ def parse_timestamp(text: str) -> datetime:
     Raises:
         ValueError: It is not a date with a time, or lies outside the years 1 to 9999 in UTC.
     """
-    if len(text) < 13 or not text[:2].isdigit():
+    if not _DATE_AND_TIME.fullmatch(text):
         raise ValueError("not a timestamp")
     try:
         moment = datetime.fromisoformat(text)
@@ -157,17 +162,19 @@ class _Leaf:
     under_sensitive_key: bool
 
 
-def _leaves(value: object, path: str = "", key: str = "", sensitive: bool = False) -> Iterator[_Leaf]:
+def _leaves(value: object, path: str = "", key: str = "", sensitive: bool = False, depth: int = 0) -> Iterator[_Leaf]:
+    if depth > MAX_DEPTH:
+        raise _Fault(Reason.NOT_JSON)
     if isinstance(value, dict):
         if isinstance(value, _Object) and value.has_duplicate:
             raise _Fault(Reason.DUPLICATE_KEY)
         for name, member in value.items():
             if secrets_in(name):
                 yield _Leaf(_join(path, name), "", name, False)
-            yield from _leaves(member, _join(path, name), name, sensitive or is_sensitive_key(name))
+            yield from _leaves(member, _join(path, name), name, sensitive or is_sensitive_key(name), depth + 1)
     elif isinstance(value, list):
         for member in value:
-            yield from _leaves(member, f"{path}[]", key, sensitive)
+            yield from _leaves(member, f"{path}[]", key, sensitive, depth + 1)
     else:
         yield _Leaf(path, key, value, sensitive)
 

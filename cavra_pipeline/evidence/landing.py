@@ -6,6 +6,7 @@ never as content. Drops are read in place and never copied, changed or removed h
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,10 +20,11 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.boundary import ACTOR_CODE, Action, Reason
 from cavra_pipeline.evidence.lines import UnreadableFile
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
-from cavra_pipeline.evidence.secrets import CODES
+from cavra_pipeline.evidence.secrets import CODES, secrets_in
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SOURCE_FILE: Final = re.compile(r"[^\x00-\x1f]{1,1024}")
 SIDECAR_SUFFIX: Final = ".boundary.json"
 
 
@@ -105,7 +107,7 @@ def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
     except NotADirectoryError:
         return
     for name, stat in stats.items():
-        if _DROP.fullmatch(name):
+        if _DROP.fullmatch(name) and _is_text(name):
             side = stats.get(name + SIDECAR_SUFFIX)
             marks = [(s.st_size, s.st_mtime_ns) for s in (stat, side) if s is not None]
             fingerprint = ";".join(f"{size}:{modified}" for size, modified in marks)
@@ -121,14 +123,32 @@ def strays(landing: Path) -> list[str]:
         if name.startswith("."):
             continue
         if day is None or not folder.is_dir():
-            stray.append(name)
+            stray.append(_shown(name))
             continue
         drops = {drop.file_name for drop in _drops_of(folder, day)}
         sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
         stray += [
-            f"{name}/{file}" for file in sorted(_names(folder)) if file not in drops | sidecars and file[0] != "."
+            f"{name}/{_shown(file)}"
+            for file in sorted(_names(folder))
+            if file not in drops | sidecars and file[0] != "."
         ]
     return stray
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8; one that is not reaches us with lone surrogates, which no table can hold."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _shown(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
+
+
+def public_name(name: str) -> str:
+    """Returns what a source may be called in a sidecar: its name, or a digest of a name that is not public-safe."""
+    if _is_text(name) and _SOURCE_FILE.fullmatch(name) and not secrets_in(name):
+        return name
+    return f"source-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
 def dump_sidecar(handed_on: HandedOn) -> bytes:
@@ -147,7 +167,8 @@ def dump_sidecar(handed_on: HandedOn) -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
-_PATH = re.compile(r"[A-Za-z0-9_.*\[\]-]{1,4096}")
+#: As long as the boundary's deepest path of its longest keys.
+_PATH = re.compile(r"[A-Za-z0-9_.*\[\]-]{1,16384}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REASONS = frozenset(reason.value for reason in Reason)
 _ACTIONS = frozenset(action.value for action in Action)
@@ -164,7 +185,7 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
     try:
         document = json.loads(path.read_bytes())
         handed_on = HandedOn(
-            source_file=_checked(document["source_file"], re.compile(r"[^\x00-\x1f]{1,1024}")),
+            source_file=_checked(document["source_file"], _SOURCE_FILE),
             quarantined=tuple(_quarantined(row) for row in document["quarantined"]),
             findings=tuple(_finding(row) for row in document["findings"]),
             dropped_field_count=_count(document["dropped_field_count"]),
@@ -181,7 +202,7 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
 
 
 def _checked(value: Any, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
+    if not isinstance(value, str) or not pattern.fullmatch(value) or secrets_in(value):
         raise ValueError
     return value
 

@@ -55,10 +55,10 @@ def health_parameters(
         UsageError: A value is outside what is accepted; the message names it.
     """
 
-    def bounded(name: str, value: int | None, default: int, high: int) -> int:
+    def bounded(name: str, value: Any, default: int, high: int) -> int:
         if value is None:
             return default
-        if isinstance(value, bool) or not 1 <= value <= high:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= high:
             raise UsageError("the value is not accepted", where=name, remedy=f"Give an integer from 1 to {high}")
         return value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,9 +47,13 @@ def _integer(low: int, high: int) -> Callable[[Any], int | None]:
 
 
 def _number(low: float, high: float) -> Callable[[Any], float | None]:
+    """A whole number is kept whole, so that 30 and 30.0 make the same plan."""
+
     def check(value: Any) -> float | None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return value if number and math.isfinite(value) and low <= value <= high else None
+        if not number or not low <= value <= high:
+            return None
+        return int(value) if value == int(value) else value
 
     return check
 
@@ -100,7 +103,7 @@ def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPo
         max_retry_attempts=checked.get("max_retry_attempts", 3),
         retry_delay_minutes=checked.get("retry_delay_minutes", 0 if immediate else lane.retry_delay_minutes),
         allow_immediate_retry=immediate,
-        backoff_multiplier=checked.get("backoff_multiplier", 2.0),
+        backoff_multiplier=checked.get("backoff_multiplier", 2),
         max_retry_delay_minutes=checked.get("max_retry_delay_minutes", 1440),
         non_retryable_status_codes=checked.get("non_retryable_status_codes", ()),
     )

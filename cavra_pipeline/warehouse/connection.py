@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -57,9 +57,18 @@ class Session:
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
+    def stream(
+        self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
+    ) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a statement a thousand at a time, for results too large to hold."""
+        result = self._execute(statement(package, name, **parts), parameters)
+        names = [column[0] for column in result.description or ()]
+        while rows := result.fetchmany(1000):
+            yield from (dict(zip(names, row, strict=True)) for row in rows)
+
     def arrow(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> pa.Table:
         """Returns the result of a statement as an Arrow table."""
-        return self._execute(statement(package, name, **parts), parameters).to_arrow_table()
+        return self._connection.sql(statement(package, name, **parts), params=parameters).to_arrow_table()
 
     def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
         """Returns every row of a short query that is written where it is asked."""
@@ -150,13 +159,17 @@ class Warehouse:
                 schema.migrate(session, where=str(self.path))
                 yield session
                 session.execute("COMMIT")
-            except duckdb.IOException as error:
+            except (duckdb.IOException, duckdb.TransactionException) as error:
                 raise self._refused(error) from None
             finally:
                 connection.close()
 
     def _connect(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        config: dict[str, str | bool | int | float | list[str]] = {}
+        # A file of another make must be refused, not fetch an extension for itself from the network.
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
         if self.threads:
             config["threads"] = self.threads
         if self.memory_limit:
@@ -190,7 +203,13 @@ class Warehouse:
                 "the file can't be opened",
                 "Give this user read and write access to it and its folder",
             )
-        elif "not a valid duckdb" in text or "serialize" in text or "corrupt" in text or "magic" in text:
+        elif (
+            "not a valid duckdb" in text
+            or "serialize" in text
+            or "corrupt" in text
+            or "magic" in text
+            or "extension" in text
+        ):
             what = "the file is not a DuckDB database this version reads"
             remedy = "Move it away and ingest again; the landing zone holds the evidence"
         else:

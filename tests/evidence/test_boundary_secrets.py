@@ -1,0 +1,184 @@
+"""The boundary and secrets (contract section 3): what must be found, where it is said to be, and what must not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cavra_pipeline.evidence.boundary import Action, Finding, Kept, Quarantined, Reason, judge
+from cavra_pipeline.evidence.kinds import KINDS
+from tests.evidence.secrets_made_up import HARMLESS, SECRETS
+from tests.support import Record, delivery, raw
+
+FAMILIES = pytest.mark.parametrize(("code", "value"), SECRETS.values(), ids=SECRETS)
+
+
+def kept(record: Record) -> Kept:
+    verdict = judge(raw(record))
+    assert isinstance(verdict, Kept), verdict
+    return verdict
+
+
+def quarantined(record: Record) -> Quarantined:
+    verdict = judge(raw(record))
+    assert isinstance(verdict, Quarantined), verdict
+    return verdict
+
+
+def tells(verdict: Kept | Quarantined) -> set[tuple[str, str, Action]]:
+    return {(found.rule, found.path, found.action) for found in verdict.findings}
+
+
+@FAMILIES
+def test_a_secret_in_an_allowlisted_field_is_quarantined_and_found(code: str, value: str) -> None:
+    verdict = quarantined(delivery(event_type=value))
+
+    assert (verdict.reason, verdict.field) == (Reason.SECRET, "event_type")
+    assert (code, "event_type", Action.QUARANTINED) in tells(verdict)
+    assert value not in repr(verdict)
+
+
+@FAMILIES
+def test_a_secret_in_a_dropped_field_is_found_and_the_record_is_kept(code: str, value: str) -> None:
+    record = delivery(session_id="kept-1", request={"target": value})
+    verdict = kept(record)
+
+    assert (code, "request.target", Action.DROPPED) in tells(verdict)
+    assert {action for _, _, action in tells(verdict)} == {Action.DROPPED}
+    assert verdict.record == {key: value for key, value in record.items() if key != "request"}
+    assert verdict.dropped_field_count == 1
+    assert value not in repr(verdict)
+    assert value not in verdict.line()
+
+
+@FAMILIES
+def test_a_secret_amid_other_words_is_found(code: str, value: str) -> None:
+    assert code in {rule for rule, _, _ in tells(kept(delivery(note=f'see "{value}" and retry')))}
+
+
+@FAMILIES
+def test_a_secret_used_as_a_key_is_found_and_the_path_does_not_show_it(code: str, value: str) -> None:
+    verdict = kept(delivery(extra={value: 1}))
+
+    assert (code, "extra.*", Action.DROPPED) in tells(verdict)
+    assert value not in repr(verdict)
+
+
+@FAMILIES
+def test_a_secret_deep_in_lists_is_found(code: str, value: str) -> None:
+    verdict = kept(delivery(extra=[1, [{"deep": ["harmless", value]}]]))
+
+    assert (code, "extra[][].deep[]", Action.DROPPED) in tells(verdict)
+
+
+@FAMILIES
+def test_a_secret_in_an_allowlisted_list_is_quarantined(code: str, value: str) -> None:
+    verdict = quarantined(delivery(failed=["slack", value]))
+
+    assert verdict.reason is Reason.SECRET
+    assert (code, "failed_providers[]", Action.QUARANTINED) in tells(verdict)
+
+
+@FAMILIES
+def test_a_secret_written_with_json_escapes_is_found(code: str, value: str) -> None:
+    escaped = "".join(f"\\u{ord(character):04x}" for character in value)
+    line = raw(delivery(note="PLACE")).replace(b"PLACE", escaped.encode())
+
+    verdict = judge(line)
+
+    assert isinstance(verdict, Kept)
+    assert (code, "note", Action.DROPPED) in tells(verdict)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_text_field_of_every_kind_quarantines_a_secret(kind: str) -> None:
+    secret = SECRETS["aws long-lived key"][1]
+    texts = [field for field in KINDS[kind].fields if field.type.name == "STRING" and "[]" not in field.path]
+    for field in texts:
+        record: Record = {"session_id": "s", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": kind}
+        node = record
+        *parents, last = field.path.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = secret
+        if field.path != "metadata_kind":
+            assert quarantined(record).field == field.path, field.path
+
+
+def test_a_webhook_address_in_a_delivery_request_is_dropped_and_the_rest_of_the_delivery_kept() -> None:
+    url = SECRETS["teams webhook"][1]
+    one: dict[str, Any] = {"provider": "teams", "success": False, "status_code": 503}
+    verdict = kept(delivery(failed=["teams"], delivery={"deliveries": [{**one, "request": {"url": url}}]}))
+
+    assert tells(verdict) == {("teams-webhook", "delivery.deliveries[].request.url", Action.DROPPED)}
+    assert verdict.record["delivery"] == {"deliveries": [one]}
+
+
+def test_several_secrets_in_one_value_are_all_found_and_the_same_one_only_once() -> None:
+    both = f"{SECRETS['npm token'][1]} {SECRETS['github token'][1]}"
+
+    assert kept(delivery(notes=[both, both])).findings == (
+        Finding("github-token", "notes[]", Action.DROPPED),
+        Finding("npm-token", "notes[]", Action.DROPPED),
+    )
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_text_that_only_looks_like_a_secret_is_kept_without_a_finding(text: str) -> None:
+    verdict = kept(delivery(event_type=text, extra={"note": text, "notes": [text]}))
+
+    assert (verdict.findings, verdict.record["event_type"]) == ((), text)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["api_key", "api-key", "DD_API_KEY", "apiKey", "token", "x_token_id", "client_secret", "password", "db-password",
+     "passwd", "Authorization", "private_key", "credentials", "Cookie"],
+)  # fmt: skip
+def test_a_value_under_a_key_that_names_a_secret_is_found(key: str) -> None:
+    found = kept(delivery(extra={key: "hunter22"}))
+
+    assert tells(found) == {("sensitive-key", f"extra.{key}", Action.DROPPED)}
+    assert tells(kept(delivery(extra={key: {"inner": ["hunter22"]}}))) == {
+        ("sensitive-key", f"extra.{key}.inner[]", Action.DROPPED)
+    }
+
+
+@pytest.mark.parametrize("value", ["", "[REDACTED]", "redacted", "***", "<hidden>", "xxxx", None, True, False])
+def test_a_placeholder_under_a_key_that_names_a_secret_is_none(value: object) -> None:
+    assert kept(delivery(extra={"api_key": value, "password": value})).findings == ()
+
+
+def test_a_number_under_a_token_key_is_a_count_and_under_a_password_key_is_a_secret() -> None:
+    assert kept(delivery(extra={"token_count": 4096, "max_tokens": 1.5})).findings == ()
+    assert tells(kept(delivery(extra={"password": 123456}))) == {("sensitive-key", "extra.password", Action.DROPPED)}
+
+
+@pytest.mark.parametrize("key", ["monkey_business", "keynote", "key", "author", "session_key_count_"])
+def test_a_key_that_only_sounds_like_a_secret_is_none(key: str) -> None:
+    assert kept(delivery(extra={key: "hunter22"})).findings == ()
+
+
+def test_a_key_that_carries_content_is_not_shown_in_a_path() -> None:
+    for key in ("ops@example.com", "two words", "a.b", "é", "k" * 129):
+        verdict = kept(delivery(extra={key: SECRETS["npm token"][1]}))
+        assert tells(verdict) == {("npm-token", "extra.*", Action.DROPPED)}, key
+    shown = kept(delivery(extra={"k" * 128: SECRETS["npm token"][1]}))
+    assert tells(shown) == {("npm-token", f"extra.{'k' * 128}", Action.DROPPED)}
+
+
+def test_a_secret_in_a_field_of_the_wrong_type_is_still_found() -> None:
+    verdict = quarantined(delivery(plan_id={"inner": SECRETS["npm token"][1]}))
+
+    assert (verdict.reason, verdict.field) == (Reason.WRONG_TYPE, "plan_id")
+    assert tells(verdict) == {("npm-token", "plan_id.inner", Action.DROPPED)}
+
+
+def test_an_allowlisted_record_is_kept_whole() -> None:
+    record = delivery(failed=["teams"], status_codes=[503, None], attempt_count=2)
+    verdict = kept(record)
+
+    assert (verdict.record, verdict.dropped_field_count, verdict.findings) == (record, 0, ())
+    assert json.loads(verdict.line()) == record

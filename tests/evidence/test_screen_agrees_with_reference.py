@@ -1,0 +1,304 @@
+"""The set-wise pass lets through, cuts, quarantines and finds exactly what the reference does, line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Type
+from cavra_pipeline.evidence.screen import LINES, Screen, Screened, screening
+from cavra_pipeline.lanes import LANES
+
+WORKER_RUN = KIND_PREFIX + "recovery-escalation-retry-worker-run"
+SECRETS = (
+    "AKIAIOSFODNN7EXAMPLE",
+    "ghp_0123456789abcdefghijABCDEFGHIJ",
+    "xoxb-1234567890-abcdefghij",
+    "sk-0123456789abcdefghijKLMN",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    "https://user:hunter22@example.com/x",
+    "Bearer abcdefgh12345678",
+    "https://hooks.slack.com/services/T000/B000/XXXX",
+    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "password=correcthorse",
+)
+TEXTS = (
+    "",
+    " ",
+    "plan-1",
+    "Teams",
+    "micro-soft",
+    "ünïcødé",
+    'a"quote',
+    "back\\slash",
+    "line\nbreak",
+    "a: b",
+    '":',
+    "{",
+    "}",
+    "null",
+    "token",
+    "ops@example.com",
+    "release governance",
+    "x" * 130,
+    "x" * 600,
+    "0" * 25,
+)
+STAMPS = (
+    "2026-06-25T10:00:00Z",
+    "2026-06-25T10:00:00+05:30",
+    "2026-06-25 10:00:00",
+    "2026-06-25T10:00:00.123456789-23:59",
+    "2026-02-30T00:00:00Z",
+    "2026-06-25",
+    "",
+    " 2026-06-25T10:00:00Z ",
+    "20260625T100000Z",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "2026-06-25T24:00:00Z",
+    "2026-06-25T10:00:60Z",
+    "now",
+    "2026-06-25T10:00Z",
+)
+NUMBERS = (0, 1, -1, 200, 503, 3.0, 2.5, -0.0, 1e3, 2**63 - 1, -(2**63), 2**63, 10**30)
+SCALARS = (None, True, False, *NUMBERS, *TEXTS, *STAMPS)
+EXTRA_KEYS = (
+    "note",
+    "generated_by",
+    "operator",
+    "actor",
+    "api_key",
+    "token_count",
+    "request",
+    "signer",
+    "run_id",
+    "Ünknown",
+    "provider",
+    "delivery",
+    "plan_id",
+    "schedule",
+    "status_codes",
+)
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[Screen]:
+    with screening(threads=2) as made:
+        yield made
+
+
+def value_of(field: Field, chance: Random) -> Any:
+    match field.type:
+        case Type.STRING | Type.ACTOR:
+            return chance.choice(
+                ("plan-1", "webhook", "service-now", "release governance", f"id-{chance.randrange(99)}")
+            )
+        case Type.INTEGER:
+            return chance.choice((0, 1, 3, 200, 503))
+        case Type.BOOLEAN:
+            return chance.random() < 0.5
+        case Type.TIMESTAMP:
+            return chance.choice(STAMPS[:4])
+        case Type.STRINGS:
+            return [chance.choice(("webhook", "Teams", "service-now")) for _ in range(chance.randrange(3))]
+        case Type.INTEGERS:
+            return [chance.choice((200, 503, None)) for _ in range(chance.randrange(3))]
+
+
+def clean_record(chance: Random) -> dict[str, Any]:
+    """A record of one kind with most of its declared fields."""
+    kind = chance.choice((DELIVERY_KIND, *KINDS))
+    record: dict[str, Any] = {}
+    for field in KINDS[kind].fields:
+        if not field.required and chance.random() < 0.15:
+            continue
+        *parents, last = field.path.split(".")
+        nodes = [record]
+        for parent in parents:
+            if parent.endswith("[]"):
+                elements = nodes[0].setdefault(parent.removesuffix("[]"), [{} for _ in range(chance.randrange(3))])
+                nodes = elements
+            else:
+                nodes = [node.setdefault(parent, {}) for node in nodes]
+        for node in nodes:
+            node[last] = value_of(field, chance)
+    record["metadata_kind"] = kind
+    record["session_id"] = f"s-{chance.randrange(10**6)}"
+    if kind == DELIVERY_KIND:
+        record["connector_delivery_source"] = chance.choice([lane.delivery_source for lane in LANES.values()])
+    return record
+
+
+def containers(value: Any) -> Iterator[dict[str, Any] | list[Any]]:
+    if isinstance(value, dict | list):
+        yield value
+        for member in list(value.values() if isinstance(value, dict) else value):
+            yield from containers(member)
+
+
+def any_value(chance: Random) -> Any:
+    """Some value, a secret among them, at times inside of an object or a list."""
+    value = chance.choice((*SCALARS, *SECRETS))
+    wrap = chance.randrange(6)
+    if wrap == 0:
+        return {chance.choice((*EXTRA_KEYS, "url", chance.choice(SECRETS))): value}
+    return [value, {"note": value}][: chance.randrange(3)] if wrap == 1 else value
+
+
+def mutate(record: dict[str, Any], chance: Random) -> None:
+    """Changes, removes or adds one thing anywhere in the record."""
+    place = chance.choice(list(containers(record)))
+    act = chance.randrange(4)
+    if isinstance(place, list):
+        place.insert(0, any_value(chance)) if act or not place else place.pop()
+    elif act == 0 and place:
+        del place[chance.choice(list(place))]
+    elif act == 1 or not place:
+        place[chance.choice(EXTRA_KEYS)] = any_value(chance)
+    elif act == 2:
+        place[chance.choice(list(place))] = chance.choice((None, *SECRETS[:2], *STAMPS[:6], *NUMBERS[:6]))
+    else:
+        place[chance.choice(list(place))] = any_value(chance)
+
+
+def spoil(line: str, chance: Random) -> str:
+    """Changes the text of a line in a way that no serialiser would."""
+    edits = (
+        ('": ', '" : '),
+        ('": ', '":\t'),
+        (", ", ","),
+        ("}", ",}"),
+        ("]", ",]"),
+        ("true", "True"),
+        ("null", "NaN"),
+        ("200", "-Infinity"),
+        ("200", "1e999"),
+        ("200", "0200"),
+        ('"s-', '"\\u0073-'),
+        (
+            "{",
+            '{"session_id": "s-1", ',
+        ),
+        ("{", '{"note": 1, "note": 2, '),
+        ("{", '{"note": {"a": 1, "a": 2}, '),
+        ("{", "["),
+        ("}", ""),
+        ("{", "{//c\n"),
+        ('"plan', "'plan"),
+        ('":', '":":'),
+        ('"', '"\\u0000'),
+        ('"provider": "', '"provider": "": "'),
+        ("200", "2e2"),
+        ("200", "200.0"),
+        ("200", '"200"'),
+        ("", "\ufeff"),
+        ("", " "),
+    )
+    old, new = chance.choice(edits)
+    return line.replace(old, new, chance.choice((1, -1))).replace("\n", "")
+
+
+def lines_of(chance: Random) -> list[str]:
+    """Lines of few shapes: clean ones, and ones that differ from them in one to three ways."""
+    lines: list[str] = []
+    for _ in range(chance.randrange(1, 4)):
+        base = clean_record(chance)
+        for _ in range(chance.randrange(1, 6)):
+            record = json.loads(json.dumps(base))
+            for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
+                mutate(record, chance)
+            separators = chance.choice(((", ", ": "), (",", ":")))
+            line = json.dumps(record, ensure_ascii=chance.random() < 0.3, separators=separators)
+            lines.append(spoil(line, chance) if chance.random() < 0.2 else line)
+    return lines + lines[:1]
+
+
+def report(screen: Screen, screened: Screened) -> tuple[Any, ...]:
+    return (
+        screen.typed(screened).to_pylist(),
+        sorted(screened.quarantined, key=lambda line: line.line_number),
+        sorted(screened.findings, key=lambda found: (found.line_number, found.rule, found.path)),
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chance=st.randoms(use_true_random=False, note_method_calls=False))
+def test_the_set_wise_pass_and_the_reference_agree_on_every_line(screen: Screen, chance: Random) -> None:
+    assert_agreement(screen, [line for _ in range(12) for line in lines_of(chance)])
+
+
+def assert_agreement(screen: Screen, lines: list[str]) -> None:
+    table = pa.table([list(range(1, len(lines) + 1)), lines], schema=LINES)
+    rows, quarantined, findings = report(screen, screen.screen(table))
+    expected_rows, expected_quarantined, expected_findings = report(screen, screen.judge(table))
+    assert quarantined == expected_quarantined, lines
+    assert findings == expected_findings, lines
+    for row, expected in zip(rows, expected_rows, strict=True):
+        assert row == expected, lines[row["line_number"] - 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param({"decision_count": 3.0}, {"decision_count": 2.5}, id="a float that is no whole number"),
+        pytest.param(
+            {"audit": {"signer": "ops"}}, {"audit": {"signer": "ops@example.com"}}, id="an actor label inside"
+        ),
+        pytest.param(
+            {"zzz": [{"x": []}], "delivery": None}, {"zzz": [], "delivery": {"x": [None]}}, id="the same keys elsewhere"
+        ),
+        pytest.param({"note": 1}, {"run_id": "run-1"}, id="a field of another kind"),
+        pytest.param({"plan_id": None}, {"note": None}, id="another key that is null"),
+        pytest.param({"session_id": "s" * 512}, {"session_id": "s" * 513}, id="an identity that is too long"),
+        pytest.param({"created_at": "2026-06-25T10:00:00"}, {"created_at": "2026-06-25"}, id="a day without a time"),
+        pytest.param(
+            {"metadata_kind": WORKER_RUN, "recovery_escalation_retry_worker_run": {"schedule": {"enabled": True}}},
+            {"metadata_kind": WORKER_RUN, "recovery_executive_report_schedule_run": {"schedule": {"enabled": True}}},
+            id="an object that another kind calls so",
+        ),
+    ],
+)
+def test_a_line_is_not_judged_by_another_that_only_looks_alike(
+    screen: Screen, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": list(KINDS)[2]}
+    assert_agreement(screen, [json.dumps({**base, **fields}) for fields in (first, second, first)])
+
+
+def test_a_key_that_comes_twice_inside_of_a_field_that_is_dropped_is_seen(screen: Screen) -> None:
+    base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": list(KINDS)[2]}
+    once = json.dumps({**base, "note": {"a": 1, "b": 2}})
+    assert_agreement(screen, [once, once.replace('"b"', '"a"')])
+
+
+def test_a_key_with_a_blank_before_its_colon_is_a_key(screen: Screen) -> None:
+    base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": list(KINDS)[2]}
+    plain = json.dumps(base)
+    assert_agreement(
+        screen, [plain, plain.replace("{", '{"note" : 1, '), plain.replace("{", '{"plan_id": ":", "note" :1, ')]
+    )
+
+
+def test_an_element_of_a_delivery_that_is_no_object_is_not_taken_for_one(screen: Screen) -> None:
+    base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": DELIVERY_KIND}
+    attempt = {"provider": "slack"}
+    elements: tuple[Any, ...] = (attempt, "x", 5, None, {})
+    lines = [json.dumps({**base, "delivery": {"deliveries": [attempt, element]}}) for element in elements]
+    assert_agreement(screen, lines)
+
+
+def test_clean_records_never_reach_the_reference_but_once_for_each_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = Random(5)
+    lines = [json.dumps({**clean_record(Random(chance.randrange(20))), "session_id": f"s-{n}"}) for n in range(500)]
+    with screening() as screen:
+        monkeypatch.setattr(screen, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
+        screened = screen.screen(pa.table([list(range(500)), lines], schema=LINES))
+        assert len(screen.typed(screened)) == 500
