@@ -23,6 +23,7 @@ ACCEPTING: Final = frozenset({"acknowledged", "accepted", "resolved"})
 SKIP_EVERY: Final = 9
 FAILURE_RATE: Final = 0.04
 RETRY_FAILURE_RATE: Final = 0.15
+RESOLVED_RATE: Final = 0.995
 ACKNOWLEDGED_RATE: Final = 0.4
 _WINDOW: Final = timedelta(hours=168)
 #: What a connector answers on a bad moment; 503 is left to the incident that is told by it.
@@ -250,6 +251,8 @@ class Drill:
         if answer.is_success:
             pair.failures, pair.failed_at, pair.execution_stands_failed = 0, None, False
             self._open.pop((pair.subject, pair.provider), None)
+            if self.lane.live_needs_acknowledgement:
+                self._resolve_later(pair, at)
             return
         pair.failures, pair.failed_at = pair.failures + 1, at
         self._open[pair.subject, pair.provider] = pair
@@ -276,6 +279,22 @@ class Drill:
             self._writer.acknowledgement(at, pair.subject, pair.provider, state, signer=signer, about=about)
 
         self._then(at + timedelta(minutes=self.random.randint(5, 35), seconds=7), acknowledge)
+
+    def _resolve_later(self, pair: _Pair, at: datetime) -> None:
+        """Most recoveries are finished within the four hours they may take, some later, a few not yet."""
+        minutes = self.random.choice((45, 70, 95, 120, 150, 180, 180, 210, 330, 600))
+        if self.random.random() >= RESOLVED_RATE:
+            return
+
+        def resolve(at: datetime) -> None:
+            if not pair.failures and pair.acknowledged != "resolved":
+                pair.acknowledged = "resolved"
+                signer = self.random.choice(_OPERATORS)
+                self._writer.acknowledgement(
+                    at, pair.subject, pair.provider, "resolved", signer=signer, about=pair.about
+                )
+
+        self._then(at + timedelta(minutes=minutes + self.random.randint(0, 29), seconds=11), resolve)
 
     def _resend(self, at: datetime, pair: _Pair) -> None:
         """Somebody sends an exhausted delivery by hand, once its connector works again."""

@@ -1,0 +1,1 @@
+"""What executives read: open recoveries, the escalation plan, the executive report, its pages. Nothing is sent."""

@@ -1,0 +1,169 @@
+"""Pictures as inline SVG: outages by lane, delivery success by provider, backlog over time. No colour is set here.
+
+Drawn 360 units wide, so that their text keeps its size on a phone. Classes are coloured by the page's style sheet, and
+whatever a colour says is said in words too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from cavra_pipeline.executive.words import count, day_text, provider_name, read, short_duration
+
+_WIDTH: Final = 360
+_TICKS: Final = 4
+
+
+def _svg(name: str, height: int, title: str, description: str, parts: Sequence[Markup]) -> Markup:
+    return Markup(
+        '<svg viewBox="0 0 {width} {height}" role="img" aria-labelledby="{name}-title {name}-desc">'
+        '<title id="{name}-title">{title}</title><desc id="{name}-desc">{description}</desc>{parts}</svg>'
+    ).format(width=_WIDTH, height=height, name=name, title=title, description=description, parts=Markup("").join(parts))
+
+
+def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
+    return Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(
+        kind, _number(x), _number(y), _number(width), _number(height)
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+    return Markup('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(
+        kind, _number(x1), _number(y1), _number(x2), _number(y2)
+    )
+
+
+def _text(x: float, y: float, text: str, kind: str = "label", anchor: str = "start") -> Markup:
+    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
+        kind, _number(x), _number(y), anchor, text
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+class _Axis:
+    """Turns moments into places from left to right."""
+
+    def __init__(self, start: datetime, end: datetime, left: float, right: float) -> None:
+        self._start, self._end, self._left, self._right = start, end, left, right
+
+    def x(self, moment: datetime) -> float:
+        share = (min(max(moment, self._start), self._end) - self._start) / (self._end - self._start or timedelta(1))
+        return self._left + share * (self._right - self._left)
+
+    def days(self) -> list[datetime]:
+        """A few midnights, evenly spread."""
+        days = (self._end - self._start).days + 1
+        step = -(-days // _TICKS)
+        return [self._start + timedelta(days=offset) for offset in range(0, days, step)]
+
+    def labels(self, bottom: float) -> list[Markup]:
+        """Writes the days under a picture; the last one keeps inside it."""
+        return [_text(min(self.x(day), _WIDTH - 38), bottom + 13, day_text(day), "tick") for day in self.days()]
+
+
+def outage_timeline(report: Mapping[str, Any]) -> Markup:
+    """Draws one row for each lane, with a bar for each time its worker stood still."""
+    start, end = read(report["window_start"]), read(report["as_of"])
+    axis = _Axis(start, end, 0, _WIDTH)
+    lanes = report["lanes"]
+    bottom = 42 * len(lanes)
+    parts = axis.labels(bottom - 4)
+    for number, lane in enumerate(lanes):
+        top = 42 * number
+        parts += [
+            _text(0, top + 15, lane["title"], "label strong"),
+            _text(_WIDTH, top + 15, standing(lane), anchor="end"),
+        ]
+        parts.append(_rect(0, top + 21, _WIDTH, 12, "unknown" if lane["state"] == "no_evidence" else "track"))
+        parts += [_rect(axis.x(day), top + 21, 1.5, 12, "gap") for day in axis.days()[1:]]
+        for outage in lane["outages"]:
+            left = axis.x(read(outage["started_at"]) if outage["started_at"] else start)
+            right = axis.x(read(outage["ended_at"]) if outage["ended_at"] else end)
+            width = max(right - left, 3)
+            parts.append(_rect(min(left, _WIDTH - width), top + 19, width, 16, "bad"))
+    said = "; ".join(f"{lane['title']}: {standing(lane)}" for lane in lanes)
+    return _svg("outages", bottom + 20, "When the workers stood still", f"{said}.", parts)
+
+
+def standing(lane: Mapping[str, Any]) -> str:
+    """Says in words how a lane's worker ran."""
+    if lane["state"] == "no_evidence":
+        return "no evidence"
+    if not lane["outage_count"]:
+        return "no outage"
+    still = ", not over" if lane["open_outage_count"] else ""
+    return f"{count(lane['outage_count'], 'outage')}, {short_duration(lane['outage_minutes'])}{still}"
+
+
+def provider_bars(report: Mapping[str, Any]) -> Markup:
+    """Draws one bar for each provider: what it took, then what failed."""
+    providers = sorted(report["deliveries_by_provider"], key=lambda one: (one["delivered_percent"], one["provider"]))
+    parts: list[Markup] = []
+    for number, one in enumerate(providers):
+        top = 42 * number
+        total = one["delivered_count"] + one["failed_count"]
+        width = _WIDTH * one["delivered_count"] / total
+        parts += [
+            _text(0, top + 15, provider_name(one["provider"]), "label strong"),
+            _text(_WIDTH, top + 15, _taken(one), anchor="end"),
+            _rect(0, top + 23, _WIDTH, 8, "bad"),
+        ]
+        if one["delivered_count"]:
+            gap = 2 if one["failed_count"] else 0
+            parts += [_rect(0, top + 19, width, 16, "good"), _rect(width, top + 19, gap, 16, "gap")]
+    said = "; ".join(f"{provider_name(one['provider'])}: {_taken(one)}" for one in providers)
+    return _svg("providers", max(42 * len(providers), 1), "Deliveries that arrived, by provider", f"{said}.", parts)
+
+
+def _taken(one: Mapping[str, Any]) -> str:
+    total = one["delivered_count"] + one["failed_count"]
+    return f"{one['delivered_percent']} %, {one['failed_count']:,} of {total:,} failed"
+
+
+def backlog_area(report: Mapping[str, Any]) -> Markup:
+    """Draws how many recoveries were open over time, and as a dashed line how many of them were past the limit."""
+    points = report["backlog"]
+    start, end = read(report["window_start"]), read(report["as_of"])
+    left, right, top, bottom = 0.0, float(_WIDTH), 24.0, 144.0
+    axis = _Axis(start, end, left, right)
+    most = max(point["open_count"] for point in points)
+    scale = (bottom - top) / max(most, 1)
+
+    def outline(name: str) -> list[tuple[float, float]]:
+        return [(axis.x(read(point["at"])), bottom - scale * point[name]) for point in points]
+
+    open_, late = outline("open_count"), outline("breached_count")
+    last = points[-1]
+    parts = [
+        *(_line(axis.x(day), top, axis.x(day), bottom, "grid") for day in axis.days()),
+        *axis.labels(bottom),
+        _line(left, top, right, top, "grid"),
+        _line(left, bottom, right, bottom, "axis"),
+        _text(0, top - 8, f"most: {most:,}", "tick"),
+        _text(
+            _WIDTH,
+            top - 8,
+            f"now: {last['open_count']:,} open, {last['breached_count']:,} past the limit",
+            anchor="end",
+        ),
+        _path([(left, bottom), *open_, (right, bottom)], "area", close=True),
+        _path(open_, "edge"),
+        _path(late, "late"),
+    ]
+    said = (
+        f"{points[0]['open_count']:,} open and {points[0]['breached_count']:,} past the limit at the start, "
+        f"{last['open_count']:,} and {last['breached_count']:,} at the end, at most {most:,} open."
+    )
+    return _svg("backlog", int(bottom) + 20, "Open recoveries over time", said, parts)
+
+
+def _path(points: Sequence[tuple[float, float]], kind: str, *, close: bool = False) -> Markup:
+    steps = " L".join(f"{_number(x)} {_number(y)}" for x, y in points)
+    return Markup('<path class="{}" d="M{}{}"/>').format(kind, steps, " Z" if close else "")

@@ -1,0 +1,94 @@
+"""The executive report as canonical JSON, as Markdown and as one self-contained page. Nothing is judged here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.executive.markdown import markdown_of
+from cavra_pipeline.executive.page import page_of
+from cavra_pipeline.executive.pictures import backlog_area, outage_timeline, provider_bars
+from cavra_pipeline.executive.words import plain, read
+
+_PACKAGE: Final = "cavra_pipeline.executive"
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    """Returns the report as canonical JSON, one line."""
+    return canonical_json(report) + "\n"
+
+
+def report_markdown(report: Mapping[str, Any]) -> str:
+    """Returns the report as Markdown; text of the evidence is escaped."""
+    return markdown_of(report, page_of(report))
+
+
+def report_html(report: Mapping[str, Any]) -> str:
+    """Returns the report as one HTML page that needs no script and asks for nothing from anywhere."""
+    style = _template("report.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(
+            report=report,
+            page=page_of(report),
+            style=Markup(style),  # noqa: S704 -- our own style sheet
+            style_hash=f"sha256-{digest}",
+            pictures={
+                "backlog": backlog_area(report),
+                "outages": outage_timeline(report),
+                "providers": provider_bars(report),
+            },
+        )
+    )
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> dict[str, Path]:
+    """Writes ``executive-report-<UTC day of as_of>`` as json, md and html; each file is replaced as a whole.
+
+    Returns:
+        The files by their suffix: ``json``, ``md``, ``html``.
+
+    Raises:
+        PipelineError: The folder can't be written.
+    """
+    day = read(report["as_of"]).date().isoformat()
+    contents = {"json": report_json(report), "md": report_markdown(report), "html": report_html(report)}
+    paths = {suffix: folder / f"executive-report-{day}.{suffix}" for suffix in contents}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, path in paths.items():
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.write_text(contents[suffix], encoding="utf-8", newline="\n")
+            draft.replace(path)
+    except OSError as error:
+        raise PipelineError(
+            f"the report can't be written ({error.strerror})",
+            where=str(folder),
+            remedy="Give this user write access to the folder, or name another",
+        ) from None
+    return paths
+
+
+@cache
+def _template(name: str) -> str:
+    return files(_PACKAGE).joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined)
+    environment.filters["plain"] = plain
+    return environment

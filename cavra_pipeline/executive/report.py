@@ -1,0 +1,349 @@
+"""The executive recovery report: what happened, what is open, how it is going, what to worry about and what to do."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cavra_pipeline.documents import (
+    DEFAULT_GENERATED_BY,
+    PRODUCT,
+    SCHEMA_PREFIX,
+    identify,
+    instant,
+    naive_utc,
+    whole_minutes,
+)
+from cavra_pipeline.evidence.boundary import actor_label
+from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_spells
+from cavra_pipeline.executive.recoveries import PACKAGE, RECOVERIES, Spell, bounded, recovery_spells
+from cavra_pipeline.executive.risks import key_risks
+from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
+from cavra_pipeline.health.report import alert_level, health_parameters, retry_health
+from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.warehouse import Session
+
+DEFAULT_WINDOW_DAYS: Final = 7
+MAX_WINDOW_DAYS: Final = 366
+#: Windows up to a month have a backlog point every six hours, longer ones every day.
+_FINE_WINDOW_DAYS: Final = 31
+_STATES: Final = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
+_ACTIVITY: Final = (
+    "delivery_count",
+    "failed_delivery_count",
+    "acknowledgement_count",
+    "worker_run_count",
+    "live_worker_run_count",
+    "delivered_execution_count",
+    "failed_execution_count",
+    "skipped_execution_count",
+)
+
+
+def executive_report(
+    session: Session,
+    *,
+    as_of: datetime,
+    now: datetime,
+    slo_minutes: int = DEFAULT_SLO_MINUTES,
+    window_days: int = DEFAULT_WINDOW_DAYS,
+    providers: Sequence[str] = (),
+    generated_by: str = DEFAULT_GENERATED_BY,
+) -> dict[str, Any]:
+    """Makes the executive recovery report.
+
+    Args:
+        session: An open warehouse.
+        as_of: The instant of the report; later records are counted and otherwise do not exist.
+        now: When the report is made; only ``generated_at`` shows it.
+        slo_minutes: How long a recovery may be open.
+        window_days: How many UTC days the history covers, the day of ``as_of`` included.
+        providers: Connectors of the escalation plan that the report refers to.
+        generated_by: Actor label of who asked.
+
+    Returns:
+        The report; ``render`` turns it into pages.
+
+    Raises:
+        UsageError: A value is outside what is accepted; the message names it.
+    """
+    generated_by = actor_label(generated_by, where="generated_by")
+    at = naive_utc(as_of)
+    start = _window_start(at, bounded("window_days", window_days, MAX_WINDOW_DAYS))
+    windowed: dict[str, object] = {"as_of": at, "window_start": start}
+    spells = recovery_spells(session, as_of=as_of)
+    plan = plan_of_spells(
+        session, spells, as_of=as_of, now=now, slo_minutes=slo_minutes, providers=providers, generated_by=generated_by
+    )
+    slo = timedelta(minutes=slo_minutes)
+    counted = {str(row["lane"]): row for row in session.rows(PACKAGE, "lane_activity", windowed)}
+    lanes = [_lane(session, lane, counted.get(lane.name, {}), at=at, start=start, now=now) for lane in LANES.values()]
+    report: dict[str, Any] = {
+        "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
+        "product": PRODUCT,
+        "executive_report_id": "",
+        "recovery_report_id": plan["recovery_report_id"],
+        "escalation_plan_id": plan["plan_id"],
+        "as_of": instant(at),
+        "generated_at": instant(now),
+        "generated_by": generated_by,
+        "alert_level": "",
+        "state": "",
+        "headline": "",
+        "what_to_do": "",
+        "escalation_count": plan["escalation_count"],
+        "slo_minutes": slo_minutes,
+        "slo_breached_count": plan["slo_breached_count"],
+        "slo_at_risk_count": plan["slo_at_risk_count"],
+        "failed_execution_count": plan["failed_execution_count"],
+        "window_days": window_days,
+        "window_start": instant(start),
+        "evidence_record_count": sum(lane["evidence_record_count"] for lane in lanes),
+        "future_record_count": sum(lane["future_record_count"] for lane in lanes),
+        "quarantined_record_count": session.rows(PACKAGE, "quarantined", windowed)[0]["quarantined_record_count"],
+        "latest_record_at": max((lane["latest_record_at"] for lane in lanes if lane["latest_record_at"]), default=None),
+        "what_happened": [],
+        "activity": {name: sum(lane[name] for lane in lanes) for name in _ACTIVITY},
+        "recoveries": _totals(spells, start=start, slo=slo),
+        "open_by_need": dict(sorted(Counter(one["need"] for one in plan["recoveries"]).items())),
+        "closure_trend": _trend(spells, start=start, at=at),
+        "backlog": _backlog(spells, start=start, at=at, slo=slo, is_fine=window_days <= _FINE_WINDOW_DAYS),
+        "deliveries_by_provider": [_provider(row) for row in session.rows(PACKAGE, "provider_deliveries", windowed)],
+        "lanes": lanes,
+        "open_recoveries": plan["recoveries"],
+        "key_risks": [],
+        "recommended_actions": [],
+    }
+    report["what_happened"] = _what_happened(report)
+    report["key_risks"] = key_risks(
+        report, failing=_failing(session, at), unplanned_failure_count=plan["unplanned_failure_count"]
+    )
+    report["recommended_actions"] = _actions(report["key_risks"])
+    report["alert_level"] = alert_level(
+        [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(r["severity"] for r in report["key_risks"])]
+    )
+    report["state"] = _STATES[report["alert_level"]] if report["evidence_record_count"] else "no_evidence"
+    report["headline"] = _headline(report)
+    report["what_to_do"] = (
+        report["recommended_actions"][0]["action"]
+        if report["recommended_actions"]
+        else "Nothing; the next report comes as scheduled."
+    )
+    for lane in lanes:
+        del lane["alerts"]
+    report["executive_report_id"] = identify("executive-report", report)
+    return report
+
+
+def _window_start(at: datetime, window_days: int) -> datetime:
+    return datetime.fromordinal(max(1, at.toordinal() - window_days + 1))
+
+
+def _provider(row: Mapping[str, Any]) -> dict[str, Any]:
+    total = row["delivered_count"] + row["failed_count"]
+    return {**row, "delivered_percent": row["delivered_count"] * 100 // total}
+
+
+def _failing(session: Session, at: datetime) -> list[dict[str, Any]]:
+    return [
+        {**row, "lane": lane.name}
+        for lane in LANES.values()
+        for row in session.rows(PACKAGE, "failing_providers", {"lane": lane.name, "as_of": at})
+    ]
+
+
+# --- Lanes ---------------------------------------------------------------------------------------------------------
+
+
+def _lane(
+    session: Session, lane: Lane, row: Mapping[str, Any], *, at: datetime, start: datetime, now: datetime
+) -> dict[str, Any]:
+    """A lane in the window. One without any evidence is a gap in what is known, neither healthy nor an outage."""
+    counts = {name: row.get(name, 0) for name in (*_ACTIVITY, "evidence_record_count", "future_record_count")}
+    known: dict[str, Any] = {
+        "lane": lane.name,
+        "title": lane_title(lane.name),
+        **counts,
+        "latest_record_at": instant(row.get("latest_record_at")),
+    }
+    if not counts["evidence_record_count"]:
+        nothing = {"outage_count": 0, "open_outage_count": 0, "outage_minutes": 0, "outages": [], "alerts": []}
+        return {
+            **known,
+            "state": "no_evidence",
+            "alert_level": "warning",
+            "unresolved_failed_execution_count": 0,
+            **nothing,
+        }
+    hours = -((start - at) // timedelta(hours=1)) or 1
+    as_of = at.replace(tzinfo=UTC)
+    health = retry_health(session, lane, health_parameters(lane, window_hours=hours), as_of=as_of, now=now)
+    outages = [outage for one in health["outages"] if (outage := _outage(one, start=start, at=at))]
+    actions = health["recommended_actions"]
+    return {
+        **known,
+        "state": "outage" if any(outage["ended_at"] is None for outage in outages) else "running",
+        "alert_level": health["alert_level"],
+        "unresolved_failed_execution_count": health["unresolved_failed_execution_count"],
+        "outage_count": len(outages),
+        "open_outage_count": sum(outage["ended_at"] is None for outage in outages),
+        "outage_minutes": sum(outage["minutes_in_window"] for outage in outages),
+        "outages": outages,
+        "alerts": [{**alert, "action": action} for alert, action in zip(health["alerts"], actions, strict=True)],
+    }
+
+
+def _outage(outage: Mapping[str, Any], *, start: datetime, at: datetime) -> dict[str, Any] | None:
+    started = _naive(outage["started_at"]) or start
+    ended = _naive(outage["ended_at"])
+    if ended is not None and ended <= start:
+        return None
+    return {**outage, "minutes_in_window": whole_minutes((ended or at) - max(started, start))}
+
+
+def _naive(text: str | None) -> datetime | None:
+    return naive_utc(datetime.fromisoformat(text)) if text else None
+
+
+# --- Recoveries over time ------------------------------------------------------------------------------------------
+
+
+def _totals(spells: Sequence[Spell], *, start: datetime, slo: timedelta) -> dict[str, Any]:
+    """Opened = closed + open, over the whole history and, with what was open at its start, in the window."""
+    closed = [spell for spell in spells if spell.closed_at is not None]
+    lately = sorted(
+        spell.closed_at - spell.opened_at for spell in closed if spell.closed_at and spell.closed_at >= start
+    )
+    return {
+        "opened_count": len(spells),
+        "closed_count": len(closed),
+        "open_count": len(spells) - len(closed),
+        "opened_in_window_count": sum(spell.opened_at >= start for spell in spells),
+        "reopened_in_window_count": sum(spell.opened_at >= start and spell.number > 1 for spell in spells),
+        "closed_in_window_count": len(lately),
+        "closed_late_in_window_count": sum(span > slo for span in lately),
+        "median_minutes_to_close": whole_minutes(lately[len(lately) // 2]) if lately else None,
+    }
+
+
+def _trend(spells: Sequence[Spell], *, start: datetime, at: datetime) -> list[dict[str, Any]]:
+    opened = Counter(spell.opened_at.date() for spell in spells)
+    closed = Counter(spell.closed_at.date() for spell in spells if spell.closed_at)
+    is_open = sum(spell.opened_at < start and not (spell.closed_at and spell.closed_at < start) for spell in spells)
+    trend = []
+    for ordinal in range(start.toordinal(), at.toordinal() + 1):
+        day = datetime.fromordinal(ordinal).date()
+        is_open += opened[day] - closed[day]
+        trend.append(
+            {"day": day.isoformat(), "opened_count": opened[day], "closed_count": closed[day], "open_count": is_open}
+        )
+    return trend
+
+
+def _backlog(
+    spells: Sequence[Spell], *, start: datetime, at: datetime, slo: timedelta, is_fine: bool
+) -> list[dict[str, Any]]:
+    """How many recoveries were open, and open for longer than the limit, at even steps and at the end."""
+    step = timedelta(hours=6 if is_fine else 24)
+    moments = [start + number * step for number in range((at - start) // step + 1)]
+    if moments[-1] != at:
+        moments.append(at)
+    opened = sorted(spell.opened_at for spell in spells)
+    closed = sorted(spell.closed_at for spell in spells if spell.closed_at)
+    late = [spell for spell in spells if spell.closed_at is None or spell.closed_at - spell.opened_at > slo]
+    # An age of exactly the limit is not over it yet, hence bisect_left. Ages are shifted: a limit may pass year 9999.
+    late_opened = sorted(spell.opened_at for spell in late)
+    late_closed = sorted(spell.closed_at for spell in late if spell.closed_at)
+    return [
+        {
+            "at": instant(moment),
+            "open_count": bisect_right(opened, moment) - bisect_right(closed, moment),
+            "breached_count": bisect_left(late_opened, _earlier(moment, slo)) - bisect_right(late_closed, moment),
+        }
+        for moment in moments
+    ]
+
+
+def _earlier(moment: datetime, span: timedelta) -> datetime:
+    try:
+        return moment - span
+    except OverflowError:
+        return datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
+
+
+# --- Words ---------------------------------------------------------------------------------------------------------
+
+
+def _what_happened(report: Mapping[str, Any]) -> list[str]:
+    if not report["evidence_record_count"]:
+        return ["No evidence has arrived, so this report cannot say what happened."]
+    recoveries, activity = report["recoveries"], report["activity"]
+    days = count(report["window_days"], "day")
+    opened, closed = recoveries["opened_in_window_count"], recoveries["closed_in_window_count"]
+    again = recoveries["reopened_in_window_count"]
+    said = [
+        f"{count(opened, 'recovery', 'recoveries')} opened"
+        + (f" ({again:,} of them again)" if again else "")
+        + f" and {closed:,} closed in {days}."
+    ]
+    if closed:
+        late = recoveries["closed_late_in_window_count"]
+        limit = limit_words(report["slo_minutes"])
+        said.append(
+            f"Half of them were closed within {duration(recoveries['median_minutes_to_close'])}; "
+            f"{late:,} took longer than the {limit} limit."
+        )
+    said.append(
+        f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
+        f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
+    )
+    tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
+    if tried:
+        said.append(
+            f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
+            f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
+        )
+    down = [lane for lane in report["lanes"] if lane["outage_count"]]
+    said += [
+        f"{lane['title']}: the worker stood still for {duration(lane['outage_minutes'])} "
+        f"in {count(lane['outage_count'], 'outage')}" + (", and still does." if lane["open_outage_count"] else ".")
+        for lane in down
+    ]
+    return said
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    """One sentence that says why the state is what it is."""
+    as_of = moment_text(datetime.fromisoformat(report["as_of"]))
+    if not report["evidence_record_count"]:
+        return f"No evidence has arrived up to {as_of}. That is not an all-clear: nothing is known."
+    if not next(lane for lane in report["lanes"] if lane["lane"] == RECOVERIES.name)["evidence_record_count"]:
+        return (
+            f"No evidence of recoveries has arrived up to {as_of}. That is not an all-clear: nothing is known of them."
+        )
+    total = report["escalation_count"]
+    if not total:
+        risks = report["key_risks"]
+        return f"No recovery is open. {risks[0]['risk']}" if risks else "No recovery is open and nothing is failing."
+    oldest = duration(max(one["age_minutes"] for one in report["open_recoveries"]))
+    late = report["slo_breached_count"]
+    limit = limit_words(report["slo_minutes"])
+    opened = are(total, "recovery", "recoveries")
+    if not late:
+        return f"{opened} open, none past the {limit} limit; the oldest is {oldest} old."
+    if total == 1:
+        return f"1 recovery is open, past the {limit} limit: it is {oldest} old."
+    past = "all of them" if late == total else f"{late:,} of them"
+    return f"{opened} open, {past} past the {limit} limit; the oldest is {oldest} old."
+
+
+def _actions(risks: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """What to do, each thing once, in the order of the risks that call for it."""
+    actions: dict[str, dict[str, str]] = {}
+    for risk in risks:
+        urgency = "now" if risk["severity"] == "critical" else "soon"
+        actions.setdefault(risk["action"], {"urgency": urgency, "action": risk["action"], "because": risk["risk"]})
+    return list(actions.values())

@@ -1,0 +1,204 @@
+"""The pages: sound, self-contained, escaped, and the same bytes for the same report."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.executive.markdown import markdown_text
+from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.words import duration, limit_words, plain
+from tests.executive.histories import ask_report, opening
+from tests.support import acknowledgement, at, delivery, ingested, worker_run
+
+_HOSTILE = "<script>alert(1)</script> | ![x](https://example.org/a) `b` \u202eevil"
+
+
+class _Page(HTMLParser):
+    """Collects a page's tags and its visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> dict[str, Any]:
+    return ask_report(
+        ingested(
+            tmp_path,
+            [
+                opening(at(600), subject=_HOSTILE, providers=["slack", "jira"]),
+                delivery(at(599), subject=_HOSTILE, providers=["slack", "jira"], failed=["jira"]),
+                opening(at(500), subject="closed"),
+                acknowledgement(at(400), subject="closed", state="resolved"),
+                worker_run(at(300)),
+                worker_run(at(100)),
+            ],
+        )
+    )
+
+
+def _empty(tmp_path: Path) -> dict[str, Any]:
+    return ask_report(ingested(tmp_path / "nothing", []))
+
+
+def test_the_page_refers_to_nothing_outside_itself(report: dict[str, Any], tmp_path: Path) -> None:
+    for one in (report, _empty(tmp_path)):
+        html = report_html(one)
+        page = _Page(html)
+        assert page.open == []
+        text = "".join(page.text)
+        markup = re.sub(r">[^<]*<", "><", html[: html.index("<style>")] + html[html.index("</style>") :])
+        style = html[html.index("<style>") : html.index("</style>")]
+        for reference in ("http:", "https:", "//", "url(", "@import", "src=", "href=", "javascript:"):
+            assert reference not in markup
+            assert reference not in style
+        assert not {"script", "link", "img", "iframe", "object", "form"} & {tag for tag, _ in page.tags}
+        assert not any(name.startswith("on") or name == "style" for _, attrs in page.tags for name in attrs)
+        assert one["headline"] in text
+
+
+def test_the_policy_allows_the_page_its_own_style_and_nothing_else(report: dict[str, Any]) -> None:
+    html = report_html(report)
+    style = html[html.index("<style>") + 7 : html.index("</style>")]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    (policy,) = [
+        str(meta["content"])
+        for meta in _Page(html).named("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def test_a_hostile_plan_id_is_shown_and_not_obeyed(report: dict[str, Any]) -> None:
+    html, markdown = report_html(report), report_markdown(report)
+    for page in (html, markdown):
+        assert "<script>" not in page
+        assert "&lt;script&gt;" in page
+        assert "\u202e" not in page
+    assert not re.search(r"(?<!\\)\]\(", markdown)
+    assert "https://" not in markdown
+    assert _HOSTILE.replace("\u202e", "\ufffd") in "".join(_Page(html).text)
+
+
+def test_pictures_have_a_title_and_a_description_and_tables_a_caption(report: dict[str, Any], tmp_path: Path) -> None:
+    for one in (report, _empty(tmp_path)):
+        page = _Page(report_html(one))
+        ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+        pictures = page.named("svg")
+        assert len(pictures) == (3 if one is report else 1)
+        for picture in pictures:
+            assert picture["role"] == "img"
+            assert set(str(picture["aria-labelledby"]).split()) <= ids
+        tags = [tag for tag, _ in page.tags]
+        assert tags.count("desc") == len(pictures)
+        assert tags.count("caption") == tags.count("table")
+        assert tags.count("h1") == 1
+        assert all(attrs.get("scope") for attrs in page.named("th"))
+
+
+def test_the_first_words_say_the_state_the_reason_and_what_to_do(report: dict[str, Any]) -> None:
+    html = report_html(report)
+    main = html[html.index("<main>") :]
+    order = [main.index(words) for words in ("Action needed", "past the 4-hour limit", "Do now:", "Open recoveries")]
+    assert order == sorted(order)
+
+
+def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path: Path) -> None:
+    report = _empty(tmp_path)
+    for page in (report_html(report), report_markdown(report)):
+        assert "No evidence" in page
+        assert "unknown" in page
+        assert "Under control" not in page
+        assert "No recovery is open" not in page
+        assert not re.search(r">0<|\| 0 \||0 open", page)
+
+
+def test_markdown_tables_have_the_same_number_of_cells_in_every_row(report: dict[str, Any]) -> None:
+    tables = re.findall(r"(?:^\|.*\|$\n?)+", report_markdown(report), re.MULTILINE)
+    assert len(tables) == 4
+    for table in tables:
+        rows = [re.split(r"(?<!\\)\|", row)[1:-1] for row in table.strip().splitlines()]
+        assert len({len(row) for row in rows}) == 1
+        assert set(rows[1]) == {" --- "}
+        assert len(rows) > 2
+
+
+def test_markdown_text_keeps_words_and_disarms_markup() -> None:
+    assert markdown_text("plan-1: 4-hour limit (401).") == "plan-1: 4-hour limit (401)."
+    assert markdown_text("a|b\n<b> *c* _d_ [e] http://f www.g h@i") == (
+        "a\\|b &lt;b&gt; \\*c\\* \\_d\\_ \\[e\\] http&#58;//f www&#46;g h&#64;i"
+    )
+
+
+def test_files_are_named_for_the_day_and_have_the_same_bytes_each_time(report: dict[str, Any], tmp_path: Path) -> None:
+    paths = write_report(tmp_path / "out" / "deep", report)
+    assert {suffix: path.name for suffix, path in paths.items()} == {
+        suffix: f"executive-report-2026-06-25.{suffix}" for suffix in ("json", "md", "html")
+    }
+    first = {path: path.read_bytes() for path in paths.values()}
+    assert {path: path.read_bytes() for path in write_report(tmp_path / "out" / "deep", report).values()} == first
+    assert sorted(path.name for path in (tmp_path / "out" / "deep").iterdir()) == sorted(p.name for p in first)
+    assert json.loads(paths["json"].read_text()) == report
+    assert report_json(report) == report_json(json.loads(report_json(report)))
+    assert report_html(json.loads(report_json(report))) == paths["html"].read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(report: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match="can't be written"):
+        write_report(tmp_path / "file" / "out", report)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [
+        (0, "0 minutes"),
+        (1, "1 minute"),
+        (60, "1 hour"),
+        (61, "1 hour 1 minute"),
+        (1439, "23 hours 59 minutes"),
+        (1440, "1 day"),
+        (1499, "1 day"),
+        (1500, "1 day 1 hour"),
+        (525_600, "365 days"),
+    ],
+)
+def test_durations_are_said_in_two_units_rounded_down(minutes: int, words: str) -> None:
+    assert duration(minutes) == words
+
+
+def test_limits_and_steering_characters_in_words() -> None:
+    assert [limit_words(minutes) for minutes in (240, 90, 2880, 1)] == ["4-hour", "90-minute", "2-day", "1-minute"]
+    assert plain("a\r\nb\x1b[31m\u2066") == "a  b\ufffd[31m\ufffd"

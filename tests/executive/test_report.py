@@ -1,0 +1,239 @@
+"""The executive report: totals that add up, risks that name themselves, and no all-clear without evidence."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.kinds import KIND_PREFIX, fields_of
+from tests.executive.histories import ask_escalation, ask_report, opening
+from tests.support import (
+    AS_OF,
+    MICROSECOND,
+    NOW,
+    Record,
+    acknowledgement,
+    at,
+    delivery,
+    drop,
+    execution,
+    ingested,
+    plan,
+    take_in,
+    without_clock,
+    worker_run,
+)
+
+_STATES = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
+
+
+def _categories(report: dict[str, Any]) -> set[str]:
+    return {risk["category"] for risk in report["key_risks"]}
+
+
+def test_no_evidence_is_said_and_is_not_an_all_clear(tmp_path: Path) -> None:
+    report = ask_report(ingested(tmp_path, []))
+    assert (report["state"], report["alert_level"]) == ("no_evidence", "critical")
+    assert "not an all-clear" in report["headline"]
+    assert _categories(report) == {"no_evidence"}
+    assert report["recommended_actions"][0]["action"] == report["what_to_do"]
+    assert {lane["state"] for lane in report["lanes"]} == {"no_evidence"}
+
+
+def test_evidence_of_other_lanes_only_is_no_all_clear_for_recoveries(tmp_path: Path) -> None:
+    report = ask_report(ingested(tmp_path, [worker_run(at(10), lane="executive_report")]))
+    assert "no_recovery_evidence" in _categories(report)
+    assert "not an all-clear" in report["headline"]
+    assert report["alert_level"] == "critical"
+
+
+def _quiet(lane: str) -> list[Record]:
+    return [worker_run(at(m), lane=lane) for m in range(5, 600, 30)] + [plan(at(4), lane=lane)]
+
+
+def test_a_quiet_week_is_under_control(tmp_path: Path) -> None:
+    lanes = ("recovery_escalation", "executive_report", "recovery_health_alert", "executive_health_alert")
+    records = [record for lane in lanes for record in _quiet(lane)]
+    records += [opening(at(60)), delivery(at(59)), acknowledgement(at(50), state="resolved")]
+    report = ask_report(ingested(tmp_path, records))
+    assert (report["state"], report["key_risks"], report["recommended_actions"]) == ("under_control", [], [])
+    assert report["headline"] == "No recovery is open and nothing is failing."
+
+
+def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [opening(at(300), subject="old"), opening(at(30), subject="new")])
+    report = ask_report(home)
+    assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 hours old.")
+    assert report["what_to_do"] == "Name an owner for old today."
+    assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
+
+
+def test_a_failing_provider_is_named_with_its_cause(tmp_path: Path) -> None:
+    failures = [
+        delivery(
+            at(60 - n),
+            failed=["servicenow"],
+            status_codes=[401],
+            delivery={"deliveries": [{"provider": "servicenow", "success": False, "status_code": 401}]},
+        )
+        for n in range(3)
+    ]
+    report = ask_report(ingested(tmp_path, [opening(at(61), providers=["servicenow"]), *failures]))
+    (risk,) = [risk for risk in report["key_risks"] if risk["category"] == "failing_provider"]
+    assert risk["severity"] == "critical"
+    assert risk["risk"].startswith("ServiceNow refuses the sign-in (401); 1 notice has not arrived")
+    assert "credential" in risk["action"]
+
+
+def test_percentages_are_rounded_down_so_that_100_means_all(tmp_path: Path) -> None:
+    records = [delivery(at(n), subject=f"s{n}") for n in range(1, 300)] + [delivery(at(300), failed=["slack"])]
+    (slack,) = ask_report(ingested(tmp_path, records))["deliveries_by_provider"]
+    assert slack == {"provider": "slack", "delivered_count": 299, "failed_count": 1, "delivered_percent": 99}
+
+
+def test_the_window_starts_at_midnight_and_counts_from_there(tmp_path: Path) -> None:
+    midnight = AS_OF.replace(hour=0)
+    home = ingested(
+        tmp_path,
+        {
+            "2026-06-24": [delivery(midnight - MICROSECOND, subject="before"), execution(midnight - MICROSECOND)],
+            "2026-06-25": [delivery(midnight, subject="in"), execution(midnight, status="delivered")],
+        },
+    )
+    one, two = ask_report(home, window_days=1), ask_report(home, window_days=2)
+    assert one["window_start"] == "2026-06-25T00:00:00+00:00"
+    assert [r["activity"]["delivery_count"] for r in (one, two)] == [1, 2]
+    assert [r["activity"]["failed_execution_count"] for r in (one, two)] == [0, 1]
+
+
+def test_an_outage_counts_for_its_part_inside_the_window(tmp_path: Path) -> None:
+    midnight = AS_OF.replace(hour=0)
+    runs = [worker_run(midnight - timedelta(hours=3)), worker_run(midnight + timedelta(hours=2)), worker_run(AS_OF)]
+    home = ingested(tmp_path, runs)
+    lane = next(lane for lane in ask_report(home, window_days=1)["lanes"] if lane["lane"] == "recovery_escalation")
+    assert [outage["minutes_in_window"] for outage in lane["outages"]] == [120, 570]
+    assert (lane["outage_minutes"], lane["open_outage_count"], lane["state"]) == (690, 0, "running")
+
+
+def test_quarantined_lines_make_the_report_say_what_it_lacks(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [opening(at(10)), "half a li"])
+    report = ask_report(home)
+    assert (report["quarantined_record_count"], "quarantined_evidence" in _categories(report)) == (1, True)
+
+
+def test_the_report_refers_to_the_escalation_plan_of_the_same_connectors(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [opening(at(10)), delivery(at(9))])
+    plan_ = ask_escalation(home, providers=["slack"])
+    report = ask_report(home, providers=["slack"])
+    assert report["escalation_plan_id"] == plan_["plan_id"]
+    assert report["recovery_report_id"] == plan_["recovery_report_id"]
+    envelope = {field.column for field in fields_of("x-unknown")}
+    assert {field.column for field in fields_of(KIND_PREFIX + "recovery-executive-report")} - envelope <= set(report)
+
+
+def test_the_same_evidence_gives_the_same_bytes_and_id(tmp_path: Path) -> None:
+    records = [opening(at(n), subject=f"s{n % 7}") for n in range(40)]
+    records += [delivery(at(n), subject=f"s{n % 7}", failed=["slack"] if n % 3 else []) for n in range(30)]
+    one = ask_report(ingested(tmp_path / "1", records, threads=1))
+    two = ask_report(ingested(tmp_path / "2", records[::-1], threads=4), now=NOW + timedelta(days=2))
+    assert without_clock(one) == without_clock(two)
+    more = ask_report(ingested(tmp_path / "3", [*records, delivery(at(0), subject="s1")]))
+    assert more["executive_report_id"] != one["executive_report_id"]
+
+
+@pytest.mark.parametrize("value", [0, 367, True, 7.0, "7"])
+def test_a_window_outside_its_bounds_is_refused_by_name(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(UsageError, match=r"window_days.*1 to 366"):
+        ask_report(ingested(tmp_path, []), window_days=value)
+
+
+def test_a_label_that_is_not_public_safe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="generated_by"):
+        ask_report(ingested(tmp_path, []), generated_by="a@example.org")
+
+
+_MINUTES = st.integers(0, 3 * 1440)
+_SUBJECT = st.sampled_from(["a", "b", "c"])
+_PROVIDER = st.sampled_from(["slack", "jira"])
+_EVENT = st.one_of(
+    st.tuples(st.just("plan"), _MINUTES, _SUBJECT, st.lists(_PROVIDER, unique=True)),
+    st.tuples(st.just("ack"), _MINUTES, _SUBJECT, _PROVIDER, st.sampled_from(_STATES)),
+    st.tuples(st.just("delivery"), _MINUTES, _SUBJECT, _PROVIDER, st.booleans()),
+    st.tuples(st.just("execution"), _MINUTES, _SUBJECT, _PROVIDER),
+)
+
+
+def _record(number: int, event: tuple[Any, ...]) -> Record:
+    what, minutes, subject, *more = event
+    when, id_ = at(minutes), f"r{number:03d}"
+    if what == "plan":
+        return opening(when, subject=subject, providers=more[0], session_id=id_)
+    if what == "ack":
+        return acknowledgement(when, subject=subject, provider=more[0], state=more[1], session_id=id_)
+    if what == "delivery":
+        failed = [more[0]] if more[1] else []
+        return delivery(when, subject=subject, providers=[more[0]], failed=failed, session_id=id_)
+    return execution(when, subject=subject, provider=more[0], session_id=id_)
+
+
+def _is_open(records: list[Record], subject: str, moment: datetime) -> bool:
+    """The definition, read off the page and applied to one recovery at one instant."""
+    seen = sorted(
+        (r for r in records if r["plan_id"] == subject and datetime.fromisoformat(r["created_at"]) <= moment),
+        key=lambda r: (r["created_at"], r["session_id"]),
+    )
+    if not any("selected_providers" in r for r in seen):
+        return False
+    answers: dict[str, str] = {}
+    failing: dict[str, bool] = {}
+    providers: set[str] = set()
+    for r in seen:
+        named = r.get("selected_providers") or r.get("providers") or ([r["provider"]] if "provider" in r else [])
+        providers |= set(named)
+        if "acknowledgement_state" in r:
+            answers[r["provider"]] = r["acknowledgement_state"]
+        if "failed_providers" in r:
+            failing.update({p: p in r["failed_providers"] for p in r["providers"]})
+    closed = {p for p in providers if answers.get(p) in ("resolved", "dismissed") and not failing.get(p)}
+    return not providers or closed != providers
+
+
+@given(st.lists(_EVENT, max_size=25))
+def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]]) -> None:
+    records = [_record(number, event) for number, event in enumerate(events)]
+    with TemporaryDirectory() as folder:
+        home = ingested(Path(folder), records)
+        report = ask_report(home, window_days=3)
+        plan_ = ask_escalation(home)
+    totals = report["recoveries"]
+    assert totals["opened_count"] == totals["closed_count"] + totals["open_count"]
+    assert totals["open_count"] == report["escalation_count"] == plan_["escalation_count"]
+    expected = {subject for subject in "abc" if _is_open(records, subject, AS_OF)}
+    assert {one["plan_id"] for one in plan_["recoveries"]} == expected
+    trend = report["closure_trend"]
+    assert trend[-1]["open_count"] == totals["open_count"]
+    for before, day in pairwise(trend):
+        assert day["open_count"] == before["open_count"] + day["opened_count"] - day["closed_count"]
+    for point in report["backlog"]:
+        moment = datetime.fromisoformat(point["at"])
+        assert point["open_count"] == sum(_is_open(records, subject, moment) for subject in "abc")
+        assert 0 <= point["breached_count"] <= point["open_count"]
+    assert report["backlog"][-1]["breached_count"] == report["slo_breached_count"]
+
+
+def test_late_evidence_changes_the_report_and_its_id(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [opening(at(60))])
+    before = ask_report(home)
+    drop(home, [acknowledgement(at(50), state="resolved")], name="late.jsonl")
+    take_in(home)
+    after = ask_report(home)
+    assert (before["escalation_count"], after["escalation_count"]) == (1, 0)
+    assert before["executive_report_id"] != after["executive_report_id"]
