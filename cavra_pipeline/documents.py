@@ -15,8 +15,8 @@ PRODUCT: Final = "CAVRA"
 SCHEMA_PREFIX: Final = "cavra.go-backend-pilot.rollback-drill-acknowledgement-audit-delivery-"
 DEFAULT_GENERATED_BY: Final = "cavra-pipeline"
 
-#: Members that do not count for a document's id: when and by whom it was asked for.
-_UNIDENTIFYING: Final = frozenset({"generated_at", "generated_by"})
+#: Members that do not count for a document's id: when and by whom it was asked for, and what came after its instant.
+_UNIDENTIFYING: Final = frozenset({"generated_at", "generated_by", "future_record_count"})
 
 
 def parse_as_of(text: str) -> datetime:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar
+from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar, public_name
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, screening
 from cavra_pipeline.evidence.stores import read_source, source_files
@@ -97,9 +97,9 @@ def import_evidence(
     """
     result = ImportResult()
     with screening(settings.threads) as screen:
-        for name, source in _files(sources, result):
+        for where, name, source in _files(sources, result):
             try:
-                _import_one(settings, name, source, screen, now, tick, result)
+                _import_one(settings, where, name, source, screen, now, tick, result)
             except PipelineError as error:
                 result.failures.append(error)
             except OSError as error:
@@ -113,20 +113,23 @@ def import_evidence(
 
 def _files(
     sources: Iterable[tuple[str, Path | IO[bytes]]], result: ImportResult
-) -> Iterator[tuple[str, Path | IO[bytes]]]:
+) -> Iterator[tuple[str, str, Path | IO[bytes]]]:
+    """What messages call each source, what its sidecar calls it, and the source."""
     for name, source in sources:
         if not isinstance(source, Path):
-            yield name, source
+            yield name, name, source
             continue
         try:
             for file in source_files(source):
-                yield (str(file.relative_to(source)) if file != source else file.name), file
+                short = str(file.relative_to(source)) if file != source else file.name
+                yield public_name(str(file)), public_name(short), file
         except PipelineError as error:
             result.failures.append(error)
 
 
 def _import_one(
     settings: Settings,
+    where: str,
     name: str,
     source: Path | IO[bytes],
     screen: Screen,
@@ -138,7 +141,7 @@ def _import_one(
     folder = Path(tempfile.mkdtemp(prefix=".import-", dir=settings.landing))
     try:
         drafts = _Drafts(folder, now.astimezone(UTC).date())
-        for batch in read_source(source, name=name, batch_bytes=settings.batch_bytes, tick=tick):
+        for batch in read_source(source, name=where, batch_bytes=settings.batch_bytes, tick=tick):
             drafts.take(batch, screen, result)
         _publish(drafts, settings.landing, name, result)
     finally:

@@ -1,28 +1,42 @@
 """Ingest: drops that are new or changed, through the boundary, into the warehouse. Reports are not made here.
 
 Parsing and checking happen before the warehouse is opened for writing; each commit is one short transaction that
-replaces whole drops, so the same files give the same tables in any order and any number of times.
+replaces whole drops, so the same files give the same tables in any order and any number of times. Why it is cut into
+parcels, groups and a stage: docs/decisions/0005-ingest-speed.md.
 """
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from queue import SimpleQueue
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
-from cavra_pipeline.evidence.lines import LineBatch, LineReader
-from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, screening
+from cavra_pipeline.evidence.lines import LineReader
+from cavra_pipeline.evidence.screen import LINES, LineFinding, QuarantinedLine, Screen, Screened
+from cavra_pipeline.evidence.stage import Stage
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
 _COMMIT_BYTES: Final = 256 * 1024 * 1024
+#: Typed rows take about three quarters of their lines, so what is held in memory stays near 16 batches.
+_STAGE_BATCHES: Final = 16
+
+#: A line's number while it travels with other drops: the drop's number in its group above, its own below.
+_LINE_BITS: Final = 40
+_LINE_MASK: Final = (1 << _LINE_BITS) - 1
 
 _QUARANTINE_SCHEMA: Final = pa.schema([
     ("drop_day", pa.date32()), ("file_name", pa.string()), ("source_file", pa.string()), ("line_number", pa.int64()),
@@ -33,19 +47,18 @@ _FINDINGS_SCHEMA: Final = pa.schema([
     ("rule", pa.string()), ("path", pa.string()), ("action", pa.string()),
 ])  # fmt: skip
 _DROPS_SCHEMA: Final = pa.schema([
-    ("drop_day", pa.date32()), ("file_name", pa.string()), ("fingerprint", pa.string()), ("sha256", pa.string()),
-    ("raw_bytes", pa.int64()), ("received_count", pa.int64()), ("quarantined_count", pa.int64()),
-    ("unknown_kind_count", pa.int64()), ("dropped_field_count", pa.int64()), ("error", pa.string()),
-    ("ingested_at", pa.timestamp("us")),
+    ("number", pa.int64()), ("drop_day", pa.date32()), ("file_name", pa.string()), ("fingerprint", pa.string()),
+    ("sha256", pa.string()), ("raw_bytes", pa.int64()), ("received_count", pa.int64()),
+    ("quarantined_count", pa.int64()), ("unknown_kind_count", pa.int64()), ("dropped_field_count", pa.int64()),
+    ("error", pa.string()), ("ingested_at", pa.timestamp("us")),
 ])  # fmt: skip
 
 
 @dataclass(slots=True)
 class ScreenedDrop:
-    """A drop on the inner side of the boundary, ready to be committed."""
+    """What the boundary made of a drop, its rows aside."""
 
     drop: Drop
-    rows: list[pa.Table] = field(default_factory=list)
     quarantined: list[tuple[str, QuarantinedLine]] = field(default_factory=list)
     findings: list[tuple[str, LineFinding]] = field(default_factory=list)
     raw_bytes: int = 0
@@ -54,6 +67,29 @@ class ScreenedDrop:
     dropped_field_count: int = 0
     sha256: str | None = None
     error: PipelineError | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Drops that are committed together, and their rows."""
+
+    stage: Stage
+    drops: list[ScreenedDrop] = field(default_factory=list)
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes read of its drops so far, uncompressed."""
+        return sum(screened.raw_bytes for screened in self.drops)
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """Lines that go through the boundary at once: a part of a big drop, or many small drops of a group."""
+
+    group: Group
+    lines: list[pa.Table] = field(default_factory=list)
+    raw_bytes: int = 0
+    ends_group: bool = False
 
 
 @dataclass(slots=True)
@@ -137,11 +173,13 @@ def ingest(
         if days is not None:
             wanted = frozenset(days)
             drops = [drop for drop in drops if drop.day in wanted]
-    with screening(settings.threads) as screen:
-        for group in _groups(_screened(drops, screen, settings, tick)):
-            with warehouse.writing("commit drops") as session:
+    if not drops:
+        return result
+    with _screening_pool(settings.threads or os.cpu_count() or 1) as pool:
+        for group in _screened(_parcels(drops, settings, tick), pool):
+            with group.stage, warehouse.writing("commit drops") as session:
                 result.touched_days |= commit(session, group, now)
-            for screened in group:
+            for screened in group.drops:
                 _add(result, screened)
     return result
 
@@ -157,53 +195,123 @@ def _add(result: IngestResult, screened: ScreenedDrop) -> None:
         result.failures.append(screened.error)
 
 
-def _screened(
-    drops: list[Drop], screen: Screen, settings: Settings, tick: Callable[[int], None]
-) -> Iterator[ScreenedDrop]:
+def _parcels(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[_Parcel]:
+    """Reads the drops in order. No parcel holds lines of two groups."""
+    parcel = _Parcel(_group(settings))
     for drop in drops:
-        yield screen_drop(drop, screen, settings.batch_bytes, tick)
+        group = parcel.group
+        screened = ScreenedDrop(drop)
+        group.drops.append(screened)
+        for lines in _read(screened, len(group.drops) - 1, settings.batch_bytes, tick):
+            parcel.lines.append(lines)
+            parcel.raw_bytes += lines.nbytes
+            if parcel.raw_bytes >= settings.batch_bytes:
+                yield parcel
+                parcel = _Parcel(group)
+        if group.raw_bytes >= _COMMIT_BYTES or drop is drops[-1]:
+            parcel.ends_group = True
+            yield parcel
+            parcel = _Parcel(_group(settings))
 
 
-def _groups(screened: Iterator[ScreenedDrop]) -> Iterator[list[ScreenedDrop]]:
-    group: list[ScreenedDrop] = []
-    for drop in screened:
-        group.append(drop)
-        if sum(member.raw_bytes for member in group) >= _COMMIT_BYTES:
-            yield group
-            group = []
-    if group:
-        yield group
+def _group(settings: Settings) -> Group:
+    return Group(Stage(settings.home, _STAGE_BATCHES * settings.batch_bytes))
 
 
-def screen_drop(
-    drop: Drop, screen: Screen, batch_bytes: int, tick: Callable[[int], None] = lambda _: None
-) -> ScreenedDrop:
-    """Reads one drop through the boundary; a drop that can't be read to its end is taken as an error, whole."""
-    screened = ScreenedDrop(drop)
+def _read(screened: ScreenedDrop, number: int, batch_bytes: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
+    """Reads one drop; one that can't be read to its end is taken as an error, whole."""
+    drop = screened.drop
     reader = LineReader(drop.path, name=drop.name, batch_bytes=batch_bytes, tick=tick)
     try:
         handed_on = load_sidecar(drop)
         for batch in reader:
-            _take(screened, batch, screen)
+            screened.raw_bytes += batch.raw_bytes
+            screened.received_count += batch.received_count
+            screened.quarantined += [(drop.file_name, line) for line in batch.quarantined]
+            numbers = pa.compute.add(batch.lines["line_number"], number << _LINE_BITS)
+            yield batch.lines.set_column(0, LINES.field("line_number"), numbers)
     except PipelineError as error:
-        return ScreenedDrop(drop, error=error)
+        screened.error = error
+        return
     screened.sha256 = reader.sha256
     if handed_on:
         _hand_on(screened, handed_on)
-    return screened
 
 
-def _take(screened: ScreenedDrop, batch: LineBatch, screen: Screen) -> None:
-    passed = screen.screen(batch.lines)
-    rows = screen.typed(passed)
-    name = screened.drop.file_name
-    screened.rows.append(rows)
-    screened.raw_bytes += batch.raw_bytes
-    screened.received_count += batch.received_count
-    screened.quarantined += [(name, line) for line in (*batch.quarantined, *passed.quarantined)]
-    screened.findings += [(name, found) for found in passed.findings]
-    screened.unknown_kind_count += rows["record_type"].null_count
-    screened.dropped_field_count += pa.compute.sum(rows["dropped_field_count"]).as_py() or 0
+class _ScreeningPool:
+    """Screens that work side by side, each with a thread of its own."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="screen")
+        self._screens: SimpleQueue[Screen] = SimpleQueue()
+        for _ in range(size):
+            self._screens.put(Screen(threads=1))
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for _ in range(self.size):
+            self._screens.get().close()
+
+    def submit(self, parcel: _Parcel) -> Future[tuple[Screened, pa.Table]]:
+        lines = pa.concat_tables([LINES.empty_table(), *parcel.lines])
+        parcel.lines = []
+        return self._threads.submit(self._screen, lines)
+
+    def _screen(self, lines: pa.Table) -> tuple[Screened, pa.Table]:
+        screen = self._screens.get()
+        try:
+            screened = screen.screen(lines)
+            return screened, screen.typed(screened)
+        finally:
+            self._screens.put(screen)
+
+
+@contextmanager
+def _screening_pool(size: int) -> Iterator[_ScreeningPool]:
+    pool = _ScreeningPool(size)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _screened(parcels: Iterator[_Parcel], pool: _ScreeningPool) -> Iterator[Group]:
+    """Sends parcels through the boundary, as many at once as there are screens; yields each group when it is whole."""
+    waiting: deque[tuple[_Parcel, Future[tuple[Screened, pa.Table]]]] = deque()
+
+    def first() -> Iterator[Group]:
+        parcel, future = waiting.popleft()
+        _unpack(parcel.group, *future.result())
+        if parcel.ends_group:
+            yield parcel.group
+
+    for parcel in parcels:
+        waiting.append((parcel, pool.submit(parcel)))
+        if len(waiting) > pool.size:
+            yield from first()
+    while waiting:
+        yield from first()
+
+
+def _unpack(group: Group, screened: Screened, rows: pa.Table) -> None:
+    group.stage.add(rows)
+    for line in screened.quarantined:
+        drop, line_number = _origin(group, line.line_number)
+        drop.quarantined.append((drop.drop.file_name, replace(line, line_number=line_number)))
+    for found in screened.findings:
+        drop, line_number = _origin(group, found.line_number)
+        drop.findings.append((drop.drop.file_name, replace(found, line_number=line_number)))
+    numbers = np.asarray(rows["line_number"]) >> _LINE_BITS
+    unknown = np.bincount(numbers[np.asarray(rows["record_type"].is_null())], minlength=len(group.drops))
+    dropped = np.bincount(numbers, weights=np.asarray(rows["dropped_field_count"]), minlength=len(group.drops))
+    for number in np.unique(numbers):
+        group.drops[number].unknown_kind_count += int(unknown[number])
+        group.drops[number].dropped_field_count += int(dropped[number])
+
+
+def _origin(group: Group, line_number: int) -> tuple[ScreenedDrop, int]:
+    return group.drops[line_number >> _LINE_BITS], line_number & _LINE_MASK
 
 
 def _hand_on(screened: ScreenedDrop, handed_on: HandedOn) -> None:
@@ -211,16 +319,6 @@ def _hand_on(screened: ScreenedDrop, handed_on: HandedOn) -> None:
     screened.dropped_field_count += handed_on.dropped_field_count
     screened.quarantined += [(handed_on.source_file, line) for line in handed_on.quarantined]
     screened.findings += [(handed_on.source_file, found) for found in handed_on.findings]
-
-
-def _records_table(session: Session, group: list[ScreenedDrop]) -> pa.Table:
-    parts: list[pa.Table] = []
-    for one in group:
-        for rows in one.rows:
-            day, name = pa.scalar(one.drop.day, pa.date32()), pa.scalar(one.drop.file_name, pa.string())
-            rows = rows.append_column("drop_day", pa.repeat(day, rows.num_rows))
-            parts.append(rows.append_column("file_name", pa.repeat(name, rows.num_rows)))
-    return pa.concat_tables(parts) if parts else session.arrow(_PACKAGE, "no_records")
 
 
 def _quarantine_table(group: list[ScreenedDrop]) -> pa.Table:
@@ -240,11 +338,13 @@ def _findings_table(group: list[ScreenedDrop]) -> pa.Table:
 
 
 def _drops_table(group: list[ScreenedDrop], now: datetime) -> pa.Table:
+    at = now.replace(tzinfo=None)
     return _table(_DROPS_SCHEMA, [
-        (one.drop.day, one.drop.file_name, "" if one.error else one.drop.fingerprint, one.sha256, one.raw_bytes,
-         one.received_count, len(one.quarantined), one.unknown_kind_count, one.dropped_field_count,
-         one.error.what if one.error else None, now.replace(tzinfo=None))
-        for one in group
+        (number, one.drop.day, one.drop.file_name, one.drop.fingerprint, one.sha256, one.raw_bytes,
+         one.received_count, len(one.quarantined), one.unknown_kind_count, one.dropped_field_count, None, at)
+        if one.error is None else
+        (number, one.drop.day, one.drop.file_name, "", None, 0, 0, 0, 0, 0, one.error.what, at)
+        for number, one in enumerate(group)
     ])  # fmt: skip
 
 
@@ -256,7 +356,7 @@ def _table(schema: pa.Schema, rows: list[tuple[object, ...]]) -> pa.Table:
     )
 
 
-def commit(session: Session, group: list[ScreenedDrop], now: datetime) -> set[date]:
+def commit(session: Session, group: Group, now: datetime) -> set[date]:
     """Replaces the group's drops in the open transaction and settles which version of each record is current.
 
     A drop that can't be read keeps what an earlier, readable version of it brought.
@@ -264,22 +364,37 @@ def commit(session: Session, group: list[ScreenedDrop], now: datetime) -> set[da
     Returns:
         The UTC days on which the records were created that came in or went.
     """
-    readable = [screened for screened in group if not screened.error]
-    columns = ", ".join(name for name, _, _ in EVIDENCE_COLUMNS if name != "is_current")
+    readable = [screened for screened in group.drops if not screened.error]
     with session.given(
-        given_drops=_drops_table(group, now),
-        given_records=_records_table(session, readable),
+        given_drops=_drops_table(group.drops, now),
         given_quarantine=_quarantine_table(readable),
         given_findings=_findings_table(readable),
     ):
         session.run(_PACKAGE, "mark_replaced_records")
         for table in ("evidence_records", "quarantine", "findings", "drops"):
             session.run(_PACKAGE, "delete_replaced", table=table)
+        _insert_records(session, group.stage)
         session.run(_PACKAGE, "mark_contested")
-        session.run(_PACKAGE, "insert_records", columns=columns)
         session.run(_PACKAGE, "settle_versions")
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")
         for table in ("quarantine", "findings"):
             session.run(_PACKAGE, "insert_given", table=table)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
+
+
+def _insert_records(session: Session, stage: Stage) -> None:
+    rows = stage.rows()
+    if rows is None:
+        return
+    made_here = ("drop_day", "file_name", "line_number", "is_current")
+    columns = ", ".join(name for name, _, _ in EVIDENCE_COLUMNS if name not in made_here)
+    with session.given(given_records=rows):
+        session.run(_PACKAGE, "insert_records", columns=columns, line_bits=str(_LINE_BITS), line_mask=str(_LINE_MASK))
+
+
+def screen_drop(drop: Drop, settings: Settings) -> Group:
+    """Takes one drop through the boundary, ready to be committed inside ``with group.stage``."""
+    with _screening_pool(1) as pool:
+        (group,) = _screened(_parcels([drop], settings, lambda _: None), pool)
+    return group

@@ -142,13 +142,30 @@ def _joined(parts: list[LineBatch]) -> LineBatch:
     )
 
 
+class _Overlong:
+    """The digest of a line that is too long to hold, without its line ending wherever the chunks were cut."""
+
+    def __init__(self, start: bytes) -> None:
+        self._digest, self._returns = hashlib.sha256(), b""
+        self.update(start)
+
+    def update(self, part: bytes) -> None:
+        part = self._returns + part
+        line = part.rstrip(b"\r")
+        self._digest.update(line)
+        self._returns = part[len(line) :]
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
 class _Splitter:
     """Cuts chunks at line ends. What a chunk leaves unfinished waits for the next; past the limit only its digest."""
 
     def __init__(self) -> None:
         self._number = 1
         self._rest = b""
-        self._overlong: hashlib._Hash | None = None
+        self._overlong: _Overlong | None = None
 
     def split(self, chunk: bytes) -> LineBatch:
         size = len(chunk)
@@ -166,7 +183,7 @@ class _Splitter:
         self._rest = chunk[end:] if end else self._rest + chunk
         batch = self._lines(complete) if complete else LineBatch(LINES.empty_table())
         if len(self._rest) > MAX_LINE_BYTES:
-            self._overlong, self._rest = hashlib.sha256(self._rest), b""
+            self._overlong, self._rest = _Overlong(self._rest), b""
         return LineBatch(batch.lines, quarantined + batch.quarantined, size)
 
     def rest(self) -> LineBatch:
@@ -174,7 +191,7 @@ class _Splitter:
             return LineBatch(LINES.empty_table(), [self._end_overlong(self._overlong)])
         return self._lines(self._rest + b"\n") if self._rest else LineBatch(LINES.empty_table())
 
-    def _end_overlong(self, digest: hashlib._Hash) -> QuarantinedLine:
+    def _end_overlong(self, digest: _Overlong) -> QuarantinedLine:
         line = QuarantinedLine(self._number, digest.hexdigest(), Reason.LINE_TOO_LONG.value, None, None)
         self._overlong = None
         self._number += 1
@@ -210,6 +227,8 @@ class _Splitter:
 
 
 def _is_utf8(raw: bytes) -> bool:
+    if raw.isascii():
+        return True
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,34 +1,54 @@
 """The boundary set-wise: raw lines in, typed rows, quarantine and findings out. Decides nothing by itself.
 
-A line's *shape* is its kind, its keys and its value types. The reference (``boundary.judge``) decides once for
-each shape; a line whose shape passes and that holds no hint of a secret is typed by DuckDB as it stands, every
-other line goes through the reference one by one (docs/decisions/0003-boundary.md).
+A line's *shape* is its kind and its keys. The reference (``boundary.judge``) decides once for each shape; a line whose
+shape passes and that holds no hint of a secret or of another type is typed by DuckDB as it stands, every other line
+goes through the reference one by one (docs/decisions/0003-boundary.md, 0005-ingest-speed.md).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cavra_pipeline.evidence import boundary
 from cavra_pipeline.evidence.boundary import Finding, Kept, Quarantined
-from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERY_MEMBERS, KINDS, Field, Type
+from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERY_KIND, DELIVERY_MEMBERS, KINDS, Field, Kind, Type
 from cavra_pipeline.evidence.secrets import HINT
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sql import literal, statement
 
-#: What the set-wise pass leaves to the reference besides secrets: escapes, text that DuckDB's JSON reader takes
-#: and RFC 8259 does not (NaN, trailing commas), numbers past 64 bits, and actor-named fields.
-_LENIENT: Final = r'\\|,\s*[\]}]|[:\[,]\s*-?(?i:nan|inf)|[0-9]{19,}|_by"|"actor"|"operator"'
+#: What the set-wise pass leaves to the reference besides secrets: escapes, keys with a blank before their colon (keys
+#: are counted by quote and colon), what DuckDB takes for JSON and RFC 8259 does not, and numbers past 64 bits.
+_LENIENT: Final = r"\\|\"\s+:|,\s*[\]}]|[:\[,]\s*-?(?i:nan|inf|[0-9]{19})"
+
+#: An actor's field, at any depth, whose value is a list or may be no label that is public-safe.
+_UNSAFE_ACTOR: Final = (
+    r'(?:_by|"actor|"operator|"signer)"\s*:\s*(?:\[|"(?:[^"]{128}|[^A-Za-z0-9"]|[^"]*[^A-Za-z0-9 ._:/"-]))'
+)
+
+_NOT_WHOLE: Final = r"-?[0-9]+[.eE]"
+
+#: What follows the name of a declared field that is not null and not surely of its type.
+_MISTYPED: Final = {
+    Type.STRING: r'[^\s"n]',
+    Type.ACTOR: r'[^\s"n]',
+    Type.TIMESTAMP: r'[^\s"n]',
+    Type.BOOLEAN: r"[^\stfn]",
+    Type.INTEGER: rf"(?:[^\s0-9n-]|{_NOT_WHOLE})",
+    Type.STRINGS: r'(?:[^\s\[n]|\[\s*(?:"[^"]*"\s*,\s*)*[^\s"\]])',
+    Type.INTEGERS: rf"(?:[^\s\[n]|\[\s*(?:(?:-?[0-9]+|null)\s*,\s*)*(?:[^\s0-9n\]-]|{_NOT_WHOLE}))",
+}
 
 _DAY = r"(?:1[0-9]|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,9})?"
@@ -58,26 +78,36 @@ class LineFinding:
     action: str
 
 
-@dataclass(slots=True)
-class Screened:
-    """What the boundary made of some lines: clean JSON lines that may pass, and what it must report.
-
-    Attributes:
-        passed: Lines that hold allowlisted fields only after typing: ``line_number``, ``line``,
-            ``dropped_field_count`` and ``is_verbatim`` (the raw line itself holds nothing else).
-    """
-
-    passed: pa.Table
-    quarantined: list[QuarantinedLine] = field(default_factory=list)
-    findings: list[LineFinding] = field(default_factory=list)
-
-
 PASSED: Final = pa.schema([*LINES, ("dropped_field_count", pa.int64()), ("is_verbatim", pa.bool_())])
 
 
-def _passed(rows: list[tuple[int, str, int]], *, verbatim: bool) -> pa.Table:
-    numbers, lines, dropped = zip(*rows, strict=True) if rows else ((), (), ())
-    return pa.table([numbers, lines, dropped, [verbatim] * len(rows)], schema=PASSED)
+@dataclass(slots=True)
+class Screened:
+    """What the boundary made of some lines.
+
+    Attributes:
+        judged: Lines that the reference let through, cut down to their allowlist (``PASSED``).
+        quarantined: Lines of which nothing may be kept.
+        findings: What was found in any of the lines.
+        rows: The other lines that may pass, as typed rows in line order.
+        raw: Those lines as they stand: ``line_number`` and ``line``.
+    """
+
+    judged: pa.Table = field(default_factory=PASSED.empty_table)
+    quarantined: list[QuarantinedLine] = field(default_factory=list)
+    findings: list[LineFinding] = field(default_factory=list)
+    rows: pa.Table | None = None
+    raw: pa.Table | None = None
+
+    @property
+    def passed(self) -> pa.Table:
+        """The lines that may pass, with the number of fields left out of each and whether the line is free of them."""
+        if self.rows is None or self.raw is None:
+            return self.judged
+        dropped = self.rows["dropped_field_count"]
+        lines = self.raw.append_column("dropped_field_count", dropped)
+        lines = lines.append_column("is_verbatim", pa.compute.equal(dropped, 0))
+        return pa.concat_tables([lines.cast(PASSED), self.judged])
 
 
 def sha256_of(raw: bytes) -> str:
@@ -91,10 +121,51 @@ def _json_type(field_: Field) -> object:
     return text.get(field_.type, field_.type.sql)
 
 
-def _structure() -> str:
-    """The structure from_json reads: every declared path of every kind."""
+def _objects(kinds: Iterable[Kind]) -> list[str]:
+    """Every path of an object, or of a list of objects, that the kinds declare, parents first."""
+    paths: dict[str, None] = {}
+    for kind in kinds:
+        for declared in kind.fields:
+            parents = declared.path.split(".")[:-1]
+            paths.update(dict.fromkeys(".".join(parents[:depth]) for depth in range(1, len(parents) + 1)))
+    return list(paths)
+
+
+def _mistyped(kinds: Sequence[Kind]) -> str:
+    """A pattern that finds a declared name, at any depth, before a value that is not surely of the declared type."""
+    names: dict[str, set[str]] = {}
+    for kind in kinds:
+        for declared in kind.fields:
+            names.setdefault(_MISTYPED[declared.type], set()).add(declared.path.rsplit(".", 1)[-1])
+    for path in _objects(kinds):
+        last = path.rsplit(".", 1)[-1]
+        names.setdefault(r"[^\s\[n]" if last.endswith("[]") else r"[^\s{n]", set()).add(last.removesuffix("[]"))
+    return '"(?:' + "|".join(rf'(?:{"|".join(sorted(group))})"\s*:\s*{value}' for value, group in names.items()) + ")"
+
+
+def _presence(kinds: Sequence[Kind]) -> tuple[str, str]:
+    """One bit for each declared path that is there and not null: those at the top and of a delivery, those nested.
+
+    The objects that kinds call by names of their own share the bits of what stands in them.
+    """
+    flat = {f.path: _quoted(f.path) for kind in kinds for f in kind.fields if "." not in f.path}
+    flat |= {path: _quoted(path) for path in ("delivery", "delivery.deliveries")}
+    nested = {path: _quoted(path) for path in _objects(kinds) if path.split(".")[0] != "delivery"}
+    for path in dict.fromkeys(f.path for kind in kinds for f in kind.fields if f.path.split(".")[0] in nested):
+        tail = path.split(".", 1)[1]
+        nested[tail] = f"{nested[tail]}, {_quoted(path)}" if tail in nested else _quoted(path)
+    return _bits(flat.values()), _bits(nested.values())
+
+
+def _bits(values: Iterable[str]) -> str:
+    bits = [f"(coalesce({value}) IS NOT NULL)::BIGINT * {1 << bit}" for bit, value in enumerate(values)]
+    return " + ".join(bits) or "0::BIGINT"
+
+
+def _structure(kinds: Iterable[Kind]) -> str:
+    """The structure from_json reads: every path that the kinds declare."""
     tree: dict[str, object] = {}
-    for kind in KINDS.values():
+    for kind in kinds:
         for declared in kind.fields:
             *parents, last = declared.path.split(".")
             node = tree
@@ -109,19 +180,29 @@ def _quoted(path: str) -> str:
     return "record" + "".join(f'."{part}"' for part in path.split("."))
 
 
-def _column(column: str) -> str:
-    """A column's value: the paths that fill it over all kinds, the first that is there."""
+def _column(column: str, kinds: Iterable[Kind]) -> str:
+    """A column's value: the paths that fill it over the kinds, the first that is there."""
     paths = list(
-        dict.fromkeys(
-            f.path for kind in KINDS.values() for f in kind.fields if f.column == column and "[]" not in f.path
-        )
+        dict.fromkeys(f.path for kind in kinds for f in kind.fields if f.column == column and "[]" not in f.path)
     )
+    if not paths:
+        return f"NULL::{COLUMNS[column].type.sql} AS {column}"
     value = f"coalesce({', '.join(map(_quoted, paths))})" if len(paths) > 1 else _quoted(paths[0])
     if COLUMNS[column].type is Type.TIMESTAMP:
-        return f"{value} AS raw_{column}, utc_timestamp({value}) AS {column}"
+        return f"{value} AS raw_{column}"
     if COLUMNS[column].type is Type.ACTOR:
         return f"nullif({value}, '') AS {column}"
     return f"{value} AS {column}"
+
+
+def _member_count() -> str:
+    return " + ".join(f"(d.{name} IS NOT NULL)::BIGINT" for name in DELIVERY_MEMBERS)
+
+
+def _timestamps() -> str:
+    return ", ".join(
+        f"utc_timestamp(raw_{column}) AS {column}" for column, f in COLUMNS.items() if f.type is Type.TIMESTAMP
+    )
 
 
 def _subject() -> str:
@@ -151,29 +232,41 @@ def _delivery_fits() -> str:
 
 _PACKAGE = "cavra_pipeline.evidence"
 
-_SCAN: Final = statement(
-    _PACKAGE,
-    "scan_lines",
-    hint=literal(f"{HINT}|{_LENIENT}"),
-    list_paths=str([
-        *(f"$.{f.path}" for f in COLUMNS.values() if f.type in (Type.STRINGS, Type.INTEGERS)),
-        "$.delivery.deliveries",
-    ]),
-)  # fmt: skip
 
-_TYPE: Final = statement(
-    _PACKAGE,
-    "type_lines",
-    structure=_structure(),
-    fields=",\n        ".join([*map(_column, COLUMNS), "record.delivery.deliveries AS raw_deliveries"]),
-    columns=", ".join(COLUMNS),
-    subject=_subject(),
-    delivery="{" + ", ".join(_delivery_member(*item) for item in DELIVERY_MEMBERS.items()) + "}",
-    delivery_fits=_delivery_fits(),
-    max_session_id=str(boundary.MAX_SESSION_ID_CHARACTERS),
-    iso_timestamp=literal(ISO_TIMESTAMP),
-    actor_label=literal(boundary.ACTOR_LABEL),
-)
+@cache
+def _read_lines(readable: str, names: frozenset[str]) -> str:
+    """The statement for lines of some kinds. Those that never come would make every line carry their nulls."""
+    kinds = [kind for kind in KINDS.values() if kind.name in names | {DELIVERY_KIND}]
+    presence, nested_presence = _presence(kinds)
+    return statement(
+        _PACKAGE,
+        "read_lines",
+        readable=readable,
+        hint=literal(f"{HINT}|{_LENIENT}|{_UNSAFE_ACTOR}|{_mistyped(kinds)}"),
+        structure=_structure(kinds),
+        fields=",\n        ".join(
+            [*(_column(column, kinds) for column in COLUMNS), "record.delivery.deliveries AS raw_deliveries"]
+        ),
+        presence=presence,
+        nested_presence=nested_presence,
+        member_count=_member_count(),
+        timestamps=_timestamps(),
+        subject=_subject(),
+        columns=", ".join(COLUMNS),
+        delivery="{" + ", ".join(_delivery_member(*item) for item in DELIVERY_MEMBERS.items()) + "}",
+        delivery_fits=_delivery_fits(),
+        object_paths=str(["$", *(f"$.{path}" for path in _objects(kinds) if not path.endswith("[]"))]),
+        max_session_id=str(boundary.MAX_SESSION_ID_CHARACTERS),
+        iso_timestamp=literal(ISO_TIMESTAMP),
+    )
+
+
+_PLAIN: Final = "is_json AND NOT is_suspect"
+_ALWAYS: Final = "true"
+_EVERY_KIND: Final = frozenset(KINDS)
+#: Lines that tell which kinds to expect.
+_SAMPLE: Final = 2000
+_ASIDE: Final = ("is_suspect", "shape", "fits")
 
 
 class Screen:
@@ -185,6 +278,7 @@ class Screen:
 
     def __init__(self, threads: int | None = None) -> None:
         self._connection = duckdb.connect(":memory:", config={"temp_directory": ""})
+        self._connection.execute("SET TimeZone = 'UTC'")
         if threads:
             self._connection.execute("SET threads = ?", [threads])
         self._connection.execute(statement(_PACKAGE, "macro_provider_name"))
@@ -201,6 +295,7 @@ class Screen:
             "sources",
             pa.table({"delivery_source": [lane.delivery_source for lane in LANES.values()], "lane": list(LANES)}),
         )
+        self._kinds: frozenset[str] = frozenset()
         self._shapes: dict[int, int | None] = {}
 
     def close(self) -> None:
@@ -224,41 +319,63 @@ class Screen:
             lines: ``line_number`` and ``line``, valid UTF-8, in order.
 
         Returns:
-            What may pass, what is quarantined and what was found. ``passed`` may still hold lines whose values
-            only ``typed`` can prove to fit.
+            What may pass, what is quarantined and what was found.
         """
-        scan = self._query(_SCAN, lines).sort_by("line_number")
-        shapes = scan["shape"].to_numpy(zero_copy_only=False)
-        known = np.asarray(scan["shape"].is_valid())
-        suspect = np.asarray(scan["is_suspect"])
-        dropped = np.full(len(scan), -1, dtype=np.int64)
-        for shape, first in zip(*np.unique(shapes[known & ~suspect], return_index=True), strict=True):
-            row = int(np.flatnonzero(known & ~suspect)[first])
-            proven = self._dropped_by(int(shape), lines["line"][row].as_py())
-            if proven is not None:
-                dropped[known & (shapes == shape)] = proven
-        clean = (dropped >= 0) & ~suspect
-        judged = (
-            self.judge(lines.filter(pa.array(~clean))) if not clean.all() else Screened(_passed([], verbatim=False))
-        )
-        fast = lines if clean.all() else lines.filter(pa.array(clean))
-        fast = fast.append_column("dropped_field_count", pa.array(dropped[clean]))
-        fast = fast.append_column("is_verbatim", pa.array(dropped[clean] == 0))
-        judged.passed = pa.concat_tables([fast.cast(PASSED), judged.passed])
-        return judged
+        rows = self._read(lines)
+        dropped = self._dropped(rows, lines)
+        rows = rows.drop_columns(_ASIDE).append_column("dropped_field_count", pa.array(dropped))
+        passes = dropped >= 0
+        if passes.all():
+            return Screened(rows=rows, raw=lines)
+        screened = self.judge(lines.filter(pa.array(~passes)))
+        screened.rows, screened.raw = rows.filter(pa.array(passes)), lines.filter(pa.array(passes))
+        return screened
 
-    def _dropped_by(self, shape: int, line: str) -> int | None:
+    def _read(self, lines: pa.Table) -> pa.Table:
+        """Reads lines by the kinds met so far; where others come up, once more with those."""
+        if not self._kinds:
+            self._learn(self._query(_read_lines(_PLAIN, _EVERY_KIND), lines.slice(0, _SAMPLE)))
+        while True:
+            rows = _in_order(self._query(_read_lines(_PLAIN, self._kinds), lines))
+            if not self._learn(rows):
+                return rows
+
+    def _learn(self, rows: pa.Table) -> bool:
+        """Tells whether the rows have declared kinds that were not known to come; shapes of before don't hold then."""
+        met = frozenset(pa.compute.unique(rows["metadata_kind"]).to_pylist()) & _EVERY_KIND
+        if met <= self._kinds:
+            return False
+        self._kinds |= met
+        self._shapes.clear()
+        return True
+
+    def _dropped(self, rows: pa.Table, lines: pa.Table) -> npt.NDArray[np.int64]:
+        """How many fields each line drops, or -1 where the reference has to judge the line itself."""
+        shapes = rows["shape"].fill_null(0).to_numpy()
+        is_plain = np.asarray(rows["shape"].is_valid()) & np.asarray(rows["fits"]) & ~np.asarray(rows["is_suspect"])
+        dropped = np.full(len(rows), -1, dtype=np.int64)
+        for shape in np.unique(shapes[is_plain]):
+            alike = is_plain & (shapes == shape)
+            proven = self._dropped_by(int(shape), lines["line"], int(alike.argmax()))
+            if proven is not None:
+                dropped[alike] = proven
+        return dropped
+
+    def _dropped_by(self, shape: int, lines: pa.ChunkedArray, row: int) -> int | None:
         """How many fields every line of this shape drops, or None if each must be judged by itself."""
         if shape not in self._shapes:
+            line = lines[row].as_py()
             verdict = boundary.judge(line.encode())
-            passes = isinstance(verdict, Kept) and not verdict.findings
+            passes = (
+                isinstance(verdict, Kept) and not verdict.findings and not _has_field_of_another_kind(line, verdict)
+            )
             self._shapes[shape] = verdict.dropped_field_count if isinstance(verdict, Kept) and passes else None
         return self._shapes[shape]
 
     def judge(self, lines: pa.Table) -> Screened:
         """Puts each line through the reference."""
-        screened = Screened(_passed([], verbatim=False))
-        kept: list[tuple[int, str, int]] = []
+        screened = Screened()
+        kept: list[tuple[int, str, int, bool]] = []
         for number, line in zip(lines["line_number"].to_pylist(), lines["line"].to_pylist(), strict=True):
             raw = line.rstrip("\r\n").encode()
             verdict = boundary.judge(raw)
@@ -266,27 +383,32 @@ class Screen:
             if isinstance(verdict, Quarantined):
                 screened.quarantined.append(quarantined_line(number, raw, verdict))
             else:
-                kept.append((number, verdict.line(), verdict.dropped_field_count))
-        screened.passed = _passed(kept, verbatim=True)
+                kept.append((number, verdict.line(), verdict.dropped_field_count, True))
+        if kept:
+            screened.judged = pa.table(list(zip(*kept, strict=True)), schema=PASSED)
         return screened
 
     def typed(self, screened: Screened) -> pa.Table:
-        """Returns the passed lines as typed rows, one column for each declared field, in line order.
+        """Returns the lines that may pass as typed rows, one column for each declared field, in no certain order."""
+        if screened.rows is not None and not len(screened.judged):
+            return screened.rows
+        judged = _in_order(self._query(_read_lines(_ALWAYS, _EVERY_KIND), screened.judged)).drop_columns(_ASIDE)
+        judged = judged.append_column("dropped_field_count", screened.judged["dropped_field_count"])
+        return judged if screened.rows is None else pa.concat_tables([screened.rows, judged])
 
-        Lines with a value that the set-wise pass can't vouch for go through the reference here; what it
-        quarantines or finds is added to ``screened``.
-        """
-        rows = self._query(_TYPE, screened.passed)
-        fits = np.asarray(rows["fits"])
-        if not fits.all():
-            misfits = rows.filter(pa.array(~fits))["line_number"]
-            chosen = pa.compute.is_in(screened.passed["line_number"], value_set=misfits.combine_chunks())
-            judged = self.judge(screened.passed.filter(chosen))
-            screened.quarantined += judged.quarantined
-            screened.findings += judged.findings
-            screened.passed = pa.concat_tables([screened.passed.filter(pa.compute.invert(chosen)), judged.passed])
-            rows = pa.concat_tables([rows.filter(pa.array(fits)), self._query(_TYPE, judged.passed)])
-        return rows.drop_columns("fits").sort_by("line_number")
+
+_TOP_LEVEL: Final = frozenset(f.path.split(".")[0] for kind in KINDS.values() for f in kind.fields)
+
+
+def _has_field_of_another_kind(line: str, kept: Kept) -> bool:
+    """Whether it drops a field that another kind declares: DuckDB, which reads all kinds as one, would keep that."""
+    return not _TOP_LEVEL.isdisjoint(json.loads(line).keys() - kept.record.keys())
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    """Rows in line order; they nearly always are, and a sort would copy them."""
+    numbers = np.asarray(rows["line_number"])
+    return rows if (numbers[1:] > numbers[:-1]).all() else rows.sort_by("line_number")
 
 
 def _at(number: int, findings: tuple[Finding, ...]) -> Iterator[LineFinding]:

@@ -5,11 +5,13 @@ A store's records are numbered in their own order, from 1. What a record says is
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 
@@ -21,6 +23,8 @@ from cavra_pipeline.evidence.screen import LINES, quarantined_line
 #: Endings that ``import`` picks up from a folder.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".sqlite", ".sqlite3", ".db")
 _SQLITE: Final = b"SQLite format 3\x00"
+#: Write and read version in the header; a database in memory has no write-ahead log.
+_WAL_MODE, _ROLLBACK_MODE = b"\x02\x02", b"\x01\x01"
 _SNIFFED_BYTES: Final = 1024 * 1024
 _NOT_A_STORE = "it is neither JSON lines, nor a CAVRA JSON store, nor a CAVRA SQLite store"
 _REMEDY = 'Export records as JSON lines, as {"items": [...]}, or as a table evidence_metadata with a payload column'
@@ -56,33 +60,59 @@ def read_source(
     Raises:
         UnreadableFile: It can't be read to its end, is empty, or has none of the shapes.
     """
-    if not isinstance(source, Path):
-        yield from _not_empty(LineReader(source, name=name, batch_bytes=batch_bytes, tick=tick), name)
-        return
-    head = _head(source, name)
+    try:
+        head, source = _sniffed(source)
+    except Exception as error:  # noqa: BLE001 -- each decompressor has its own error class
+        raise unreadable(name, error) from None
+    if not head:
+        raise UnreadableFile("the file is empty", where=name, remedy="Check the export that made it")
     if head.startswith(_SQLITE):
         yield from _sqlite_records(source, name, batch_bytes, tick)
     elif _is_json_store(head):
         yield from _json_store_records(source, name, batch_bytes, tick)
-    elif head.lstrip().startswith(b"{") or name.removesuffix(".gz").removesuffix(".zst").endswith(
-        (".jsonl", ".ndjson")
+    elif (
+        not isinstance(source, Path)
+        or head.lstrip().startswith(b"{")
+        or source.name.removesuffix(".gz").removesuffix(".zst").endswith((".jsonl", ".ndjson"))
     ):
         yield from _not_empty(LineReader(source, name=name, batch_bytes=batch_bytes, tick=tick), name)
     else:
         raise UnreadableFile(_NOT_A_STORE, where=name, remedy=_REMEDY)
 
 
-def _head(path: Path, name: str) -> bytes:
-    try:
-        with path.open("rb") as raw, open_bytes(raw) as content:
-            head = content.read(_SNIFFED_BYTES)
-    except (OSError, EOFError, ValueError) as error:
-        raise unreadable(name, error) from None
-    except Exception as error:  # noqa: BLE001 -- each decompressor has its own error class
-        raise unreadable(name, error) from None
-    if not head:
-        raise UnreadableFile("the file is empty", where=name, remedy="Check the export that made it")
-    return head
+def _sniffed(source: Path | IO[bytes]) -> tuple[bytes, Path | IO[bytes]]:
+    """The first uncompressed bytes, and the source as it was before they were read."""
+    if isinstance(source, Path):
+        with _content(source) as content:
+            return content.read(_SNIFFED_BYTES), source
+    rest = open_bytes(source)
+    head = rest.read(_SNIFFED_BYTES)
+    return head, io.BufferedReader(_Pushed(head, rest))
+
+
+class _Pushed(io.RawIOBase):
+    """A stream whose first bytes were read already and are given again."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._head[: len(buffer)] if self._head else self._rest.read(len(buffer))
+        self._head = self._head[len(chunk) :]
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+@contextmanager
+def _content(source: Path | IO[bytes]) -> Iterator[IO[bytes]]:
+    if isinstance(source, Path):
+        with source.open("rb") as raw, open_bytes(raw) as content:
+            yield content
+    else:
+        yield source
 
 
 def _not_empty(reader: LineReader, name: str) -> Iterator[LineBatch]:
@@ -99,7 +129,7 @@ def _is_json_store(head: bytes) -> bool:
     first_line = head.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 1)[0]
     try:
         record = json.loads(first_line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return first_line.startswith(b"{") and not first_line.startswith(b'{"session_id"') and b'"items"' in head
     return isinstance(record, dict) and isinstance(record.get("items"), list) and "session_id" not in record
 
@@ -128,9 +158,11 @@ def _batches(records: Iterator[bytes], batch_bytes: int, tick: Callable[[int], N
     yield batch
 
 
-def _json_store_records(path: Path, name: str, batch_bytes: int, tick: Callable[[int], None]) -> Iterator[LineBatch]:
+def _json_store_records(
+    source: Path | IO[bytes], name: str, batch_bytes: int, tick: Callable[[int], None]
+) -> Iterator[LineBatch]:
     try:
-        with path.open("rb") as raw, open_bytes(raw) as content:
+        with _content(source) as content:
             text = content.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableFile("the JSON store is not UTF-8", where=name, remedy="Export it again as UTF-8") from None
@@ -181,23 +213,41 @@ def _after(text: str, position: int, mark: str) -> int:
     return _space(text, position + 1)
 
 
-def _sqlite_records(path: Path, name: str, batch_bytes: int, tick: Callable[[int], None]) -> Iterator[LineBatch]:
+def _sqlite_records(
+    source: Path | IO[bytes], name: str, batch_bytes: int, tick: Callable[[int], None]
+) -> Iterator[LineBatch]:
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
+        with closing(_sqlite(source, name)) as connection:
             connection.text_factory = bytes
-            rows = connection.execute("SELECT payload FROM evidence_metadata ORDER BY rowid")
+            rows = connection.execute("SELECT payload FROM evidence_metadata ORDER BY session_id")
             yield from _batches((_payload(row[0]) for row in rows), batch_bytes, tick)
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         missing = "no such table" in str(error) or "no such column" in str(error)
+        code = getattr(error, "sqlite_errorname", type(error).__name__)
         what = (
-            "the SQLite file has no table evidence_metadata with a column payload"
+            "the SQLite file has no table evidence_metadata with the columns session_id and payload"
             if missing
-            else f"the SQLite store can't be read ({error.sqlite_errorname})"
+            else f"the SQLite store can't be read ({code})"
         )
         raise UnreadableFile(what, where=name, remedy="Name CAVRA's own evidence store, or copy it again") from None
+
+
+def _sqlite(source: Path | IO[bytes], name: str) -> sqlite3.Connection:
+    """Opens a store read-only; one that is compressed or comes through a pipe is held in memory, never on disk."""
+    if isinstance(source, Path):
+        with source.open("rb") as raw:
+            if raw.read(len(_SQLITE)) == _SQLITE:
+                return sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        with _content(source) as content:
+            image = bytearray(content.read())
+    except Exception as error:  # noqa: BLE001 -- each decompressor has its own error class
+        raise unreadable(name, error) from None
+    if image[18:20] == _WAL_MODE:
+        image[18:20] = _ROLLBACK_MODE
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(bytes(image))
+    return connection
 
 
 def _payload(value: object) -> bytes:

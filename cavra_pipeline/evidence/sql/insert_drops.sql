@@ -1,2 +1,2 @@
 INSERT INTO drops BY NAME
-SELECT * FROM given_drops ANTI JOIN drops USING (drop_day, file_name)
+SELECT * EXCLUDE (number) FROM given_drops ANTI JOIN drops USING (drop_day, file_name)

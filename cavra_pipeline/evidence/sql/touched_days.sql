@@ -1,4 +1,6 @@
 SELECT created_day FROM replaced
 UNION
-SELECT created_at::DATE FROM given_records
+SELECT created_at::DATE
+FROM evidence_records
+SEMI JOIN (SELECT drop_day, file_name FROM given_drops WHERE error IS NULL) AS given USING (drop_day, file_name)
 ORDER BY created_day

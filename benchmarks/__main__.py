@@ -1,0 +1,163 @@
+"""The benchmark suite: ``python -m benchmarks [--records N] [--rounds R]``. Prints a table and writes JSON.
+
+Every figure is a ratio to DuckDB's own typed load of the same file, measured in the same round. dlt and a Dagster
+backfill are not measured yet; a case is a function in ``cases.py`` and a line in ``LINES``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import duckdb
+
+from benchmarks.cases import DROP_DAY
+from benchmarks.records import START, write_drop
+from cavra_pipeline.settings import Settings
+
+RESULTS = Path(__file__).parent / "results"
+#: Case, what the table calls it, and its bar as a multiple of the raw load.
+LINES = (
+    ("raw", "DuckDB read_json, typed, in memory", None),
+    ("raw_declared", "the same, every declared column", None),
+    ("pydantic_and_pandas", "pydantic and pandas into DuckDB", None),
+    ("ingest_clean", "ingest, clean", 5.0),
+    ("ingest_faulty", "ingest, 1 % of lines faulty", 3.0),
+    ("ingest_unchanged", "ingest again, nothing changed", None),
+    ("ingest_forced", "ingest again, forced", None),
+    ("health", "health report, process just started", 1.0),
+    ("plan", "retry plan, process just started", 1.0),
+)
+GROWTH_DAYS = (10, 100, 1000)
+
+Result = dict[str, Any]
+
+
+def run(case: str, folder: Path) -> Result:
+    """Runs one case in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cases", case, str(folder)], check=True, capture_output=True, text=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def prepare(folder: Path, records: int) -> dict[str, int]:
+    """Writes the clean and the faulty file and links each into the landing zone of a home."""
+    sizes = {}
+    for name, share in (("clean", 0.0), ("faulty", 0.01)):
+        file = folder / f"{name}.jsonl"
+        sizes[name] = write_drop(file, records, faulty_share=share)
+        day = Settings(home=folder / name).prepare().landing / DROP_DAY.isoformat()
+        day.mkdir()
+        (day / "evidence.jsonl").hardlink_to(file)
+    return sizes
+
+
+def measure_round(folder: Path) -> Iterator[tuple[str, Result]]:
+    """Runs every case once, each ingest into a warehouse that is not there yet."""
+    for warehouse in folder.glob("*/warehouse.duckdb*"):
+        warehouse.unlink()
+    order = (
+        "raw",
+        "raw_declared",
+        "ingest_clean",
+        "ingest_unchanged",
+        "health",
+        "plan",
+        "ingest_forced",
+        "ingest_faulty",
+    )
+    for case in (*order, "pydantic_and_pandas"):
+        yield case, run(case, folder)
+
+
+def measure_growth(folder: Path, records_a_day: int) -> list[Result]:
+    """The cost of one new day with so many days already there."""
+    landing = Settings(home=folder / "growth").prepare().landing
+    measured: list[Result] = []
+    days = 0
+
+    def land(until: int) -> None:
+        nonlocal days
+        for day in range(days, until):
+            start = START + timedelta(days=day)
+            target = landing / start.date().isoformat()
+            target.mkdir()
+            write_drop(target / "evidence.jsonl", records_a_day, seed=day, start=start, span=timedelta(days=1))
+        days = until
+
+    for target in GROWTH_DAYS:
+        land(target)
+        run("ingest_growth", folder)
+        new_days = []
+        for _ in range(3):
+            land(days + 1)
+            new_days.append(run("ingest_growth", folder)["seconds"])
+        measured.append({"days": target, "records_a_day": records_a_day, "seconds": median(new_days)})
+    return measured
+
+
+def summarise(rounds: list[dict[str, Result]]) -> dict[str, Result]:
+    """The median over the rounds of each case: seconds, ratio to the round's raw load, peak memory."""
+    return {
+        case: {
+            "seconds": median(one[case]["seconds"] for one in rounds),
+            "ratio": median(one[case]["seconds"] / one["raw"]["seconds"] for one in rounds),
+            "peak_mb": max(one[case]["peak_mb"] for one in rounds),
+        }
+        for case, _, _ in LINES
+    }
+
+
+def table(summary: dict[str, Result], growth: list[Result]) -> str:
+    rows = ["| case | seconds | x raw | bar | peak MB |", "| --- | ---: | ---: | ---: | ---: |"]
+    for case, title, bar in LINES:
+        one = summary[case]
+        limit = "" if bar is None else f"{bar:g}"
+        rows.append(f"| {title} | {one['seconds']:.2f} | {one['ratio']:.3f} | {limit} | {one['peak_mb']} |")
+    rows += ["", "| days there | one new day, seconds |", "| ---: | ---: |"]
+    rows += [f"| {one['days']} | {one['seconds']:.3f} |" for one in growth]
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--records", type=int, default=100_000, help="records in the file (default 100,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each case runs; medians are shown (default 3)")
+    parser.add_argument(
+        "--growth-records", type=int, default=500, help="records a day of the growth case; 0: leave out"
+    )
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="cavra-benchmarks-"))
+    try:
+        sizes = prepare(folder, options.records)
+        rounds = [dict(measure_round(folder)) for _ in range(options.rounds)]
+        growth = measure_growth(folder, options.growth_records) if options.growth_records else []
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    summary = summarise(rounds)
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version(),
+               "duckdb": duckdb.__version__}  # fmt: skip
+    document = {"records": options.records, "bytes": sizes, "machine": machine, "summary": summary, "growth": growth,
+                "rounds": rounds}  # fmt: skip
+    RESULTS.mkdir(exist_ok=True)
+    target = RESULTS / f"{options.records}.json"
+    target.write_text(json.dumps(document, indent=1) + "\n")
+    print(f"{options.records:,} records, {sizes['clean'] / 1e6:,.0f} MB, {machine['cores']} cores\n")
+    print(table(summary, growth))
+    print(f"\n{target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+
+
+if __name__ == "__main__":
+    main()

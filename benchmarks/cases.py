@@ -1,0 +1,100 @@
+"""One case of the suite in a process of its own: ``python -m benchmarks.cases NAME FOLDER``. Prints one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.references import all_declared_columns, pydantic_and_pandas, raw_load
+from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retry.plan import retry_plan
+from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.settings import Settings
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+DROP_DAY = NOW.date()
+LANE = LANES["recovery_escalation"]
+
+
+def _raw(folder: Path) -> int:
+    return raw_load(folder / "clean.jsonl")
+
+
+def _raw_declared(folder: Path) -> int:
+    return raw_load(folder / "clean.jsonl", all_declared_columns())
+
+
+def _pydantic_and_pandas(folder: Path) -> int:
+    (folder / "pandas.duckdb").unlink(missing_ok=True)
+    return pydantic_and_pandas(folder / "clean.jsonl", folder / "pandas.duckdb")
+
+
+def _ingest_clean(folder: Path) -> int:
+    return ingest(Settings(home=folder / "clean"), now=NOW).received_count
+
+
+def _ingest_faulty(folder: Path) -> int:
+    return ingest(Settings(home=folder / "faulty"), now=NOW).received_count
+
+
+def _ingest_unchanged(folder: Path) -> int:
+    return ingest(Settings(home=folder / "clean"), now=NOW).unchanged_count
+
+
+def _ingest_forced(folder: Path) -> int:
+    return ingest(Settings(home=folder / "clean"), now=NOW, first=DROP_DAY, last=DROP_DAY).received_count
+
+
+def _ingest_growth(folder: Path) -> int:
+    return ingest(Settings(home=folder / "growth"), now=NOW).received_count
+
+
+def _health(folder: Path) -> int:
+    with warehouse_of(Settings(home=folder / "clean")).reading() as session:
+        report = retry_health(session, LANE, health_parameters(LANE), as_of=NOW, now=NOW)
+    return int(report["evidence_record_count"])
+
+
+def _plan(folder: Path) -> int:
+    with warehouse_of(Settings(home=folder / "clean")).reading() as session:
+        plan = retry_plan(session, LANE, retry_policy(LANE, {}), as_of=NOW, now=NOW)
+    return int(plan["evidence_record_count"])
+
+
+CASES: dict[str, Callable[[Path], int]] = {
+    "raw": _raw,
+    "raw_declared": _raw_declared,
+    "pydantic_and_pandas": _pydantic_and_pandas,
+    "ingest_clean": _ingest_clean,
+    "ingest_unchanged": _ingest_unchanged,
+    "health": _health,
+    "plan": _plan,
+    "ingest_forced": _ingest_forced,
+    "ingest_faulty": _ingest_faulty,
+    "ingest_growth": _ingest_growth,
+}
+
+
+def peak_megabytes() -> int:
+    """The most memory this process ever held; the kernel's own mark, so that a parent's is not counted."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
+
+
+def main() -> None:
+    name, folder = sys.argv[1:]
+    before = peak_megabytes()
+    started = time.perf_counter()
+    count = CASES[name](Path(folder))
+    seconds = time.perf_counter() - started
+    print(json.dumps({"seconds": seconds, "count": count, "peak_mb": peak_megabytes(), "start_mb": before}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Export: current evidence records as JSON lines in CAVRA's own shape, for its stores or for another home."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERIES_PATH, fields_of
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.evidence"
+
+
+def export_records(session: Session, *, since: datetime | None = None, made_here: bool = False) -> Iterator[str]:
+    """Yields one JSON line for each current record, oldest first.
+
+    Args:
+        session: An open warehouse.
+        since: Leave out records created before.
+        made_here: Only records that this pipeline wrote itself.
+    """
+    columns = [*COLUMNS, DELIVERIES_COLUMN]
+    rows = session.stream(
+        _PACKAGE,
+        "export_records",
+        {"since": naive_utc(since) if since else None, "made_here": made_here},
+        columns=", ".join(columns),
+    )
+    for row in rows:
+        yield json.dumps(_record(row), ensure_ascii=False, separators=(",", ":"), default=_stamp)
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    """Puts the columns back where their kind has them; what is null is left out."""
+    record: dict[str, Any] = {}
+    for field in fields_of(str(row["metadata_kind"])):
+        if field.path.startswith(DELIVERIES_PATH) or row[field.column] is None:
+            continue
+        *parents, last = field.path.split(".")
+        node = record
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = row[field.column]
+    if row[DELIVERIES_COLUMN] is not None:
+        attempts = [{name: value for name, value in one.items() if value is not None} for one in row[DELIVERIES_COLUMN]]
+        record["delivery"] = {"deliveries": attempts}
+    return record
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.replace(tzinfo=UTC).isoformat()

@@ -1,0 +1,108 @@
+"""Evidence that the pipeline makes itself: written as drops of its own, then committed like any other.
+
+The drop is on disk before the warehouse is told, so what was written is never lost: an ingest finds it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.ingest import Group, commit, screen_drop
+from cavra_pipeline.evidence.kinds import KIND_PREFIX
+from cavra_pipeline.evidence.landing import Drop, list_drops
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Session
+
+PREFIX: Final = "cavra-pipeline-"
+_SCHEMA: Final = "cavra.evidence.metadata.v1"
+
+
+def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **fields: Any) -> dict[str, Any]:
+    """Makes an evidence record in CAVRA's shape.
+
+    Args:
+        kind: The kind's full name, or its last part.
+        session_id: Identity; the same id again is a newer version of the same record.
+        created_at: When it happened.
+        signer: Actor label.
+        fields: The kind's own fields.
+    """
+    return {
+        "schema_version": _SCHEMA,
+        "product": "CAVRA",
+        "session_id": session_id,
+        "created_at": created_at.astimezone(UTC).isoformat(),
+        "signer": signer,
+        "decision_count": 0,
+        "blocked_count": 0,
+        "approval_required_count": 0,
+        "metadata_kind": kind if kind.startswith("release-") else KIND_PREFIX + kind,
+        **fields,
+    }
+
+
+def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
+    """Writes records as a drop of today and takes them through the boundary, ready to be committed.
+
+    Raises:
+        PipelineError: The landing zone can't be written, or a record of ours does not pass the boundary.
+    """
+    folder = settings.landing / now.astimezone(UTC).date().isoformat()
+    file_name = f"{PREFIX}{name}.jsonl"
+    content = "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in records)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / file_name, content.encode())
+    except OSError as error:
+        raise PipelineError(
+            f"the landing zone can't be written ({error.strerror})",
+            where=str(folder),
+            remedy="Free some disk space or give this user write access",
+        ) from None
+    drop = _drop(settings, folder, file_name)
+    group = screen_drop(drop, settings)
+    if any(screened.error or screened.quarantined for screened in group.drops):
+        reasons = ", ".join(line.reason for screened in group.drops for _, line in screened.quarantined)
+        raise PipelineError(
+            f"evidence of our own does not pass the boundary ({reasons or 'unreadable'})",
+            where=drop.name,
+            remedy="Report this as a defect; the drop is kept",
+        )
+    return group
+
+
+def _drop(settings: Settings, folder: Path, file_name: str) -> Drop:
+    day = datetime.fromisoformat(folder.name).date()
+    return next(drop for drop in list_drops(settings.landing, day, day) if drop.file_name == file_name)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a whole file or none, and does not return before it would outlive a power cut."""
+    handle, made = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(made).replace(path)
+    except OSError:
+        Path(made).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def commit_own_drop(session: Session, group: Group, *, now: datetime) -> None:
+    """Commits a drop of ours inside the open transaction."""
+    with group.stage:
+        commit(session, group, now)

@@ -1,0 +1,36 @@
+"""Rows that wait for their commit come back as they went in, and leave nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.stage import Stage
+
+TABLES = [pa.table({"n": list(range(start, start + 1000)), "text": ["x"] * 1000}) for start in (0, 1000, 2000)]
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 20_000, 10**9])
+def test_rows_come_back_in_order_whether_they_went_to_the_file_or_not(tmp_path: Path, limit_bytes: int) -> None:
+    with Stage(tmp_path, limit_bytes) as stage:
+        for table in TABLES:
+            stage.add(table)
+        rows = stage.rows()
+        assert rows is not None
+        whole = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
+        assert whole.equals(pa.concat_tables(TABLES))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_no_rows_are_no_rows(tmp_path: Path) -> None:
+    with Stage(tmp_path, 0) as stage:
+        assert stage.rows() is None
+
+
+def test_a_disk_without_room_is_an_error_that_says_where(tmp_path: Path) -> None:
+    with Stage(tmp_path / "missing", 0) as stage, pytest.raises(PipelineError, match="wait for their commit") as raised:
+        stage.add(TABLES[0])
+    assert str(tmp_path) in str(raised.value)
