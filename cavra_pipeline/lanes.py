@@ -23,8 +23,10 @@ class Lane:
         expected_interval_minutes: The worker's cadence.
         stale_metadata_minutes: Age over which the newest retry plan is stale.
         kind_stem: Last part of its kinds up to the retry ladder's own names.
+        ladder_stem: Last part of its worker-run and execution kinds up to what they name.
         health_kind: Last part of its health-report kind.
         alert_name: What alert categories call the lane.
+        takes_acknowledgements: Whether operators acknowledge its deliveries.
         delivery_alert: Alert category for unresolved deliveries, if the lane has one.
         decides_on_reports: Whether a decision names the executive report too.
     """
@@ -38,8 +40,10 @@ class Lane:
     expected_interval_minutes: int
     stale_metadata_minutes: int
     kind_stem: str
+    ladder_stem: str
     health_kind: str
     alert_name: str
+    takes_acknowledgements: bool = True
     delivery_alert: str | None = None
     decides_on_reports: bool = False
 
@@ -47,6 +51,11 @@ class Lane:
     def retry_plan_kind(self) -> str:
         """Last part of the lane's retry-plan kind."""
         return f"{self.kind_stem}-delivery-retry-plan"
+
+    @property
+    def acknowledgement_kind(self) -> str | None:
+        """Last part of its acknowledgement kind; None where nothing is acknowledged."""
+        return f"{self.kind_stem}-ack" if self.takes_acknowledgements else None
 
     @property
     def failed_delivery_field(self) -> str:
@@ -67,6 +76,7 @@ LANES: dict[str, Lane] = {
             expected_interval_minutes=30,
             stale_metadata_minutes=120,
             kind_stem="recovery-escalation",
+            ladder_stem="recovery-escalation-retry",
             health_kind="recovery-escalation-retry-health",
             alert_name="recovery_escalation",
         ),
@@ -80,8 +90,10 @@ LANES: dict[str, Lane] = {
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="recovery-executive-report",
+            ladder_stem="recovery-executive-report-delivery-retry",
             health_kind="recovery-executive-report-delivery-retry-health",
             alert_name="executive_delivery",
+            takes_acknowledgements=False,
             delivery_alert="failed_executive_report_delivery",
             decides_on_reports=True,
         ),
@@ -95,6 +107,7 @@ LANES: dict[str, Lane] = {
             expected_interval_minutes=30,
             stale_metadata_minutes=120,
             kind_stem="recovery-escalation-retry-health-alert",
+            ladder_stem="recovery-escalation-retry-health-alert-delivery-retry",
             health_kind="recovery-escalation-retry-health-alert-delivery-retry-health",
             alert_name="recovery_health_alert",
         ),
@@ -108,6 +121,7 @@ LANES: dict[str, Lane] = {
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="recovery-executive-report-delivery-retry-health-alert",
+            ladder_stem="recovery-executive-report-delivery-retry-health-alert-delivery-retry",
             health_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-health",
             alert_name="executive_health_alert",
         ),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from cavra_pipeline.errors import UsageError
 
 DEFAULT_START_DATE = date(2025, 1, 1)
+_CRON_PREFIX = "CAVRA_CRON_"
+_MEMORY = re.compile(r"[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,10 @@ class Settings:
         threads: DuckDB worker threads, or None for one a core.
         memory_limit: DuckDB memory limit such as ``2GB``, or None for DuckDB's own default.
         batch_bytes: Raw evidence parsed at once, in bytes; memory use grows with it.
+        connectors_file: YAML file of connectors (docs/connectors.md).
+        live_is_armed: Whether this host may send live retries; only its environment can say so.
+        immediate_tries: Tries inside one live attempt, 1..5.
+        crons: Cadence of a schedule, by its name, in place of its own; cron in UTC.
     """
 
     home: Path
@@ -33,6 +40,10 @@ class Settings:
     threads: int | None = None
     memory_limit: str | None = None
     batch_bytes: int = 64 * 1024 * 1024
+    connectors_file: Path | None = None
+    live_is_armed: bool = False
+    immediate_tries: int = 2
+    crons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def landing(self) -> Path:
@@ -48,6 +59,19 @@ class Settings:
     def dagster_home(self) -> Path:
         """Dagster's own home: runs, schedules, event log."""
         return self.home / "dagster"
+
+    def require_live(self) -> None:
+        """Lets a live send go ahead only where the host's environment allows it.
+
+        Raises:
+            UsageError: This host is not armed.
+        """
+        if not self.live_is_armed:
+            raise UsageError(
+                "live retries are not armed on this host",
+                where="CAVRA_LIVE_RETRIES",
+                remedy="Set CAVRA_LIVE_RETRIES=armed in the environment of the worker, or run it dry",
+            )
 
     def prepare(self) -> Settings:
         """Creates the folders of the home and returns the settings.
@@ -90,6 +114,13 @@ def _number(environ: Mapping[str, str], name: str, default: float, low: float, h
     return value
 
 
+def _path(environ: Mapping[str, str], name: str, default: str) -> Path:
+    try:
+        return Path(environ.get(name, "").strip() or default).expanduser().resolve()
+    except (RuntimeError, OSError):
+        raise UsageError("there is no such path", where=name, remedy="Set an absolute path, or unset it") from None
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from the environment; every variable has a working default.
 
@@ -109,12 +140,34 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             where="CAVRA_START_DATE",
             remedy="Write it as YYYY-MM-DD, such as 2025-01-01",
         ) from None
+    armed = environ.get("CAVRA_LIVE_RETRIES", "").strip()
+    if armed not in ("", "armed", "off"):
+        raise UsageError(
+            "the value is not accepted",
+            where="CAVRA_LIVE_RETRIES",
+            remedy="Set armed to allow live retries, or unset it",
+        )
+    home = _path(environ, "CAVRA_HOME", ".cavra")
+    memory_limit = environ.get("CAVRA_MEMORY_LIMIT", "").strip()
+    if memory_limit and not _MEMORY.fullmatch(memory_limit):
+        raise UsageError(
+            "the value is not accepted", where="CAVRA_MEMORY_LIMIT", remedy="Write it as 500MB or 2GB, or unset it"
+        )
+    connectors = environ.get("CAVRA_CONNECTORS", "").strip()
     threads = int(_number(environ, "CAVRA_THREADS", 0, 0, 1024))
     return Settings(
-        home=Path(environ.get("CAVRA_HOME", "").strip() or ".cavra").expanduser().resolve(),
+        home=home,
         start_date=start_date,
         busy_wait_seconds=_number(environ, "CAVRA_BUSY_WAIT_SECONDS", 120, 0, 86400),
         threads=threads or None,
-        memory_limit=environ.get("CAVRA_MEMORY_LIMIT", "").strip() or None,
+        memory_limit=memory_limit or None,
         batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 64, 1, 4096) * 1024 * 1024),
+        connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
+        live_is_armed=armed == "armed",
+        crons={
+            name.removeprefix(_CRON_PREFIX).lower(): cron.strip()
+            for name, cron in sorted(environ.items())
+            if name.startswith(_CRON_PREFIX) and cron.strip()
+        },
+        immediate_tries=int(_number(environ, "CAVRA_IMMEDIATE_TRIES", 2, 1, 5)),
     )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.dashboard.counts import dashboard
 from cavra_pipeline.documents import canonical_json, naive_utc, parse_as_of
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.retry.plan import retry_plan
@@ -22,6 +22,8 @@ _PACKAGE: Final = "cavra_pipeline.reports"
 RETRY_PLAN: Final = "retry_plan"
 RETRY_HEALTH: Final = "retry_health"
 DASHBOARD: Final = "dashboard"
+#: What a plan is kept as that somebody asked for; a day's own plan is kept as RETRY_PLAN.
+ASKED_PLAN: Final = "asked_retry_plan"
 _ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
 
 
@@ -103,11 +105,17 @@ def keep_reports(
 def _keep(session: Session, one: Report, now: datetime) -> None:
     key: dict[str, object] = {"report": one.report, "lane": one.lane, "report_day": one.day}
     session.run(_PACKAGE, "delete_report", key)
+    _insert(session, one, one.report, now)
+
+
+def _insert(session: Session, one: Report, kept_as: str, now: datetime) -> None:
     session.run(
         _PACKAGE,
         "insert_report",
         {
-            **key,
+            "report": kept_as,
+            "lane": one.lane,
+            "report_day": one.day,
             "as_of": naive_utc(parse_as_of(one.document["as_of"])),
             "report_id": one.report_id,
             "alert_level": one.document.get("alert_level"),
@@ -125,6 +133,37 @@ def keep_every_report(warehouse: Warehouse, days: list[date], *, now: datetime) 
         kept += keep_reports(warehouse, RETRY_PLAN, lane, days, now=now)
         kept += keep_reports(warehouse, RETRY_HEALTH, lane, days, now=now)
     return kept + keep_reports(warehouse, DASHBOARD, None, days, now=now)
+
+
+def keep_plan(warehouse: Warehouse, plan: dict[str, Any], *, now: datetime) -> None:
+    """Keeps a plan that somebody asked for, by its id, so that a worker run can be told to execute it."""
+    day = parse_as_of(plan["as_of"]).date()
+    with warehouse.writing("keep a retry plan") as session:
+        session.run(_PACKAGE, "delete_asked_plan", {"report_id": plan["retry_plan_id"]})
+        _insert(session, Report(RETRY_PLAN, plan["lane"], day, plan), ASKED_PLAN, now)
+
+
+def replan(session: Session, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
+    """Makes a kept plan again from the evidence of now, as of the plan's own instant.
+
+    Raises:
+        PipelineError: No plan of that id is kept for the lane, or its evidence has changed since.
+    """
+    rows = session.rows(_PACKAGE, "plan_by_id", {"report_id": retry_plan_id, "lane": lane.name})
+    if not rows:
+        raise PipelineError(
+            "no plan of that id is kept for this lane",
+            where=f"plan {retry_plan_id[:80]}",
+            remedy=f"Make and keep one: cavra-pipeline retry-plan --lane {lane.name} --keep",
+        )
+    again = _made_again(session, RETRY_PLAN, json.loads(str(rows[0]["document"])), now=now)
+    if again["retry_plan_id"] != retry_plan_id:
+        raise PipelineError(
+            "the evidence the plan rests on has changed since it was made",
+            where=f"plan {retry_plan_id}",
+            remedy="Make a new plan, look at it, and execute that one",
+        )
+    return again
 
 
 def days_between(first: date, last: date) -> list[date]:

@@ -100,6 +100,7 @@ def _decision(row: dict[str, object], lane: Lane, policy: RetryPolicy) -> dict[s
         "retry_count": row["retry_count"],
         "max_retry_attempts": policy.max_retry_attempts,
         "retry_delay_minutes": row["retry_delay_minutes"],
+        "first_delivery_id": row["first_delivery_id"],
         "latest_delivery_id": row["latest_delivery_id"],
         "latest_delivery_at": instant(row["latest_delivery_at"]),
         "next_retry_at": instant(row["next_retry_at"]),

@@ -60,7 +60,7 @@ _VIEWS: Final = {
 
 
 def _create(session: Session) -> None:
-    for name in ("drops", "quarantine", "findings", "reports"):
+    for name in ("drops", "quarantine", "findings", "reports", "retry_intents"):
         session.run(_PACKAGE, f"create_{name}")
     columns = ", ".join(f"{name} {type_}" for name, type_, _ in EVIDENCE_COLUMNS)
     session.execute(f"CREATE TABLE evidence_records ({columns})")

@@ -35,6 +35,7 @@ SELECT
     reason,
     retry_count,
     delay_microseconds // 60000000 AS retry_delay_minutes,
+    first_delivery_id,
     latest_delivery_id,
     latest_at AS latest_delivery_at,
     CASE WHEN reason LIKE 'retry_delay%' THEN due_at END AS next_retry_at,

@@ -44,6 +44,7 @@ SELECT
     count(*) AS retry_count,
     min(created_at) AS failing_since,
     max(created_at) AS latest_at,
+    first(session_id ORDER BY created_at, session_id) AS first_delivery_id,
     last(session_id ORDER BY created_at, session_id) AS latest_delivery_id,
     last(status_code ORDER BY created_at, session_id) AS latest_status_code,
     last(executive_report_id ORDER BY created_at, session_id) AS executive_report_id,

@@ -1,0 +1,301 @@
+"""Which due retries may go now, and the claim that makes one of them this run's own. Nothing is sent here.
+
+``select`` serves the dry run, the live run and the moment of the claim, so all three follow the same rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+
+from cavra_pipeline.connectors import DeliverySettings
+from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.retry.live_runs import LiveRuns, Note
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.retry"
+_MICROSECOND: Final = timedelta(microseconds=1)
+#: No provider's floor reaches further than this; one that does was written by a clock that was wrong.
+_LONGEST_WAIT: Final = timedelta(seconds=DeliverySettings().max_retry_after_seconds)
+_NOTES_SCHEMA: Final = pa.schema([
+    ("execution_id", pa.string()), ("state", pa.string()), ("reason", pa.string()),
+    ("retry_not_before", pa.timestamp("us")),
+])  # fmt: skip
+
+
+@dataclass(slots=True)
+class Selection:
+    """What of a plan may go now, and why the rest may not."""
+
+    selected: list[dict[str, Any]] = field(default_factory=list)
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A retry that is this run's to make.
+
+    Attributes:
+        decision: The plan's decision.
+        idempotency_id: Id of the message: the same for every attempt until one arrives.
+        execution_id: Id of the retry: of the failure it answers, whoever makes it.
+        recorded_after: Its evidence is dated later than this, however the clock moved.
+    """
+
+    decision: dict[str, Any]
+    idempotency_id: str
+    execution_id: str
+    recorded_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the rules of selection ask about, besides the warehouse.
+
+    Attributes:
+        lane: The retry ladder.
+        has_connector: Tells whether a provider's connector is configured and on.
+        runs: The live runs of the home.
+        is_asked_for: Whether somebody looked at a plan and asked for that one; then a refusal is tried again.
+    """
+
+    lane: Lane
+    has_connector: Callable[[str], bool]
+    runs: LiveRuns
+    is_asked_for: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is known of the pairs of some decisions."""
+
+    intents: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
+    notes: Mapping[str, Note]
+    ended_runs: frozenset[str]
+    executed: frozenset[str]
+    newest_failures: Mapping[tuple[str, str], str]
+    cleared: frozenset[tuple[str, str]]
+
+
+def select(
+    session: Session, desk: Desk, decisions: Sequence[dict[str, Any]], *, limit: int, now: datetime
+) -> Selection:
+    """Selects, in order, the due retries that may go now.
+
+    Args:
+        session: An open warehouse.
+        desk: The lane and what surrounds it.
+        decisions: The plan's ``retry`` decisions.
+        limit: How many to select at most.
+        now: When this is asked.
+    """
+    return _select(_standing(session, desk, decisions, now=now), desk, decisions, limit=limit, now=now)
+
+
+def _select(
+    known: _Standing, desk: Desk, decisions: Sequence[dict[str, Any]], *, limit: int, now: datetime
+) -> Selection:
+    selection = Selection()
+    for decision in decisions:
+        reason = _held_because(decision, known, desk, now=now)
+        if desk.lane.live_needs_acknowledgement and _pair(desk.lane, decision) not in known.cleared:
+            selection.pending.append(decision)
+        elif reason or len(selection.selected) >= limit:
+            selection.held.append({**decision, "held_because": reason or "over_the_limit_of_this_run"})
+        else:
+            selection.selected.append(decision)
+    return selection
+
+
+def _pair(lane: Lane, row: Mapping[str, Any], subject_field: str | None = None) -> tuple[str, str]:
+    return str(row[subject_field or lane.subject_field]), str(row["provider"])
+
+
+def _standing(session: Session, desk: Desk, decisions: Sequence[Mapping[str, Any]], *, now: datetime) -> _Standing:
+    lane = desk.lane
+    about: dict[str, object] = {
+        "lane": lane.name,
+        "subjects": sorted({str(decision[lane.subject_field]) for decision in decisions}),
+    }
+    intents: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in session.rows(_PACKAGE, "standing_intents", about):
+        intents.setdefault(_pair(lane, row, "subject"), []).append(row)
+    claimed = {str(row["worker_run_id"]) for rows in intents.values() for row in rows if row["state"] == "claimed"}
+    ended_runs = desk.runs.are_over(claimed)
+    ids = [_execution_id(lane, decision) for decision in decisions]
+    executed = session.rows(_PACKAGE, "executed_retries", {"lane": lane.name, "execution_ids": ids})
+    cleared = session.rows(_PACKAGE, "cleared_pairs", {"lane": lane.name, "as_of": naive_utc(now)})
+    return _Standing(
+        intents=intents,
+        notes=_notes(desk.runs, ended_runs),
+        ended_runs=ended_runs,
+        executed=frozenset(str(row["execution_id"]) for row in executed),
+        newest_failures={
+            _pair(lane, row, "subject"): str(row["latest_delivery_id"])
+            for row in session.rows(_PACKAGE, "newest_outcomes", {**about, "as_of": naive_utc(now)})
+            if row["is_failed"]
+        },
+        cleared=frozenset(_pair(lane, row, "subject") for row in cleared),
+    )
+
+
+def _notes(runs: LiveRuns, run_ids: frozenset[str]) -> dict[str, Note]:
+    """The answers that runs noted and did not live to record, by execution."""
+    notes = (runs.note_of(run_id) for run_id in sorted(run_ids))
+    return {note.execution_id: note for note in notes if note}
+
+
+def _held_because(decision: Mapping[str, Any], known: _Standing, desk: Desk, *, now: datetime) -> str | None:
+    """Why a due retry does not go now, or None."""
+    pair = _pair(desk.lane, decision)
+    intents = known.intents.get(pair, ())
+    if any(row["state"] == "claimed" and row["worker_run_id"] not in known.ended_runs for row in intents):
+        return "claimed_by_another_run"
+    own = _intent_of(decision, intents)
+    state = own["state"] if own else None
+    if state in ("done", "refused") or _execution_id(desk.lane, decision) in known.executed:
+        return "already_executed"
+    if known.newest_failures.get(pair) != decision["latest_delivery_id"]:
+        return "later_evidence"
+    notes = {row["execution_id"]: known.notes.get(str(row["execution_id"])) for row in intents}
+    made = next(
+        (row for row in intents if delivery_id(str(row["execution_id"])) == decision["latest_delivery_id"]), None
+    )
+    note = notes[made["execution_id"]] if made else None
+    if made and (made["state"] == "refused" or (note and note.is_refused)) and not desk.is_asked_for:
+        return "provider_refused_it"
+    floors = [row["retry_not_before"] for row in intents]
+    floors += [naive_utc(note.retry_not_before) for note in notes.values() if note and note.retry_not_before]
+    at = naive_utc(now)
+    if any(floor is not None and at < floor <= at + _LONGEST_WAIT for floor in floors):
+        return "provider_asked_to_wait"
+    return "no_connector" if state == "skipped" and not desk.has_connector(pair[1]) else None
+
+
+def _intent_of(decision: Mapping[str, Any], intents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((row for row in intents if row["latest_delivery_id"] == decision["latest_delivery_id"]), None)
+
+
+def claim(
+    session: Session, desk: Desk, decision: dict[str, Any], *, now: datetime, retry_plan_id: str, run_id: str
+) -> Claim | Selection:
+    """Claims one retry inside the open transaction, if the rules still let it go at this moment.
+
+    Returns:
+        The claim, or where the decision now belongs: pending or held.
+    """
+    known = _standing(session, desk, [decision], now=now)
+    again = _select(known, desk, [decision], limit=1, now=now)
+    if not again.selected:
+        return again
+    intents = known.intents.get(_pair(desk.lane, decision), ())
+    own = _intent_of(decision, intents)
+    subject, provider = _pair(desk.lane, decision)
+    key: dict[str, object] = {
+        "lane": desk.lane.name,
+        "subject": subject,
+        "provider": provider,
+        "latest_delivery_id": decision["latest_delivery_id"],
+        "retry_plan_id": retry_plan_id,
+        "worker_run_id": run_id,
+        "now": naive_utc(now),
+    }
+    ids = {
+        "idempotency_id": _idempotency_id(desk.lane, decision, intents),
+        "execution_id": _execution_id(desk.lane, decision),
+    }
+    if own:
+        claimed = session.rows(_PACKAGE, "take_over_retry", {**key, "ended_runs": sorted(known.ended_runs)})
+    else:
+        claimed = session.rows(_PACKAGE, "claim_retry", {**key, **ids})
+    if not claimed:
+        return Selection(held=[{**decision, "held_because": "claimed_by_another_run"}])
+    moments = [datetime.fromisoformat(str(decision["latest_delivery_at"]))]
+    if own and own["completed_at"]:
+        moments.append(own["completed_at"].replace(tzinfo=UTC))
+    return Claim(decision, ids["idempotency_id"], ids["execution_id"], max(moments) + _MICROSECOND)
+
+
+def settle(
+    session: Session,
+    one: Claim,
+    *,
+    run_id: str,
+    state: str,
+    reason: str,
+    retry_not_before: datetime | None,
+    completed_at: datetime,
+) -> None:
+    """Writes what became of a claim, as ``done``, ``refused`` or ``skipped``, inside the open transaction."""
+    session.run(
+        _PACKAGE,
+        "settle_retry",
+        {
+            "state": state,
+            "reason": reason,
+            "retry_not_before": naive_utc(retry_not_before) if retry_not_before else None,
+            "completed_at": naive_utc(completed_at),
+            "execution_id": one.execution_id,
+            "worker_run_id": run_id,
+        },
+    )
+
+
+def settle_ended_runs(session: Session, desk: Desk) -> frozenset[str]:
+    """Settles what runs that are over left open although its outcome is known.
+
+    Returns:
+        The runs that still have a claim open.
+    """
+
+    def holders() -> frozenset[str]:
+        return frozenset(str(row["worker_run_id"]) for row in session.rows(_PACKAGE, "open_claims"))
+
+    ended = desk.runs.are_over(holders())
+    if ended:
+        rows = [
+            (
+                note.execution_id,
+                "refused" if note.is_refused else "done",
+                note.reason,
+                naive_utc(note.retry_not_before) if note.retry_not_before else None,
+            )
+            for note in _notes(desk.runs, ended).values()
+        ]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(_NOTES_SCHEMA)
+        noted = pa.table([list(column) for column in columns], schema=_NOTES_SCHEMA)
+        with session.given(given_notes=noted):
+            session.run(_PACKAGE, "settle_known_intents", {"lane": desk.lane.name, "ended_runs": sorted(ended)})
+    return holders()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[Mapping[str, Any]]) -> str:
+    """The id of the message: what an earlier attempt at it carried, else made from the first failure.
+
+    An earlier attempt is known by its intent for the same failure, or by having made the failure that is retried now.
+    """
+    latest = decision["latest_delivery_id"]
+    for row in intents:
+        if latest in (row["latest_delivery_id"], delivery_id(str(row["execution_id"]))):
+            return str(row["idempotency_id"])
+    return f"cavra_{_digest(lane.name, *_pair(lane, decision), decision['first_delivery_id'])}"
+
+
+def _execution_id(lane: Lane, decision: Mapping[str, Any]) -> str:
+    return f"retry-{_digest(lane.name, *_pair(lane, decision), decision['latest_delivery_id'])}"
+
+
+def delivery_id(execution_id: str) -> str:
+    """The ``session_id`` of the delivery that a retry makes."""
+    return f"delivery-{execution_id}"

@@ -1,0 +1,117 @@
+"""Acknowledgements: states, labels, lanes, and that the last word counts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retry.acknowledge import ALERT_STATES, CLEARING_STATES, DELIVERY_STATES, acknowledge
+from cavra_pipeline.settings import Settings
+from tests.support import AS_OF, ask_health, at, delivery, home_with, query
+from tests.worker.support import Clock, Provider, armed_home, worker
+
+
+def say(
+    home: Settings,
+    state: str = "accepted",
+    *,
+    lane: str = "recovery_escalation",
+    subject: str = "subject-1",
+    provider: str = "slack",
+    by: str = "on-call",
+    now: datetime = AS_OF,
+) -> dict[str, Any]:
+    return acknowledge(home, LANES[lane], subject=subject, provider=provider, state=state, by=by, now=now)
+
+
+@pytest.mark.parametrize("state", DELIVERY_STATES)
+def test_each_state_closes_the_gap_and_clears_the_live_retry_as_the_contract_says(tmp_path: Path, state: str) -> None:
+    home = armed_home(tmp_path, [delivery(at(60), failed=["slack"])])
+
+    written = say(home, state)
+
+    assert query(home, "SELECT acknowledgement_state, subject, provider, signer FROM acknowledgements") == [
+        (state, "subject-1", "slack", "on-call")
+    ]
+    clears = state in CLEARING_STATES
+    assert ask_health(home)["acknowledgement_pending_count"] == (0 if clears else 1)
+    assert worker(home, Provider(Clock()), live=False)["selected_retry_count"] == (1 if clears else 0)
+    assert written["acknowledgement_id"]
+
+
+@pytest.mark.parametrize("lane", ["recovery_health_alert", "executive_health_alert"])
+def test_a_health_alert_takes_its_own_states_and_no_others(tmp_path: Path, lane: str) -> None:
+    home = home_with(tmp_path)
+
+    for minutes, state in enumerate(ALERT_STATES):
+        say(home, state, lane=lane, now=at(-minutes))
+    for state in sorted(set(DELIVERY_STATES) - set(ALERT_STATES)):
+        with pytest.raises(UsageError, match="state") as raised:
+            say(home, state, lane=lane)
+        assert "acknowledged, dismissed, escalated, resolved" in raised.value.remedy
+    assert query(home, "SELECT DISTINCT lane, subject FROM acknowledgements") == [(lane, "subject-1")]
+    assert query(home, "SELECT count(*) FROM acknowledgements") == [(len(ALERT_STATES),)]
+
+
+def test_the_executive_lane_takes_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing is acknowledged in this lane"):
+        say(home_with(tmp_path), lane="executive_report")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "names"),
+    [
+        ({"by": "someone@example.org"}, "by"),
+        ({"by": ""}, "by"),
+        ({"by": "x" * 129}, "by"),
+        ({"by": "ghp_" + "a" * 36}, "by"),
+        ({"state": "yes"}, "state"),
+        ({"subject": " "}, "plan_id"),
+        ({"subject": "x" * 513}, "plan_id"),
+        ({"subject": "a\x00b"}, "plan_id"),
+        ({"subject": "a\udc80b"}, "plan_id"),
+        ({"provider": ""}, "provider"),
+        ({"provider": "xoxb-0123456789-abcdef"}, "provider"),
+    ],
+)
+def test_a_value_that_is_not_accepted_is_named_and_not_repeated(
+    tmp_path: Path, wrong: dict[str, Any], names: str
+) -> None:
+    home = home_with(tmp_path)
+
+    with pytest.raises(UsageError, match=rf"^{names}\b") as raised:
+        say(home, **wrong)
+
+    (value,) = wrong.values()
+    assert not value.strip() or value not in str(raised.value)
+    assert not list(home.landing.rglob("*.jsonl"))
+
+
+def test_a_provider_is_known_by_any_spelling(tmp_path: Path) -> None:
+    home = armed_home(tmp_path, [delivery(at(60), failed=["service_now"])])
+    say(home, provider=" Service-Now")
+
+    assert worker(home, Provider(Clock()), live=False)["selected_retry_count"] == 1
+
+
+def test_the_last_word_counts_also_when_the_clock_has_gone_back(tmp_path: Path) -> None:
+    home = armed_home(tmp_path, [delivery(at(600), failed=["slack"])])
+    say(home, "accepted", now=at(300))
+    say(home, "accepted", now=AS_OF)
+    say(home, "deferred", now=at(120))
+
+    for moment in (at(200), at(120), AS_OF, AS_OF + timedelta(hours=1)):
+        assert worker(home, Provider(Clock(moment)), live=False)["acknowledgement_pending_count"] == 1
+    assert ask_health(home, as_of=at(-1))["acknowledgement_gaps"][0]["acknowledgement_state"] == "deferred"
+
+
+def test_the_same_word_twice_is_two_records(tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+
+    assert say(home)["session_id"] != say(home)["session_id"]
+    assert query(home, "SELECT count(*) FROM acknowledgements") == [(2,)]
