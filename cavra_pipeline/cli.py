@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,17 +27,25 @@ from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, strays
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.evidence.stores import source_files
+from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
+from cavra_pipeline.executive.publish import publish_escalation_plan, publish_report
+from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_report
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES, lane_named
-from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report
+from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report, keep_plan
+from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.retry.sender import open_sender
+from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings, load_settings
 
 _FAILS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
@@ -202,6 +211,8 @@ def _size_of(sources: list[Path | IO[bytes]]) -> int:
 @_AS_JSON
 def ingest(first: date | None, last: date | None, as_json: bool) -> None:
     """Read new and changed drops into the warehouse, or every drop of a range of days again."""
+    if first and last and first > last:
+        raise click.UsageError(f"--from {first} is after --to {last}; give the earlier day first")
     settings = _home()
     total = sum(drop.size_bytes for drop in list_drops(settings.landing, first, last))
     with _progress("ingesting", total) as tick:
@@ -318,11 +329,13 @@ def retry_health_command(
 @click.option("--backoff-multiplier", type=_Number(), metavar="X", help="Factor for each further failure (2).")
 @click.option("--max-retry-delay-minutes", type=_Number(), metavar="N", help="The delay never grows past this (1440).")
 @click.option("--non-retryable-status-code", type=int, multiple=True, metavar="N", help="Never retry such a failure.")
+@click.option("--keep", is_flag=True, help="Keep the plan, so that worker --plan can execute it.")
 def retry_plan_command(
     lane: str,
     as_of: str | None,
     generated_by: str,
     as_json: bool,
+    keep: bool,
     non_retryable_status_code: tuple[int, ...],
     **fields: Any,
 ) -> None:
@@ -332,10 +345,176 @@ def retry_plan_command(
     moment = parse_as_of(as_of) if as_of else now
     with warehouse_of(_home()).reading() as session:
         plan = retry_plan(session, chosen, policy, as_of=moment, now=now, generated_by=generated_by)
+    if keep:
+        keep_plan(warehouse_of(_home()), plan, now=now)
     if as_json:
         _print_json(plan)
     else:
         tables.show_plan(_out(), plan, chosen.subject_field)
+
+
+@cli.command()
+@click.option("--lane", required=True, metavar="LANE", help=f"One of {', '.join(LANES)}.")
+@click.option("--live", is_flag=True, help="Send. Needs CAVRA_LIVE_RETRIES=armed and the lane's acknowledgements.")
+@click.option(
+    "--max-retry-deliveries",
+    type=int,
+    default=DEFAULT_RETRY_DELIVERIES,
+    show_default=True,
+    metavar="N",
+    help="Retries selected at most, 1..25.",
+)
+@click.option("--plan", "plan_id", metavar="ID", help="Execute only what this kept plan said and what still holds.")
+@click.option("--generated-by", default=DEFAULT_GENERATED_BY, show_default=True, help="Public-safe actor label.")
+@_AS_JSON
+def worker(
+    lane: str, live: bool, max_retry_deliveries: int, plan_id: str | None, generated_by: str, as_json: bool
+) -> None:
+    """Run the recovery retry worker once: dry unless --live is given.
+
+    A dry run selects and sends nothing. Both kinds leave a worker-run record as evidence.
+    """
+    settings, chosen = _home(), lane_named(lane)
+    request = WorkerRequest(
+        lane=chosen,
+        policy=retry_policy(chosen),
+        is_live=live,
+        max_retry_deliveries=max_retry_deliveries,
+        retry_plan_id=plan_id,
+        generated_by=generated_by,
+    )
+    with open_sender(settings, clock=_now) as sender:
+        document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
+    if as_json:
+        _print_json(document)
+    else:
+        tables.show_worker_run(_out(), document, chosen.subject_field)
+
+
+@cli.command()
+@click.option(
+    "--lane", default="recovery_escalation", show_default=True, metavar="LANE", help="A lane that takes them."
+)
+@click.option("--plan", "subject", required=True, metavar="ID", help="The plan, or the health report of an alert lane.")
+@click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
+@click.option("--state", required=True, metavar="STATE", help=f"One of {', '.join(DELIVERY_STATES)}.")
+@click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who says it; no e-mail address.")
+@_AS_JSON
+def ack(lane: str, subject: str, provider: str, state: str, by: str, as_json: bool) -> None:
+    """Acknowledge a failing delivery, so that its live retry may go ahead or is known to be handled."""
+    written = acknowledge(_home(), lane_named(lane), subject=subject, provider=provider, state=state, by=by, now=_now())
+    if as_json:
+        _print_json(written)
+    else:
+        _out().print(f"{written['acknowledgement_state']}: {subject} for {provider} ({written['acknowledgement_id']})")
+
+
+_SLO = click.option(
+    "--slo-minutes",
+    type=int,
+    default=DEFAULT_SLO_MINUTES,
+    show_default=True,
+    metavar="N",
+    help="How long a recovery may be open.",
+)
+_PROVIDERS = click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector; repeatable.")
+_LIVE = click.option("--live", is_flag=True, help="Send. Needs CAVRA_LIVE_RETRIES=armed.")
+_AS_OF = click.option("--as-of", metavar="INSTANT", help="ISO-8601, UTC without an offset; now if not given.")
+
+
+@cli.command()
+@_AS_OF
+@_SLO
+@_PROVIDERS
+@_LIVE
+@_AS_JSON
+def escalate(as_of: str | None, slo_minutes: int, providers: tuple[str, ...], live: bool, as_json: bool) -> None:
+    """Which recoveries are open, for how long, and who must be told? With --provider, says what it would send."""
+    settings, now = _home(), _now()
+    with warehouse_of(settings).reading() as session:
+        plan = escalation_plan(
+            session, as_of=parse_as_of(as_of) if as_of else now, now=now, slo_minutes=slo_minutes, providers=providers
+        )
+    sent: dict[str, Any] | None = None
+    if providers:
+        with open_sender(settings, clock=_now) as sender:
+            sent = publish_escalation_plan(settings, plan, sender, is_live=live, clock=_now)
+    if as_json:
+        _print_json({"plan": plan, "delivery": sent})
+    else:
+        tables.show_escalation(_out(), plan)
+        tables.show_delivery(_out(), sent)
+    _exit_for(sent)
+
+
+@cli.command("executive-report")
+@_AS_OF
+@_SLO
+@click.option(
+    "--window-days", type=int, default=DEFAULT_WINDOW_DAYS, show_default=True, metavar="N", help="UTC days of history."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "html", "json"]),
+    default="markdown",
+    show_default=True,
+    help="What is printed.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write all three forms into this folder instead.")
+@_PROVIDERS
+@_LIVE
+def executive_report_command(
+    as_of: str | None,
+    slo_minutes: int,
+    window_days: int,
+    form: str,
+    output: Path | None,
+    providers: tuple[str, ...],
+    live: bool,
+) -> None:
+    """The recovery report for executives: what happened, what is open, what to do."""
+    settings, now = _home(), _now()
+    with warehouse_of(settings).reading() as session:
+        report = executive_report(
+            session,
+            as_of=parse_as_of(as_of) if as_of else now,
+            now=now,
+            slo_minutes=slo_minutes,
+            window_days=window_days,
+            providers=providers,
+        )
+    if output:
+        for path in write_report(output, report).values():
+            _err().print(f"wrote {escape(str(path))}")
+    else:
+        click.echo(_FORMS[form](report))
+    sent: dict[str, Any] | None = None
+    if providers:
+        with open_sender(settings, clock=_now) as sender:
+            sent = publish_report(
+                settings, report, sender, providers=providers, run_id=uuid.uuid4().hex, is_live=live, clock=_now
+            )
+        tables.show_delivery(_err(), sent)
+    _exit_for(sent)
+
+
+_FORMS: Final = {"markdown": report_markdown, "html": report_html, "json": report_json}
+
+
+def _exit_for(sent: dict[str, Any] | None) -> None:
+    sys.exit(1 if sent and any(not outcome["success"] for outcome in sent["outcomes"]) else 0)
+
+
+@cli.command()
+@click.option("--since", metavar="INSTANT", help="Leave out records created before; ISO-8601.")
+@click.option("--made-here", is_flag=True, help="Only records that this pipeline wrote itself.")
+def export(since: str | None, made_here: bool) -> None:
+    """Write current evidence as JSON lines in CAVRA's own shape to standard output."""
+    moment = parse_as_of(since) if since else None
+    with warehouse_of(_home()).reading() as session:
+        for line in export_records(session, since=moment, made_here=made_here):
+            click.echo(line)
 
 
 @cli.command()

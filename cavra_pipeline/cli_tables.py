@@ -144,6 +144,70 @@ def show_plan(console: Console, plan: Mapping[str, Any], subject_field: str, *, 
         console.print(table("Decisions", columns, rows, most=most))
 
 
+def show_worker_run(console: Console, document: Mapping[str, Any], subject_field: str) -> None:
+    """Shows a worker run: what was selected, what waits and why, what became of it."""
+    kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
+    console.print(
+        facts(
+            f"Worker run of {document['lane']}",
+            [
+                ("kind", kind),
+                ("as of", f"{short_time(document['as_of'])} UTC"),
+                ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
+                ("acknowledgement", f"{document['acknowledgement_pending_count']} wait for one"),
+                ("held back", document["held_retry_count"]),
+                ("plan", document["retry_plan_id"]),
+                ("run", document["run_id"]),
+            ],
+        )
+    )
+    outcomes = {(e[subject_field], e["provider"]): e for e in document["executions"]}
+    rows: list[tuple[Any, ...]] = []
+    for decision in document["selected_retries"]:
+        sent = outcomes.get((decision[subject_field], decision["provider"]))
+        state = f"{sent['execution_status']} ({sent['reason']})" if sent else "selected"
+        rows.append((decision[subject_field], decision["provider"], state))
+    rows += [
+        (d[subject_field], d["provider"], "waits for an acknowledgement") for d in document["acknowledgement_pending"]
+    ]
+    rows += [(d[subject_field], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
+    if rows:
+        console.print(table("Retries", (subject_field, "provider", "state"), rows))
+
+
+def show_escalation(console: Console, plan: Mapping[str, Any]) -> None:
+    """Shows an escalation plan."""
+    counts = f"{plan['escalation_count']} open, {plan['slo_breached_count']} past {plan['slo_minutes']} minutes"
+    console.print(
+        facts(
+            "Escalation plan",
+            [
+                ("state", level(plan["alert_level"])),
+                ("as of", f"{short_time(plan['as_of'])} UTC"),
+                ("recoveries", counts),
+                ("tell", ", ".join(plan["selected_providers"]) or "nobody"),
+                ("plan", plan["plan_id"]),
+            ],
+        )
+    )
+    if plan["recoveries"]:
+        rows = [
+            (one["plan_id"], short_time(one["opened_at"]), one["slo_state"], one["recommended_action"])
+            for one in plan["recoveries"]
+        ]
+        console.print(table("Open recoveries, oldest first", ("plan_id", "open since (UTC)", "limit", "do"), rows))
+
+
+def show_delivery(console: Console, sent: Mapping[str, Any] | None) -> None:
+    """Shows what was, or would be, sent."""
+    if sent is None:
+        return
+    if sent["dry_run"]:
+        console.print(f"Dry run: would tell {', '.join(sent['providers']) or 'nobody'}: {sent['title']}")
+    for outcome in sent["outcomes"]:
+        console.print(f"{outcome['provider']}: {outcome['grade']} ({outcome['reason']})")
+
+
 def show_dashboard(console: Console, document: Mapping[str, Any]) -> None:
     """Shows dashboard counts."""
     rows = [
