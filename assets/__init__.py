@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.evidence import build_evidence_assets
+from assets.executive import build_executive_asset
 from assets.reports import build_report_assets
+from assets.workers import build_worker_assets
 
 
 def build_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """Returns every asset of the code location."""
-    return [*build_evidence_assets(partitions), *build_report_assets(partitions)]
+    return [
+        *build_evidence_assets(partitions),
+        *build_report_assets(partitions),
+        *build_worker_assets(),
+        build_executive_asset(partitions),
+    ]
 
 
 __all__ = ["build_assets"]

@@ -88,15 +88,16 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
         context.log.info("ingested %d drops, %d records", len(result.drops), result.received_count)
         checks = _check_results(result, counts, differences)
         for name in _TABLES:
+            # Before the result: what is added after it is not in the event any more.
+            for day in days:
+                context.add_asset_metadata(
+                    _day_metadata(name, counts[day]), asset_key=name, partition_key=day.isoformat()
+                )
             yield dg.MaterializeResult(
                 asset_key=name,
                 metadata=_run_metadata(name, result, outdated),
                 check_results=[check for check in checks if check.asset_key == dg.AssetKey(name)],
             )
-            for day in days:
-                context.add_asset_metadata(
-                    _day_metadata(name, counts[day]), asset_key=name, partition_key=day.isoformat()
-                )
 
     return [landing_zone, ingest_assets]
 

@@ -11,7 +11,7 @@ from cavra_pipeline.lanes import LANES
 GROUPS: Final[dict[str, str]] = {
     INGEST_GROUP: "Redacted evidence as it came in, cut to its allowlist.",
     **{name: f"Retry plan and retry health of the {name} lane." for name in LANES},
-    DASHBOARD_GROUP: "Counts over all lanes.",
+    DASHBOARD_GROUP: "Counts and the executive report over all lanes.",
 }
 
 OWNERS: Final = ["team:release-operations"]

@@ -1,19 +1,19 @@
 """The report assets: for each lane a retry plan and a retry-health report, and one dashboard over all lanes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
+from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
 
-_MOST_ROWS: Final = 50
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
@@ -97,7 +97,14 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
         f"{lane.name}_retry_health",
         group=lane.name,
         description="Is the lane's worker running, are plans fresh, what failed, what waits for a person?",
-        deps=["deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions"],
+        deps=[
+            "deliveries",
+            "acknowledgements",
+            "retry_plans",
+            "worker_runs",
+            "executions",
+            f"{lane.name}_retry_worker",
+        ],
         partitions=partitions,
         check="The lane has no alert.",
     )
@@ -151,7 +158,7 @@ def _materialize(
     )
     for one in kept:
         context.add_asset_metadata(
-            {**_common(one), **numbers(one.document), "details": dg.MetadataValue.md(view(one.document))},
+            {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)},
             partition_key=one.day.isoformat(),
         )
     newest = kept[-1]
@@ -199,21 +206,10 @@ def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name.endswith("_count") and isinstance(value, int)}
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str) -> str:
-    if not rows:
-        return nothing
-    lines: Iterator[str] = (
-        "| " + " | ".join("-" if cell is None else str(cell).replace("|", "\\|") for cell in row) + " |"
-        for row in rows[:_MOST_ROWS]
-    )
-    more = [f"\n... and {len(rows) - _MOST_ROWS} more"] if len(rows) > _MOST_ROWS else []
-    return "\n".join(["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns), *lines, *more])
-
-
 def _decisions(plan: Mapping[str, Any]) -> str:
     subject = LANES[plan["lane"]].subject_field
     columns = (subject, "provider", "action", "reason", "retry_count", "next_retry_at")
-    return _markdown(columns, [[d[c] for c in columns] for d in plan["retry_decisions"]], "Nothing is failing.")
+    return markdown_table(columns, [[d[c] for c in columns] for d in plan["retry_decisions"]], "Nothing is failing.")
 
 
 def _alerts(health: Mapping[str, Any]) -> str:
@@ -221,10 +217,10 @@ def _alerts(health: Mapping[str, Any]) -> str:
         (alert["severity"], alert["category"], alert["message"], action)
         for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
     ]
-    return _markdown(("severity", "alert", "what is wrong", "what to do"), rows, "No alert.")
+    return markdown_table(("severity", "alert", "what is wrong", "what to do"), rows, "No alert.")
 
 
 def _lanes(document: Mapping[str, Any]) -> str:
     columns = ("alert_level", "evidence_record_count", "open_outage_count", "open_acknowledgement_gap_count")
     rows = [[name, *(lane[c] for c in columns)] for name, lane in document["lanes"].items()]
-    return _markdown(("lane", *columns), rows, "No lane.")
+    return markdown_table(("lane", *columns), rows, "No lane.")

@@ -39,7 +39,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=build_assets(partitions),
         jobs=jobs,
-        schedules=build_schedules(jobs),
+        schedules=build_schedules(jobs, settings.crons),
         sensors=build_sensors(partitions),
         resources={RESOURCE_KEY: Home.of(settings)},
         executor=executor,

@@ -11,28 +11,40 @@ import dagster as dg
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 
-#: Job name, the groups it materialises, what it is for.
-_JOBS: Final = (
+#: Marks the workers: they act on now, so neither a backfill nor a sensor materialises them.
+WORKER_TAG: Final = {"cavra/role": "worker"}
+
+
+def workers() -> dg.AssetSelection:
+    """Returns the selection of every lane's worker."""
+    ((key, value),) = WORKER_TAG.items()
+    return dg.AssetSelection.tag(key, value)
+
+
+#: Each lane's plan, worker and health, and the evidence they rest on.
+_ESCALATIONS: Final = dg.AssetSelection.groups(INGEST_GROUP, "recovery_escalation", "recovery_health_alert")
+_REPORTS: Final = dg.AssetSelection.groups(INGEST_GROUP, "executive_report", "executive_health_alert")
+
+#: Job name, what it materialises, what it is for.
+_JOBS: Final[tuple[tuple[str, dg.AssetSelection, str], ...]] = (
     (
         "recovery_retry_worker",
-        (INGEST_GROUP, "recovery_escalation", "recovery_health_alert"),
-        "Ingest new evidence, then plan and judge recovery escalations and their health alerts.",
+        _ESCALATIONS,
+        "Ingest new evidence, plan, run the retry workers of recovery escalations and their alerts, judge health.",
     ),
     (
         "executive_delivery_retry",
-        (INGEST_GROUP, "executive_report", "executive_health_alert"),
-        "Ingest new evidence, then plan and judge executive report deliveries and their health alerts.",
+        _REPORTS,
+        "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health.",
+    ),
+    (
+        "morning_report",
+        dg.AssetSelection.groups(INGEST_GROUP) | dg.AssetSelection.assets("executive_recovery_report"),
+        "Ingest new evidence and make the executive recovery report of the day.",
     ),
     (
         "daily_close",
-        (
-            INGEST_GROUP,
-            "recovery_escalation",
-            "recovery_health_alert",
-            "executive_report",
-            "executive_health_alert",
-            DASHBOARD_GROUP,
-        ),
+        (_ESCALATIONS | _REPORTS | dg.AssetSelection.groups(DASHBOARD_GROUP)) - workers(),
         "Everything for one day, judged at its end.",
     ),
 )
@@ -51,9 +63,9 @@ def build_jobs(executor: dg.ExecutorDefinition) -> Sequence[dg.UnresolvedAssetJo
     return [
         dg.define_asset_job(
             name,
-            selection=dg.AssetSelection.groups(*groups),
+            selection=selection,
             description=description,
             executor_def=executor,
         )
-        for name, groups, description in _JOBS
+        for name, selection, description in _JOBS
     ]

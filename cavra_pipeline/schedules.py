@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Final
 
 import dagster as dg
+from dagster._utils.schedules import is_valid_cron_schedule
+
+from cavra_pipeline.errors import UsageError
 
 #: Schedule (and job) name, cron in UTC, days back from the tick, what it is for.
 SCHEDULES: Final = (
     ("recovery_retry_worker", "*/30 * * * *", 0, "Every 30 minutes: the recovery retry ladder, today."),
     ("executive_delivery_retry", "0 * * * *", 0, "Every hour: the executive delivery ladder, today."),
+    ("morning_report", "0 6 * * *", 0, "Every morning at 06:00 UTC: the report for executives."),
     ("daily_close", "15 0 * * *", 1, "Shortly after midnight UTC: everything for the day that ended."),
 )
 
 
-def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> list[dg.ScheduleDefinition]:
-    """Returns the schedules, each for the job of its name; all are on by default."""
+def build_schedules(
+    jobs: Sequence[dg.UnresolvedAssetJobDefinition], crons: Mapping[str, str]
+) -> list[dg.ScheduleDefinition]:
+    """Returns the schedules, each for the job of its name; all are on by default.
+
+    Args:
+        jobs: The jobs of the code location.
+        crons: Cadences, by schedule name, in place of the declared ones.
+
+    Raises:
+        UsageError: A cadence is given for a schedule there is not, or is no cron expression.
+    """
     by_name = {job.name: job for job in jobs}
-    return [_schedule(by_name[name], cron, days_back, text) for name, cron, days_back, text in SCHEDULES]
+    declared = [name for name, *_ in SCHEDULES]
+    for name, cron in crons.items():
+        if name not in declared or not is_valid_cron_schedule(cron):
+            raise UsageError(
+                "it is no cron expression" if name in declared else "there is no such schedule",
+                where=f"CAVRA_CRON_{name.upper()}",
+                remedy=f"Give five cron fields, for one of {', '.join(declared)}",
+            )
+    return [
+        _schedule(by_name[name], crons.get(name, cron), days_back, description)
+        for name, cron, days_back, description in SCHEDULES
+    ]
 
 
 def _schedule(

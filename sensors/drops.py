@@ -1,6 +1,7 @@
 """The drop sensor: new or changed drops in the landing zone are ingested and their days reported on.
 
-It looks at the landing zone only, never at the warehouse, and does bounded work a tick.
+It looks at the landing zone only, never at the warehouse, and does bounded work a tick. Drops that the pipeline wrote
+itself are in the warehouse already.
 """
 
 import hashlib
@@ -12,10 +13,13 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.evidence.landing import Drop, list_drops
+from cavra_pipeline.evidence.own import PREFIX
+from cavra_pipeline.jobs import workers
 from cavra_pipeline.resources import Home
-from sensors.requests import ranges, request_for
+from sensors.requests import ranges, request_for, resolve
 
 MOST_RANGES: Final = 5
+_SELECTION: Final = dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone") - workers()
 
 
 def day_marks(drops: list[Drop]) -> dict[str, str]:
@@ -33,13 +37,13 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
 
     @dg.sensor(
         name="drop_sensor",
-        target=dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone"),
+        target=_SELECTION,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ingests new or changed drops and refreshes the reports of their days.",
     )
     def drop_sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
-        drops = list_drops(home.settings.landing)
+        drops = [drop for drop in list_drops(home.settings.landing) if not drop.file_name.startswith(PREFIX)]
         if not drops:
             return dg.SkipReason("The landing zone holds no drop yet.")
         known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
@@ -52,7 +56,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
                 f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
             )
             return dg.SkipReason(f"No new or changed drop in {len(marks)} days.{late}")
-        selection = _materializable(context)
+        selection = resolve(context, _SELECTION)
         taken = list(ranges(inside))[:MOST_RANGES]
         for day in (day for days in taken for day in days):
             known[day.isoformat()] = marks[day.isoformat()]
@@ -65,10 +69,3 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
         )
 
     return drop_sensor
-
-
-def _materializable(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
-    definitions = context.repository_def
-    if definitions is None:
-        raise dg.DagsterInvariantViolationError("the drop sensor needs its code location")
-    return sorted(definitions.asset_graph.materializable_asset_keys)

@@ -8,9 +8,12 @@ from typing import Final
 
 import dagster as dg
 
-from sensors.requests import ranges, request_for
+from cavra_pipeline.jobs import INGEST_GROUP, workers
+from sensors.requests import ranges, request_for, resolve
 
 _EVIDENCE: Final = dg.AssetKey("evidence")
+_GROUP: Final = dg.AssetSelection.groups(INGEST_GROUP)
+_SELECTION: Final = _GROUP.downstream() - _GROUP - workers()
 
 
 def build_late_evidence_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
@@ -18,7 +21,7 @@ def build_late_evidence_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.S
 
     @dg.sensor(
         name="late_evidence_sensor",
-        target=dg.AssetSelection.groups("evidence").downstream() - dg.AssetSelection.groups("evidence"),
+        target=_SELECTION,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Refreshes the reports of days that late evidence has touched.",
@@ -38,7 +41,9 @@ def build_late_evidence_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.S
                 skip_reason="The latest ingest left no report of another day outdated.", cursor=cursor
             )
         return dg.SensorResult(
-            run_requests=[request_for(run, selection=_reports(context), content=cursor) for run in ranges(wanted)],
+            run_requests=[
+                request_for(run, selection=resolve(context, _SELECTION), content=cursor) for run in ranges(wanted)
+            ],
             cursor=cursor,
         )
 
@@ -50,11 +55,3 @@ def _outdated_days(record: dg.EventLogRecord) -> list[date]:
     found = made.metadata.get("outdated_days") if made else None
     listed = found.value if isinstance(found, dg.JsonMetadataValue) else []
     return [date.fromisoformat(day) for day in listed if isinstance(day, str)] if isinstance(listed, list) else []
-
-
-def _reports(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
-    definitions = context.repository_def
-    if definitions is None:
-        raise dg.DagsterInvariantViolationError("the late-evidence sensor needs its code location")
-    graph = definitions.asset_graph
-    return sorted(key for key in graph.materializable_asset_keys if graph.get(key).group_name != "evidence")

@@ -37,3 +37,11 @@ def request_for(days: Sequence[date], *, selection: Sequence[dg.AssetKey], conte
         asset_selection=list(selection),
         tags=range_tags(days),
     )
+
+
+def resolve(context: dg.SensorEvaluationContext, selection: dg.AssetSelection) -> list[dg.AssetKey]:
+    """Returns the assets that a selection stands for in the sensor's code location."""
+    definitions = context.repository_def
+    if definitions is None:
+        raise dg.DagsterInvariantViolationError("a sensor that asks for runs needs its code location")
+    return sorted(selection.resolve(definitions.asset_graph))

@@ -1,0 +1,109 @@
+"""The recovery retry worker of each lane as an asset: dry unless the run says live and the host is armed for it.
+
+The connectors and the arming come from the host's environment alone; run configuration can't change them.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from assets.markdown import markdown_table
+from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.jobs import WORKER_TAG
+from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.resources import Home
+from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.retry.sender import open_sender
+from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
+from cavra_pipeline.settings import Settings, load_settings
+
+
+class WorkerConfig(dg.Config):
+    """How the worker runs."""
+
+    live: bool = Field(False, description="Send. Also needs CAVRA_LIVE_RETRIES=armed in the host's environment.")
+    max_retry_deliveries: int = Field(DEFAULT_RETRY_DELIVERIES, description="Retries selected at most, 1..25.")
+    retry_plan_id: str | None = Field(None, description="Execute only what this kept plan said and what still holds.")
+
+
+def build_worker_assets() -> Sequence[dg.AssetsDefinition]:
+    """Returns the worker of each lane; it works on now, so it has no partitions."""
+    return [_worker_asset(lane) for lane in LANES.values()]
+
+
+def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=f"{lane.name}_retry_worker",
+        group_name=lane.name,
+        description="One run of the recovery retry worker: plan, select, and if it is live, send and record.",
+        deps=[f"{lane.name}_retry_plan", "acknowledgements"],
+        owners=OWNERS,
+        kinds=KINDS,
+        tags=WORKER_TAG,
+        pool=WAREHOUSE_POOL,
+    )
+    def retry_worker_asset(context: dg.AssetExecutionContext, config: WorkerConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        settings = _settings(home)
+        request = WorkerRequest(
+            lane=lane,
+            policy=retry_policy(lane),
+            is_live=config.live,
+            max_retry_deliveries=config.max_retry_deliveries,
+            retry_plan_id=config.retry_plan_id,
+        )
+        with open_sender(settings, clock=_now) as sender:
+            document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
+        context.log.info(
+            "%s run: %d of %d due retries selected",
+            "dry" if document["dry_run"] else "live",
+            document["selected_retry_count"],
+            document["retryable_count"],
+        )
+        return dg.MaterializeResult(metadata=_metadata(document, lane))
+
+    return retry_worker_asset
+
+
+def _settings(home: Home) -> Settings:
+    """The home's limits with the host's connectors; a home that run configuration has changed can't be live."""
+    host, ours = load_settings(), home.settings
+    return replace(
+        ours,
+        connectors_file=host.connectors_file,
+        immediate_tries=host.immediate_tries,
+        live_is_armed=host.live_is_armed and host.home == ours.home,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _metadata(document: Mapping[str, Any], lane: Lane) -> dict[str, Any]:
+    sent = {(e[lane.subject_field], e["provider"]): e for e in document["executions"]}
+    rows: list[tuple[Any, ...]] = []
+    for decision in document["selected_retries"]:
+        outcome = sent.get((decision[lane.subject_field], decision["provider"]))
+        state = f"{outcome['execution_status']}: {outcome['reason']}" if outcome else "selected, not sent"
+        rows.append((decision[lane.subject_field], decision["provider"], state))
+    rows += [
+        (decision[lane.subject_field], decision["provider"], "waits for an acknowledgement")
+        for decision in document["acknowledgement_pending"]
+    ]
+    rows += [(held[lane.subject_field], held["provider"], held["held_because"]) for held in document["held_retries"]]
+    numbers = {name: int(value) for name, value in document.items() if name.endswith("_count")}
+    return {
+        "run_id": document["run_id"],
+        "dry_run": bool(document["dry_run"]),
+        "retry_plan_id": document["retry_plan_id"],
+        **numbers,
+        "delivered_count": sum(e["execution_status"] == "delivered" for e in document["executions"]),
+        "details": dg.MetadataValue.md(
+            markdown_table((lane.subject_field, "provider", "state"), rows, "Nothing is due.")
+        ),
+    }

@@ -1,0 +1,143 @@
+"""The code location: it loads without a warning, and everything in it says what it is and whose."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.registry import GROUPS
+from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.resources import RESOURCE_KEY
+from cavra_pipeline.settings import load_settings
+from tests.dagster_tests.runs import EVIDENCE, REPORTS, new_home
+from tests.support import REPOSITORY
+
+PACKAGES = ("cavra_pipeline", "assets", "sensors")
+DEFS = build_defs()
+GRAPH = DEFS.resolve_asset_graph()
+KEYS = sorted(GRAPH.get_all_asset_keys())
+
+
+def test_the_code_location_loads_where_every_deprecation_is_an_error(tmp_path: Path) -> None:
+    script = "import cavra_pipeline.definitions as d; print(len(list(d.defs.resolve_all_asset_keys())))"
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-W", "error::FutureWarning", "-c", script],
+        env={**os.environ, "CAVRA_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) == len(KEYS)
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_assets_are_the_tables_and_reports_of_the_contract() -> None:
+    names = {key.to_user_string() for key in KEYS}
+
+    assert {"landing_zone", *EVIDENCE, *REPORTS} <= names
+    dg.Definitions.validate_loadable(DEFS)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
+def test_every_asset_has_a_description_an_owner_a_kind_and_a_group_of_the_registry(key: dg.AssetKey) -> None:
+    node = GRAPH.get(key)
+
+    assert node.description
+    assert node.owners
+    assert node.kinds
+    assert node.group_name in GROUPS
+
+
+def test_every_group_of_the_registry_is_used_and_described() -> None:
+    assert {GRAPH.get(key).group_name for key in KEYS} == set(GROUPS)
+    assert all(GROUPS.values())
+
+
+def test_every_check_job_schedule_and_sensor_says_what_it_is_for() -> None:
+    checks = [GRAPH.get_check_spec(key) for key in GRAPH.asset_check_keys]
+    repository = DEFS.get_repository_def()
+
+    assert len(checks) >= 5 + len(REPORTS)
+    assert all(check.description for check in checks)
+    assert all(schedule.description for schedule in repository.schedule_defs)
+    assert all(sensor.description for sensor in repository.sensor_defs)
+    assert all(job.description for job in repository.get_all_jobs() if not job.name.startswith("__"))
+
+
+def test_every_report_follows_from_what_it_rests_on() -> None:
+    for lane in LANES:
+        health = GRAPH.get(dg.AssetKey(f"{lane}_retry_health"))
+        parents = {key.to_user_string() for key in health.parent_keys}
+        assert {"deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions"} <= parents
+        assert dg.AssetKey("deliveries") in GRAPH.get(dg.AssetKey(f"{lane}_retry_plan")).parent_keys
+    assert dg.AssetKey("landing_zone") in GRAPH.get(dg.AssetKey("evidence")).parent_keys
+
+
+def test_reports_and_evidence_are_partitioned_by_utc_day_from_the_start_to_today_included() -> None:
+    now = datetime.now(UTC)
+    for name in (*EVIDENCE, *REPORTS):
+        partitions = GRAPH.get(dg.AssetKey(name)).partitions_def
+        assert isinstance(partitions, dg.DailyPartitionsDefinition), name
+        keys = partitions.get_partition_keys(current_time=now)
+        assert (keys[0], keys[-1]) == (load_settings().start_date.isoformat(), now.date().isoformat())
+        assert GRAPH.get(dg.AssetKey(name)).backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_start_date_and_the_home_come_from_the_settings(tmp_path: Path) -> None:
+    settings = new_home(tmp_path)
+    defs = build_defs(settings)
+
+    partitions = defs.resolve_asset_graph().get(dg.AssetKey("dashboard")).partitions_def
+    assert isinstance(partitions, dg.DailyPartitionsDefinition)
+    assert partitions.has_partition_key("2026-06-20")
+    assert not partitions.has_partition_key("2026-06-19")
+    assert (defs.resources or {})[RESOURCE_KEY].settings == settings
+
+
+def test_everything_that_writes_stands_in_one_pool() -> None:
+    for name in (*EVIDENCE, *REPORTS):
+        assert GRAPH.get(dg.AssetKey(name)).pools == {"warehouse"}, name
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_brings_everything_the_code_location_needs(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for package in PACKAGES:
+        shutil.copytree(REPOSITORY / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source / name)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
+    subprocess.run([*build, str(tmp_path), str(source)], check=True, capture_output=True, timeout=90)
+    (wheel,) = tmp_path.glob("*.whl")
+    installed = tmp_path / "installed"
+    zipfile.ZipFile(wheel).extractall(installed)
+    packaged = {path.relative_to(source) for part in PACKAGES for path in (source / part).rglob("*") if path.is_file()}
+    assert {path for path in packaged if not (installed / path).is_file()} == set()
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import cavra_pipeline.definitions as d, assets, sensors; "
+        "assert all(m.__file__.startswith(sys.argv[1]) for m in (d, assets, sensors)), d.__file__; "
+        "from cavra_pipeline.cli import main; day = '2026-06-25'; "
+        "sys.argv[1:] = ['backfill', '--from', day, '--to', day]; main()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, str(installed)],
+        env={**{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, "CAVRA_HOME": str(tmp_path / "home")},
+        cwd=tmp_path, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    metadata = next(installed.glob("*.dist-info/entry_points.txt")).read_text()
+    assert "cavra-pipeline = cavra_pipeline.cli:main" in metadata

@@ -1,0 +1,269 @@
+"""Schedules on both sides of midnight UTC, and each sensor as scenarios of its cursor."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cavra_pipeline.definitions import build_defs
+from sensors.drops import MOST_RANGES
+from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
+from tests.support import at, delivery, drop, worker_run
+
+DEFS = build_defs()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def partitions_of_tick(schedule: str, moment: datetime) -> list[str | None]:
+    """The partitions that a schedule asks for at an instant."""
+    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=DEFS.get_repository_def())
+    return [one.partition_key for one in DEFS.resolve_schedule_def(schedule).evaluate_tick(context).run_requests or []]
+
+
+# --- Schedules -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moment", "day"),
+    [
+        ("recovery_retry_worker", "2026-06-25T23:30:00+00:00", "2026-06-25"),
+        ("recovery_retry_worker", "2026-06-26T00:00:00+00:00", "2026-06-26"),
+        ("recovery_retry_worker", "2026-06-25T20:00:00-04:00", "2026-06-26"),
+        ("executive_delivery_retry", "2026-06-25T23:00:00+00:00", "2026-06-25"),
+        ("executive_delivery_retry", "2026-06-26T00:00:00+00:00", "2026-06-26"),
+        ("daily_close", "2026-06-26T00:15:00+00:00", "2026-06-25"),
+        ("daily_close", "2026-03-01T00:15:00+00:00", "2026-02-28"),
+    ],
+)
+def test_a_tick_asks_for_the_utc_day_it_is_about(schedule: str, moment: str, day: str) -> None:
+    assert partitions_of_tick(schedule, datetime.fromisoformat(moment)) == [day]
+
+
+def test_the_cadences_are_those_of_the_lanes_in_utc_and_all_are_on() -> None:
+    schedules = {one.name: one for one in DEFS.get_repository_def().schedule_defs}
+
+    assert {name: one.cron_schedule for name, one in schedules.items()}.items() >= {
+        ("recovery_retry_worker", "*/30 * * * *"),
+        ("executive_delivery_retry", "0 * * * *"),
+        ("daily_close", "15 0 * * *"),
+    }
+    assert {one.execution_timezone for one in schedules.values()} == {"UTC"}
+    assert {one.default_status for one in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
+    assert {one.job_name for one in schedules.values()} <= {
+        job.name for job in DEFS.get_repository_def().get_all_jobs()
+    }
+
+
+def test_the_daily_close_makes_every_report_and_the_half_hourly_job_only_its_lanes() -> None:
+    def assets(job: str) -> set[str]:
+        return {key.to_user_string() for key in DEFS.resolve_job_def(job).asset_layer.executable_asset_keys}
+
+    assert {*EVIDENCE, *REPORTS} <= assets("daily_close")
+    assert "recovery_escalation_retry_health" in assets("recovery_retry_worker")
+    assert not any(name.startswith("executive") for name in assets("recovery_retry_worker"))
+    assert "executive_report_retry_health" in assets("executive_delivery_retry")
+    assert not any(name.startswith("recovery") for name in assets("executive_delivery_retry"))
+
+
+# --- The drop sensor -----------------------------------------------------------------------------------------------
+
+
+def test_an_empty_landing_zone_is_said_and_is_not_all_clear(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    decision = tick(new_home(tmp_path), "drop_sensor", instance)
+
+    assert decision.skip_message == "The landing zone holds no drop yet."
+    assert not decision.run_requests
+    assert decision.cursor is None
+
+
+def test_first_drops_ask_for_one_run_over_their_days_with_ingest_and_reports_and_no_worker(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()], "2026-06-25": [delivery()]})
+
+    decision = tick(settings, "drop_sensor", instance)
+
+    assert asked_days(decision) == [("2026-06-24", "2026-06-25")]
+    (request,) = decision.run_requests
+    assert {key.to_user_string() for key in request.asset_selection} >= {*EVIDENCE, *REPORTS}
+    assert not any("worker" in key.to_user_string().split("_")[-1:] for key in request.asset_selection)
+    assert dg.AssetKey("landing_zone") not in request.asset_selection
+    assert not settings.warehouse.exists()
+
+
+def test_what_has_not_changed_is_asked_for_once_only(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path, [delivery()])
+    first = tick(settings, "drop_sensor", instance)
+
+    second = tick(settings, "drop_sensor", instance, first.cursor)
+
+    assert not second.run_requests
+    assert second.skip_message == "No new or changed drop in 1 days."
+    assert tick(settings, "drop_sensor", instance).run_requests[0].run_key == first.run_requests[0].run_key
+
+
+def test_a_changed_and_a_new_drop_each_ask_for_their_day_again_under_another_key(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()], "2026-06-25": [delivery()]})
+    decision = tick(settings, "drop_sensor", instance)
+    keys = {decision.run_requests[0].run_key}
+
+    for name in ("evidence.jsonl", "new.jsonl"):
+        drop(settings, [delivery(), delivery()], name=name)
+        decision = tick(settings, "drop_sensor", instance, decision.cursor)
+        assert asked_days(decision) == [("2026-06-25", "2026-06-25")], name
+        keys.add(decision.run_requests[0].run_key)
+
+    assert len(keys) == 3
+    assert not tick(settings, "drop_sensor", instance, decision.cursor).run_requests
+
+
+def test_a_drop_that_only_looks_new_because_of_its_time_is_asked_for_and_no_other(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()], "2026-06-25": [delivery()]})
+    first = tick(settings, "drop_sensor", instance)
+    os.utime(settings.landing / "2026-06-24" / "evidence.jsonl", ns=(1, 1))
+
+    assert asked_days(tick(settings, "drop_sensor", instance, first.cursor)) == [("2026-06-24", "2026-06-24")]
+
+
+def test_days_that_do_not_touch_are_runs_of_their_own(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path, {f"2026-06-{day}": [delivery()] for day in ("21", "22", "24")})
+
+    assert asked_days(tick(settings, "drop_sensor", instance)) == [
+        ("2026-06-21", "2026-06-22"), ("2026-06-24", "2026-06-24"),
+    ]  # fmt: skip
+
+
+def test_one_tick_asks_for_a_bounded_number_of_runs_and_the_next_takes_up_the_rest(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    days = [date(2026, 6, 20) + timedelta(days=2 * n) for n in range(MOST_RANGES + 2)]
+    settings = new_home(tmp_path, {day.isoformat(): [delivery()] for day in days})
+
+    first = tick(settings, "drop_sensor", instance)
+    second = tick(settings, "drop_sensor", instance, first.cursor)
+    third = tick(settings, "drop_sensor", instance, second.cursor)
+
+    asked = [asked_days(one) for one in (first, second, third)]
+    assert [len(one) for one in asked] == [MOST_RANGES, 2, 0]
+    assert sorted(day for one in asked for day, _ in one) == [day.isoformat() for day in days]
+
+
+def test_a_day_outside_the_partitions_is_named_to_be_ingested_by_hand(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    tomorrow = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
+    settings = new_home(tmp_path, {"2026-06-19": [delivery()], tomorrow: [delivery()]})
+
+    decision = tick(settings, "drop_sensor", instance)
+
+    assert not decision.run_requests
+    assert "2 changed days are no partition; `cavra-pipeline ingest` takes them" in decision.skip_message
+    drop(settings, [delivery()])
+    assert asked_days(tick(settings, "drop_sensor", instance, decision.cursor)) == [("2026-06-25", "2026-06-25")]
+
+
+def test_the_cursor_is_small_and_holds_no_name_of_a_file(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path, {"2026-06-25/a-name-of-somebody.jsonl": [delivery()]})
+
+    cursor = tick(settings, "drop_sensor", instance).cursor
+
+    assert list(json.loads(cursor)) == ["2026-06-25"]
+    assert len(cursor) < 60
+
+
+# --- The late-evidence sensor --------------------------------------------------------------------------------------
+
+
+def test_without_an_ingest_there_is_nothing_to_look_at(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    decision = tick(new_home(tmp_path), "late_evidence_sensor", instance)
+
+    assert (decision.skip_message, decision.run_requests or []) == ("No ingest since the last look.", [])
+
+
+def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    days = [date(2026, 6, 22) + timedelta(days=n) for n in range(5)]
+    lines = {day.isoformat(): [worker_run(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))] for day in days}
+    settings = new_home(tmp_path, lines)
+    assert run(settings, days, instance=instance).success
+    first = tick(settings, "late_evidence_sensor", instance)
+    assert (first.run_requests or [], first.skip_message) == (
+        [], "The latest ingest left no report of another day outdated.",
+    )  # fmt: skip
+    before = report_ids(settings)
+
+    drop(
+        settings,
+        [delivery(datetime(2026, 6, 24, 13, tzinfo=UTC), failed=["slack"])],
+        day="2026-06-26",
+        name="late.jsonl",
+    )
+    assert run(settings, [days[4]], instance=instance).success
+    late = tick(settings, "late_evidence_sensor", instance, first.cursor)
+
+    assert asked_days(late) == [("2026-06-24", "2026-06-25")]
+    (request,) = late.run_requests
+    selected = {key.to_user_string() for key in request.asset_selection}
+    assert selected >= set(REPORTS)
+    assert not selected & set(EVIDENCE)
+    assert not tick(settings, "late_evidence_sensor", instance, late.cursor).run_requests
+
+    assert run(settings, days[2:4], assets=REPORTS, instance=instance).success
+    changed = {row[2] for row in set(report_ids(settings)) - set(before)}
+    assert changed == set(days[2:])
+    assert not tick(settings, "late_evidence_sensor", instance, late.cursor).run_requests
+
+
+def test_an_ingest_of_evidence_that_changes_no_answer_refreshes_nothing(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery(at(60 * 24))], "2026-06-25": [delivery()]})
+    assert run(settings, [date(2026, 6, 24), DAY], instance=instance).success
+    first = tick(settings, "late_evidence_sensor", instance)
+
+    drop(
+        settings,
+        [{"session_id": "x", "created_at": "2026-06-24T10:00:00Z", "metadata_kind": "x-other"}],
+        name="l.jsonl",
+    )
+    assert run(settings, instance=instance).success
+    late = tick(settings, "late_evidence_sensor", instance, first.cursor)
+
+    assert [day for day in asked_days(late) if day[0] < "2026-06-24"] == []
+    assert late.cursor != first.cursor
+
+
+def test_two_ingests_between_two_looks_are_both_seen(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    days = [date(2026, 6, 22) + timedelta(days=n) for n in range(4)]
+    settings = new_home(tmp_path, {day.isoformat(): [] for day in days})
+    assert run(settings, days, instance=instance).success
+    first = tick(settings, "late_evidence_sensor", instance)
+
+    for hour, created in ((1, days[2]), (2, days[0])):
+        late = delivery(datetime(created.year, created.month, created.day, hour, tzinfo=UTC), failed=["slack"])
+        drop(settings, [late], day=days[3].isoformat(), name=f"late-{hour}.jsonl")
+        assert run(settings, [days[3]], instance=instance).success
+
+    assert asked_days(tick(settings, "late_evidence_sensor", instance, first.cursor)) == [("2026-06-22", "2026-06-24")]
+
+
+def test_the_offset_of_a_clock_does_not_move_a_day() -> None:
+    east = datetime(2026, 6, 26, 0, 30, tzinfo=timezone(timedelta(hours=1)))
+
+    assert partitions_of_tick("recovery_retry_worker", east) == ["2026-06-25"]
