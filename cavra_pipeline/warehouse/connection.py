@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,8 +86,10 @@ class Session:
         try:
             yield
         finally:
-            for name in tables:
-                self._connection.unregister(name)
+            # An aborted transaction refuses this too; the failure that aborted it is the one to show.
+            with suppress(duckdb.TransactionException):
+                for name in tables:
+                    self._connection.unregister(name)
 
     def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
         try:
