@@ -16,8 +16,9 @@ from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.jobs import workers
 from cavra_pipeline.resources import Home
-from sensors.requests import ranges, request_for, resolve
+from sensors.requests import asked_again, ranges, request_for, resolve
 
+_NAME: Final = "drop_sensor"
 MOST_RANGES: Final = 5
 _SELECTION: Final = dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone") - workers()
 
@@ -36,7 +37,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
     """Returns the sensor; its cursor is the mark of each day it has asked for."""
 
     @dg.sensor(
-        name="drop_sensor",
+        name=_NAME,
         target=_SELECTION,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -51,17 +52,19 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
         changed = [day for day, mark in marks.items() if known.get(day) != mark]
         outside = [day for day in changed if not partitions.has_partition_key(day)]
         inside = [date.fromisoformat(day) for day in changed if day not in outside]
-        if not inside:
+        selection = resolve(context, _SELECTION)
+        again = asked_again(context, _NAME, selection=selection)
+        if not inside and not again:
             late = (
                 f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
             )
             return dg.SkipReason(f"No new or changed drop in {len(marks)} days.{late}")
-        selection = resolve(context, _SELECTION)
         taken = list(ranges(inside))[:MOST_RANGES]
         for day in (day for days in taken for day in days):
             known[day.isoformat()] = marks[day.isoformat()]
         return dg.SensorResult(
-            run_requests=[
+            run_requests=again
+            + [
                 request_for(days, selection=selection, content=" ".join(marks[day.isoformat()] for day in days))
                 for days in taken
             ],

@@ -5,10 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from typing import Final
 
 import dagster as dg
 
 from cavra_pipeline.jobs import range_tags
+
+MOST_ATTEMPTS: Final = 3
+_ATTEMPT: Final = "cavra/attempt"
+_FAILED: Final = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_LOOK_BACK: Final = 20
 
 
 def ranges(days: Sequence[date]) -> Iterator[list[date]]:
@@ -45,3 +51,26 @@ def resolve(context: dg.SensorEvaluationContext, selection: dg.AssetSelection) -
     if definitions is None:
         raise dg.DagsterInvariantViolationError("a sensor that asks for runs needs its code location")
     return sorted(selection.resolve(definitions.asset_graph))
+
+
+def asked_again(
+    context: dg.SensorEvaluationContext, sensor_name: str, *, selection: Sequence[dg.AssetKey]
+) -> list[dg.RunRequest]:
+    """Asks once more for each of the sensor's own runs that failed, up to three attempts in all.
+
+    A failed run burns its run key, so the key of the next attempt follows from the run that failed.
+    """
+    sensor = {"dagster/sensor_name": sensor_name}
+    runs = context.instance.get_runs(dg.RunsFilter(tags=sensor, statuses=_FAILED), limit=_LOOK_BACK)
+    requests: list[dg.RunRequest] = []
+    for run in runs:
+        attempt = int(run.tags.get(_ATTEMPT, "1")) + 1
+        key = hashlib.sha256(f"after {run.run_id}".encode()).hexdigest()[:24]
+        is_asked = context.instance.get_runs_count(dg.RunsFilter(tags={**sensor, "dagster/run_key": key}))
+        if attempt > MOST_ATTEMPTS or is_asked:
+            continue
+        kept = {name: value for name, value in run.tags.items() if name.startswith("dagster/asset_partition_range_")}
+        requests.append(
+            dg.RunRequest(run_key=key, asset_selection=list(selection), tags={**kept, _ATTEMPT: str(attempt)})
+        )
+    return requests

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from cavra_pipeline.connectors import DeliverySettings
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.retry.live_runs import LiveRuns, Note
+from cavra_pipeline.retry.records import digest, idempotency_id
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.retry"
@@ -276,10 +276,6 @@ def settle_ended_runs(session: Session, desk: Desk) -> frozenset[str]:
     return holders()
 
 
-def _digest(*parts: object) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
-
-
 def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[Mapping[str, Any]]) -> str:
     """The id of the message: what an earlier attempt at it carried, else made from the first failure.
 
@@ -289,11 +285,11 @@ def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[M
     for row in intents:
         if latest in (row["latest_delivery_id"], delivery_id(str(row["execution_id"]))):
             return str(row["idempotency_id"])
-    return f"cavra_{_digest(lane.name, *_pair(lane, decision), decision['first_delivery_id'])}"
+    return idempotency_id(lane, *_pair(lane, decision), str(decision["first_delivery_id"]))
 
 
 def _execution_id(lane: Lane, decision: Mapping[str, Any]) -> str:
-    return f"retry-{_digest(lane.name, *_pair(lane, decision), decision['latest_delivery_id'])}"
+    return f"retry-{digest(lane.name, *_pair(lane, decision), decision['latest_delivery_id'])[:32]}"
 
 
 def delivery_id(execution_id: str) -> str:

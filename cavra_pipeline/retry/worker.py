@@ -18,7 +18,6 @@ from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFI
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND
 from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.store import replan
@@ -35,6 +34,7 @@ from cavra_pipeline.retry.claims import (
 from cavra_pipeline.retry.live_runs import LiveRun, LiveRuns, Note, checked_run_id
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import FIELDS, RetryPolicy, retry_policy
+from cavra_pipeline.retry.records import delivery_record
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
 
@@ -307,29 +307,15 @@ def _records(
     )
     if outcome is None:
         return [execution]
-    attempt = {
-        "provider": provider,
-        "success": outcome.success,
-        "status_code": outcome.status_code,
-        "attempt_count": outcome.attempt_count,
-        "started_at": instant(outcome.started_at),
-        "completed_at": instant(outcome.completed_at),
-    }
-    delivery = record(
-        DELIVERY_KIND,
+    delivery = delivery_record(
+        lane,
+        [outcome],
         session_id=delivery_id(identity),
-        connector_delivery_source=lane.delivery_source,
-        event_id=decision[lane.subject_field],
         event_type=f"cavra.{lane.name}.retry",
-        worker_run_id=run.alive.run_id,
-        delivery_success=outcome.success,
-        providers=[provider],
-        failed_providers=[] if outcome.success else [provider],
-        attempt_count=outcome.attempt_count,
+        subject=subject,
         max_attempt_count=decision["max_retry_attempts"],
-        status_codes=[outcome.status_code],
-        delivery={"deliveries": [attempt]},
-        **facts,
+        worker_run_id=run.alive.run_id,
+        retry_plan_id=run.plan["retry_plan_id"],
         **shared,
     )
     return [delivery, execution]

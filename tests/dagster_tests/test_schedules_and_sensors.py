@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -175,6 +176,37 @@ def test_a_day_outside_the_partitions_is_named_to_be_ingested_by_hand(
     assert "2 changed days are no partition; `cavra-pipeline ingest` takes them" in decision.skip_message
     drop(settings, [delivery()])
     assert asked_days(tick(settings, "drop_sensor", instance, decision.cursor)) == [("2026-06-25", "2026-06-25")]
+
+
+def failed_run(instance: dg.DagsterInstance, **tags: str) -> None:
+    range_ = {f"dagster/asset_partition_range_{end}": "2026-06-24" for end in ("start", "end")}
+    instance.add_run(
+        dg.DagsterRun(
+            job_name="__ASSET_JOB",
+            run_id=str(uuid.uuid4()),
+            status=dg.DagsterRunStatus.FAILURE,
+            tags={"dagster/sensor_name": "drop_sensor", **range_, **tags},
+        )
+    )
+
+
+def test_a_run_of_the_drop_sensor_that_failed_is_asked_for_again_once_and_three_times_in_all(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()]})
+    first = tick(settings, "drop_sensor", instance)
+    failed_run(instance)
+
+    again = tick(settings, "drop_sensor", instance, first.cursor)
+
+    assert asked_days(again) == [("2026-06-24", "2026-06-24")]
+    (request,) = again.run_requests
+    assert request.run_key != first.run_requests[0].run_key
+    failed_run(instance, **{"dagster/run_key": str(request.run_key), "cavra/attempt": "2"})
+    (third,) = tick(settings, "drop_sensor", instance, first.cursor).run_requests
+    assert third.tags["cavra/attempt"] == "3"
+    failed_run(instance, **{"dagster/run_key": str(third.run_key), "cavra/attempt": "3"})
+    assert not tick(settings, "drop_sensor", instance, first.cursor).run_requests
 
 
 def test_the_cursor_is_small_and_holds_no_name_of_a_file(tmp_path: Path, instance: dg.DagsterInstance) -> None:
