@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.errors import UsageError
@@ -206,6 +206,7 @@ def _is_open(records: list[Record], subject: str, moment: datetime) -> bool:
     return not providers or closed != providers
 
 
+@settings(max_examples=10)
 @given(st.lists(_EVENT, max_size=25))
 def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]]) -> None:
     records = [_record(number, event) for number, event in enumerate(events)]

@@ -18,7 +18,7 @@ from cavra_pipeline import cli
 from cavra_pipeline.connectors import DeliverySettings
 from cavra_pipeline.retry import sender
 from tests.connectors.receiver import Answer, Receiver, answer, hang, reset, throttled
-from tests.support import AS_OF, Line, acknowledgement, at, delivery, drop, home_with, plan, worker_run
+from tests.support import AS_OF, Line, acknowledgement, at, delivery, drop, home_with, plan, record, worker_run
 from tests.worker.support import SIGNING, Clock, connectors_file
 
 LANE = "--lane=recovery_escalation"
@@ -336,3 +336,65 @@ def test_an_export_may_be_of_what_was_made_here_or_of_what_came_since(
     moment: datetime = clock() + timedelta(microseconds=1)
     assert kinds(f"--since={clock().isoformat()}") == ["plan", "run"]
     assert kinds(f"--since={moment.isoformat()}") == []
+
+
+EXECUTIVE = "--lane=executive_report"
+
+
+def webhook_id(headers: Sequence[tuple[str, str]]) -> str:
+    return {name.lower(): value for name, value in headers}["webhook-id"]
+
+
+def test_an_executive_report_that_does_not_arrive_is_retried_under_the_same_id(
+    tmp_path: Path, cavra: Cavra, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Receiver() as receiver:
+        begin(tmp_path, receiver, [worker_run(at(10))], answer(503), answer(200))
+        cavra("ingest")
+
+        dry = cavra("executive-report", "--provider=webhook")
+        assert "Dry run: would tell webhook" in dry.err
+        assert not receiver.requests("/hook")
+        assert cavra("retry-plan", EXECUTIVE, "--json").json["decision_count"] == 0
+        assert cavra("executive-report", "--provider=webhook", "--live").code == 2
+        monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+        clock.move(1)
+
+        assert cavra("executive-report", "--provider=webhook", "--live").code == 1
+
+        (decision,) = cavra("retry-plan", EXECUTIVE, "--json").json["retry_decisions"]
+        assert (decision["action"], decision["provider"], decision["failed_status_codes"]) == ("wait", "webhook", [503])
+        assert str(decision["executive_report_id"]).startswith("executive-report-")
+        clock.move(31)
+        assert executions(worker(cavra, "--live", lane=EXECUTIVE)) == [("delivered", 200)]
+        first, second = receiver.requests("/hook")
+        assert webhook_id(first.headers) == webhook_id(second.headers)
+        assert cavra("retry-plan", EXECUTIVE, "--json").json["decision_count"] == 0
+
+
+def test_an_escalation_plan_is_told_through_its_connectors_and_one_that_is_not_on_is_refused(
+    tmp_path: Path, cavra: Cavra, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = delivery(at(300), subject="plan-7", failed=["webhook"], session_id="d-1")
+    chosen: dict[str, Any] = {
+        "plan_id": "plan-7",
+        "escalation_count": 1,
+        "alert_level": "critical",
+        "selected_providers": ["webhook"],
+    }
+    opened = record("recovery-escalation-plan", at(301), **chosen)
+    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    with Receiver() as receiver:
+        begin(tmp_path, receiver, [opened, failed], answer(200))
+        cavra("ingest")
+
+        refused = cavra("escalate", "--provider=slack", "--live")
+        assert (refused.code, receiver.requests("/hook")) == (2, [])
+        told = cavra("escalate", "--provider=webhook", "--live", "--json").json
+
+        assert told["plan"]["slo_breached_count"] == 1
+        assert [outcome["grade"] for outcome in told["delivery"]["outcomes"]] == ["delivered"]
+        assert len(receiver.requests("/hook")) == 1
+        clock.move(1)
+        again = cavra("escalate", "--json").json["plan"]
+        assert [one["plan_id"] for one in again["recoveries"]] == ["plan-7"]
