@@ -229,7 +229,7 @@ def report(screen: Screen, screened: Screened) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(chance=st.randoms(use_true_random=False, note_method_calls=False))
 def test_the_set_wise_pass_and_the_reference_agree_on_every_line(screen: Screen, chance: Random) -> None:
     assert_agreement(screen, [line for _ in range(12) for line in lines_of(chance)])

@@ -206,7 +206,7 @@ def _is_open(records: list[Record], subject: str, moment: datetime) -> bool:
     return not providers or closed != providers
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.lists(_EVENT, max_size=25))
 def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]]) -> None:
     records = [_record(number, event) for number, event in enumerate(events)]

@@ -34,7 +34,7 @@ HISTORIES = histories()
 
 
 @given(records=HISTORIES, policy=POLICIES, parameters=PARAMETERS, late=st.sampled_from([0, 15, 45, -1]))
-@settings(max_examples=12, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
 def test_plan_and_health_of_every_lane_are_what_the_contract_says(
     records: list[Record], policy: dict[str, Any], parameters: dict[str, Any], late: int
 ) -> None:

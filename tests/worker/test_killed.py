@@ -23,7 +23,7 @@ from tests.worker.processes import POLICY, work_until_nothing_is_due
 from tests.worker.support import connectors_file
 
 LANE: Final = "executive_report"
-KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "8"))
+KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
 SEED: Final = 20260625
 #: Seconds from one kill to the next, and from a request to the kill that follows it.
 LONGEST_PAUSE: Final = 0.6
