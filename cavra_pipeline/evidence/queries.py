@@ -48,11 +48,6 @@ def list_findings(session: Session, most: int = EVERY) -> list[dict[str, object]
     return session.rows(_PACKAGE, "list_findings", {"most": most})
 
 
-def unreadable_drops(session: Session) -> list[dict[str, object]]:
-    """Lists drops that could not be read to their end at the last try."""
-    return session.rows(_PACKAGE, "list_unreadable")
-
-
 def schema_differences(session: Session) -> list[str]:
     """Returns the columns in which the warehouse differs from the declared table; none is right."""
     found = {str(row["column_name"]): str(row["data_type"]) for row in session.rows(_PACKAGE, "warehouse_columns")}

@@ -1,1 +1,0 @@
-SELECT drop_day, file_name, error FROM drops WHERE error IS NOT NULL ORDER BY drop_day, file_name
