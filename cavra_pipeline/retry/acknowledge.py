@@ -19,6 +19,8 @@ from cavra_pipeline.settings import Settings
 #: States by lane kind: a delivery's, and a health alert's.
 DELIVERY_STATES: Final = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
 ALERT_STATES: Final = ("acknowledged", "dismissed", "escalated", "resolved")
+#: States that let a live retry go ahead.
+CLEARING_STATES: Final = ("acknowledged", "accepted", "resolved")
 
 
 def states_of(lane: Lane) -> tuple[str, ...]:
