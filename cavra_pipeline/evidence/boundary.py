@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, NoReturn
+from functools import cache, lru_cache
+from typing import Final, NamedTuple, NoReturn
 
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.kinds import Field, Type, fields_of
+from cavra_pipeline.evidence.kinds import KINDS, Field, Type, fields_of
 from cavra_pipeline.evidence.secrets import SENSITIVE_KEY_CODE, is_redacted, is_sensitive_key, secrets_in
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
@@ -30,6 +31,8 @@ _ACTOR_LABEL = re.compile(ACTOR_LABEL)
 _ACTOR_KEY = re.compile(r"signer|actor|operator|[a-z_]+_by")
 #: Long enough for every declared key: a shown path is also what the allowlist is asked about.
 _SAFE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_LONG_KEY: Final = 128
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**63)
 #: What ``fromisoformat`` may be given: a whole date, a separator and an hour. Newer Pythons read more than older ones.
 _DATE_AND_TIME = re.compile(r"(?:[0-9W-]{8}|[0-9W-]{10})[Tt ](?!24)[0-9]{2}.*")
@@ -148,10 +151,21 @@ def _parse(raw: bytes) -> _Object:
     return parsed
 
 
-def _join(path: str, key: str) -> str:
-    """Extends a dotted path; a key that could itself carry content is shown as ``*``."""
-    safe = key if _SAFE_KEY.fullmatch(key) and not secrets_in(key) else "*"
-    return f"{path}.{safe}" if path else safe
+class _Key(NamedTuple):
+    """What a key says by itself. One that could itself carry content is shown as ``*``."""
+
+    shown: str
+    has_secret: bool
+    is_sensitive: bool
+
+
+def _key(key: str) -> _Key:
+    has_secret = bool(secrets_in(key))
+    return _Key(key if _SAFE_KEY.fullmatch(key) and not has_secret else "*", has_secret, is_sensitive_key(key))
+
+
+#: The same few keys come in every record. Only short ones are remembered, so the memory is bounded.
+_remembered_key = lru_cache(maxsize=4096)(_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +183,11 @@ def _leaves(value: object, path: str = "", key: str = "", sensitive: bool = Fals
         if isinstance(value, _Object) and value.has_duplicate:
             raise _Fault(Reason.DUPLICATE_KEY)
         for name, member in value.items():
-            if secrets_in(name):
-                yield _Leaf(_join(path, name), "", name, False)
-            yield from _leaves(member, _join(path, name), name, sensitive or is_sensitive_key(name), depth + 1)
+            told = _remembered_key(name) if len(name) <= _LONG_KEY else _key(name)
+            inside = f"{path}.{told.shown}" if path else told.shown
+            if told.has_secret:
+                yield _Leaf(inside, "", name, False)
+            yield from _leaves(member, inside, name, sensitive or told.is_sensitive, depth + 1)
     elif isinstance(value, list):
         for member in value:
             yield from _leaves(member, f"{path}[]", key, sensitive, depth + 1)
@@ -198,7 +214,7 @@ def _value(value: object, field: Field) -> object:
 def _text(value: object, field: Field) -> str:
     if not isinstance(value, str):
         raise _Fault(Reason.WRONG_TYPE, field.path)
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+    if _NOT_TEXT.search(value):
         raise _Fault(Reason.INVALID_UTF8, field.path)
     return value
 
@@ -258,8 +274,17 @@ class _Cut:
     dropped: set[str]
 
 
-def _cut(record: _Object, fields: tuple[Field, ...]) -> _Cut:
-    """Keeps the declared fields of an object, nested ones included, and lists the topmost paths left out."""
+class _Allowlist(NamedTuple):
+    """What of a kind may pass: its fields, their paths, and the fields by the keys that lead to them."""
+
+    fields: tuple[Field, ...]
+    paths: frozenset[str]
+    tree: dict[str, object]
+
+
+@cache
+def _allowlist(kind: str) -> _Allowlist:
+    fields = fields_of(kind)
     tree: dict[str, object] = {}
     for field in fields:
         *parents, last = field.path.split(".")
@@ -267,8 +292,13 @@ def _cut(record: _Object, fields: tuple[Field, ...]) -> _Cut:
         for parent in parents:
             node = node.setdefault(parent, {})  # type: ignore[assignment]
         node[last] = field
+    return _Allowlist(fields, frozenset(field.path for field in fields), tree)
+
+
+def _cut(record: _Object, allowlist: _Allowlist) -> _Cut:
+    """Keeps the declared fields of an object, nested ones included, and lists the topmost paths left out."""
     cut = _Cut({}, set())
-    cut.record = _cut_object(record, tree, "", cut.dropped)
+    cut.record = _cut_object(record, allowlist.tree, "", cut.dropped)
     return cut
 
 
@@ -313,11 +343,10 @@ def judge(raw: bytes) -> Kept | Quarantined:
         record = _parse(raw)
         created_at = _created_at(record)
         kind = record.get("metadata_kind")
-        fields = fields_of(kind if isinstance(kind, str) else "")
-        allowed = {field.path for field in fields}
+        allowlist = _allowlist(kind if isinstance(kind, str) and kind in KINDS else "")
         secret_field: str | None = None
         for leaf in _leaves(record):
-            inside = leaf.path.removesuffix("[]") in allowed
+            inside = leaf.path.removesuffix("[]") in allowlist.paths
             for code in _codes(leaf):
                 findings.append(Finding(code, leaf.path, Action.QUARANTINED if inside else Action.DROPPED))
                 secret_field = leaf.path if inside else secret_field
@@ -325,21 +354,21 @@ def judge(raw: bytes) -> Kept | Quarantined:
                 findings.append(Finding(ACTOR_CODE, leaf.path, Action.DROPPED))
         if secret_field:
             raise _Fault(Reason.SECRET, secret_field)
-        return _kept(record, fields, findings)
+        return _kept(record, allowlist, findings)
     except _Fault as fault:
         return Quarantined(fault.reason, fault.field, _distinct(findings), created_at)
 
 
-def _kept(record: _Object, fields: tuple[Field, ...], findings: list[Finding]) -> Kept:
-    for field in fields:
+def _kept(record: _Object, allowlist: _Allowlist, findings: list[Finding]) -> Kept:
+    for field in allowlist.fields:
         if field.required:
             value = record.get(field.path)
             if value is None or (isinstance(value, str) and not value.strip()):
                 raise _Fault(Reason.MISSING_FIELD, field.path)
-    cut = _cut(record, fields)
+    cut = _cut(record, allowlist)
     if len(str(cut.record["session_id"])) > MAX_SESSION_ID_CHARACTERS:
         raise _Fault(Reason.TOO_LONG, "session_id")
-    for field in fields:
+    for field in allowlist.fields:
         label = cut.record.get(field.path)
         if field.type is Type.ACTOR and label and not _ACTOR_LABEL.fullmatch(str(label)):
             cut.record[field.path] = REDACTED_ACTOR

@@ -23,32 +23,10 @@ import pyarrow as pa
 
 from cavra_pipeline.evidence import boundary
 from cavra_pipeline.evidence.boundary import Finding, Kept, Quarantined
+from cavra_pipeline.evidence.hints import HintScanner, objects
 from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERY_KIND, DELIVERY_MEMBERS, KINDS, Field, Kind, Type
-from cavra_pipeline.evidence.secrets import HINT
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sql import literal, statement
-
-#: What the set-wise pass leaves to the reference besides secrets: escapes, keys with a blank before their colon (keys
-#: are counted by quote and colon), what DuckDB takes for JSON and RFC 8259 does not, and numbers past 64 bits.
-_LENIENT: Final = r"\\|\"\s+:|,\s*[\]}]|[:\[,]\s*-?(?i:nan|inf|[0-9]{19})"
-
-#: An actor's field, at any depth, whose value is a list or may be no label that is public-safe.
-_UNSAFE_ACTOR: Final = (
-    r'(?:_by|"actor|"operator|"signer)"\s*:\s*(?:\[|"(?:[^"]{128}|[^A-Za-z0-9"]|[^"]*[^A-Za-z0-9 ._:/"-]))'
-)
-
-_NOT_WHOLE: Final = r"-?[0-9]+[.eE]"
-
-#: What follows the name of a declared field that is not null and not surely of its type.
-_MISTYPED: Final = {
-    Type.STRING: r'[^\s"n]',
-    Type.ACTOR: r'[^\s"n]',
-    Type.TIMESTAMP: r'[^\s"n]',
-    Type.BOOLEAN: r"[^\stfn]",
-    Type.INTEGER: rf"(?:[^\s0-9n-]|{_NOT_WHOLE})",
-    Type.STRINGS: r'(?:[^\s\[n]|\[\s*(?:"[^"]*"\s*,\s*)*[^\s"\]])',
-    Type.INTEGERS: rf"(?:[^\s\[n]|\[\s*(?:(?:-?[0-9]+|null)\s*,\s*)*(?:[^\s0-9n\]-]|{_NOT_WHOLE}))",
-}
 
 _DAY = r"(?:1[0-9]|2[0-9])[0-9]{2}-[0-9]{2}-[0-9]{2}"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,9})?"
@@ -121,28 +99,6 @@ def _json_type(field_: Field) -> object:
     return text.get(field_.type, field_.type.sql)
 
 
-def _objects(kinds: Iterable[Kind]) -> list[str]:
-    """Every path of an object, or of a list of objects, that the kinds declare, parents first."""
-    paths: dict[str, None] = {}
-    for kind in kinds:
-        for declared in kind.fields:
-            parents = declared.path.split(".")[:-1]
-            paths.update(dict.fromkeys(".".join(parents[:depth]) for depth in range(1, len(parents) + 1)))
-    return list(paths)
-
-
-def _mistyped(kinds: Sequence[Kind]) -> str:
-    """A pattern that finds a declared name, at any depth, before a value that is not surely of the declared type."""
-    names: dict[str, set[str]] = {}
-    for kind in kinds:
-        for declared in kind.fields:
-            names.setdefault(_MISTYPED[declared.type], set()).add(declared.path.rsplit(".", 1)[-1])
-    for path in _objects(kinds):
-        last = path.rsplit(".", 1)[-1]
-        names.setdefault(r"[^\s\[n]" if last.endswith("[]") else r"[^\s{n]", set()).add(last.removesuffix("[]"))
-    return '"(?:' + "|".join(rf'(?:{"|".join(sorted(group))})"\s*:\s*{value}' for value, group in names.items()) + ")"
-
-
 def _presence(kinds: Sequence[Kind]) -> tuple[str, str]:
     """One bit for each declared path that is there and not null: those at the top and of a delivery, those nested.
 
@@ -150,7 +106,7 @@ def _presence(kinds: Sequence[Kind]) -> tuple[str, str]:
     """
     flat = {f.path: _quoted(f.path) for kind in kinds for f in kind.fields if "." not in f.path}
     flat |= {path: _quoted(path) for path in ("delivery", "delivery.deliveries")}
-    nested = {path: _quoted(path) for path in _objects(kinds) if path.split(".")[0] != "delivery"}
+    nested = {path: _quoted(path) for path in objects(kinds) if path.split(".")[0] != "delivery"}
     for path in dict.fromkeys(f.path for kind in kinds for f in kind.fields if f.path.split(".")[0] in nested):
         tail = path.split(".", 1)[1]
         nested[tail] = f"{nested[tail]}, {_quoted(path)}" if tail in nested else _quoted(path)
@@ -242,7 +198,6 @@ def _read_lines(readable: str, names: frozenset[str]) -> str:
         _PACKAGE,
         "read_lines",
         readable=readable,
-        hint=literal(f"{HINT}|{_LENIENT}|{_UNSAFE_ACTOR}|{_mistyped(kinds)}"),
         structure=_structure(kinds),
         fields=",\n        ".join(
             [*(_column(column, kinds) for column in COLUMNS), "record.delivery.deliveries AS raw_deliveries"]
@@ -255,7 +210,7 @@ def _read_lines(readable: str, names: frozenset[str]) -> str:
         columns=", ".join(COLUMNS),
         delivery="{" + ", ".join(_delivery_member(*item) for item in DELIVERY_MEMBERS.items()) + "}",
         delivery_fits=_delivery_fits(),
-        object_paths=str(["$", *(f"$.{path}" for path in _objects(kinds) if not path.endswith("[]"))]),
+        object_paths=str(["$", *(f"$.{path}" for path in objects(kinds) if not path.endswith("[]"))]),
         max_session_id=str(boundary.MAX_SESSION_ID_CHARACTERS),
         iso_timestamp=literal(ISO_TIMESTAMP),
     )
@@ -295,6 +250,7 @@ class Screen:
             "sources",
             pa.table({"delivery_source": [lane.delivery_source for lane in LANES.values()], "lane": list(LANES)}),
         )
+        self._scanner = HintScanner()
         self._kinds: frozenset[str] = frozenset()
         self._shapes: dict[int, int | None] = {}
 
@@ -333,12 +289,17 @@ class Screen:
 
     def _read(self, lines: pa.Table) -> pa.Table:
         """Reads lines by the kinds met so far; where others come up, once more with those."""
+        lines = self._scanned(lines)
         if not self._kinds:
             self._learn(self._query(_read_lines(_PLAIN, _EVERY_KIND), lines.slice(0, _SAMPLE)))
         while True:
             rows = _in_order(self._query(_read_lines(_PLAIN, self._kinds), lines))
             if not self._learn(rows):
                 return rows
+
+    def _scanned(self, lines: pa.Table) -> pa.Table:
+        is_suspect, key_counts = self._scanner.scan(lines["line"])
+        return lines.append_column("is_suspect", pa.array(is_suspect)).append_column("key_count", pa.array(key_counts))
 
     def _learn(self, rows: pa.Table) -> bool:
         """Tells whether the rows have declared kinds that were not known to come; shapes of before don't hold then."""
@@ -392,7 +353,9 @@ class Screen:
         """Returns the lines that may pass as typed rows, one column for each declared field, in no certain order."""
         if screened.rows is not None and not len(screened.judged):
             return screened.rows
-        judged = _in_order(self._query(_read_lines(_ALWAYS, _EVERY_KIND), screened.judged)).drop_columns(_ASIDE)
+        judged = _in_order(self._query(_read_lines(_ALWAYS, _EVERY_KIND), self._scanned(screened.judged))).drop_columns(
+            _ASIDE
+        )
         judged = judged.append_column("dropped_field_count", screened.judged["dropped_field_count"])
         return judged if screened.rows is None else pa.concat_tables([screened.rows, judged])
 

@@ -1,6 +1,6 @@
 """What a secret looks like (contract section 3), as one table of rules. Nothing here reads files or records.
 
-Each rule has a *hint*: a cheap pattern in the syntax that both Python's ``re`` and DuckDB's RE2 read.
+Each rule has a *hint*: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read.
 Whatever a rule's pattern finds, its hint finds in the raw line too, so a line without a hint is proven
 clean set-wise and only the few others are walked value by value (docs/decisions/0003-boundary.md).
 """
@@ -10,9 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import hyperscan
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,9 @@ RULES: Final = (
     _rule("sendgrid-key", "SG[.]", r"\bSG\.[\w-]{16,}\.[\w-]{16,}"),
     _rule("json-web-token", "eyJ", r"eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*"),
     _rule("private-key", "-----BEGIN", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY"),
-    _rule("bearer-authorization", r"(?i:bearer)\s", r"(?i:\bbearer)\s+(?!(?i:tokens?|auth\w*)\b)[\w.~+/=-]{8,}"),
-    _rule("basic-authorization", r"(?i:basic)\s", r"(?i:\bbasic)\s+([A-Za-z0-9+/=_-]{6,})", _is_basic_credential),
-    _rule("splunk-authorization", r"(?i:splunk)\s", r"(?i:\bsplunk)\s+(?=[\w-]*[0-9])[\w-]{16,}"),
+    _rule("bearer-authorization", r"(?i:bearer)[^!-~]", r"(?i:\bbearer)\s+(?!(?i:tokens?|auth\w*)\b)[\w.~+/=-]{8,}"),
+    _rule("basic-authorization", r"(?i:basic)[^!-~]", r"(?i:\bbasic)\s+([A-Za-z0-9+/=_-]{6,})", _is_basic_credential),
+    _rule("splunk-authorization", r"(?i:splunk)[^!-~]", r"(?i:\bsplunk)\s+(?=[\w-]*[0-9])[\w-]{16,}"),
     _rule("url-password", "://[^/]*@", r"[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@"),
     _rule(
         "slack-webhook",
@@ -99,17 +102,46 @@ SENSITIVE_KEY_CODE: Final = "sensitive-key"
 _SENSITIVE_KEY = re.compile(rf"(?i:{_SENSITIVE}|authorization|^cookie$|^set-cookie$)")
 _REDACTED = re.compile(r"(?i:\W*(?:redacted|masked|hidden|removed|none|null|x{3,}|redacted-[\w-]+)?\W*)")
 
-#: One pattern that finds every hint in a raw line.
-HINT: Final = "|".join([*(rule.hint for rule in RULES), "(?i:authorization|cookie)"])
+#: Letters that Python's ``(?i:...)`` takes for i, s and k: U+0130, U+0131, U+017F and U+212A, in UTF-8.
+_FOLDED: Final = (r"\xc4[\xb0\xb1]", r"\xc5\xbf", r"\xe2\x84\xaa")
+
+#: Patterns over bytes that together find every hint in a raw line.
+HINTS: Final = (*(rule.hint for rule in RULES), "(?i:authorization|cookie)", *_FOLDED)
 
 CODES: Final = frozenset({SENSITIVE_KEY_CODE, *(rule.code for rule in RULES)})
 
-_HINT = re.compile(HINT)
+
+def compiled(patterns: Sequence[str]) -> hyperscan.Database:
+    """Compiles patterns to be looked for in bytes, all in one pass (docs/decisions/0005-ingest-speed.md)."""
+    database = hyperscan.Database()
+    database.compile(expressions=[pattern.encode() for pattern in patterns], flags=[0] * len(patterns))
+    return database
+
+
+class _Hints(threading.local):
+    """The compiled hints; each thread has a scratch space of its own."""
+
+    def __init__(self) -> None:
+        self.database = compiled(HINTS)
+        self.scratch = hyperscan.Scratch(self.database)
+
+
+_hints = _Hints()
+
+
+def _has_hint(text: str) -> bool:
+    hits: list[int] = []
+    _hints.database.scan(
+        text.encode("utf-8", "surrogatepass"),
+        match_event_handler=lambda _, __, end, *___: hits.append(end),
+        scratch=_hints.scratch,
+    )
+    return bool(hits)
 
 
 def secrets_in(text: str) -> list[str]:
     """Returns the codes of the rules that the text breaks, in the table's order; never any of the text."""
-    if _HINT.search(text) is None:
+    if not _has_hint(text):
         return []
     return [rule.code for rule in RULES if any(rule.confirms(match) for match in rule.pattern.finditer(text))]
 

@@ -3,18 +3,15 @@
 -- before a value of another type. shape: the kind and which declared fields are there, if these are all the keys there
 -- are (a key is a quote and a colon; a line with escapes is suspect); else its keys as they stand. Not JSON: no shape.
 -- fits = false: a value that only the reference may judge, such as an unusual timestamp.
-WITH scanned AS (
+WITH typed AS (
     SELECT
         line_number,
         line,
+        is_suspect,
+        key_count,
         json_valid(line) AS is_json,
-        regexp_matches(line, {{hint}}) AS is_suspect,
-        (strlen(line) - strlen(replace(line, '":', ''))) // 2 AS key_count
+        from_json(CASE WHEN {{readable}} THEN line END, {{structure}}) AS record
     FROM lines
-),
-
-typed AS (
-    SELECT *, from_json(CASE WHEN {{readable}} THEN line END, {{structure}}) AS record FROM scanned
 ),
 
 named AS (
