@@ -189,15 +189,19 @@ def _delivery_fits() -> str:
 _PACKAGE = "cavra_pipeline.evidence"
 
 
+#: What to take for JSON: at first every line without a hint; where one is none, what each line is by itself.
+_UNLESS_SUSPECT, _BY_ITSELF = "NOT is_suspect", "json_valid(line)"
+
+
 @cache
-def _read_lines(readable: str, names: frozenset[str]) -> str:
+def _read_lines(names: frozenset[str], is_json: str = _UNLESS_SUSPECT) -> str:
     """The statement for lines of some kinds. Those that never come would make every line carry their nulls."""
     kinds = [kind for kind in KINDS.values() if kind.name in names | {DELIVERY_KIND}]
     presence, nested_presence = _presence(kinds)
     return statement(
         _PACKAGE,
         "read_lines",
-        readable=readable,
+        is_json=is_json,
         structure=_structure(kinds),
         fields=",\n        ".join(
             [*(_column(column, kinds) for column in COLUMNS), "record.delivery.deliveries AS raw_deliveries"]
@@ -216,12 +220,14 @@ def _read_lines(readable: str, names: frozenset[str]) -> str:
     )
 
 
-_PLAIN: Final = "is_json AND NOT is_suspect"
-_ALWAYS: Final = "true"
 _EVERY_KIND: Final = frozenset(KINDS)
 #: Lines that tell which kinds to expect.
 _SAMPLE: Final = 2000
 _ASIDE: Final = ("is_suspect", "shape", "fits")
+
+
+class _NotJson(RuntimeError):
+    """Internal: a line that looked like JSON is none; which one has to be asked of each."""
 
 
 class Screen:
@@ -263,6 +269,8 @@ class Screen:
         self._connection.register("lines", lines)
         try:
             return self._connection.sql(sql).to_arrow_table()
+        except duckdb.InvalidInputException:
+            raise _NotJson("the set-wise boundary was given a line that is no JSON") from None
         except duckdb.Error as error:
             raise RuntimeError(f"the set-wise boundary failed ({type(error).__name__})") from None
         finally:
@@ -291,14 +299,20 @@ class Screen:
         """Reads lines by the kinds met so far; where others come up, once more with those."""
         lines = self._scanned(lines)
         if not self._kinds:
-            self._learn(self._query(_read_lines(_PLAIN, _EVERY_KIND), lines.slice(0, _SAMPLE)))
+            self._learn(self._query(_read_lines(_EVERY_KIND, _BY_ITSELF), lines.slice(0, _SAMPLE)))
+        is_json = _UNLESS_SUSPECT
         while True:
-            rows = _in_order(self._query(_read_lines(_PLAIN, self._kinds), lines))
+            try:
+                rows = _in_order(self._query(_read_lines(self._kinds, is_json), lines))
+            except _NotJson:
+                is_json = _BY_ITSELF
+                continue
             if not self._learn(rows):
                 return rows
 
-    def _scanned(self, lines: pa.Table) -> pa.Table:
+    def _scanned(self, lines: pa.Table, *, are_judged: bool = False) -> pa.Table:
         is_suspect, key_counts = self._scanner.scan(lines["line"])
+        is_suspect &= not are_judged
         return lines.append_column("is_suspect", pa.array(is_suspect)).append_column("key_count", pa.array(key_counts))
 
     def _learn(self, rows: pa.Table) -> bool:
@@ -353,9 +367,8 @@ class Screen:
         """Returns the lines that may pass as typed rows, one column for each declared field, in no certain order."""
         if screened.rows is not None and not len(screened.judged):
             return screened.rows
-        judged = _in_order(self._query(_read_lines(_ALWAYS, _EVERY_KIND), self._scanned(screened.judged))).drop_columns(
-            _ASIDE
-        )
+        lines = self._scanned(screened.judged, are_judged=True)
+        judged = _in_order(self._query(_read_lines(_EVERY_KIND), lines)).drop_columns(_ASIDE)
         judged = judged.append_column("dropped_field_count", screened.judged["dropped_field_count"])
         return judged if screened.rows is None else pa.concat_tables([screened.rows, judged])
 

@@ -1,16 +1,17 @@
 -- One pass over raw lines: what the reference needs to know of each, and its declared fields as a typed row.
--- is_suspect: something stands in it that only the reference may judge, such as a hint of a secret or a declared name
+-- is_suspect (given): something stands in it that only the reference may judge, such as a hint of a secret or a declared name
 -- before a value of another type. shape: the kind and which declared fields are there, if these are all the keys there
 -- are (a key is a quote and a colon; a line with escapes is suspect); else its keys as they stand. Not JSON: no shape.
--- fits = false: a value that only the reference may judge, such as an unusual timestamp.
+-- fits = false: a value that only the reference may judge, such as an unusual timestamp. from_json fails on
+-- what is no JSON, so is_json has to be right.
 WITH typed AS (
     SELECT
         line_number,
         line,
         is_suspect,
         key_count,
-        json_valid(line) AS is_json,
-        from_json(CASE WHEN {{readable}} THEN line END, {{structure}}) AS record
+        {{is_json}} AS is_json,
+        from_json(CASE WHEN is_json AND NOT is_suspect THEN line END, {{structure}}) AS record
     FROM lines
 ),
 
