@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import cache
 from queue import SimpleQueue
 from typing import Final
 
@@ -393,8 +394,13 @@ def _insert_records(session: Session, stage: Stage) -> None:
         session.run(_PACKAGE, "insert_records", columns=columns, line_bits=str(_LINE_BITS), line_mask=str(_LINE_MASK))
 
 
+@cache
+def _small_pool(process_id: int) -> _ScreeningPool:
+    """The screen that the small drops of a process share; making one costs more than they do."""
+    return _ScreeningPool(1)
+
+
 def screen_drop(drop: Drop, settings: Settings) -> Group:
     """Takes one drop through the boundary, ready to be committed inside ``with group.stage``."""
-    with _screening_pool(1) as pool:
-        (group,) = _screened(_parcels([drop], settings, lambda _: None), pool)
+    (group,) = _screened(_parcels([drop], settings, lambda _: None), _small_pool(os.getpid()))
     return group

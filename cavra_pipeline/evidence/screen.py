@@ -299,7 +299,7 @@ class Screen:
         """Reads lines by the kinds met so far; where others come up, once more with those."""
         lines = self._scanned(lines)
         if not self._kinds:
-            self._learn(self._query(_read_lines(_EVERY_KIND, _BY_ITSELF), lines.slice(0, _SAMPLE)))
+            self._learn(self._query(statement(_PACKAGE, "list_kinds", is_json=_BY_ITSELF), lines.slice(0, _SAMPLE)))
         is_json = _UNLESS_SUSPECT
         while True:
             try:
@@ -368,7 +368,8 @@ class Screen:
         if screened.rows is not None and not len(screened.judged):
             return screened.rows
         lines = self._scanned(screened.judged, are_judged=True)
-        judged = _in_order(self._query(_read_lines(_EVERY_KIND), lines)).drop_columns(_ASIDE)
+        self._learn(self._query(statement(_PACKAGE, "list_kinds", is_json=_UNLESS_SUSPECT), lines))
+        judged = _in_order(self._query(_read_lines(self._kinds), lines)).drop_columns(_ASIDE)
         judged = judged.append_column("dropped_field_count", screened.judged["dropped_field_count"])
         return judged if screened.rows is None else pa.concat_tables([screened.rows, judged])
 
