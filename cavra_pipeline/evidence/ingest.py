@@ -395,7 +395,7 @@ def _insert_records(session: Session, stage: Stage) -> None:
 
 
 @cache
-def _small_pool(process_id: int) -> _ScreeningPool:
+def _small_pool(process_id: int) -> _ScreeningPool:  # noqa: ARG001 -- a forked process needs its own
     """The screen that the small drops of a process share; making one costs more than they do."""
     return _ScreeningPool(1)
 

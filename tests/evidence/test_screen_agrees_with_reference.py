@@ -302,3 +302,52 @@ def test_clean_records_never_reach_the_reference_but_once_for_each_shape(monkeyp
         monkeypatch.setattr(screen, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
         screened = screen.screen(pa.table([list(range(500)), lines], schema=LINES))
         assert len(screen.typed(screened)) == 500
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param('"status_codes": [200 , "503"]', id="a blank before a comma"),
+        pytest.param('"status_codes": [200,\t2.5]', id="a tab after a comma"),
+        pytest.param('"status_codes": [null, 2.5]', id="a fraction after a null"),
+        pytest.param('"attempt_count":  "3"', id="two blanks after a colon"),
+        pytest.param('"attempt_count":\t"3"', id="a tab after a colon"),
+        pytest.param('"attempt_count":-2.5', id="a negative fraction"),
+        pytest.param('"attempt_count": 3e0', id="an exponent"),
+        pytest.param('"attempt_count": 92233720368547758080', id="a number past 64 bits"),
+        pytest.param('"providers": ["slack", 5]', id="a number among strings"),
+        pytest.param('"providers": [  5]', id="two blanks in a list"),
+        pytest.param('"providers": {"a": 1}', id="an object where a list is declared"),
+        pytest.param('"delivery": []', id="a list where an object is declared"),
+        pytest.param('"delivery": {"deliveries": {}}', id="an object where a list of objects is declared"),
+        pytest.param('"delivery_success": "true"', id="text where a boolean is declared"),
+        pytest.param('"plan_id": 5', id="a number where text is declared"),
+        pytest.param('"plan_id": "Bearer\u00a0abcdefghij1234"', id="a bearer token after a no-break space"),
+        pytest.param('"plan_id": "\u017fecret=abcdefghij"', id="a letter that folds to s"),
+        pytest.param('"plan_id": "to\u212aen=abcdefghij"', id="a letter that folds to k"),
+        pytest.param('"plan_id": "ap\u0131_key=abcdefghij"', id="a letter that folds to i"),
+        pytest.param('"requested_by": "' + "x" * 129 + '"', id="an actor label of 129 characters"),
+        pytest.param('"requested_by": "' + "x" * 128 + '"', id="an actor label of 128 characters"),
+    ],
+)
+def test_what_the_hints_look_for_is_judged_as_the_reference_judges_it(screen: Screen, fields: str) -> None:
+    base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": DELIVERY_KIND}
+    plain = json.dumps(base)
+    assert_agreement(screen, [plain, plain.replace("{", "{" + fields + ", ", 1), plain])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ['{"a" 1}', '{"a": 1 "b": 2}', '{"a": 01}', '{"a": tru}', "[{}", "{} {}", '{"a": 1', "}"],
+)
+def test_one_line_that_is_no_json_costs_only_itself(screen: Screen, broken: str) -> None:
+    plain = json.dumps({"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": DELIVERY_KIND})
+    assert_agreement(screen, [plain, broken, plain])
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_lines_pass_set_wise_whatever_they_end_with(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    lines = [json.dumps(clean_record(Random(seed))) + ending for seed in range(20)]
+    with screening() as screen:
+        monkeypatch.setattr(screen, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
+        assert len(screen.typed(screen.screen(pa.table([list(range(20)), lines], schema=LINES)))) == 20
