@@ -53,7 +53,7 @@ def whole_minutes(age: timedelta) -> int:
 
 
 def ascending(moments: Sequence[datetime]) -> list[datetime]:
-    """Returns the distinct instants in order, as the warehouse keeps them: what a statement over many instants takes."""
+    """Returns the distinct instants in order, as a statement over many instants takes them."""
     return sorted({naive_utc(moment) for moment in moments})
 
 

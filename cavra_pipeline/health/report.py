@@ -161,9 +161,15 @@ def retry_health_reports(
         len(asked),
         lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
     )
-    reports = {}
+    reports: dict[datetime, dict[str, Any]] = {}
     for n, at in enumerate(asked):
-        facts = {**records[n], **newest[n], **counts[n], **executions[n], "unresolved_delivery_count": len(failing[n])}
+        facts: dict[str, Any] = {
+            **records[n],
+            **newest[n],
+            **counts[n],
+            **executions[n],
+            "unresolved_delivery_count": len(failing[n]),
+        }
         reports[at] = _report(
             lane,
             parameters,

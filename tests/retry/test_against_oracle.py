@@ -70,7 +70,9 @@ def test_many_instants_at_once_are_the_same_as_one_by_one_and_as_the_contract_sa
         home = ingested(Path(folder), records)
         for lane in LANES.values():
             judged_by, in_force = health_parameters(lane, **parameters), retry_policy(lane, policy)
-            made = []
+            made: list[list[str]] = []
+            plans: list[dict[str, Any]] = []
+            reports: list[dict[str, Any]] = []
             for threads in (1, 2, 8):
                 with warehouse_of(replace(home, threads=threads)).reading() as session:
                     plans = retry_plans(session, lane, in_force, instants=asked, now=NOW)
