@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
 
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.documents import canonical_json, naive_utc, parse_as_of
@@ -26,8 +28,10 @@ RETRY_HEALTH: Final = "retry_health"
 DASHBOARD: Final = "dashboard"
 #: What a plan is kept as that somebody asked for; a day's own plan is kept as RETRY_PLAN.
 ASKED_PLAN: Final = "asked_retry_plan"
-#: Days of reports that are made in one pass, and held until they are kept.
-DAYS_IN_ONE_PASS: Final = 92
+#: Days of reports that are made in one pass; reports of many days share their entries, so that a year is small.
+DAYS_IN_ONE_PASS: Final = 366
+#: Days whose documents are written out and committed together; if that fails, each day is committed on its own.
+DAYS_IN_ONE_COMMIT: Final = 31
 _ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
 
 
@@ -85,7 +89,7 @@ def keep_reports(
     as_of: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Iterator[Report]:
-    """Makes a report for each day and keeps it, each day in a transaction of its own.
+    """Makes a report for each day and keeps it; a failure at one day keeps the days before it.
 
     Some days at a time are made in one pass over the evidence, before the warehouse is opened for writing. A report
     that is kept already and says the same is left as it is, so that a second run does what the first left undone.
@@ -106,31 +110,48 @@ def keep_reports(
         PipelineError: A day failed; the message names it. The days before it are kept, and have been yielded.
     """
     lane = lane_named(lane_name) if lane_name else None
-    for batch in _batches(days):
-        kept: list[Report] = []
+    for some in _batches(days, DAYS_IN_ONE_PASS):
         try:
-            moments = [parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in batch]
+            moments = [parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in some]
             with warehouse.reading() as session:
                 made = make_reports(session, report, lane, instants=moments, now=now, parameters=parameters or {})
-                standing = _standing(session, report, lane_name, batch)
-            with warehouse.writing(f"keep {report} reports") as session:
-                for day, document in zip(batch, made, strict=True):
-                    one = Report(report, lane_name, day, document)
-                    if standing.get(day) != _says(one):
-                        _keep(session, one, now)
-                        session.commit()
-                    kept.append(one)
+                standing = _standing(session, report, lane_name, some)
         except UsageError:
             raise
         except Exception as error:
-            yield from kept
-            raise _stopped(report, lane_name, batch[len(kept)], error) from error
-        yield from kept
+            raise _stopped(report, lane_name, some[0], error) from error
+        reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
+        for together in _batches(reports, DAYS_IN_ONE_COMMIT):
+            fresh = [one for one in together if standing.get(one.day) != _says(one)]
+            try:
+                _keep(warehouse, fresh, now)
+            except TransientError as error:
+                raise _stopped(report, lane_name, together[0].day, error) from error
+            except Exception:  # noqa: BLE001 -- whatever it is, the day that fails is to be found and named
+                # One of them can't be kept: each on its own, up to that one.
+                yield from _keep_one_by_one(warehouse, together, fresh, now)
+            else:
+                yield from together
 
 
-def _batches(days: Sequence[date]) -> Iterator[Sequence[date]]:
-    for first in range(0, len(days), DAYS_IN_ONE_PASS):
-        yield days[first : first + DAYS_IN_ONE_PASS]
+def _keep_one_by_one(
+    warehouse: Warehouse, together: Sequence[Report], fresh: Sequence[Report], now: datetime
+) -> Iterator[Report]:
+    for one in together:
+        if one in fresh:
+            try:
+                _keep(warehouse, [one], now)
+            except Exception as error:
+                raise _stopped(one.report, one.lane, one.day, error) from error
+        yield one
+
+
+_Item = TypeVar("_Item")
+
+
+def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
 
 
 def _stopped(report: str, lane: str | None, day: date, error: Exception) -> PipelineError:
@@ -157,18 +178,35 @@ def _standing(session: Session, report: str, lane: str | None, days: Sequence[da
     return {row["report_day"]: (row["report_id"], row["future_record_count"]) for row in rows}
 
 
-def _keep(session: Session, one: Report, now: datetime) -> None:
-    key: dict[str, object] = {"report": one.report, "lane": one.lane, "report_day": one.day}
-    session.run(_PACKAGE, "delete_report", key)
-    _insert(session, one, one.report, now)
+_COLUMNS: Final = pa.schema(
+    [
+        ("report", pa.string()),
+        ("lane", pa.string()),
+        ("report_day", pa.date32()),
+        ("as_of", pa.timestamp("us")),
+        ("report_id", pa.string()),
+        ("alert_level", pa.string()),
+        ("evidence_record_count", pa.int64()),
+        ("generated_at", pa.timestamp("us")),
+        ("document", pa.large_string()),
+    ]
+)
 
 
-def _insert(session: Session, one: Report, kept_as: str, now: datetime) -> None:
-    session.run(
-        _PACKAGE,
-        "insert_report",
+def _keep(warehouse: Warehouse, fresh: Sequence[Report], now: datetime) -> None:
+    """Puts reports in place of those of their days, all in one transaction."""
+    if not fresh:
+        return
+    rows = _rows(fresh, now)
+    with warehouse.writing(f"keep {fresh[0].report} reports") as session, session.given(given_reports=rows):
+        session.run(_PACKAGE, "delete_replaced_reports")
+        session.run(_PACKAGE, "insert_reports")
+
+
+def _rows(reports: Sequence[Report], now: datetime, kept_as: str | None = None) -> pa.Table:
+    rows = [
         {
-            "report": kept_as,
+            "report": kept_as or one.report,
             "lane": one.lane,
             "report_day": one.day,
             "as_of": naive_utc(parse_as_of(one.document["as_of"])),
@@ -177,8 +215,10 @@ def _insert(session: Session, one: Report, kept_as: str, now: datetime) -> None:
             "evidence_record_count": one.document["evidence_record_count"],
             "generated_at": naive_utc(now),
             "document": canonical_json(one.document),
-        },
-    )
+        }
+        for one in reports
+    ]
+    return pa.Table.from_pylist(rows, schema=_COLUMNS)
 
 
 def keep_every_report(warehouse: Warehouse, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
@@ -194,7 +234,8 @@ def keep_plan(warehouse: Warehouse, plan: dict[str, Any], *, now: datetime) -> N
     day = parse_as_of(plan["as_of"]).date()
     with warehouse.writing("keep a retry plan") as session:
         session.run(_PACKAGE, "delete_asked_plan", {"report_id": plan["retry_plan_id"]})
-        _insert(session, Report(RETRY_PLAN, plan["lane"], day, plan), ASKED_PLAN, now)
+        with session.given(given_reports=_rows([Report(RETRY_PLAN, plan["lane"], day, plan)], now, ASKED_PLAN)):
+            session.run(_PACKAGE, "insert_reports")
 
 
 def replan(session: Session, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
@@ -252,8 +293,7 @@ def outdated_report_days(session: Session, touched: set[date], *, leave_out: set
     outdated: set[date] = set()
     for (report, lane, members), rows in alike.items():
         judged_by = {name: json.loads(text) for name, text in zip(_MEMBERS, json.loads(members), strict=True) if text}
-        for first in range(0, len(rows), DAYS_IN_ONE_PASS):
-            batch = rows[first : first + DAYS_IN_ONE_PASS]
+        for batch in _batches(rows, DAYS_IN_ONE_PASS):
             again = make_reports(
                 session,
                 report,

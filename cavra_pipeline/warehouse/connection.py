@@ -74,11 +74,6 @@ class Session:
         """Returns every row of a short query that is written where it is asked."""
         return self._execute(sql, parameters).fetchall()
 
-    def commit(self) -> None:
-        """Keeps what a writer has done so far, whatever comes after it."""
-        self._connection.execute("COMMIT")
-        self._connection.execute("BEGIN")
-
     def execute(self, sql: str) -> None:
         """Runs a statement that is made from a declared table, such as a table's definition."""
         self._execute(sql, None)
