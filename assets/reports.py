@@ -9,6 +9,7 @@ from pydantic import Field
 
 from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
@@ -147,20 +148,33 @@ def _materialize(
     as_of = config.pop("as_of")
     days = [date.fromisoformat(key) for key in context.partition_keys]
     parameters = {name: value for name, value in config.items() if value is not None}
-    kept = keep_reports(
-        home.warehouse,
-        report,
-        lane.name if lane else None,
-        days,
-        now=datetime.now(UTC),
-        as_of=as_of,
-        parameters=parameters,
-    )
-    for one in kept:
-        context.add_asset_metadata(
-            {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)},
-            partition_key=one.day.isoformat(),
+    kept: list[Report] = []
+
+    def shown(one: Report) -> dict[str, Any]:
+        return {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)}
+
+    try:
+        # What was kept before a failure stays in the list.
+        kept.extend(
+            keep_reports(
+                home.warehouse,
+                report,
+                lane.name if lane else None,
+                days,
+                now=datetime.now(UTC),
+                as_of=as_of,
+                parameters=parameters,
+            )
         )
+    except PipelineError:
+        # A step that fails has no result: say which days are kept, so that only the others count as failed.
+        for one in kept:
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, metadata=shown(one), partition=one.day.isoformat())
+            )
+        raise
+    for one in kept:
+        context.add_asset_metadata(shown(one), partition_key=one.day.isoformat())
     newest = kept[-1]
     level = newest.document["alert_level"]
     context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)

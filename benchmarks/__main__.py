@@ -38,6 +38,9 @@ LINES = (
     ("ingest_forced", "ingest again, forced", None),
     ("health", "health report, process just started", 1.0),
     ("plan", "retry plan, process just started", 1.0),
+    ("health_warm", "health report, warm", None),
+    ("plan_warm", "retry plan, warm", None),
+    ("year", "plan and health of every day of a year, two lanes, kept", None),
 )
 GROWTH_DAYS = (10, 100, 1000)
 
@@ -75,6 +78,9 @@ def measure_round(folder: Path) -> Iterator[tuple[str, Result]]:
         "ingest_unchanged",
         "health",
         "plan",
+        "health_warm",
+        "plan_warm",
+        "year",
         "ingest_forced",
         "ingest_faulty",
     )
@@ -126,6 +132,10 @@ def table(summary: dict[str, Result], growth: list[Result]) -> str:
         one = summary[case]
         limit = "" if bar is None else f"{bar:g}"
         rows.append(f"| {title} | {one['seconds']:.2f} | {one['ratio']:.3f} | {limit} | {one['peak_mb']} |")
+    rows += [
+        "",
+        f"A year of reports is {summary['year']['seconds'] / summary['health_warm']['seconds']:.1f} x one report.",
+    ]
     rows += ["", "| days there | one new day, seconds |", "| ---: | ---: |"]
     rows += [f"| {one['days']} | {one['seconds']:.3f} |" for one in growth]
     return "\n".join(rows)

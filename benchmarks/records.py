@@ -26,7 +26,7 @@ def records(count: int, seed: int = 1, start: datetime = START, span: timedelta 
     chance = Random(seed)
     makers = (_delivery, _execution, _acknowledgement, _worker_run, _retry_plan)
     for number in range(count):
-        moment = start + span * number / count
+        moment = start + timedelta(microseconds=span // timedelta(microseconds=1) * number // count)
         record = {
             "schema_version": "cavra.evidence.metadata.v1",
             "product": "CAVRA",

@@ -269,14 +269,15 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
     total = sum(drop.size_bytes for drop in list_drops(settings.landing, first, last))
     with _progress("ingesting", total) as tick:
         result = run_ingest(settings, now=now, first=first, last=last, tick=tick)
-    kept = keep_every_report(warehouse_of(settings), days, now=now)
-    levels = Counter(str(one.document["alert_level"]) for one in kept)
+    levels = Counter(
+        str(one.document["alert_level"]) for one in keep_every_report(warehouse_of(settings), days, now=now)
+    )
     if as_json:
         _print_json({
             "day_count": len(days),
             "drop_count": len(result.drops),
             "received_count": result.received_count,
-            "report_count": len(kept),
+            "report_count": levels.total(),
             "reports_by_alert_level": dict(sorted(levels.items())),
             "failures": [str(failure) for failure in result.failures],
         })  # fmt: skip
@@ -287,7 +288,7 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
                 [
                     ("days", f"{len(days)}, {first} to {last}"),
                     ("drops", f"{len(result.drops)} read, {result.received_count} records"),
-                    ("reports", f"{len(kept)}: {', '.join(f'{n} {name}' for name, n in sorted(levels.items()))}"),
+                    ("reports", f"{levels.total()}: {', '.join(f'{n} {name}' for name, n in sorted(levels.items()))}"),
                 ],
             )
         )

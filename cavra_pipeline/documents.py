@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.boundary import parse_timestamp
@@ -52,9 +52,54 @@ def whole_minutes(age: timedelta) -> int:
     return age // timedelta(minutes=1)
 
 
+def ascending(moments: Sequence[datetime]) -> list[datetime]:
+    """Returns the distinct instants in order, as a statement over many instants takes them."""
+    return sorted({naive_utc(moment) for moment in moments})
+
+
+class Entry(dict[str, object]):
+    """An entry that stands in the documents of many instants and never changes; its JSON is made once."""
+
+    __slots__ = ("_text",)
+    _text: str
+
+    @property
+    def text(self) -> str:
+        """The entry as canonical JSON."""
+        try:
+            return self._text
+        except AttributeError:
+            self._text = _json(self)
+            return self._text
+
+
+def spread(
+    rows: Iterable[Mapping[str, Any]], instants: int, make: Callable[[Mapping[str, Any]], Entry]
+) -> list[list[Entry]]:
+    """Hands each row's entry to every instant that sees it: those numbered ``first_seen`` to ``last_seen``, from 1."""
+    standing: list[list[Entry]] = [[] for _ in range(instants)]
+    for row in rows:
+        entry = make(row)
+        for seen in standing[row["first_seen"] - 1 : row["last_seen"]]:
+            seen.append(entry)
+    return standing
+
+
 def canonical_json(document: object) -> str:
     """Returns the document as JSON that is the same for the same content."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if not isinstance(document, Mapping):
+        return _json(document)
+    return "{" + ",".join(f"{_json(name)}:{_member(document[name])}" for name in sorted(document)) + "}"
+
+
+def _member(value: object) -> str:
+    if isinstance(value, list) and value and all(isinstance(one, Entry) for one in value):
+        return "[" + ",".join([one.text for one in value]) + "]"
+    return _json(value)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def identify(prefix: str, document: Mapping[str, object]) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Final
 
-from cavra_pipeline.documents import PRODUCT, identify, instant, naive_utc
-from cavra_pipeline.health.report import alert_level, health_parameters, retry_health
+from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
+from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.warehouse import Session
 
@@ -33,43 +36,96 @@ def dashboard(session: Session, *, as_of: datetime, now: datetime) -> dict[str, 
         as_of: Records after it do not exist.
         now: When it is made; only ``generated_at`` shows it.
     """
-    at: dict[str, object] = {"as_of": naive_utc(as_of)}
-    counted = {row["lane"]: row for row in session.rows(_PACKAGE, "lane_counts", at)}
-    providers = session.rows(_PACKAGE, "provider_counts", at)
+    return dashboards(session, instants=[as_of], now=now)[0]
+
+
+def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime) -> list[dict[str, Any]]:
+    """Makes the dashboard as of each instant, in one pass over the evidence, in the order of the instants."""
+    asked = ascending(instants)
+    parameters: dict[str, object] = {"instants": asked}
+    counted = _up_to_each(session.rows(_PACKAGE, "lane_counts", parameters), len(asked))
+    delivered = _up_to_each(session.rows(_PACKAGE, "provider_counts", parameters), len(asked))
+    boundary = session.rows(_PACKAGE, "boundary_counts", parameters)
+    moments = [at.replace(tzinfo=UTC) for at in asked]
+    health = {
+        lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=moments, now=now)
+        for lane in LANES.values()
+    }
+    made = {
+        at: _dashboard(
+            {lane: reports[n] for lane, reports in health.items()},
+            counted[n],
+            delivered[n],
+            boundary[n],
+            as_of=instant(at),
+            generated_at=instant(now),
+        )
+        for n, at in enumerate(asked)
+    }
+    return [made[naive_utc(at)] for at in instants]
+
+
+_Key = tuple[Any, ...]
+_Totals = dict[_Key, Counter[str]]
+
+
+def _up_to_each(rows: Iterable[Mapping[str, Any]], instants: int) -> list[_Totals]:
+    """Adds up what each instant sees more than the one before it, by lane, or by lane and provider."""
+    standing: list[_Totals] = []
+    totals: _Totals = {}
+    by_number = {number: list(more) for number, more in groupby(rows, key=lambda row: row["number"])}
+    for number in range(1, instants + 1):
+        totals = {key: Counter(total) for key, total in totals.items()}
+        for row in by_number.get(number, []):
+            key = tuple(row[name] for name in ("lane", "provider") if name in row)
+            more = {name: count for name, count in row.items() if name.endswith("_count")}
+            totals.setdefault(key, Counter()).update(more)
+        standing.append(totals)
+    return standing
+
+
+def _dashboard(
+    health: Mapping[str, Mapping[str, Any]],
+    counted: _Totals,
+    delivered: _Totals,
+    boundary: Mapping[str, Any],
+    *,
+    as_of: str | None,
+    generated_at: str | None,
+) -> dict[str, Any]:
     lanes: dict[str, dict[str, Any]] = {}
-    for lane in LANES.values():
-        health = retry_health(session, lane, health_parameters(lane), as_of=as_of, now=now)
-        row = counted.get(lane.name, {})
-        lanes[lane.name] = {
-            "alert_level": health["alert_level"],
-            **{name: row.get(name, 0) for name in _COUNTS},
-            "open_outage_count": sum(outage["ended_at"] is None for outage in health["outages"]),
-            "open_acknowledgement_gap_count": health["acknowledgement_pending_count"],
-            "deliveries_by_provider": _by_provider(provider for provider in providers if provider["lane"] == lane.name),
+    for lane, report in health.items():
+        row = counted.get((lane,), Counter[str]())
+        lanes[lane] = {
+            "alert_level": report["alert_level"],
+            **{name: row[name] for name in _COUNTS},
+            "open_outage_count": sum(outage["ended_at"] is None for outage in report["outages"]),
+            "open_acknowledgement_gap_count": report["acknowledgement_pending_count"],
+            "deliveries_by_provider": _by_provider({key: one for key, one in delivered.items() if key[0] == lane}),
         }
     summed = (*_COUNTS, "open_outage_count", "open_acknowledgement_gap_count")
     document: dict[str, Any] = {
         "schema_version": "cavra-pipeline.dashboard.v1",
         "product": PRODUCT,
         "dashboard_id": "",
-        "as_of": instant(as_of),
-        "generated_at": instant(now),
+        "as_of": as_of,
+        "generated_at": generated_at,
         "alert_level": alert_level([str(counts["alert_level"]) for counts in lanes.values()]),
         **{name: sum(counts[name] for counts in lanes.values()) for name in summed},
         "executive_delivery_retry_plan_count": lanes["executive_report"]["retry_plan_count"],
         "retryable_executive_delivery_attempt_count": lanes["executive_report"]["retryable_count"],
-        **session.rows(_PACKAGE, "boundary_counts", at)[0],
-        "deliveries_by_provider": _by_provider(providers),
+        **boundary,
+        "deliveries_by_provider": _by_provider(delivered),
         "lanes": lanes,
     }
     document["dashboard_id"] = identify("dashboard", document)
     return document
 
 
-def _by_provider(rows: Any) -> dict[str, dict[str, int]]:
+def _by_provider(delivered: _Totals) -> dict[str, dict[str, int]]:
     totals: dict[str, dict[str, int]] = {}
-    for row in rows:
-        total = totals.setdefault(row["provider"], {"failed": 0, "delivered": 0})
-        total["failed"] += row["failed_delivery_count"]
-        total["delivered"] += row["delivered_delivery_count"]
+    for (_, provider), counts in delivered.items():
+        total = totals.setdefault(provider, {"failed": 0, "delivered": 0})
+        total["failed"] += counts["failed_delivery_count"]
+        total["delivered"] += counts["delivered_delivery_count"]
     return dict(sorted(totals.items()))

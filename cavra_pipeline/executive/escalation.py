@@ -89,7 +89,8 @@ def plan_of_spells(
     slo = timedelta(minutes=bounded("slo_minutes", slo_minutes, MAX_SLO_MINUTES))
     generated_by = actor_label(generated_by, where="generated_by")
     offered = _selected(providers)
-    evidence = session.rows("cavra_pipeline.health", "lane_records", asked(as_of))[0]
+    at = asked(as_of)
+    evidence = session.rows("cavra_pipeline.health", "lane_records", {"lane": at["lane"], "instants": [at["as_of"]]})[0]
     recoveries = _open_recoveries(session, spells, as_of=as_of, slo=slo, offered=offered)
     has_evidence = bool(evidence["evidence_record_count"])
     severities = {recovery["severity"] for recovery in recoveries}

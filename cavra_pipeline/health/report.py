@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,9 +11,12 @@ from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
     SCHEMA_PREFIX,
+    Entry,
+    ascending,
     identify,
     instant,
     naive_utc,
+    spread,
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError
@@ -99,64 +103,149 @@ def retry_health(
     Raises:
         UsageError: The label is not public-safe.
     """
+    return retry_health_reports(session, lane, parameters, instants=[as_of], now=now, generated_by=generated_by)[0]
+
+
+def retry_health_reports(
+    session: Session,
+    lane: Lane,
+    parameters: HealthParameters,
+    *,
+    instants: Sequence[datetime],
+    now: datetime,
+    generated_by: str = DEFAULT_GENERATED_BY,
+) -> list[dict[str, Any]]:
+    """Makes the health report of a lane as of each instant, in one pass over the evidence.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        parameters: What it is judged by.
+        instants: The instants of the reports, in any order.
+        now: When the reports are made; only ``generated_at`` shows it.
+        generated_by: Actor label of who asked.
+
+    Returns:
+        A report for each instant, in the order of the instants; gaps that are the same are shared.
+
+    Raises:
+        UsageError: The label is not public-safe.
+    """
     generated_by = actor_label(generated_by, where="generated_by")
-    at = naive_utc(as_of)
-    asked: dict[str, object] = {"lane": lane.name, "as_of": at}
-    windowed = {**asked, "window_start": _before(at, timedelta(hours=parameters.window_hours))}
+    asked = ascending(instants)
+    window = timedelta(hours=parameters.window_hours)
     interval = timedelta(minutes=parameters.expected_interval_minutes)
+    about: dict[str, object] = {"lane": lane.name, "instants": asked}
+    windowed = {**about, "window_starts": [_before(at, window) for at in asked]}
+    starts = windowed["window_starts"]
+    runs_since = _newest_before(session, lane, "worker_run", starts)
+    plans_since = _newest_before(session, lane, "retry_plan", starts)
 
-    records = session.rows(_PACKAGE, "lane_records", asked)[0]
-    runs = session.rows(_PACKAGE, "worker_runs", windowed)[0]
-    plans = session.rows(_PACKAGE, "retry_plans", windowed)[0]
-    executions = session.rows(_PACKAGE, "executions", windowed)[0]
-    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", asked)
-    outages = _outages(session, windowed, parameters, has_run=runs["latest_worker_run_at"] is not None)
-    gaps = [_gap(row, lane) for row in unresolved if lane.live_needs_acknowledgement and not row["is_acknowledged"]]
+    records = session.rows(_PACKAGE, "lane_records", about)
+    newest = session.rows(_PACKAGE, "newest_records", {**about, "runs_since": runs_since, "plans_since": plans_since})
+    counts = session.rows(_PACKAGE, "windowed_counts", windowed)
+    executions = session.rows(_PACKAGE, "unresolved_executions", about)
+    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", about)
+    failing = spread(unresolved, len(asked), lambda row: _gap(row, lane))
+    gaps = spread([r for r in unresolved if not r["is_acknowledged"]], len(asked), lambda row: _gap(row, lane))
+    ended = spread(
+        session.rows(
+            _PACKAGE,
+            "outages",
+            {
+                **windowed,
+                "runs_since": runs_since,
+                "interval_minutes": parameters.expected_interval_minutes,
+            },
+        ),
+        len(asked),
+        lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
+    )
+    reports: dict[datetime, dict[str, Any]] = {}
+    for n, at in enumerate(asked):
+        facts: dict[str, Any] = {
+            **records[n],
+            **newest[n],
+            **counts[n],
+            **executions[n],
+            "unresolved_delivery_count": len(failing[n]),
+        }
+        reports[at] = _report(
+            lane,
+            parameters,
+            at,
+            facts,
+            gaps[n] if lane.live_needs_acknowledgement else [],
+            [*ended[n], *_open_outage(at, facts["latest_worker_run_at"], interval)],
+            generated_at=instant(now),
+            generated_by=generated_by,
+        )
+    return [reports[naive_utc(at)] for at in instants]
 
-    worker_age = _age(at, runs["latest_worker_run_at"])
-    plan_age = _age(at, plans["latest_retry_plan_at"])
+
+def _newest_before(session: Session, lane: Lane, record_type: str, starts: object) -> object:
+    asked = {"lane": lane.name, "record_type": record_type, "window_starts": starts}
+    rows = session.rows(_PACKAGE, "newest_before", asked)
+    return rows[0]["created_at"] if rows else None
+
+
+def _report(
+    lane: Lane,
+    parameters: HealthParameters,
+    at: datetime,
+    facts: dict[str, Any],
+    gaps: list[Entry],
+    outages: list[Entry],
+    *,
+    generated_at: str | None,
+    generated_by: str,
+) -> dict[str, Any]:
+    """Puts one report together from what the statements found for its instant."""
+    interval = timedelta(minutes=parameters.expected_interval_minutes)
+    worker_age = _age(at, facts["latest_worker_run_at"])
+    plan_age = _age(at, facts["latest_retry_plan_at"])
     stale_after = timedelta(minutes=parameters.stale_metadata_minutes)
     report: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}{lane.health_kind}.v1",
         "product": PRODUCT,
         "lane": lane.name,
         "health_id": "",
-        "as_of": instant(as_of),
-        "generated_at": instant(now),
+        "as_of": instant(at),
+        "generated_at": generated_at,
         "generated_by": generated_by,
         "alert_level": "",
         "alert_count": 0,
         "expected_interval_minutes": parameters.expected_interval_minutes,
         "stale_metadata_minutes": parameters.stale_metadata_minutes,
         "window_hours": parameters.window_hours,
-        "evidence_record_count": records["evidence_record_count"],
-        "future_record_count": records["future_record_count"],
-        "latest_worker_run_id": runs["latest_worker_run_id"],
+        "evidence_record_count": facts["evidence_record_count"],
+        "future_record_count": facts["future_record_count"],
+        "latest_worker_run_id": facts["latest_worker_run_id"],
         "latest_worker_age_minutes": None if worker_age is None else whole_minutes(worker_age),
         "missed_worker_count": int(worker_age is None or worker_age > 2 * interval),
-        "missed_run_count": sum(outage["missed_runs"] for outage in outages),
-        "latest_retry_plan_id": plans["latest_retry_plan_id"],
+        "missed_run_count": sum(int(str(outage["missed_runs"])) for outage in outages),
+        "latest_retry_plan_id": facts["latest_retry_plan_id"],
         "latest_retry_plan_age_minutes": None if plan_age is None else whole_minutes(plan_age),
         "stale_retry_plan_count": int(plan_age is None or plan_age > stale_after),
-        "retry_plan_count": plans["retry_plan_count"],
-        "worker_run_count": runs["worker_run_count"],
-        "dry_run_count": runs["dry_run_count"],
-        "execution_record_count": executions["execution_record_count"],
-        "retryable_count": plans["retryable_count"],
-        "selected_retry_count": runs["selected_retry_count"],
-        lane.failed_delivery_field: session.rows(_PACKAGE, "failed_deliveries", windowed)[0]["failed_delivery_count"],
-        "unresolved_delivery_count": len(unresolved),
+        "retry_plan_count": facts["retry_plan_count"],
+        "worker_run_count": facts["worker_run_count"],
+        "dry_run_count": facts["dry_run_count"],
+        "execution_record_count": facts["execution_record_count"],
+        "retryable_count": facts["retryable_count"],
+        "selected_retry_count": facts["selected_retry_count"],
+        lane.failed_delivery_field: facts["failed_delivery_count"],
+        "unresolved_delivery_count": facts["unresolved_delivery_count"],
         "acknowledgement_pending_count": len(gaps),
-        "failed_execution_count": executions["failed_execution_count"],
-        "delivered_execution_count": executions["delivered_execution_count"],
-        "unresolved_failed_execution_count": executions["unresolved_failed_execution_count"],
-        "disabled_schedule_count": runs["disabled_schedule_count"],
+        "failed_execution_count": facts["failed_execution_count"],
+        "delivered_execution_count": facts["delivered_execution_count"],
+        "unresolved_failed_execution_count": facts["unresolved_failed_execution_count"],
+        "disabled_schedule_count": facts["disabled_schedule_count"],
         "alerts": [],
         "recommended_actions": [],
         "outages": outages,
         "acknowledgement_gaps": gaps,
     }
-    alerts = list(alerts_for(report, lane, is_schedule_disabled=runs["is_schedule_enabled"] is False))
+    alerts = list(alerts_for(report, lane, is_schedule_disabled=facts["is_schedule_enabled"] is False))
     report["alerts"] = [{key: alert[key] for key in ("severity", "category", "message")} for alert in alerts]
     report["recommended_actions"] = [alert["action"] for alert in alerts]
     report["alert_count"] = len(alerts)
@@ -181,26 +270,21 @@ def _age(at: datetime, moment: object) -> timedelta | None:
     return at - moment if isinstance(moment, datetime) else None
 
 
-def _outages(
-    session: Session, windowed: dict[str, object], parameters: HealthParameters, *, has_run: bool
-) -> list[dict[str, Any]]:
-    if not has_run:
-        return [{"started_at": None, "ended_at": None, "missed_runs": 1}]
-    rows = session.rows(_PACKAGE, "outages", {**windowed, "interval_minutes": parameters.expected_interval_minutes})
-    return [
-        {
-            "started_at": instant(r["started_at"]),
-            "ended_at": instant(r["ended_at"]),
-            "missed_runs": r["missed_runs"],
-        }
-        for r in rows
-    ]
+def _outage(run_at: datetime, ended_at: datetime | None, missed: timedelta, interval: timedelta) -> Entry:
+    return Entry(started_at=instant(run_at + interval), ended_at=instant(ended_at), missed_runs=missed // interval - 1)
 
 
-def _gap(row: dict[str, object], lane: Lane) -> dict[str, object]:
-    return {
+def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> list[Entry]:
+    """The outage that has not ended: none, or one; a lane whose worker never ran has one without a start."""
+    if latest is None:
+        return [Entry(started_at=None, ended_at=None, missed_runs=1)]
+    return [_outage(latest, None, at - latest, interval)] if at - latest > 2 * interval else []
+
+
+def _gap(row: Mapping[str, Any], lane: Lane) -> Entry:
+    return Entry({
         lane.subject_field: row["subject"],
         "provider": row["provider"],
         "since": instant(row["failing_since"]),
         "acknowledgement_state": row["acknowledgement_state"],
-    }
+    })  # fmt: skip

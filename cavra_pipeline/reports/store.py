@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from cavra_pipeline.dashboard.counts import dashboard
+import pyarrow as pa
+
+from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.documents import canonical_json, naive_utc, parse_as_of
-from cavra_pipeline.errors import PipelineError, UsageError
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
-from cavra_pipeline.retry.plan import retry_plan
+from cavra_pipeline.retry.plan import retry_plans
 from cavra_pipeline.retry.policy import FIELDS as POLICY_FIELDS
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.warehouse import Session, Warehouse
@@ -24,6 +28,10 @@ RETRY_HEALTH: Final = "retry_health"
 DASHBOARD: Final = "dashboard"
 #: What a plan is kept as that somebody asked for; a day's own plan is kept as RETRY_PLAN.
 ASKED_PLAN: Final = "asked_retry_plan"
+#: Days of reports that are made in one pass; reports of many days share their entries, so that a year is small.
+DAYS_IN_ONE_PASS: Final = 366
+#: Days whose documents are written out and committed together; if that fails, each day is committed on its own.
+DAYS_IN_ONE_COMMIT: Final = 31
 _ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
 
 
@@ -54,28 +62,37 @@ def evaluated_at(day: date, now: datetime) -> datetime:
     return now if day == today else datetime.combine(day, time.max, UTC)
 
 
-def make_report(
-    session: Session, report: str, lane: Lane | None, *, as_of: datetime, now: datetime, parameters: dict[str, Any]
-) -> dict[str, Any]:
-    """Makes one report from the open warehouse; unknown parameters are refused by what takes them."""
+def make_reports(
+    session: Session,
+    report: str,
+    lane: Lane | None,
+    *,
+    instants: Sequence[datetime],
+    now: datetime,
+    parameters: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Makes a report as of each instant, in one pass; unknown parameters are refused by what takes them."""
     if lane is None:
-        return dashboard(session, as_of=as_of, now=now)
+        return dashboards(session, instants=instants, now=now)
     if report == RETRY_PLAN:
-        return retry_plan(session, lane, retry_policy(lane, parameters), as_of=as_of, now=now)
-    return retry_health(session, lane, health_parameters(lane, **parameters), as_of=as_of, now=now)
+        return retry_plans(session, lane, retry_policy(lane, parameters), instants=instants, now=now)
+    return retry_health_reports(session, lane, health_parameters(lane, **parameters), instants=instants, now=now)
 
 
 def keep_reports(
     warehouse: Warehouse,
     report: str,
     lane_name: str | None,
-    days: list[date],
+    days: Sequence[date],
     *,
     now: datetime,
     as_of: str | None = None,
-    parameters: dict[str, Any] | None = None,
-) -> list[Report]:
-    """Makes a report for each day and keeps it; reading is done before the warehouse is opened for writing.
+    parameters: Mapping[str, Any] | None = None,
+) -> Iterator[Report]:
+    """Makes a report for each day and keeps it; a failure at one day keeps the days before it.
+
+    Some days at a time are made in one pass over the evidence, before the warehouse is opened for writing. A report
+    that is kept already and says the same is left as it is, so that a second run does what the first left undone.
 
     Args:
         warehouse: The home's warehouse.
@@ -86,34 +103,110 @@ def keep_reports(
         as_of: Another instant instead of each day's end, as ISO-8601.
         parameters: Policy fields or health parameters.
 
-    Returns:
+    Yields:
         The kept reports, in the order of the days.
+
+    Raises:
+        PipelineError: A day failed; the message names it. The days before it are kept, and have been yielded.
     """
     lane = lane_named(lane_name) if lane_name else None
-    kept: list[Report] = []
-    with warehouse.reading() as session:
-        for day in days:
-            moment = parse_as_of(as_of) if as_of else evaluated_at(day, now)
-            document = make_report(session, report, lane, as_of=moment, now=now, parameters=parameters or {})
-            kept.append(Report(report, lane_name, day, document))
-    with warehouse.writing(f"keep {report} reports") as session:
-        for one in kept:
-            _keep(session, one, now)
-    return kept
+    for some in _batches(days, DAYS_IN_ONE_PASS):
+        try:
+            moments = [parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in some]
+            with warehouse.reading() as session:
+                made = make_reports(session, report, lane, instants=moments, now=now, parameters=parameters or {})
+                standing = _standing(session, report, lane_name, some)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise _stopped(report, lane_name, some[0], error) from error
+        reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
+        for together in _batches(reports, DAYS_IN_ONE_COMMIT):
+            fresh = [one for one in together if standing.get(one.day) != _says(one)]
+            try:
+                _keep(warehouse, fresh, now)
+            except TransientError as error:
+                raise _stopped(report, lane_name, together[0].day, error) from error
+            except Exception:  # noqa: BLE001 -- whatever it is, the day that fails is to be found and named
+                # One of them can't be kept: each on its own, up to that one.
+                yield from _keep_one_by_one(warehouse, together, fresh, now)
+            else:
+                yield from together
 
 
-def _keep(session: Session, one: Report, now: datetime) -> None:
-    key: dict[str, object] = {"report": one.report, "lane": one.lane, "report_day": one.day}
-    session.run(_PACKAGE, "delete_report", key)
-    _insert(session, one, one.report, now)
+def _keep_one_by_one(
+    warehouse: Warehouse, together: Sequence[Report], fresh: Sequence[Report], now: datetime
+) -> Iterator[Report]:
+    for one in together:
+        if one in fresh:
+            try:
+                _keep(warehouse, [one], now)
+            except Exception as error:
+                raise _stopped(one.report, one.lane, one.day, error) from error
+        yield one
 
 
-def _insert(session: Session, one: Report, kept_as: str, now: datetime) -> None:
-    session.run(
-        _PACKAGE,
-        "insert_report",
+_Item = TypeVar("_Item")
+
+
+def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _stopped(report: str, lane: str | None, day: date, error: Exception) -> PipelineError:
+    """Names the day at which a range stopped; a failure that waiting may cure stays one."""
+    kind = TransientError if isinstance(error, TransientError) else PipelineError
+    return kind(
+        f"this day could not be made or kept: {error if isinstance(error, PipelineError) else type(error).__name__}",
+        where=f"{report} of {lane or 'all lanes'}, {day}",
+        remedy="The days before it are kept; run the same range again for the rest",
+    )
+
+
+_Said = tuple[str, int | None]
+
+
+def _says(one: Report) -> _Said:
+    """What tells whether a kept report is out of date: its id, and what the id leaves out but evidence decides."""
+    return one.report_id, one.document.get("future_record_count")
+
+
+def _standing(session: Session, report: str, lane: str | None, days: Sequence[date]) -> dict[object, object]:
+    asked: dict[str, object] = {"report": report, "lane": lane, "days": list(days)}
+    rows = session.rows(_PACKAGE, "standing_reports", asked)
+    return {row["report_day"]: (row["report_id"], row["future_record_count"]) for row in rows}
+
+
+_COLUMNS: Final = pa.schema(
+    [
+        ("report", pa.string()),
+        ("lane", pa.string()),
+        ("report_day", pa.date32()),
+        ("as_of", pa.timestamp("us")),
+        ("report_id", pa.string()),
+        ("alert_level", pa.string()),
+        ("evidence_record_count", pa.int64()),
+        ("generated_at", pa.timestamp("us")),
+        ("document", pa.large_string()),
+    ]
+)
+
+
+def _keep(warehouse: Warehouse, fresh: Sequence[Report], now: datetime) -> None:
+    """Puts reports in place of those of their days, all in one transaction."""
+    if not fresh:
+        return
+    rows = _rows(fresh, now)
+    with warehouse.writing(f"keep {fresh[0].report} reports") as session, session.given(given_reports=rows):
+        session.run(_PACKAGE, "delete_replaced_reports")
+        session.run(_PACKAGE, "insert_reports")
+
+
+def _rows(reports: Sequence[Report], now: datetime, kept_as: str | None = None) -> pa.Table:
+    rows = [
         {
-            "report": kept_as,
+            "report": kept_as or one.report,
             "lane": one.lane,
             "report_day": one.day,
             "as_of": naive_utc(parse_as_of(one.document["as_of"])),
@@ -122,17 +215,18 @@ def _insert(session: Session, one: Report, kept_as: str, now: datetime) -> None:
             "evidence_record_count": one.document["evidence_record_count"],
             "generated_at": naive_utc(now),
             "document": canonical_json(one.document),
-        },
-    )
+        }
+        for one in reports
+    ]
+    return pa.Table.from_pylist(rows, schema=_COLUMNS)
 
 
-def keep_every_report(warehouse: Warehouse, days: list[date], *, now: datetime) -> list[Report]:
-    """Makes and keeps every report of the days: plan and health of each lane, and the dashboard."""
-    kept: list[Report] = []
+def keep_every_report(warehouse: Warehouse, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
+    """Makes and keeps every report of the days, lane by lane: plan and health, then the dashboard."""
     for lane in LANES:
-        kept += keep_reports(warehouse, RETRY_PLAN, lane, days, now=now)
-        kept += keep_reports(warehouse, RETRY_HEALTH, lane, days, now=now)
-    return kept + keep_reports(warehouse, DASHBOARD, None, days, now=now)
+        yield from keep_reports(warehouse, RETRY_PLAN, lane, days, now=now)
+        yield from keep_reports(warehouse, RETRY_HEALTH, lane, days, now=now)
+    yield from keep_reports(warehouse, DASHBOARD, None, days, now=now)
 
 
 def keep_plan(warehouse: Warehouse, plan: dict[str, Any], *, now: datetime) -> None:
@@ -140,7 +234,8 @@ def keep_plan(warehouse: Warehouse, plan: dict[str, Any], *, now: datetime) -> N
     day = parse_as_of(plan["as_of"]).date()
     with warehouse.writing("keep a retry plan") as session:
         session.run(_PACKAGE, "delete_asked_plan", {"report_id": plan["retry_plan_id"]})
-        _insert(session, Report(RETRY_PLAN, plan["lane"], day, plan), ASKED_PLAN, now)
+        with session.given(given_reports=_rows([Report(RETRY_PLAN, plan["lane"], day, plan)], now, ASKED_PLAN)):
+            session.run(_PACKAGE, "insert_reports")
 
 
 def replan(session: Session, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
@@ -190,15 +285,28 @@ def outdated_report_days(session: Session, touched: set[date], *, leave_out: set
     """
     if not touched:
         return []
+    asked: dict[str, object] = {"first": min(touched), "paths": [f"$.{name}" for name in _MEMBERS]}
+    alike: defaultdict[tuple[str, str | None, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in session.rows(_PACKAGE, "kept_since", asked):
+        if row["report_day"] not in leave_out:
+            alike[str(row["report"]), row["lane"], json.dumps(row["members"])].append(row)  # type: ignore[index]
     outdated: set[date] = set()
-    for row in session.rows(_PACKAGE, "kept_since", {"first": min(touched)}):
-        day = row["report_day"]
-        if not isinstance(day, date) or day in outdated | leave_out:
-            continue
-        document = json.loads(str(row["document"]))
-        again = _made_again(session, str(row["report"]), document, now=now)
-        if again[_ID_FIELDS[str(row["report"])]] != row["report_id"]:
-            outdated.add(day)
+    for (report, lane, members), rows in alike.items():
+        judged_by = {name: json.loads(text) for name, text in zip(_MEMBERS, json.loads(members), strict=True) if text}
+        for batch in _batches(rows, DAYS_IN_ONE_PASS):
+            again = make_reports(
+                session,
+                report,
+                lane_named(lane) if lane else None,
+                instants=[row["as_of"].replace(tzinfo=UTC) for row in batch],
+                now=now,
+                parameters=_judged_by(report, judged_by),
+            )
+            outdated |= {
+                row["report_day"]
+                for row, document in zip(batch, again, strict=True)
+                if document[_ID_FIELDS[report]] != row["report_id"]
+            }
     return sorted(outdated)
 
 
@@ -207,10 +315,17 @@ _PARAMETERS: Final = {
     RETRY_HEALTH: {name: name for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")},
     DASHBOARD: {},
 }
+_MEMBERS: Final = sorted({member for members in _PARAMETERS.values() for member in members.values()})
+
+
+def _judged_by(report: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a kept report was made with."""
+    return {name: document[member] for name, member in _PARAMETERS[report].items()}
 
 
 def _made_again(session: Session, report: str, document: dict[str, Any], *, now: datetime) -> dict[str, Any]:
     """Makes a kept report again, with the parameters it was made with."""
     lane = lane_named(document["lane"]) if "lane" in document else None
-    parameters = {name: document[member] for name, member in _PARAMETERS[report].items()}
-    return make_report(session, report, lane, as_of=parse_as_of(document["as_of"]), now=now, parameters=parameters)
+    moments = [parse_as_of(document["as_of"])]
+    parameters = _judged_by(report, document)
+    return make_reports(session, report, lane, instants=moments, now=now, parameters=parameters)[0]

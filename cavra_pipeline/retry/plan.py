@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,9 +11,12 @@ from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
     SCHEMA_PREFIX,
+    Entry,
+    ascending,
     identify,
     instant,
     naive_utc,
+    spread,
 )
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.lanes import Lane
@@ -46,10 +51,39 @@ def retry_plan(
     Raises:
         UsageError: The label is not public-safe.
     """
+    return retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=generated_by)[0]
+
+
+def retry_plans(
+    session: Session,
+    lane: Lane,
+    policy: RetryPolicy,
+    *,
+    instants: Sequence[datetime],
+    now: datetime,
+    generated_by: str = DEFAULT_GENERATED_BY,
+) -> list[dict[str, Any]]:
+    """Makes the retry plan of a lane as of each instant, in one pass over the evidence.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        policy: Bounds and delays.
+        instants: The instants of the plans, in any order.
+        now: When the plans are made; only ``generated_at`` shows it.
+        generated_by: Actor label of who asked.
+
+    Returns:
+        A plan for each instant, in the order of the instants; decisions that are the same are shared.
+
+    Raises:
+        UsageError: The label is not public-safe.
+    """
     generated_by = actor_label(generated_by, where="generated_by")
-    parameters: dict[str, object] = {"lane": lane.name, "as_of": naive_utc(as_of)}
-    rests_on = session.rows(_PACKAGE, "count_deliveries", parameters)[0]["evidence_record_count"]
-    decisions = session.rows(
+    asked = ascending(instants)
+    parameters: dict[str, object] = {"lane": lane.name, "instants": asked}
+    counted = session.rows(_PACKAGE, "count_deliveries", parameters)
+    decided = session.rows(
         _PACKAGE,
         "decide_retries",
         {
@@ -61,15 +95,32 @@ def retry_plan(
             "non_retryable": list(policy.non_retryable_status_codes),
         },
     )
-    actions = [row["action"] for row in decisions]
-    retryable, waiting, suppressed = (actions.count(action) for action in ("retry", "wait", "suppress"))
+    standing = spread(decided, len(asked), lambda row: _decision(row, lane, policy))
+    plans = {
+        at: _plan(lane, policy, at, decisions, rests_on["evidence_record_count"], instant(now), generated_by)
+        for at, decisions, rests_on in zip(asked, standing, counted, strict=True)
+    }
+    return [plans[naive_utc(at)] for at in instants]
+
+
+def _plan(
+    lane: Lane,
+    policy: RetryPolicy,
+    at: datetime,
+    decisions: list[Entry],
+    rests_on: object,
+    generated_at: str | None,
+    generated_by: str,
+) -> dict[str, Any]:
+    actions = Counter(decision["action"] for decision in decisions)
+    retryable, waiting, suppressed = actions["retry"], actions["wait"], actions["suppress"]
     plan: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",
         "product": PRODUCT,
         "lane": lane.name,
         "retry_plan_id": "",
-        "as_of": instant(as_of),
-        "generated_at": instant(now),
+        "as_of": instant(at),
+        "generated_at": generated_at,
         "generated_by": generated_by,
         "alert_level": "critical" if retryable or suppressed else "warning" if waiting else "healthy",
         "decision_count": len(decisions),
@@ -83,15 +134,15 @@ def retry_plan(
         "backoff_multiplier": policy.backoff_multiplier,
         "max_retry_delay_minutes": policy.max_retry_delay_minutes,
         "non_retryable_status_codes": list(policy.non_retryable_status_codes),
-        "retry_decisions": [_decision(row, lane, policy) for row in decisions],
+        "retry_decisions": decisions,
     }
     plan["retry_plan_id"] = identify(f"retry-plan-{lane.name}", plan)
     return plan
 
 
-def _decision(row: dict[str, object], lane: Lane, policy: RetryPolicy) -> dict[str, object]:
+def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> Entry:
     reports = {"executive_report_id": row["executive_report_id"]} if lane.decides_on_reports else {}
-    return {
+    return Entry({
         lane.subject_field: row["subject"],
         **reports,
         "provider": row["provider"],
@@ -105,4 +156,4 @@ def _decision(row: dict[str, object], lane: Lane, policy: RetryPolicy) -> dict[s
         "latest_delivery_at": instant(row["latest_delivery_at"]),
         "next_retry_at": instant(row["next_retry_at"]),
         "failed_status_codes": row["failed_status_codes"],
-    }
+    })  # fmt: skip

@@ -69,7 +69,7 @@ def _create(session: Session) -> None:
         session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
 
 
-_MACROS: Final = ("macro_failing_pairs", "macro_newest_acknowledgements")
+_MACROS: Final = ("macro_asked", "macro_failing_states", "macro_failing_pairs", "macro_newest_acknowledgements")
 
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append.
 MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create,)

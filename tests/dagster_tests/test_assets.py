@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import (
@@ -240,3 +241,36 @@ def test_no_secret_is_in_dagsters_own_records(tmp_path: Path) -> None:
     assert result.success
     assert len(logged) > 10_000
     assert [name for name, value in values.items() if value.splitlines()[-1] in logged] == []
+
+
+def test_a_day_that_fails_keeps_the_days_before_it_and_a_second_run_does_exactly_the_rest(tmp_path: Path) -> None:
+    settings = new_home(tmp_path, LINES_BY_DAY)
+    asset = "recovery_escalation_retry_health"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(settings, DAYS, assets=EVIDENCE, instance=instance).success
+        with warehouse_of(settings).writing("make one day fail") as session:
+            session.execute("CREATE UNIQUE INDEX one_a_day ON reports (report_day)")
+            session.execute(
+                "INSERT INTO reports SELECT 'blocker', NULL, DATE '2026-06-26', now()::TIMESTAMP, '', NULL, 0, "
+                "now()::TIMESTAMP, '{}'"
+            )
+        failed = run(settings, DAYS, assets=[asset], instance=instance)
+        assert not failed.success
+        (failure,) = (event for event in failed.all_node_events if event.is_step_failure)
+        assert "retry_health of recovery_escalation, 2026-06-26" in str(failure.event_specific_data)
+        assert [key[2] for key in reports(settings) if key[0] == "retry_health"] == DAYS[:2]
+        assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {day.isoformat() for day in DAYS[:2]}
+
+        with warehouse_of(settings).writing("mend it") as session:
+            session.execute("DROP INDEX one_a_day")
+            session.execute("DELETE FROM reports WHERE report = 'blocker'")
+        before = kept_at(settings)
+        assert run(settings, DAYS, assets=[asset], instance=instance).success
+        after = kept_at(settings)
+        assert {day: after[day] for day in DAYS[:2]} == before
+        assert list(after) == DAYS
+
+
+def kept_at(settings: Settings) -> dict[date, datetime]:
+    """When the report of each day was made."""
+    return dict(query(settings, "SELECT report_day, generated_at FROM reports ORDER BY report_day"))

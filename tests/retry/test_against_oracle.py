@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,10 +13,15 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.health.report import health_parameters, retry_health, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retry.plan import retry_plan, retry_plans
+from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from tests.retry import oracle
-from tests.retry.histories import PARAMETERS, POLICIES, histories
+from tests.retry.histories import PARAMETERS, POLICIES, histories, instants
 from tests.support import (
     AS_OF,
     NOW,
@@ -31,6 +37,8 @@ from tests.support import (
 )
 
 HISTORIES = histories()
+#: More for a long look: CAVRA_TEST_EXAMPLES=100 pytest tests/retry/test_against_oracle.py
+EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))
 
 
 @given(records=HISTORIES, policy=POLICIES, parameters=PARAMETERS, late=st.sampled_from([0, 15, 45, -1]))
@@ -46,6 +54,40 @@ def test_plan_and_health_of_every_lane_are_what_the_contract_says(
             assert same(oracle.plan(records, lane, as_of, policy), plan) == []
             health = ask_health(home, lane, as_of, **parameters)
             assert same(oracle.health(records, lane, as_of, parameters), health) == []
+
+
+ANY_INSTANTS = st.lists(instants(), min_size=1, max_size=5).map(
+    lambda drawn: [*drawn, AS_OF - timedelta(days=1), AS_OF, *drawn[:2]]
+)
+
+
+@given(records=HISTORIES, policy=POLICIES, parameters=PARAMETERS, asked=ANY_INSTANTS)
+@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
+def test_many_instants_at_once_are_the_same_as_one_by_one_and_as_the_contract_says(
+    records: list[Record], policy: dict[str, Any], parameters: dict[str, Any], asked: list[datetime]
+) -> None:
+    with TemporaryDirectory() as folder:
+        home = ingested(Path(folder), records)
+        for lane in LANES.values():
+            judged_by, in_force = health_parameters(lane, **parameters), retry_policy(lane, policy)
+            made: list[list[str]] = []
+            plans: list[dict[str, Any]] = []
+            reports: list[dict[str, Any]] = []
+            for threads in (1, 2, 8):
+                with warehouse_of(replace(home, threads=threads)).reading() as session:
+                    plans = retry_plans(session, lane, in_force, instants=asked, now=NOW)
+                    reports = retry_health_reports(session, lane, judged_by, instants=asked, now=NOW)
+                made.append([canonical_json(one) for one in (*plans, *reports)])
+            assert made[0] == made[1] == made[2]
+            with warehouse_of(home).reading() as session:
+                for at, one_plan, one_report in zip(asked, plans, reports, strict=True):
+                    assert without_clock(retry_plan(session, lane, in_force, as_of=at, now=NOW)) == without_clock(
+                        one_plan
+                    )
+                    alone = retry_health(session, lane, judged_by, as_of=at, now=NOW)
+                    assert without_clock(alone) == without_clock(one_report)
+                    assert same(oracle.plan(records, lane.name, at, policy), one_plan) == []
+                    assert same(oracle.health(records, lane.name, at, parameters), one_report) == []
 
 
 def answers(home: Settings, threads: int) -> list[bytes]:

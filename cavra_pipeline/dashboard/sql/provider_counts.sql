@@ -1,9 +1,21 @@
+-- Deliveries by lane and provider that each instant sees and the instants before it do not.
+WITH placed AS (
+    SELECT 1 AS number, lane, provider, is_failed
+    FROM delivery_outcomes
+    WHERE lane IS NOT NULL AND created_at <= list_min($instants::TIMESTAMP[])
+    UNION ALL
+    SELECT asked.number, lane, provider, is_failed
+    FROM delivery_outcomes
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON delivery_outcomes.created_at <= asked.as_of
+    WHERE lane IS NOT NULL AND delivery_outcomes.created_at > list_min($instants::TIMESTAMP[])
+)
+
 SELECT
+    number,
     lane,
     provider,
     count(*) FILTER (is_failed) AS failed_delivery_count,
     count(*) FILTER (NOT is_failed) AS delivered_delivery_count
-FROM delivery_outcomes
-WHERE created_at <= $as_of AND lane IS NOT NULL
-GROUP BY lane, provider
-ORDER BY lane, provider
+FROM placed
+GROUP BY number, lane, provider
+ORDER BY number, lane, provider

@@ -1,24 +1,26 @@
--- Gaps over two intervals between consecutive worker runs, and from the last run to as_of, that end in the window or
--- are still open (contract section 7). Exact to the microsecond.
+-- Gaps over two intervals between consecutive worker runs, exact to the microsecond (contract section 7), and the
+-- instants that report each: those that see the run which ended it, while that is in their window.
 WITH runs AS (
     SELECT created_at AS run_at, lead(created_at) OVER (ORDER BY created_at, session_id) AS next_run_at
     FROM worker_runs
-    WHERE lane = $lane AND created_at <= $as_of
+    WHERE
+        lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+        AND created_at >= coalesce($runs_since::TIMESTAMP, TIMESTAMP '-infinity')
 ),
 
-gaps AS (
+placed AS (
     SELECT
-        run_at,
-        next_run_at,
-        date_diff('microsecond', run_at, coalesce(next_run_at, $as_of::TIMESTAMP)) AS gap,
-        $interval_minutes::BIGINT * 60000000 AS interval
+        runs.run_at,
+        runs.next_run_at,
+        opening.number AS first_seen,
+        coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) - 1 AS last_seen
     FROM runs
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON runs.next_run_at <= opening.as_of
+    ASOF LEFT JOIN asked($window_starts::TIMESTAMP[]) AS closing ON runs.next_run_at <= closing.as_of
+    WHERE date_diff('microsecond', runs.run_at, runs.next_run_at) > 2 * $interval_minutes::BIGINT * 60000000
 )
 
-SELECT
-    run_at + to_microseconds(interval) AS started_at,
-    next_run_at AS ended_at,
-    gap // interval - 1 AS missed_runs
-FROM gaps
-WHERE gap > 2 * interval AND (next_run_at IS NULL OR next_run_at > $window_start)
-ORDER BY started_at
+SELECT run_at, next_run_at, first_seen, last_seen
+FROM placed
+WHERE first_seen <= last_seen
+ORDER BY run_at

@@ -1,4 +1,5 @@
-SELECT report, lane, report_day, report_id, document
+-- The kept reports from a day on, with the members that say what they were judged by.
+SELECT report, lane, report_day, report_id, as_of, json_extract(document, $paths::VARCHAR[]) AS members
 FROM reports
 WHERE report_day >= $first AND report <> 'asked_retry_plan'
 ORDER BY report_day, report, lane

@@ -1,4 +1,5 @@
--- One decision for each failing pair (contract section 6). The delay saturates before a power could overflow.
+-- The decisions on each failing pair (contract section 6) and the instants at which each holds, first_seen to last_seen.
+-- The delay saturates before a power could overflow.
 WITH delayed AS (
     SELECT
         *,
@@ -6,39 +7,54 @@ WITH delayed AS (
             WHEN $base_minutes = 0 THEN 0
             WHEN (retry_count - 1) * ln($multiplier) > 600 THEN $max_minutes
             ELSE least($max_minutes, $base_minutes * pow($multiplier, retry_count - 1))
-        END)::BIGINT AS delay_microseconds
-    FROM failing_pairs($lane, $as_of::TIMESTAMP)
-),
-
-decided AS (
-    SELECT
-        *,
+        END)::BIGINT AS delay_microseconds,
         latest_at + to_microseconds(delay_microseconds) AS due_at,
         CASE
             WHEN retry_count >= $max_attempts THEN 'max_retry_attempts_reached'
             WHEN list_contains($non_retryable::BIGINT[], latest_status_code) THEN 'non_retryable_status_code'
-            WHEN $as_of::TIMESTAMP < latest_at + to_microseconds(delay_microseconds) THEN 'retry_delay_not_elapsed'
-            ELSE 'retry_delay_elapsed'
-        END AS reason
+        END AS refusal
+    FROM failing_states($lane, $instants::TIMESTAMP[])
+),
+
+timed AS (
+    SELECT delayed.*, coalesce(due.number, len($instants::TIMESTAMP[]) + 1) AS first_due
     FROM delayed
+    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS due ON delayed.due_at <= due.as_of
+),
+
+decided AS (
+    SELECT * EXCLUDE (first_seen, last_seen), 'suppress' AS action, refusal AS reason, first_seen, last_seen
+    FROM timed
+    WHERE refusal IS NOT NULL
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (first_seen, last_seen), 'wait' AS action, 'retry_delay_not_elapsed' AS reason,
+        first_seen, least(last_seen, first_due - 1) AS last_seen
+    FROM timed
+    WHERE refusal IS NULL
+    UNION ALL BY NAME
+    SELECT
+        * EXCLUDE (first_seen, last_seen), 'retry' AS action, 'retry_delay_elapsed' AS reason,
+        greatest(first_seen, first_due) AS first_seen, last_seen
+    FROM timed
+    WHERE refusal IS NULL
 )
 
 SELECT
+    first_seen,
+    last_seen,
     subject,
     executive_report_id,
     provider,
-    CASE reason
-        WHEN 'retry_delay_elapsed' THEN 'retry'
-        WHEN 'retry_delay_not_elapsed' THEN 'wait'
-        ELSE 'suppress'
-    END AS action,
+    action,
     reason,
     retry_count,
     delay_microseconds // 60000000 AS retry_delay_minutes,
     first_delivery_id,
     latest_delivery_id,
     latest_at AS latest_delivery_at,
-    CASE WHEN reason LIKE 'retry_delay%' THEN due_at END AS next_retry_at,
+    CASE WHEN refusal IS NULL THEN due_at END AS next_retry_at,
     failed_status_codes
 FROM decided
-ORDER BY subject, provider
+WHERE first_seen <= last_seen
+ORDER BY subject, provider, first_seen
