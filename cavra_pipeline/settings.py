@@ -10,7 +10,9 @@ from datetime import date
 from importlib.resources import files
 from pathlib import Path
 
+from cavra_pipeline.desired_state import ENVIRONMENTS
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.slots.verdicts import Tolerance
 
 DEFAULT_START_DATE = date(2025, 1, 1)
 _CRON_PREFIX = "CAVRA_CRON_"
@@ -32,6 +34,9 @@ class Settings:
         live_is_armed: Whether this host may send live retries; only its environment can say so.
         immediate_tries: Tries inside one live attempt, 1..5.
         crons: Cadence of a schedule, by its name, in place of its own; cron in UTC.
+        environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
+        tolerance: How late and how early a slot's work is still on time.
+        acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
     """
 
     home: Path
@@ -44,6 +49,9 @@ class Settings:
     live_is_armed: bool = False
     immediate_tries: int = 2
     crons: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ENVIRONMENTS[0]
+    tolerance: Tolerance = Tolerance()
+    acknowledgement_limit_minutes: int = 60
 
     @property
     def landing(self) -> Path:
@@ -153,6 +161,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise UsageError(
             "the value is not accepted", where="CAVRA_MEMORY_LIMIT", remedy="Write it as 500MB or 2GB, or unset it"
         )
+    environment = environ.get("CAVRA_ENVIRONMENT", "").strip() or ENVIRONMENTS[0]
+    if environment not in ENVIRONMENTS:
+        raise UsageError(
+            "there is no such environment",
+            where="CAVRA_ENVIRONMENT",
+            remedy=f"Set one of {', '.join(ENVIRONMENTS)}, or unset it",
+        )
     connectors = environ.get("CAVRA_CONNECTORS", "").strip()
     threads = int(_number(environ, "CAVRA_THREADS", 0, 0, 1024))
     return Settings(
@@ -170,4 +185,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if name.startswith(_CRON_PREFIX) and cron.strip()
         },
         immediate_tries=int(_number(environ, "CAVRA_IMMEDIATE_TRIES", 2, 1, 5)),
+        environment=environment,
+        tolerance=Tolerance(
+            grace_minutes=_number(environ, "CAVRA_SLOT_GRACE_MINUTES", 5, 0, 1440),
+            grace_percent=_number(environ, "CAVRA_SLOT_GRACE_PERCENT", 20, 0, 100),
+            early_percent=_number(environ, "CAVRA_SLOT_EARLY_PERCENT", 10, 0, 100),
+        ),
+        acknowledgement_limit_minutes=int(_number(environ, "CAVRA_ACKNOWLEDGEMENT_LIMIT_MINUTES", 60, 1, 525600)),
     )

@@ -69,10 +69,16 @@ def _create(session: Session) -> None:
         session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
 
 
+def _watch(session: Session) -> None:
+    """The slot ledger and the life cycle of alerts."""
+    for name in ("schedule_configurations", "schedule_slots"):
+        session.run(_PACKAGE, f"create_{name}")
+
+
 _MACROS: Final = ("macro_failing_pairs", "macro_newest_acknowledgements")
 
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create,)
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch)
 VERSION: Final = len(MIGRATIONS)
 
 
