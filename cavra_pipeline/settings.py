@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cavra_pipeline.desired_state import ENVIRONMENTS
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.slots.verdicts import Tolerance
+from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
 
 DEFAULT_START_DATE = date(2025, 1, 1)
 _CRON_PREFIX = "CAVRA_CRON_"
@@ -50,7 +50,7 @@ class Settings:
     immediate_tries: int = 2
     crons: Mapping[str, str] = field(default_factory=dict)
     environment: str = ENVIRONMENTS[0]
-    tolerance: Tolerance = Tolerance()
+    tolerance: Tolerance = DEFAULT_TOLERANCE
     acknowledgement_limit_minutes: int = 60
 
     @property

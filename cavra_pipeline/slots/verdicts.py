@@ -61,6 +61,9 @@ class Tolerance:
         return gap * (self.early_percent / 100)
 
 
+DEFAULT_TOLERANCE: Final = Tolerance()
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """One instant at which a schedule should run.
@@ -79,7 +82,7 @@ class Slot:
     previous_at: datetime
     next_at: datetime
     is_declared_on: bool = True
-    tolerance: Tolerance = Tolerance()
+    tolerance: Tolerance = DEFAULT_TOLERANCE
 
     @property
     def closes_at(self) -> datetime:
@@ -217,16 +220,12 @@ def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
     if not done:
         return None
     at, run_id = next((one for one in done if one[0] >= slot.opens_at), done[-1])
-    if at < slot.opens_at:
-        kind = Kind.EARLY
-    else:
-        kind = Kind.ON_TIME if at <= slot.closes_at else Kind.LATE
+    kind = Kind.EARLY if at < slot.opens_at else Kind.ON_TIME if at <= slot.closes_at else Kind.LATE
     return Verdict(kind, None, at, run_id)
 
 
 def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
-    """The slot is closed and its work is not done: what the slot's own run says comes first, then its tick, then why
-    there is neither."""
+    """Says why a closed slot has no work: its own run is asked first, then its tick, then what kept both away."""
     for run in reversed(evidence.runs):
         if run.ended_at:
             cause = Cause.WAREHOUSE_BUSY if run.is_busy_failure else Cause.FAILED_BEFORE_WORK
