@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from cavra_pipeline.alerts.policy import DEFAULT_POLICY, AlertPolicy
+from cavra_pipeline.connectors.providers import PROVIDERS, normalised
+from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.desired_state import ENVIRONMENTS
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
@@ -37,6 +41,8 @@ class Settings:
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a slot's work is still on time.
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
+        alerts: How alerts are told, and through which connectors.
+        deadman_url: What is called when the watching works; whoever knows the address can feign it.
     """
 
     home: Path
@@ -52,6 +58,8 @@ class Settings:
     environment: str = ENVIRONMENTS[0]
     tolerance: Tolerance = DEFAULT_TOLERANCE
     acknowledgement_limit_minutes: int = 60
+    alerts: AlertPolicy = DEFAULT_POLICY
+    deadman_url: Secret | None = None
 
     @property
     def landing(self) -> Path:
@@ -80,6 +88,22 @@ class Settings:
                 where="CAVRA_LIVE_RETRIES",
                 remedy="Set CAVRA_LIVE_RETRIES=armed in the environment of the worker, or run it dry",
             )
+
+    def on_this_host(self, environ: Mapping[str, str] | None = None) -> Settings:
+        """Adds what the host's environment alone may say: connectors, arming, how alerts are told and the ping.
+
+        For settings that came through run configuration: where that has changed the home, nothing goes out.
+        """
+        host = load_settings(environ)
+        is_ours = host.home == self.home
+        return replace(
+            self,
+            connectors_file=host.connectors_file,
+            immediate_tries=host.immediate_tries,
+            live_is_armed=host.live_is_armed and is_ours,
+            alerts=host.alerts if is_ours else replace(host.alerts, connectors=()),
+            deadman_url=host.deadman_url if is_ours else None,
+        )
 
     def prepare(self) -> Settings:
         """Creates the folders of the home and returns the settings.
@@ -127,6 +151,44 @@ def _path(environ: Mapping[str, str], name: str, default: str) -> Path:
         return Path(environ.get(name, "").strip() or default).expanduser().resolve()
     except (RuntimeError, OSError):
         raise UsageError("there is no such path", where=name, remedy="Set an absolute path, or unset it") from None
+
+
+def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
+    names = [normalised(name) for name in environ.get("CAVRA_ALERT_CONNECTORS", "").split(",") if name.strip()]
+    if not all(name in PROVIDERS for name in names):
+        raise UsageError(
+            "the value names a connector that there is not",
+            where="CAVRA_ALERT_CONNECTORS",
+            remedy=f"Set some of {', '.join(PROVIDERS)}, with commas between them, or unset it",
+        )
+    default = DEFAULT_POLICY
+    return AlertPolicy(
+        connectors=tuple(dict.fromkeys(names)),
+        group_wait_seconds=_number(environ, "CAVRA_ALERT_GROUP_WAIT_SECONDS", default.group_wait_seconds, 0, 3600),
+        window_minutes=_number(environ, "CAVRA_ALERT_WINDOW_MINUTES", default.window_minutes, 0, 10080),
+        repeat_minutes=_number(environ, "CAVRA_ALERT_REPEAT_MINUTES", default.repeat_minutes, 1, 10080),
+        flap_changes=int(_number(environ, "CAVRA_ALERT_FLAP_CHANGES", default.flap_changes, 3, 1000)),
+        flap_window_minutes=_number(environ, "CAVRA_ALERT_FLAP_WINDOW_MINUTES", default.flap_window_minutes, 1, 10080),
+    )
+
+
+def _deadman_url(environ: Mapping[str, str]) -> Secret | None:
+    text = environ.get("CAVRA_DEADMAN_URL", "").strip()
+    if not text:
+        return None
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    is_safe = host and (url.scheme == "https" or (url.scheme == "http" and host in ("127.0.0.1", "::1", "localhost")))
+    if not is_safe or url.username is not None or url.fragment or not text.isascii() or not text.isprintable():
+        raise UsageError(
+            "the value is not an address that may be called",
+            where="CAVRA_DEADMAN_URL",
+            remedy="Set an https address without a user name (http for this machine only), or unset it",
+        )
+    return Secret(text)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -192,4 +254,6 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             early_percent=_number(environ, "CAVRA_SLOT_EARLY_PERCENT", 10, 0, 100),
         ),
         acknowledgement_limit_minutes=int(_number(environ, "CAVRA_ACKNOWLEDGEMENT_LIMIT_MINUTES", 60, 1, 525600)),
+        alerts=_alert_policy(environ),
+        deadman_url=_deadman_url(environ),
     )
