@@ -9,6 +9,7 @@ from pydantic import Field
 
 from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from assets.slots import DAILY, fresh_for
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
@@ -62,6 +63,7 @@ def _asset(
     deps: Sequence[str],
     partitions: dg.PartitionsDefinition[str],
     check: str,
+    freshness: dg.FreshnessPolicy,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     return dg.asset(
         name=name,
@@ -73,6 +75,7 @@ def _asset(
         kinds=KINDS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
+        freshness_policy=freshness,
         check_specs=[dg.AssetCheckSpec("is_healthy", asset=name, description=check)],
     )
 
@@ -85,6 +88,7 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         deps=["deliveries"],
         partitions=partitions,
         check="Nothing is waiting to be retried and nothing is exhausted.",
+        freshness=fresh_for(lane),
     )
     def retry_plan_asset(context: dg.AssetExecutionContext, config: PlanConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, RETRY_PLAN, lane, config.model_dump(), _plan_numbers, _decisions)
@@ -107,6 +111,7 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
         ],
         partitions=partitions,
         check="The lane has no alert.",
+        freshness=fresh_for(lane),
     )
     def retry_health_asset(context: dg.AssetExecutionContext, config: HealthConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, RETRY_HEALTH, lane, config.model_dump(), _health_numbers, _alerts)
@@ -127,6 +132,7 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefin
         ],
         partitions=partitions,
         check="No lane is critical.",
+        freshness=DAILY,
     )
     def dashboard_asset(context: dg.AssetExecutionContext, config: DashboardConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, DASHBOARD, None, config.model_dump(), _dashboard_numbers, _lanes)
@@ -199,7 +205,14 @@ _HEALTH_NUMBERS: Final = (
 
 
 def _health_numbers(health: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: int(health[name]) for name in _HEALTH_NUMBERS}
+    """Numbers for the plots, and what the sensors decide by without opening the warehouse."""
+    gaps = [gap["since"] for gap in health["acknowledgement_gaps"]]
+    return {
+        **{name: int(health[name]) for name in _HEALTH_NUMBERS},
+        "latest_retry_plan_age_minutes": health["latest_retry_plan_age_minutes"],
+        "oldest_acknowledgement_gap_at": min(gaps, default=None),
+        "is_schedule_disabled": any(alert["category"].startswith("disabled_") for alert in health["alerts"]),
+    }
 
 
 def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from assets.slots import fresh_for
 from cavra_pipeline.jobs import WORKER_TAG
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.resources import Home
@@ -44,6 +45,7 @@ def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
         kinds=KINDS,
         tags=WORKER_TAG,
         pool=WAREHOUSE_POOL,
+        freshness_policy=fresh_for(lane),
     )
     def retry_worker_asset(context: dg.AssetExecutionContext, config: WorkerConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         settings = home.settings.on_this_host()

@@ -3,10 +3,11 @@
 The only module that uses Dagster below its public API; what changes with a release of Dagster changes here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final
 
 import dagster as dg
@@ -25,9 +26,8 @@ from dagster_shared.error import SerializableErrorInfo
 from cavra_pipeline.desired_state import SCHEDULE
 from cavra_pipeline.slots.verdicts import Run, Tick
 
-#: How far back the slot before is looked for; wider than the widest gap of a yearly schedule.
-_WIDEST_GAP: Final = timedelta(days=370)
 _MOST_RECORDS: Final = 1000
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LOAD_ERRORS: Final = (
     "DagsterUserCodeUnreachableError",
     "DagsterCodeLocationLoadError",
@@ -146,11 +146,6 @@ def ticks_since(instance: dg.DagsterInstance, one: Instigator, since: datetime) 
     return found
 
 
-def last_ticks(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: int) -> Sequence[InstigatorTick]:
-    """Returns an instigator's newest ticks, newest first."""
-    return _rows(instance, one, since, most)
-
-
 def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: int | None) -> Sequence[InstigatorTick]:
     if one.state is None:
         return []
@@ -247,10 +242,17 @@ def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
     }
 
 
-def newest_metadata(instance: dg.DagsterInstance, asset: str) -> tuple[datetime, dict[str, Any]] | None:
-    """Returns when an asset was last materialised and what it showed then, or None if it never was."""
-    records = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
-    return (datetime.fromtimestamp(records[0].timestamp, UTC), shown(records[0])) if records else None
+def newest_shown(instance: dg.DagsterInstance, asset: str, now: datetime) -> dict[str, Any] | None:
+    """What an asset showed of the newest instant: a backfill of old days does not hide it."""
+    days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
+    found = (
+        instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=days), limit=20
+        ).records
+        or instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+    )
+    documents = [shown(one) for one in found]
+    return max((one for one in documents if one.get("as_of")), key=lambda one: str(one["as_of"]), default=None)
 
 
 def shown(record: dg.EventLogRecord) -> dict[str, Any]:
@@ -259,6 +261,93 @@ def shown(record: dg.EventLogRecord) -> dict[str, Any]:
     return {name: value.value for name, value in made.metadata.items()} if made else {}
 
 
-def names_of(rows: Iterable[Instigator], kind: str) -> list[str]:
-    """Returns the names of the schedules, or of the sensors."""
-    return sorted(one.name for one in rows if one.kind == kind)
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """The event of a run's failure.
+
+    Attributes:
+        storage_id: Its place in the event log.
+        at: When it failed.
+        job: Name of the job.
+        run_id: Dagster's id of the run.
+        cause: Class of the error behind it, in snake case; ``unknown_cause`` if there is none.
+    """
+
+    storage_id: int
+    at: datetime
+    job: str
+    run_id: str
+    cause: str
+
+
+def failed_runs(instance: dg.DagsterInstance, after: int, most: int) -> list[FailedRun]:
+    """Returns the failures after a place in the event log, in order, at most so many."""
+    found: list[FailedRun] = []
+    while len(found) < most:
+        records = instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(
+                dg.DagsterEventType.RUN_FAILURE, after_storage_id=found[-1].storage_id if found else after
+            ),
+            limit=min(_MOST_RECORDS, most - len(found)),
+            ascending=True,
+        ).records
+        found += [_failed_run(record) for record in records]
+        if len(records) < _MOST_RECORDS:
+            break
+    return found
+
+
+def _failed_run(record: dg.EventLogRecord) -> FailedRun:
+    entry = record.event_log_entry
+    classes = [name for name in failure_classes(entry) if name]
+    cause = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", classes[-1]).lower() if classes else "unknown_cause"
+    return FailedRun(
+        record.storage_id,
+        datetime.fromtimestamp(record.timestamp, UTC),
+        entry.job_name or "unknown",
+        record.run_id,
+        cause if _WORD.fullmatch(cause) else "unknown_cause",
+    )
+
+
+def newest_failure(instance: dg.DagsterInstance) -> int:
+    """Returns the place of the newest failure in the event log; 0 if no run ever failed."""
+    found = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return found[0].storage_id if found else 0
+
+
+def has_succeeded_since(instance: dg.DagsterInstance, job: str, since: datetime) -> bool:
+    """Says whether a run of a job has succeeded after an instant."""
+    done = instance.get_run_records(
+        dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since), limit=1
+    )
+    return bool(done)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTick:
+    """A tick that failed: when, and the class of its error."""
+
+    at: datetime
+    error: str
+
+
+def failures_in_a_row(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> list[FailedTick]:
+    """Returns an instigator's newest ticks as long as they failed, newest first; a tick under way does not count."""
+    rows = _rows(instance, one, since, 100)
+    ended = [row for row in rows if row.status.value != "STARTED"]
+    failed = takewhile(lambda row: row.status.value == "FAILURE", ended)
+    return [FailedTick(datetime.fromtimestamp(row.timestamp, UTC), _innermost(row.error)) for row in failed]
+
+
+def _innermost(error: SerializableErrorInfo | None) -> str:
+    return next((name for name in reversed(error_classes(error)) if name), "unknown")
+
+
+def queue(instance: dg.DagsterInstance) -> tuple[int, datetime | None]:
+    """Returns how many runs wait in the queue, and since when the first of them does."""
+    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
+    oldest = instance.get_run_records(waiting, limit=1, ascending=True)
+    if not oldest:
+        return 0, None
+    return instance.get_runs_count(waiting), oldest[0].create_timestamp.replace(tzinfo=UTC)

@@ -14,9 +14,9 @@ class Inhibitor:
     """An alert that explains another, which is then not told on its own.
 
     Attributes:
-        kind: Kind of the alert that explains. While it is open, it mutes alerts without a known cause.
+        kind: Kind of the alert that explains. While it is open, it mutes alerts whose cause is not known.
         cause: The cause by which an alert says that this is its explanation. Such an alert stays muted after the
-            explanation is over, until it ends or has another cause.
+            explanation is over, until it ends or has another cause besides.
         same_subject: Whether both must be about the same subject.
     """
 
@@ -153,6 +153,14 @@ _TABLE: Final = (
         "a sensor has not looked for too long",
         "Check that the daemon runs and is not overloaded.",
         inhibited_by=_DOWN,
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "daemon_heartbeat",
+        "critical",
+        "a part of the Dagster daemon gives no sign of life",
+        "Restart the daemon; its log says what became of that part.",
+        inhibited_by=(_DAEMON,),
         is_told_by_subject=True,
     ),
     AlertKind(

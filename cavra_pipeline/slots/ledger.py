@@ -138,6 +138,15 @@ def slot_counts(session: Session, schedule: str, *, after: datetime, until: date
     return counts
 
 
+def newest_verdict(
+    session: Session, schedule: str, *, after: datetime, until: datetime
+) -> tuple[str, str | None] | None:
+    """Returns the verdict and the cause of a schedule's newest slot in (``after``, ``until``], or None without one."""
+    asked: dict[str, object] = {"schedule": schedule, "after": naive_utc(after), "until": naive_utc(until)}
+    rows = session.rows(_PACKAGE, "newest_verdict", asked)
+    return (str(rows[0]["verdict"]), str(rows[0]["cause"]) if rows[0]["cause"] else None) if rows else None
+
+
 def worker_evidence(session: Session, lanes: Sequence[str], *, after: datetime, until: datetime) -> list[datetime]:
     """Returns when worker-run evidence of the lanes was created, in order."""
     rows = session.rows(_PACKAGE, "worker_evidence", {"after": naive_utc(after), "until": naive_utc(until)})

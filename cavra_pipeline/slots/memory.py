@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,10 +25,8 @@ def dump(memory: Memory) -> str:
             "started": {name: at.isoformat() for name, at in look.started.items()},
         },
         "watched_from": _text(memory.watched_from),
-        "spells": [
-            [spell.cause, spell.started_at.isoformat(), _text(spell.ended_at), spell.schedule]
-            for spell in memory.spells
-        ],
+        "spells": [_spell(spell) for spell in memory.spells],
+        "gaps": [_spell(spell) for spell in memory.gaps],
         "configurations": {
             name: [_configuration(one) for one in history] for name, history in memory.configurations.items()
         },
@@ -38,11 +36,15 @@ def dump(memory: Memory) -> str:
             for name, verdicts in memory.open.items()
         },
         "episodes": {
-            name: [one.first_at.isoformat(), one.last_at.isoformat(), dict(one.causes), one.is_over]
+            name: [one.first_at.isoformat(), one.last_at.isoformat(), dict(one.causes), one.is_over, one.is_told]
             for name, one in memory.episodes.items()
         },
     }
     return json.dumps(document, separators=(",", ":"))
+
+
+def _spell(spell: Spell) -> list[Any]:
+    return [spell.cause, spell.started_at.isoformat(), _text(spell.ended_at), spell.schedule]
 
 
 def _configuration(one: Configuration) -> list[Any]:
@@ -72,10 +74,8 @@ def _memory(document: Mapping[str, Any]) -> Memory:
             {name: datetime.fromisoformat(at) for name, at in look["started"].items()},
         ),
         watched_from=_instant(document["watched_from"]),
-        spells=[
-            Spell(Cause(cause), datetime.fromisoformat(start), _instant(end), schedule)
-            for cause, start, end, schedule in document["spells"]
-        ],
+        spells=_spells(document["spells"]),
+        gaps=_spells(document["gaps"]),
         configurations={
             name: [
                 Configuration(name, datetime.fromisoformat(valid_from), cron, zone, is_on, Tolerance(*numbers))
@@ -97,10 +97,15 @@ def _memory(document: Mapping[str, Any]) -> Memory:
                 datetime.fromisoformat(last),
                 {Cause(cause): count for cause, count in causes.items()},
                 is_over,
+                is_told,
             )
-            for name, (first, last, causes, is_over) in document["episodes"].items()
+            for name, (first, last, causes, is_over, is_told) in document["episodes"].items()
         },
     )
+
+
+def _spells(rows: Sequence[Sequence[Any]]) -> list[Spell]:
+    return [Spell(Cause(cause), datetime.fromisoformat(start), _instant(end), name) for cause, start, end, name in rows]
 
 
 def _text(moment: datetime | None) -> str | None:

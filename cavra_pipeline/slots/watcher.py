@@ -61,12 +61,14 @@ class Episode:
         last_at: The last one.
         causes: How many were missed, by cause.
         is_over: Whether a later slot was served or was not expected.
+        is_told: Whether the life cycle of alerts has been told of it.
     """
 
     first_at: datetime
     last_at: datetime
     causes: Mapping[Cause, int]
     is_over: bool = False
+    is_told: bool = False
 
     @property
     def missed_count(self) -> int:
@@ -82,6 +84,7 @@ class Memory:
         look: The look before; None at the first.
         watched_from: Since when looks have followed each other; None before the first.
         spells: What kept slots from running.
+        gaps: Gaps in the watching that nobody has been told of yet.
         configurations: By schedule, how it was set since its oldest slot that may still change.
         judged_until: By schedule, the newest slot with a verdict.
         open: By schedule, verdicts that may still change, by slot.
@@ -91,6 +94,7 @@ class Memory:
     look: Look | None = None
     watched_from: datetime | None = None
     spells: Sequence[Spell] = ()
+    gaps: Sequence[Spell] = ()
     configurations: Mapping[str, Sequence[Configuration]] = field(default_factory=dict)
     judged_until: Mapping[str, datetime] = field(default_factory=dict)
     open: Mapping[str, Mapping[datetime, Verdict]] = field(default_factory=dict)
@@ -105,13 +109,21 @@ class Seen:
         memory: What to remember.
         judged: Slots with a new verdict, or a changed one.
         configurations: Configurations that came into force.
-        spells: Spells that were noticed.
     """
 
     memory: Memory
     judged: Sequence[Judged]
     configurations: Sequence[Configuration]
-    spells: Sequence[Spell]
+
+    def only_looked(self, before: Memory) -> Memory:
+        """Returns what to remember of a look whose verdicts could not be kept: they are due again at the next."""
+        now = self.memory
+        return replace(before, look=now.look, watched_from=now.watched_from, spells=now.spells, gaps=now.gaps)
+
+    def told(self) -> Memory:
+        """Returns what to remember once everything that was found has been kept and told."""
+        episodes = {name: replace(one, is_told=True) for name, one in self.memory.episodes.items() if not one.is_over}
+        return replace(self.memory, gaps=(), episodes=episodes)
 
 
 def watch(
@@ -192,8 +204,9 @@ def watch(
         episode = episode_after(memory.episodes.get(name), of_schedule)
         if episode:
             episodes[name] = episode
-    after = Memory(look, watched_from, spells, histories, until, still_open, episodes)
-    return Seen(after, judged, changed, found)
+    gaps = [*memory.gaps, *(spell for spell in found if spell.schedule is None)]
+    after = Memory(look, watched_from, spells, gaps, histories, until, still_open, episodes)
+    return Seen(after, judged, changed)
 
 
 def _slots(
@@ -213,11 +226,8 @@ def _slots(
 
 
 def episode_after(before: Episode | None, judged: Sequence[Judged]) -> Episode | None:
-    """Returns the episode of missed slots after further verdicts, in order.
-
-    One that ended is told for one more look, so that a short one is not passed over, and is then forgotten.
-    """
-    episode = None if before is None or before.is_over else before
+    """Returns the episode of missed slots after further verdicts of a schedule."""
+    episode = before
     for one in sorted(judged, key=lambda judged: judged.slot.expected_at):
         at, verdict = one.slot.expected_at, one.verdict
         if verdict.kind is Kind.UNKNOWN:
@@ -226,9 +236,10 @@ def episode_after(before: Episode | None, judged: Sequence[Judged]) -> Episode |
             if episode and at >= episode.last_at:
                 episode = replace(episode, is_over=True)
             continue
-        if episode is None or at > episode.last_at:
-            causes = dict(episode.causes) if episode else {}
-            cause = verdict.cause or Cause.UNKNOWN_CAUSE
-            causes[cause] = causes.get(cause, 0) + 1
-            episode = Episode(episode.first_at if episode else at, at, causes)
+        cause = verdict.cause or Cause.UNKNOWN_CAUSE
+        if episode is None or (episode.is_over and at > episode.last_at):
+            episode = Episode(at, at, {cause: 1})
+        elif at > episode.last_at:
+            causes = {**episode.causes, cause: episode.causes.get(cause, 0) + 1}
+            episode = replace(episode, last_at=at, causes=causes)
     return episode
