@@ -172,17 +172,23 @@ def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
     )
 
 
-def _deadman_url(environ: Mapping[str, str]) -> Secret | None:
-    text = environ.get("CAVRA_DEADMAN_URL", "").strip()
-    if not text:
-        return None
+def _may_be_called(text: str) -> bool:
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError:
-        host = None
-    is_safe = host and (url.scheme == "https" or (url.scheme == "http" and host in ("127.0.0.1", "::1", "localhost")))
-    if not is_safe or url.username is not None or url.fragment or not text.isascii() or not text.isprintable():
+        return False
+    is_safe = url.scheme == "https" or (url.scheme == "http" and host in ("127.0.0.1", "::1", "localhost"))
+    return bool(
+        host and is_safe and url.username is None and not url.fragment and text.isascii() and text.isprintable()
+    )
+
+
+def _deadman_url(environ: Mapping[str, str]) -> Secret | None:
+    text = environ.get("CAVRA_DEADMAN_URL", "").strip()
+    if not text:
+        return None
+    if not _may_be_called(text):
         raise UsageError(
             "the value is not an address that may be called",
             where="CAVRA_DEADMAN_URL",

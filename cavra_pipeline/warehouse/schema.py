@@ -56,6 +56,9 @@ _VIEWS: Final = {
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
     "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
+    "open_alerts": "Alerts that are not over: firing or acknowledged",
+    "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
+    "alert_notices": "Notices for each connector, and what became of them",
 }
 
 
@@ -69,9 +72,13 @@ def _create(session: Session) -> None:
         session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
 
 
+#: The sequence comes before the table that numbers its rows by it.
+_ALERTS: Final = ("alerts", "alert_event_numbers", "alert_events", "alert_silences", "alert_outbox")
+
+
 def _watch(session: Session) -> None:
     """The slot ledger and the life cycle of alerts."""
-    for name in ("schedule_configurations", "schedule_slots"):
+    for name in ("schedule_configurations", "schedule_slots", *_ALERTS):
         session.run(_PACKAGE, f"create_{name}")
 
 
