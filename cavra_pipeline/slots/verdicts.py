@@ -288,9 +288,9 @@ def share_out(
         if any(_is_of_run(at, run) for _, run in launched):
             continue
         before = next((slot for slot in reversed(slots) if slot.opens_at <= at), None)
-        after = next((slot for slot in slots if slot.opens_at > at), None)
+        after = next((slot for slot in slots if slot.opens_at > at >= slot.previous_at), None)
         slot = before if before and before.expected_at not in served else after or before
-        if slot is None or at < slot.previous_at:
+        if slot is None:
             continue
         served.add(slot.expected_at)
         given.setdefault(slot.expected_at, []).append(at)

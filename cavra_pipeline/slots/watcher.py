@@ -167,6 +167,9 @@ def watch(
         ]
         seen = records(name, slots[0][0].previous_at) if slots else Records()
         given = share_out([slot for slot, _ in slots], seen.runs, seen.work)
+        launched: dict[datetime, list[Run]] = {}
+        for at, run in seen.runs:
+            launched.setdefault(at, []).append(run)
         of_schedule: list[Judged] = []
         for slot, valid_from in slots:
             at = slot.expected_at
@@ -175,7 +178,7 @@ def watch(
                 continue
             evidence = Evidence(
                 ticks=seen.ticks.get(at, ()),
-                runs=[run for slot_at, run in seen.runs if slot_at == at],
+                runs=launched.get(at, ()),
                 work=given.get(at, ()),
                 spells=spells,
                 watched_from=watched_from,
