@@ -14,6 +14,7 @@ from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
+from cavra_pipeline.slots.ledger import slots_of_report
 
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
@@ -162,11 +163,10 @@ def _materialize(
         as_of=as_of,
         parameters=parameters,
     )
+    slots = _slots(home, kept) if report == RETRY_HEALTH else {}
     for one in kept:
-        context.add_asset_metadata(
-            {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)},
-            partition_key=one.day.isoformat(),
-        )
+        shown = {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)}
+        context.add_asset_metadata({**shown, **slots.get(one.day, {})}, partition_key=one.day.isoformat())
     newest = kept[-1]
     level = newest.document["alert_level"]
     context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)
@@ -181,6 +181,21 @@ def _materialize(
             )
         ],
     )
+
+
+def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
+    """What the slot ledger counts beside each report's outages; the report itself rests on evidence alone."""
+    with home.warehouse.reading() as session:
+        counts = {one.day: slots_of_report(session, one.document) for one in kept}
+    return {
+        day: {
+            "slots": dg.MetadataValue.md(
+                markdown_table(("verdict", "slots"), list(found.items()), "No slot is judged in this window.")
+            ),
+            "missed_slot_count": found.get("missed", 0),
+        }
+        for day, found in counts.items()
+    }
 
 
 def _common(one: Report) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.desired_state import schedule_of
+from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.verdicts import Cause, Kind, Slot, Tolerance, Verdict, revised
 from cavra_pipeline.warehouse import Session
@@ -136,6 +137,16 @@ def slot_counts(session: Session, schedule: str, *, after: datetime, until: date
         if row["cause"]:
             counts[f"{row['verdict']}: {row['cause']}"] = int(str(row["slot_count"]))
     return counts
+
+
+def slots_of_report(session: Session, report: Mapping[str, Any]) -> dict[str, int]:
+    """Counts the slots of the schedule of a health report's lane, in the report's own window."""
+    as_of = parse_as_of(report["as_of"])
+    try:
+        after = as_of - timedelta(hours=report["window_hours"])
+    except OverflowError:
+        after = datetime.min.replace(tzinfo=UTC)
+    return slot_counts(session, schedule_of(report["lane"]), after=after, until=as_of)
 
 
 def newest_verdict(
