@@ -52,6 +52,7 @@ class AlertKind:
 
 
 FLAPPING: Final = "flapping"
+UNDELIVERED: Final = "undelivered_notice"
 #: Causes that say nothing: as good as none.
 UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
 
@@ -172,7 +173,7 @@ _TABLE: Final = (
         is_told_by_subject=True,
     ),
     AlertKind(
-        "undelivered_notice",
+        UNDELIVERED,
         "warning",
         "a connector does not take notices",
         "See cavra-pipeline alerts list; mend the connector. The notices are kept and sent again.",

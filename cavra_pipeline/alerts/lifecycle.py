@@ -6,12 +6,13 @@ Nothing is sent here; what is to be sent is in the same transaction as what it t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from cavra_pipeline.alerts.kinds import FLAPPING, KINDS
+from cavra_pipeline.alerts.kinds import FLAPPING, KINDS, UNDELIVERED
 from cavra_pipeline.alerts.model import Alert, Problem, opened, problems, resolved, seen_again
 from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by
 from cavra_pipeline.alerts.planning import Planned, Times, Told, plan
@@ -34,6 +35,10 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.warehouse import Session
 
 _ALERT_LANES: Final = tuple(lane for lane in LANES.values() if lane.kind_stem.endswith("-alert"))
+
+
+#: From so many attempts on a notice is taken to be stuck.
+_TRIES_IN_VAIN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,8 @@ def observe(
     spells = [head.told.began_at for head in known.values() if head.told and head.told.firing]
     look = _Look(now, {one.alert_id: one for one in standing_alerts(session, min(spells, default=None))})
     look.take_in(set(kinds), found, newest_episodes(session, _unknown(look, found)))
+    refused = problems(undelivered_signals(known, now, timedelta(minutes=policy.window_minutes)))
+    look.take_in({UNDELIVERED}, refused, newest_episodes(session, _unknown(look, refused)))
     save(session, new=look.new, changed=[], events=look.events)
     _watch_flapping(session, look, policy)
     silenced = silences(session, now)
@@ -152,6 +159,16 @@ class _Look:
     def changed(self) -> list[Alert]:
         """Alerts that differ from what the warehouse holds."""
         return [one for alert_id, one in self.alerts.items() if one != self.before[alert_id]]
+
+
+def undelivered_signals(known: Mapping[tuple[str, str], Head], now: datetime, window: timedelta) -> Iterator[Signal]:
+    """Yields the connectors that do not take notices: refused lately, or tried in vain a few times."""
+    for (group, provider), head in known.items():
+        is_refused = head.state == "failed" and head.settled_at is not None and now < head.settled_at + 2 * window
+        is_stuck = head.state == "pending" and head.attempt_count >= _TRIES_IN_VAIN
+        if (is_refused or is_stuck) and not group.startswith(UNDELIVERED):
+            cause = head.reason if head.reason and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", head.reason) else None
+            yield Signal(UNDELIVERED, provider, "warning", head.created_at, cause)
 
 
 def _unknown(look: _Look, found: dict[tuple[str, str], Problem]) -> list[tuple[str, str]]:
@@ -273,14 +290,14 @@ def _written(
             provider=provider,
             notice_number=number,
             planned=one,
-            lane=_lane(mentioned[0]),
+            lane=alert_lane(mentioned[0]),
             suppressed_providers=suppressed,
             document={**content, "alert_level": level, "alert_ids": ids},
         )
 
 
-def _lane(alert: Alert) -> str:
-    """The lane whose records tell of the alert: of the ladder it names, else the first."""
+def alert_lane(alert: Alert) -> str:
+    """Returns the lane whose records tell of the alert: of the ladder it names, else the first."""
     named = LANES.get(str(alert.evidence.get("lane", "")))
     stems = (named.kind_stem, f"{named.health_kind}-alert") if named else ()
     return next((lane.name for lane in _ALERT_LANES if lane.kind_stem in stems), _ALERT_LANES[0].name)

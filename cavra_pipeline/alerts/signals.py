@@ -50,7 +50,7 @@ class Signal:
             raise ValueError("kind, cause: use words of a-z, 0-9 and _, at most 64 characters")
         if not all(_NAME.fullmatch(name) for name in self.evidence):
             raise ValueError("evidence: use names of a-z, 0-9 and _, at most 64 characters")
-        if not all(_TEXT.fullmatch(text) and not secrets_in(text) for text in texts):
+        if not all(map(is_public_text, texts)):
             raise ValueError("subject, evidence: use public-safe ids of 1 to 200 characters on one line")
         if self.severity not in SEVERITIES:
             raise ValueError("severity: use warning or critical")
@@ -58,6 +58,11 @@ class Signal:
             raise ValueError("since: give an aware datetime in UTC")
         if not 1 <= self.count < 2**63:
             raise ValueError("count: give a whole number from 1")
+
+
+def is_public_text(text: str) -> bool:
+    """Tells whether a subject or an id may be kept and shown: one line of 1 to 200 characters without a secret."""
+    return _TEXT.fullmatch(text) is not None and not secrets_in(text)
 
 
 def fingerprint(kinds: Iterable[str], signals: Iterable[Signal]) -> str:

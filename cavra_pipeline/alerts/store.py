@@ -47,12 +47,18 @@ class Head:
         notice_number: Number of the newest notice.
         state: ``pending``, ``sent`` or ``failed``.
         settled_at: When the newest was sent or given up.
+        created_at: When the newest was written.
+        attempt_count: How often it was tried.
+        reason: Why the latest attempt failed.
         told: What the newest one that was taken said; None if none was.
     """
 
     notice_number: int
     state: str
     settled_at: datetime | None
+    created_at: datetime
+    attempt_count: int
+    reason: str | None
     told: Told | None
 
 
@@ -182,6 +188,9 @@ def heads(session: Session, providers: Sequence[str]) -> dict[tuple[str, str], H
             notice_number=row["notice_number"],
             state=row["state"],
             settled_at=_aware(row["settled_at"]),
+            created_at=aware(row["created_at"]),
+            attempt_count=row["attempt_count"],
+            reason=row["reason"],
             told=_told(row) if row["told"] else None,
         )
         for row in rows
@@ -221,7 +230,7 @@ def write_notices(session: Session, notices: Sequence[Written], *, now: datetime
         (
             one.notice_id, one.plan_id, one.provider, one.document["subject"], one.notice_number,
             one.planned.notice.value, one.document["alert_level"], one.lane, list(one.suppressed_providers),
-            canonical_json(_told_document(one.planned.told)), canonical_json(one.document), False, "pending", 0, at, at,
+            canonical_json(_told_document(one.planned.told)), json.dumps(one.document, ensure_ascii=False), False, "pending", 0, at, at,
         )
         for one in notices
     ]  # fmt: skip
