@@ -24,6 +24,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
 from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.cli_alerts import build_alerts_command
 from cavra_pipeline.cli_slots import build_slots_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
@@ -605,6 +606,7 @@ def dev(port: int, host: str) -> None:
     os.execve(sys.executable, command, environ)  # noqa: S606 -- no shell, our own arguments
 
 
+cli.add_command(build_alerts_command(_now, _home))
 cli.add_command(build_slots_command(_now, _home))
 
 
