@@ -150,7 +150,7 @@ def _answer(document: Any, as_json: bool, show: Callable[[Console, Any], None]) 
 
 def _show_list(console: Console, document: Mapping[str, Any]) -> None:
     if document["alerts"]:
-        columns = ("alert", "severity", "what", "since (UTC)", "n", "state")
+        columns = ("alert", "what", "since (UTC)", "n", "state")
         rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
         console.print(tables.table(f"Open alerts: {len(rows)}", columns, rows))
     else:
@@ -180,17 +180,17 @@ def _show_list(console: Console, document: Mapping[str, Any]) -> None:
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
-    what = Text(f"{one['kind']} {one['subject']}")
+    what = tables.level(one["severity"]).append(f" {one['kind']}\n{one['subject']}", style="not bold default")
     known = [cause for cause in one["causes"] if cause != "unknown_cause"]
     if known:
         what.append(f"\n{', '.join(known)}", style="dim")
     state = str(one["state"])
     if one["acknowledged_by"]:
-        state += f" by {one['acknowledged_by']}"
+        state += f"\nby {one['acknowledged_by']}"
     if one["muted_by"]:
-        state += f", muted: {one['muted_by']}"
+        state += f"\nmuted: {one['muted_by']}"
     since = tables.short_time(one["since"])
-    return (one["alert_id"][:_ID_SHOWN], tables.level(one["severity"]), what, since, one["occurrence_count"], state)
+    return (one["alert_id"][:_ID_SHOWN], what, since, one["occurrence_count"], state)
 
 
 def _matches(silence: Mapping[str, Any]) -> str:
@@ -224,6 +224,10 @@ def _show_silence(console: Console, silence: Mapping[str, Any]) -> None:
     console.print(tables.facts("Silence", pairs))
 
 
+def _episode(one: Mapping[str, Any]) -> str:
+    return f" #{one['episode']}" if one["episode"] > 1 else ""
+
+
 def _show_history(console: Console, document: Mapping[str, Any]) -> None:
     if not document["events"]:
         console.print("History: none")
@@ -231,12 +235,11 @@ def _show_history(console: Console, document: Mapping[str, Any]) -> None:
     rows = [
         (
             tables.short_time(one["happened_at"]),
-            f"{one['kind']} {one['subject']}",
-            one["episode"],
+            Text(f"{one['kind']}\n{one['subject']}{_episode(one)}"),
             one["event"],
             one["detail"] or (f"by {one['actor']}" if one["actor"] else ""),
         )
         for one in document["events"]
     ]
-    columns = ("at (UTC)", "alert", "episode", "event", "detail")
+    columns = ("at (UTC)", "alert", "event", "detail")
     console.print(tables.table("History, newest first", columns, rows))

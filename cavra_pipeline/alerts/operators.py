@@ -166,7 +166,7 @@ def silence_alerts(
     name = kind_named(kind).name if kind else None
     identity = "\n".join(map(str, (name, subject, label, reason, starts_at, ends_at, now)))
     silence: dict[str, object] = {
-        "silence_id": f"silence-{hashlib.sha256(identity.encode()).hexdigest()[:16]}",
+        "silence_id": f"silence-{hashlib.sha256(identity.encode()).hexdigest()[:8]}",
         "kind": name,
         "subject": subject,
         "author": label,

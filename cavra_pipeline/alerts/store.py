@@ -226,14 +226,14 @@ def write_notices(session: Session, notices: Sequence[Written], *, now: datetime
     if not notices:
         return
     at = naive_utc(now)
-    rows = [
-        (
-            one.notice_id, one.plan_id, one.provider, one.document["subject"], one.notice_number,
-            one.planned.notice.value, one.document["alert_level"], one.lane, list(one.suppressed_providers),
-            canonical_json(_told_document(one.planned.told)), json.dumps(one.document, ensure_ascii=False), False, "pending", 0, at, at,
-        )
-        for one in notices
-    ]  # fmt: skip
+    rows = []
+    for one in notices:
+        what, content = one.planned.notice.value, one.document
+        told, text = canonical_json(_told_document(one.planned.told)), json.dumps(content, ensure_ascii=False)
+        rows.append((
+            one.notice_id, one.plan_id, one.provider, content["subject"], one.notice_number, what,
+            content["alert_level"], one.lane, list(one.suppressed_providers), told, text, False, "pending", 0, at, at,
+        ))  # fmt: skip
     with session.given(given_notices=_table(_NOTICES, rows)):
         session.run(PACKAGE, "insert_notices")
 
