@@ -41,6 +41,7 @@ class Settings:
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a slot's work is still on time.
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
+        watch_seconds: How often the sensors look that watch.
         alerts: How alerts are told, and through which connectors.
         deadman_url: What is called when the watching works; whoever knows the address can feign it.
     """
@@ -58,6 +59,7 @@ class Settings:
     environment: str = ENVIRONMENTS[0]
     tolerance: Tolerance = DEFAULT_TOLERANCE
     acknowledgement_limit_minutes: int = 60
+    watch_seconds: int = 30
     alerts: AlertPolicy = DEFAULT_POLICY
     deadman_url: Secret | None = None
 
@@ -260,6 +262,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             early_percent=_number(environ, "CAVRA_SLOT_EARLY_PERCENT", 10, 0, 100),
         ),
         acknowledgement_limit_minutes=int(_number(environ, "CAVRA_ACKNOWLEDGEMENT_LIMIT_MINUTES", 60, 1, 525600)),
+        watch_seconds=int(_number(environ, "CAVRA_WATCH_SECONDS", 30, 5, 120)),
         alerts=_alert_policy(environ),
         deadman_url=_deadman_url(environ),
     )

@@ -30,7 +30,7 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
 
     @dg.sensor(
         name="boundary_sensor",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells when records were quarantined or a source carries secrets.",
     )

@@ -24,7 +24,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
 
     @dg.sensor(
         name="failed_run_sensor",
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells when a run failed, with how many and why, until a run of the job succeeds.",
     )

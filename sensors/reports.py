@@ -73,7 +73,7 @@ def _build(
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
     )

@@ -42,7 +42,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
 
     @dg.sensor(
         name=NAME,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Judges each slot of each schedule once it is due: on time, late, early, missed and why.",
     )

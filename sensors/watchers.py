@@ -28,7 +28,7 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
 
     @dg.sensor(
         name=NAME,
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Watches the watching: ticks that fail or stay away, runs that wait, daemons that are silent.",
     )
