@@ -189,7 +189,7 @@ def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
         state += f"\nby {one['acknowledged_by']}"
     if one["muted_by"]:
         state += f"\nmuted: {one['muted_by']}"
-    since = tables.short_time(one["since"])
+    since = tables.short_time(one["since"])[5:]
     return (one["alert_id"][:_ID_SHOWN], what, since, one["occurrence_count"], state)
 
 

@@ -263,7 +263,8 @@ def _unmuting(look: _Look, silenced: Sequence[Silence], policy: AlertPolicy) -> 
     for alert in look.alerts.values():
         if alert.is_open and alert.kind == FLAPPING:
             yield look.now + policy.flap_window / 10
-        if alert.muted_by and alert.is_open and look.now < alert.opened_at + EXPLANATION_WAIT:
+        is_explained = alert.is_open and alert.muted_by in KINDS and alert.kind != FLAPPING
+        if is_explained and look.now < alert.opened_at + EXPLANATION_WAIT:
             yield alert.opened_at + EXPLANATION_WAIT
 
 
