@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.events import JobFailureData
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -22,6 +25,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
     ScheduleInstigatorData,
+    SensorInstigatorData,
     TickData,
     TickStatus,
 )
@@ -33,13 +37,20 @@ from dagster_shared.error import SerializableErrorInfo
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import Pass
 from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
 from sensors import alerting
+from sensors.boundary import build_boundary_sensor
+from sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor
+from sensors.instigators import build_disabled_schedule_sensor
+from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
 from sensors.slots import build_missed_worker_run_sensor
-from tests.dagster_tests.runs import code_location, new_home
-from tests.support import query, worker_run
+from sensors.watchers import build_watcher_sensor
+from tests.dagster_tests.runs import EVIDENCE, code_location, new_home, run
+from tests.support import delivery, drop, plan, query, take_in, worker_run
 
 NOW = datetime(2026, 6, 25, 12, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -167,7 +178,8 @@ def put_run(
         "dagster/schedule_name": name,
         ".dagster/scheduled_execution_time": slot.isoformat(),
     }
-    return create_run_for_test(instance, job_name=name, status=status, tags=tags)
+    made: dg.DagsterRun = create_run_for_test(instance, job_name=name, status=status, tags=tags)
+    return made
 
 
 def beat(instance: dg.DagsterInstance, at: datetime, daemon_id: str = "first", kind: str = "SENSOR") -> None:
@@ -282,8 +294,6 @@ def test_runs_say_why_their_slot_was_missed(tmp_path: Path, instance: dg.Dagster
 def test_worker_run_evidence_serves_a_slot_that_dagster_knows_nothing_of(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    from tests.support import drop, take_in
-
     settings = new_home(tmp_path)
     watch = first_look(settings, instance)
     drop(settings, [worker_run(NOW + 22 * MINUTE)])
@@ -303,9 +313,8 @@ def test_a_busy_warehouse_delays_the_verdicts_and_loses_no_look(
     settings = new_home(tmp_path)
     watch = first_look(settings, instance)
     with held(settings):
-        for minutes in range(4, 44, 4):
-            said = watch.tick(NOW + minutes * MINUTE).skip_message
-        assert said.startswith("It goes on at the next tick: the warehouse stayed busy")
+        said = [watch.tick(NOW + minutes * MINUTE).skip_message for minutes in range(4, 44, 4)]
+        assert said[-1].startswith("It goes on at the next tick: the warehouse stayed busy")
     watch.tick(NOW + 44 * MINUTE)
 
     assert ledger(settings) == [("12:30", "missed", "unknown_cause")], "no look was lost, so no gap explains it"
@@ -357,3 +366,246 @@ def test_where_a_schedule_is_declared_off_its_slots_are_not_expected(
 
     assert ledger(settings) == [("12:30", "not_expected", None)]
     assert not any(one.kind == "missed_run" for look in told.looks for one in look)
+
+
+# --- The disabled-schedule sensor ----------------------------------------------------------------------------------
+
+
+def test_what_must_be_on_and_is_off_is_told_once_and_its_end_once(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    watch = Watch(build_disabled_schedule_sensor, new_home(tmp_path), instance)
+    quiet = "Every schedule and sensor that must be on is on, and no worker says that its schedule is off."
+    assert watch.tick().skip_message == quiet
+
+    put_schedule(instance, is_on=False)
+    watch.tick(NOW + MINUTE)
+    watch.tick(NOW + 2 * MINUTE)
+    assert told.newest == [("instigator_off", SCHEDULE, "schedule_stopped", 1)]
+    assert told.looks[-1][0].since == NOW + MINUTE
+    put_schedule(instance, is_on=True)
+    assert watch.tick(NOW + 3 * MINUTE).skip_message == quiet
+    assert [len(look) for look in told.looks] == [0, 1, 0]
+
+
+def test_what_is_off_where_it_need_not_be_on_is_nobodys_concern(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    settings = replace(new_home(tmp_path), environment="development")
+    put_schedule(instance, is_on=False)
+
+    Watch(build_disabled_schedule_sensor, settings, instance).tick()
+
+    assert told.looks == [[]]
+
+
+def test_every_schedule_and_sensor_is_declared_and_what_is_not_does_not_load() -> None:
+    schedules = [one.name for one in DESIRED_STATE if one.kind == "schedule"]
+    sensors = [one.name for one in DESIRED_STATE if one.kind == "sensor"]
+    require_declared(schedules, sensors)
+
+    with pytest.raises(PipelineError, match="sensor stranger: its desired state is not declared"):
+        require_declared(schedules, [*sensors, "stranger"])
+    with pytest.raises(PipelineError, match=f"schedule {schedules[0]}: it is declared and not there"):
+        require_declared(schedules[1:], sensors)
+
+
+# --- The failed-run sensor -----------------------------------------------------------------------------------------
+
+
+def put_failures(instance: dg.DagsterInstance, count: int, error: str = "SomeError") -> None:
+    """So many failed runs, as the index of Dagster's event log has them; their own logs are not needed."""
+    storage: Any = instance.event_log_storage
+    data = JobFailureData(SerializableErrorInfo("hidden words", [], error))
+    with storage.index_connection() as connection:
+        for number in range(count):
+            event = dg.DagsterEvent(
+                dg.DagsterEventType.RUN_FAILURE.value, "job", event_specific_data=data, message="hidden words"
+            )
+            entry = dg.EventLogEntry(  # type: ignore[no-untyped-call]
+                error_info=None, level=40, user_message="", run_id=f"run-{number}", timestamp=NOW.timestamp(),
+                job_name="job", dagster_event=event,
+            )  # fmt: skip
+            connection.execute(storage.prepare_insert_event(entry))
+
+
+def test_what_failed_before_the_first_look_is_history(tmp_path: Path, instance: dg.DagsterInstance, told: Told) -> None:
+    put_failures(instance, 3)
+    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+
+    assert watch.tick().skip_message == "No run failed since the last look."
+    assert told.looks == [[]]
+
+
+def test_five_hundred_failures_are_one_alert_with_every_cause_until_a_run_succeeds(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+    watch.tick()
+    put_failures(instance, 480)
+    put_failures(instance, 20, "WarehouseBusy")
+
+    said = watch.tick().skip_message
+
+    assert told.newest == [("failed_run", "job", "some_error", 480), ("failed_run", "job", "warehouse_busy", 20)]
+    assert said.startswith("500 runs failed since the last look.")
+    assert "hidden words" not in f"{said} {watch.cursor}"
+    watch.tick()
+    create_run_for_test(instance, job_name="job", status=dg.DagsterRunStatus.SUCCESS)
+    watch.tick()
+    assert [len(look) for look in told.looks] == [0, 2, 0]
+
+
+def test_a_burst_of_failed_runs_is_taken_in_two_ticks(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CAVRA_TEST_BURST=20000 takes the real burst; by default a twentieth of it, and a twentieth of a tick's bound."""
+    count = int(os.environ.get("CAVRA_TEST_BURST", "1000"))
+    monkeypatch.setattr("sensors.failed_runs.MOST_EVENTS", MOST_EVENTS * count // 20_000)
+    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+    watch.tick()
+    put_failures(instance, count)
+
+    began = time.perf_counter()
+    assert "there are more" in watch.tick().skip_message
+    half = time.perf_counter() - began
+    assert told.newest == [("failed_run", "job", "some_error", count // 2)]
+    watch.tick()
+
+    assert told.newest == [("failed_run", "job", "some_error", count)]
+    assert half < 30, "a tick is over before the next is due"
+    assert watch.tick().skip_message.startswith("No run failed")
+
+
+# --- The sensors for stale plans and overdue acknowledgements ------------------------------------------------------
+
+
+def test_a_plan_goes_stale_between_two_reports_and_the_warehouse_stays_closed(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    now = datetime.now(UTC)
+    today = now.date().isoformat()
+    settings = new_home(tmp_path, {today: [worker_run(now), plan(now - 100 * MINUTE)]})
+    stale = Watch(build_stale_retry_plan_sensor, settings, instance)
+    gaps = Watch(build_acknowledgement_gap_sensor, settings, instance)
+    assert stale.tick(now).skip_message == "No lane with evidence has a health report yet."
+    assert run(
+        settings, [now.date()], assets=(*EVIDENCE, "recovery_escalation_retry_health"), instance=instance
+    ).success
+
+    assert stale.tick(now).skip_message == "No lane's newest retry plan is stale."
+    assert gaps.tick(now).skip_message == "No acknowledgement is overdue."
+    with held(settings):
+        assert stale.tick(now + 19 * MINUTE).skip_message == "No lane's newest retry plan is stale."
+    stale.tick(now + 22 * MINUTE)
+    assert told.newest == [("stale_retry_plan", "recovery_escalation", "old_plan", 1)]
+
+
+def test_an_acknowledgement_is_overdue_once_its_limit_is_passed(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    now = datetime.now(UTC)
+    settings = new_home(tmp_path, {now.date().isoformat(): [delivery(now, failed=["slack", "teams"])]})
+    assert run(
+        settings, [now.date()], assets=(*EVIDENCE, "recovery_escalation_retry_health"), instance=instance
+    ).success
+    watch = Watch(build_acknowledgement_gap_sensor, settings, instance)
+
+    assert watch.tick(now + 60 * MINUTE).skip_message == "No acknowledgement is overdue."
+    watch.tick(now + 60 * MINUTE + timedelta(microseconds=1))
+
+    assert told.newest == [("acknowledgement_gap", "recovery_escalation", None, 2)]
+
+
+# --- The boundary sensor -------------------------------------------------------------------------------------------
+
+
+def test_what_the_boundary_held_back_is_told_by_day_until_it_is_corrected(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    today = datetime.now(UTC).date()
+    settings = new_home(tmp_path, {today.isoformat(): ["not a record", delivery()]})
+    watch = Watch(build_boundary_sensor, settings, instance)
+    quiet = "Nothing is held back; {} new ingests of a day."
+    assert watch.tick(datetime.now(UTC)).skip_message == quiet.format(0)
+    assert run(settings, [today], assets=EVIDENCE, instance=instance).success
+    watch.tick()
+    assert told.newest == [("quarantine", today.isoformat(), None, 1)]
+
+    (settings.landing / today.isoformat() / "evidence.jsonl").write_text(json.dumps(delivery()) + "\n")
+    assert run(settings, [today], assets=EVIDENCE, instance=instance).success
+    assert watch.tick().skip_message == quiet.format(1)
+    assert told.looks[-1] == []
+
+
+# --- The watcher of the watchers -----------------------------------------------------------------------------------
+
+
+def test_a_sensor_that_fails_and_one_that_no_longer_looks_and_a_silent_daemon_are_told(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+    quiet = "Every sensor looks, no run waits too long, every daemon beats."
+    beat(instance, NOW, kind="SCHEDULER")
+    data = SensorInstigatorData(last_tick_timestamp=NOW.timestamp())
+    sensor = InstigatorState(origin("drop_sensor"), InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, data)
+    instance.add_instigator_state(sensor)
+    assert watch.tick().skip_message == quiet
+    assert watch.tick(NOW + 5 * MINUTE).skip_message == quiet
+
+    watch.tick(NOW + 5 * MINUTE + timedelta(seconds=1))
+    assert told.newest == [("tick_age", "drop_sensor", None, 1), ("daemon_heartbeat", "scheduler", None, 1)]
+    beat(instance, NOW + 6 * MINUTE, kind="SCHEDULER")
+    for minutes in (6, 7):
+        put_tick(instance, sensor, NOW + minutes * MINUTE, TickStatus.FAILURE, "SomeError")
+    instance.update_instigator_state(
+        sensor.with_data(SensorInstigatorData(last_tick_timestamp=(NOW + 7 * MINUTE).timestamp()))
+    )
+    watch.tick(NOW + 8 * MINUTE)
+    assert told.newest == [("sensor_error", "drop_sensor", "sensor_failed", 2)]
+    assert told.looks[-1][0].evidence == {"error": "SomeError"}
+    put_tick(instance, sensor, NOW + 8 * MINUTE, TickStatus.SKIPPED)
+    assert watch.tick(NOW + 9 * MINUTE).skip_message == quiet
+
+
+def test_after_a_pause_of_its_own_nothing_old_is_held_against_what_is_just_waking_up(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+    beat(instance, NOW, kind="SCHEDULER")
+    watch.tick()
+
+    watch.tick(NOW + 60 * MINUTE)
+    assert told.looks == [[]]
+    watch.tick(NOW + 61 * MINUTE)
+    assert told.newest == [("daemon_heartbeat", "scheduler", None, 1)]
+
+
+def test_runs_that_wait_too_long_in_the_queue_are_told(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    put_run(instance, NOW, dg.DagsterRunStatus.NOT_STARTED)
+    now = datetime.now(UTC)
+    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+
+    watch.tick(now + 14 * MINUTE)
+    assert told.newest == []
+    watch.tick(now + 16 * MINUTE)
+    assert told.newest == [("run_backlog", "run queue", None, 1)]
+
+
+def test_what_could_not_be_told_as_the_warehouse_was_busy_is_told_at_the_next_tick(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "PATIENCE_SECONDS", 0.1)
+    settings = new_home(tmp_path)
+    watch = Watch(build_disabled_schedule_sensor, settings, instance)
+    watch.tick()
+    put_schedule(instance, is_on=False)
+    told.is_busy = True
+    with held(settings):
+        assert "It is told at the next tick: the warehouse stayed busy" in watch.tick().skip_message
+    told.is_busy = False
+    watch.tick()
+
+    assert told.newest == [("instigator_off", SCHEDULE, "schedule_stopped", 1)]

@@ -113,6 +113,10 @@ def states(settings: Settings, kind: str, subject: str) -> list[str]:
     return [state for state, _ in episodes(settings).get((kind, subject), [])]
 
 
+def is_over(settings: Settings, kind: str, subject: str) -> bool:
+    return states(settings, kind, subject) == ["resolved"]
+
+
 @pytest.mark.timeout(240)
 def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_once(tmp_path: Path) -> None:
     log, now = tmp_path / "daemon.log", datetime.now(UTC)
@@ -151,9 +155,8 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
             # The schedule is started again, and the daemon owes it its newest tick.
             put_schedule(instance, name=EXECUTIVE, is_on=True, started=now - timedelta(hours=2))
             for kind, subject in (("failed_run", WORKER), ("missed_run", WORKER), ("missed_run", EXECUTIVE)):
-                wait_for(
-                    f"end of {kind} {subject}", lambda k=kind, s=subject: states(settings, k, s) == ["resolved"], log
-                )
+                ended = partial(is_over, settings, kind, subject)
+                wait_for(f"end of {kind} {subject}", ended, log)
 
             # The watching did not look for two hours, and the daemon is the same: its code did not load.
             def blinded() -> bool:
