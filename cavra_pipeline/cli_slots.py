@@ -81,7 +81,7 @@ def _show(console: Console, rows: list[dict[str, Any]]) -> None:
     counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
     console.print(tables.table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted))
-    odd = [row for row in reversed(rows) if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
+    odd = [row for row in rows if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
     if odd:
         shown = [
             (
@@ -92,7 +92,7 @@ def _show(console: Console, rows: list[dict[str, Any]]) -> None:
                 tables.short_time(instant(row["done_at"])),
                 f"{row['cron']} {row['time_zone']}",
             )
-            for row in odd
+            for row in sorted(odd, key=lambda row: row["expected_at"], reverse=True)
         ]
         columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
         console.print(tables.table("Not on time, newest first", columns, shown, most=20))
