@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import click
@@ -38,31 +38,40 @@ def build_slots_command(now: Callable[[], datetime], home: Callable[[], Settings
 
     @click.command("slots")
     @click.option("--schedule", metavar="NAME", help=f"One of {', '.join(SCHEDULES)}; all if not given.")
-    @click.option("--from", "first", metavar="INSTANT", help="ISO-8601, after which slots are shown; 7 days back.")
-    @click.option("--to", "last", metavar="INSTANT", help="ISO-8601, up to which slots are shown; now if not given.")
+    @click.option("--from", "first", metavar="WHEN", help="First UTC day, or ISO-8601 instant; 7 days back.")
+    @click.option("--to", "last", metavar="WHEN", help="Last UTC day, or ISO-8601 instant, inclusive; now.")
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
     def slots(schedule: str | None, first: str | None, last: str | None, as_json: bool) -> None:
         """Which slots of the schedules were served, which were missed and why?"""
         if schedule is not None and schedule not in SCHEDULES:
             raise UsageError("there is no such schedule", where="schedule", remedy=f"Use one of {', '.join(SCHEDULES)}")
-        until = parse_as_of(last) if last else now()
-        after = parse_as_of(first) if first else until - timedelta(days=_DEFAULT_DAYS)
+        until = _instant(last, time.max) if last else now()
+        first_at = _instant(first, time.min) if first else until - timedelta(days=_DEFAULT_DAYS)
+        after = first_at - timedelta(microseconds=1)
         if after >= until:
             raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
         with warehouse_of(home()).reading() as session:
             rows = slots_between(session, after=after, until=until, schedule=schedule)
         if as_json:
-            click.echo(json.dumps(_document(rows, after, until), ensure_ascii=False, indent=2))
+            click.echo(json.dumps(_document(rows, first_at, until), ensure_ascii=False, indent=2))
         else:
             _show(Console(highlight=False), rows)
 
     return slots
 
 
-def _document(rows: list[dict[str, Any]], after: datetime, until: datetime) -> dict[str, Any]:
+def _instant(text: str, of_day: time) -> datetime:
+    """Reads an instant, or a day as its first or last instant in UTC."""
+    try:
+        return datetime.combine(date.fromisoformat(text), of_day, UTC)
+    except ValueError:
+        return parse_as_of(text)
+
+
+def _document(rows: list[dict[str, Any]], first_at: datetime, until: datetime) -> dict[str, Any]:
     return {
-        "after": instant(after),
-        "until": instant(until),
+        "from": instant(first_at),
+        "to": instant(until),
         "slot_count": len(rows),
         "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in Kind},
         "slots": [
