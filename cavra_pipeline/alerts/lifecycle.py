@@ -252,7 +252,7 @@ def _plan_one(
     mentionable = [
         one
         for one in alerts
-        if one.is_open or (told and (one.opened_at >= told.began_at or one.alert_id in told.firing))
+        if one.is_open or (told and (one.opened_at >= told.began_at or one.subject in told.firing))
     ]
     return plan(mentionable, told, times, now)
 

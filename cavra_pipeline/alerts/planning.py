@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from cavra_pipeline.alerts.model import Alert, State
 from cavra_pipeline.alerts.signals import SEVERITIES, Severity
@@ -24,6 +25,14 @@ class Notice(StrEnum):
     RESOLVED = "resolved"
 
 
+class Believed(NamedTuple):
+    """What a connector was told of one subject: which episode, how bad, how many were swallowed by then."""
+
+    alert_id: str
+    severity: Severity
+    swallowed_count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What the last notice that a connector took has said of a group.
@@ -32,13 +41,13 @@ class Told:
         at: When it was taken: the suppression window counts from here.
         planned_at: When it was written: it says nothing of what came later.
         began_at: When the first alert was opened of those told since the group was last over.
-        firing: Alerts it believes to be open: their severity then, and their swallowed count then.
+        firing: What it believes to be wrong, by subject.
     """
 
     at: datetime
     planned_at: datetime
     began_at: datetime
-    firing: Mapping[str, tuple[Severity, int]] = field(default_factory=dict)
+    firing: Mapping[str, Believed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +95,10 @@ def plan(alerts: Sequence[Alert], told: Told | None, times: Times, now: datetime
     news = [one for one in firing if one.state is State.FIRING and _is_news(one, told)]
     if told is None or not told.firing:
         return _first(firing, news, times, now)
-    over = [one for one in alerts if not one.is_open and not one.muted_by and _is_of_this_spell(one, told)]
-    is_told_over = any(one.alert_id in told.firing for one in over)
-    believed = {one.alert_id for one in alerts if one.is_open and one.alert_id in told.firing}
-    if is_told_over and not firing and not believed:
+    over = [one for one in alerts if not one.is_open and not one.muted_by and _is_untold_end(one, alerts, told)]
+    is_open = {one.subject for one in alerts if one.is_open}
+    is_told_over = any(one.subject in told.firing and one.subject not in is_open for one in over)
+    if is_told_over and not firing and is_open.isdisjoint(told.firing):
         return _planned(Notice.RESOLVED, alerts, firing, over, told, now)
     if news or is_told_over:
         ends_at = told.at + times.window
@@ -111,13 +120,15 @@ def _first(firing: list[Alert], news: list[Alert], times: Times, now: datetime) 
 
 
 def _is_news(alert: Alert, told: Told | None) -> bool:
-    known = told.firing.get(alert.alert_id) if told else None
-    return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known[0])
+    known = told.firing.get(alert.subject) if told else None
+    return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known.severity)
 
 
-def _is_of_this_spell(alert: Alert, told: Told) -> bool:
-    """Told as open, or swallowed since: began and ended while the window was open."""
-    return alert.alert_id in told.firing or alert.opened_at > told.planned_at
+def _is_untold_end(alert: Alert, alerts: Sequence[Alert], told: Told) -> bool:
+    """Ended since the last notice, or before it while it was muted and is believed to be open."""
+    is_newest = all(one.episode <= alert.episode for one in alerts if one.subject == alert.subject)
+    ended_since = alert.resolved_at is not None and alert.resolved_at > told.planned_at
+    return ended_since or (is_newest and alert.subject in told.firing)
 
 
 def _planned(
@@ -130,10 +141,13 @@ def _planned(
 ) -> Planned:
     known = dict(told.firing) if told else {}
     mentioned = (*firing, *over)
-    swallowed = sum(one.swallowed_count - known.get(one.alert_id, ("", 0))[1] for one in mentioned)
-    over_ids = {one.alert_id for one in over}
-    kept = {one.alert_id: known[one.alert_id] for one in alerts if one.alert_id in known}
-    kept |= {one.alert_id: (one.severity, one.swallowed_count) for one in firing}
+    baseline = {believed.alert_id: believed.swallowed_count for believed in known.values()}
+    swallowed = sum(one.swallowed_count - baseline.get(one.alert_id, 0) for one in mentioned)
+    # Told to be over is forgotten; what is muted or attended stays believed until its end can be told.
+    ended = {one.subject for one in over}
+    believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
+    believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}
+    believed |= {one.subject: Believed(one.alert_id, one.severity, one.swallowed_count) for one in firing}
     began_at = min((one.opened_at for one in mentioned), default=now)
     return Planned(
         notice=notice,
@@ -143,7 +157,7 @@ def _planned(
             at=now,
             planned_at=now,
             began_at=min(began_at, told.began_at) if told and told.firing else began_at,
-            firing={alert_id: value for alert_id, value in kept.items() if alert_id not in over_ids},
+            firing=believed,
         ),
         swallowed_count=swallowed,
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.model import Alert, State
 from cavra_pipeline.alerts.muting import Changes, Silence
-from cavra_pipeline.alerts.planning import Planned, Told
+from cavra_pipeline.alerts.planning import Believed, Planned, Told
 from cavra_pipeline.documents import canonical_json, instant, naive_utc
 from cavra_pipeline.warehouse import Session
 
@@ -203,7 +203,7 @@ def _told(row: Mapping[str, Any]) -> Told:
         at=aware(row["sent_at"]),
         planned_at=aware(row["planned_at"]),
         began_at=datetime.fromisoformat(known["began_at"]),
-        firing={alert_id: (severity, count) for alert_id, (severity, count) in known["firing"].items()},
+        firing={subject: Believed(*believed) for subject, believed in known["firing"].items()},
     )
 
 

@@ -29,7 +29,7 @@ from tests.worker.support import SIGNING, Clock, Crash, connectors_file
 
 KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
 #: By default only some of the statements are stopped at; all of them from 50 kills on.
-STRIDE: Final = 1 if KILLS >= 50 else 9
+STRIDE: Final = 1 if KILLS >= 50 else 29
 SEED: Final = 20260625
 #: What is due later than this is a reminder.
 REMINDER: Final = timedelta(days=1)
