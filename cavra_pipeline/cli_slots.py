@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 from typing import Any, Final
 
 import click
@@ -85,7 +86,11 @@ def _show(console: Console, rows: list[dict[str, Any]]) -> None:
         console.print("No slot is judged in this range yet: the missed_worker_run_sensor keeps the ledger.")
         return
     lines = picture(rows)
-    console.print(tables.table("Slots by UTC day", ("schedule", "day", "slots"), lines, most=100))
+    for schedule, days in groupby(lines, key=lambda line: line[0]):
+        # A day of half-hours and its date fit into 80 columns; the name of the schedule beside them would not.
+        console.print(Text(schedule, style="bold"))
+        for _, day, marks in days:
+            console.print(f"  {day}  {marks}", soft_wrap=True)
     console.print(legend(marks for _, _, marks in lines))
     counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]

@@ -44,7 +44,7 @@ def keep(settings: Settings, verdicts: Sequence[Verdict], *, now: datetime = AT)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     settings = home_with(tmp_path)
     monkeypatch.setenv("CAVRA_HOME", str(settings.home))
-    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.setenv("COLUMNS", "120")
     return settings
 
 
@@ -59,8 +59,8 @@ def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Setting
 
     said = answer("slots", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
 
-    assert "2026-06-25   .D" in said
-    assert "2026-06-26   l" in said
+    assert "2026-06-25  .D\n" in said
+    assert "2026-06-26  l\n" in said
     assert ". on time, l late, D daemon down" in said
     assert "*/30 * * * * UTC" in said
 
