@@ -165,7 +165,8 @@ def undelivered_signals(known: Mapping[tuple[str, str], Head], now: datetime, wi
     """Yields the connectors that do not take notices: refused lately, or tried in vain a few times."""
     for (group, provider), head in known.items():
         is_refused = head.state == "failed" and head.settled_at is not None and now < head.settled_at + 2 * window
-        is_stuck = head.state == "pending" and head.attempt_count >= _TRIES_IN_VAIN
+        # Without a reason nobody answered: whoever sent it died.
+        is_stuck = head.state == "pending" and head.reason and head.attempt_count >= _TRIES_IN_VAIN
         if (is_refused or is_stuck) and not group.startswith(UNDELIVERED):
             cause = head.reason if head.reason and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", head.reason) else None
             yield Signal(UNDELIVERED, provider, "warning", head.created_at, cause)

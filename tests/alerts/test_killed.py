@@ -56,6 +56,8 @@ class Stopper:
         done = self._execute(session, sql, parameters)
         self.count += 1
         if self.count == self.after:
+            if done.description:
+                done.fetchall()  # an open result would hide the stop behind an error of its own
             raise Crash
         return done
 
