@@ -334,10 +334,14 @@ class FailedTick:
 
 def failures_in_a_row(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> list[FailedTick]:
     """Returns an instigator's newest ticks as long as they failed, newest first; a tick under way does not count."""
-    rows = _rows(instance, one, since, 100)
-    ended = [row for row in rows if row.status.value != "STARTED"]
-    failed = takewhile(lambda row: row.status.value == "FAILURE", ended)
+    # A tick under way comes first, so two rows say how the newest ended; more are read only if it failed.
+    failed = _failures(_rows(instance, one, since, 2)) and _failures(_rows(instance, one, since, 100))
     return [FailedTick(datetime.fromtimestamp(row.timestamp, UTC), _innermost(row.error)) for row in failed]
+
+
+def _failures(rows: Sequence[InstigatorTick]) -> list[InstigatorTick]:
+    ended = (row for row in rows if row.status.value != "STARTED")
+    return list(takewhile(lambda row: row.status.value == "FAILURE", ended))
 
 
 def _innermost(error: SerializableErrorInfo | None) -> str:

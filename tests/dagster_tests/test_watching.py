@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import JobFailureData
 from dagster._core.remote_origin import (
@@ -34,12 +35,14 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
+from assets import build_slot_checks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import Pass
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
 from sensors import alerting
@@ -235,6 +238,60 @@ def test_after_ten_hours_without_a_daemon_each_slot_has_its_cause_and_each_alert
     assert [one[0] for one in told.newest] == ["missed_run"] * 2, "the daemon is back, the slots are not served"
     watch.tick(back + 2 * MINUTE)
     assert len(told.looks) == looks + 1, "nothing changed, so nothing is told"
+
+
+def test_missed_slots_turn_the_work_red_in_the_ui_without_a_run_and_a_served_one_turns_it_green(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    settings = new_home(tmp_path)
+    watch = first_look(settings, instance)
+    state = put_schedule(instance, is_on=True)
+    for minutes in (4, 8, 12, 16, 20, 24):
+        watch.tick(NOW + minutes * MINUTE)
+    missed = watch.tick(NOW + 27 * MINUTE)
+    put_tick(instance, state, NOW + 50 * MINUTE, TickStatus.SKIPPED)
+    served = watch.tick(NOW + 51 * MINUTE)
+
+    (red,) = (one for one in missed.asset_events if one.asset_key == dg.AssetKey("recovery_escalation_retry_worker"))
+    (green,) = served.asset_events
+    assert (red.check_name, red.passed, red.severity) == ("slots_are_served", False, dg.AssetCheckSeverity.ERROR)
+    assert red.metadata["missed_slot_count"].value == 1
+    assert (green.asset_key, green.passed) == (red.asset_key, True)
+
+
+def test_the_check_of_a_run_reads_the_newest_verdict_of_the_ledger(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    settings = new_home(tmp_path)
+    assert all(one.passed for one in checked(settings).values()), "nothing was judged yet"
+    watch = first_look(settings, instance)
+    watch.tick(NOW + 60 * MINUTE)
+
+    results = checked(settings)
+
+    assert not results["recovery_escalation_retry_worker"].passed
+    assert results["recovery_escalation_retry_worker"].metadata["cause"].value == "code_location_not_loadable"
+    assert results["dashboard"].passed
+
+
+def checked(settings: Settings) -> dict[str, dg.AssetCheckResult]:
+    """The check on the work of each schedule, as a run would make it."""
+    results: dict[str, dg.AssetCheckResult] = {}
+    for check in build_slot_checks():
+        answer: Any = check(Home.of(settings))
+        results[check.check_key.asset_key.to_user_string()] = answer
+    return results
+
+
+def test_what_a_schedule_makes_has_a_freshness_policy() -> None:
+    graph = DEFS.resolve_asset_graph()
+    for lane in LANES.values():
+        for made in ("retry_worker", "retry_plan", "retry_health"):
+            policy = graph.get(dg.AssetKey(f"{lane.name}_{made}")).freshness_policy
+            assert isinstance(policy, TimeWindowFreshnessPolicy)
+            assert policy.fail_window.to_timedelta() == timedelta(minutes=2 * lane.expected_interval_minutes)
+    for name in ("dashboard", "executive_recovery_report"):
+        assert graph.get(dg.AssetKey(name)).freshness_policy is not None
 
 
 def test_a_code_location_that_did_not_load_is_told_apart_from_a_daemon_that_was_down(
