@@ -14,6 +14,7 @@ import pytest
 
 from cavra_pipeline.definitions import build_defs
 from sensors.drops import MOST_RANGES
+from sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
 from tests.support import at, delivery, drop, worker_run
 
@@ -293,6 +294,55 @@ def test_two_ingests_between_two_looks_are_both_seen(tmp_path: Path, instance: d
         assert run(settings, [days[3]], instance=instance).success
 
     assert asked_days(tick(settings, "late_evidence_sensor", instance, first.cursor)) == [("2026-06-22", "2026-06-24")]
+
+
+def ingest_that_outdates(instance: dg.DagsterInstance, days: list[date]) -> None:
+    """What an ingest shows of itself, without one."""
+    listed = dg.MetadataValue.json([day.isoformat() for day in days])
+    instance.report_runless_asset_event(dg.AssetMaterialization("evidence", metadata={"outdated_days": listed}))
+
+
+def test_a_tick_asks_for_five_ranges_at_most_and_the_next_goes_on_until_every_day_was_asked_for_once(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path)
+    days = [date(2026, 6, 21) + timedelta(days=2 * n) for n in range(7)]
+    ingest_that_outdates(instance, days)
+
+    first = tick(settings, "late_evidence_sensor", instance)
+    second = tick(settings, "late_evidence_sensor", instance, first.cursor)
+    third = tick(settings, "late_evidence_sensor", instance, second.cursor)
+
+    assert len(asked_days(first)) == MOST_LATE_RANGES
+    assert [day for day, _ in asked_days(first) + asked_days(second)] == [day.isoformat() for day in days]
+    assert third.skip_message == "No ingest since the last look."
+    keys = [one.run_key for one in first.run_requests + second.run_requests]
+    assert len(set(keys)) == 7
+
+
+def test_a_day_that_waits_and_is_touched_again_is_asked_for_once_and_by_its_newest_content(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path)
+    days = [date(2026, 6, 21) + timedelta(days=2 * n) for n in range(6)]
+    ingest_that_outdates(instance, days)
+    first = tick(settings, "late_evidence_sensor", instance)
+    once = tick(settings, "late_evidence_sensor", instance, first.cursor)
+
+    ingest_that_outdates(instance, days[5:])
+    again = tick(settings, "late_evidence_sensor", instance, first.cursor)
+
+    assert asked_days(once) == asked_days(again) == [(days[5].isoformat(), days[5].isoformat())]
+    assert once.run_requests[0].run_key != again.run_requests[0].run_key
+
+
+def test_a_cursor_of_the_release_before_is_read(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path)
+    ingest_that_outdates(instance, [DAY])
+    seen = json.loads(tick(settings, "late_evidence_sensor", instance).cursor)["seen"]
+
+    assert not tick(settings, "late_evidence_sensor", instance, str(seen)).run_requests
+    assert asked_days(tick(settings, "late_evidence_sensor", instance, str(seen - 1)))
 
 
 def test_the_offset_of_a_clock_does_not_move_a_day() -> None:
