@@ -10,6 +10,11 @@ WITH seen AS (
     WHERE lane = $lane AND created_at <= $as_of
 ),
 
+-- Only a pair that failed at some time can stand as failed; most never did.
+ever_failed AS MATERIALIZED (
+    SELECT DISTINCT subject, provider FROM seen WHERE status IN ('failed', 'skipped')
+),
+
 newest AS (
     SELECT
         subject,
@@ -17,10 +22,11 @@ newest AS (
         last(status ORDER BY created_at, session_id) AS status,
         max({'at': created_at, 'id': session_id}) AS stamp
     FROM seen
+    SEMI JOIN ever_failed USING (subject, provider)
     GROUP BY subject, provider
 ),
 
-failed AS (
+failed AS MATERIALIZED (
     SELECT newest.*
     FROM newest
     LEFT JOIN newest_acknowledgements($lane, $as_of::TIMESTAMP) AS acknowledged USING (subject, provider)

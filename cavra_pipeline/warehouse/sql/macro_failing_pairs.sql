@@ -1,10 +1,18 @@
 -- The (subject, provider) pairs of a lane that are failing at an instant: the unbroken run of failed deliveries at
 -- the end of each, in order of (created_at, session_id) (contract section 6).
 CREATE OR REPLACE MACRO failing_pairs(lane_name, instant) AS TABLE
-WITH seen AS (
+WITH ever_failed AS MATERIALIZED (
+    -- Only a pair that failed at some time can be failing; most never did.
+    SELECT DISTINCT subject, provider
+    FROM delivery_outcomes
+    WHERE lane = lane_name AND created_at <= instant AND subject IS NOT NULL AND is_failed
+),
+
+seen AS (
     SELECT subject, provider, created_at, session_id, is_failed, status_code, executive_report_id
     FROM delivery_outcomes
-    WHERE lane = lane_name AND created_at <= instant AND subject IS NOT NULL
+    SEMI JOIN ever_failed USING (subject, provider)
+    WHERE lane = lane_name AND created_at <= instant
 ),
 
 succeeded AS (
