@@ -6,7 +6,6 @@ to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 health at or a
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import uuid
@@ -24,8 +23,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
 from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import import_evidence
@@ -116,7 +116,7 @@ def _home() -> Settings:
 
 
 def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+    click.echo(pretty_json(document))
 
 
 @contextmanager
@@ -600,6 +600,10 @@ def dev(port: int, host: str) -> None:
     _err().print(f"Dagster on http://{host}:{port} with the home {settings.home}; Ctrl+C ends it.")
     command = [sys.executable, "-m", "dagster", "dev", "-m", "cavra_pipeline.definitions", "-p", str(port), "-h", host]
     os.execve(sys.executable, command, environ)  # noqa: S606 -- no shell, our own arguments
+
+
+for _command in API_COMMANDS:
+    cli.add_command(_command)
 
 
 def main() -> None:
