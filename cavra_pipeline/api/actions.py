@@ -12,11 +12,12 @@ from starlette.responses import Response
 from cavra_pipeline.api import examples, models
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Served, allowed, endpoint
-from cavra_pipeline.api.lists import days_asked
+from cavra_pipeline.api.lists import MOST_DAYS, days_asked
 from cavra_pipeline.api.problems import Problem
 from cavra_pipeline.api.service import json_answer
-from cavra_pipeline.errors import TransientError
+from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.lanes import lane_named
+from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retry.acknowledge import acknowledge
 
 REFRESH_JOB: Final = "daily_close"
@@ -47,7 +48,7 @@ def signer_of(caller: Caller, by: str | None) -> str:
     example=examples.ACKNOWLEDGED,
 )  # fmt: skip
 def make_acknowledgement(
-    service: Served, caller: _ACKNOWLEDGE, lane: models.LaneName, body: models.AcknowledgementBody
+    service: Served, caller: _ACKNOWLEDGE, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
 ) -> Response:
     """Records what an operator says as evidence, so that a live retry may go ahead or is known to be handled."""
     written = acknowledge(
@@ -69,7 +70,14 @@ def make_acknowledgement(
 )  # fmt: skip
 def refresh(service: Served, _caller: _LIVE, body: models.RefreshBody) -> Response:
     """Starts a run; today if no day is given. Nothing is sent to a connector."""
-    days = days_asked(service, body, default=1)
+    first_day, last_day = days_asked(service, body, default=1)
+    if first_day > last_day or (last_day - first_day).days >= MOST_DAYS or last_day > service.clock().date():
+        raise UsageError(
+            "the days are not accepted",
+            where="from",
+            remedy=f"Give the earlier day first, at most {MOST_DAYS} days, none after today",
+        )
+    days = days_between(first_day, last_day)
     try:
         run_id = service.dagster.launch_refresh(days)
     except TransientError as error:

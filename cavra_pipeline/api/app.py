@@ -14,6 +14,7 @@ from fastapi.routing import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from cavra_pipeline.api import actions, lists, reports, status
 from cavra_pipeline.api.guard import BODY_SECONDS, Guard
@@ -63,13 +64,15 @@ def create_app(
 
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
-    return Guard(
+    guard = Guard(
         app,
         tokens=lambda: app.state.service.tokens,
         hosts=hosts,
         requests_per_second=requests_per_second,
         body_seconds=body_seconds,
     )
+    guard.openapi = document
+    return guard
 
 
 async def _problem(_request: Request, error: Exception) -> Response:
@@ -77,7 +80,7 @@ async def _problem(_request: Request, error: Exception) -> Response:
     return error.response()
 
 
-async def _http(_request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- registered for it alone
     known = error.status_code if error.status_code in TITLES else 500
     details = {
@@ -85,13 +88,28 @@ async def _http(_request: Request, error: Exception) -> Response:
         404: "There is nothing at this address; /openapi.json lists what there is.",
         405: "Use one of the methods in Allow.",
     }
-    return Problem(known, details.get(known, "The request failed."), headers=dict(error.headers or {})).response()
+    headers = dict(error.headers or {})
+    if known == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return Problem(known, details.get(known, "The request failed."), headers=headers).response()
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+def _methods_at(request: Request) -> list[str]:
+    """The methods of every endpoint at an address; Starlette would name those of the first alone."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
     """Says which value is not accepted and what is; never what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
     found = error.errors()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and kind != "application/json":
+        return Problem(415, "Send the body as application/json.").response()
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(400, "The body is not JSON.").response()
     faults = [_fault(one) for one in found[:50]]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.routing import APIRouter
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.problems import Problem
@@ -64,7 +64,7 @@ def endpoint(
             methods=[method],
             status_code=status,
             summary=summary,
-            response_class=Response if answer is None else _Json,
+            response_class=Response if answer is None else JSONResponse,
             response_model=None,
             responses={status: shown},
             operation_id=name or function.__name__,
@@ -73,7 +73,3 @@ def endpoint(
         return function
 
     return declare
-
-
-class _Json(Response):
-    media_type = "application/json"

@@ -110,6 +110,7 @@ PARTITIONS: Final[dict[str, Any]] = {
         "day": "2026-06-25", "drop_count": 1, "received_count": 120,
         "reports": {"executive_report": {"retry_health": "warning", "retry_plan": "critical"}},
     }],
+    "next_from": None,
 }  # fmt: skip
 REFRESH: Final[dict[str, Any]] = {
     "run_id": "0d2c4f1e-7a37-4a6e-9a43-3a1f2e6f8b11", "status": "started", "job": "daily_close",

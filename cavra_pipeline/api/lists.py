@@ -15,7 +15,6 @@ from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Served, allowed, endpoint
 from cavra_pipeline.api.problems import Problem
 from cavra_pipeline.api.service import Service
-from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.reports.store import days_between, reports_of_days
@@ -131,35 +130,28 @@ def findings(service: Served, _caller: _READ, asked: Annotated[models.FindingQue
 )  # fmt: skip
 def partitions(service: Served, _caller: _READ, asked: Annotated[models.DaysQuery, Query()]) -> Response:
     """Lists the days of a range, also those on which nothing came in."""
-    days = days_asked(service, asked, default=DEFAULT_DAYS)
+    first, last = days_asked(service, asked, default=DEFAULT_DAYS)
+    until = last if (last - first).days < MOST_DAYS else first + timedelta(days=MOST_DAYS - 1)
+    days = days_between(first, until)
+    following = (until + timedelta(days=1)).isoformat() if until < last else None
 
     def make(session: Session) -> dict[str, Any]:
+        if not days:
+            return {"partitions": [], "next_from": None}
         counts = day_counts(session, days)
         reports: dict[object, dict[str, dict[str, Any]]] = {}
         for row in reports_of_days(session, days[0], days[-1]):
             lane, report = (row["lane"] or "all", str(row["report"]))
             reports.setdefault(row["report_day"], {}).setdefault(str(lane), {})[report] = row["alert_level"]
-        return {
-            "partitions": [{"day": day.isoformat(), **counts[day], "reports": reports.get(day, {})} for day in days]
-        }
+        rows = [{"day": day.isoformat(), **counts[day], "reports": reports.get(day, {})} for day in days]
+        return {"partitions": rows, "next_from": following}
 
-    return service.ask(("partitions", days[0].isoformat(), days[-1].isoformat()), make).response()
+    return service.ask(("partitions", first, until, following), make).response()
 
 
-def days_asked(service: Service, asked: BaseModel, *, default: int) -> list[date]:
-    """Returns the days of a range; the newest where none is given.
-
-    Raises:
-        UsageError: The range is upside down, too long, or ends after today.
-    """
+def days_asked(service: Service, asked: BaseModel, *, default: int) -> tuple[date, date]:
+    """Returns the first and the last day of a range; so many up to the last where no first is given."""
     first, last = (getattr(asked, name) for name in ("first", "last"))
-    today = service.clock().astimezone(UTC).date()
-    until = last or today
-    since = first or max(date.min, until - timedelta(days=min(default - 1, (until - date.min).days)))
-    if since > until or (until - since).days >= MOST_DAYS or until > today:
-        raise UsageError(
-            "the days are not accepted",
-            where="from" if first else "to",
-            remedy=f"Give the earlier day first, at most {MOST_DAYS} days, none after today",
-        )
-    return days_between(since, until)
+    until: date = last or max(first or date.min, service.clock().astimezone(UTC).date())
+    since: date = first or until - timedelta(days=min(default - 1, (until - date.min).days))
+    return since, until

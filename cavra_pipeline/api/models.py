@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
 from cavra_pipeline.health.report import MAX_MINUTES, MAX_WINDOW_HOURS
 from cavra_pipeline.lanes import LANES
 
 LaneName = Literal["recovery_escalation", "executive_report", "recovery_health_alert", "executive_health_alert"]
+#: Lanes in which operators acknowledge.
+AcknowledgedLane = Literal["recovery_escalation", "recovery_health_alert", "executive_health_alert"]
 AlertLevel = Literal["critical", "warning", "healthy"]
 assert set(LaneName.__args__) == set(LANES)  # type: ignore[attr-defined]  # noqa: S101 -- a lane more is a line more
 
@@ -18,7 +21,9 @@ AsOf = Annotated[
     str | None,
     Field(
         description="Instant to judge at, ISO-8601; UTC without an offset; now if not given.",
+        min_length=1,
         max_length=40,
+        json_schema_extra={"format": "date-time"},
         examples=["2026-06-25T15:07:25Z"],
     ),
 ]
@@ -31,13 +36,36 @@ Actor = Annotated[
     ),
 ]
 Minutes = Annotated[int | None, Field(ge=1, le=MAX_MINUTES)]
-Number = StrictInt | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Delay = (
+    Annotated[StrictInt, Field(ge=0, le=MAX_MINUTES)]
+    | Annotated[float, Field(strict=True, ge=0, le=MAX_MINUTES, allow_inf_nan=False)]
+)
+_Limit = (
+    Annotated[StrictInt, Field(ge=1, le=MAX_MINUTES)]
+    | Annotated[float, Field(strict=True, ge=1, le=MAX_MINUTES, allow_inf_nan=False)]
+)
+_Factor = (
+    Annotated[StrictInt, Field(ge=1, le=100)] | Annotated[float, Field(strict=True, ge=1, le=100, allow_inf_nan=False)]
+)
 Text = Annotated[str | None, Field(min_length=1, max_length=512)]
 Cursor = Annotated[
     str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="``next`` of the page before.", examples=[None])
 ]
 Limit = Annotated[int, Field(ge=1, le=500, description="Most rows of a page.")]
-Day = Annotated[date | None, Field(description="UTC day, inclusive.", examples=["2026-06-25"])]
+
+
+def _written_day(value: Any) -> Any:
+    """Takes YYYY-MM-DD alone; pydantic would take a number of seconds for a day too."""
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("not a day")
+    return value
+
+
+Day = Annotated[
+    date | None,
+    BeforeValidator(_written_day),
+    Field(description="UTC day, inclusive, as YYYY-MM-DD.", examples=["2026-06-25"]),
+]
 
 
 class Asked(BaseModel):
@@ -64,14 +92,12 @@ class Policy(Asked):
     max_retry_attempts: StrictInt | None = Field(
         None, ge=1, le=100, description="Failures in a row from which a pair is exhausted.", examples=[3]
     )
-    retry_delay_minutes: Annotated[Number, Field(ge=0, le=MAX_MINUTES)] | None = Field(
-        None, description="Delay after the first failure.", examples=[30]
-    )
+    retry_delay_minutes: _Delay | None = Field(None, description="Delay after the first failure.", examples=[30])
     allow_immediate_retry: StrictBool | None = Field(None, description="Let a delay be under one minute.")
-    backoff_multiplier: Annotated[Number, Field(ge=1, le=100)] | None = Field(
+    backoff_multiplier: _Factor | None = Field(
         None, description="Factor on the delay for each further failure.", examples=[2]
     )
-    max_retry_delay_minutes: Annotated[Number, Field(ge=1, le=MAX_MINUTES)] | None = Field(
+    max_retry_delay_minutes: _Limit | None = Field(
         None, description="The delay never grows past this.", examples=[1440]
     )
     non_retryable_status_codes: list[Annotated[StrictInt, Field(ge=100, le=599)]] | None = Field(
@@ -98,7 +124,7 @@ class PlanQuery(Asked):
     allow_immediate_retry: bool | None = None
     backoff_multiplier: float | None = Field(None, ge=1, le=100, allow_inf_nan=False)
     max_retry_delay_minutes: float | None = Field(None, ge=1, le=MAX_MINUTES, allow_inf_nan=False)
-    non_retryable_status_codes: list[Annotated[int, Field(ge=100, le=599)]] | None = Field(None, max_length=500)
+    non_retryable_status_codes: list[Annotated[int, Field(ge=100, le=599)]] | None = Field(None, max_length=50)
 
 
 class MomentQuery(Asked):
@@ -117,7 +143,9 @@ class AcknowledgementBody(Asked):
         examples=["plan-1"],
     )
     provider: str = Field(min_length=1, max_length=512, examples=["slack"])
-    state: str = Field(max_length=32, description="One of the lane's `acknowledgement_states`.", examples=["accepted"])
+    state: Literal["acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed"] = Field(
+        description="One of the lane's `acknowledgement_states`.", examples=["acknowledged"]
+    )
     by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
 
 
@@ -373,6 +401,7 @@ class PartitionsAnswer(BaseModel):
     """UTC days in order."""
 
     partitions: list[PartitionRow]
+    next_from: str | None = Field(description="`from` of the days that follow; null where the range is whole.")
 
 
 class RefreshAnswer(BaseModel):

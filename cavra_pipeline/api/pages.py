@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
+from cavra_pipeline.api.problems import Problem
 from cavra_pipeline.connectors.providers import normalised
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
@@ -31,7 +32,7 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
         "provider": normalised(filters["provider"]) if filters.get("provider") else None,
         "since": _moment(filters.get("since")),
         "until": _moment(filters.get("until")),
-        "after_at": _moment(after[0]) if after else None,
+        "after_at": _place_at(after[0]) if after else None,
         "after_id": after[1] if after else None,
         "most": limit + 1,
     }
@@ -54,7 +55,7 @@ def report_page(session: Session, filters: Filters, *, limit: int, cursor: str |
         "first": filters.get("from"),
         "last": filters.get("to"),
         "after_day": _day(after[0]) if after else None,
-        "after_at": _moment(after[1]) if after else None,
+        "after_at": _place_at(after[1]) if after else None,
         "after_id": after[2] if after else None,
         "after_report": after[3] if after else None,
         "most": limit + 1,
@@ -105,11 +106,7 @@ def _opened(cursor: str | None, filters: Filters, types: Sequence[type]) -> list
         if mark != _mark(filters) or not all(right) or not _is_place(place):
             raise ValueError
     except (ValueError, TypeError, RecursionError):
-        raise UsageError(
-            "the cursor does not belong to these filters",
-            where="cursor",
-            remedy="Ask for the first page without a cursor and follow its next",
-        ) from None
+        raise _no_such_page() from None
     return list(place)
 
 
@@ -128,8 +125,19 @@ def _moment(text: Any) -> datetime | None:
     return naive_utc(parse_as_of(text)) if text else None
 
 
+def _place_at(text: str) -> datetime:
+    try:
+        return naive_utc(parse_as_of(text))
+    except UsageError:
+        raise _no_such_page() from None
+
+
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageError("the cursor is not one of ours", where="cursor", remedy="Follow next as it is") from None
+        raise _no_such_page() from None
+
+
+def _no_such_page() -> Problem:
+    return Problem(404, "There is no such page. Ask for the first without a cursor, and follow its next.")

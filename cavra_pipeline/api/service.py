@@ -18,7 +18,7 @@ from starlette.responses import Response
 from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.api.keeper import Keeper
 from cavra_pipeline.api.problems import Problem
-from cavra_pipeline.documents import canonical_json, parse_as_of, pretty_json
+from cavra_pipeline.documents import parse_as_of, pretty_json
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
@@ -133,7 +133,7 @@ class Service:
 
     def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState]]) -> Answer:
         """Answers a question, or gives the answer that somebody else got to the same one within this second."""
-        key = canonical_json(question)
+        key = repr(question)
         made: Future[Answer] = Future()
         with self._lock:
             standing = self._answers.get(key)
