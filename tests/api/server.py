@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -16,9 +18,10 @@ from cavra_pipeline.api.access import TokenFile, new_token
 from cavra_pipeline.api.app import create_app
 from cavra_pipeline.api.guard import BODY_SECONDS
 from cavra_pipeline.api.server import hosts_of, server_of
-from cavra_pipeline.api.service import Service
+from cavra_pipeline.api.service import Dagster, Service
 from cavra_pipeline.console import console_router
 from cavra_pipeline.definitions import open_dagster
+from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
 from tests.support import NOW
 
@@ -41,6 +44,25 @@ class Served:
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)
 
 
+class NoDagster:
+    """For tests of something else: an instance takes seconds to make, and a refresh starts a process."""
+
+    def report(self, report: Report) -> None:
+        pass
+
+    def launch_refresh(self, days: Sequence[date]) -> str:
+        return str(uuid.uuid4())
+
+    def run_status(self, run_id: str) -> dict[str, Any] | None:
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
 @contextmanager
 def served(
     settings: Settings,
@@ -48,13 +70,14 @@ def served(
     clock: Callable[[], datetime] = lambda: NOW,
     requests_per_second: float = 100_000,
     body_seconds: float = BODY_SECONDS,
+    dagster: Dagster | None = None,
 ) -> Iterator[Served]:
     """Serves a home until the block ends."""
     made: list[Service] = []
 
     def open_service() -> Service:
         tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
-        made.append(Service(settings, clock=clock, dagster=open_dagster(settings, clock), tokens=tokens))
+        made.append(Service(settings, clock=clock, dagster=dagster or open_dagster(settings, clock), tokens=tokens))
         return made[0]
 
     with socket.socket() as listener:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -23,10 +24,10 @@ from schemathesis.specs.openapi.checks import (
 
 from cavra_pipeline.api.app import create_app
 from cavra_pipeline.api.service import Service
-from tests.api.server import Served, served, token_file
+from tests.api.server import NoDagster, Served, served, token_file
 from tests.support import acknowledgement, delivery, ingested, plan, worker_run
 
-EXAMPLES = int(os.environ.get("CAVRA_TEST_API_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("CAVRA_TEST_API_EXAMPLES", "2"))
 _CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -46,22 +47,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, 
         [delivery(failed=["slack"]), acknowledgement(), plan(), worker_run()],
         api_tokens_file=tokens,
     )
-    with served(home) as one:
-        one.service.dagster = _NoRuns(one.service.dagster)  # type: ignore[assignment]
+    with served(home, dagster=NoDagster()) as one:
         yield one, made["tester"]
-
-
-class _NoRuns:
-    """Dagster as it is, but hundreds of made-up refreshes start no process."""
-
-    def __init__(self, real: object) -> None:
-        self._real = real
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._real, name)
-
-    def launch_refresh(self, _days: object) -> str:
-        return "0d2c4f1e-7a37-4a6e-9a43-3a1f2e6f8b11"
 
 
 def _operations() -> dict[str, APIOperation[Any, Any, Any, Any]]:
@@ -90,9 +77,12 @@ def test_no_request_meets_a_server_error_an_undocumented_status_or_another_shape
     @given(case=cases)
     @settings(max_examples=EXAMPLES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     def ask(case: Case[Any]) -> None:
-        # Which states a lane knows, and what an id may not hold, no schema says.
-        free = label.startswith("POST") and label.endswith("acknowledgements")
+        # Which states a lane knows, what an id may not hold, which days come first: no schema says.
+        free = label in ("POST /api/v1/lanes/{lane}/acknowledgements", "POST /api/v1/refresh")
         checks = [check for check in _CHECKS if not free or check is not positive_data_acceptance]
         case.call_and_validate(base_url=one.url, headers={"Authorization": f"Bearer {token}"}, checks=checks)
 
-    ask()
+    try:
+        ask()
+    except Unsatisfiable:
+        pytest.skip("nothing to send")
