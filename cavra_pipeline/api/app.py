@@ -54,8 +54,10 @@ def create_app(
 
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
-    for router in (reports.router, lists.router, actions.router, status.router, *pages):
+    routers = (reports.router, lists.router, actions.router, status.router, *pages)
+    for router in routers:
         app.include_router(router)
+    app.state.endpoints = [route for router in routers for route in router.routes]
     document = openapi_of(app)
 
     @app.get("/openapi.json", include_in_schema=False)
@@ -97,7 +99,7 @@ async def _http(request: Request, error: Exception) -> Response:
 def _methods_at(request: Request) -> list[str]:
     """The methods of every endpoint at an address; Starlette would name those of the first alone."""
     found: set[str] = set()
-    for route in request.app.routes:
+    for route in request.app.state.endpoints:
         if route.matches(request.scope)[0] is not Match.NONE:
             found |= getattr(route, "methods", None) or set()
     return sorted(found)

@@ -25,8 +25,10 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
 
-#: The same question within this time gets the same answer.
-_SAME_SECONDS: Final = 1.0
+#: The same question gets the same answer for so many times what it took to make, within these bounds, so that many
+#: who ask at once never cost more than a part of the machine. After a write it is the multiple alone.
+_SAME_TIMES: Final = 5.0
+_SAME_SECONDS: Final = (1.0, 10.0)
 _MOST_ANSWERS: Final = 500
 #: How long a question waits for its turn, and how long it may take, before it is refused.
 _TURN_SECONDS: Final = 15.0
@@ -55,12 +57,13 @@ class Dagster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A document as it is sent, and the copy it was made from."""
+    """A document as it is sent, the copy it was made from, when it was made and the seconds that took."""
 
     body: bytes
     media_type: str
     state: CopyState | None
     made_at: float
+    cost: float = 0.0
 
     def response(self, status: int = 200, **headers: str) -> Response:
         """The answer as HTTP."""
@@ -145,9 +148,10 @@ class Service:
                     self._answers.popitem(last=False)
         if standing is not None:
             return standing.result(timeout=2 * (_TURN_SECONDS + _QUESTION_SECONDS))
+        started = time.monotonic()
         try:
             document, state = make()
-            answer = json_answer(document, state)
+            answer = replace(json_answer(document, state), cost=time.monotonic() - started)
         except BaseException as error:
             with self._lock:
                 if self._answers.get(key) is made:
@@ -163,8 +167,10 @@ class Service:
         if standing.exception() is not None:
             return False
         answer = standing.result()
-        is_young = time.monotonic() - answer.made_at < _SAME_SECONDS
-        return is_young and (answer.state is None or self.copy.is_current(answer.state.generation))
+        age, least_most = time.monotonic() - answer.made_at, _SAME_SECONDS
+        if answer.state is not None and not self.copy.is_current(answer.state.generation):
+            return age < min(_SAME_TIMES * answer.cost, least_most[1])
+        return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
 
     def ask(self, question: Sequence[object], make: Callable[[Session], Any]) -> Answer:
         """Answers a question from the copy alone."""

@@ -18,28 +18,33 @@ HEALTH = "/api/v1/lanes/recovery_escalation/health"
 
 def test_answers_come_while_the_warehouse_is_being_written_and_say_so(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
-    with served(home, dagster=NoDagster()) as one, one.client() as client:
-        with warehouse_of(home).writing("a long run") as session:
-            session.execute("CREATE TABLE unfinished AS SELECT 1 AS one")
-            started = time.monotonic()
-            during = [client.get(HEALTH, params={"window_hours": n}) for n in range(1, 6)]
-            spent = time.monotonic() - started
+    with (
+        served(home, dagster=NoDagster()) as one,
+        one.client() as client,
+        warehouse_of(home).writing("a long run") as session,
+    ):
+        session.execute("CREATE TABLE unfinished AS SELECT 1 AS one")
+        started = time.monotonic()
+        during = [client.get(HEALTH, params={"window_hours": n}) for n in range(1, 6)]
+        spent = time.monotonic() - started
 
     assert {answer.status_code for answer in during} == {200}
     assert {answer.json()["health"]["evidence_record_count"] for answer in during} == {1}
     assert spent < 5
 
 
-def test_what_another_process_wrote_is_seen_at_once(tmp_path: Path) -> None:
+def test_what_another_process_wrote_is_seen_once_it_is_copied(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         counts = []
         for n in range(3):
             drop(home, [delivery(session_id=f"later-{n}")], name=f"later-{n}.jsonl")
             take_in(home)
-            answer = client.get(HEALTH)
-            counts.append(answer.json()["health"]["evidence_record_count"])
-            assert answer.headers["cavra-evidence-is-behind"] == "false"
+            answer = client.get("/api/v1/evidence")
+            while answer.headers["cavra-evidence-is-behind"] == "true":  # a busy machine copies for over half a second
+                time.sleep(0.1)
+                answer = client.get("/api/v1/evidence")
+            counts.append(len(answer.json()["records"]))
 
     assert counts == [2, 3, 4]
 
