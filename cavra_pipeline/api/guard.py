@@ -24,6 +24,7 @@ from cavra_pipeline.errors import PipelineError
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
+MAX_HEAD_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10.0
 #: Wrong tokens from one client in a minute, after which it is told to wait.
 _WRONG_TOKENS: Final = 100
@@ -141,6 +142,8 @@ class Guard:
         client = scope["client"][0] if scope.get("client") else "-"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
             raise Problem(413, f"The address is longer than {MAX_TARGET_BYTES} bytes.")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
+            raise Problem(413, f"The head is longer than {MAX_HEAD_BYTES} bytes.")
         self._check_host(headers)
         self._check_origin(scope, headers)
         caller = await self._authenticate(scope["path"], headers, client)

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from cavra_pipeline.evidence.secrets import secrets_in
+
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:cavra-pipeline:problem:"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
@@ -73,4 +75,4 @@ class Problem(Exception):
 
 def safe_name(name: str) -> str:
     """Returns the name of a field, or a stand-in where a caller wrote something else in its place."""
-    return name if _NAME.fullmatch(name) else "a field of another name"
+    return name if _NAME.fullmatch(name) and not secrets_in(name) else "a field of another name"

@@ -10,10 +10,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cavra_pipeline.api.access import TokenFile
-from cavra_pipeline.api.guard import is_loopback
+from cavra_pipeline.api.guard import MAX_HEAD_BYTES, is_loopback
 from cavra_pipeline.errors import UsageError
 
-MAX_HEADER_BYTES: Final = 16 * 1024
 HEADER_SECONDS: Final = 10.0
 _MOST_CONNECTIONS: Final = 1000
 
@@ -93,7 +92,7 @@ def server_of(app: Any, *, host: str, port: int) -> uvicorn.Server:
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=10,

@@ -218,7 +218,7 @@ def test_a_head_that_does_not_end_is_not_waited_for(open_service: Served, monkey
         assert time.monotonic() - started < 10
     with socket.create_connection(("127.0.0.1", open_service.port), timeout=20) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 40_000 + b"\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+        assert connection.recv(4096).split(b" ")[1] in (b"400", b"413")  # as a whole, or as it comes
 
 
 def test_who_asks_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
