@@ -9,6 +9,7 @@ import dagster as dg
 from assets.evidence import build_evidence_assets
 from assets.executive import build_executive_asset
 from assets.reports import build_report_assets
+from assets.slots import build_slot_checks
 from assets.workers import build_worker_assets
 
 
@@ -22,4 +23,4 @@ def build_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.Assets
     ]
 
 
-__all__ = ["build_assets"]
+__all__ = ["build_assets", "build_slot_checks"]

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from assets.slots import DAILY
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
 from cavra_pipeline.executive.publish import publish_report
 from cavra_pipeline.executive.render import report_markdown, write_report
@@ -45,6 +46,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         kinds=KINDS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
+        freshness_policy=DAILY,
     )
     def executive_report_asset(
         context: dg.AssetExecutionContext, config: ExecutiveReportConfig, home: Home

@@ -9,10 +9,12 @@ from pydantic import Field
 
 from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from assets.slots import DAILY, fresh_for
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
+from cavra_pipeline.slots.ledger import slots_of_report
 
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
@@ -62,6 +64,7 @@ def _asset(
     deps: Sequence[str],
     partitions: dg.PartitionsDefinition[str],
     check: str,
+    freshness: dg.FreshnessPolicy,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     return dg.asset(
         name=name,
@@ -73,6 +76,7 @@ def _asset(
         kinds=KINDS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
+        freshness_policy=freshness,
         check_specs=[dg.AssetCheckSpec("is_healthy", asset=name, description=check)],
     )
 
@@ -85,6 +89,7 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         deps=["deliveries"],
         partitions=partitions,
         check="Nothing is waiting to be retried and nothing is exhausted.",
+        freshness=fresh_for(lane),
     )
     def retry_plan_asset(context: dg.AssetExecutionContext, config: PlanConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, RETRY_PLAN, lane, config.model_dump())
@@ -107,6 +112,7 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
         ],
         partitions=partitions,
         check="The lane has no alert.",
+        freshness=fresh_for(lane),
     )
     def retry_health_asset(context: dg.AssetExecutionContext, config: HealthConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, RETRY_HEALTH, lane, config.model_dump())
@@ -127,6 +133,7 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefin
         ],
         partitions=partitions,
         check="No lane is critical.",
+        freshness=DAILY,
     )
     def dashboard_asset(context: dg.AssetExecutionContext, config: DashboardConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, DASHBOARD, None, config.model_dump())
@@ -154,8 +161,10 @@ def _materialize(
         as_of=as_of,
         parameters=parameters,
     )
+    slots = _slots(home, kept) if report == RETRY_HEALTH else {}
     for one in kept:
-        context.add_asset_metadata(report_metadata(one), partition_key=one.day.isoformat())
+        shown = {**report_metadata(one), **slots.get(one.day, {})}
+        context.add_asset_metadata(shown, partition_key=one.day.isoformat())
     newest = kept[-1]
     level = newest.document["alert_level"]
     context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)
@@ -183,6 +192,21 @@ def report_metadata(one: Report) -> dict[str, Any]:
     return {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)}
 
 
+def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
+    """What the slot ledger counts beside each report's outages; the report itself rests on evidence alone."""
+    with home.warehouse.reading() as session:
+        counts = {one.day: slots_of_report(session, one.document) for one in kept}
+    return {
+        day: {
+            "slots": dg.MetadataValue.md(
+                markdown_table(("verdict", "slots"), list(found.items()), "No slot is judged in this window.")
+            ),
+            "missed_slot_count": found.get("missed", 0),
+        }
+        for day, found in counts.items()
+    }
+
+
 def _common(one: Report) -> dict[str, Any]:
     return {
         "report_id": one.report_id,
@@ -205,7 +229,14 @@ _HEALTH_NUMBERS: Final = (
 
 
 def _health_numbers(health: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: int(health[name]) for name in _HEALTH_NUMBERS}
+    """Numbers for the plots, and what the sensors decide by without opening the warehouse."""
+    gaps = [gap["since"] for gap in health["acknowledgement_gaps"]]
+    return {
+        **{name: int(health[name]) for name in _HEALTH_NUMBERS},
+        "latest_retry_plan_age_minutes": health["latest_retry_plan_age_minutes"],
+        "oldest_acknowledgement_gap_at": min(gaps, default=None),
+        "is_schedule_disabled": any(alert["category"].startswith("disabled_") for alert in health["alerts"]),
+    }
 
 
 def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ The connectors and the arming come from the host's environment alone; run config
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +13,13 @@ from pydantic import Field
 
 from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from assets.slots import fresh_for
 from cavra_pipeline.jobs import WORKER_TAG
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
-from cavra_pipeline.settings import Settings, load_settings
 
 
 class WorkerConfig(dg.Config):
@@ -46,9 +45,10 @@ def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
         kinds=KINDS,
         tags=WORKER_TAG,
         pool=WAREHOUSE_POOL,
+        freshness_policy=fresh_for(lane),
     )
     def retry_worker_asset(context: dg.AssetExecutionContext, config: WorkerConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        settings = _settings(home)
+        settings = home.settings.on_this_host()
         request = WorkerRequest(
             lane=lane,
             policy=retry_policy(lane),
@@ -67,17 +67,6 @@ def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=_metadata(document, lane))
 
     return retry_worker_asset
-
-
-def _settings(home: Home) -> Settings:
-    """The home's limits with the host's connectors; a home that run configuration has changed can't be live."""
-    host, ours = load_settings(), home.settings
-    return replace(
-        ours,
-        connectors_file=host.connectors_file,
-        immediate_tries=host.immediate_tries,
-        live_is_armed=host.live_is_armed and host.home == ours.home,
-    )
 
 
 def _now() -> datetime:

@@ -23,7 +23,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
 from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.cli_alerts import build_alerts_command
 from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
+from cavra_pipeline.cli_slots import build_slots_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
 from cavra_pipeline.errors import PipelineError
@@ -47,6 +49,7 @@ from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.slots.ledger import slots_of_report
 
 _FAILS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
 _STDIN: Final = "-"
@@ -312,10 +315,11 @@ def retry_health_command(
     moment = parse_as_of(as_of) if as_of else now
     with warehouse_of(_home()).reading() as session:
         report = retry_health(session, chosen, judged_by, as_of=moment, now=now, generated_by=generated_by)
+        slots = slots_of_report(session, report)
     if as_json:
         _print_json(report)
     else:
-        tables.show_health(_out(), report, chosen.subject_field)
+        tables.show_health(_out(), report, chosen.subject_field, slots=slots)
     sys.exit(3 if fail_on and report["alert_level"] in _FAILS[fail_on] else 0)
 
 
@@ -602,6 +606,8 @@ def dev(port: int, host: str) -> None:
     os.execve(sys.executable, command, environ)  # noqa: S606 -- no shell, our own arguments
 
 
+cli.add_command(build_alerts_command(_now, _home))
+cli.add_command(build_slots_command(_now, _home))
 for _command in API_COMMANDS:
     cli.add_command(_command)
 

@@ -58,8 +58,15 @@ def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> RenderableType:
     return shown
 
 
-def show_health(console: Console, report: Mapping[str, Any], subject_field: str, *, brief: bool = False) -> None:
-    """Shows a health report; in brief, what is wrong without the lists behind it."""
+def show_health(
+    console: Console,
+    report: Mapping[str, Any],
+    subject_field: str,
+    *,
+    brief: bool = False,
+    slots: Mapping[str, int] | None = None,
+) -> None:
+    """Shows a health report, with what the slot ledger counts; in brief, without the lists behind it."""
     ran, planned = report["latest_worker_age_minutes"], report["latest_retry_plan_age_minutes"]
     console.print(
         facts(
@@ -89,6 +96,8 @@ def show_health(console: Console, report: Mapping[str, Any], subject_field: str,
         console.print(table("Alerts", ("severity", "what is wrong", "what to do"), rows))
     if brief:
         return
+    if slots:
+        console.print(table("Slots of its schedule in the window", ("verdict", "slots"), list(slots.items())))
     if report["outages"]:
         newest = list(reversed(report["outages"]))
         outages = [(short_time(o["started_at"]), short_time(o["ended_at"]), o["missed_runs"]) for o in newest]

@@ -15,8 +15,9 @@ import dagster as dg
 # Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from assets import build_assets  # noqa: E402
+from assets import build_assets, build_slot_checks  # noqa: E402
 from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
+from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home  # noqa: E402
 from cavra_pipeline.schedules import build_schedules  # noqa: E402
@@ -32,16 +33,21 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
 
     Raises:
         UsageError: An environment variable has a value that is not accepted.
+        PipelineError: The desired state of a schedule or sensor is not declared.
     """
     settings = settings or load_settings()
     partitions = dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
     executor = dg.in_process_executor
     jobs = build_jobs(executor)
+    schedules = build_schedules(jobs, settings)
+    sensors = build_sensors(partitions, settings)
+    require_declared([one.name for one in schedules], [one.name for one in sensors])
     return dg.Definitions(
         assets=build_assets(partitions),
+        asset_checks=build_slot_checks(),
         jobs=jobs,
-        schedules=build_schedules(jobs, settings.crons),
-        sensors=build_sensors(partitions),
+        schedules=schedules,
+        sensors=sensors,
         resources={RESOURCE_KEY: Home.of(settings)},
         executor=executor,
     )

@@ -11,6 +11,9 @@ import dagster as dg
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 
+#: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
+SLOTS_CHECK: Final = "slots_are_served"
+
 #: Marks the workers: they act on now, so neither a backfill nor a sensor materialises them.
 WORKER_TAG: Final = {"cavra/role": "worker"}
 

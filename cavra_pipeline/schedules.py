@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, timedelta
 from typing import Final
 
 import dagster as dg
 from dagster._utils.schedules import is_valid_cron_schedule
 
+from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.settings import Settings
 
 #: Schedule (and job) name, cron in UTC, days back from the tick, what it is for.
 SCHEDULES: Final = (
@@ -20,19 +22,17 @@ SCHEDULES: Final = (
 )
 
 
-def build_schedules(
-    jobs: Sequence[dg.UnresolvedAssetJobDefinition], crons: Mapping[str, str]
-) -> list[dg.ScheduleDefinition]:
-    """Returns the schedules, each for the job of its name; all are on by default.
+def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Returns the schedules, each for the job of its name; on by default is what must be on in the environment.
 
     Args:
         jobs: The jobs of the code location.
-        crons: Cadences, by schedule name, in place of the declared ones.
+        settings: The environment, and cadences in place of the declared ones.
 
     Raises:
         UsageError: A cadence is given for a schedule there is not, or is no cron expression.
     """
-    by_name = {job.name: job for job in jobs}
+    by_name, crons = {job.name: job for job in jobs}, settings.crons
     declared = [name for name, *_ in SCHEDULES]
     for name, cron in crons.items():
         if name not in declared or not is_valid_cron_schedule(cron):
@@ -42,20 +42,20 @@ def build_schedules(
                 remedy=f"Give five cron fields, for one of {', '.join(declared)}",
             )
     return [
-        _schedule(by_name[name], crons.get(name, cron), days_back, description)
+        _schedule(by_name[name], crons.get(name, cron), days_back, description, must_be_on(name, settings.environment))
         for name, cron, days_back, description in SCHEDULES
     ]
 
 
 def _schedule(
-    job: dg.UnresolvedAssetJobDefinition, cron: str, days_back: int, description: str
+    job: dg.UnresolvedAssetJobDefinition, cron: str, days_back: int, description: str, is_on: bool
 ) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=job.name,
         job=job,
         cron_schedule=cron,
         execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
         description=description,
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from cavra_pipeline.alerts.policy import DEFAULT_POLICY, AlertPolicy
+from cavra_pipeline.connectors.providers import PROVIDERS, normalised
+from cavra_pipeline.connectors.secret import Secret
+from cavra_pipeline.desired_state import ENVIRONMENTS
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
 
 DEFAULT_START_DATE = date(2025, 1, 1)
 _CRON_PREFIX = "CAVRA_CRON_"
@@ -36,6 +42,12 @@ class Settings:
         api_requests_per_second: Requests a second that the HTTP API takes from one client or token.
         dagster_url: Where people find the Dagster UI; only ever shown as a link.
         crons: Cadence of a schedule, by its name, in place of its own; cron in UTC.
+        environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
+        tolerance: How late and how early a slot's work is still on time.
+        acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
+        watch_seconds: How often the sensors look that watch.
+        alerts: How alerts are told, and through which connectors.
+        deadman_url: What is called when the watching works; whoever knows the address can feign it.
     """
 
     home: Path
@@ -51,6 +63,12 @@ class Settings:
     api_requests_per_second: float = 500.0
     dagster_url: str = "http://127.0.0.1:3000"
     crons: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ENVIRONMENTS[0]
+    tolerance: Tolerance = DEFAULT_TOLERANCE
+    acknowledgement_limit_minutes: int = 60
+    watch_seconds: int = 30
+    alerts: AlertPolicy = DEFAULT_POLICY
+    deadman_url: Secret | None = None
 
     @property
     def landing(self) -> Path:
@@ -79,6 +97,22 @@ class Settings:
                 where="CAVRA_LIVE_RETRIES",
                 remedy="Set CAVRA_LIVE_RETRIES=armed in the environment of the worker, or run it dry",
             )
+
+    def on_this_host(self, environ: Mapping[str, str] | None = None) -> Settings:
+        """Adds what the host's environment alone may say: connectors, arming, how alerts are told and the ping.
+
+        For settings that came through run configuration: where that has changed the home, nothing goes out.
+        """
+        host = load_settings(environ)
+        is_ours = host.home == self.home
+        return replace(
+            self,
+            connectors_file=host.connectors_file,
+            immediate_tries=host.immediate_tries,
+            live_is_armed=host.live_is_armed and is_ours,
+            alerts=host.alerts if is_ours else replace(host.alerts, connectors=()),
+            deadman_url=host.deadman_url if is_ours else None,
+        )
 
     def prepare(self) -> Settings:
         """Creates the folders of the home and returns the settings.
@@ -137,6 +171,50 @@ def _url(environ: Mapping[str, str], name: str, default: str) -> str:
     return text.rstrip("/")
 
 
+def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
+    names = [normalised(name) for name in environ.get("CAVRA_ALERT_CONNECTORS", "").split(",") if name.strip()]
+    if not all(name in PROVIDERS for name in names):
+        raise UsageError(
+            "the value names a connector that there is not",
+            where="CAVRA_ALERT_CONNECTORS",
+            remedy=f"Set some of {', '.join(PROVIDERS)}, with commas between them, or unset it",
+        )
+    default = DEFAULT_POLICY
+    return AlertPolicy(
+        connectors=tuple(dict.fromkeys(names)),
+        group_wait_seconds=_number(environ, "CAVRA_ALERT_GROUP_WAIT_SECONDS", default.group_wait_seconds, 0, 3600),
+        window_minutes=_number(environ, "CAVRA_ALERT_WINDOW_MINUTES", default.window_minutes, 0, 10080),
+        repeat_minutes=_number(environ, "CAVRA_ALERT_REPEAT_MINUTES", default.repeat_minutes, 1, 10080),
+        flap_changes=int(_number(environ, "CAVRA_ALERT_FLAP_CHANGES", default.flap_changes, 3, 1000)),
+        flap_window_minutes=_number(environ, "CAVRA_ALERT_FLAP_WINDOW_MINUTES", default.flap_window_minutes, 1, 10080),
+    )
+
+
+def _may_be_called(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        return False
+    is_safe = url.scheme == "https" or (url.scheme == "http" and host in ("127.0.0.1", "::1", "localhost"))
+    return bool(
+        host and is_safe and url.username is None and not url.fragment and text.isascii() and text.isprintable()
+    )
+
+
+def _deadman_url(environ: Mapping[str, str]) -> Secret | None:
+    text = environ.get("CAVRA_DEADMAN_URL", "").strip()
+    if not text:
+        return None
+    if not _may_be_called(text):
+        raise UsageError(
+            "the value is not an address that may be called",
+            where="CAVRA_DEADMAN_URL",
+            remedy="Set an https address without a user name (http for this machine only), or unset it",
+        )
+    return Secret(text)
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from the environment; every variable has a working default.
 
@@ -169,6 +247,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise UsageError(
             "the value is not accepted", where="CAVRA_MEMORY_LIMIT", remedy="Write it as 500MB or 2GB, or unset it"
         )
+    environment = environ.get("CAVRA_ENVIRONMENT", "").strip() or ENVIRONMENTS[0]
+    if environment not in ENVIRONMENTS:
+        raise UsageError(
+            "there is no such environment",
+            where="CAVRA_ENVIRONMENT",
+            remedy=f"Set one of {', '.join(ENVIRONMENTS)}, or unset it",
+        )
     connectors = environ.get("CAVRA_CONNECTORS", "").strip()
     threads = int(_number(environ, "CAVRA_THREADS", 0, 0, 1024))
     return Settings(
@@ -189,4 +274,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         api_tokens_file=_path(environ, "CAVRA_API_TOKENS", "") if environ.get("CAVRA_API_TOKENS", "").strip() else None,
         api_requests_per_second=_number(environ, "CAVRA_API_REQUESTS_PER_SECOND", 500, 1, 1_000_000),
         dagster_url=_url(environ, "CAVRA_DAGSTER_URL", "http://127.0.0.1:3000"),
+        environment=environment,
+        tolerance=Tolerance(
+            grace_minutes=_number(environ, "CAVRA_SLOT_GRACE_MINUTES", 5, 0, 1440),
+            grace_percent=_number(environ, "CAVRA_SLOT_GRACE_PERCENT", 20, 0, 100),
+            early_percent=_number(environ, "CAVRA_SLOT_EARLY_PERCENT", 10, 0, 100),
+        ),
+        acknowledgement_limit_minutes=int(_number(environ, "CAVRA_ACKNOWLEDGEMENT_LIMIT_MINUTES", 60, 1, 525600)),
+        watch_seconds=int(_number(environ, "CAVRA_WATCH_SECONDS", 30, 5, 120)),
+        alerts=_alert_policy(environ),
+        deadman_url=_deadman_url(environ),
     )

@@ -6,13 +6,30 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from cavra_pipeline.settings import Settings
+from sensors.boundary import build_boundary_sensor
 from sensors.drops import build_drop_sensor
+from sensors.failed_runs import build_failed_run_sensor
+from sensors.instigators import build_disabled_schedule_sensor
 from sensors.late_evidence import build_late_evidence_sensor
+from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
+from sensors.slots import build_missed_worker_run_sensor
+from sensors.watchers import build_watcher_sensor
 
 
-def build_sensors(partitions: dg.DailyPartitionsDefinition) -> Sequence[dg.SensorDefinition]:
+def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) -> Sequence[dg.SensorDefinition]:
     """Returns every sensor of the code location."""
-    return [build_drop_sensor(partitions), build_late_evidence_sensor(partitions)]
+    return [
+        build_drop_sensor(partitions),
+        build_late_evidence_sensor(partitions),
+        build_missed_worker_run_sensor(settings),
+        build_disabled_schedule_sensor(settings),
+        build_failed_run_sensor(settings),
+        build_stale_retry_plan_sensor(settings),
+        build_acknowledgement_gap_sensor(settings),
+        build_boundary_sensor(settings),
+        build_watcher_sensor(settings),
+    ]
 
 
 __all__ = ["build_sensors"]

@@ -183,13 +183,13 @@ def take_in(settings: Settings, now: datetime = NOW, **which: Any) -> IngestResu
 def ingested(tmp_path: Path, lines_by_day: Mapping[str, Iterable[Line]] | Iterable[Line], **settings: Any) -> Settings:
     """A home whose drops are in its warehouse."""
     home = home_with(tmp_path, lines_by_day, **settings)
-    home.warehouse.write_bytes(_empty_warehouse())
+    home.warehouse.write_bytes(empty_warehouse())
     take_in(home)
     return home
 
 
 @cache
-def _empty_warehouse() -> bytes:
+def empty_warehouse() -> bytes:
     """A warehouse with its schema, made once a process: a third of what a small ingest costs."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"

@@ -68,7 +68,11 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses.append(401)
     if method == "post":
         statuses += _WITH_BODY
-    if path.endswith("}") or any(one["name"] == "cursor" for one in operation.get("parameters", ())):
+    if (
+        path.endswith("}")
+        or "{alert_id}" in path
+        or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
+    ):
         statuses.append(404)
     if path == "/api/v1/refresh":
         statuses.append(409)

@@ -184,7 +184,7 @@ def _try_once(
     monotonic: Callable[[], float],
 ) -> _Try:
     prepared = prepare(connector, notification, now())
-    with _silent_transport():
+    with silent_transport():
         try:
             # no redirects (the new address would get the credential) and no credential of the client's own
             response = client.send(_wire(prepared, settings), stream=True, auth=None, follow_redirects=False)
@@ -280,7 +280,7 @@ def _not_sending(_record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _silent_transport() -> Iterator[None]:
+def silent_transport() -> Iterator[None]:
     """Keep the transport's log lines about our requests, and only those, out of every log."""
     for name in _TRANSPORT_LOGGERS:
         logging.getLogger(name).addFilter(_not_sending)  # adding it again changes nothing

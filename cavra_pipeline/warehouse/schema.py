@@ -56,6 +56,9 @@ _VIEWS: Final = {
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
     "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
+    "open_alerts": "Alerts that are not over: firing or acknowledged",
+    "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
+    "alert_notices": "Notices for each connector, and what became of them",
 }
 
 
@@ -69,10 +72,20 @@ def _create(session: Session) -> None:
         session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
 
 
+#: The sequence comes before the table that numbers its rows by it.
+_ALERTS: Final = ("alerts", "alert_event_numbers", "alert_events", "alert_silences", "alert_outbox")
+
+
+def _watch(session: Session) -> None:
+    """The slot ledger and the life cycle of alerts."""
+    for name in ("schedule_configurations", "schedule_slots", *_ALERTS):
+        session.run(_PACKAGE, f"create_{name}")
+
+
 _MACROS: Final = ("macro_failing_pairs", "macro_newest_acknowledgements")
 
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create,)
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch)
 VERSION: Final = len(MIGRATIONS)
 
 

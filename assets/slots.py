@@ -1,0 +1,47 @@
+"""What makes missed slots and stale assets red in the Dagster UI: a check on each schedule's work, and freshness."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE, Declared
+from cavra_pipeline.jobs import SLOTS_CHECK
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.resources import Home
+from cavra_pipeline.slots.ledger import newest_verdict
+
+#: What is made once a day may be this late.
+DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=25))
+
+
+def fresh_for(lane: Lane) -> dg.FreshnessPolicy:
+    """Returns the policy of what a lane's schedule makes: two intervals without it is a failure."""
+    interval = timedelta(minutes=lane.expected_interval_minutes)
+    return dg.FreshnessPolicy.time_window(fail_window=2 * interval, warn_window=1.5 * interval)
+
+
+def build_slot_checks() -> Sequence[dg.AssetChecksDefinition]:
+    """Returns the check on the work of each schedule."""
+    return [_slots_check(one) for one in DESIRED_STATE if one.kind == SCHEDULE]
+
+
+def _slots_check(one: Declared) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=one.work,
+        name=SLOTS_CHECK,
+        description=f"The newest slot of the schedule {one.name} that was judged was not missed.",
+    )
+    def slots_check(home: Home) -> dg.AssetCheckResult:
+        now = datetime.now(UTC)
+        with home.warehouse.reading() as session:
+            newest = newest_verdict(session, one.name, after=now - timedelta(days=400), until=now)
+        verdict, cause = newest or ("none yet", None)
+        return dg.AssetCheckResult(
+            passed=verdict != "missed",
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"schedule": one.name, "newest_verdict": verdict, "cause": cause},
+        )
+
+    return slots_check

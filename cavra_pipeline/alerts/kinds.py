@@ -1,0 +1,205 @@
+"""The one declared table of alert kinds: how bad, what to do next, what else explains it, what is told together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from cavra_pipeline.alerts.signals import Severity
+from cavra_pipeline.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibitor:
+    """An alert that explains another, which is then not told on its own.
+
+    Attributes:
+        kind: Kind of the alert that explains. While it is open, it mutes alerts whose cause is not known.
+        cause: The cause by which an alert says that this is its explanation. Such an alert stays muted after the
+            explanation is over, until it ends or has another cause besides.
+        same_subject: Whether both must be about the same subject.
+    """
+
+    kind: str
+    cause: str
+    same_subject: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertKind:
+    """One kind of alert.
+
+    Attributes:
+        name: What a signal calls it.
+        severity: What a sensor should give, unless it knows better.
+        title: What is wrong, in a few words; a notice puts the subject and the count beside it.
+        action: What a person should do next.
+        inhibited_by: What explains it.
+        is_told_by_subject: Whether each subject has notices of its own. Else all alerts of the kind share one notice
+            and one suppression window: right where one outage makes hundreds of them.
+        window_minutes: Suppression window in place of the setting.
+        counts_missed_runs: Whether its count is a number of runs that did not take place.
+    """
+
+    name: str
+    severity: Severity
+    title: str
+    action: str
+    inhibited_by: tuple[Inhibitor, ...] = ()
+    is_told_by_subject: bool = False
+    window_minutes: int | None = None
+    counts_missed_runs: bool = False
+
+
+FLAPPING: Final = "flapping"
+UNDELIVERED: Final = "undelivered_notice"
+#: Causes that say nothing: as good as none.
+UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
+
+_DAEMON: Final = Inhibitor("daemon_down", "daemon_down")
+_CODE: Final = Inhibitor("code_location_down", "code_location_not_loadable")
+_OFF: Final = Inhibitor("instigator_off", "schedule_stopped", same_subject=True)
+_DOWN: Final = (_DAEMON, _CODE)
+
+_TABLE: Final = (
+    AlertKind(
+        "daemon_down",
+        "critical",
+        "the Dagster daemon does not run",
+        "Start the daemon (cavra-pipeline dev, or the service), then look for slots it missed.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "code_location_down",
+        "critical",
+        "the code location does not load",
+        "Read its error in the Dagster UI under Deployment, mend it and reload the location.",
+        inhibited_by=(_DAEMON,),
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "instigator_off",
+        "critical",
+        "a schedule or sensor that must be on is off",
+        "Switch it on again in the Dagster UI, or declare it off with a reason.",
+        inhibited_by=_DOWN,
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "missed_run",
+        "critical",
+        "scheduled runs were missed",
+        "Mend the cause that the notice names, then run the job once by hand.",
+        inhibited_by=(*_DOWN, _OFF),
+        is_told_by_subject=True,
+        counts_missed_runs=True,
+    ),
+    AlertKind(
+        "stale_retry_plan",
+        "warning",
+        "the newest retry plan is stale",
+        "Make a new retry plan before anything is retried.",
+        inhibited_by=_DOWN,
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "acknowledgement_gap",
+        "warning",
+        "failing deliveries wait for an acknowledgement",
+        "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
+    ),
+    AlertKind(
+        "disabled_schedule",
+        "warning",
+        "worker runs say that their schedule is disabled",
+        "Switch the schedule on again, or write down why it is off.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "failed_run",
+        "critical",
+        "runs failed",
+        "Open the failed run in the Dagster UI, mend its cause and run it again.",
+        inhibited_by=(_CODE,),
+    ),
+    AlertKind(
+        "quarantine",
+        "critical",
+        "records were quarantined",
+        "See cavra-pipeline quarantine; correct the source and export again.",
+    ),
+    AlertKind(
+        "secret_finding",
+        "warning",
+        "a source carries secrets outside the allowlist",
+        "See cavra-pipeline findings; rotate what leaked and mend the source.",
+    ),
+    AlertKind(
+        "late_evidence",
+        "warning",
+        "late evidence left reports outdated",
+        "Look at the reports of those days again once they are made anew.",
+    ),
+    AlertKind(
+        "sensor_error",
+        "critical",
+        "a sensor fails",
+        "Read the tick's error in the Dagster UI; nothing that it watches is watched until it is mended.",
+        inhibited_by=_DOWN,
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "tick_age",
+        "critical",
+        "a sensor has not looked for too long",
+        "Check that the daemon runs and is not overloaded.",
+        inhibited_by=_DOWN,
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "daemon_heartbeat",
+        "critical",
+        "a part of the Dagster daemon gives no sign of life",
+        "Restart the daemon; its log says what became of that part.",
+        inhibited_by=(_DAEMON,),
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "run_backlog",
+        "warning",
+        "runs wait in the queue",
+        "Look at Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
+        inhibited_by=_DOWN,
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        UNDELIVERED,
+        "warning",
+        "a connector does not take notices",
+        "See cavra-pipeline alerts list; mend the connector. The notices are kept and sent again.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        FLAPPING,
+        "warning",
+        "an alert comes and goes",
+        "See cavra-pipeline alerts history; mend what makes it unstable. It is quiet until it is stable.",
+        is_told_by_subject=True,
+    ),
+)
+
+KINDS: Final[dict[str, AlertKind]] = {kind.name: kind for kind in _TABLE}
+
+
+def kind_named(name: str) -> AlertKind:
+    """Returns the kind of that name.
+
+    Raises:
+        UsageError: There is no such kind; the message lists those there are.
+    """
+    try:
+        return KINDS[name]
+    except KeyError:
+        raise UsageError(
+            "there is no such kind of alert", where="kind", remedy=f"Use one of {', '.join(KINDS)}"
+        ) from None

@@ -1,0 +1,163 @@
+"""Whether a group of alerts is to be told now, to one connector: first, more, reminder, over. Pure, no clock.
+
+The rules are those that Alertmanager documents for groups, with a window that counts from the last notice; which rule
+stands where, and the one that differs, is in docs/alerts.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from cavra_pipeline.alerts.model import Alert, State
+from cavra_pipeline.alerts.signals import SEVERITIES, Severity
+
+
+class Notice(StrEnum):
+    """What a notice tells."""
+
+    FIRING = "firing"
+    MORE = "more"
+    REMINDER = "reminder"
+    RESOLVED = "resolved"
+
+
+class Believed(NamedTuple):
+    """What a connector was told of one subject: which episode, how bad, how many were swallowed by then."""
+
+    alert_id: str
+    severity: Severity
+    swallowed_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the last notice that a connector took has said of a group.
+
+    Attributes:
+        at: When it was taken: the suppression window counts from here.
+        planned_at: When it was written: it says nothing of what came later.
+        began_at: When the first alert was opened of those told since the group was last over.
+        firing: What it believes to be wrong, by subject.
+    """
+
+    at: datetime
+    planned_at: datetime
+    began_at: datetime
+    firing: Mapping[str, Believed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A notice that is to go out.
+
+    Attributes:
+        notice: What it tells.
+        firing: Alerts that are open, in order of their beginning.
+        over: Alerts that ended and have not been told to be over.
+        told: What the connector knows once it has taken it.
+        swallowed_count: Occurrences that came in the suppression window and were not told then.
+    """
+
+    notice: Notice
+    firing: Sequence[Alert]
+    over: Sequence[Alert]
+    told: Told
+    swallowed_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things wait."""
+
+    group_wait: timedelta
+    window: timedelta
+    repeat: timedelta
+
+
+def plan(alerts: Sequence[Alert], told: Told | None, times: Times, now: datetime) -> Planned | datetime | None:
+    """Decides about one group and one connector that has no notice under way.
+
+    Args:
+        alerts: The group's alerts that are open, and those that were opened since ``told.began_at``.
+        told: What the connector took last; None if nothing yet.
+        times: How long things wait.
+        now: The instant.
+
+    Returns:
+        The notice that is due, or else the instant at which one would be if nothing changes, or None.
+    """
+    alerts = sorted(alerts, key=lambda one: (one.opened_at, one.alert_id))
+    firing = [one for one in alerts if one.is_open and not one.muted_by]
+    news = [one for one in firing if one.state is State.FIRING and _is_news(one, told)]
+    if told is None or not told.firing:
+        return _first(firing, news, times, now)
+    over = [one for one in alerts if not one.is_open and not one.muted_by and _is_untold_end(one, alerts, told)]
+    is_open = {one.subject for one in alerts if one.is_open}
+    is_told_over = any(one.subject in told.firing and one.subject not in is_open for one in over)
+    if is_told_over and not firing and is_open.isdisjoint(told.firing):
+        return _planned(Notice.RESOLVED, alerts, firing, over, told, now)
+    if news or is_told_over:
+        ends_at = told.at + times.window
+        return _planned(Notice.MORE, alerts, firing, over, told, now) if now >= ends_at else ends_at
+    unattended = [one for one in firing if one.state is State.FIRING]
+    if not unattended:
+        return None
+    repeats_at = told.at + times.repeat
+    return _planned(Notice.REMINDER, alerts, unattended, over, told, now) if now >= repeats_at else repeats_at
+
+
+def _first(firing: list[Alert], news: list[Alert], times: Times, now: datetime) -> Planned | datetime | None:
+    if not news:
+        return None
+    due_at = min(one.opened_at for one in news) + times.group_wait
+    if now < due_at:
+        return due_at
+    return _planned(Notice.FIRING, firing, firing, [], None, now)
+
+
+def _is_news(alert: Alert, told: Told | None) -> bool:
+    known = told.firing.get(alert.subject) if told else None
+    return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known.severity)
+
+
+def _is_untold_end(alert: Alert, alerts: Sequence[Alert], told: Told) -> bool:
+    """Ended since the last notice, or before it while it was muted and is believed to be open."""
+    is_newest = all(one.episode <= alert.episode for one in alerts if one.subject == alert.subject)
+    ended_since = alert.resolved_at is not None and alert.resolved_at > told.planned_at
+    return ended_since or (is_newest and alert.subject in told.firing)
+
+
+def _planned(
+    notice: Notice,
+    alerts: Sequence[Alert],
+    firing: Sequence[Alert],
+    over: Sequence[Alert],
+    told: Told | None,
+    now: datetime,
+) -> Planned:
+    known = dict(told.firing) if told else {}
+    mentioned = (*firing, *over)
+    baseline = {believed.alert_id: believed.swallowed_count for believed in known.values()}
+    swallowed = sum(one.swallowed_count - baseline.get(one.alert_id, 0) for one in mentioned)
+    # Told to be over is forgotten; what is muted or attended stays believed until its end can be told.
+    ended = {one.subject for one in over}
+    believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
+    believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}
+    believed |= {one.subject: Believed(one.alert_id, one.severity, one.swallowed_count) for one in firing}
+    began_at = min((one.opened_at for one in mentioned), default=now)
+    return Planned(
+        notice=notice,
+        firing=firing,
+        over=over,
+        told=Told(
+            at=now,
+            planned_at=now,
+            began_at=min(began_at, told.began_at) if told and told.firing else began_at,
+            firing=believed,
+        ),
+        swallowed_count=swallowed,
+    )

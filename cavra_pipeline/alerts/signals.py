@@ -1,0 +1,88 @@
+"""What a sensor hands to the life cycle: one thing that is wrong right now, in public-safe identifiers and counts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.evidence.secrets import secrets_in
+
+Severity = Literal["warning", "critical"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("warning", "critical")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing that is wrong now.
+
+    Several signals of one kind and subject in the same look are one alert with several causes; their counts add up.
+
+    Attributes:
+        kind: A kind of ``cavra_pipeline.alerts.kinds``.
+        subject: What it is wrong with, such as a schedule's name; at most 200 characters.
+        severity: warning or critical.
+        since: Since when it is wrong; aware, UTC.
+        cause: Why, as a word of a-z, 0-9 and _; None if nothing is known.
+        count: How many since then: slots missed, runs failed, records held back. At least 1.
+        evidence: Ids and counts that a person looks up next. A ``lane`` says which ladder it is about.
+    """
+
+    kind: str
+    subject: str
+    severity: Severity
+    since: datetime
+    cause: str | None = None
+    count: int = 1
+    evidence: Mapping[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses what is not public-safe or can't be kept; a message names the field and never its value."""
+        texts = [self.subject, *(value for value in self.evidence.values() if isinstance(value, str))]
+        if not _NAME.fullmatch(self.kind) or (self.cause is not None and not _NAME.fullmatch(self.cause)):
+            raise ValueError("kind, cause: use words of a-z, 0-9 and _, at most 64 characters")
+        if not all(_NAME.fullmatch(name) for name in self.evidence):
+            raise ValueError("evidence: use names of a-z, 0-9 and _, at most 64 characters")
+        if not all(map(is_public_text, texts)):
+            raise ValueError("subject, evidence: use public-safe ids of 1 to 200 characters on one line")
+        if self.severity not in SEVERITIES:
+            raise ValueError("severity: use warning or critical")
+        if self.since.utcoffset() != timedelta(0):
+            raise ValueError("since: give an aware datetime in UTC")
+        if not 1 <= self.count < 2**63:
+            raise ValueError("count: give a whole number from 1")
+
+
+def is_public_text(text: str) -> bool:
+    """Tells whether a subject or an id may be kept and shown: one line of 1 to 200 characters without a secret."""
+    return _TEXT.fullmatch(text) is not None and not secrets_in(text)
+
+
+def fingerprint(kinds: Iterable[str], signals: Iterable[Signal]) -> str:
+    """Returns a digest of a look: while it stays the same, the life cycle has nothing new to learn from it.
+
+    A sensor that keeps it in its cursor need not open the warehouse until ``due_at`` of the pass before
+    (``cavra_pipeline.alerts.watch``).
+    """
+    found = sorted(
+        canonical_json(
+            [
+                one.kind,
+                one.subject,
+                one.severity,
+                one.since.isoformat(),
+                one.cause,
+                one.count,
+                dict(one.evidence),
+            ]
+        )
+        for one in signals
+    )
+    return hashlib.sha256(canonical_json([sorted(set(kinds)), found]).encode()).hexdigest()[:24]

@@ -1,0 +1,1 @@
+INSERT INTO alert_events BY NAME SELECT * FROM given_events

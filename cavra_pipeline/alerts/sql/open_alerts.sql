@@ -1,0 +1,1 @@
+SELECT * FROM open_alerts ORDER BY severity, since, alert_id

@@ -1,0 +1,124 @@
+"""What a notice says. Words and numbers of the alerts only; when and whether it goes out is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.alerts.kinds import KINDS, AlertKind
+from cavra_pipeline.alerts.model import Alert, State, worst
+from cavra_pipeline.alerts.planning import Notice, Planned
+from cavra_pipeline.documents import instant, whole_minutes
+
+_MOST_NAMED: Final = 5
+_MOST_EVIDENCE: Final = 12
+
+
+def document(planned: Planned, now: datetime) -> dict[str, Any]:
+    """Returns the notice as it is kept and sent: title, summary, severity, subject, occurred_at, facts."""
+    mentioned = (*planned.firing, *planned.over)
+    kind = KINDS[mentioned[0].kind]
+    is_over = planned.notice is Notice.RESOLVED
+    ended_at = max((one.resolved_at for one in planned.over if one.resolved_at), default=now)
+    return {
+        "title": _title(planned, kind),
+        "summary": _summary(planned, kind, ended_at, now),
+        "severity": "info" if is_over else worst(one.severity for one in planned.firing or mentioned),
+        "subject": mentioned[0].group,
+        "occurred_at": instant(ended_at if is_over else min(one.since for one in mentioned)),
+        "facts": _facts(planned, kind, ended_at if is_over else now),
+    }
+
+
+def _title(planned: Planned, kind: AlertKind) -> str:
+    mentioned = (*planned.firing, *planned.over)
+    about = mentioned[0].subject if len(mentioned) == 1 or kind.is_told_by_subject else f"{len(mentioned)} alerts"
+    level = worst(one.severity for one in mentioned)
+    start = {
+        Notice.FIRING: f"CAVRA {level}",
+        Notice.MORE: f"CAVRA {level}, more",
+        Notice.REMINDER: f"CAVRA {level}, still",
+        Notice.RESOLVED: "CAVRA, over",
+    }[planned.notice]
+    return f"{start}: {kind.title}: {about} ({_count(mentioned)})"
+
+
+def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetime) -> str:
+    mentioned = (*planned.firing, *planned.over)
+    since = min(one.since for one in mentioned)
+    lines = []
+    if planned.notice is Notice.RESOLVED:
+        lines.append(f"It is over after {_duration(since, ended_at)}.")
+        if kind.counts_missed_runs:
+            lines.append(f"{_count(mentioned)} scheduled runs were missed.")
+    else:
+        lines.append(f"Since {instant(since)}, {_duration(since, now)} ago.")
+    causes = causes_of(mentioned)
+    lines.append(f"Causes: {_listed(causes)}.")
+    if planned.swallowed_count:
+        lines.append(f"{planned.swallowed_count} more came since the last notice and were not told one by one.")
+    if planned.over and planned.notice is not Notice.RESOLVED:
+        lines.append(f"{len(planned.over)} of {len(mentioned)} alerts are over, {len(planned.firing)} are open.")
+    if planned.notice is not Notice.RESOLVED:
+        lines.append(f"What to do: {kind.action}")
+    return "\n".join(lines)
+
+
+def _facts(planned: Planned, kind: AlertKind, until: datetime) -> dict[str, str | int | None]:
+    mentioned = (*planned.firing, *planned.over)
+    since = min(one.since for one in mentioned)
+    causes = causes_of(mentioned)
+    facts: dict[str, str | int | None] = {
+        "notice": planned.notice.value,
+        "kind": kind.name,
+        "subjects": _shown([one.subject for one in mentioned]),
+        "open_alert_count": len(planned.firing),
+        "over_alert_count": len(planned.over),
+        "acknowledged_alert_count": sum(one.state is State.ACKNOWLEDGED for one in planned.firing),
+        "count": _count(mentioned),
+        "causes": _listed(causes),
+        "cause_count": len(causes),
+        "swallowed_count": planned.swallowed_count,
+        "since": instant(since),
+        "duration_minutes": whole_minutes(max(until - since, since - since)),
+        "alert_ids": _shown([one.alert_id for one in mentioned]),
+    }
+    if kind.counts_missed_runs:
+        facts["missed_run_count"] = _count(mentioned)
+    if planned.notice is Notice.RESOLVED:
+        facts["resolved_at"] = instant(until)
+    if len(mentioned) == 1:
+        facts |= {f"evidence_{name}": value for name, value in sorted(mentioned[0].evidence.items())[:_MOST_EVIDENCE]}
+    return facts
+
+
+def causes_of(alerts: Sequence[Alert]) -> dict[str, int]:
+    """Returns how often each cause was seen over all the alerts, the commonest first."""
+    total: dict[str, int] = {}
+    for alert in alerts:
+        for cause, count in alert.causes.items():
+            total[cause] = total.get(cause, 0) + count
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _listed(causes: Mapping[str, int]) -> str:
+    return ", ".join(f"{cause} {count}" for cause, count in causes.items())
+
+
+def _count(alerts: Sequence[Alert]) -> int:
+    return sum(one.count for one in alerts)
+
+
+def _shown(names: Sequence[str]) -> str:
+    names = sorted(set(names))
+    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _duration(start: datetime, end: datetime) -> str:
+    minutes = whole_minutes(max(end - start, start - start))
+    days, rest = divmod(minutes, 1440)
+    hours, minutes = divmod(rest, 60)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return " ".join(part for part in parts if part) or "under a minute"

@@ -1,0 +1,245 @@
+"""The commands `cavra-pipeline alerts ...`: what is wrong, take it on, silence it for a while, what happened."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.alerts.kinds import KINDS
+from cavra_pipeline.alerts.operators import (
+    DEFAULT_HISTORY,
+    acknowledge_alert,
+    alert_history,
+    end_silence,
+    list_alerts,
+    silence_alerts,
+)
+from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.settings import Settings
+
+_ID_SHOWN: Final = len("alert-") + 8
+_SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+_AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+_BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
+
+Clock = Callable[[], datetime]
+Home = Callable[[], Settings]
+
+
+def build_alerts_command(now: Clock, home: Home) -> click.Group:
+    """Returns the group of commands.
+
+    Args:
+        now: Reads the clock.
+        home: Reads the settings.
+    """
+
+    @click.group("alerts", invoke_without_command=True)
+    @click.pass_context
+    def alerts(context: click.Context) -> None:
+        """What is wrong now, who took it on, who was told? Without a command: list."""
+        if context.invoked_subcommand is None:
+            context.invoke(list_command)
+
+    @alerts.command("list")
+    @_AS_JSON
+    def list_command(as_json: bool = False) -> None:
+        """Open alerts, silences, and notices that a connector did not take."""
+        settings = home()
+        with warehouse_of(settings).reading() as session:
+            document = list_alerts(session, settings, now=now())
+        _answer(document, as_json, _show_list)
+
+    @alerts.command()
+    @click.argument("alert", metavar="ALERT")
+    @_BY
+    @_AS_JSON
+    def ack(alert: str, by: str, as_json: bool) -> None:
+        """Take an alert on: no more reminders of it until it is over. ALERT is its id, or the beginning of it."""
+        _answer(acknowledge_alert(home(), alert, by=by, now=now()), as_json, _show_acknowledged)
+
+    @alerts.command()
+    @click.option("--kind", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
+    @click.option("--subject", metavar="TEXT", help="Exactly as alerts list shows it.")
+    @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
+    @click.option("--from", "first", metavar="INSTANT", help="ISO-8601; now if not given.")
+    @click.option("--until", "last", metavar="INSTANT", help="ISO-8601, in place of --for.")
+    @click.option("--comment", required=True, metavar="LABEL", help="Why, as a public-safe label.")
+    @_BY
+    @_AS_JSON
+    def silence(
+        kind: str | None,
+        subject: str | None,
+        span: str | None,
+        first: str | None,
+        last: str | None,
+        comment: str,
+        by: str,
+        as_json: bool,
+    ) -> None:
+        """Send no notice of a kind, of a subject, or of both, for a while. Alerts still begin and end."""
+        said_at = now()
+        starts_at = parse_as_of(first) if first else said_at
+        if (span is None) == (last is None):
+            raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
+        ends_at = parse_as_of(last) if last else starts_at + _span(span or "")
+        document = silence_alerts(
+            home(),
+            kind=kind,
+            subject=subject,
+            by=by,
+            comment=comment,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            now=said_at,
+        )
+        _answer(document, as_json, _show_silence)
+
+    @alerts.command()
+    @click.argument("silence", metavar="SILENCE")
+    @_AS_JSON
+    def unsilence(silence: str, as_json: bool) -> None:
+        """End a silence now. SILENCE is its id."""
+        _answer(end_silence(home(), silence, now=now()), as_json, _show_silence)
+
+    @alerts.command()
+    @click.argument("alert", metavar="[ALERT]", required=False)
+    @click.option("--kind", metavar="KIND", help="Only this kind.")
+    @click.option(
+        "--limit",
+        type=click.IntRange(1, 100000),
+        default=DEFAULT_HISTORY,
+        show_default=True,
+        metavar="N",
+        help="Events shown at most, the newest first.",
+    )
+    @_AS_JSON
+    def history(alert: str | None, kind: str | None, limit: int, as_json: bool) -> None:
+        """What happened to alerts, or to one: opened, acknowledged, notified, resolved."""
+        with warehouse_of(home()).reading() as session:
+            events = alert_history(session, alert_id=alert, kind=kind, most=limit)
+        _answer({"count": len(events), "events": events}, as_json, _show_history)
+
+    return alerts
+
+
+def _span(text: str) -> timedelta:
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise UsageError("the value is not a span of time", where="--for", remedy="Write it as 30m, 4h or 2d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _answer(document: Any, as_json: bool, show: Callable[[Console, Any], None]) -> None:
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        show(Console(highlight=False), document)
+
+
+def _show_list(console: Console, document: Mapping[str, Any]) -> None:
+    if document["alerts"]:
+        columns = ("alert", "what", "since (UTC)", "n", "state")
+        rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
+        console.print(tables.table(f"Open alerts: {len(rows)}", columns, rows))
+    else:
+        console.print("Open alerts: none")
+    if document["silences"]:
+        silences = [
+            (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])
+            for one in document["silences"]
+        ]
+        console.print(tables.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences))
+    if document["unsent_notices"]:
+        unsent = [
+            (
+                one["provider"],
+                one["group_name"],
+                f"{one['notice']}, {one['state']}",
+                one["attempt_count"],
+                one["reason"],
+            )
+            for one in document["unsent_notices"]
+        ]
+        console.print(
+            tables.table("Notices that were not taken", ("connector", "about", "notice", "tries", "why"), unsent)
+        )
+    if not document["connectors"]:
+        console.print("Nobody is told: CAVRA_ALERT_CONNECTORS names no connector.", style="yellow")
+
+
+def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
+    what = tables.level(one["severity"]).append(f" {one['kind']}\n{one['subject']}", style="not bold default")
+    known = [cause for cause in one["causes"] if cause != "unknown_cause"]
+    if known:
+        what.append(f"\n{', '.join(known)}", style="dim")
+    state = str(one["state"])
+    if one["acknowledged_by"]:
+        state += f"\nby {one['acknowledged_by']}"
+    if one["muted_by"]:
+        state += f"\nmuted: {one['muted_by']}"
+    since = tables.short_time(one["since"])[5:]
+    return (one["alert_id"][:_ID_SHOWN], what, since, one["occurrence_count"], state)
+
+
+def _matches(silence: Mapping[str, Any]) -> str:
+    return f"{silence['kind'] or 'any kind'} {silence['subject'] or ''}".strip()
+
+
+def _show_acknowledged(console: Console, alert: Mapping[str, Any]) -> None:
+    console.print(
+        tables.facts(
+            "Acknowledged",
+            [
+                ("alert", alert["alert_id"]),
+                ("what", f"{alert['kind']} {alert['subject']}"),
+                ("by", alert["acknowledged_by"]),
+                ("do", alert["action"]),
+                ("reminders", "none until it is over"),
+            ],
+        )
+    )
+
+
+def _show_silence(console: Console, silence: Mapping[str, Any]) -> None:
+    pairs = [
+        ("silence", silence["silence_id"]),
+        ("matches", _matches(silence)),
+        ("from", f"{tables.short_time(silence['starts_at'])} UTC"),
+        ("until", f"{tables.short_time(silence['ends_at'])} UTC"),
+        ("by", silence["author"]),
+        ("why", silence["comment"]),
+    ]
+    console.print(tables.facts("Silence", pairs))
+
+
+def _episode(one: Mapping[str, Any]) -> str:
+    return f" #{one['episode']}" if one["episode"] > 1 else ""
+
+
+def _show_history(console: Console, document: Mapping[str, Any]) -> None:
+    if not document["events"]:
+        console.print("History: none")
+        return
+    rows = [
+        (
+            tables.short_time(one["happened_at"]),
+            Text(f"{one['kind']}\n{one['subject']}{_episode(one)}"),
+            one["event"],
+            one["detail"] or (f"by {one['actor']}" if one["actor"] else ""),
+        )
+        for one in document["events"]
+    ]
+    columns = ("at (UTC)", "alert", "event", "detail")
+    console.print(tables.table("History, newest first", columns, rows))

@@ -1,0 +1,104 @@
+"""The command `cavra-pipeline slots`: the slot ledger as a picture, a table or one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
+from cavra_pipeline.documents import instant, parse_as_of
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.slots.document import slots_document
+from cavra_pipeline.slots.ledger import slots_between
+from cavra_pipeline.slots.picture import legend, picture
+from cavra_pipeline.slots.verdicts import Kind
+
+SCHEDULES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
+_DEFAULT_DAYS: Final = 7
+_STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "unknown": "cyan"}
+
+
+def build_slots_command(now: Callable[[], datetime], home: Callable[[], Settings]) -> click.Command:
+    """Returns the command.
+
+    Args:
+        now: Reads the clock.
+        home: Reads the settings.
+    """
+
+    @click.command("slots")
+    @click.option("--schedule", metavar="NAME", help=f"One of {', '.join(SCHEDULES)}; all if not given.")
+    @click.option("--from", "first", metavar="WHEN", help="First UTC day, or ISO-8601 instant; 7 days back.")
+    @click.option("--to", "last", metavar="WHEN", help="Last UTC day, or ISO-8601 instant, inclusive; now.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+    def slots(schedule: str | None, first: str | None, last: str | None, as_json: bool) -> None:
+        """Which slots of the schedules were served, which were missed and why?"""
+        if schedule is not None and schedule not in SCHEDULES:
+            raise UsageError("there is no such schedule", where="schedule", remedy=f"Use one of {', '.join(SCHEDULES)}")
+        until = _instant(last, time.max) if last else now()
+        first_at = _instant(first, time.min) if first else until - timedelta(days=_DEFAULT_DAYS)
+        after = first_at - timedelta(microseconds=1)
+        if after >= until:
+            raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
+        with warehouse_of(home()).reading() as session:
+            rows = slots_between(session, after=after, until=until, schedule=schedule)
+        if as_json:
+            click.echo(json.dumps(slots_document(rows, first_at, until), ensure_ascii=False, indent=2))
+        else:
+            _show(Console(highlight=False), rows)
+
+    return slots
+
+
+def _instant(text: str, of_day: time) -> datetime:
+    """Reads an instant, or a day as its first or last instant in UTC."""
+    try:
+        return datetime.combine(date.fromisoformat(text), of_day, UTC)
+    except ValueError:
+        return parse_as_of(text)
+
+
+def _show(console: Console, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        console.print("No slot is judged in this range yet: the missed_worker_run_sensor keeps the ledger.")
+        return
+    lines = picture(rows)
+    for schedule, days in groupby(lines, key=lambda line: line[0]):
+        # A day of half-hours and its date fit into 80 columns; the name of the schedule beside them would not.
+        console.print(Text(schedule, style="bold"))
+        for _, day, marks in days:
+            console.print(f"  {day}  {marks}", soft_wrap=True)
+    console.print(legend(marks for _, _, marks in lines))
+    counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
+    counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
+    console.print(tables.table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted))
+    odd = [row for row in rows if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
+    if odd:
+        shown = [
+            (
+                row["schedule"],
+                tables.short_time(instant(row["expected_at"])),
+                _styled(row["verdict"]),
+                row["cause"] or "-",
+                tables.short_time(instant(row["done_at"])),
+                f"{row['cron']} {row['time_zone']}",
+            )
+            for row in sorted(odd, key=lambda row: row["expected_at"], reverse=True)
+        ]
+        columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
+        console.print(tables.table("Not on time, newest first", columns, shown, most=20))
+
+
+def _styled(verdict: str) -> Text:
+    return Text(verdict, style=_STYLES.get(verdict, ""))

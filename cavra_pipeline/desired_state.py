@@ -1,0 +1,97 @@
+"""Which schedules and sensors must be on, in which environment. One row each; one that has no row does not load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from cavra_pipeline.errors import PipelineError
+
+#: The accepted values of CAVRA_ENVIRONMENT; the first is the default.
+ENVIRONMENTS: Final = ("production", "staging", "development")
+_DEPLOYED: Final = ("production", "staging")
+
+SCHEDULE: Final = "schedule"
+SENSOR: Final = "sensor"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The desired state of one schedule or sensor.
+
+    Attributes:
+        name: Its name.
+        kind: ``schedule`` or ``sensor``.
+        on_in: Environments in which it must be on; elsewhere it may be, and is off to begin with.
+        work: A schedule's work is done when this asset is materialised.
+        lanes: Lanes whose worker it runs; the first one's worker-run evidence is evidence of its slots.
+    """
+
+    name: str
+    kind: str
+    on_in: tuple[str, ...]
+    work: str = ""
+    lanes: tuple[str, ...] = ()
+
+
+DESIRED_STATE: Final = (
+    Declared(
+        "recovery_retry_worker",
+        SCHEDULE,
+        _DEPLOYED,
+        "recovery_escalation_retry_worker",
+        ("recovery_escalation", "recovery_health_alert"),
+    ),
+    Declared(
+        "executive_delivery_retry",
+        SCHEDULE,
+        _DEPLOYED,
+        "executive_report_retry_worker",
+        ("executive_report", "executive_health_alert"),
+    ),
+    Declared("morning_report", SCHEDULE, _DEPLOYED, "executive_recovery_report"),
+    Declared("daily_close", SCHEDULE, _DEPLOYED, "dashboard"),
+    Declared("drop_sensor", SENSOR, ENVIRONMENTS),
+    Declared("late_evidence_sensor", SENSOR, ENVIRONMENTS),
+    Declared("missed_worker_run_sensor", SENSOR, ENVIRONMENTS),
+    Declared("disabled_schedule_sensor", SENSOR, ENVIRONMENTS),
+    Declared("failed_run_sensor", SENSOR, ENVIRONMENTS),
+    Declared("stale_retry_plan_sensor", SENSOR, ENVIRONMENTS),
+    Declared("acknowledgement_gap_sensor", SENSOR, ENVIRONMENTS),
+    Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
+    Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
+)
+
+_BY_NAME: Final = {one.name: one for one in DESIRED_STATE}
+
+
+def declared(name: str) -> Declared:
+    """Returns the desired state of a schedule or sensor."""
+    return _BY_NAME[name]
+
+
+def must_be_on(name: str, environment: str) -> bool:
+    """Says whether a schedule or sensor must be on in an environment."""
+    return environment in _BY_NAME[name].on_in
+
+
+def schedule_of(lane: str) -> str:
+    """Returns the schedule that runs a lane's worker."""
+    return next(one.name for one in DESIRED_STATE if lane in one.lanes)
+
+
+def require_declared(schedules: Iterable[str], sensors: Iterable[str]) -> None:
+    """Refuses a code location whose schedules and sensors are not exactly those declared here.
+
+    Raises:
+        PipelineError: One is not declared, or one that is declared is not there.
+    """
+    found = {(name, SCHEDULE) for name in schedules} | {(name, SENSOR) for name in sensors}
+    wanted = {(one.name, one.kind) for one in DESIRED_STATE}
+    for name, kind in sorted(found ^ wanted):
+        raise PipelineError(
+            "its desired state is not declared" if (name, kind) in found else "it is declared and not there",
+            where=f"{kind} {name}",
+            remedy="Keep cavra_pipeline/desired_state.py and the code location in step",
+        )

@@ -1,0 +1,45 @@
+"""The slot ledger as a picture in text: a line for each schedule and UTC day, a mark for each slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+from cavra_pipeline.slots.verdicts import Cause, Kind
+
+MARKS: Final[dict[str, str]] = {
+    Kind.ON_TIME: ".",
+    Kind.LATE: "l",
+    Kind.EARLY: "e",
+    Kind.NOT_EXPECTED: "-",
+    Kind.UNKNOWN: "?",
+    Cause.SCHEDULE_STOPPED: "S",
+    Cause.DAEMON_DOWN: "D",
+    Cause.CODE_LOCATION_NOT_LOADABLE: "C",
+    Cause.QUEUED_TOO_LONG: "Q",
+    Cause.FAILED_BEFORE_WORK: "F",
+    Cause.WAREHOUSE_BUSY: "W",
+    Cause.UNKNOWN_CAUSE: "X",
+}
+
+
+def mark(row: Mapping[str, Any]) -> str:
+    """Returns the mark of a slot: small for what was done, a capital that names the cause for what was missed."""
+    return MARKS[row["cause"] or row["verdict"]]
+
+
+def picture(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Returns schedule, UTC day and marks, in the order of the rows (by schedule and instant)."""
+    return [
+        (schedule, day, "".join(mark(row) for row in group))
+        for (schedule, day), group in groupby(
+            rows, key=lambda row: (str(row["schedule"]), row["expected_at"].date().isoformat())
+        )
+    ]
+
+
+def legend(marks: Iterable[str]) -> str:
+    """Says what the marks of a picture mean."""
+    used = set("".join(marks))
+    return ", ".join(f"{one} {name.replace('_', ' ')}" for name, one in MARKS.items() if one in used)

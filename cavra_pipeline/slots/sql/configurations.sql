@@ -1,0 +1,3 @@
+SELECT *
+FROM schedule_configurations
+ORDER BY schedule, valid_from

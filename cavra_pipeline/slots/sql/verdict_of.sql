@@ -1,0 +1,3 @@
+SELECT verdict, cause, done_at, run_id
+FROM schedule_slots
+WHERE schedule = $schedule AND expected_at = $expected_at

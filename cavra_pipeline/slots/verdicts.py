@@ -1,0 +1,301 @@
+"""The verdict on one slot, as a pure function of what is known of it. Nothing here reads Dagster, a file or a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What became of a slot."""
+
+    ON_TIME = "on_time"
+    LATE = "late"
+    EARLY = "early"
+    MISSED = "missed"
+    NOT_EXPECTED = "not_expected"
+    UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    """Why a slot was missed."""
+
+    SCHEDULE_STOPPED = "schedule_stopped"
+    DAEMON_DOWN = "daemon_down"
+    CODE_LOCATION_NOT_LOADABLE = "code_location_not_loadable"
+    QUEUED_TOO_LONG = "queued_too_long"
+    FAILED_BEFORE_WORK = "failed_before_work"
+    WAREHOUSE_BUSY = "warehouse_busy"
+    UNKNOWN_CAUSE = "unknown_cause"
+
+
+#: Spells that explain a slot without a tick; where several cover it, the first that is the slot's own comes first.
+_SPELL_CAUSES: Final = (Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN, Cause.CODE_LOCATION_NOT_LOADABLE)
+#: What stopped a tick may have been seen to work up to this long before the tick was due.
+_LOOK_SLACK: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How late and how early is still on time.
+
+    Attributes:
+        grace_minutes: The shortest grace, in minutes.
+        grace_percent: Grace in percent of the gap to the next slot, where that is longer.
+        early_percent: How early is still on time, in percent of the gap from the slot before.
+    """
+
+    grace_minutes: float = 5.0
+    grace_percent: float = 20.0
+    early_percent: float = 10.0
+
+    def grace(self, gap: timedelta) -> timedelta:
+        """Returns how late is still on time."""
+        return max(timedelta(minutes=self.grace_minutes), gap * (self.grace_percent / 100))
+
+    def early(self, gap: timedelta) -> timedelta:
+        """Returns how early is still on time."""
+        return gap * (self.early_percent / 100)
+
+
+DEFAULT_TOLERANCE: Final = Tolerance()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One instant at which a schedule should run.
+
+    Attributes:
+        schedule: Name of the schedule.
+        expected_at: When it should run; aware, UTC.
+        previous_at: The slot before.
+        next_at: The slot after.
+        is_declared_on: Whether the schedule had to be on then.
+        tolerance: Grace and early tolerance in force then.
+    """
+
+    schedule: str
+    expected_at: datetime
+    previous_at: datetime
+    next_at: datetime
+    is_declared_on: bool = True
+    tolerance: Tolerance = DEFAULT_TOLERANCE
+
+    @property
+    def closes_at(self) -> datetime:
+        """Last instant at which the work is on time."""
+        return self.expected_at + self.tolerance.grace(self.next_at - self.expected_at)
+
+    @property
+    def opens_at(self) -> datetime:
+        """First instant at which the work is on time."""
+        return self.expected_at - self.tolerance.early(self.expected_at - self.previous_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A row that the scheduler left for the slot.
+
+    Attributes:
+        status: ``success``, ``skipped``, ``failure`` or ``started``.
+        ended_at: When it was evaluated.
+        is_load_error: Whether it failed because the code location was not to be had.
+    """
+
+    status: str
+    ended_at: datetime
+    is_load_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that was launched for the slot.
+
+    Attributes:
+        run_id: Dagster's id.
+        started_at: When it left the queue; None if it has not.
+        ended_at: When it ended; None if it has not.
+        worked_at: When its work was done; None if it was not.
+        is_busy_failure: Whether it failed because the warehouse stayed busy.
+    """
+
+    run_id: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    worked_at: datetime | None = None
+    is_busy_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A stretch of time in which something kept slots from running.
+
+    Attributes:
+        cause: What it was.
+        started_at: When it was last seen to be well.
+        ended_at: When it was first seen to be well again; None while it lasts.
+        schedule: The schedule it holds for; None for all.
+    """
+
+    cause: Cause
+    started_at: datetime
+    ended_at: datetime | None = None
+    schedule: str | None = None
+
+    def explains(self, slot: Slot) -> bool:
+        """Says whether the slot fell into the spell."""
+        return (
+            self.schedule in (None, slot.schedule)
+            and self.started_at - _LOOK_SLACK <= slot.expected_at
+            and (self.ended_at is None or slot.expected_at < self.ended_at)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that is known of one slot.
+
+    Attributes:
+        ticks: The scheduler's rows for it.
+        runs: The runs launched for it.
+        work: When worker-run evidence says that the work was done without such a run.
+        spells: What kept slots from running, at any time.
+        watched_from: Since when somebody has been looking; None if nobody has.
+    """
+
+    ticks: Sequence[Tick] = ()
+    runs: Sequence[Run] = ()
+    work: Sequence[datetime] = ()
+    spells: Sequence[Spell] = ()
+    watched_from: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a slot.
+
+    Attributes:
+        kind: The verdict.
+        cause: Why it was missed; None unless it was.
+        done_at: When the work was done; None if it was not.
+        run_id: The run that decided the verdict, if one did.
+    """
+
+    kind: Kind
+    cause: Cause | None = None
+    done_at: datetime | None = None
+    run_id: str | None = None
+
+
+def decide(slot: Slot, evidence: Evidence, *, now: datetime) -> Verdict | None:
+    """Decides what became of a slot.
+
+    Returns:
+        The verdict, or None while the slot is open: its work may still be done on time.
+    """
+    if now < slot.expected_at:
+        return None
+    if not slot.is_declared_on:
+        return Verdict(Kind.NOT_EXPECTED)
+    done = _done(slot, evidence)
+    if done and done.kind is Kind.ON_TIME:
+        return done
+    if now <= slot.closes_at:
+        return None
+    return done or _not_done(slot, evidence)
+
+
+def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
+    """The first work that is not too early counts; if all of it is, the last of it."""
+    done = sorted(
+        [(run.worked_at, run.run_id) for run in evidence.runs if run.worked_at]
+        + [(at, None) for at in evidence.work]
+        # A tick that decides to ask for no run has done what it was there for.
+        + [(tick.ended_at, None) for tick in evidence.ticks if tick.status == "skipped"],
+        key=lambda one: one[0],
+    )
+    if not done:
+        return None
+    at, run_id = next((one for one in done if one[0] >= slot.opens_at), done[-1])
+    kind = Kind.EARLY if at < slot.opens_at else Kind.ON_TIME if at <= slot.closes_at else Kind.LATE
+    return Verdict(kind, None, at, run_id)
+
+
+def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
+    """Says why a closed slot has no work: its own run is asked first, then its tick, then what kept both away."""
+    for run in reversed(evidence.runs):
+        if run.ended_at:
+            cause = Cause.WAREHOUSE_BUSY if run.is_busy_failure else Cause.FAILED_BEFORE_WORK
+            return Verdict(Kind.MISSED, cause, run_id=run.run_id)
+        if run.started_at:
+            return Verdict(Kind.UNKNOWN, run_id=run.run_id)
+        return Verdict(Kind.MISSED, Cause.QUEUED_TOO_LONG, run_id=run.run_id)
+    statuses = {tick.status for tick in evidence.ticks}
+    if "failure" in statuses:
+        is_load_error = any(tick.is_load_error for tick in evidence.ticks)
+        return Verdict(Kind.MISSED, Cause.CODE_LOCATION_NOT_LOADABLE if is_load_error else Cause.FAILED_BEFORE_WORK)
+    if "success" in statuses:
+        return Verdict(Kind.UNKNOWN)
+    causes = {spell.cause for spell in evidence.spells if spell.explains(slot)}
+    for cause in _SPELL_CAUSES:
+        if cause in causes:
+            return Verdict(Kind.MISSED, cause)
+    if evidence.watched_from is None or slot.expected_at < evidence.watched_from:
+        return Verdict(Kind.UNKNOWN)
+    return Verdict(Kind.MISSED, Cause.UNKNOWN_CAUSE)
+
+
+def revised(before: Verdict, after: Verdict) -> Verdict:
+    """Returns the verdict that stands once a slot is judged again.
+
+    A verdict only ever gains: what was unknown or missed may turn out done, what was unknown may turn out missed, and a
+    cause that was unknown may become known. A known cause stands.
+    """
+    if before.kind is Kind.UNKNOWN:
+        return after
+    if before.kind is not Kind.MISSED:
+        return before
+    if after.done_at:
+        # It was found missing when it closed, so work that shows up now is late for whoever waited.
+        return Verdict(Kind.LATE, None, after.done_at, after.run_id)
+    if before.cause is Cause.UNKNOWN_CAUSE and after.kind is Kind.MISSED:
+        return after
+    return before
+
+
+def share_out(
+    slots: Sequence[Slot], runs: Iterable[tuple[datetime, Run]], work: Iterable[datetime]
+) -> dict[datetime, list[datetime]]:
+    """Gives each piece of work that no slot's run did to one slot.
+
+    It serves the newest slot before it, unless that one was served already; then it is early for the next.
+
+    Args:
+        slots: The slots of one schedule, in order.
+        runs: Runs with the slot they were launched for; work done while one was under way is its own.
+        work: When worker-run evidence says that the work was done.
+
+    Returns:
+        By slot instant, the work it was given, in order.
+    """
+    launched = list(runs)
+    served = {at for at, run in launched if run.worked_at}
+    given: dict[datetime, list[datetime]] = {}
+    for at in sorted(work):
+        if any(_is_of_run(at, run) for _, run in launched):
+            continue
+        before = next((slot for slot in reversed(slots) if slot.opens_at <= at), None)
+        after = next((slot for slot in slots if slot.opens_at > at >= slot.previous_at), None)
+        slot = before if before and before.expected_at not in served else after or before
+        if slot is None:
+            continue
+        served.add(slot.expected_at)
+        given.setdefault(slot.expected_at, []).append(at)
+    return given
+
+
+def _is_of_run(at: datetime, run: Run) -> bool:
+    return run.started_at is not None and run.started_at <= at and (run.ended_at is None or at <= run.ended_at)

@@ -1,0 +1,248 @@
+"""One look of the watcher: from what it remembers and what it sees now to the verdicts that are due.
+
+Pure: the calendar of slots and Dagster's records come in as functions, the memory goes out with the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from cavra_pipeline.slots.configurations import Configuration, slots_of
+from cavra_pipeline.slots.ledger import Judged
+from cavra_pipeline.slots.verdicts import (
+    Cause,
+    Evidence,
+    Kind,
+    Run,
+    Slot,
+    Spell,
+    Tick,
+    Verdict,
+    decide,
+    revised,
+    share_out,
+)
+from cavra_pipeline.slots.watching import Look, remembered, spells_between
+
+#: Slots of one schedule that one look judges at most; the next look goes on.
+MOST_SLOTS: Final = 200
+#: For how long a slot that was missed or unknown is judged again.
+STAYS_OPEN: Final = timedelta(hours=48)
+
+#: Gives a configuration's instants in (after, until], with the one before them and the one that follows; so many.
+Calendar = Callable[[Configuration, datetime, datetime, int | None], Sequence[datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What there is of one schedule since some instant.
+
+    Attributes:
+        ticks: The scheduler's rows, by slot.
+        runs: Runs with the slot they were launched for, in the order they were created.
+        work: When worker-run evidence says that the work was done.
+    """
+
+    ticks: Mapping[datetime, Sequence[Tick]] = field(default_factory=dict)
+    runs: Sequence[tuple[datetime, Run]] = ()
+    work: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """Missed slots of a schedule with nothing done in between.
+
+    Attributes:
+        first_at: The first missed slot.
+        last_at: The last one.
+        causes: How many were missed, by cause.
+        is_over: Whether a later slot was served or was not expected.
+        is_told: Whether the life cycle of alerts has been told of it.
+    """
+
+    first_at: datetime
+    last_at: datetime
+    causes: Mapping[Cause, int]
+    is_over: bool = False
+    is_told: bool = False
+
+    @property
+    def missed_count(self) -> int:
+        """How many slots were missed."""
+        return sum(self.causes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the watcher remembers from one look to the next.
+
+    Attributes:
+        look: The look before; None at the first.
+        watched_from: Since when looks have followed each other; None before the first.
+        spells: What kept slots from running.
+        gaps: Gaps in the watching that nobody has been told of yet.
+        configurations: By schedule, how it was set since its oldest slot that may still change.
+        judged_until: By schedule, the newest slot with a verdict.
+        open: By schedule, verdicts that may still change, by slot.
+        episodes: By schedule, slots missed in a row up to now.
+    """
+
+    look: Look | None = None
+    watched_from: datetime | None = None
+    spells: Sequence[Spell] = ()
+    gaps: Sequence[Spell] = ()
+    configurations: Mapping[str, Sequence[Configuration]] = field(default_factory=dict)
+    judged_until: Mapping[str, datetime] = field(default_factory=dict)
+    open: Mapping[str, Mapping[datetime, Verdict]] = field(default_factory=dict)
+    episodes: Mapping[str, Episode] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look found.
+
+    Attributes:
+        memory: What to remember.
+        judged: Slots with a new verdict, or a changed one.
+        configurations: Configurations that came into force.
+    """
+
+    memory: Memory
+    judged: Sequence[Judged]
+    configurations: Sequence[Configuration]
+
+    def only_looked(self, before: Memory) -> Memory:
+        """Returns what to remember of a look whose verdicts could not be kept: they are due again at the next."""
+        now = self.memory
+        return replace(before, look=now.look, watched_from=now.watched_from, spells=now.spells, gaps=now.gaps)
+
+    def told(self) -> Memory:
+        """Returns what to remember once everything that was found has been kept and told."""
+        episodes = {name: replace(one, is_told=True) for name, one in self.memory.episodes.items() if not one.is_over}
+        return replace(self.memory, gaps=(), episodes=episodes)
+
+
+def watch(
+    memory: Memory,
+    look: Look,
+    configurations: Sequence[Configuration],
+    *,
+    calendar: Calendar,
+    records: Callable[[str, datetime], Records],
+) -> Seen:
+    """Judges every slot that can be judged at this look.
+
+    Args:
+        memory: What the look before left.
+        look: What is seen now.
+        configurations: How each schedule is set now.
+        calendar: Dagster's own evaluation of a cron expression.
+        records: Gives what there is of a schedule since an instant.
+    """
+    found = spells_between(memory.look, look)
+    spells = remembered(memory.spells, found)
+    watched_from = memory.watched_from or look.at
+    judged: list[Judged] = []
+    changed: list[Configuration] = []
+    histories: dict[str, Sequence[Configuration]] = {}
+    until: dict[str, datetime] = {}
+    still_open: dict[str, Mapping[datetime, Verdict]] = {}
+    episodes: dict[str, Episode] = {}
+    for current in configurations:
+        name = current.schedule
+        history = list(memory.configurations.get(name, ()))
+        if not history or current.differs_from(history[-1]):
+            changed.append(current)
+            history.append(current)
+        verdicts = dict(memory.open.get(name, {}))
+        reached = memory.judged_until.get(name, history[0].valid_from)
+        since = min([reached, *(at - timedelta(microseconds=1) for at in verdicts)])
+        slots = [
+            *_slots(history, since, reached, calendar, None),
+            *_slots(history, reached, look.at, calendar, MOST_SLOTS),
+        ]
+        seen = records(name, slots[0][0].previous_at) if slots else Records()
+        given = share_out([slot for slot, _ in slots], seen.runs, seen.work)
+        launched: dict[datetime, list[Run]] = {}
+        for at, run in seen.runs:
+            launched.setdefault(at, []).append(run)
+        of_schedule: list[Judged] = []
+        for slot, valid_from in slots:
+            at = slot.expected_at
+            known = verdicts.get(at)
+            if known is None and at <= reached:
+                continue
+            evidence = Evidence(
+                ticks=seen.ticks.get(at, ()),
+                runs=launched.get(at, ()),
+                work=given.get(at, ()),
+                spells=spells,
+                watched_from=watched_from,
+            )
+            verdict = decide(slot, evidence, now=look.at)
+            if verdict is None:
+                break
+            verdict = revised(known, verdict) if known else verdict
+            reached = max(reached, at)
+            if verdict != known:
+                of_schedule.append(Judged(slot, verdict, valid_from))
+            verdicts[at] = verdict
+        judged += of_schedule
+        until[name] = reached
+        still_open[name] = {
+            at: verdict
+            for at, verdict in list(verdicts.items())[-MOST_SLOTS:]
+            if verdict.kind in (Kind.MISSED, Kind.UNKNOWN) and at > look.at - STAYS_OPEN
+        }
+        oldest = min([reached, *still_open[name]])
+        histories[name] = [
+            one
+            for one, after in zip(history, [*history[1:], None], strict=True)
+            if not after or after.valid_from > oldest
+        ]
+        episode = episode_after(memory.episodes.get(name), of_schedule)
+        if episode:
+            episodes[name] = episode
+    gaps = [*memory.gaps, *(spell for spell in found if spell.schedule is None)]
+    after = Memory(look, watched_from, spells, gaps, histories, until, still_open, episodes)
+    return Seen(after, judged, changed)
+
+
+def _slots(
+    history: Sequence[Configuration], since: datetime, until: datetime, calendar: Calendar, most: int | None
+) -> list[tuple[Slot, datetime]]:
+    """Returns the slots in (``since``, ``until``], the earliest first, each as it was set when it was due."""
+    slots: list[tuple[Slot, datetime]] = []
+    for one, following in pairwise([*history, None]):
+        if one is None:
+            break
+        after = max(since, one.valid_from)
+        end = min(until, following.valid_from) if following else until
+        if after < end:
+            found = slots_of(one, calendar(one, after, end, most))
+            slots += [(slot, one.valid_from) for slot in found if after < slot.expected_at <= end]
+    return slots[:most]
+
+
+def episode_after(before: Episode | None, judged: Sequence[Judged]) -> Episode | None:
+    """Returns the episode of missed slots after further verdicts of a schedule."""
+    episode = before
+    for one in sorted(judged, key=lambda judged: judged.slot.expected_at):
+        at, verdict = one.slot.expected_at, one.verdict
+        if verdict.kind is Kind.UNKNOWN:
+            continue
+        if verdict.kind is not Kind.MISSED:
+            if episode and at >= episode.last_at:
+                episode = replace(episode, is_over=True)
+            continue
+        cause = verdict.cause or Cause.UNKNOWN_CAUSE
+        if episode is None or (episode.is_over and at > episode.last_at):
+            episode = Episode(at, at, {cause: 1})
+        elif at > episode.last_at:
+            causes = {**episode.causes, cause: episode.causes.get(cause, 0) + 1}
+            episode = replace(episode, last_at=at, causes=causes)
+    return episode

@@ -1,0 +1,1 @@
+CREATE SEQUENCE alert_event_numbers

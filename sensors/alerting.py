@@ -1,0 +1,124 @@
+"""How a sensor hands what it found to the life cycle of alerts, and stays off the warehouse while nothing changed."""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from cavra_pipeline.alerts.signals import Signal, fingerprint
+from cavra_pipeline.alerts.watch import watch_pass
+from cavra_pipeline.errors import TransientError
+from cavra_pipeline.settings import Settings
+
+#: A tick waits no longer than this for a busy warehouse; the next one tries again.
+PATIENCE_SECONDS: Final = 5.0
+
+Clock = Callable[[], datetime]
+
+
+def now_utc() -> datetime:
+    """Reads the clock."""
+    return datetime.now(UTC)
+
+
+def patient(settings: Settings) -> Settings:
+    """Returns the settings of a sensor: it does not wait long for a busy warehouse."""
+    return replace(settings, busy_wait_seconds=min(settings.busy_wait_seconds, PATIENCE_SECONDS)).prepare()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the life cycle was last told.
+
+    Attributes:
+        fingerprint: Digest of the look; empty if it was told nothing yet.
+        due_at: When it wants to be called again even if nothing changes.
+    """
+
+    fingerprint: str = ""
+    due_at: datetime | None = None
+
+    def document(self) -> list[str | None]:
+        """Returns it for a cursor."""
+        return [self.fingerprint, self.due_at.isoformat() if self.due_at else None]
+
+    @classmethod
+    def of(cls, document: Sequence[str | None] | None) -> "Told":
+        """Reads it from a cursor."""
+        mark, due_at = document or ("", None)
+        return cls(mark or "", datetime.fromisoformat(due_at) if due_at else None)
+
+
+def tell(
+    settings: Settings,
+    told: Told,
+    kinds: Collection[str],
+    signals: Sequence[Signal],
+    clock: Clock,
+    *,
+    is_heartbeat: bool = False,
+) -> Told:
+    """Tells the life cycle of a look, if it differs from the last or something is due.
+
+    Args:
+        settings: The home.
+        told: What it was told last.
+        kinds: The kinds that this sensor watches over.
+        signals: Everything of these kinds that is wrong now.
+        clock: Tells the time.
+        is_heartbeat: Whether this tick shows that the watching works; then a dead man's ping is sent, if there is one.
+
+    Raises:
+        TransientError: The warehouse stayed busy; call again with the same.
+    """
+    mark = fingerprint(kinds, signals)
+    must_ping = is_heartbeat and settings.deadman_url is not None
+    if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at) and not must_ping:
+        return told
+    done = watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat)
+    return Told(mark, done.due_at)
+
+
+def in_words(signals: Sequence[Signal]) -> str:
+    """Names what is wrong, for the UI."""
+    return "; ".join(
+        f"{one.kind} {one.subject}" + (f" ({one.count}, {one.cause})" if one.cause else f" ({one.count})")
+        for one in signals[:10]
+    )
+
+
+def told_result(
+    settings: Settings,
+    known: Mapping[str, Any],
+    kinds: Collection[str],
+    signals: Sequence[Signal],
+    clock: Clock,
+    *,
+    reason: str,
+    cursor: Mapping[str, Any],
+    is_heartbeat: bool = False,
+) -> dg.SensorResult:
+    """Tells the life cycle and returns what the tick says and remembers.
+
+    Args:
+        settings: The home.
+        known: The cursor before, as an object.
+        kinds: The kinds that this sensor watches over.
+        signals: Everything of these kinds that is wrong now.
+        clock: Tells the time.
+        reason: What the tick says; a tick of these sensors never asks for a run.
+        cursor: What to remember beside what was told. While the warehouse is busy nothing was told, and the next
+            tick tells it.
+        is_heartbeat: Whether this tick shows that the watching works.
+    """
+    told = Told.of(known.get("told"))
+    try:
+        told = tell(patient(settings), told, kinds, signals, clock, is_heartbeat=is_heartbeat)
+    except TransientError as busy:
+        reason = f"{reason} It is told at the next tick: {busy.what}."
+    return dg.SensorResult(
+        skip_reason=reason, cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":"))
+    )

@@ -1,0 +1,353 @@
+"""What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs, heartbeats, metadata.
+
+The only module that uses Dagster below its public API; what changes with a release of Dagster changes here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorTick,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+)
+from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SCHEDULED_EXECUTION_TIME_TAG
+from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster_shared.error import SerializableErrorInfo
+
+from cavra_pipeline.desired_state import SCHEDULE
+from cavra_pipeline.slots.verdicts import Run, Tick
+
+_MOST_RECORDS: Final = 1000
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_LOAD_ERRORS: Final = (
+    "DagsterUserCodeUnreachableError",
+    "DagsterCodeLocationLoadError",
+    "DagsterCodeLocationNotFoundError",
+    "DagsterRepositoryLocationLoadError",
+)
+_UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
+
+def instants_around(
+    cron: str, time_zone: str, *, after: datetime, until: datetime, most: int | None = None
+) -> list[datetime]:
+    """Returns a schedule's instants in (``after``, ``until``], with the one before them and the one that follows.
+
+    Dagster's own evaluator decides what a cron expression means on the nights when clocks change.
+
+    Args:
+        cron: The expression.
+        time_zone: The zone it is read in.
+        after: Start of the range; not in it.
+        until: End of the range.
+        most: How many instants of the range are returned, the earliest first; all if not given.
+    """
+    backward = schedule_execution_time_iterator(after.timestamp(), cron, time_zone, ascending=False)
+    before = next(one for one in backward if one <= after)
+    forward = schedule_execution_time_iterator(before.timestamp(), cron, time_zone)
+    instants: list[datetime] = []
+    for one in islice(forward, most + 2 if most else None):
+        instants.append(one.astimezone(UTC))
+        if one > until:
+            break
+    return instants
+
+
+@dataclass(frozen=True, slots=True)
+class Instigator:
+    """What Dagster keeps of a schedule or sensor.
+
+    Attributes:
+        name: Its name.
+        kind: ``schedule`` or ``sensor``.
+        is_on: Whether it is running.
+        started_at: When it was switched on by hand, or first seen by the daemon.
+        last_tick_at: When a sensor last ticked.
+        interval: How often a sensor wants to tick.
+        state: Dagster's row; None if there is none yet.
+    """
+
+    name: str
+    kind: str
+    is_on: bool
+    started_at: datetime | None
+    last_tick_at: datetime | None
+    interval: timedelta
+    state: InstigatorState | None
+
+
+def instigators(context: dg.SensorEvaluationContext) -> dict[str, Instigator]:
+    """Returns every schedule and sensor of the code location, by name."""
+    repository = repository_of(context)
+    # The same name may have a row of another code location, or of an older name of this one: the newest counts.
+    stored = sorted(context.instance.all_instigator_state(), key=_last_seen)
+    rows = {(row.instigator_name, row.instigator_type): row for row in stored}
+    found: dict[str, Instigator] = {}
+    for schedule in repository.schedule_defs:
+        row = rows.get((schedule.name, InstigatorType.SCHEDULE))
+        is_default = schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+        found[schedule.name] = _instigator(schedule.name, SCHEDULE, row, is_default, timedelta(0))
+    for sensor in repository.sensor_defs:
+        row = rows.get((sensor.name, InstigatorType.SENSOR))
+        is_default = sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        interval = timedelta(seconds=sensor.minimum_interval_seconds or 30)
+        found[sensor.name] = _instigator(sensor.name, "sensor", row, is_default, interval)
+    return found
+
+
+def repository_of(context: dg.SensorEvaluationContext) -> dg.RepositoryDefinition:
+    """Returns the code location a sensor is part of."""
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("this sensor needs its code location")
+    return context.repository_def
+
+
+def _instigator(
+    name: str, kind: str, row: InstigatorState | None, is_on_by_default: bool, interval: timedelta
+) -> Instigator:
+    is_on = is_on_by_default if row is None else row.status != InstigatorStatus.STOPPED
+    data = row.instigator_data if row else None
+    started = last = None
+    if isinstance(data, ScheduleInstigatorData):
+        started = data.start_timestamp
+    elif isinstance(data, SensorInstigatorData):
+        started, last = data.last_sensor_start_timestamp, data.last_tick_success_timestamp or data.last_tick_timestamp
+    return Instigator(name, kind, is_on, _instant(started), _instant(last), interval, row)
+
+
+def _last_seen(row: InstigatorState) -> float:
+    data = row.instigator_data
+    if isinstance(data, ScheduleInstigatorData):
+        return max(data.start_timestamp or 0.0, data.last_iteration_timestamp or 0.0)
+    return (data.last_tick_timestamp or 0.0) if isinstance(data, SensorInstigatorData) else 0.0
+
+
+def _instant(timestamp: float | None) -> datetime | None:
+    return datetime.fromtimestamp(timestamp, UTC) if timestamp else None
+
+
+def ticks_since(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> dict[datetime, list[Tick]]:
+    """Returns a schedule's ticks by the slot they are for, in order."""
+    found: dict[datetime, list[Tick]] = {}
+    for row in reversed(_rows(instance, one, since, None)):
+        at = datetime.fromtimestamp(row.timestamp, UTC)
+        ended = _instant(row.end_timestamp) or at
+        is_load_error = row.error is not None and any(cls in _LOAD_ERRORS for cls in error_classes(row.error))
+        found.setdefault(at, []).append(Tick(row.status.value.lower(), ended, is_load_error))
+    return found
+
+
+def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: int | None) -> Sequence[InstigatorTick]:
+    if one.state is None:
+        return []
+    after = since.timestamp() - 1
+    return instance.get_ticks(one.state.instigator_origin_id, one.state.selector_id, after=after, limit=most)
+
+
+def runs_since(instance: dg.DagsterInstance, schedule: str, work: str, since: datetime) -> list[tuple[datetime, Run]]:
+    """Returns the runs that a schedule asked for, each with its slot, in the order of their creation.
+
+    Args:
+        instance: Dagster's instance.
+        schedule: Name of the schedule.
+        work: The asset whose materialisation is the work.
+        since: The earliest slot of interest.
+    """
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={SCHEDULE_NAME_TAG: schedule}, created_after=since - timedelta(seconds=1)),
+        limit=_MOST_RECORDS,
+    )
+    if not records:
+        return []
+    worked = {
+        made.run_id: datetime.fromtimestamp(made.timestamp, UTC)
+        for made in instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(work), after_timestamp=since.timestamp() - 1),
+            limit=_MOST_RECORDS,
+        ).records
+    }
+    found: list[tuple[datetime, Run]] = []
+    for record in reversed(records):
+        slot_at = record.dagster_run.tags.get(SCHEDULED_EXECUTION_TIME_TAG)
+        if slot_at is None:
+            continue
+        run, status = record.dagster_run, record.dagster_run.status
+        updated_at = record.update_timestamp.replace(tzinfo=UTC)
+        ended_at = (_instant(record.end_time) or updated_at) if run.is_finished else None
+        started_at = _instant(record.start_time) or (updated_at if status in _UNDER_WAY else None)
+        is_busy = status == dg.DagsterRunStatus.FAILURE and run.run_id not in worked and is_busy_failure(instance, run)
+        found.append(
+            (
+                datetime.fromisoformat(slot_at).astimezone(UTC),
+                Run(run.run_id, started_at, ended_at, worked.get(run.run_id), is_busy),
+            )
+        )
+    return found
+
+
+def is_busy_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Says whether a run failed because the warehouse stayed busy."""
+    failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=5).records
+    return any("WarehouseBusy" in classes for classes in (failure_classes(one.event_log_entry) for one in failed))
+
+
+def failure_classes(entry: dg.EventLogEntry) -> list[str]:
+    """Returns the class names of the errors behind a failed step or run, outermost first; never their messages."""
+    event = entry.dagster_event
+    data: Any = event.event_specific_data if event else None
+    first = getattr(data, "first_step_failure_event", None)
+    if first is not None:
+        data = first.event_specific_data
+    return error_classes(getattr(data, "error", None))
+
+
+def error_classes(error: SerializableErrorInfo | None) -> list[str]:
+    """Returns the class names of an error and of what caused it, outermost first."""
+    names: list[str] = []
+    while error is not None and len(names) < 10:
+        names.append(error.cls_name or "")
+        error = error.cause or error.context
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A daemon's last sign of life.
+
+    Attributes:
+        at: When it was.
+        daemon_id: The process; all daemons of one process share it.
+        error_count: Errors it reported with it.
+    """
+
+    at: datetime
+    daemon_id: str | None
+    error_count: int
+
+
+def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
+    """Returns the last heartbeat of each daemon, by its type such as ``SCHEDULER``."""
+    return {
+        kind: Heartbeat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id, len(beat.errors or ()))
+        for kind, beat in instance.get_daemon_heartbeats().items()
+    }
+
+
+def newest_shown(instance: dg.DagsterInstance, asset: str, now: datetime) -> dict[str, Any] | None:
+    """What an asset showed of the newest instant: a backfill of old days does not hide it."""
+    days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
+    found = (
+        instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=days), limit=20
+        ).records
+        or instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+    )
+    documents = [shown(one) for one in found]
+    return max((one for one in documents if one.get("as_of")), key=lambda one: str(one["as_of"]), default=None)
+
+
+def shown(record: dg.EventLogRecord) -> dict[str, Any]:
+    """Returns the metadata of a materialisation as plain values."""
+    made = record.asset_materialization
+    return {name: value.value for name, value in made.metadata.items()} if made else {}
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRun:
+    """The event of a run's failure.
+
+    Attributes:
+        storage_id: Its place in the event log.
+        at: When it failed.
+        job: Name of the job.
+        run_id: Dagster's id of the run.
+        cause: Class of the error behind it, in snake case; ``unknown_cause`` if there is none.
+    """
+
+    storage_id: int
+    at: datetime
+    job: str
+    run_id: str
+    cause: str
+
+
+def failed_runs(instance: dg.DagsterInstance, after: int, most: int) -> list[FailedRun]:
+    """Returns the failures after a place in the event log, in order, at most so many."""
+    found: list[FailedRun] = []
+    while len(found) < most:
+        records = instance.fetch_run_status_changes(
+            dg.RunStatusChangeRecordsFilter(
+                dg.DagsterEventType.RUN_FAILURE, after_storage_id=found[-1].storage_id if found else after
+            ),
+            limit=min(_MOST_RECORDS, most - len(found)),
+            ascending=True,
+        ).records
+        found += [_failed_run(record) for record in records]
+        if len(records) < _MOST_RECORDS:
+            break
+    return found
+
+
+def _failed_run(record: dg.EventLogRecord) -> FailedRun:
+    entry = record.event_log_entry
+    classes = [name for name in failure_classes(entry) if name]
+    cause = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", classes[-1]).lower() if classes else "unknown_cause"
+    return FailedRun(
+        record.storage_id,
+        datetime.fromtimestamp(record.timestamp, UTC),
+        entry.job_name or "unknown",
+        record.run_id,
+        cause if _WORD.fullmatch(cause) else "unknown_cause",
+    )
+
+
+def newest_failure(instance: dg.DagsterInstance) -> int:
+    """Returns the place of the newest failure in the event log; 0 if no run ever failed."""
+    found = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return found[0].storage_id if found else 0
+
+
+def has_succeeded_since(instance: dg.DagsterInstance, job: str, since: datetime) -> bool:
+    """Says whether a run of a job has succeeded after an instant."""
+    done = instance.get_run_records(
+        dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since), limit=1
+    )
+    return bool(done)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTick:
+    """A tick that failed: when, and the class of its error."""
+
+    at: datetime
+    error: str
+
+
+def failures_in_a_row(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> list[FailedTick]:
+    """Returns an instigator's newest ticks as long as they failed, newest first; a tick under way does not count."""
+    rows = _rows(instance, one, since, 100)
+    ended = [row for row in rows if row.status.value != "STARTED"]
+    failed = takewhile(lambda row: row.status.value == "FAILURE", ended)
+    return [FailedTick(datetime.fromtimestamp(row.timestamp, UTC), _innermost(row.error)) for row in failed]
+
+
+def _innermost(error: SerializableErrorInfo | None) -> str:
+    return next((name for name in reversed(error_classes(error)) if name), "unknown")
+
+
+def queue(instance: dg.DagsterInstance) -> tuple[int, datetime | None]:
+    """Returns how many runs wait in the queue, and since when the first of them does."""
+    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
+    oldest = instance.get_run_records(waiting, limit=1, ascending=True)
+    if not oldest:
+        return 0, None
+    return instance.get_runs_count(waiting), oldest[0].create_timestamp.replace(tzinfo=UTC)

@@ -1,0 +1,69 @@
+"""The failed-run sensor: a cursor over Dagster's own events of failed runs, counted by job and error.
+
+Bounded work a tick, ten thousand events at most; what is left waits in its order. A job's alert is over when a run of
+it succeeds.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.settings import Settings
+from sensors import dagster_records as records
+from sensors.alerting import Clock, in_words, now_utc, told_result
+
+KINDS: Final = ("failed_run",)
+MOST_EVENTS: Final = 10_000
+
+
+def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
+    """Returns the sensor; its cursor is the last event it has looked at, and each failing job with its causes."""
+
+    @dg.sensor(
+        name="failed_run_sensor",
+        minimum_interval_seconds=settings.watch_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells when a run failed, with how many and why, until a run of the job succeeds.",
+    )
+    def failed_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        known = json.loads(context.cursor) if context.cursor else {}
+        failing: dict[str, dict[str, Any]] = known.get("failing", {})
+        after, found = known.get("after"), list[records.FailedRun]()
+        if after is None:
+            # What failed before anybody watched is history, not news.
+            after = records.newest_failure(context.instance)
+        else:
+            found = records.failed_runs(context.instance, after, MOST_EVENTS)
+        for one in found:
+            job = failing.setdefault(one.job, {"since": one.at.isoformat(), "causes": {}})
+            job["causes"][one.cause] = job["causes"].get(one.cause, 0) + 1
+            job.update(last_at=one.at.isoformat(), run_id=one.run_id)
+        after = found[-1].storage_id if found else after
+        is_behind = len(found) == MOST_EVENTS
+        for name in [] if is_behind else sorted(failing):
+            if records.has_succeeded_since(context.instance, name, datetime.fromisoformat(failing[name]["last_at"])):
+                del failing[name]
+        signals = [
+            Signal(
+                "failed_run",
+                name,
+                "critical",
+                datetime.fromisoformat(job["since"]),
+                cause,
+                count,
+                {"newest_run_id": job["run_id"]},
+            )
+            for name, job in sorted(failing.items())
+            for cause, count in sorted(job["causes"].items())
+        ]
+        counted = f"{len(found)} runs failed since the last look" if found else "No run failed since the last look"
+        more = "; there are more" if is_behind else ""
+        reason = f"{counted}{more}. {in_words(signals)}".strip()
+        return told_result(
+            settings, known, KINDS, signals, clock, reason=reason, cursor={"after": after, "failing": failing}
+        )
+
+    return failed_run_sensor

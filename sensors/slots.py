@@ -1,0 +1,186 @@
+"""The missed-worker-run sensor: judges every slot that is due and keeps the slot ledger.
+
+It decides from Dagster's records. The warehouse is opened only when a slot has a new verdict; while it is busy the
+look is remembered and the verdicts wait for the next tick.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+import dagster as dg
+
+from cavra_pipeline.desired_state import SCHEDULE, declared, must_be_on
+from cavra_pipeline.errors import TransientError
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.jobs import SLOTS_CHECK
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.slots import ledger
+from cavra_pipeline.slots.configurations import Configuration
+from cavra_pipeline.slots.memory import dump, load
+from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
+from cavra_pipeline.slots.verdicts import Kind
+from cavra_pipeline.slots.watcher import Episode, Memory, Records, Seen, watch
+from cavra_pipeline.slots.watching import Look
+from cavra_pipeline.warehouse import Session
+from sensors import dagster_records as records
+from sensors.alerting import Clock, Told, now_utc, patient, tell
+
+NAME: Final = "missed_worker_run_sensor"
+
+
+def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
+    """Returns the sensor; its cursor is the watcher's memory and what the life cycle was told.
+
+    Args:
+        settings: The home, its environment and tolerances.
+        clock: Gives the instant of a look.
+    """
+
+    @dg.sensor(
+        name=NAME,
+        minimum_interval_seconds=settings.watch_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Judges each slot of each schedule once it is due: on time, late, early, missed and why.",
+    )
+    def missed_worker_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        view, ours = _View.of(context, settings, clock()), patient(settings)
+        document = json.loads(context.cursor) if context.cursor else {}
+        memory, told = load(document.get("memory")), Told.of(document.get("told"))
+        looked = memory
+        try:
+            if memory is None:
+                with warehouse_of(ours).reading() as session:
+                    memory = looked = _recalled(session)
+            seen = view.judge(memory)
+            looked = seen.only_looked(memory)
+            if seen.judged or seen.configurations:
+                with warehouse_of(ours).writing("judge slots") as session:
+                    seen = view.judge(memory, session)
+                    _keep(session, seen, view.look.at)
+                # The verdicts are kept: what is told of them may fail and is then told at the next tick.
+                looked = seen.memory
+            signals = list(signals_of(seen.memory))
+            told = tell(ours, told, KINDS, signals, clock)
+        except TransientError as busy:
+            cursor = _cursor(looked, told) if looked else context.cursor
+            return dg.SensorResult(skip_reason=f"It goes on at the next tick: {busy.what}.", cursor=cursor)
+        return dg.SensorResult(
+            skip_reason=_reason(seen), cursor=_cursor(seen.told(), told), asset_events=_check_events(memory, seen)
+        )
+
+    return missed_worker_run_sensor
+
+
+def _cursor(memory: Memory, told: Told) -> str:
+    return json.dumps({"memory": dump(memory), "told": told.document()}, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one tick sees of Dagster; its records are read once, however often slots are judged by them."""
+
+    look: Look
+    configurations: Sequence[Configuration]
+    dagster: Callable[[str, datetime], Records]
+
+    @classmethod
+    def of(cls, context: dg.SensorEvaluationContext, settings: Settings, now: datetime) -> "_View":
+        found = records.instigators(context)
+        schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE}
+        beats = records.heartbeats(context.instance)
+        look = Look(
+            at=now,
+            daemon_id=next((beats[kind].daemon_id for kind in ("SENSOR", "SCHEDULER") if kind in beats), None),
+            stopped=frozenset(name for name, one in schedules.items() if not one.is_on),
+            started={name: one.started_at for name, one in schedules.items() if one.is_on and one.started_at},
+        )
+        configurations = [
+            Configuration(
+                schedule.name,
+                now,
+                str(schedule.cron_schedule),
+                schedule.execution_timezone or "UTC",
+                must_be_on(schedule.name, settings.environment),
+                settings.tolerance,
+            )
+            for schedule in sorted(records.repository_of(context).schedule_defs, key=lambda one: one.name)
+        ]
+
+        @cache
+        def of_schedule(name: str, since: datetime) -> Records:
+            return Records(
+                ticks=records.ticks_since(context.instance, schedules[name], since),
+                runs=records.runs_since(context.instance, name, declared(name).work, since),
+            )
+
+        return cls(look, configurations, of_schedule)
+
+    def judge(self, memory: Memory, session: Session | None = None) -> Seen:
+        """Judges what is due; with the warehouse open, worker-run evidence is heard too."""
+
+        def known(name: str, since: datetime) -> Records:
+            found, lanes = self.dagster(name, since), declared(name).lanes
+            if session is None or not lanes:
+                return found
+            return replace(found, work=ledger.worker_evidence(session, lanes[:1], after=since, until=self.look.at))
+
+        return watch(memory, self.look, self.configurations, calendar=_calendar, records=known)
+
+
+def _calendar(one: Configuration, after: datetime, until: datetime, most: int | None) -> list[datetime]:
+    return records.instants_around(one.cron, one.time_zone, after=after, until=until, most=most)
+
+
+def _recalled(session: Session) -> Memory:
+    """What the ledger still knows when the cursor is new or lost."""
+    newest = ledger.newest_slots(session)
+    history: dict[str, list[Configuration]] = {}
+    for one in ledger.configurations(session):
+        history.setdefault(one.schedule, []).append(one)
+    return Memory(configurations=history, judged_until=newest)
+
+
+def _keep(session: Session, seen: Seen, now: datetime) -> None:
+    for one in seen.configurations:
+        ledger.keep_configuration(session, one)
+    ledger.keep_verdicts(session, seen.judged, now=now)
+
+
+def _reason(seen: Seen) -> str:
+    if not seen.judged:
+        return "No slot has a new verdict."
+    counts = {kind: sum(one.verdict.kind is kind for one in seen.judged) for kind in Kind}
+    judged = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
+    missed = [episode_in_words(name, episode) for name, episode in sorted(seen.memory.episodes.items())]
+    return " ".join([f"Slots judged: {judged}.", *missed])
+
+
+def _check_events(before: Memory, seen: Seen) -> list[dg.AssetCheckEvaluation]:
+    """Turns the work of a schedule red in the UI when its slots are missed, and green again; no run is needed."""
+    judged = {one.slot.schedule for one in seen.judged}
+    return [
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(declared(name).work),
+            check_name=SLOTS_CHECK,
+            passed=episode is None,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "schedule": name,
+                "missed_slot_count": episode.missed_count if episode else 0,
+                "details": episode_in_words(name, episode)
+                if episode and not episode.is_over
+                else "The newest slot was served.",
+            },
+        )
+        for name in sorted(judged & (before.episodes.keys() | seen.memory.episodes.keys()))
+        for episode in [_standing(seen.memory, name)]
+    ]
+
+
+def _standing(memory: Memory, schedule: str) -> Episode | None:
+    episode = memory.episodes.get(schedule)
+    return episode if episode and not episode.is_over else None

@@ -1,0 +1,85 @@
+"""The watcher of the watchers.
+
+Sensors and schedules that fail, sensors that no longer look, a queue that does not move, daemons without a sign of
+life.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.slots.watching import LONGEST_PAUSE
+from sensors import dagster_records as records
+from sensors.alerting import Clock, in_words, now_utc, told_result
+
+NAME: Final = "watcher_sensor"
+KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat")
+#: A run may wait in the queue for so long.
+LONGEST_WAIT: Final = timedelta(minutes=15)
+
+
+def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
+    """Returns the sensor; its cursor is when it last looked and what was told."""
+
+    @dg.sensor(
+        name=NAME,
+        minimum_interval_seconds=settings.watch_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Watches the watching: ticks that fail or stay away, runs that wait, daemons that are silent.",
+    )
+    def watcher_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        known, now = json.loads(context.cursor) if context.cursor else {}, clock()
+        looked_at = known.get("looked_at")
+        # After a pause of its own everything else is just waking up too: what is old now may be new in a minute.
+        is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= LONGEST_PAUSE
+        signals = [*_failing(context, now), *_backlog(context.instance, now)]
+        if is_awake:
+            signals += [*_silent_sensors(context, now), *_silent_daemons(context.instance, now)]
+        reason = in_words(signals) or "Every sensor looks, no run waits too long, every daemon beats."
+        return told_result(
+            settings,
+            known,
+            KINDS,
+            signals,
+            clock,
+            reason=reason,
+            cursor={"looked_at": now.isoformat()},
+            is_heartbeat=True,
+        )
+
+    return watcher_sensor
+
+
+def _failing(context: dg.SensorEvaluationContext, now: datetime) -> Iterator[Signal]:
+    """What failed at its newest tick; since when is the first of the failures in a row."""
+    for one in records.instigators(context).values():
+        failed = records.failures_in_a_row(context.instance, one, now - timedelta(days=2)) if one.is_on else []
+        if failed:
+            yield Signal(
+                "sensor_error", one.name, "critical", failed[-1].at, f"{one.kind}_failed", len(failed),
+                {"error": failed[0].error},
+            )  # fmt: skip
+
+
+def _silent_sensors(context: dg.SensorEvaluationContext, now: datetime) -> Iterator[Signal]:
+    for one in records.instigators(context).values():
+        longest = max(LONGEST_PAUSE, 10 * one.interval)
+        if one.is_on and one.name != NAME and one.last_tick_at and now - one.last_tick_at > longest:
+            yield Signal("tick_age", one.name, "critical", one.last_tick_at)
+
+
+def _backlog(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
+    count, oldest = records.queue(instance)
+    if oldest and now - oldest > LONGEST_WAIT:
+        yield Signal("run_backlog", "run queue", "warning", oldest, None, count)
+
+
+def _silent_daemons(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
+    for kind, beat in sorted(records.heartbeats(instance).items()):
+        if now - beat.at > LONGEST_PAUSE:
+            yield Signal("daemon_heartbeat", kind.lower(), "critical", beat.at.astimezone(UTC))

@@ -1,0 +1,84 @@
+"""What tests of the alerts share: signals, a home that tells a scripted provider, and passes at a moved clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cavra_pipeline.alerts.lifecycle import Observed, observe
+from cavra_pipeline.alerts.outbox import Delivered, deliver_due, next_attempt_at
+from cavra_pipeline.alerts.policy import AlertPolicy
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.connectors import Notification
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.settings import Settings
+from tests.support import AS_OF, empty_warehouse, home_with
+from tests.worker.support import Clock, Provider
+
+
+def signal(kind: str = "missed_run", subject: str = "recovery_retry_worker", **fields: Any) -> Signal:
+    """A critical signal since AS_OF."""
+    return Signal(kind, subject, **{"severity": "critical", "since": AS_OF, **fields})
+
+
+@dataclass
+class Desk:
+    """A home, its provider, and the passes over it."""
+
+    settings: Settings
+    provider: Provider
+    seen: list[Observed] = field(default_factory=list)
+    retry_at: datetime | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.provider.clock
+
+    def look(self, *signals: Signal, kinds: Collection[str] = ()) -> Observed:
+        """Takes in a look at the kinds of the signals, or at those given."""
+        with warehouse_of(self.settings).writing("test") as session:
+            looked_at = {*kinds, *(one.kind for one in signals)} or {"missed_run"}
+            observed = observe(session, looked_at, signals, now=self.clock(), policy=self.settings.alerts)
+            self.retry_at = next_attempt_at(session, self.settings)
+        self.seen.append(observed)
+        return observed
+
+    def deliver(self) -> Delivered:
+        return deliver_due(self.settings, self.provider, clock=self.clock)
+
+    def tick(self, *signals: Signal, minutes: float = 0, kinds: Collection[str] = ()) -> list[str]:
+        """Moves the clock, looks, delivers; returns what was told by that: notice and group."""
+        self.clock.move(minutes)
+        known = len(self.provider.sent)
+        self.look(*signals, kinds=kinds)
+        if self.retry_at and self.retry_at <= self.clock():
+            self.deliver()
+        return [in_short(message) for _, message in self.provider.sent[known:]]
+
+    @property
+    def last(self) -> Notification:
+        return self.provider.sent[-1][1]
+
+
+def in_short(message: Notification) -> str:
+    """The notice and its group."""
+    return f"{message.event_type.removeprefix('cavra.alert.')} {message.subject}"
+
+
+def desk(tmp_path: Path, *, connectors: Iterable[str] = ("webhook",), **policy: Any) -> Desk:
+    """A home whose notices go to a scripted provider."""
+    settings = home_with(tmp_path, threads=1, alerts=AlertPolicy(connectors=tuple(connectors), **policy))
+    if not settings.warehouse.exists():
+        settings.warehouse.write_bytes(empty_warehouse())
+    return Desk(settings, Provider(Clock()))
+
+
+def minutes(count: float) -> timedelta:
+    return timedelta(minutes=count)
+
+
+def instant_at(count: float) -> datetime:
+    return AS_OF + minutes(count)

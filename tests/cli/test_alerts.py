@@ -1,0 +1,100 @@
+"""`cavra-pipeline alerts`: what a person sees, what a program reads, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.watch import watch_pass
+from cavra_pipeline.cli import cli
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.settings import Settings
+from tests.support import empty_warehouse
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("CAVRA_HOME", str(tmp_path / "home"))
+    settings = Settings(home=tmp_path / "home").prepare()
+    settings.warehouse.write_bytes(empty_warehouse())
+    now = datetime.now(UTC)
+    since = now - timedelta(hours=3)
+    wrong = [
+        Signal("missed_run", "recovery_retry_worker", "critical", since, "failed_before_work", 5),
+        Signal("failed_run", "daily_close", "critical", since),
+    ]
+    watch_pass(settings, ["missed_run", "failed_run"], wrong, clock=lambda: now)
+    return settings
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["alerts", *words], catch_exceptions=True)
+
+
+def answer(*words: str) -> Any:
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def test_open_alerts_are_listed_and_fit_a_terminal(home: Settings) -> None:
+    for words in ([], ["list"]):
+        result = run(*words)
+        assert result.exit_code == 0
+        assert "Open alerts: 2" in result.output
+        assert "CAVRA_ALERT_CONNECTORS names no connector" in result.output
+        assert max(map(len, result.output.splitlines())) <= 80
+
+    listed = answer("list")
+    found = {(one["kind"], one["occurrence_count"], one["state"]) for one in listed["alerts"]}
+    assert found == {("missed_run", 5, "firing"), ("failed_run", 1, "firing")}
+    assert (listed["alert_count"], listed["connectors"], listed["unsent_notices"]) == (2, [], [])
+
+
+def test_an_alert_is_acknowledged_by_the_beginning_of_its_id(home: Settings) -> None:
+    whole = answer("list")["alerts"][0]["alert_id"]
+
+    assert answer("ack", whole[:14], "--by", "on-call")["state"] == "acknowledged"
+    assert "none until it is over" in run("ack", whole, "--by", "on-call").output
+    events = answer("history", whole)["events"]
+    assert [(one["event"], one["actor"]) for one in events] == [("acknowledged", "on-call"), ("opened", None)]
+    assert "acknowledged" in run("history").output
+    assert answer("history", "--kind", "daemon_down") == {"count": 0, "events": []}
+    assert "History: none" in run("history", "--kind", "daemon_down").output
+
+
+def test_a_silence_is_made_listed_and_ended(home: Settings) -> None:
+    made = answer("silence", "--kind", "failed_run", "--for", "4h", "--by", "on-call", "--comment", "planned work")
+    start, end = (datetime.fromisoformat(made[name]) for name in ("starts_at", "ends_at"))
+
+    assert end - start == timedelta(hours=4)
+    assert [one["silence_id"] for one in answer("list")["silences"]] == [made["silence_id"]]
+    assert made["silence_id"] in run("list").output
+    assert answer("unsilence", made["silence_id"])["silence_id"] == made["silence_id"]
+    assert answer("list")["silences"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ack", "alert-nothere", "--by", "on-call"], "there is no such alert"),
+        (["history", "alert-nothere"], "there is no such alert"),
+        (["history", "--kind", "no_such"], "there is no such kind"),
+        (["unsilence", "silence-x"], "there is no such silence"),
+        (["silence", "--kind", "failed_run", "--by", "a", "--comment", "c"], "it needs one end"),
+        (["silence", "--kind", "failed_run", "--for", "4x", "--by", "a", "--comment", "c"], "not a span of time"),
+        (["silence", "--kind", "failed_run", "--for", "0h", "--by", "a", "--comment", "c"], "not a span of time"),
+        (["silence", "--for", "4h", "--by", "a", "--comment", "c"], "match every alert"),
+        (["silence", "--kind", "failed_run", "--for", "4h", "--by", "a@b", "--comment", "c"], "not public-safe"),
+    ],
+)
+def test_what_is_not_accepted_is_said_with_a_remedy(home: Settings, words: list[str], message: str) -> None:
+    result = run(*words)
+    assert isinstance(result.exception, UsageError)
+    assert message in str(result.exception)

@@ -1,0 +1,128 @@
+"""The command `slots`: a picture, a table, one document; and the counts beside the outages of a health report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cavra_pipeline.cli import cli
+from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.slots import ledger
+from cavra_pipeline.slots.configurations import Configuration
+from cavra_pipeline.slots.ledger import Judged
+from cavra_pipeline.slots.picture import MARKS, legend, picture
+from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Cause, Kind, Slot, Verdict
+from tests.support import home_with, query
+
+AT = datetime(2026, 6, 25, 23, 0, tzinfo=UTC)
+GAP = timedelta(minutes=30)
+FROM = datetime(2026, 6, 1, tzinfo=UTC)
+SCHEDULE = "recovery_retry_worker"
+DOWN = Verdict(Kind.MISSED, Cause.DAEMON_DOWN)
+
+
+def keep(settings: Settings, verdicts: Sequence[Verdict], *, now: datetime = AT) -> list[Judged]:
+    """Judges one slot after another, from AT on."""
+    with warehouse_of(settings).writing("judge slots") as session:
+        ledger.keep_configuration(
+            session, Configuration(SCHEDULE, FROM, "*/30 * * * *", "UTC", True, DEFAULT_TOLERANCE)
+        )
+        slots = [Slot(SCHEDULE, AT + n * GAP, AT + (n - 1) * GAP, AT + (n + 1) * GAP) for n in range(len(verdicts))]
+        judged = [Judged(slot, verdict, FROM) for slot, verdict in zip(slots, verdicts, strict=True)]
+        return ledger.keep_verdicts(session, judged, now=now)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    settings = home_with(tmp_path)
+    monkeypatch.setenv("CAVRA_HOME", str(settings.home))
+    monkeypatch.setenv("COLUMNS", "120")
+    return settings
+
+
+def answer(*arguments: str) -> str:
+    done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Settings) -> None:
+    keep(home, [Verdict(Kind.ON_TIME, None, AT), DOWN, Verdict(Kind.LATE, None, AT + 3 * GAP)])
+
+    said = answer("slots", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
+
+    assert "2026-06-25  .D\n" in said
+    assert "2026-06-26  l\n" in said
+    assert ". on time, l late, D daemon down" in said
+    assert "*/30 * * * * UTC" in said
+
+
+def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then(home: Settings) -> None:
+    keep(home, [Verdict(Kind.ON_TIME, None, AT, "run-1"), DOWN])
+
+    document = json.loads(answer("slots", "--json", "--from", "2026-06-25", "--to", "2026-06-27"))
+
+    assert document["slot_count"] == sum(document["counts"].values()) == 2
+    assert document["counts"]["missed"] == 1
+    first = document["slots"][0]
+    assert (first["expected_at"], first["run_id"], first["cron"]) == (
+        "2026-06-25T23:00:00+00:00",
+        "run-1",
+        "*/30 * * * *",
+    )
+    assert (first["grace_minutes"], first["grace_percent"], first["early_percent"]) == (5.0, 20.0, 10.0)
+
+
+def test_the_range_holds_both_its_ends(home: Settings) -> None:
+    keep(home, [DOWN, DOWN, DOWN])
+    asked = ["slots", "--json", "--from", (AT + GAP).isoformat(), "--to", (AT + GAP).isoformat()]
+
+    assert [one["expected_at"] for one in json.loads(answer(*asked))["slots"]] == [(AT + GAP).isoformat()]
+    day = json.loads(answer("slots", "--json", "--from", "2026-06-26", "--to", "2026-06-26"))
+    assert [one["expected_at"] for one in day["slots"]] == [(AT + 2 * GAP).isoformat()]
+
+
+def test_a_slot_judged_again_is_the_same_slot_and_is_revised_only_by_a_gain(home: Settings) -> None:
+    keep(home, [DOWN])
+    keep(home, [Verdict(Kind.MISSED, Cause.WAREHOUSE_BUSY)], now=AT + GAP)
+    assert query(home, "SELECT verdict, cause, revised_at FROM schedule_slots") == [("missed", "daemon_down", None)]
+
+    (stands,) = keep(home, [Verdict(Kind.ON_TIME, None, AT)], now=AT + 2 * GAP)
+
+    assert stands.verdict == Verdict(Kind.LATE, None, AT)
+    assert query(home, "SELECT verdict, cause, revised_at, judged_at FROM schedule_slots") == [
+        ("late", None, naive_utc(AT + 2 * GAP), naive_utc(AT))
+    ]
+
+
+def test_an_empty_ledger_says_who_keeps_it_and_wrong_ranges_are_refused(home: Settings) -> None:
+    assert "the missed_worker_run_sensor keeps the ledger" in answer("slots")
+    for wrong in (["--schedule", "x"], ["--from", "2026-06-02", "--to", "2026-06-01"]):
+        done = CliRunner().invoke(cli, ["slots", *wrong])
+        assert isinstance(done.exception, UsageError)
+
+
+def test_the_health_table_shows_slots_beside_outages_and_the_document_does_not_change(home: Settings) -> None:
+    asked = ["retry-health", "--lane", "recovery_escalation", "--as-of", (AT + GAP).isoformat()]
+    before = json.loads(answer(*asked, "--json"))
+    keep(home, [DOWN, DOWN])
+    after = json.loads(answer(*asked, "--json"))
+
+    assert {**before, "generated_at": ""} == {**after, "generated_at": ""}
+    assert "missed: daemon_down" in answer(*asked)
+    assert "daemon_down" not in answer("retry-health", "--lane", "executive_report", "--as-of", (AT + GAP).isoformat())
+
+
+def test_every_verdict_and_cause_has_a_mark_of_its_own() -> None:
+    assert set(MARKS) == {kind for kind in Kind if kind is not Kind.MISSED} | set(Cause)
+    assert len(set(MARKS.values())) == len(MARKS)
+    assert picture([]) == []
+    assert legend([]) == ""
