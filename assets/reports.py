@@ -93,7 +93,7 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
         freshness=fresh_for(lane),
     )
     def retry_plan_asset(context: dg.AssetExecutionContext, config: PlanConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RETRY_PLAN, lane, config.model_dump(), _plan_numbers, _decisions)
+        return _materialize(context, home, RETRY_PLAN, lane, config.model_dump())
 
     return retry_plan_asset
 
@@ -116,7 +116,7 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
         freshness=fresh_for(lane),
     )
     def retry_health_asset(context: dg.AssetExecutionContext, config: HealthConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RETRY_HEALTH, lane, config.model_dump(), _health_numbers, _alerts)
+        return _materialize(context, home, RETRY_HEALTH, lane, config.model_dump())
 
     return retry_health_asset
 
@@ -137,7 +137,7 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefin
         freshness=DAILY,
     )
     def dashboard_asset(context: dg.AssetExecutionContext, config: DashboardConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, DASHBOARD, None, config.model_dump(), _dashboard_numbers, _lanes)
+        return _materialize(context, home, DASHBOARD, None, config.model_dump())
 
     return dashboard_asset
 
@@ -148,17 +148,12 @@ def _materialize(
     report: str,
     lane: Lane | None,
     config: dict[str, Any],
-    numbers: Callable[[Mapping[str, Any]], dict[str, Any]],
-    view: Callable[[Mapping[str, Any]], str],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
     """Keeps the report of each day of the run and shows it: numbers for the plots, a table for a person."""
     as_of = config.pop("as_of")
     days = [date.fromisoformat(key) for key in context.partition_keys]
     parameters = {name: value for name, value in config.items() if value is not None}
     kept: list[Report] = []
-
-    def shown(one: Report) -> dict[str, Any]:
-        return {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)}
 
     try:
         # What was kept before a failure stays in the list.
@@ -177,12 +172,14 @@ def _materialize(
         # A step that fails has no result: say which days are kept, so that only the others count as failed.
         for one in kept:
             context.log_event(
-                dg.AssetMaterialization(context.asset_key, metadata=shown(one), partition=one.day.isoformat())
+                dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())
             )
         raise
     slots = _slots(home, kept) if report == RETRY_HEALTH else {}
     for one in kept:
-        context.add_asset_metadata({**shown(one), **slots.get(one.day, {})}, partition_key=one.day.isoformat())
+        context.add_asset_metadata(
+            {**report_metadata(one), **slots.get(one.day, {})}, partition_key=one.day.isoformat()
+        )
     newest = kept[-1]
     level = newest.document["alert_level"]
     context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)
@@ -197,6 +194,17 @@ def _materialize(
             )
         ],
     )
+
+
+def asset_of(one: Report) -> dg.AssetKey:
+    """Returns the asset that a report belongs to."""
+    return dg.AssetKey(f"{one.lane}_{one.report}" if one.lane else one.report)
+
+
+def report_metadata(one: Report) -> dict[str, Any]:
+    """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots."""
+    numbers, view = _SHOWN[one.report]
+    return {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)}
 
 
 def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
@@ -268,3 +276,10 @@ def _lanes(document: Mapping[str, Any]) -> str:
     columns = ("alert_level", "evidence_record_count", "open_outage_count", "open_acknowledgement_gap_count")
     rows = [[name, *(lane[c] for c in columns)] for name, lane in document["lanes"].items()]
     return markdown_table(("lane", *columns), rows, "No lane.")
+
+
+_SHOWN: Final[dict[str, tuple[Callable[[Mapping[str, Any]], dict[str, Any]], Callable[[Mapping[str, Any]], str]]]] = {
+    RETRY_PLAN: (_plan_numbers, _decisions),
+    RETRY_HEALTH: (_health_numbers, _alerts),
+    DASHBOARD: (_dashboard_numbers, _lanes),
+}

@@ -6,7 +6,6 @@ to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 health at or a
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import uuid
@@ -25,9 +24,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.cli_alerts import build_alerts_command
+from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
 from cavra_pipeline.cli_slots import build_slots_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import import_evidence
@@ -119,7 +119,7 @@ def _home() -> Settings:
 
 
 def _print_json(document: Any) -> None:
-    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+    click.echo(pretty_json(document))
 
 
 @contextmanager
@@ -609,6 +609,8 @@ def dev(port: int, host: str) -> None:
 
 cli.add_command(build_alerts_command(_now, _home))
 cli.add_command(build_slots_command(_now, _home))
+for _command in API_COMMANDS:
+    cli.add_command(_command)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from cavra_pipeline.documents import instant, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.slots.document import slots_document
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import legend, picture
 from cavra_pipeline.slots.verdicts import Kind
@@ -26,7 +27,6 @@ from cavra_pipeline.slots.verdicts import Kind
 SCHEDULES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
 _DEFAULT_DAYS: Final = 7
 _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "unknown": "cyan"}
-_INSTANTS: Final = ("expected_at", "closes_at", "done_at", "judged_at", "revised_at", "configuration_from")
 
 
 def build_slots_command(now: Callable[[], datetime], home: Callable[[], Settings]) -> click.Command:
@@ -54,7 +54,7 @@ def build_slots_command(now: Callable[[], datetime], home: Callable[[], Settings
         with warehouse_of(home()).reading() as session:
             rows = slots_between(session, after=after, until=until, schedule=schedule)
         if as_json:
-            click.echo(json.dumps(_document(rows, first_at, until), ensure_ascii=False, indent=2))
+            click.echo(json.dumps(slots_document(rows, first_at, until), ensure_ascii=False, indent=2))
         else:
             _show(Console(highlight=False), rows)
 
@@ -67,18 +67,6 @@ def _instant(text: str, of_day: time) -> datetime:
         return datetime.combine(date.fromisoformat(text), of_day, UTC)
     except ValueError:
         return parse_as_of(text)
-
-
-def _document(rows: list[dict[str, Any]], first_at: datetime, until: datetime) -> dict[str, Any]:
-    return {
-        "from": instant(first_at),
-        "to": instant(until),
-        "slot_count": len(rows),
-        "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in Kind},
-        "slots": [
-            {name: instant(value) if name in _INSTANTS else value for name, value in row.items()} for row in rows
-        ],
-    }
 
 
 def _show(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 from assets import build_assets, build_slot_checks  # noqa: E402
+from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home  # noqa: E402
@@ -52,11 +53,33 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     )
 
 
+REFRESH_JOB = "daily_close"
+REFRESH_TAGS = {REFRESH_TAG: "true", **ORIGIN_TAG}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
 
-def materialize(settings: Settings, job_name: str, days: Sequence[date]) -> bool:
+def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessReports:
+    """Opens the home's Dagster instance for a service that makes reports outside a run."""
+    environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+    return RunlessReports(settings, environ, clock)
+
+
+def materialize(
+    settings: Settings,
+    job_name: str,
+    days: Sequence[date],
+    *,
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> bool:
     """Runs a job over an unbroken range of days in this process, on the home's own Dagster instance.
+
+    Args:
+        settings: The home.
+        job_name: One of ``cavra_pipeline.jobs``.
+        days: The range.
+        run_id: The run's id, where somebody knows it already.
+        tags: Further tags of the run.
 
     Returns:
         Whether the run succeeded; its log is in the Dagster UI.
@@ -66,7 +89,13 @@ def materialize(settings: Settings, job_name: str, days: Sequence[date]) -> bool
         result = (
             build_defs(settings)
             .resolve_job_def(job_name)
-            .execute_in_process(instance=instance, tags=range_tags(days), raise_on_error=False, run_config=_QUIET)
+            .execute_in_process(
+                instance=instance,
+                tags={**range_tags(days), **(tags or {})},
+                raise_on_error=False,
+                run_config=_QUIET,
+                run_id=run_id,
+            )
         )
     return result.success
 

@@ -102,6 +102,11 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
+def pretty_json(document: object) -> str:
+    """Returns the document as an answer shows it: the same text on the command line and over HTTP."""
+    return json.dumps(document, ensure_ascii=False, indent=2, default=str)
+
+
 def identify(prefix: str, document: Mapping[str, object]) -> str:
     """Makes an id from a document's content, so that the same answer has the same id."""
     content = {key: value for key, value in document.items() if key not in _UNIDENTIFYING}

@@ -20,6 +20,7 @@ from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
 
 DEFAULT_START_DATE = date(2025, 1, 1)
 _CRON_PREFIX = "CAVRA_CRON_"
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
 _MEMORY = re.compile(r"[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B", re.IGNORECASE)
 
 
@@ -37,6 +38,9 @@ class Settings:
         connectors_file: YAML file of connectors (docs/connectors.md).
         live_is_armed: Whether this host may send live retries; only its environment can say so.
         immediate_tries: Tries inside one live attempt, 1..5.
+        api_tokens_file: Hashes of the tokens that the HTTP API takes; None where it is open on loopback.
+        api_requests_per_second: Requests a second that the HTTP API takes from one client or token.
+        dagster_url: Where people find the Dagster UI; only ever shown as a link.
         crons: Cadence of a schedule, by its name, in place of its own; cron in UTC.
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a slot's work is still on time.
@@ -55,6 +59,9 @@ class Settings:
     connectors_file: Path | None = None
     live_is_armed: bool = False
     immediate_tries: int = 2
+    api_tokens_file: Path | None = None
+    api_requests_per_second: float = 500.0
+    dagster_url: str = "http://127.0.0.1:3000"
     crons: Mapping[str, str] = field(default_factory=dict)
     environment: str = ENVIRONMENTS[0]
     tolerance: Tolerance = DEFAULT_TOLERANCE
@@ -153,6 +160,15 @@ def _path(environ: Mapping[str, str], name: str, default: str) -> Path:
         return Path(environ.get(name, "").strip() or default).expanduser().resolve()
     except (RuntimeError, OSError):
         raise UsageError("there is no such path", where=name, remedy="Set an absolute path, or unset it") from None
+
+
+def _url(environ: Mapping[str, str], name: str, default: str) -> str:
+    text = environ.get(name, "").strip() or default
+    if not _URL.fullmatch(text):
+        raise UsageError(
+            "the value is not an address", where=name, remedy="Write it as https://dagster.example, without a password"
+        )
+    return text.rstrip("/")
 
 
 def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
@@ -255,6 +271,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             if name.startswith(_CRON_PREFIX) and cron.strip()
         },
         immediate_tries=int(_number(environ, "CAVRA_IMMEDIATE_TRIES", 2, 1, 5)),
+        api_tokens_file=_path(environ, "CAVRA_API_TOKENS", "") if environ.get("CAVRA_API_TOKENS", "").strip() else None,
+        api_requests_per_second=_number(environ, "CAVRA_API_REQUESTS_PER_SECOND", 500, 1, 1_000_000),
+        dagster_url=_url(environ, "CAVRA_DAGSTER_URL", "http://127.0.0.1:3000"),
         environment=environment,
         tolerance=Tolerance(
             grace_minutes=_number(environ, "CAVRA_SLOT_GRACE_MINUTES", 5, 0, 1440),

@@ -30,10 +30,10 @@ def export_records(session: Session, *, since: datetime | None = None, made_here
         columns=", ".join(columns),
     )
     for row in rows:
-        yield json.dumps(_record(row), ensure_ascii=False, separators=(",", ":"), default=_stamp)
+        yield json.dumps(record_of(row), ensure_ascii=False, separators=(",", ":"), default=stamp)
 
 
-def _record(row: dict[str, Any]) -> dict[str, Any]:
+def record_of(row: dict[str, Any]) -> dict[str, Any]:
     """Puts the columns back where their kind has them; what is null is left out."""
     record: dict[str, Any] = {}
     for field in fields_of(str(row["metadata_kind"])):
@@ -50,5 +50,6 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _stamp(moment: datetime) -> str:
+def stamp(moment: datetime) -> str:
+    """Returns an instant of a record as text."""
     return moment.replace(tzinfo=UTC).isoformat()

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -101,6 +101,16 @@ def list_drops(landing: Path, first: date | None = None, last: date | None = Non
     return sorted(found)
 
 
+def drop_at(path: Path) -> Drop:
+    """Returns the drop that lies there, without looking at the rest of its folder."""
+    stats = [one.stat() for one in (path, sidecar_of(path)) if one.exists()]
+    return Drop(date.fromisoformat(path.parent.name), path.name, path, _fingerprint(stats), stats[0].st_size)
+
+
+def _fingerprint(stats: Sequence[os.stat_result]) -> str:
+    return ";".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
+
+
 def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
     try:
         stats = {entry.name: entry.stat() for entry in os.scandir(folder) if entry.is_file()}
@@ -109,8 +119,7 @@ def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
     for name, stat in stats.items():
         if _DROP.fullmatch(name) and _is_text(name):
             side = stats.get(name + SIDECAR_SUFFIX)
-            marks = [(s.st_size, s.st_mtime_ns) for s in (stat, side) if s is not None]
-            fingerprint = ";".join(f"{size}:{modified}" for size, modified in marks)
+            fingerprint = _fingerprint([one for one in (stat, side) if one is not None])
             yield Drop(day, name, folder / name, fingerprint, stat.st_size)
 
 

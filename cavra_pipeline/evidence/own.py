@@ -16,7 +16,7 @@ from typing import Any, Final
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import Group, commit, screen_drop
 from cavra_pipeline.evidence.kinds import KIND_PREFIX
-from cavra_pipeline.evidence.landing import Drop, list_drops
+from cavra_pipeline.evidence.landing import Drop, drop_at
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
@@ -48,11 +48,11 @@ def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **f
     }
 
 
-def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
-    """Writes records as a drop of today and takes them through the boundary, ready to be committed.
+def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Drop:
+    """Writes records as a drop of today, whole and on disk; the next ingest brings them into the warehouse.
 
     Raises:
-        PipelineError: The landing zone can't be written, or a record of ours does not pass the boundary.
+        PipelineError: The landing zone can't be written.
     """
     folder = settings.landing / now.astimezone(UTC).date().isoformat()
     file_name = f"{PREFIX}{name}.jsonl"
@@ -66,7 +66,16 @@ def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, An
             where=str(folder),
             remedy="Free some disk space or give this user write access",
         ) from None
-    drop = _drop(settings, folder, file_name)
+    return drop_at(folder / file_name)
+
+
+def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
+    """Writes records as a drop of today and takes them through the boundary, ready to be committed.
+
+    Raises:
+        PipelineError: The landing zone can't be written, or a record of ours does not pass the boundary.
+    """
+    drop = lay_own_drop(settings, name, records, now=now)
     group = screen_drop(drop, settings)
     if any(screened.error or screened.quarantined for screened in group.drops):
         reasons = ", ".join(line.reason for screened in group.drops for _, line in screened.quarantined)
@@ -76,11 +85,6 @@ def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, An
             remedy="Report this as a defect; the drop is kept",
         )
     return group
-
-
-def _drop(settings: Settings, folder: Path, file_name: str) -> Drop:
-    day = datetime.fromisoformat(folder.name).date()
-    return next(drop for drop in list_drops(settings.landing, day, day) if drop.file_name == file_name)
 
 
 def _write(path: Path, content: bytes) -> None:

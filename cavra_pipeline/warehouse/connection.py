@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +78,10 @@ class Session:
         """Runs a statement that is made from a declared table, such as a table's definition."""
         self._execute(sql, None)
 
+    def interrupt(self) -> None:
+        """Ends the statement that runs, from another thread."""
+        self._connection.interrupt()
+
     @contextmanager
     def given(self, **tables: pa.Table) -> Iterator[None]:
         """Lends Arrow tables to the statements run inside, under their names."""
@@ -96,6 +100,10 @@ class Session:
             return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
         except duckdb.ConversionException as error:
             raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
+        except duckdb.InterruptException:
+            raise TransientError(
+                "the question took too long", where="the warehouse", remedy="Ask for less, or repeat it later"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,19 @@ class Warehouse:
     busy_wait_seconds: float = 120.0
     threads: int | None = None
     memory_limit: str | None = None
+
+    @property
+    def log(self) -> Path:
+        """DuckDB's log beside the file; there only while it is written, or after a writer was killed."""
+        return self.path.with_name(self.path.name + ".wal")
+
+    def at(self, path: Path) -> Warehouse:
+        """Returns a warehouse in another file with the same limits."""
+        return replace(self, path=path)
+
+    def open_copy(self) -> duckdb.DuckDBPyConnection:
+        """Opens a file that nobody else knows of, read-only, without the gate; the caller closes it."""
+        return self._connect(time.monotonic(), read_only=True)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

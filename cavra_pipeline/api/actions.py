@@ -1,0 +1,103 @@
+"""Endpoints that act: acknowledge a failing delivery, refresh the home in a Dagster run."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from fastapi import Depends, Path
+from fastapi.routing import APIRouter
+from starlette.responses import Response
+
+from cavra_pipeline.api import examples, models
+from cavra_pipeline.api.access import Caller
+from cavra_pipeline.api.common import Served, allowed, endpoint
+from cavra_pipeline.api.lists import MOST_DAYS, days_asked
+from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.service import json_answer
+from cavra_pipeline.errors import TransientError, UsageError
+from cavra_pipeline.lanes import lane_named
+from cavra_pipeline.reports.store import days_between
+from cavra_pipeline.retry.acknowledge import acknowledge
+
+REFRESH_JOB: Final = "daily_close"
+_RUN_ID: Final = re.compile(r"[0-9a-f-]{36}")
+
+router = APIRouter(tags=["actions"])
+_READ = Annotated[Caller, Depends(allowed("read"))]
+_ACKNOWLEDGE = Annotated[Caller, Depends(allowed("acknowledge"))]
+_LIVE = Annotated[Caller, Depends(allowed("live"))]
+
+
+def signer_of(caller: Caller, by: str | None) -> str:
+    """Returns who says it: the token's name, or what is given where the service is open.
+
+    Raises:
+        Problem: Somebody with a token speaks for another.
+    """
+    if not caller.has_token:
+        return by or caller.name
+    if by not in (None, caller.name):
+        raise Problem(403, "With a token, `by` is the token's name; leave it out.")
+    return caller.name
+
+
+@endpoint(
+    router, "POST", "/api/v1/lanes/{lane}/acknowledgements", scope="acknowledge", status=201,
+    answer=models.AcknowledgementAnswer, summary="Acknowledge a failing delivery for one provider.",
+    example=examples.ACKNOWLEDGED,
+)  # fmt: skip
+def make_acknowledgement(
+    service: Served, caller: _ACKNOWLEDGE, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
+) -> Response:
+    """Records what an operator says as evidence, so that a live retry may go ahead or is known to be handled."""
+    written = acknowledge(
+        service.writing_settings,
+        lane_named(lane),
+        subject=body.subject,
+        provider=body.provider,
+        state=body.state,
+        by=signer_of(caller, body.by),
+        now=service.clock(),
+    )
+    service.written()
+    return json_answer({"acknowledgement": written, "actor": caller.name}).response(201)
+
+
+@endpoint(
+    router, "POST", "/api/v1/refresh", scope="live", status=202, answer=models.RefreshAnswer,
+    summary="Ingest and make every report of the days, in a Dagster run.", example=examples.REFRESH,
+)  # fmt: skip
+def refresh(service: Served, _caller: _LIVE, body: models.RefreshBody) -> Response:
+    """Starts a run; today if no day is given. Nothing is sent to a connector."""
+    first_day, last_day = days_asked(service, body, default=1)
+    if first_day > last_day or (last_day - first_day).days >= MOST_DAYS or last_day > service.clock().date():
+        raise UsageError(
+            "the days are not accepted",
+            where="from",
+            remedy=f"Give the earlier day first, at most {MOST_DAYS} days, none after today",
+        )
+    days = days_between(first_day, last_day)
+    try:
+        run_id = service.dagster.launch_refresh(days)
+    except TransientError as error:
+        raise Problem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
+    first, last = days[0].isoformat(), days[-1].isoformat()
+    started = {"run_id": run_id, "status": "starting", "job": REFRESH_JOB, "from": first, "to": last}
+    return json_answer({**started, "ui": _ui(service.settings.dagster_url, run_id)}).response(202)
+
+
+@endpoint(
+    router, "GET", "/api/v1/refresh/{run_id}", scope="read", answer=models.RefreshAnswer,
+    summary="How a refresh does.", example=examples.REFRESH,
+)  # fmt: skip
+def refresh_status(service: Served, _caller: _READ, run_id: Annotated[str, Path(max_length=64)]) -> Response:
+    """Gives the status of a refresh as Dagster has it."""
+    found = service.dagster.run_status(run_id) if _RUN_ID.fullmatch(run_id) else None
+    if found is None:
+        raise Problem(404, "There is no refresh of that id; one that has just been asked for takes seconds to appear.")
+    return json_answer({**found, "ui": _ui(service.settings.dagster_url, run_id)}).response()
+
+
+def _ui(url: str, run_id: str) -> str:
+    return f"{url}/runs/{run_id}"

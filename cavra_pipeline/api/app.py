@@ -1,0 +1,165 @@
+"""Puts the application together: endpoints, errors as problems, the guard, OpenAPI, and the console if it is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from cavra_pipeline.api import actions, lists, reports, status, watching
+from cavra_pipeline.api.guard import BODY_SECONDS, Guard
+from cavra_pipeline.api.openapi import openapi_of
+from cavra_pipeline.api.problems import TITLES, Fault, Problem
+from cavra_pipeline.api.service import Service
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+
+_THREADS = 64
+_log = logging.getLogger("cavra_pipeline.api")
+
+
+def create_app(
+    make_service: Callable[[], Service],
+    *,
+    hosts: Sequence[str] | None,
+    requests_per_second: float,
+    body_seconds: float = BODY_SECONDS,
+    pages: Sequence[APIRouter] = (),
+) -> Guard:
+    """Returns the whole application.
+
+    Args:
+        make_service: Opens the home; called when the server starts, closed when it stops.
+        hosts: Names by which it may be asked for; None for any.
+        requests_per_second: From one token, or one address where there is none.
+        body_seconds: How long a body may take to arrive.
+        pages: Routers of pages, such as the console's; they are not part of OpenAPI.
+    """
+
+    @asynccontextmanager
+    async def alive(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        app.state.service = await run_in_threadpool(make_service)
+        yield
+        await run_in_threadpool(app.state.service.close)
+
+    app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.service = None
+    routers = (reports.router, lists.router, actions.router, watching.router, status.router, *pages)
+    for router in routers:
+        app.include_router(router)
+    app.state.endpoints = [route for router in routers for route in router.routes]
+    document = openapi_of(app)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response:
+        return Response(document, media_type="application/json")
+
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    guard = Guard(
+        app,
+        tokens=lambda: app.state.service.tokens,
+        hosts=hosts,
+        requests_per_second=requests_per_second,
+        body_seconds=body_seconds,
+    )
+    guard.openapi = document
+    return guard
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 -- registered for it alone
+    return error.response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for it alone
+    known = error.status_code if error.status_code in TITLES else 500
+    details = {
+        400: "The body is not JSON.",
+        404: "There is nothing at this address; /openapi.json lists what there is.",
+        405: "Use one of the methods in Allow.",
+    }
+    headers = dict(error.headers or {})
+    if known == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return Problem(known, details.get(known, "The request failed."), headers=headers).response()
+
+
+def _methods_at(request: Request) -> list[str]:
+    """The methods of every endpoint at an address; Starlette would name those of the first alone."""
+    found: set[str] = set()
+    for route in request.app.state.endpoints:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Says which value is not accepted and what is; never what was sent."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
+    found = error.errors()
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and kind != "application/json":
+        return Problem(415, "Send the body as application/json.").response()
+    if any(one["type"] == "json_invalid" for one in found):
+        return Problem(400, "The body is not JSON.").response()
+    faults = [_fault(one) for one in found[:50]]
+    return Problem(422, "See errors: each names a value and what is accepted.", faults).response()
+
+
+#: What is wrong and what to give, by pydantic's name of the error; the rest is said by the schema.
+_WORDS = {
+    "missing": ("a value is missing", "Give it"),
+    "extra_forbidden": ("there is no such field", "Leave it out"),
+    "greater_than_equal": ("the value is too small", "Give at least {ge}"),
+    "less_than_equal": ("the value is too large", "Give at most {le}"),
+    "literal_error": ("the value is not accepted", "Give one of {expected}"),
+    "string_too_long": ("the value is too long", "Give at most {max_length} characters"),
+}
+
+
+def _fault(error: dict[str, Any]) -> Fault:
+    where = [str(part) for part in error["loc"] if part not in ("query", "body", "path")]
+    fields = [part for part in where if not part.isdigit() and "[" not in part and part not in ("int", "float")]
+    what, remedy = _WORDS.get(error["type"], ("the value is not accepted", "Give what /openapi.json declares"))
+    limits = {"ge": "", "le": "", "expected": "", "max_length": "", **error.get("ctx", {})}
+    return Fault(".".join(fields) or "body", what, remedy.format(**limits))
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, PipelineError)  # noqa: S101 -- registered for it alone
+    if isinstance(error, UsageError):
+        fault = Fault(error.where, error.what, error.remedy)
+        return Problem(422, "See errors: each names a value and what is accepted.", [fault]).response()
+    if isinstance(error, TransientError):
+        return Problem(
+            503, "The warehouse is busy with a run. Nothing was changed; repeat in a moment.",
+            headers={"Retry-After": "5"},
+        ).response()  # fmt: skip
+    _log.error("%s", error)
+    return Problem(500, "The pipeline refused; whoever runs the service finds why in its log.").response()
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    _log.error("an endpoint failed: %s", type(error).__name__)
+    return Problem(500, "Something failed on our side; the log has this X-Request-Id.").response()
+
+
+_HANDLERS: dict[Any, Any] = {
+    Problem: _problem,
+    HTTPException: _http,
+    RequestValidationError: _invalid,
+    PipelineError: _refused,
+    Exception: _failed,
+}

@@ -1,0 +1,88 @@
+"""The OpenAPI document: what FastAPI makes of the endpoints, and for each the errors it may answer with."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from cavra_pipeline.api.common import SCOPE_KEY
+from cavra_pipeline.api.problems import MEDIA_TYPE, TITLES
+
+_ALWAYS: Final = (400, 403, 413, 421, 429, 500, 503)
+_WITH_BODY: Final = (408, 415)
+
+_PROBLEM: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457). No value of the request and no record is ever in it.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["where", "what", "remedy"],
+                "properties": {name: {"type": "string"} for name in ("where", "what", "remedy")},
+            },
+        },
+    },
+}
+
+
+def openapi_of(app: FastAPI) -> bytes:
+    """Returns the document as JSON."""
+    document = get_openapi(
+        title="cavra-pipeline",
+        version=version("cavra-pipeline"),
+        summary="Is rollback-drill recovery retried as it should be?",
+        description="Health reports and retry plans over redacted CAVRA evidence. Instants are ISO-8601, UTC.",
+        routes=app.routes,
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for made in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(made, None)
+    schemas["Problem"] = _PROBLEM
+    components["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "Not needed where the service is open."}
+    }
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            _complete(path, method, operation)
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    scope = operation[SCOPE_KEY]
+    statuses = [*_ALWAYS, 422]
+    if scope != "none":
+        operation["security"] = [{"token": []}]
+        operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+        statuses.append(401)
+    if method == "post":
+        statuses += _WITH_BODY
+    if (
+        path.endswith("}")
+        or "{alert_id}" in path
+        or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
+    ):
+        statuses.append(404)
+    if path == "/api/v1/refresh":
+        statuses.append(409)
+    if path.endswith(".csv"):
+        operation["responses"]["200"]["content"] = {"text/csv": {"schema": {"type": "string"}}}
+    operation["responses"].pop("422", None)
+    for status in sorted(statuses):
+        name, title = TITLES[status]
+        example = {"type": f"urn:cavra-pipeline:problem:{name}", "title": title, "status": status, "detail": "..."}
+        operation["responses"][str(status)] = {
+            "description": title,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
+        }

@@ -1,0 +1,78 @@
+"""Errors as problem details (RFC 9457). No record content, no path of this machine and no value of a caller in any."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from cavra_pipeline.evidence.secrets import secrets_in
+
+MEDIA_TYPE: Final = "application/problem+json"
+_TYPE: Final = "urn:cavra-pipeline:problem:"
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
+
+#: Status, the problem's name, its title.
+TITLES: Final[dict[int, tuple[str, str]]] = {
+    400: ("not-json", "The request can't be read"),
+    401: ("no-token", "A token is needed"),
+    403: ("not-allowed", "This is not allowed"),
+    404: ("not-found", "There is no such thing"),
+    405: ("method", "The method is not allowed here"),
+    408: ("slow-request", "The request took too long to arrive"),
+    409: ("conflict", "It can't be done now"),
+    413: ("too-large", "The request is too large"),
+    415: ("media-type", "The body must be JSON"),
+    421: ("wrong-host", "This service does not answer for that host"),
+    422: ("not-accepted", "A value is not accepted"),
+    429: ("too-many-requests", "Too many requests"),
+    500: ("failed", "The request failed"),
+    503: ("busy", "Not now"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One value that is not accepted: which, the rule it breaks, what to give instead."""
+
+    where: str
+    what: str
+    remedy: str
+
+
+@dataclass
+class Problem(Exception):
+    """Ends a request with a status and an explanation.
+
+    Attributes:
+        status: HTTP status, one of ``TITLES``.
+        detail: What is wrong and what to do, in our words only.
+        faults: Which values are not accepted.
+        headers: Further headers.
+    """
+
+    status: int
+    detail: str
+    faults: Sequence[Fault] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """The problem as an answer."""
+        name, title = TITLES[self.status]
+        document: dict[str, Any] = {
+            "type": _TYPE + name, "title": title, "status": self.status, "detail": self.detail,
+        }  # fmt: skip
+        if self.faults:
+            document["errors"] = [
+                {"where": safe_name(fault.where), "what": fault.what, "remedy": fault.remedy} for fault in self.faults
+            ]
+        return Response(json.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def safe_name(name: str) -> str:
+    """Returns the name of a field, or a stand-in where a caller wrote something else in its place."""
+    return name if _NAME.fullmatch(name) and not secrets_in(name) else "a field of another name"

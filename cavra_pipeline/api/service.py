@@ -1,0 +1,206 @@
+"""What the endpoints share: the copy that is read, answers made once, evidence kept, Dagster told."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any, Final, Protocol
+
+from starlette.responses import Response
+
+from cavra_pipeline.api.access import TokenFile
+from cavra_pipeline.api.keeper import Keeper
+from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.documents import parse_as_of, pretty_json
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.reports.store import Report
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
+
+#: The same question gets the same answer for so many times what it took to make, within these bounds, so that many
+#: who ask at once never cost more than a part of the machine. After a write it is the multiple alone.
+_SAME_TIMES: Final = 5.0
+_SAME_SECONDS: Final = (1.0, 10.0)
+_MOST_ANSWERS: Final = 500
+#: How long a question waits for its turn, and how long it may take, before it is refused.
+_TURN_SECONDS: Final = 15.0
+_QUESTION_SECONDS: Final = 20.0
+_WRITE_SECONDS: Final = 20.0
+
+
+class Dagster(Protocol):
+    """What the service asks of Dagster; the composition root brings it."""
+
+    def report(self, report: Report) -> None:
+        """Says, soon and without a run, that a report was made."""
+
+    def launch_refresh(self, days: Sequence[date]) -> str:
+        """Starts a run that ingests and makes every report of the days; returns its id."""
+
+    def run_status(self, run_id: str) -> dict[str, Any] | None:
+        """Returns the status and the days of a refresh, or None where there is none of that id."""
+
+    def state(self) -> dict[str, Any]:
+        """Returns counts for the service's own status."""
+
+    def close(self) -> None:
+        """Says what still waits and ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A document as it is sent, the copy it was made from, when it was made and the seconds that took."""
+
+    body: bytes
+    media_type: str
+    state: CopyState | None
+    made_at: float
+    cost: float = 0.0
+
+    def response(self, status: int = 200, **headers: str) -> Response:
+        """The answer as HTTP."""
+        if self.state:
+            headers["Cavra-Evidence-Copied-At"] = self.state.copied_at.isoformat()
+            headers["Cavra-Evidence-Is-Behind"] = "true" if self.state.is_behind else "false"
+        return Response(self.body, status, headers=headers, media_type=self.media_type)
+
+
+class Service:
+    """One home, served. Safe for many threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime],
+        dagster: Dagster,
+        tokens: TokenFile | None,
+    ) -> None:
+        """Makes the first copy of the warehouse.
+
+        Raises:
+            PipelineError: The warehouse can't be read.
+        """
+        self.settings, self.clock, self.dagster, self.tokens = settings, clock, dagster, tokens
+        self.copy = ReadCopy(warehouse_of(settings), clock)
+        self.keeper = Keeper(settings, clock)
+        self._turns = threading.BoundedSemaphore(settings.threads or os.cpu_count() or 1)
+        self._answers: OrderedDict[str, Future[Answer]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def writing_settings(self) -> Settings:
+        """The home for an endpoint that writes: it waits for a run no longer than a person would."""
+        return replace(self.settings, busy_wait_seconds=min(self.settings.busy_wait_seconds, _WRITE_SECONDS))
+
+    def writable(self) -> Warehouse:
+        """The warehouse itself, for an endpoint that writes."""
+        return warehouse_of(self.writing_settings)
+
+    def close(self) -> None:
+        """Ends what works in the background; what waits is finished first."""
+        self.keeper.close()
+        self.dagster.close()
+        self.copy.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[Session, CopyState]]:
+        """Lends the copy to one of a few at a time, each within a limit of time.
+
+        Raises:
+            Problem: Too many ask at once.
+        """
+        if not self._turns.acquire(timeout=_TURN_SECONDS):
+            raise Problem(
+                503, "Too many questions are being answered. Repeat in a moment.", headers={"Retry-After": "5"}
+            )
+        try:
+            with self.copy.reading() as (session, state):
+                alarm = threading.Timer(_QUESTION_SECONDS, session.interrupt)
+                alarm.daemon = True
+                alarm.start()
+                try:
+                    yield session, state
+                finally:
+                    alarm.cancel()
+        finally:
+            self._turns.release()
+
+    def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState]]) -> Answer:
+        """Answers a question, or gives the answer that somebody else got to the same one within this second."""
+        key = repr(question)
+        made: Future[Answer] = Future()
+        with self._lock:
+            standing = self._answers.get(key)
+            if standing is None or not self._is_good(standing):
+                standing = None
+                self._answers[key] = made
+                self._answers.move_to_end(key)
+                while len(self._answers) > _MOST_ANSWERS:
+                    self._answers.popitem(last=False)
+        if standing is not None:
+            return standing.result(timeout=2 * (_TURN_SECONDS + _QUESTION_SECONDS))
+        started = time.monotonic()
+        try:
+            document, state = make()
+            answer = replace(json_answer(document, state), cost=time.monotonic() - started)
+        except BaseException as error:
+            with self._lock:
+                if self._answers.get(key) is made:
+                    del self._answers[key]
+            made.set_exception(error)
+            raise
+        made.set_result(answer)
+        return answer
+
+    def _is_good(self, standing: Future[Answer]) -> bool:
+        if not standing.done():
+            return True
+        if standing.exception() is not None:
+            return False
+        answer = standing.result()
+        age, least_most = time.monotonic() - answer.made_at, _SAME_SECONDS
+        if answer.state is not None and not self.copy.is_current(answer.state.generation):
+            return age < min(_SAME_TIMES * answer.cost, least_most[1])
+        return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
+
+    def ask(self, question: Sequence[object], make: Callable[[Session], Any]) -> Answer:
+        """Answers a question from the copy alone."""
+
+        def read() -> tuple[Any, CopyState]:
+            with self.reading() as (session, state):
+                return make(session), state
+
+        return self.once(question, read)
+
+    def instants(self, as_of: str | None) -> tuple[datetime, datetime]:
+        """Returns now, and the instant that is asked about."""
+        now = self.clock()
+        return now, parse_as_of(as_of) if as_of else now
+
+    def written(self) -> None:
+        """Says that this process has written to the warehouse: nothing older is answered any more."""
+        with self._lock:
+            self._answers.clear()
+        self.copy.catch_up(seconds=5.0)
+
+    def made(self, report: str, lane: str | None, document: dict[str, Any], record: dict[str, Any] | None) -> None:
+        """Keeps the evidence of a report and tells Dagster."""
+        if record is not None:
+            self.keeper.keep(record)
+        day = parse_as_of(document["as_of"]).astimezone(UTC).date()
+        self.dagster.report(Report(report, lane, day, document))
+
+
+def json_answer(document: Any, state: CopyState | None = None) -> Answer:
+    """Turns a document into what is sent: the same text as on the command line."""
+    body = (pretty_json(document) + "\n").encode()
+    return Answer(body, "application/json", state, time.monotonic())

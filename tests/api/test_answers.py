@@ -1,0 +1,198 @@
+"""The API says what the command line says: to the byte, generated_at aside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+
+from cavra_pipeline.lanes import LANES
+from tests.api.server import CAVRA, NoDagster, served
+from tests.cli.command import command
+from tests.retry.histories import PARAMETERS, POLICIES, histories
+from tests.support import (
+    AS_OF,
+    acknowledgement,
+    delivery,
+    ingested,
+    query,
+    take_in,
+    without_clock,
+    worker_run,
+)
+
+HISTORIES = int(os.environ.get("CAVRA_TEST_API_HISTORIES", "2"))
+_STAMP = AS_OF.isoformat()
+_LANE_OF = {"recovery-escalations": "recovery_escalation", "recovery-executive-report": "executive_report"}
+
+
+def said(home: Path, *arguments: str) -> dict[str, Any]:
+    answer = command(home, *arguments, "--json")
+    assert answer.code == 0, answer.err
+    return dict(answer.document)
+
+
+def flags(values: dict[str, Any]) -> list[str]:
+    made: list[str] = []
+    for name, value in values.items():
+        flag = "--" + name.replace("_", "-").removesuffix("s" if name.startswith("non_") else "")
+        if isinstance(value, bool):
+            made += [flag] if value else []
+        else:
+            made += [part for one in (value if isinstance(value, list) else [value]) for part in (flag, str(one))]
+    return made
+
+
+@given(histories(), PARAMETERS, POLICIES)
+@settings(max_examples=HISTORIES)
+def test_histories_asked_through_both_endpoints_agree_with_the_command_line(
+    tmp_path_factory: pytest.TempPathFactory, history: Any, parameters: Any, policy: Any
+) -> None:
+    home = ingested(tmp_path_factory.mktemp("home"), history)
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        for path, lane in _LANE_OF.items():
+            asked = {"as_of": _STAMP, "generated_by": "tests", **parameters}
+            end = "retry-health" if lane == "recovery_escalation" else "delivery-retry-health"
+            long = client.get(f"{CAVRA}/{path}/{end}", params=asked).json()
+            short = client.get(f"/api/v1/lanes/{lane}/health", params=asked).json()
+            command_line = said(
+                home.home, "retry-health", "--lane", lane, "--as-of", _STAMP, "--generated-by", "tests",
+                *flags(parameters),
+            )  # fmt: skip
+            assert without_clock(long["health"]) == without_clock(short["health"]) == without_clock(command_line)
+
+            body = {"as_of": _STAMP, "generated_by": "tests", "retry_policy": policy}
+            long = client.post(f"{CAVRA}/{path}/delivery-retry-plan", json=body).json()
+            short = client.post(f"/api/v1/lanes/{lane}/plan", json=body).json()
+            command_line = said(
+                home.home, "retry-plan", "--lane", lane, "--as-of", _STAMP, "--generated-by", "tests", *flags(policy)
+            )
+            assert without_clock(long["plan"]) == without_clock(short["plan"]) == without_clock(command_line)
+            assert long["actor"] == "local"
+
+
+def test_the_text_of_an_answer_is_the_text_of_the_command_line(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(failed=["slack"]), worker_run()])
+    printed = command(home.home, "dashboard", "--as-of", _STAMP, "--json").out.splitlines()
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        sent = client.get("/api/v1/dashboard", params={"as_of": _STAMP})
+
+    assert sent.headers["content-type"] == "application/json"
+    differing = [ours for ours, theirs in zip(sent.text.splitlines(), printed, strict=True) if ours != theirs]
+    assert all('"generated_at"' in line for line in differing)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_metadata_of_a_report_is_its_own_record_and_the_next_ingest_finds_it(tmp_path: Path, lane: str) -> None:
+    home = ingested(tmp_path, [delivery(lane=lane, failed=["slack"])])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        health = client.get(f"/api/v1/lanes/{lane}/health").json()
+        plan = client.post(f"/api/v1/lanes/{lane}/plan", json={}).json()
+
+        assert query(home, "SELECT count(*) FROM health_reports") == [(0,)]  # nothing waits for the warehouse
+        assert take_in(home).quarantined_count == 0
+    kept = query(home, "SELECT session_id, health_id, lane, alert_level FROM health_reports")
+    planned = query(home, "SELECT session_id, retry_plan_id, retryable_count FROM retry_plans")
+
+    record = health["metadata"]
+    assert kept == [(record["session_id"], health["health"]["health_id"], lane, health["health"]["alert_level"])]
+    assert planned == [(plan["metadata"]["session_id"], plan["plan"]["retry_plan_id"], plan["plan"]["retryable_count"])]
+    assert set(record) < {*record, *health["health"]}
+
+
+def test_the_same_question_within_a_second_is_answered_and_kept_once(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        answers = {client.get("/api/v1/lanes/executive_report/health").text for _ in range(5)}
+        kept = one.service.keeper.kept_count
+
+    assert len(answers) == kept
+    assert kept <= 2  # a busy machine may take longer than a second for five
+
+
+def test_a_look_at_a_plan_and_at_the_lanes_keeps_nothing(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(failed=["slack"])])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        look = client.get("/api/v1/lanes/recovery_escalation/plan", params={"as_of": _STAMP}).json()["plan"]
+        lanes = client.get("/api/v1/lanes").json()["lanes"]
+        kept = one.service.keeper.kept_count
+
+    assert kept == 0
+    assert look["retryable_count"] + look["waiting_count"] == 1
+    assert [lane["lane"] for lane in lanes] == list(LANES)
+
+
+def test_decisions_as_csv_hold_no_formula(tmp_path: Path) -> None:
+    failing = [delivery(subject=subject, failed=["slack"]) for subject in ("=cmd()", "plan-2")]
+    home = ingested(tmp_path, failing)
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        sent = client.get("/api/v1/lanes/recovery_escalation/plan.csv", params={"as_of": _STAMP})
+
+    rows = list(csv.DictReader(io.StringIO(sent.text)))
+    assert sent.headers["content-type"] == "text/csv; charset=utf-8"
+    assert [row["plan_id"] for row in rows] == ["'=cmd()", "plan-2"]
+
+
+def pages(client: httpx.Client, path: str, member: str, **asked: Any) -> list[list[Any]]:
+    found, cursor = [], None
+    while True:
+        page = client.get(path, params={**asked, **({"cursor": cursor} if cursor else {})}).json()
+        found.append(page[member])
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+def test_pages_hold_every_row_once_and_a_cursor_belongs_to_its_filters(tmp_path: Path) -> None:
+    home = ingested(
+        tmp_path, [*(delivery(session_id=f"d-{n}") for n in range(5)), acknowledgement(), "not json", "nor this", "3"]
+    )
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        listed = pages(client, "/api/v1/evidence", "records", limit=2)
+        held = pages(client, "/api/v1/quarantine", "quarantine", limit=2)
+        filtered = client.get("/api/v1/evidence", params={"record_type": "acknowledgement"}).json()["records"]
+        cursor = client.get("/api/v1/evidence", params={"limit": 1}).json()["next"]
+        foreign = client.get("/api/v1/evidence", params={"limit": 1, "cursor": cursor, "lane": "executive_report"})
+        made_up = [client.get("/api/v1/evidence", params={"cursor": text}) for text in ("x", "AAAA", cursor[:-4])]
+
+    assert [len(page) for page in listed] == [2, 2, 2]
+    assert len({row["record"]["session_id"] for page in listed for row in page}) == 6
+    assert [len(page) for page in held] == [2, 1]
+    assert said(home.home, "quarantine")["quarantine"] == [row for page in held for row in page]
+    assert [row["record"]["metadata_kind"].rpartition("-")[2] for row in filtered] == ["ack"]
+    assert {answer.status_code for answer in (foreign, *made_up)} == {404}
+
+
+def test_an_acknowledgement_is_seen_by_the_very_next_question(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(failed=["slack"])])
+    body = {"subject": "subject-1", "provider": "slack", "state": "accepted", "by": "incident-lead"}
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        before = client.get("/api/v1/lanes/recovery_escalation/health").json()["health"]
+        made = client.post("/api/v1/lanes/recovery_escalation/acknowledgements", json=body)
+        after = client.get("/api/v1/lanes/recovery_escalation/health").json()["health"]
+        listed = client.get("/api/v1/lanes/recovery_escalation/acknowledgements").json()["acknowledgements"]
+
+    assert made.status_code == 201
+    assert made.json()["acknowledgement"]["signer"] == "incident-lead"
+    assert (before["acknowledgement_pending_count"], after["acknowledgement_pending_count"]) == (1, 0)
+    assert [row["record"]["acknowledgement_state"] for row in listed] == ["accepted"]
+
+
+def test_a_plan_that_is_kept_stands_in_the_history(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(failed=["slack"])])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        plan = client.post("/api/v1/lanes/recovery_escalation/plan", json={"keep": True}).json()["plan"]
+        kept = client.get(f"/api/v1/history/{plan['retry_plan_id']}").json()["report"]
+        none = client.get("/api/v1/history/retry-plan-of-nobody")
+        days = client.get("/api/v1/partitions", params={"from": "2026-06-01", "to": "2026-06-30"}).json()
+
+    assert json.dumps(kept["document"], sort_keys=True) == json.dumps(plan, sort_keys=True)
+    assert none.status_code == 404
+    assert len(days["partitions"]) == 30

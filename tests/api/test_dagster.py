@@ -1,0 +1,78 @@
+"""What the API makes shows in Dagster: an event of its asset, with the metadata that a run gives."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from assets.reports import report_metadata
+from cavra_pipeline.definitions import open_dagster
+from cavra_pipeline.reports.store import RETRY_HEALTH, Report
+from tests.api.server import served
+from tests.support import NOW, delivery, ingested
+
+
+def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(failed=["slack"])])
+    with served(home) as one, one.client() as client:
+        health = client.get("/api/v1/lanes/recovery_escalation/health").json()["health"]
+        plan = client.post("/api/v1/lanes/executive_report/plan", json={}).json()["plan"]
+        client.get("/api/v1/dashboard")
+        client.get("/api/v1/lanes")
+    with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
+        events = {
+            key: instance.fetch_materializations(dg.AssetKey(key), limit=10).records
+            for key in ("recovery_escalation_retry_health", "executive_report_retry_plan", "dashboard",
+                        "executive_report_retry_health")
+        }  # fmt: skip
+        assert instance.get_runs_count() == 0
+
+    assert [len(found) for found in events.values()] == [1, 1, 1, 0]
+    told = events["recovery_escalation_retry_health"][0].asset_materialization
+    assert told is not None
+    assert told.partition == NOW.date().isoformat()
+    expected = report_metadata(Report(RETRY_HEALTH, "recovery_escalation", NOW.date(), health))
+    shown = {name: value.value for name, value in told.metadata.items()}
+    assert shown == {name: getattr(value, "value", value) for name, value in expected.items()}
+    planned = events["executive_report_retry_plan"][0].asset_materialization
+    assert planned is not None
+    assert planned.metadata["report_id"].value == plan["retry_plan_id"]
+
+
+def test_telling_dagster_takes_milliseconds(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    told = open_dagster(home, lambda: NOW)
+    document = {"as_of": NOW.isoformat(), "alert_level": "healthy", "evidence_record_count": 1, "dashboard_id": "d",
+                "lanes": {}}  # fmt: skip
+    started = time.monotonic()
+    for _ in range(20):
+        told.report(Report("dashboard", None, NOW.date(), document))
+    asked = time.monotonic() - started
+    told.close()
+
+    assert asked < 0.05
+    assert told.state()["reported_count"] == 20
+
+
+def test_a_refresh_is_a_run_that_makes_every_report(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(failed=["slack"])])
+    today = datetime.now(UTC).date().isoformat()
+    with served(home, clock=lambda: datetime.now(UTC)) as one, one.client() as client:
+        asked = client.post("/api/v1/refresh", json={"from": today, "to": today})
+        again = client.post("/api/v1/refresh", json={})
+        run_id, until = asked.json()["run_id"], time.monotonic() + 120
+        while time.monotonic() < until:
+            state = client.get(f"/api/v1/refresh/{run_id}")
+            if state.status_code == 200 and state.json()["status"] in ("success", "failure"):
+                break
+            time.sleep(0.2)
+        kept = client.get("/api/v1/history", params={"from": today}).json()["reports"]
+        unknown = client.get("/api/v1/refresh/0d2c4f1e-7a37-4a6e-9a43-3a1f2e6f8b11")
+
+    assert (asked.status_code, again.status_code, unknown.status_code) == (202, 409, 404)
+    assert state.json()["status"] == "success"
+    assert state.json()["ui"].endswith(run_id)
+    assert len(kept) == 9

@@ -1,0 +1,97 @@
+"""Reading goes on while something writes: the copy, how old it may be, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.warehouse.read_copy import ReadCopy
+from tests.api.server import NoDagster, served
+from tests.support import NOW, delivery, drop, ingested, query, take_in
+
+HEALTH = "/api/v1/lanes/recovery_escalation/health"
+
+
+def test_answers_come_while_the_warehouse_is_being_written_and_say_so(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    with (
+        served(home, dagster=NoDagster()) as one,
+        one.client() as client,
+        warehouse_of(home).writing("a long run") as session,
+    ):
+        session.execute("CREATE TABLE unfinished AS SELECT 1 AS one")
+        started = time.monotonic()
+        during = [client.get(HEALTH, params={"window_hours": n}) for n in range(1, 6)]
+        spent = time.monotonic() - started
+
+    assert {answer.status_code for answer in during} == {200}
+    assert {answer.json()["health"]["evidence_record_count"] for answer in during} == {1}
+    assert spent < 5
+
+
+def test_what_another_process_wrote_is_seen_once_it_is_copied(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        counts = []
+        for n in range(3):
+            drop(home, [delivery(session_id=f"later-{n}")], name=f"later-{n}.jsonl")
+            take_in(home)
+            answer = client.get("/api/v1/evidence")
+            while answer.headers["cavra-evidence-is-behind"] == "true":  # a busy machine copies for over half a second
+                time.sleep(0.1)
+                answer = client.get("/api/v1/evidence")
+            counts.append(len(answer.json()["records"]))
+
+    assert counts == [2, 3, 4]
+
+
+def test_a_copy_leaves_no_file_behind_and_holds_no_lock(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    copy = ReadCopy(warehouse_of(home), lambda: NOW)
+    try:
+        assert list(home.home.glob(".read-copy-*")) == []
+        with copy.reading() as (session, _):
+            code = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('CREATE TABLE other AS SELECT 1')"
+            subprocess.run([sys.executable, "-c", code, str(home.warehouse)], check=True)
+            assert session.tuples("SELECT count(*) FROM evidence") == [(1,)]
+        assert copy.catch_up(10)
+        with copy.reading() as (session, state):
+            assert session.tuples("SELECT count(*) FROM other") == [(1,)]
+            assert not state.is_behind
+    finally:
+        copy.close()
+
+
+def test_many_threads_read_while_one_writes_again_and_again(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    copy = ReadCopy(warehouse_of(home), lambda: NOW)
+    failed: list[BaseException] = []
+    seen: list[int] = []
+    is_over = threading.Event()
+
+    def read() -> None:
+        try:
+            while not is_over.is_set():
+                with copy.reading() as (session, _):
+                    seen.append(int(str(session.tuples("SELECT count(*) FROM evidence")[0][0])))
+        except BaseException as error:  # noqa: BLE001 -- shown by the assertion
+            failed.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(8)]
+    for reader in readers:
+        reader.start()
+    for n in range(5):
+        drop(home, [delivery(session_id=f"more-{n}")], name=f"more-{n}.jsonl")
+        take_in(home)
+    is_over.set()
+    for reader in readers:
+        reader.join(30)
+    copy.close()
+
+    assert failed == []
+    assert set(seen) <= set(range(1, 7))
+    assert query(home, "SELECT count(*) FROM evidence") == [(6,)]
