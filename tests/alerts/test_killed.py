@@ -31,6 +31,9 @@ KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
 #: By default only some of the statements are stopped at; all of them from 50 kills on.
 STRIDE: Final = 1 if KILLS >= 50 else 29
 SEED: Final = 20260625
+#: Seconds from the start of a watcher to its end, and from a request to the end that follows it.
+LONGEST_PAUSE: Final = 3.0
+AROUND_A_SEND: Final = 0.3
 #: What is due later than this is a reminder.
 REMINDER: Final = timedelta(days=1)
 
@@ -154,10 +157,10 @@ def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_pa
         with watcher(home, began) as processes:
             while kills < KILLS:
                 if kills % 2:  # anywhere, or around a send
-                    time.sleep(rng.uniform(0, 0.6))
+                    time.sleep(rng.uniform(0, LONGEST_PAUSE))
                 else:
                     receiver.wait_for("/hook", len(receiver.requests("/hook")) + 1, seconds=5)
-                    time.sleep(rng.uniform(0, 0.05))
+                    time.sleep(rng.uniform(0, AROUND_A_SEND))
                 processes[-1].kill()
                 processes[-1].join(30)
                 kills += 1
@@ -175,10 +178,13 @@ def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_pa
         requests = receiver.requests("/hook")
 
     found = told(requests)
-    assert sorted(found) == sorted(
+    # A watcher slowed down by its deaths may also find the connector slow: that alert is not what is asked here.
+    assert sorted(key for key in found if key[0].startswith("missed_run")) == sorted(
         (f"missed_run schedule-{n}", notice) for n in range(count) for notice in ("firing", "resolved")
     )
     assert {key: ids for key, ids in found.items() if len(ids) != 1} == {}
-    assert query(settings, "SELECT DISTINCT state, count(*) FROM alerts GROUP BY state") == [("resolved", count)]
+    assert query(settings, "SELECT state, count(*) FROM alerts WHERE kind = 'missed_run' GROUP BY 1") == [
+        ("resolved", count)
+    ]
     repeated = sum(n - 1 for n in Counter(request.header("webhook-id") for request in requests).values())
     print(f"{KILLS} kills: {count} alerts, {len(requests)} requests, {repeated} of them a second time")  # noqa: T201
