@@ -31,6 +31,9 @@ KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
 #: By default only some of the statements are stopped at; all of them from 50 kills on.
 STRIDE: Final = 1 if KILLS >= 50 else 29
 SEED: Final = 20260625
+#: Seconds from something new to the kill, and from a request to the kill that follows it.
+LONGEST_PAUSE: Final = 0.6
+AROUND_A_SEND: Final = 0.3
 #: What is due later than this is a reminder.
 REMINDER: Final = timedelta(days=1)
 
@@ -132,6 +135,13 @@ def seen(home: Path) -> int:
     return int(path.read_text()) if path.exists() else -1
 
 
+def wait_until_seen(home: Path, state: int) -> None:
+    ends_at = time.monotonic() + 60
+    while seen(home) < state and time.monotonic() < ends_at:
+        time.sleep(0.02)
+    assert seen(home) >= state
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_path: Path) -> None:
@@ -153,21 +163,20 @@ def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_pa
         ask("schedule-0")
         with watcher(home, began) as processes:
             while kills < KILLS:
-                if kills % 2:  # anywhere, or around a send
-                    time.sleep(rng.uniform(0, 0.6))
+                if kills % 2:  # anywhere in the passes that take in something new, or around a send
+                    wait_until_seen(home, state)
+                    state += 1
+                    ask(f"schedule-{state}")
+                    time.sleep(rng.uniform(0, LONGEST_PAUSE))
                 else:
                     receiver.wait_for("/hook", len(receiver.requests("/hook")) + 1, seconds=5)
-                    time.sleep(rng.uniform(0, 0.05))
+                    time.sleep(rng.uniform(0, AROUND_A_SEND))
                 processes[-1].kill()
                 processes[-1].join(30)
                 kills += 1
-                if seen(home) == state:
-                    state += 1
-                    ask(f"schedule-{state}")
                 processes.append(context.Process(target=look_again_and_again, args=(home, began)))
                 processes[-1].start()
-            while seen(home) < state:
-                time.sleep(0.05)
+            wait_until_seen(home, state)
             count, state = state + 1, state + 1
             ask(is_last=True)
             processes[-1].join(300)
@@ -175,10 +184,13 @@ def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_pa
         requests = receiver.requests("/hook")
 
     found = told(requests)
-    assert sorted(found) == sorted(
+    # A watcher slowed down by its deaths may also find the connector slow: that alert is not what is asked here.
+    assert sorted(key for key in found if key[0].startswith("missed_run")) == sorted(
         (f"missed_run schedule-{n}", notice) for n in range(count) for notice in ("firing", "resolved")
     )
     assert {key: ids for key, ids in found.items() if len(ids) != 1} == {}
-    assert query(settings, "SELECT DISTINCT state, count(*) FROM alerts GROUP BY state") == [("resolved", count)]
+    assert query(settings, "SELECT state, count(*) FROM alerts WHERE kind = 'missed_run' GROUP BY 1") == [
+        ("resolved", count)
+    ]
     repeated = sum(n - 1 for n in Counter(request.header("webhook-id") for request in requests).values())
     print(f"{KILLS} kills: {count} alerts, {len(requests)} requests, {repeated} of them a second time")  # noqa: T201
