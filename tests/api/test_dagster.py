@@ -64,11 +64,10 @@ def test_a_refresh_is_a_run_that_makes_every_report(tmp_path: Path) -> None:
         asked = client.post("/api/v1/refresh", json={"from": today, "to": today})
         again = client.post("/api/v1/refresh", json={})
         run_id, until = asked.json()["run_id"], time.monotonic() + 120
-        while time.monotonic() < until:
-            state = client.get(f"/api/v1/refresh/{run_id}")
-            if state.status_code == 200 and state.json()["status"] in ("success", "failure"):
-                break
+        state = client.get(f"/api/v1/refresh/{run_id}")
+        while time.monotonic() < until and state.json()["status"] not in ("success", "failure"):
             time.sleep(0.2)
+            state = client.get(f"/api/v1/refresh/{run_id}")
         kept = client.get("/api/v1/history", params={"from": today}).json()["reports"]
         unknown = client.get("/api/v1/refresh/0d2c4f1e-7a37-4a6e-9a43-3a1f2e6f8b11")
 
