@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +32,8 @@ from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
 _COMMIT_BYTES: Final = 256 * 1024 * 1024
+#: So much is screened before another screen would be ready.
+_SMALL_BYTES: Final = 4 * 1024 * 1024
 #: Typed rows take about three quarters of their lines, so what is held in memory stays near 16 batches.
 _STAGE_BATCHES: Final = 16
 
@@ -176,7 +178,7 @@ def ingest(
             drops = [drop for drop in drops if drop.day in wanted]
     if not drops:
         return result
-    with _screening_pool(settings.threads or os.cpu_count() or 1) as pool:
+    with _screening_pool(drops, settings) as pool:
         for group in _screened(_parcels(drops, settings, tick), pool):
             with group.stage, warehouse.writing("commit drops") as session:
                 result.touched_days |= commit(session, group, now)
@@ -268,9 +270,18 @@ class _ScreeningPool:
             self._screens.put(screen)
 
 
+@cache
+def _small_pool(process_id: int) -> _ScreeningPool:  # noqa: ARG001 -- a forked process needs its own
+    """The screen that the small drops of a process share; making one costs more than they do."""
+    return _ScreeningPool(1)
+
+
 @contextmanager
-def _screening_pool(size: int) -> Iterator[_ScreeningPool]:
-    pool = _ScreeningPool(size)
+def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ScreeningPool]:
+    if sum(drop.size_bytes for drop in drops) <= _SMALL_BYTES:
+        yield _small_pool(os.getpid())
+        return
+    pool = _ScreeningPool(settings.threads or os.cpu_count() or 1)
     try:
         yield pool
     finally:
@@ -394,13 +405,8 @@ def _insert_records(session: Session, stage: Stage) -> None:
         session.run(_PACKAGE, "insert_records", columns=columns, line_bits=str(_LINE_BITS), line_mask=str(_LINE_MASK))
 
 
-@cache
-def _small_pool(process_id: int) -> _ScreeningPool:  # noqa: ARG001 -- a forked process needs its own
-    """The screen that the small drops of a process share; making one costs more than they do."""
-    return _ScreeningPool(1)
-
-
 def screen_drop(drop: Drop, settings: Settings) -> Group:
     """Takes one drop through the boundary, ready to be committed inside ``with group.stage``."""
-    (group,) = _screened(_parcels([drop], settings, lambda _: None), _small_pool(os.getpid()))
+    with _screening_pool([drop], settings) as pool:
+        (group,) = _screened(_parcels([drop], settings, lambda _: None), pool)
     return group
