@@ -26,7 +26,7 @@ from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
 
 #: The same question gets the same answer for so many times what it took to make, within these bounds, so that many
-#: who ask at once never cost more than a part of the machine. After a write it is the multiple alone.
+#: who ask at once never cost more than a part of the machine. A newer copy ends it.
 _SAME_TIMES: Final = 5.0
 _SAME_SECONDS: Final = (1.0, 10.0)
 _MOST_ANSWERS: Final = 500
@@ -179,7 +179,7 @@ class Service:
         answer = standing.result()
         age, least_most = _age(answer), _SAME_SECONDS
         if answer.state is not None and not self.copy.is_current(answer.state.generation):
-            return age < min(_SAME_TIMES * answer.cost, least_most[1])
+            return False
         return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
 
     def ask(self, question: Sequence[object], make: Callable[[Session], Any]) -> Answer:
