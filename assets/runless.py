@@ -17,6 +17,7 @@ import dagster as dg
 from assets.reports import asset_of, report_metadata
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.reports.store import Report
+from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 
 #: Marks what the API had a part in.
@@ -107,7 +108,7 @@ class RunlessReports:
 
     def _work(self) -> None:
         try:
-            with dg.DagsterInstance.from_config(str(self._settings.dagster_home)) as instance:
+            with dagster_instance(self._settings) as instance:
                 self._instance = instance
                 self._is_open.set()
                 while (report := self._queue.get()) is not None:

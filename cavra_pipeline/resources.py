@@ -1,5 +1,8 @@
 """What Dagster lends to assets and sensors: the settings of the home, as a resource."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +13,16 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Warehouse
 
 RESOURCE_KEY = "home"
+
+
+@contextmanager
+def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Opens the home's Dagster instance. One process at a time does: two that make its databases at once collide."""
+    with (settings.dagster_home / "opening.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+    with instance:
+        yield instance
 
 
 class Home(dg.ConfigurableResource["Home"]):
