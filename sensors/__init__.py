@@ -21,7 +21,7 @@ def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) 
     """Returns every sensor of the code location."""
     return [
         build_drop_sensor(partitions),
-        build_late_evidence_sensor(partitions),
+        build_late_evidence_sensor(settings, partitions),
         build_missed_worker_run_sensor(settings),
         build_disabled_schedule_sensor(settings),
         build_failed_run_sensor(settings),

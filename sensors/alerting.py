@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.alerts import deadman
 from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
@@ -75,8 +76,9 @@ def tell(
         TransientError: The warehouse stayed busy; call again with the same.
     """
     mark = fingerprint(kinds, signals)
-    must_ping = is_heartbeat and settings.deadman_url is not None
-    if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at) and not must_ping:
+    if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at):
+        if is_heartbeat:
+            deadman.ping(settings.deadman_url, deadman.Signal.SUCCESS)
         return told
     done = watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat)
     return Told(mark, done.due_at)

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.evidence.ingest import warehouse_of
 from sensors.drops import MOST_RANGES
 from sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
-from tests.support import at, delivery, drop, worker_run
+from tests.support import at, delivery, drop, query, worker_run
 
 DEFS = build_defs()
 
@@ -255,12 +257,40 @@ def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
     selected = {key.to_user_string() for key in request.asset_selection}
     assert selected >= set(REPORTS)
     assert not selected & set(EVIDENCE)
+    assert query(settings, "SELECT subject, state FROM alerts WHERE kind = 'late_evidence' ORDER BY 1") == [
+        ("2026-06-24", "firing"), ("2026-06-25", "firing"),
+    ]  # fmt: skip
     assert not tick(settings, "late_evidence_sensor", instance, late.cursor).run_requests
+    assert query(settings, "SELECT DISTINCT state FROM alerts WHERE kind = 'late_evidence'") == [("resolved",)]
 
     assert run(settings, days[2:4], assets=REPORTS, instance=instance).success
     changed = {row[2] for row in set(report_ids(settings)) - set(before)}
     assert changed == set(days[2:])
     assert not tick(settings, "late_evidence_sensor", instance, late.cursor).run_requests
+
+
+def test_a_busy_warehouse_keeps_no_late_day_from_its_refresh_and_is_told_at_the_next_tick(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    days = [date(2026, 6, 24), date(2026, 6, 25)]
+    lines = {day.isoformat(): [worker_run(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))] for day in days}
+    settings = replace(new_home(tmp_path, lines), busy_wait_seconds=0.0)
+    assert run(settings, days, instance=instance).success
+    first = tick(settings, "late_evidence_sensor", instance)
+    late = delivery(datetime(2026, 6, 24, 13, tzinfo=UTC), failed=["slack"])
+    drop(settings, [late], day="2026-06-25", name="late.jsonl")
+    assert run(settings, [days[1]], instance=instance).success
+
+    with warehouse_of(settings).writing("hold it"):
+        asked = tick(settings, "late_evidence_sensor", instance, first.cursor)
+    assert asked_days(asked) == [("2026-06-24", "2026-06-24")]
+    assert query(settings, "SELECT count(*) FROM alerts WHERE kind = 'late_evidence'") == [(0,)]
+
+    told = tick(settings, "late_evidence_sensor", instance, asked.cursor)
+    assert not told.run_requests
+    assert query(settings, "SELECT subject, state FROM alerts WHERE kind = 'late_evidence'") == [
+        ("2026-06-24", "firing")
+    ]
 
 
 def test_an_ingest_of_evidence_that_changes_no_answer_refreshes_nothing(
