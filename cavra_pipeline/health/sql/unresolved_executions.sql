@@ -61,7 +61,10 @@ placed AS (
     ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON states.created_at <= opening.as_of
     ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing
         ON coalesce(states.next_at, TIMESTAMP 'infinity') <= closing.as_of
-    WHERE NOT states.is_delivered AND NOT states.is_closed
+    -- What the first instant no longer sees, none does.
+    WHERE
+        NOT states.is_delivered AND NOT states.is_closed
+        AND coalesce(states.next_at, TIMESTAMP 'infinity') > list_min($instants::TIMESTAMP[])
 ),
 
 changes AS (
