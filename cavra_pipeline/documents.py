@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any, Final
 
 from cavra_pipeline.errors import UsageError
@@ -17,6 +18,8 @@ DEFAULT_GENERATED_BY: Final = "cavra-pipeline"
 
 #: Members that do not count for a document's id: when and by whom it was asked for, and what came after its instant.
 _UNIDENTIFYING: Final = frozenset({"generated_at", "generated_by", "future_record_count"})
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def parse_as_of(text: str) -> datetime:
@@ -44,7 +47,7 @@ def instant(moment: object) -> str | None:
     """Returns an instant of the warehouse as ISO-8601 text in UTC, or None."""
     if not isinstance(moment, datetime):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return moment.isoformat() if moment.tzinfo else f"{moment.isoformat()}+00:00"
 
 
 def whole_minutes(age: timedelta) -> int:
@@ -58,7 +61,7 @@ def ascending(moments: Sequence[datetime]) -> list[datetime]:
 
 
 class Entry(dict[str, object]):
-    """An entry that stands in the documents of many instants and never changes; its JSON is made once."""
+    """An entry that stands in the documents of more than one instant and never changes; its JSON is made once."""
 
     __slots__ = ("_text",)
     _text: str
@@ -74,15 +77,26 @@ class Entry(dict[str, object]):
 
 
 def spread(
-    rows: Iterable[Mapping[str, Any]], instants: int, make: Callable[[Mapping[str, Any]], Entry]
-) -> list[list[Entry]]:
+    rows: Iterable[Mapping[str, Any]], instants: int, make: Callable[[Mapping[str, Any]], dict[str, object]]
+) -> list[list[dict[str, object]]]:
     """Hands each row's entry to every instant that sees it: those numbered ``first_seen`` to ``last_seen``, from 1."""
-    standing: list[list[Entry]] = [[] for _ in range(instants)]
+    standing: list[list[dict[str, object]]] = [[] for _ in range(instants)]
     for row in rows:
         entry = make(row)
+        if row["first_seen"] < row["last_seen"]:
+            entry = Entry(entry)
         for seen in standing[row["first_seen"] - 1 : row["last_seen"]]:
             seen.append(entry)
     return standing
+
+
+def count_standing(rows: Iterable[Mapping[str, Any]], instants: int) -> list[int]:
+    """Counts the rows that each instant sees: those numbered ``first_seen`` to ``last_seen``, from 1."""
+    changes = [0] * (instants + 1)
+    for row in rows:
+        changes[row["first_seen"] - 1] += 1
+        changes[row["last_seen"]] -= 1
+    return list(accumulate(changes[:-1]))
 
 
 def canonical_json(document: object) -> str:
@@ -93,13 +107,14 @@ def canonical_json(document: object) -> str:
 
 
 def _member(value: object) -> str:
-    if isinstance(value, list) and value and all(isinstance(one, Entry) for one in value):
-        return "[" + ",".join([one.text for one in value]) + "]"
+    # All at once is quicker than one by one, unless some are made already.
+    if isinstance(value, list) and any(isinstance(one, Entry) for one in value):
+        return "[" + ",".join([one.text if isinstance(one, Entry) else _json(one) for one in value]) + "]"
     return _json(value)
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _ENCODER.encode(value)
 
 
 def pretty_json(document: object) -> str:

@@ -388,11 +388,21 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         _insert_records(session, group.stage)
         session.run(_PACKAGE, "mark_contested")
         session.run(_PACKAGE, "settle_versions")
+        _watch(session)
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")
         for table in ("quarantine", "findings"):
             session.run(_PACKAGE, "insert_given", table=table)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
+
+
+def _watch(session: Session) -> None:
+    """Keeps ``watched_records``: of a subject that is in it every current record is, and every failing one is in it."""
+    session.run(_PACKAGE, "unwatch_contested")
+    session.run(_PACKAGE, "mark_came")
+    session.run(_PACKAGE, "mark_newly_failing")
+    session.run(_PACKAGE, "watch_came")
+    session.run(_PACKAGE, "watch_newly_failing")
 
 
 def _insert_records(session: Session, stage: Stage) -> None:

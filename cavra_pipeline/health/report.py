@@ -11,8 +11,8 @@ from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
     SCHEMA_PREFIX,
-    Entry,
     ascending,
+    count_standing,
     identify,
     instant,
     naive_utc,
@@ -146,8 +146,9 @@ def retry_health_reports(
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
     executions = session.rows(_PACKAGE, "unresolved_executions", about)
     unresolved = session.rows(_PACKAGE, "unresolved_deliveries", about)
-    failing = spread(unresolved, len(asked), lambda row: _gap(row, lane))
-    gaps = spread([r for r in unresolved if not r["is_acknowledged"]], len(asked), lambda row: _gap(row, lane))
+    failing = count_standing(unresolved, len(asked))
+    unanswered = [r for r in unresolved if not r["is_acknowledged"]] if lane.live_needs_acknowledgement else []
+    gaps = spread(unanswered, len(asked), lambda row: _gap(row, lane))
     ended = spread(
         session.rows(
             _PACKAGE,
@@ -168,14 +169,14 @@ def retry_health_reports(
             **newest[n],
             **counts[n],
             **executions[n],
-            "unresolved_delivery_count": len(failing[n]),
+            "unresolved_delivery_count": failing[n],
         }
         reports[at] = _report(
             lane,
             parameters,
             at,
             facts,
-            gaps[n] if lane.live_needs_acknowledgement else [],
+            gaps[n],
             [*ended[n], *_open_outage(at, facts["latest_worker_run_at"], interval)],
             generated_at=instant(now),
             generated_by=generated_by,
@@ -194,8 +195,8 @@ def _report(
     parameters: HealthParameters,
     at: datetime,
     facts: dict[str, Any],
-    gaps: list[Entry],
-    outages: list[Entry],
+    gaps: list[dict[str, object]],
+    outages: list[dict[str, object]],
     *,
     generated_at: str | None,
     generated_by: str,
@@ -270,21 +271,25 @@ def _age(at: datetime, moment: object) -> timedelta | None:
     return at - moment if isinstance(moment, datetime) else None
 
 
-def _outage(run_at: datetime, ended_at: datetime | None, missed: timedelta, interval: timedelta) -> Entry:
-    return Entry(started_at=instant(run_at + interval), ended_at=instant(ended_at), missed_runs=missed // interval - 1)
+def _outage(run_at: datetime, ended_at: datetime | None, missed: timedelta, interval: timedelta) -> dict[str, object]:
+    return {
+        "started_at": instant(run_at + interval),
+        "ended_at": instant(ended_at),
+        "missed_runs": missed // interval - 1,
+    }
 
 
-def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> list[Entry]:
+def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> list[dict[str, object]]:
     """The outage that has not ended: none, or one; a lane whose worker never ran has one without a start."""
     if latest is None:
-        return [Entry(started_at=None, ended_at=None, missed_runs=1)]
+        return [{"started_at": None, "ended_at": None, "missed_runs": 1}]
     return [_outage(latest, None, at - latest, interval)] if at - latest > 2 * interval else []
 
 
-def _gap(row: Mapping[str, Any], lane: Lane) -> Entry:
-    return Entry({
+def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
+    return {
         lane.subject_field: row["subject"],
         "provider": row["provider"],
         "since": instant(row["failing_since"]),
         "acknowledgement_state": row["acknowledgement_state"],
-    })  # fmt: skip
+    }

@@ -11,7 +11,6 @@ from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
     SCHEMA_PREFIX,
-    Entry,
     ascending,
     identify,
     instant,
@@ -107,7 +106,7 @@ def _plan(
     lane: Lane,
     policy: RetryPolicy,
     at: datetime,
-    decisions: list[Entry],
+    decisions: list[dict[str, object]],
     rests_on: object,
     generated_at: str | None,
     generated_by: str,
@@ -140,9 +139,9 @@ def _plan(
     return plan
 
 
-def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> Entry:
+def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> dict[str, object]:
     reports = {"executive_report_id": row["executive_report_id"]} if lane.decides_on_reports else {}
-    return Entry({
+    return {
         lane.subject_field: row["subject"],
         **reports,
         "provider": row["provider"],
@@ -156,4 +155,4 @@ def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> Ent
         "latest_delivery_at": instant(row["latest_delivery_at"]),
         "next_retry_at": instant(row["next_retry_at"]),
         "failed_status_codes": row["failed_status_codes"],
-    })  # fmt: skip
+    }

@@ -55,6 +55,7 @@ _VIEWS: Final = {
     "health_reports": "Health reports that CAVRA recorded",
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
+    "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
     "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
     "open_alerts": "Alerts that are not over: firing or acknowledged",
     "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
@@ -84,8 +85,21 @@ def _watch(session: Session) -> None:
 
 _MACROS: Final = ("macro_asked", "macro_failing_states", "macro_failing_pairs", "macro_newest_acknowledgements")
 
-#: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch)
+
+def _watch_records(session: Session) -> None:
+    # The derived table is filled by this release's own view: it must be what this release's ingest would have kept.
+    session.run(_PACKAGE, "create_watched_records")
+    session.execute(
+        "COMMENT ON TABLE watched_records IS "
+        "'Current records of every subject that ever had a failed delivery or execution, made from evidence_records'"
+    )
+    session.run(_PACKAGE, "view_watchable_records")
+    session.run(_PACKAGE, "fill_watched_records")
+
+
+#: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
+#: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch, _watch_records)
 VERSION: Final = len(MIGRATIONS)
 
 

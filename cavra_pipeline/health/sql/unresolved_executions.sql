@@ -1,30 +1,36 @@
 -- How many pairs' newest execution failed or was skipped, with nothing delivered since and no answer that closes it:
 -- how many more, or fewer, from an instant on. Read from the histories of those pairs: executions, successful
 -- deliveries and acknowledgements, in order of (created_at, session_id).
-WITH executed AS (
+WITH seen AS (
+    SELECT record_type, subject, provider, created_at, session_id, outcomes, acknowledgement_state, execution_status
+    FROM watched_records
+    WHERE lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+),
+
+executed AS (
     SELECT
         coalesce(subject, '') AS subject,
         coalesce(provider, '') AS provider,
         created_at,
         session_id,
-        coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END) AS status
-    FROM executions
-    WHERE lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+        execution_status
+    FROM seen
+    WHERE record_type = 'execution'
 ),
 
 suspects AS MATERIALIZED (
-    SELECT DISTINCT subject, provider FROM executed WHERE status IN ('failed', 'skipped')
+    SELECT DISTINCT subject, provider FROM executed WHERE execution_status IN ('failed', 'skipped')
 ),
 
 delivered AS (
     SELECT subject, created_at, session_id, unnest(outcomes, max_depth := 2)
-    FROM deliveries
+    FROM seen
     SEMI JOIN suspects USING (subject)
-    WHERE lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+    WHERE record_type = 'delivery'
 ),
 
 histories AS (
-    SELECT subject, provider, created_at, session_id, status = 'delivered' AS is_delivered, NULL AS answer
+    SELECT subject, provider, created_at, session_id, execution_status = 'delivered' AS is_delivered, NULL AS answer
     FROM executed
     SEMI JOIN suspects USING (subject, provider)
     UNION ALL
@@ -34,9 +40,9 @@ histories AS (
     WHERE NOT is_failed
     UNION ALL
     SELECT subject, provider, created_at, session_id, NULL, acknowledgement_state
-    FROM acknowledgements
+    FROM seen
     SEMI JOIN suspects USING (subject, provider)
-    WHERE lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+    WHERE record_type = 'acknowledgement'
 ),
 
 states AS (
@@ -55,7 +61,10 @@ placed AS (
     ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON states.created_at <= opening.as_of
     ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing
         ON coalesce(states.next_at, TIMESTAMP 'infinity') <= closing.as_of
-    WHERE NOT states.is_delivered AND NOT states.is_closed
+    -- What the first instant no longer sees, none does.
+    WHERE
+        NOT states.is_delivered AND NOT states.is_closed
+        AND coalesce(states.next_at, TIMESTAMP 'infinity') > list_min($instants::TIMESTAMP[])
 ),
 
 changes AS (

@@ -3,21 +3,15 @@
 -- at its end, in order of (created_at, session_id) (contract section 6).
 CREATE OR REPLACE MACRO failing_states(lane_name, instants) AS TABLE
 WITH sent AS NOT MATERIALIZED (
-    SELECT subject, created_at, session_id, executive_report_id, outcomes, delivery_success, failed_providers
-    FROM evidence
-    WHERE
-        lane = lane_name AND record_type = 'delivery' AND created_at <= list_max(instants) AND subject IS NOT NULL
-),
-
--- No outcome of any other delivery failed; these two columns are cheaper to read than the outcomes.
-suspects AS MATERIALIZED (
-    SELECT DISTINCT subject FROM sent WHERE delivery_success IS DISTINCT FROM true OR len(failed_providers) > 0
+    SELECT subject, created_at, session_id, executive_report_id, outcomes, is_failed
+    FROM watched_records
+    WHERE lane = lane_name AND record_type = 'delivery' AND created_at <= list_max(instants) AND subject IS NOT NULL
 ),
 
 histories AS (
     SELECT subject, created_at, session_id, executive_report_id, unnest(outcomes) AS outcome
     FROM sent
-    SEMI JOIN suspects USING (subject)
+    WHERE subject IN (SELECT subject FROM sent WHERE is_failed)
 ),
 
 in_order AS (

@@ -1,0 +1,5 @@
+CREATE OR REPLACE TEMP TABLE newly_failing AS
+SELECT DISTINCT lane, subject
+FROM came
+ANTI JOIN watched_records USING (lane, subject)
+WHERE is_failed AND subject <> ''

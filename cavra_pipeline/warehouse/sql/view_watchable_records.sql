@@ -1,0 +1,27 @@
+-- is_failed: no outcome of another delivery failed; these two columns are cheaper to read than the outcomes.
+CREATE OR REPLACE VIEW watchable_records AS
+SELECT
+    rowid AS row_id,
+    record_type,
+    lane,
+    subject,
+    replace(lower(trim(provider, E' \t\r\n')), '-', '_') AS provider,
+    created_at,
+    session_id,
+    executive_report_id,
+    outcomes,
+    acknowledgement_state,
+    CASE WHEN record_type = 'execution' THEN
+        coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
+    END AS execution_status,
+    CASE record_type
+        WHEN 'delivery' THEN delivery_success IS DISTINCT FROM true OR coalesce(len(failed_providers), 0) > 0
+        WHEN 'execution' THEN
+            coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
+            IN ('failed', 'skipped')
+        ELSE false
+    END AS is_failed,
+    drop_day,
+    file_name
+FROM evidence_records
+WHERE is_current AND record_type IN ('delivery', 'execution', 'acknowledgement') AND lane IS NOT NULL

@@ -1,0 +1,156 @@
+"""The watched records: what they hold after any ingests, and that answers are those of a fresh warehouse."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.sql import statement
+from tests.retry.histories import histories
+from tests.support import (
+    Record,
+    acknowledgement,
+    ask_health,
+    ask_plan,
+    at,
+    delivery,
+    drop,
+    execution,
+    home_with,
+    ingested,
+    query,
+    take_in,
+    without_clock,
+)
+
+#: More for a long look: CAVRA_TEST_EXAMPLES=100 pytest tests/evidence/test_watched.py
+EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))
+KEY = "SELECT lane, coalesce(subject, '') FROM"
+ROWS = "SELECT * EXCLUDE (row_id, drop_day, file_name) FROM watchable_records"
+SUBJECTS = "SELECT DISTINCT subject FROM watched_records ORDER BY subject"
+
+
+def check(home: Settings) -> None:
+    """Nothing that a rebuild would hold is missing; nothing is there twice, out of date or only in part."""
+    watched = query(home, "FROM watched_records")
+    current = query(home, ROWS)
+    keys = set(query(home, f"{KEY} watched_records"))
+    assert len(watched) == len({row[5] for row in watched})
+    assert sorted(watched, key=repr) == sorted(
+        (row for row in current if (row[1], row[2] or "") in keys or not row[2]), key=repr
+    )
+    assert set(query(home, f"{KEY} watchable_records WHERE is_failed")) <= keys
+
+
+def rebuilt(home: Settings) -> Settings:
+    """A copy of the home whose watched records are made anew, as the migration makes them."""
+    copy = replace(home, home=home.home.with_name("rebuilt")).prepare()
+    copy.warehouse.write_bytes(home.warehouse.read_bytes())
+    with duckdb.connect(str(copy.warehouse)) as connection:
+        connection.execute("DELETE FROM watched_records")
+        connection.execute(statement("cavra_pipeline.warehouse", "fill_watched_records"))
+    return copy
+
+
+def answers(home: Settings) -> list[bytes]:
+    return [without_clock(ask(home, lane)) for lane in LANES for ask in (ask_plan, ask_health)]
+
+
+DAYS = ("2026-06-23", "2026-06-24", "2026-06-25")
+
+
+@given(
+    records=histories(30),
+    steps=st.lists(
+        st.tuples(st.sampled_from(DAYS), st.lists(st.tuples(st.integers(0, 29), st.integers(0, 9)), max_size=12)),
+        min_size=2,
+        max_size=6,
+    ),
+)
+@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
+def test_after_any_drops_that_come_change_and_shrink_it_holds_what_a_rebuild_would(
+    records: list[Record], steps: list[tuple[str, list[tuple[int, int]]]]
+) -> None:
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        home, landed = home_with(Path(one)), {}
+        for day, chosen in steps:
+            # Few ids, so that versions stand against each other and move a record to another subject, lane or kind.
+            landed[day] = [
+                {**records[number % len(records)], "session_id": f"s-{name}"} for number, name in chosen if records
+            ]
+            drop(home, landed[day], day=day)
+            take_in(home)
+            check(home)
+        said = answers(home)
+        assert said == answers(rebuilt(home))
+        assert said == answers(ingested(Path(other), landed))
+
+
+def test_a_subject_is_watched_from_its_first_failure_on_with_all_that_came_before(tmp_path: Path) -> None:
+    before = [
+        delivery(at(90)),
+        acknowledgement(at(80)),
+        delivery(at(70), subject="other"),
+        execution(at(60), status="delivered"),
+    ]
+    home = ingested(tmp_path, {"2026-06-23": before})
+    assert query(home, "FROM watched_records") == []
+
+    drop(home, [delivery(at(30), failed=["slack"]), delivery(at(20), subject="other")], day="2026-06-24")
+    take_in(home)
+    assert query(home, SUBJECTS) == [("subject-1",)]
+    assert query(home, "SELECT count(*) FROM watched_records") == [(4,)]
+    check(home)
+
+    drop(home, [delivery(at(10), subject="other", failed=["teams"]), acknowledgement(at(5))], day="2026-06-25")
+    take_in(home)
+    assert query(home, SUBJECTS) == [("other",), ("subject-1",)]
+    assert query(home, "SELECT count(*) FROM watched_records") == [(8,)]
+    check(home)
+
+
+def test_a_failure_that_a_newer_version_takes_back_or_moves_is_no_longer_in_it(tmp_path: Path) -> None:
+    home = ingested(tmp_path, {"2026-06-23": [delivery(at(30), failed=["slack"], session_id="s")]})
+    moved = delivery(at(30), subject="other", failed=["slack"], session_id="s")
+    drop(home, [moved], day="2026-06-25")
+    take_in(home)
+    assert query(home, SUBJECTS) == [("other",)]
+
+    drop(home, [], day="2026-06-25")
+    take_in(home)
+    assert query(home, SUBJECTS) == [("subject-1",)]
+
+    drop(home, [delivery(at(30), session_id="s")], day="2026-06-24")
+    take_in(home)
+    check(home)
+    assert query(home, "SELECT count(*) FROM watched_records WHERE is_failed") == [(0,)]
+
+
+def without_table(home: Settings) -> None:
+    """Makes the warehouse what the release before this table left."""
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
+        connection.execute("DELETE FROM schema_version WHERE version > 1")
+
+
+def test_a_warehouse_of_the_release_before_is_filled_when_it_is_opened(tmp_path: Path) -> None:
+    def failed(minutes: float) -> Record:
+        return delivery(at(minutes), failed=["slack"])
+
+    home = ingested(tmp_path, {"2026-06-24": [failed(50), acknowledgement(at(45)), execution(at(40), subject="other")]})
+    said = answers(home)
+    without_table(home)
+
+    assert answers(home) == said
+    check(home)
+    drop(home, [failed(10)])
+    take_in(home)
+    check(home)
