@@ -52,7 +52,7 @@ async function report(health, metadata, lane, context, again) {
     askIfThere("/slots", { since, until }),
   ]);
   const failed = executions.rows.filter((one) => one.record.execution_status !== "delivered");
-  const own = (slots?.slots || []).filter((one) => !one.lane || one.lane === health.lane);
+  const own = (slots?.slots || []).filter((one) => one.schedule.startsWith(health.lane.split("_")[0]));
   const alerts = health.alerts.map((one, at) => ({ ...one, action: health.recommended_actions[at] }));
   const states = lane.acknowledgement_states;
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });

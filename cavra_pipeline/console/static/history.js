@@ -1,7 +1,7 @@
 // What was reported day by day, and the counts of the dashboard.
 
 import { ask, query } from "./api.js";
-import { choice, el, facts, field, laneChoice, showDocument, stamp, tag, time, words } from "./dom.js";
+import { choice, el, facts, field, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
 import { lines } from "./pictures.js";
 import { table } from "./table.js";
 
@@ -10,7 +10,7 @@ const DAY = 86400000;
 export async function render(params) {
   const lane = params.lane || "recovery_escalation";
   const count = Number(params.days) || 31;
-  const first = new Date(Date.now() - (count - 1) * DAY).toISOString().slice(0, 10);
+  const first = new Date(now() - (count - 1) * DAY).toISOString().slice(0, 10);
   const [dashboard, { partitions }, health, plans] = await Promise.all([
     ask("/dashboard"), ask("/partitions", { from: first }),
     ask("/history", { lane, report: "retry_health", from: first, documents: true, limit: 500 }),
@@ -32,7 +32,7 @@ export async function render(params) {
       { name: "quarantined", values: partitions.map((one) => one.quarantine) },
       { name: "records received", values: partitions.map((one) => one.received_count) },
     ]),
-    kept([...health.reports, ...plans.reports]), counts(dashboard)];
+    kept([...health.reports, ...plans.reports].sort((a, b) => b.report_day.localeCompare(a.report_day))), counts(dashboard)];
 }
 
 function kept(reports) {

@@ -37,6 +37,7 @@ export async function render() {
   const level = bad.some((one) => one.alert_level === "critical") ? "critical" : bad.length ? "warning" : "healthy";
   const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
     el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : "All lanes are healthy"),
+    bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
     el("p", { class: "soft" }, `Judged at ${stamp(asOf)}; nothing is kept of this look.`));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
   return [verdict, el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];

@@ -101,9 +101,8 @@ export function healthTimeline(health, runs, slots) {
     }) },
   ];
   const kinds = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
-  for (const name of [...new Set(slots.map((one) => one.schedule))]) {
-    rows.push({ title: words(name).replace(/ retry worker$/i, " slots").slice(0, 19), points: slots.filter((one) => one.schedule === name)
-      .map((one) => ({ at: parse(one.expected_at), kind: kinds[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) });
+  if (slots.length) {
+    rows.push({ title: "Slots", points: slots.map((one) => ({ at: parse(one.expected_at), kind: kinds[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) });
   }
   if (health.acknowledgement_gaps.length) rows.push({ title: "Gaps open since", points: health.acknowledgement_gaps.filter((one) => one.since)
     .map((one) => ({ at: parse(one.since), kind: "late", text: `${one.provider} since ${stamp(one.since)}` })) });

@@ -1,7 +1,7 @@
 // Which runs the schedules owed, which came, which were missed and why.
 
 import { askIfThere, query } from "./api.js";
-import { choice, el, facts, field, stamp, tag, time, words } from "./dom.js";
+import { choice, el, facts, field, now, stamp, tag, time, words } from "./dom.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
 
@@ -12,12 +12,12 @@ const MARKS = { missed: "bad", late: "late", early: "late", unknown: "unknown", 
 
 export async function render(params) {
   const days = Number(params.days) || 7;
-  const since = new Date(Math.floor(Date.now() / 60000) * 60000 - days * 86400000).toISOString();
+  const since = new Date(Math.floor(now() / 60000) * 60000 - days * 86400000).toISOString();
   const found = await askIfThere("/slots", { since });
   if (!found) return el("p", { class: "soft" }, "This service has no slots yet.");
   const form = el("form", { "aria-label": "What is shown", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = `/slots${query(Object.fromEntries(new FormData(event.currentTarget)))}`; } },
     el("div", { class: "fields" }, field("Days", choice("days", [["1", "1"], ["7", "7"], ["31", "31"]], String(days))),
-      field("Verdict", choice("verdict", [["", "All but on time and not expected"], ...Object.keys(found.counts).map((name) => [name])], params.verdict))));
+      field("Verdict", choice("verdict", [["", "What went wrong"], ...Object.keys(found.counts).map((name) => [name])], params.verdict))));
   const chosen = found.slots.filter((one) => (params.verdict ? one.verdict === params.verdict : !["on_time", "not_expected"].includes(one.verdict)));
   const [from, to] = [Date.parse(found.from), Date.parse(found.to)];
   const names = [...new Set(found.slots.map((one) => one.schedule))];
