@@ -101,7 +101,7 @@ def test_an_operator_sees_an_alert_opens_its_evidence_acknowledges_plans_compare
         with page.expect_download() as saved:
             page.get_by_role("button", name="Export as CSV").click()
         with service.client() as client:
-            asked = {"as_of": answer["plan"]["as_of"], "max_retry_attempts": 2}
+            asked = {"as_of": str(answer["plan"]["as_of"]), "max_retry_attempts": "2"}
             expected = client.get("/api/v1/lanes/executive_report/plan.csv", params=asked).text
         assert list(csv.reader(io.StringIO(text_of(saved.value)))) == list(csv.reader(io.StringIO(expected)))
 
@@ -165,7 +165,7 @@ def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Brows
         with page.expect_download() as saved:
             page.get_by_role("button", name="Export as JSON").click()
         health = json.loads(text_of(saved.value))["health"]
-        asked = {"as_of": "2026-06-20T12:00:00Z", "window_hours": 24}
+        asked = {"as_of": "2026-06-20T12:00:00Z", "window_hours": "24"}
         expected = client.get("/api/v1/lanes/executive_report/health", params=asked).json()["health"]
 
     assert health["as_of"] == "2026-06-20T12:00:00+00:00"

@@ -1,6 +1,6 @@
 // The console's pictures as SVG: they follow the page's colours, print sharply, and say in words what they show.
 
-import { el, span, stamp, svg, words } from "./dom.js";
+import { el, plural, span, stamp, svg, words } from "./dom.js";
 
 const WIDTH = 720;
 const LEFT = 118;
@@ -107,7 +107,7 @@ export function healthTimeline(health, runs, slots) {
   if (health.acknowledgement_gaps.length) rows.push({ title: "Gaps open since", points: health.acknowledgement_gaps.filter((one) => one.since)
     .map((one) => ({ at: parse(one.since), kind: "late", text: `${one.provider} since ${stamp(one.since)}` })) });
   const open = health.outages.filter((one) => !one.ended_at).length;
-  const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${runs.length} worker runs, ${health.outages.length} outages (${open} open), ${slots.length} slots, ${health.acknowledgement_gaps.length} gaps.`;
+  const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${[[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "slot"], [health.acknowledgement_gaps.length, "gap"]].map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((one) =>
     el("li", {}, `${one.started_at ? stamp(one.started_at) : "Never ran"} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${one.missed_runs} runs missed`))));
   return timeline("Runs, outages and slots", summary, rows, from, to, list);
