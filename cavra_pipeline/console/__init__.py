@@ -2,9 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib.resources import files
+from typing import Final
+
 from fastapi.routing import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 def console_router() -> APIRouter:
-    """Returns the console's pages and files; none of them is part of OpenAPI."""
-    return APIRouter(include_in_schema=False)
+    """Returns the console's pages and files; none of them is part of OpenAPI.
+
+    The files are read once, so an address can only ever name one of them.
+    """
+    router = APIRouter(include_in_schema=False)
+    held = _files()
+
+    @router.get("/")
+    def page(request: Request) -> Response:
+        return _answer(request, *held["index.html"])
+
+    @router.get("/console/{name}")
+    def file(request: Request, name: str) -> Response:
+        if name not in held:
+            raise HTTPException(404)
+        return _answer(request, *held[name])
+
+    return router
+
+
+def _files() -> dict[str, tuple[bytes, str]]:
+    found: dict[str, tuple[bytes, str]] = {}
+    for entry in (files(__package__) / "static").iterdir():
+        kind = _TYPES.get("." + entry.name.rpartition(".")[2])
+        if kind and entry.is_file():
+            found[entry.name] = (entry.read_bytes(), kind)
+    return found
+
+
+def _answer(request: Request, content: bytes, kind: str) -> Response:
+    """The browser may keep a file, and asks each time whether it is still the one."""
+    headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=kind, headers=headers)

@@ -1,0 +1,40 @@
+// The acknowledge action: a dialog that asks for the state and the label, and says what came of it.
+
+import { ask } from "./api.js";
+import { announce, choice, dialog, el, field, problem } from "./dom.js";
+
+const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
+
+/** Opens a form; `send` gets its values, `done` runs once the service has taken them. */
+export function actForm(title, text, fields, context, send, done) {
+  const isOpen = context.status?.access === "open";
+  const trouble = el("div", {});
+  const button = el("button", { class: "main" }, "Acknowledge");
+  const form = el("form", {}, el("p", {}, text), el("div", { class: "fields" }, fields,
+    isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }), "Public-safe, such as incident-lead; no e-mail address.")),
+  !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble, el("p", { class: "acts" }, button));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    try {
+      await send(Object.fromEntries(new FormData(form)));
+      box.close();
+      announce("Acknowledged");
+      await done();
+    } catch (error) {
+      trouble.replaceChildren(problem(error));
+    }
+    button.disabled = false;
+  });
+  const box = dialog(title, form);
+}
+
+export function acknowledgeButton({ lane, subject, provider, states, key, context, done }) {
+  return el("button", {
+    type: "button", "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`,
+    onclick: () => actForm("Acknowledge", `${subject}, ${provider}`,
+      field("State", choice("state", states.map((one) => [one]), states[0]), "Acknowledged, accepted and resolved let a live retry go ahead."), context,
+      (given) => ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...given }),
+      async () => { await done(); document.getElementById("gaps")?.focus(); }),
+  }, "Acknowledge");
+}

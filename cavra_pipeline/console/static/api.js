@@ -1,0 +1,66 @@
+// Questions to the API of the same origin. The token lives in this tab's session storage and nowhere else.
+
+const KEY = "cavra-token";
+
+export const token = () => sessionStorage.getItem(KEY);
+export function setToken(value) {
+  if (value) sessionStorage.setItem(KEY, value);
+  else sessionStorage.removeItem(KEY);
+}
+
+export class ApiError extends Error {
+  constructor(status, document_) {
+    super(document_.detail || "The service did not answer as expected.");
+    this.status = status;
+    this.title = document_.title;
+    this.detail = document_.detail;
+    this.errors = document_.errors;
+  }
+}
+
+let seen = () => {};
+/** Calls back with the headers of each answer. */
+export const onAnswer = (callback) => { seen = callback; };
+
+export const query = (parameters) => {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const text = new URLSearchParams(given.flatMap(([name, value]) => [].concat(value).map((one) => [name, one]))).toString();
+  return text && `?${text}`;
+};
+
+export async function ask(path, parameters = {}, body = undefined) {
+  const headers = { Accept: "application/json" };
+  if (token()) headers.Authorization = `Bearer ${token()}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(`/api/v1${path}${query(parameters)}`, {
+      method: body === undefined ? "GET" : "POST", headers, cache: "no-store", credentials: "omit",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new ApiError(0, { title: "No answer", detail: "The service cannot be reached; is it running?" });
+  }
+  const document_ = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new ApiError(answer.status, document_);
+  seen(answer.headers);
+  return document_;
+}
+
+/** Where a part of the API is not there, its view says so instead of failing. */
+export const askIfThere = (path, parameters) => ask(path, parameters).catch((error) => {
+  if (error.status === 404) return null;
+  throw error;
+});
+
+/** Every row of a list, at most `most`. */
+export async function askAll(path, member, parameters, most = 1000) {
+  const rows = [];
+  let cursor;
+  do {
+    const page = await ask(path, { ...parameters, limit: 500, cursor });
+    rows.push(...page[member]);
+    cursor = page.next;
+  } while (cursor && rows.length < most);
+  return { rows, isWhole: !cursor };
+}

@@ -1,0 +1,117 @@
+// Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "value") node.value = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+export const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+export const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+/** Puts new content in place; focus and opened details stay where they were, by `data-key`. */
+export function swap(root, ...nodes) {
+  const held = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const open = new Set([...root.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key));
+  root.replaceChildren(...nodes.flat(Infinity).filter(Boolean));
+  for (const one of root.querySelectorAll("details[data-key]")) if (open.has(one.dataset.key)) one.open = true;
+  if (held) [...root.querySelectorAll("[data-key]")].find((one) => one.dataset.key === held)?.focus({ preventScroll: true });
+}
+
+export function announce(text) {
+  document.getElementById("live").textContent = text;
+}
+
+export const words = (name) => {
+  const text = String(name ?? "").replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+};
+
+export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+
+let skew = 0;
+export const setServerTime = (text) => { skew = Date.parse(text) - Date.now(); };
+export const now = () => Date.now() + skew;
+
+export const stamp = (text) => (text ? `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC` : "–");
+
+/** A length of time in words, its two largest units. */
+export function span(milliseconds) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  const parts = [["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const at = parts.findIndex(([, size]) => seconds >= size);
+  if (at < 0) return "0 s";
+  const [unit, size] = parts[at];
+  const count = Math.floor(seconds / size);
+  const first = unit === "day" ? plural(count, "day") : `${count} ${unit}`;
+  const next = parts[at + 1];
+  const rest = next ? Math.floor((seconds % size) / next[1]) : 0;
+  return rest ? `${first} ${rest} ${next[0]}` : first;
+}
+
+export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : `${span(minutes * 60000)} ago`);
+
+export function time(text, relative = false) {
+  if (!text) return "–";
+  const shown = relative ? `${stamp(text)} (${span(now() - Date.parse(text))} ago)` : stamp(text);
+  return el("time", { datetime: text }, shown);
+}
+
+export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));
+
+export function facts(rows) {
+  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
+}
+
+export function problem(error) {
+  const faults = (error.errors || []).map((one) => el("li", {}, `${one.where}: ${one.what}. ${one.remedy}.`));
+  return el("div", { class: "notice", role: "alert" },
+    el("p", {}, el("strong", {}, error.title || "It did not work"), ` ${error.detail || error.message || ""}`),
+    faults.length > 0 && el("ul", {}, faults));
+}
+
+/** A field with its label; `hint` says what is accepted. */
+export function field(label, input, hint) {
+  const id = `f-${input.name}`;
+  input.id = id;
+  if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
+  return el("div", { class: "field" }, el("label", { for: id }, label), input,
+    hint && el("small", { id: `${id}-hint` }, hint));
+}
+
+export const choice = (name, options, chosen) =>
+  el("select", { name, "data-key": `field-${name}` }, options.map(([value, text]) =>
+    el("option", { value, selected: value === chosen }, text ?? words(value))));
+
+export const LANES = ["recovery_escalation", "executive_report", "recovery_health_alert", "executive_health_alert"];
+export const laneChoice = (chosen) => field("Lane", choice("lane", LANES.map((lane) => [lane]), chosen));
+
+export function save(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  el("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+/** A dialog that is modal, closes with Escape, and gives the focus back. */
+export function dialog(title, ...children) {
+  const close = el("button", { type: "button", onclick: () => box.close() }, "Close");
+  const box = el("dialog", { "aria-labelledby": "dialog-title" }, el("h2", { id: "dialog-title" }, title), children, el("p", {}, close));
+  box.addEventListener("close", () => box.remove());
+  document.body.append(box);
+  box.showModal();
+  return box;
+}
+
+/** A document's fields, nested ones as JSON, in a dialog. */
+export function showDocument(title, document_) {
+  const rows = Object.entries(document_).map(([name, value]) => el("div", {}, el("dt", {}, name),
+    el("dd", {}, value !== null && typeof value === "object" ? el("pre", { tabindex: "0" }, JSON.stringify(value, null, 2)) : String(value ?? "–"))));
+  return dialog(title, el("dl", { class: "record" }, rows));
+}

@@ -1,0 +1,93 @@
+// Retry Health: judge a lane now or at any past instant, see why, and act on it.
+
+import { ask, askAll, askIfThere, query } from "./api.js";
+import { acknowledgeButton } from "./acknowledge.js";
+import { ago, announce, el, facts, field, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
+import { alertItems } from "./overview.js";
+import { healthTimeline } from "./pictures.js";
+import { table } from "./table.js";
+
+const number = (name, most, value) => el("input", { name, type: "number", min: 1, max: most, step: 1, inputmode: "numeric", value });
+
+export async function render(params, context, root) {
+  const { lanes } = await ask("/lanes");
+  const result = el("div", {});
+  const asOf = el("input", { name: "as_of", type: "datetime-local", step: 1, value: (params.as_of || "").slice(0, 19) });
+  const form = el("form", { "aria-label": "Retry Health" },
+    el("div", { class: "fields" },
+      laneChoice(params.lane || "recovery_escalation"),
+      field("At this instant", asOf, "UTC; empty for now."),
+      field("Expected interval, minutes", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525600; empty: the lane's."),
+      field("A plan is stale after, minutes", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600; empty: the lane's."),
+      field("Window, hours", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach; empty: 168."),
+      field("Asked by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A label, no e-mail address.")),
+    el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")),
+    el("p", { class: "soft" }, "The report leaves its own evidence record and shows in Dagster."));
+  const run = async () => {
+    const given = Object.fromEntries(new FormData(form));
+    if (given.as_of) given.as_of += given.as_of.length === 16 ? ":00Z" : "Z";
+    const { lane, ...asked } = given;
+    history.replaceState(null, "", `#/health${query({ ...given, as_of: given.as_of.replace("Z", "") })}`);
+    swap(result, el("p", { class: "soft" }, "Asking …"));
+    try {
+      const { health, metadata } = await ask(`/lanes/${lane}/health`, asked);
+      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, () => { asOf.value = ""; return run(); }));
+      announce(`${words(lane)} is ${health.alert_level}`);
+    } catch (error) {
+      swap(result, problem(error));
+    }
+  };
+  form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
+  swap(root, form, result);
+  if (params.run) await run();
+}
+
+async function report(health, metadata, lane, context, again) {
+  const until = health.as_of;
+  const since = new Date(Date.parse(until) - health.window_hours * 3600000).toISOString();
+  const span = { lane: health.lane, since, until };
+  const [runs, executions, slots] = await Promise.all([
+    askAll("/evidence", "records", { ...span, record_type: "worker_run" }, 2000),
+    askAll("/evidence", "records", { ...span, record_type: "execution" }, 2000),
+    askIfThere("/slots", { since, until }),
+  ]);
+  const failed = executions.rows.filter((one) => one.record.execution_status !== "delivered");
+  const own = (slots?.slots || []).filter((one) => one.schedule.startsWith(health.lane.split("_")[0]));
+  const alerts = health.alerts.map((one, at) => ({ ...one, action: health.recommended_actions[at] }));
+  const states = lane.acknowledgement_states;
+  const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
+  return [
+    el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level}`),
+      el("p", { class: "soft" }, `At ${stamp(health.as_of)}, over ${health.window_hours} hours; a run expected each ${health.expected_interval_minutes} minutes, a plan stale after ${health.stale_metadata_minutes}.`),
+      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alert.")),
+    facts([
+      ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
+      ["Missed runs", health.missed_run_count], ["Worker runs (dry)", `${health.worker_run_count} (${health.dry_run_count})`],
+      ["Failing deliveries", health.unresolved_delivery_count], ["Executions failed, delivered", `${health.failed_execution_count}, ${health.delivered_execution_count}`],
+      ["Failed executions, open", health.unresolved_failed_execution_count], ["Records, after this instant", `${health.evidence_record_count.toLocaleString("en")}, ${health.future_record_count}`],
+    ]),
+    healthTimeline(health, runs.rows.map((one) => one.record), own),
+    el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
+    table({ key: "gaps", caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
+      { name: "subject", title: "Subject", value: (one) => one.plan_id ?? one.health_id },
+      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
+      { name: "state", title: "Said so far", value: (one) => words(one.acknowledgement_state) || "nothing" },
+      { name: "act", title: "Action", cell: (one) => act(one.plan_id ?? one.health_id, one.provider, `gap-${one.plan_id}-${one.provider}`) },
+    ] }),
+    el("h2", {}, "Failed executions"),
+    table({ key: "failed", caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
+      { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
+      { name: "subject", title: "Subject", value: (one) => one.subject },
+      { name: "provider", title: "Provider", value: (one) => one.record.provider },
+      { name: "status", title: "Status", value: (one) => one.record.execution_status },
+      { name: "record", title: "Record", cell: (one) => [el("button", { type: "button", "aria-label": `Open the record of ${one.subject}, ${one.record.provider}`,
+        onclick: () => showDocument(`Execution ${one.record.session_id}`, one.record) }, "Open"), " ", act(one.subject, one.record.provider, `failed-${one.record.session_id}`)] },
+    ] }),
+    el("p", { class: "acts" },
+      el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),
+      el("button", { type: "button", onclick: () => showDocument("The report's own evidence", metadata) }, "Its evidence record"),
+      context.status && el("a", { href: `${context.status.dagster.url}/assets/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
+  ];
+}

@@ -1,0 +1,42 @@
+// What the boundary held back: quarantined lines and findings. Neither shows what a line said.
+
+import { ask } from "./api.js";
+import { el, facts, problem, swap, words } from "./dom.js";
+import { table } from "./table.js";
+
+export async function render() {
+  const [quarantine, findings] = await Promise.all([pages("quarantine", [
+    { name: "day", title: "Day", value: (one) => one.drop_day },
+    { name: "reason", title: "Reason", value: (one) => words(one.reason) },
+    { name: "field", title: "Field", value: (one) => one.field },
+    { name: "file", title: "File", value: (one) => one.source_file },
+    { name: "line", title: "Line", value: (one) => one.line_number, number: true },
+    { name: "sha256", title: "SHA-256 of the line", value: (one) => one.sha256, cell: (one) => el("code", {}, one.sha256 ? `${one.sha256.slice(0, 16)}…` : "–") },
+  ]), pages("findings", [
+    { name: "day", title: "Day", value: (one) => one.drop_day },
+    { name: "rule", title: "Rule", value: (one) => one.rule },
+    { name: "path", title: "Field", value: (one) => one.path },
+    { name: "action", title: "Done", value: (one) => words(one.action) },
+    { name: "file", title: "File", value: (one) => one.source_file },
+    { name: "line", title: "Line", value: (one) => one.line_number, number: true },
+  ])]);
+  return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count]]),
+    el("h2", {}, "Quarantine"), el("p", {}, "Lines of which nothing was kept. Mend them at their source and drop them again; the digest finds the line."), quarantine.node,
+    el("h2", {}, "Findings"), el("p", {}, "What was not public-safe, and what was done: the field dropped, or the line quarantined."), findings.node];
+}
+
+async function pages(name, columns) {
+  const node = el("div", {});
+  const rows = [];
+  let cursor = null;
+  let count = 0;
+  const more = async () => {
+    const page = await ask(`/${name}`, { limit: 50, cursor });
+    rows.push(...page[name]);
+    ({ next: cursor, count } = page);
+    swap(node, table({ key: name, caption: words(name), rows, empty: "none", columns }),
+      cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": `more-${name}`, onclick: () => more().catch((error) => node.append(problem(error))) }, "More")));
+  };
+  await more();
+  return { node, count };
+}

@@ -1,0 +1,78 @@
+// Each lane at a glance: how it is, what is wrong, since when, what to do next.
+
+import { ask, query } from "./api.js";
+import { LANES, ago, announce, el, facts, plural, span, now, setServerTime, stamp, tag, time, words } from "./dom.js";
+import { dayStrip } from "./pictures.js";
+
+export const isLive = true;
+
+/** Which records an alert rests on, by the words of its category. */
+export function evidenceOf(category) {
+  if (/_execution$/.test(category)) return "execution";
+  if (/^(missed|disabled)_/.test(category)) return "worker_run";
+  if (/^stale_/.test(category)) return "retry_plan";
+  return "delivery";
+}
+
+export const evidenceLink = (lane, category, key) => el("a", {
+  href: `#/evidence${query({ lane, record_type: evidenceOf(category) })}`, "data-key": key,
+}, "Open its evidence");
+
+export function alertItems(lane, alerts) {
+  return el("ul", { class: "alerts" }, alerts.map((one) => el("li", {},
+    el("p", {}, tag(one.severity), " ", el("strong", {}, words(one.category))),
+    el("p", {}, one.message), el("p", {}, el("strong", {}, "Next: "), one.action),
+    el("p", {}, evidenceLink(lane, one.category, `evidence-${lane}-${one.category}`)))));
+}
+
+let before = null;
+
+export async function render() {
+  const [{ as_of: asOf, lanes }, { partitions }] = await Promise.all([ask("/lanes"), ask("/partitions")]);
+  setServerTime(asOf);
+  const levels = lanes.map((one) => `${words(one.lane)} is ${one.alert_level}`).join(", ");
+  if (before !== null && before !== levels) announce(`Changed: ${levels}`);
+  before = levels;
+  const bad = lanes.filter((one) => one.alert_level !== "healthy");
+  const level = bad.some((one) => one.alert_level === "critical") ? "critical" : bad.length ? "warning" : "healthy";
+  const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
+    el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : "All lanes are healthy"),
+    bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
+    el("p", { class: "soft" }, `Judged at ${stamp(asOf)}; nothing is kept of this look.`));
+  const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
+  return [verdict, el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
+}
+
+const rank = (lane) => ["critical", "warning", "healthy"].indexOf(lane.alert_level);
+
+function card(lane, partitions) {
+  const days = partitions.map((one) => ({ day: one.day, level: one.reports[lane.lane]?.retry_health ?? null }));
+  const id = `lane-${lane.lane}`;
+  return el("section", { class: `card ${lane.alert_level}`, "aria-labelledby": id },
+    el("h2", { id }, words(lane.lane), tag(lane.alert_level)),
+    el("p", {}, since(lane, days)),
+    lane.alerts.length > 0 && alertItems(lane.lane, lane.alerts),
+    facts([
+      ["Last worker run", ago(lane.latest_worker_age_minutes)], ["Last retry plan", ago(lane.latest_retry_plan_age_minutes)],
+      ["To retry, waiting, suppressed", `${lane.retryable_count}, ${lane.waiting_count}, ${lane.suppressed_count}`],
+      ["Executions that failed, open", lane.unresolved_failed_execution_count],
+      lane.live_needs_acknowledgement ? ["Waiting for a person", lane.acknowledgement_pending_count] : ["Failing deliveries", lane.unresolved_delivery_count],
+    ]),
+    el("p", { class: "soft" }, `The last ${days.length} days, by the reports that were kept`),
+    dayStrip(days, `${words(lane.lane)}: ${["critical", "warning", "healthy"].map((one) => plural(days.filter((day) => day.level === one).length, `${one} day`)).join(", ")}`),
+    el("p", { class: "acts" },
+      el("a", { href: `#/health${query({ lane: lane.lane, run: 1 })}`, "data-key": `health-${lane.lane}` }, "Retry Health"),
+      el("a", { href: `#/plan${query({ lane: lane.lane })}`, "data-key": `plan-${lane.lane}` }, "Plan a retry"),
+      el("a", { href: `#/history${query({ lane: lane.lane })}`, "data-key": `history-${lane.lane}` }, "History")));
+}
+
+function since(lane, days) {
+  if (lane.alert_level === "healthy") return "Nothing is wrong.";
+  const parts = [];
+  if (lane.outage_open_since) parts.push(el("span", {}, "The worker is out since ", time(lane.outage_open_since), `, ${span(now() - Date.parse(lane.outage_open_since))}. `));
+  if (lane.oldest_gap_since) parts.push(el("span", {}, "The oldest gap is open since ", time(lane.oldest_gap_since), ". "));
+  const last = days.findLastIndex((one) => one.level === "healthy");
+  const first = days.slice(last + 1).find((one) => one.level);
+  if (first) parts.push(`${last < 0 ? "Not once healthy" : "Not healthy"} in the daily reports since ${first.day}.`);
+  return parts.length ? parts : "Since today: no daily report says so yet.";
+}

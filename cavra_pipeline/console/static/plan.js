@@ -1,0 +1,170 @@
+// Plan Executive Retry (and the other lanes): a policy, its decisions, what they change, and their export.
+
+import { ask, query } from "./api.js";
+import { announce, choice, el, facts, field, laneChoice, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { table } from "./table.js";
+
+const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
+const number = (name, attributes, value) => el("input", { name, type: "number", inputmode: "decimal", value: value ?? "", ...attributes });
+
+export async function render(params, context, root) {
+  const mayPlan = !context.status || context.status.scopes.includes("plan");
+  const result = el("div", {});
+  const asOf = el("input", { name: "as_of", type: "datetime-local", step: 1, value: params.as_of || "" });
+  const form = el("form", { "aria-label": "Retry policy" },
+    el("div", { class: "fields" },
+      laneChoice(params.lane || "executive_report"),
+      field("Most attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100; empty: 3. At so many failures a delivery is suppressed."),
+      field("Delay, minutes", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525600; empty: the lane's."),
+      field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100; empty: 2. Each failure more multiplies the delay."),
+      field("Longest delay, minutes", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525600; empty: 1440."),
+      field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
+      field("At this instant", asOf, "UTC; empty for now."),
+      field("Asked by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A label, no e-mail address.")),
+    check("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry),
+    check("keep", "Keep the plan in the history, so that the worker can execute it", params.keep),
+    el("p", { class: "acts" },
+      mayPlan && el("button", { class: "main", name: "do", value: "plan", "data-key": "plan" }, "Plan the retry"),
+      el("button", { class: mayPlan ? "" : "main", name: "do", value: "look", "data-key": "look" }, "Only look")),
+    el("p", { class: "soft" }, mayPlan ? "A plan leaves its own evidence record; a look leaves nothing. Neither sends anything." : "Your token may look, not plan."));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    swap(result, el("p", { class: "soft" }, "Asking …"));
+    try {
+      const made = await planned(form, event.submitter?.value === "plan");
+      swap(result, await report(made.plan, made, Boolean(asOf.value), context));
+      announce(`${made.plan.retryable_count} to retry, ${made.plan.waiting_count} wait, ${made.plan.suppressed_count} suppressed`);
+    } catch (error) {
+      swap(result, problem(error));
+    }
+  });
+  swap(root, form, result);
+}
+
+function check(name, text, given) {
+  const input = el("input", { name, type: "checkbox", id: `f-${name}`, checked: given === "on" });
+  return el("div", { class: "field check" }, input, el("label", { for: input.id }, text));
+}
+
+async function planned(form, isKept) {
+  const given = Object.fromEntries(new FormData(form));
+  history.replaceState(null, "", `#/plan${query(given)}`);
+  const { lane, as_of: at, generated_by: by, non_retryable_status_codes: codes, keep, allow_immediate_retry: immediate, ...numbers } = given;
+  const policy = Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
+  if (immediate) policy.allow_immediate_retry = true;
+  const statuses = codes.match(/\d+/g);
+  if (statuses) policy.non_retryable_status_codes = statuses.map(Number);
+  const asOf = at ? `${at.length === 16 ? `${at}:00` : at}Z` : undefined;
+  if (!isKept) return ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf, generated_by: by });
+  return ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf, generated_by: by || undefined, keep: Boolean(keep) });
+}
+
+async function report(plan, made, isPast, context) {
+  const { reports } = await ask("/history", { lane: plan.lane, limit: 500 });
+  const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
+    .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
+  const compared = el("div", { "aria-live": "polite" });
+  const against = field("Against", choice("against", kept.map((one) => [one.report_id, `${stamp(one.as_of)} (${words(one.alert_level)}${one.report === "asked_retry_plan" ? ", asked for" : ""})`])));
+  const compare = async () => {
+    const id = against.querySelector("select").value;
+    try {
+      const { report: before } = await ask(`/history/${encodeURIComponent(id)}`);
+      swap(compared, changes(before.document, plan));
+    } catch (error) {
+      swap(compared, problem(error));
+    }
+  };
+  against.querySelector("select").addEventListener("change", compare);
+  if (kept.length) await compare();
+  return [
+    el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
+      el("p", { class: "state" }, `${plan.retryable_count} to retry, ${plan.waiting_count} ${plan.waiting_count === 1 ? "waits" : "wait"}, ${plan.suppressed_count} suppressed`),
+      el("p", { class: "soft" }, `${words(plan.lane)} at ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, ${plan.base_retry_delay_minutes} minutes, times ${plan.backoff_multiplier} for each further failure, at most ${plan.max_retry_delay_minutes} minutes.`),
+      el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, asked for by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : "A look: nothing of it is kept.")),
+    decisions(plan, isPast),
+    el("p", { class: "acts" },
+      el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.csv`, "text/csv;charset=utf-8", csv(plan.retry_decisions)) }, "Export as CSV"),
+      el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
+      context.status && el("a", { href: `${context.status.dagster.url}/assets/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")),
+    el("h2", {}, "What changes against the last plan"),
+    kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is kept yet."),
+  ];
+}
+
+const subject = (one) => one.plan_id ?? one.run_id ?? one.health_id;
+const rank = (one) => Object.keys(ACTIONS).indexOf(one.action);
+
+function decisions(plan, isPast) {
+  const all = plan.retry_decisions;
+  const text = el("input", { name: "find", type: "search", autocomplete: "off" });
+  const action = choice("action", [["", `All (${all.length})`], ...Object.entries(ACTIONS).map(([value, name]) => [value, `${name} (${all.filter((one) => one.action === value).length})`])]);
+  const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, one])]);
+  const held = el("div", {});
+  const draw = () => {
+    const needle = text.value.trim().toLowerCase();
+    const rows = all.filter((one) => (!action.value || one.action === action.value) && (!provider.value || one.provider === provider.value)
+      && (!needle || JSON.stringify(Object.values(one)).toLowerCase().includes(needle)));
+    swap(held, table({ key: "decisions", caption: "Decisions", rows, empty: all.length ? "none fits the filter" : "nothing failed that is not delivered", columns: columns(plan, isPast) }));
+    announce(`${plural(rows.length, "decision")} shown`);
+  };
+  for (const one of [text, action, provider]) one.addEventListener("input", draw);
+  draw();
+  return [el("h2", {}, "Decisions"), el("form", { role: "search", "aria-label": "Filter the decisions", onsubmit: (event) => event.preventDefault() },
+    el("div", { class: "fields" }, field("Action", action), field("Provider", provider), field("Find", text, "In any field."))), held];
+}
+
+function columns(plan, isPast) {
+  return [
+    { name: "subject", title: words(plan.retry_decisions[0] && Object.keys(plan.retry_decisions[0])[0]), value: subject },
+    { name: "provider", title: "Provider", value: (one) => one.provider },
+    { name: "action", title: "Action", value: rank, cell: (one) => tag(one.action, ACTIONS[one.action]) },
+    { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: (one) => when(one, plan, isPast) },
+    { name: "reason", title: "Reason", value: (one) => words(one.reason) },
+    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
+    { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: (one) => time(one.latest_delivery_at) },
+    { name: "status", title: "Status", value: (one) => one.failed_status_codes.join(" "), number: true },
+  ];
+}
+
+function when(one, plan, isPast) {
+  if (one.action === "suppress") return "never";
+  if (one.action === "retry") return "now";
+  const left = Date.parse(one.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
+  return [el("span", { "data-until": isPast ? null : one.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(one.next_retry_at))];
+}
+
+/** What is new, gone or decided otherwise, by subject and provider. */
+function changes(before, after) {
+  const key = (one) => `${subject(one)} ${one.provider}`;
+  const [was, is] = [before, after].map((plan) => new Map(plan.retry_decisions.map((one) => [key(one), one])));
+  const rows = [];
+  for (const [name, one] of is) {
+    const old = was.get(name);
+    const parts = [];
+    if (old && old.action !== one.action) parts.push(`${ACTIONS[old.action]} becomes ${ACTIONS[one.action].toLowerCase()}`);
+    if (old && old.retry_count !== one.retry_count) parts.push(`failures ${old.retry_count} to ${one.retry_count}`);
+    if (old && old.next_retry_at !== one.next_retry_at) parts.push(`next retry ${stamp(old.next_retry_at)} to ${stamp(one.next_retry_at)}`);
+    if (!old) rows.push({ one, change: "New", text: `${ACTIONS[one.action]}, ${plural(one.retry_count, "failure")}` });
+    else if (parts.length) rows.push({ one, change: "Changed", text: parts.join("; ") });
+  }
+  for (const [name, one] of was) if (!is.has(name)) rows.push({ one, change: "Gone", text: "delivered since, or not yet failed at this instant" });
+  const counts = ["retryable_count", "waiting_count", "suppressed_count"].map((name) => [words(name).replace(" count", ""), `${before[name]} → ${after[name]}`]);
+  return [facts([...counts, ["Unchanged decisions", is.size - rows.filter((row) => row.change !== "Gone").length]]),
+    table({ key: "changes", caption: `Changes since ${stamp(before.as_of)}`, rows, empty: "none", columns: [
+      { name: "change", title: "Change", value: (row) => row.change },
+      { name: "subject", title: "Subject", value: (row) => subject(row.one) },
+      { name: "provider", title: "Provider", value: (row) => row.one.provider },
+      { name: "text", title: "What", value: (row) => row.text },
+    ] })];
+}
+
+/** The decisions on screen; a cell that a spreadsheet would take for a formula is marked as text. */
+function csv(rows) {
+  const names = Object.keys(rows[0] || {});
+  const cell = (value) => {
+    const text = Array.isArray(value) ? value.join(" ") : String(value ?? "");
+    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  return [names, ...rows.map((row) => names.map((name) => row[name]))].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+}

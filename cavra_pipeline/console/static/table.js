@@ -1,0 +1,46 @@
+// Tables that sort; their roles are written out, since a table laid out in blocks on a phone loses them.
+
+import { announce, el, plural } from "./dom.js";
+
+/**
+ * columns: [{name, title, value: row => text or number to sort by, cell: row => node (value if not given), number}].
+ * The first column is the row's header. `sorted` is {name, down}, kept by the caller over a refresh.
+ */
+export function table({ key, caption, columns, rows, empty = "Nothing.", sorted = null, sorts = true }) {
+  const body = el("tbody", { role: "rowgroup" });
+  let order = sorted;
+  const draw = () => {
+    const column = order && columns.find((one) => one.name === order.name);
+    const shown = column ? [...rows].sort((a, b) => compare(column.value(a), column.value(b)) * (order.down ? -1 : 1)) : rows;
+    body.replaceChildren(...shown.map((row) => el("tr", { role: "row" }, columns.map((one, at) =>
+      el(at ? "td" : "th", {
+        role: at ? "cell" : "rowheader", scope: at ? null : "row", class: one.number && "number", "data-label": one.title,
+      }, one.cell ? one.cell(row) : text(one.value(row)))))));
+    for (const head of heads) {
+      const is = order && head.dataset.name === order.name;
+      if (is) head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    }
+  };
+  const heads = columns.map((one) => el("th", { role: "columnheader", scope: "col", class: one.number && "number", "data-name": one.name },
+    sorts && one.value ? el("button", {
+      type: "button", class: "sort", "data-key": `${key}-${one.name}`,
+      onclick: () => {
+        order = { name: one.name, down: order?.name === one.name && !order.down };
+        draw();
+        announce(`Sorted by ${one.title}, ${order.down ? "descending" : "ascending"}`);
+      },
+    }, one.title) : one.title));
+  draw();
+  if (!rows.length) return el("p", { class: "soft" }, `${caption}: ${empty}`);
+  return el("table", { role: "table", class: sorts ? "stack sorts" : "stack" },
+    el("caption", {}, `${caption} (${plural(rows.length, "row")})`),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
+}
+
+const text = (value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "number" ? value.toLocaleString("en") : String(value));
+
+function compare(a, b) {
+  const [x, y] = [a ?? "", b ?? ""];
+  return typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true });
+}

@@ -1,0 +1,109 @@
+"""A headless Chromium of the system's, and a home with a bad fortnight for it to look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from cavra_pipeline.alerts.lifecycle import observe
+from cavra_pipeline.alerts.policy import AlertPolicy
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.demo import demo_history
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.reports.store import days_between, keep_every_report
+from cavra_pipeline.settings import Settings
+from tests.support import NOW, drop, empty_warehouse, home_with, take_in
+
+_QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+_VERDICTS = ("on_time", "late", "missed", "unknown", "not_expected")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Starts the Chromium that is installed; CAVRA_TEST_BROWSER=1 makes its absence a failure."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        reason = "no Chromium is installed: apt-get install chromium"
+        assert os.environ.get("CAVRA_TEST_BROWSER") != "1", reason
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(_QUIET))
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A browser's context, and what it asked and complained of."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        context.on("request", lambda request: self.requests.append(request.url))
+        context.on("console", lambda message: self._note(message.type, message.text))
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+    def hosts(self) -> set[str]:
+        return {urlsplit(url).netloc for url in self.requests if not url.startswith(("blob:", "data:"))}
+
+
+@contextmanager
+def watched(browser: Browser, *, width: int = 1280, scheme: str = "light") -> Iterator[Watched]:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+        accept_downloads=True,
+    )
+    context.set_default_timeout(30_000)
+    try:
+        yield Watched(context)
+    finally:
+        context.close()
+
+
+def shown(page: Page, url: str) -> Page:
+    """Opens an address and waits until its view is drawn."""
+    page.goto(url)
+    page.wait_for_selector("main:not([aria-busy]) > div > *")
+    return page
+
+
+def bad_fortnight(folder: Path) -> Settings:
+    """A home with the demo's incidents, their kept reports, two open alerts and a week of slots."""
+    history = demo_history(days=14, until=NOW)
+    home = home_with(folder)
+    home.warehouse.write_bytes(empty_warehouse())
+    for day, lines in history.lines_by_day().items():
+        drop(home, list(lines), day=day.isoformat())
+    take_in(home)
+    warehouse = warehouse_of(home)
+    keep_every_report(warehouse, days_between(NOW.date() - timedelta(days=2), NOW.date()), now=NOW - timedelta(hours=1))
+    with warehouse.writing("alerts and slots for the console") as session:
+        signals = [
+            Signal("missed_run", name, severity="critical", since=NOW - timedelta(hours=hours))
+            for name, hours in (("recovery_retry_worker", 2), ("executive_delivery_retry", 30))
+        ]
+        observe(session, {"missed_run"}, signals, now=NOW, policy=AlertPolicy())
+        for n in range(100):
+            at = (NOW - timedelta(hours=n)).replace(tzinfo=None, minute=0)
+            moment = f"TIMESTAMP '{at}'"
+            session.execute(
+                f"INSERT INTO schedule_slots VALUES ('executive_delivery_retry', {moment}, '{_VERDICTS[n % 25 % 5]}', "
+                f"NULL, NULL, NULL, {moment}, {moment}, {moment}, NULL)"
+            )
+    return home

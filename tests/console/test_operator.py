@@ -1,0 +1,277 @@
+"""What an operator does, in a real browser against the real service: no part of it is stood in for."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Download, Page
+
+from tests.api.server import NoDagster, Served, served, token_file
+from tests.console.browser import bad_fortnight, chromium, shown, watched
+from tests.support import acknowledgement, delivery, execution, ingested, query, sha256
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+#: Of axe-core 4.14.1 as it was published.
+AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+VIEWS = (
+    "overview", "health?lane=recovery_escalation&run=1", "health?lane=executive_report&run=1", "plan", "history",
+    "alerts", "slots", "evidence?record_type=execution", "intake",
+)  # fmt: skip
+EVERY_LOOK = [(1280, "light"), (360, "dark"), (1280, "dark"), (360, "light")]
+LOOKS = EVERY_LOOK if os.environ.get("CAVRA_TEST_BROWSER") == "1" else EVERY_LOOK[:2]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+    home = bad_fortnight(tmp_path_factory.mktemp("console"))
+    with served(home, dagster=NoDagster()) as one:
+        yield one
+
+
+def text_of(download: Download) -> str:
+    return Path(download.path()).read_bytes().decode()
+
+
+def rows(page: Page, caption: str) -> int:
+    return page.locator("table", has=page.locator("caption", has_text=caption)).locator("tbody tr").count()
+
+
+def test_an_operator_sees_an_alert_opens_its_evidence_acknowledges_plans_compares_and_exports(
+    service: Served, browser: Browser
+) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), service.url)
+        card = page.get_by_role("region", name=re.compile("^Recovery escalation"))
+        assert card.get_by_text("Recovery escalation acknowledgement gap").is_visible()
+        assert card.get_by_text("Next: Acknowledge each gap").is_visible()
+
+        card.get_by_role("link", name="Open its evidence").first.click()
+        page.get_by_role("button", name="Find").wait_for()
+        assert rows(page, "Records") > 0
+        opener = page.locator("td button").first
+        opener.click()
+        assert page.get_by_role("dialog").get_by_text("metadata_kind").is_visible()
+        page.keyboard.press("Escape")
+        assert opener.evaluate("node => node === document.activeElement")
+
+        shown(page, f"{service.url}/#/overview")
+        card.get_by_role("link", name="Retry Health").click()
+        page.get_by_role("heading", name="Acknowledgement gaps").wait_for()
+        gaps = rows(page, "wait for a person")
+        assert gaps > 0
+        first = page.locator("table").first.locator("tbody tr").first
+        subject, provider = first.locator("th").inner_text(), first.locator("td").first.inner_text()
+        first.get_by_role("button", name="Acknowledge").click()
+        page.get_by_label("State").select_option("accepted")
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+        page.wait_for_selector("#gaps:focus")
+        assert rows(page, "wait for a person") == gaps - 1
+        with service.client() as client:
+            said = client.get("/api/v1/lanes/recovery_escalation/acknowledgements", params={"limit": 1}).json()
+        newest = said["acknowledgements"][0]
+        assert (newest["subject"], newest["record"]["provider"]) == (subject, provider)
+        assert newest["record"]["acknowledgement_state"] == "accepted"
+        assert newest["record"]["signer"] == "incident-lead"
+
+        page.get_by_role("link", name="Plan Executive Retry").click()
+        page.get_by_label("Most attempts").fill("2")
+        page.get_by_role("button", name="Plan the retry").click()
+        page.get_by_role("heading", name="Decisions").wait_for()
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Export as JSON").click()
+        answer = json.loads(text_of(saved.value))
+        decisions = answer["plan"]["retry_decisions"]
+        assert answer["plan"]["max_retry_attempts"] == 2
+        assert answer["metadata"]["retry_plan_id"] == answer["plan"]["retry_plan_id"]
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Export as CSV").click()
+        with service.client() as client:
+            asked = {"as_of": str(answer["plan"]["as_of"]), "max_retry_attempts": "2"}
+            expected = client.get("/api/v1/lanes/executive_report/plan.csv", params=asked).text
+        assert list(csv.reader(io.StringIO(text_of(saved.value)))) == list(csv.reader(io.StringIO(expected)))
+
+        assert rows(page, "Decisions") == len(decisions)
+        for action in ("retry", "wait", "suppress"):
+            page.get_by_label("Action").select_option(action)
+            count = sum(one["action"] == action for one in decisions)
+            assert page.locator("form[role=search] + div tbody tr").count() == count
+        page.get_by_label("Action").select_option("")
+        page.get_by_role("button", name="Provider").first.click()
+        assert page.locator("th[aria-sort=ascending]").first.inner_text().startswith("Provider")
+        shown_providers = page.locator("form[role=search] + div tbody td:nth-child(2)").all_inner_texts()
+        assert shown_providers == sorted(shown_providers)
+        page.get_by_role("heading", name="What changes").wait_for()
+        assert page.get_by_text("becomes suppress").count() + page.get_by_text("failures").count() > 0
+
+    assert seen.hosts() == {service.url.removeprefix("http://")}
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_no_view_has_a_serious_accessibility_fault_or_is_wider_than_its_screen(
+    service: Served, browser: Browser, width: int, scheme: str
+) -> None:
+    faults: list[str] = []
+    with watched(browser, width=width, scheme=scheme) as seen:
+        # By the protocol, not by a script element: the page's own policy stays in force.
+        seen.context.add_init_script(path=AXE)
+        for view in VIEWS:
+            page = shown(seen.context.new_page(), f"{service.url}/#/{view}")
+            if view == "plan":
+                page.get_by_role("button", name="Only look").click()
+                page.get_by_role("heading", name="Decisions").wait_for()
+            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+            faults += [
+                f"{view}: {one['id']} at {one['nodes'][0]['target']}"
+                for one in found
+                if one["impact"] in ("serious", "critical")
+            ]
+            if page.evaluate("document.documentElement.scrollWidth") > width:
+                faults.append(f"{view}: wider than {width}")
+            page.close()
+
+    assert faults == []
+    assert seen.hosts() == {service.url.removeprefix("http://")}
+    assert seen.complaints == []
+
+
+def test_axe_is_the_published_one() -> None:
+    assert sha256(AXE.read_bytes()) == AXE_SHA256
+
+
+def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        page = shown(seen.context.new_page(), f"{service.url}/#/health")
+        page.get_by_label("Lane").select_option("executive_report")
+        page.get_by_label("At this instant").fill("2026-06-20T12:00:00")
+        page.get_by_label("Window, hours").fill("24")
+        page.get_by_role("button", name="Run Retry Health").click()
+        page.get_by_role("button", name="Export as JSON").wait_for()
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Export as JSON").click()
+        health = json.loads(text_of(saved.value))["health"]
+        asked = {"as_of": "2026-06-20T12:00:00Z", "window_hours": "24"}
+        expected = client.get("/api/v1/lanes/executive_report/health", params=asked).json()["health"]
+
+    assert health["as_of"] == "2026-06-20T12:00:00+00:00"
+    assert {**health, "generated_at": None} == {**expected, "generated_at": None}
+
+
+def test_a_refresh_keeps_the_focus_and_a_pause_stops_it(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = seen.context.new_page()
+        page.clock.install()
+        shown(page, service.url)
+        link = page.get_by_role("link", name="Plan a retry").first
+        link.focus()
+        key = link.get_attribute("data-key")
+        link.evaluate("node => { node.id = 'before'; }")
+        with page.expect_response(re.compile("/api/v1/partitions")):
+            page.clock.run_for(16_000)
+        page.wait_for_selector("#before", state="detached")
+        assert page.evaluate("document.activeElement.dataset.key") == key
+
+        page.get_by_role("button", name="Pause live refresh").click()
+        assert page.get_by_role("button", name="Pause live refresh").get_attribute("aria-pressed") == "true"
+        asked = len(seen.requests)
+        page.clock.run_for(60_000)
+        assert len(seen.requests) == asked
+
+
+def test_the_keyboard_reaches_the_content_first_and_every_view(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), service.url)
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "To the content"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.get_by_role("link", name="Slots").press("Enter")
+        page.get_by_role("heading", level=1, name="Slots").wait_for()
+        assert page.evaluate("document.activeElement.tagName") == "H1"
+        assert page.title() == "Slots · Evidence Console"
+
+
+def test_an_alert_is_taken_on(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/alerts")
+        assert rows(page, "Open alerts") == 2
+        page.get_by_role("button", name="Acknowledge Missed run of recovery_retry_worker").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+        page.get_by_text("by incident-lead").first.wait_for()
+        with service.client() as client:
+            alerts = {one["subject"]: one for one in client.get("/api/v1/alerts").json()["alerts"]}
+    assert alerts["recovery_retry_worker"]["acknowledged_by"] == "incident-lead"
+    assert alerts["executive_delivery_retry"]["acknowledged_by"] is None
+
+
+def test_on_paper_there_are_no_controls(service: Served, browser: Browser) -> None:
+    with watched(browser, scheme="dark") as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=executive_report&run=1")
+        page.emulate_media(media="print")
+        visible = [page.locator(one).first.is_visible() for one in ("nav", "form", ".acts", ".tools")]
+        assert visible == [False] * 4
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert page.locator(".verdict").is_visible()
+
+
+def test_the_theme_that_was_chosen_stays(service: Served, browser: Browser) -> None:
+    with watched(browser, scheme="light") as seen:
+        page = shown(seen.context.new_page(), service.url)
+        page.get_by_label("Theme").select_option("dark")
+        shown(page, f"{service.url}/?again")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
+
+
+def test_a_token_is_asked_for_kept_in_the_tab_and_its_scopes_are_respected(tmp_path: Path, browser: Browser) -> None:
+    path, tokens = token_file(tmp_path, reader="read", lead="read plan acknowledge")
+    lines = [delivery(failed=["slack"]), execution(), acknowledgement(state="deferred")]
+    home = ingested(tmp_path, lines, api_tokens_file=path)
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        page = seen.context.new_page()
+        page.goto(f"{one.url}/#/plan")
+        for token, word in (("not-a-token", "Token"), (tokens["reader"], "Only look")):
+            page.get_by_label("The token that this service asks for").fill(token)
+            page.get_by_role("button", name="Use it").click()
+            page.get_by_text(word).first.wait_for()
+        page.get_by_text("Your token may look, not plan.").wait_for()
+        assert page.get_by_role("button", name="Plan the retry").count() == 0
+        assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
+        assert not any(tokens["reader"] in url for url in seen.requests)
+
+        page.goto(f"{one.url}/#/health?lane=recovery_escalation&run=1&again=1")
+        page.get_by_role("button", name="Acknowledge subject-1, slack").first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+        page.get_by_role("alert").get_by_text("scope").first.wait_for()
+
+    assert query(home, "SELECT count(*) FROM evidence WHERE record_type = 'acknowledgement'") == [(1,)]
+
+
+def test_what_a_record_says_is_text_and_never_markup(tmp_path: Path, browser: Browser) -> None:
+    planted = '<img src=x onerror="window.planted=1">'
+    home = ingested(tmp_path, [delivery(subject=planted, failed=["slack"]), execution(subject=planted)])
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        for view in ("evidence", "health?lane=recovery_escalation&run=1", "plan?lane=recovery_escalation"):
+            page = shown(seen.context.new_page(), f"{one.url}/#/{view}")
+            if view.startswith("plan"):
+                page.get_by_role("button", name="Only look").click()
+                page.get_by_role("heading", name="Decisions").wait_for()
+            assert page.get_by_text(planted).count() > 0
+            assert page.locator("main img").count() == 0
+            assert page.evaluate("window.planted") is None
+    assert seen.complaints == []
