@@ -21,7 +21,15 @@ from typing import IO, Any, Final, TypeVar
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
@@ -127,6 +135,22 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=total or None)
         yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def _steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """The same for work that goes step by step, with the newest step beside the bar."""
+    console = _err()
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=total or None)
+        yield lambda done: progress.update(task, advance=1, description=done)
 
 
 def _say_failures(failures: list[PipelineError]) -> None:
@@ -269,9 +293,11 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
     total = sum(drop.size_bytes for drop in list_drops(settings.landing, first, last))
     with _progress("ingesting", total) as tick:
         result = run_ingest(settings, now=now, first=first, last=last, tick=tick)
-    levels = Counter(
-        str(one.document["alert_level"]) for one in keep_every_report(warehouse_of(settings), days, now=now)
-    )
+    levels: Counter[str] = Counter()
+    with _steps("making reports", len(days) * (2 * len(LANES) + 1)) as step:
+        for one in keep_every_report(warehouse_of(settings), days, now=now):
+            levels[str(one.document["alert_level"])] += 1
+            step(f"{one.report} of {one.lane or 'all lanes'}, {one.day}")
     if as_json:
         _print_json({
             "day_count": len(days),
