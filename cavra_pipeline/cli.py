@@ -32,6 +32,7 @@ from rich.progress import (
 )
 
 from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.cli_upkeep import compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import PipelineError
@@ -627,6 +628,9 @@ def dev(port: int, host: str) -> None:
     _err().print(f"Dagster on http://{host}:{port} with the home {settings.home}; Ctrl+C ends it.")
     command = [sys.executable, "-m", "dagster", "dev", "-m", "cavra_pipeline.definitions", "-p", str(port), "-h", host]
     os.execve(sys.executable, command, environ)  # noqa: S606 -- no shell, our own arguments
+
+
+cli.add_command(compact_command)
 
 
 def main() -> None:
