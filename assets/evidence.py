@@ -1,6 +1,6 @@
 """The evidence assets: one ingest fills every evidence table, so one step materialises them all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from cavra_pipeline.jobs import INGEST_GROUP
 from cavra_pipeline.reports.store import outdated_report_days
 from cavra_pipeline.resources import Home
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
+
+_LOGGED_BYTES: Final = 100_000_000
 
 LANDING_ZONE: Final = dg.AssetKey("landing_zone")
 EVIDENCE: Final = dg.AssetKey("evidence")
@@ -77,10 +79,11 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # read at run time
         days = [date.fromisoformat(key) for key in context.partition_keys]
         settings, now = home.settings, datetime.now(UTC)
+        tick = _logged(context)
         if config.read_again:
-            result = ingest(settings, now=now, first=min(days), last=max(days))
+            result = ingest(settings, now=now, first=min(days), last=max(days), tick=tick)
         else:
-            result = ingest(settings, now=now, days=days)
+            result = ingest(settings, now=now, days=days, tick=tick)
         with home.warehouse.reading() as session:
             counts = day_counts(session, days)
             differences = schema_differences(session)
@@ -100,6 +103,19 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
             )
 
     return [landing_zone, ingest_assets]
+
+
+def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:
+    """A log line for every hundred megabytes read, so that a long ingest can be followed."""
+    read = 0
+
+    def tick(size: int) -> None:
+        nonlocal read
+        before, read = read, read + size
+        if before // _LOGGED_BYTES != read // _LOGGED_BYTES:
+            context.log.info("%d MB of drops read", read // 1_000_000)
+
+    return tick
 
 
 #: Check name, the asset it stands on, what it says.

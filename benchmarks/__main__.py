@@ -1,7 +1,8 @@
 """The benchmark suite: ``python -m benchmarks [--records N] [--rounds R]``. Prints a table and writes JSON.
 
-Every figure is a ratio to DuckDB's own typed load of the same file, measured in the same round. dlt and a Dagster
-backfill are not measured yet; a case is a function in ``cases.py`` and a line in ``LINES``.
+Every figure of the first table is a ratio to DuckDB's own typed load of the same file, measured in the same round; a
+case is a function in ``cases.py`` and a line in ``LINES``. Then come the cost of a new day, dlt, and the backfill. Exit
+code 1: a case did not do its work, because rows are missing or an unchanged drop was read again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -22,6 +24,7 @@ from typing import Any
 
 import duckdb
 
+from benchmarks import backfill, others
 from benchmarks.cases import DROP_DAY
 from benchmarks.records import START, write_drop
 from cavra_pipeline.settings import Settings
@@ -47,12 +50,15 @@ GROWTH_DAYS = (10, 100, 1000)
 Result = dict[str, Any]
 
 
-def run(case: str, folder: Path) -> Result:
-    """Runs one case in a process of its own."""
+def run(case: str, folder: Path, module: str = "benchmarks.cases") -> Result:
+    """Runs one case in a process of its own; ``wall_seconds`` has the start of that process too."""
+    began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.cases", case, str(folder)], check=True, capture_output=True, text=True
+        [sys.executable, "-m", module, case, str(folder)], capture_output=True, text=True, check=False
     )
-    return dict(json.loads(done.stdout))
+    if done.returncode:
+        raise RuntimeError(f"{case} failed: {done.stderr[-2000:]}")
+    return {**json.loads(done.stdout.splitlines()[-1]), "wall_seconds": time.perf_counter() - began}
 
 
 def prepare(folder: Path, records: int) -> dict[str, int]:
@@ -114,6 +120,64 @@ def measure_growth(folder: Path, records_a_day: int) -> list[Result]:
     return measured
 
 
+def measure_dlt(folder: Path, records: int) -> Result:
+    """dlt's merge and our ingest of the same file, one after the other."""
+    home = Settings(home=folder / "clean").prepare()
+    file = home.landing / DROP_DAY.isoformat() / "evidence.jsonl"
+    file.parent.mkdir()
+    write_drop(file, records)
+    theirs = others.run("dlt_merge", str(file), str(folder / "dlt.duckdb"), home=folder)
+    ours = run("ingest_clean", folder)
+    return {"records": records, "dlt": theirs, "ingest": ours, "ratio": theirs["seconds"] / ours["seconds"]}
+
+
+def measure_backfill(folder: Path, records: int, *, with_tutorial: bool) -> Result:
+    """A year in one run through Dagster against its plain ingest, and some days against the tutorials' shape."""
+    backfill.prepare(folder, records)
+    plain, single = (run(case, folder, "benchmarks.backfill") for case in ("plain_ingest", "single_run"))
+    measured: Result = {
+        "records": records, "days": len(backfill.DAYS), "plain_ingest": plain, "single_run": single,
+        "ratio": single["seconds"] / plain["seconds"],
+    }  # fmt: skip
+    if with_tutorial:
+        short, theirs = run("short_run", folder, "benchmarks.backfill"), backfill.tutorial_shape(folder)
+        days = len(backfill.SHORT_DAYS)
+        measured["short"] = {
+            "days": days, "single_run": short, "tutorial": theirs,
+            "ratio": theirs["wall_seconds"] / short["wall_seconds"],
+            "ratio_a_day_of_the_year": theirs["wall_seconds"] / days / (single["wall_seconds"] / len(backfill.DAYS)),
+        }  # fmt: skip
+    return measured
+
+
+def in_a_folder(measure: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """Measures in a folder of its own; what is not installed is left out with the reason."""
+    folder = Path(tempfile.mkdtemp(prefix="cavra-benchmarks-"))
+    try:
+        return measure(folder, *arguments, **options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def complaints(rounds: list[dict[str, Result]], records: int, document: Result) -> list[str]:
+    """What a case did not do; nothing, on any machine at any load."""
+    counts = dict.fromkeys(("raw", "raw_declared", "pydantic_and_pandas", "ingest_clean", "ingest_forced"), records)
+    counts |= {"ingest_unchanged": 1, "ingest_faulty": records, "year": 4 * 365}
+    wrong = [
+        f"{case}: {one[case]['count']}, expected {count}"
+        for one in rounds
+        for case, count in counts.items()
+        if one[case]["count"] != count
+    ]
+    filled = document.get("backfill", {})
+    if filled and (filled["plain_ingest"]["count"], filled["single_run"]["count"]) != (
+        filled["records"],
+        filled["days"],
+    ):
+        wrong.append("backfill: not every record, or not every day")
+    return wrong
+
+
 def summarise(rounds: list[dict[str, Result]]) -> dict[str, Result]:
     """The median over the rounds of each case: seconds, ratio to the round's raw load, peak memory."""
     return {
@@ -141,6 +205,38 @@ def table(summary: dict[str, Result], growth: list[Result]) -> str:
     return "\n".join(rows)
 
 
+def more_tables(document: Result) -> Iterator[str]:
+    """dlt and the backfill, where they were measured."""
+    if reason := document.get("others_left_out"):
+        yield f"Left out: dlt and the tutorials' shape could not be installed ({reason})."
+    if dlt := document.get("dlt"):
+        yield f"\n| {dlt['records']:,} records | seconds | x our ingest | peak MB |\n| --- | ---: | ---: | ---: |"
+        for name, one in (("ingest, clean", dlt["ingest"]), ("dlt, merge", dlt["dlt"])):
+            ratio = one["seconds"] / dlt["ingest"]["seconds"]
+            yield f"| {name} | {one['seconds']:.2f} | {ratio:.1f} | {one['peak_mb']} |"
+    if filled := document.get("backfill"):
+        yield f"\n| {filled['days']} days, {filled['records']:,} records | seconds | x plain ingest | peak MB |"
+        yield "| --- | ---: | ---: | ---: |"
+        for name, one in (
+            ("plain ingest", filled["plain_ingest"]),
+            ("single Dagster run: ingest and every report", filled["single_run"]),
+        ):
+            ratio = one["seconds"] / filled["plain_ingest"]["seconds"]
+            yield f"| {name} | {one['seconds']:.2f} | {ratio:.2f} | {one['peak_mb']} |"
+        if short := filled.get("short"):
+            yield f"\n| {short['days']} days, from the start of the processes | seconds | peak MB |"
+            yield "| --- | ---: | ---: |"
+            for name, one in (
+                ("single Dagster run: ingest and every report", short["single_run"]),
+                ("a run a day, pandas I/O manager, no report", short["tutorial"]),
+            ):
+                yield f"| {name} | {one['wall_seconds']:.1f} | {one['peak_mb']} |"
+            yield (
+                f"\nThe tutorials' shape takes {short['ratio']:.1f} x as long for these days, and for a day "
+                f"{short['ratio_a_day_of_the_year']:.0f} x what a day of the year's single run takes."
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records in the file (default 100,000)")
@@ -148,7 +244,13 @@ def main() -> None:
     parser.add_argument(
         "--growth-records", type=int, default=500, help="records a day of the growth case; 0: leave out"
     )
+    parser.add_argument("--dlt-records", type=int, default=20_000, help="records for dlt; 0: leave out")
+    parser.add_argument(
+        "--backfill-records", type=int, help="records of the year that is backfilled; as --records; 0: leave out"
+    )
+    parser.add_argument("--without-others", action="store_true", help="leave out what needs an environment of its own")
     options = parser.parse_args()
+    backfill_records = options.records if options.backfill_records is None else options.backfill_records
     folder = Path(tempfile.mkdtemp(prefix="cavra-benchmarks-"))
     try:
         sizes = prepare(folder, options.records)
@@ -159,14 +261,27 @@ def main() -> None:
     summary = summarise(rounds)
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version(),
                "duckdb": duckdb.__version__}  # fmt: skip
-    document = {"records": options.records, "bytes": sizes, "machine": machine, "summary": summary, "growth": growth,
-                "rounds": rounds}  # fmt: skip
+    document: Result = {"records": options.records, "bytes": sizes, "machine": machine, "summary": summary,
+                        "growth": growth, "rounds": rounds}  # fmt: skip
+    with_others = not options.without_others
+    if with_others:
+        try:
+            others.prepare()
+        except others.NotInstalled as reason:
+            document["others_left_out"], with_others = str(reason), False
+    if with_others and options.dlt_records:
+        document["dlt"] = in_a_folder(measure_dlt, options.dlt_records)
+    if backfill_records:
+        document["backfill"] = in_a_folder(measure_backfill, backfill_records, with_tutorial=with_others)
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{options.records}.json"
     target.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{options.records:,} records, {sizes['clean'] / 1e6:,.0f} MB, {machine['cores']} cores\n")
     print(table(summary, growth))
+    print("\n".join(more_tables(document)))
     print(f"\n{target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+    if wrong := complaints(rounds, options.records, document):
+        sys.exit("; ".join(wrong))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,18 +106,19 @@ def peak_megabytes() -> int:
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
 
 
-def main() -> None:
+def measure(cases: Mapping[str, Callable[[Path], int]]) -> None:
+    """Runs the case that the arguments name and prints what it took."""
     name, folder = sys.argv[1:]
     before = peak_megabytes()
     if name in WARM:
-        CASES[name](Path(folder))
+        cases[name](Path(folder))
     processor = time.process_time()
     started = time.perf_counter()
-    count = CASES[name](Path(folder))
+    count = cases[name](Path(folder))
     seconds = time.perf_counter() - started
     measured = {"seconds": seconds, "cpu_seconds": time.process_time() - processor, "count": count}
     print(json.dumps({**measured, "peak_mb": peak_megabytes(), "start_mb": before}))
 
 
 if __name__ == "__main__":
-    main()
+    measure(CASES)

@@ -20,12 +20,21 @@ from typing import IO, Any, Final, TypeVar
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.cli_alerts import build_alerts_command
 from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
 from cavra_pipeline.cli_slots import build_slots_command
+from cavra_pipeline.cli_upkeep import compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
 from cavra_pipeline.errors import PipelineError
@@ -130,6 +139,22 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(what, total=total or None)
         yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def _steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """The same for work that goes step by step, with the newest step beside the bar."""
+    console = _err()
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("", total=total or None)
+        yield lambda done: progress.update(task, advance=1, description=done)
 
 
 def _say_failures(failures: list[PipelineError]) -> None:
@@ -272,9 +297,11 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
     total = sum(drop.size_bytes for drop in list_drops(settings.landing, first, last))
     with _progress("ingesting", total) as tick:
         result = run_ingest(settings, now=now, first=first, last=last, tick=tick)
-    levels = Counter(
-        str(one.document["alert_level"]) for one in keep_every_report(warehouse_of(settings), days, now=now)
-    )
+    levels: Counter[str] = Counter()
+    with _steps("making reports", len(days) * (2 * len(LANES) + 1)) as step:
+        for one in keep_every_report(warehouse_of(settings), days, now=now):
+            levels[str(one.document["alert_level"])] += 1
+            step(f"{one.report} of {one.lane or 'all lanes'}, {one.day}")
     if as_json:
         _print_json({
             "day_count": len(days),
@@ -611,6 +638,7 @@ cli.add_command(build_alerts_command(_now, _home))
 cli.add_command(build_slots_command(_now, _home))
 for _command in API_COMMANDS:
     cli.add_command(_command)
+cli.add_command(compact_command)
 
 
 def main() -> None:

@@ -166,6 +166,7 @@ def ingest(
 
     Raises:
         WarehouseBusy: The warehouse stayed busy too long; drops committed before stay committed.
+        PipelineError: A drop could not be committed; the message names it, and the drops before it are kept.
     """
     warehouse = warehouse_of(settings)
     result = IngestResult()
@@ -180,11 +181,37 @@ def ingest(
         return result
     with _screening_pool(drops, settings) as pool:
         for group in _screened(_parcels(drops, settings, tick), pool):
-            with group.stage, warehouse.writing("commit drops") as session:
-                result.touched_days |= commit(session, group, now)
-            for screened in group.drops:
-                _add(result, screened)
+            for whole in _kept(warehouse, group, settings, now, result.touched_days):
+                for screened in whole.drops:
+                    _add(result, screened)
     return result
+
+
+def _kept(
+    warehouse: Warehouse, group: Group, settings: Settings, now: datetime, touched_days: set[date]
+) -> Iterator[Group]:
+    """Commits a group; if that fails, each of its drops on its own, so that those before the failing one are kept."""
+    try:
+        with group.stage, warehouse.writing("commit drops") as session:
+            touched_days |= commit(session, group, now)
+        yield group
+        return
+    except PipelineError:
+        # The file is busy, or there is no room: no fault of one drop.
+        raise
+    except Exception as error:
+        if len(group.drops) == 1:
+            raise _stopped(group.drops[0].drop, error) from error
+    for one in group.drops:
+        yield from _kept(warehouse, screen_drop(one.drop, settings), settings, now, touched_days)
+
+
+def _stopped(drop: Drop, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"this drop could not be committed: {type(error).__name__}",
+        where=drop.name,
+        remedy="The drops before it are kept; ingest again for the rest",
+    )
 
 
 def _add(result: IngestResult, screened: ScreenedDrop) -> None:

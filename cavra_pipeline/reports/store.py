@@ -107,26 +107,29 @@ def keep_reports(
         The kept reports, in the order of the days.
 
     Raises:
-        PipelineError: A day failed; the message names it. The days before it are kept, and have been yielded.
+        UsageError: A day is still to come, or a parameter is not accepted; nothing was made or kept.
+        PipelineError: A day failed; the message names it, or the range of days that were being made together. The days
+            before it are kept, and have been yielded.
     """
     lane = lane_named(lane_name) if lane_name else None
+    moment_of = {day: parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in days}
     for some in _batches(days, DAYS_IN_ONE_PASS):
         try:
-            moments = [parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in some]
+            moments = [moment_of[day] for day in some]
             with warehouse.reading() as session:
                 made = make_reports(session, report, lane, instants=moments, now=now, parameters=parameters or {})
                 standing = _standing(session, report, lane_name, some)
         except UsageError:
             raise
         except Exception as error:
-            raise _stopped(report, lane_name, some[0], error) from error
+            raise _stopped(report, lane_name, some[0], some[-1], error) from error
         reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
         for together in _batches(reports, DAYS_IN_ONE_COMMIT):
             fresh = [one for one in together if standing.get(one.day) != _says(one)]
             try:
                 _keep(warehouse, fresh, now)
             except TransientError as error:
-                raise _stopped(report, lane_name, together[0].day, error) from error
+                raise _stopped(report, lane_name, together[0].day, together[-1].day, error) from error
             except Exception:  # noqa: BLE001 -- whatever it is, the day that fails is to be found and named
                 # One of them can't be kept: each on its own, up to that one.
                 yield from _keep_one_by_one(warehouse, together, fresh, now)
@@ -142,7 +145,7 @@ def _keep_one_by_one(
             try:
                 _keep(warehouse, [one], now)
             except Exception as error:
-                raise _stopped(one.report, one.lane, one.day, error) from error
+                raise _stopped(one.report, one.lane, one.day, one.day, error) from error
         yield one
 
 
@@ -154,13 +157,14 @@ def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
         yield items[first : first + size]
 
 
-def _stopped(report: str, lane: str | None, day: date, error: Exception) -> PipelineError:
-    """Names the day at which a range stopped; a failure that waiting may cure stays one."""
+def _stopped(report: str, lane: str | None, first: date, last: date, error: Exception) -> PipelineError:
+    """Names the day, or the days made together, at which a range stopped; one that waiting may cure stays that."""
+    what, days = ("this day", str(first)) if first == last else ("these days", f"{first} to {last}")
     kind = TransientError if isinstance(error, TransientError) else PipelineError
     return kind(
-        f"this day could not be made or kept: {error if isinstance(error, PipelineError) else type(error).__name__}",
-        where=f"{report} of {lane or 'all lanes'}, {day}",
-        remedy="The days before it are kept; run the same range again for the rest",
+        f"{what} could not be made or kept: {error if isinstance(error, PipelineError) else type(error).__name__}",
+        where=f"{report} of {lane or 'all lanes'}, {days}",
+        remedy="The days before are kept; run the same range again for the rest",
     )
 
 

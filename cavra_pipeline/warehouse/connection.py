@@ -187,6 +187,40 @@ class Warehouse:
             finally:
                 connection.close()
 
+    @contextmanager
+    def replacing(self, act: str) -> Iterator[tuple[Session, Path]]:
+        """Opens the file alone, outside a transaction; what the block writes to the path given takes its place.
+
+        Args:
+            act: What the caller does, for whoever has to wait for it.
+
+        Raises:
+            WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
+            PipelineError: The file is not a warehouse, can't be written, or the disk is full; it is as it was.
+        """
+        with self.writing("prepare the schema"):
+            pass
+        deadline = time.monotonic() + self.busy_wait_seconds
+        fresh = self.path.with_name(self.path.name + ".fresh")
+        with self._gate(act, deadline):
+            # What a killed process left of an earlier attempt is worth nothing.
+            _remove(fresh)
+            connection = self._connect(deadline, read_only=False)
+            try:
+                session = Session(connection)
+                # Nothing of the old file may stand in its log, which would then be read into the new one.
+                session.execute("CHECKPOINT")
+                yield session, fresh
+            except (duckdb.IOException, duckdb.TransactionException) as error:
+                connection.close()
+                _remove(fresh)
+                raise self._refused(error) from None
+            finally:
+                connection.close()
+            _sync(fresh)
+            fresh.replace(self.path)
+            _sync(self.path.parent)
+
     def _connect(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         # A file of another make must be refused, not fetch an extension for itself from the network.
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -271,6 +305,21 @@ class Warehouse:
             yield
         finally:
             os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Removes a DuckDB file and its log."""
+    for each in (path, path.with_name(path.name + ".wal")):
+        each.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Makes sure that a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _holder_in(message: str) -> str:

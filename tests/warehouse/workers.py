@@ -31,6 +31,14 @@ def hold_without_the_gate(path: Path, held: Event, seconds: float) -> None:
     connection.close()
 
 
+def hold_in_the_middle_of_a_replacement(home: Path, held: Event) -> None:
+    """Holds the warehouse when half a new file is written."""
+    with warehouse_of(Settings(home=home)).replacing("compact") as (_, fresh):
+        fresh.write_bytes(b"half of a file")
+        held.set()
+        time.sleep(60)
+
+
 def ingest_day(home: Path, day: date) -> int:
     """Ingests one day; returns how many records it received."""
     return ingest(Settings(home=home, threads=1), now=NOW, days=[day]).received_count

@@ -1,0 +1,133 @@
+"""Kill -9 at random moments of a backfill: run again, every table is what an undisturbed run makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cavra_pipeline.settings import Settings
+from tests.support import (
+    AS_OF,
+    REPOSITORY,
+    acknowledgement,
+    delivery,
+    execution,
+    home_with,
+    plan,
+    query,
+    without_clock,
+    worker_run,
+)
+
+KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "3"))
+SEED: Final = 20260626
+DAYS: Final = [date(2026, 6, 20) + timedelta(days=number) for number in range(6)]
+COMMAND: Final = ["backfill", "--from", DAYS[0].isoformat(), "--to", DAYS[-1].isoformat(), "--json"]
+
+
+def histories() -> dict[str, list[Any]]:
+    """Failing, mended and repeated deliveries over some days, with faults, a newer version and a secret."""
+    rng = random.Random(SEED)
+    lines: dict[str, list[Any]] = {}
+    for number, day in enumerate(DAYS):
+        noon = AS_OF - timedelta(days=5 - number)
+        made: list[Any] = [
+            maker(noon + timedelta(seconds=n), lane=lane, session_id=f"{day} {n}", **more)
+            for n in range(60)
+            for lane in [rng.choice(["recovery_escalation", "executive_report"])]
+            for maker, more in [
+                rng.choice(
+                    [
+                        (delivery, {"subject": f"subject-{n % 9}", "failed": ["slack"] if rng.random() < 0.5 else []}),
+                        (acknowledgement, {"subject": f"subject-{n % 9}"}),
+                        (execution, {"subject": f"subject-{n % 9}"}),
+                        (worker_run, {}),
+                        (plan, {}),
+                    ]
+                )
+            ]
+        ]
+        made += [
+            "{",
+            {**delivery(noon), "session_id": f"{DAYS[0]} 1"},
+            {**delivery(noon), "session_id": f"s {day}", "note": "ghp_" + "a1" * 18},
+        ]
+        lines[day.isoformat()] = made
+    return lines
+
+
+def started(settings: Settings) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cavra_pipeline.cli", *COMMAND],
+        cwd=REPOSITORY,
+        env={**os.environ, "CAVRA_HOME": str(settings.home), "CAVRA_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def completed(settings: Settings) -> float:
+    """Runs the backfill to its end; returns the seconds from the first sign of a warehouse to it."""
+    one = started(settings)
+    wait_for_a_warehouse(settings, one)
+    began = time.monotonic()
+    out, err = one.communicate(timeout=150)
+    assert (one.returncode, err) == (0, b""), err
+    assert json.loads(out)["report_count"] == 9 * len(DAYS)
+    return time.monotonic() - began
+
+
+def wait_for_a_warehouse(settings: Settings, one: subprocess.Popen[bytes]) -> None:
+    while not settings.warehouse.exists() and one.poll() is None:
+        time.sleep(0.005)
+
+
+def digests(settings: Settings) -> dict[str, str]:
+    """A digest of each table's rows, the instants at which this machine made them aside."""
+    names = [str(name) for (name,) in query(settings, "SELECT table_name FROM duckdb_tables() ORDER BY 1")]
+    clocks = {
+        "drops": "* EXCLUDE (ingested_at, fingerprint)",
+        "reports": "* EXCLUDE (generated_at)",
+        "schema_version": "version",
+    }
+    found = {}
+    for name in names:
+        rows = query(settings, f"SELECT {clocks.get(name, '*')} FROM {name}")
+        if name == "reports":
+            rows = [(*row[:-1], without_clock(json.loads(row[-1]))) for row in rows]
+        found[name] = hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_a_backfill_killed_at_any_moment_and_run_again_leaves_what_an_undisturbed_one_leaves(tmp_path: Path) -> None:
+    lines = histories()
+    undisturbed = home_with(tmp_path / "undisturbed", lines)
+    seconds = completed(undisturbed)
+    expected = digests(undisturbed)
+    rng = random.Random(SEED)
+    killed_at_work = 0
+    for number in range(KILLS):
+        home = home_with(tmp_path / str(number), lines)
+        one = started(home)
+        # Nine kills in ten hit the work itself, the others the start of Python before it.
+        if rng.random() < 0.9:
+            wait_for_a_warehouse(home, one)
+        time.sleep(rng.uniform(0, seconds * 0.9))
+        killed_at_work += one.poll() is None and home.warehouse.exists()
+        one.kill()
+        one.communicate()
+        completed(home)
+        assert digests(home) == expected, f"kill {number}"
+    print(f"{KILLS} kills, {killed_at_work} of them with the warehouse begun and the backfill unfinished")  # noqa: T201
