@@ -68,6 +68,7 @@ async function report(health, metadata, lane, context, again) {
       ["Failed executions, open", health.unresolved_failed_execution_count], ["Records, after this instant", `${health.evidence_record_count.toLocaleString("en")}, ${health.future_record_count}`],
     ]),
     healthTimeline(health, runs.rows.map((one) => one.record), own),
+    !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     table({ key: "gaps", caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => one.plan_id ?? one.health_id },
