@@ -200,7 +200,8 @@ def table(summary: dict[str, Result], growth: list[Result]) -> str:
         "",
         f"A year of reports is {summary['year']['seconds'] / summary['health_warm']['seconds']:.1f} x one report.",
     ]
-    rows += ["", "| days there | one new day, seconds |", "| ---: | ---: |"]
+    if growth:
+        rows += ["", "| days there | one new day, seconds |", "| ---: | ---: |"]
     rows += [f"| {one['days']} | {one['seconds']:.3f} |" for one in growth]
     return "\n".join(rows)
 

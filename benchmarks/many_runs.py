@@ -52,14 +52,14 @@ class Reader(threading.Thread):
     def __init__(self, settings: Settings) -> None:
         super().__init__(daemon=True)
         self._settings = settings
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.looks = 0
         self.longest_seconds = 0.0
         self.errors: list[str] = []
 
     def run(self) -> None:
         seen = 0
-        while not self._stop.wait(1):
+        while not self._ended.wait(1):
             began = time.perf_counter()
             try:
                 with warehouse_of(self._settings).reading() as session:
@@ -74,7 +74,7 @@ class Reader(threading.Thread):
             seen = int(str(count))
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join(180)
 
 

@@ -9,7 +9,9 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,22 +43,18 @@ def histories() -> dict[str, list[Any]]:
     lines: dict[str, list[Any]] = {}
     for number, day in enumerate(DAYS):
         noon = AS_OF - timedelta(days=5 - number)
-        made: list[Any] = [
-            maker(noon + timedelta(seconds=n), lane=lane, session_id=f"{day} {n}", **more)
-            for n in range(60)
-            for lane in [rng.choice(["recovery_escalation", "executive_report"])]
-            for maker, more in [
-                rng.choice(
-                    [
-                        (delivery, {"subject": f"subject-{n % 9}", "failed": ["slack"] if rng.random() < 0.5 else []}),
-                        (acknowledgement, {"subject": f"subject-{n % 9}"}),
-                        (execution, {"subject": f"subject-{n % 9}"}),
-                        (worker_run, {}),
-                        (plan, {}),
-                    ]
-                )
+        made: list[Any] = []
+        for n in range(60):
+            lane, subject = rng.choice(["recovery_escalation", "executive_report"]), f"subject-{n % 9}"
+            makers: list[Callable[..., Any]] = [
+                partial(delivery, subject=subject, failed=["slack"]),
+                partial(delivery, subject=subject),
+                partial(acknowledgement, subject=subject),
+                partial(execution, subject=subject),
+                worker_run,
+                plan,
             ]
-        ]
+            made.append(rng.choice(makers)(noon + timedelta(seconds=n), lane=lane, session_id=f"{day} {n}"))
         made += [
             "{",
             {**delivery(noon), "session_id": f"{DAYS[0]} 1"},

@@ -1,0 +1,54 @@
+"""How the warehouse file grows: ``python -m benchmarks.size [--days D] [--records N] [--again A]``. Prints JSON.
+
+Each day is ingested in a commit of its own, then every day is read again so many times, each in its own commit, and
+then the file is compacted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.cases import NOW
+from benchmarks.records import START, write_drop
+from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse.compact import compact
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.size", description=__doc__)
+    parser.add_argument("--days", type=int, default=200, help="daily drops (default 200)")
+    parser.add_argument("--records", type=int, default=200, help="records a drop (default 200)")
+    parser.add_argument("--again", type=int, default=3, help="how often each is read again (default 3)")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="cavra-size-"))
+    try:
+        settings = Settings(home=folder).prepare()
+        sizes = []
+        for again in range(options.again + 1):
+            for number in range(options.days):
+                start = START + timedelta(days=number)
+                if not again:
+                    target = settings.landing / start.date().isoformat()
+                    target.mkdir()
+                    write_drop(target / "evidence.jsonl", options.records, seed=number, start=start,
+                               span=timedelta(days=1))  # fmt: skip
+                ingest(settings, now=NOW, first=start.date(), last=start.date())
+            sizes.append(settings.warehouse.stat().st_size)
+        began = time.perf_counter()
+        done = compact(warehouse_of(settings))
+        seconds = time.perf_counter() - began
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps({**vars(options), "bytes_after_each": sizes, "compacted_bytes": done.after_bytes,
+                      "compact_seconds": seconds}))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
