@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip
 LOG    := $(VENV)/setup.log
 
-# More arguments for a target:  make test PYTEST_ARGS='-m "not slow"',  make demo ARGS='--days 60'
+# More arguments for a target:  make test PYTEST_ARGS='-k boundary',  make demo ARGS='--days 60'
 ARGS        ?=
 PYTEST_ARGS ?=
 # make pins PINS_FLAGS=--upgrade  takes the newest versions that pyproject.toml allows.
@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo dev test lint format bench pins clean
+.PHONY: help setup demo dev test testall lint format bench pins clean
 
 # A user's own pip or Python settings must not change what is installed here.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -75,7 +75,10 @@ format: $(VENV)/.ready ## let ruff put the code in order
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-test: lint ## lint, then all tests on all cores
+test: lint ## lint, then the tests but for the long ones, on all cores
+	@$(BIN)/pytest -n auto --dist worksteal -m "not slow" $(PYTEST_ARGS)
+
+testall: lint ## the same with the long ones: daemon, browser, kill -9, simulations
 	@$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 bench: $(VENV)/.ready ## the benchmarks

@@ -20,3 +20,31 @@ settings.load_profile("house")
 def _no_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A test that forgets its home meets an empty folder, never the user's own `.cavra`."""
     monkeypatch.setenv("CAVRA_HOME", str(tmp_path_factory.getbasetemp() / "no-home"))
+
+
+#: Files that are long as a whole; `make test` leaves them to `make test-all`, as it does tests that are marked slow.
+_LONG = (
+    "alerts/test_against_alertmanager.py",
+    "alerts/test_killed.py",
+    "alerts/test_state_machine.py",
+    "api/test_dagster.py",
+    "api/test_reading.py",
+    "api/test_schema.py",
+    "benchmarks/test_floor.py",
+    "console/test_operator.py",
+    "dagster_tests/test_cases.py",
+    "dagster_tests/test_killed.py",
+    "dagster_tests/test_watching.py",
+    "demo/test_history.py",
+    "imports/test_no_room.py",
+    "slots/test_simulation.py",
+    "warehouse/test_processes.py",
+    "worker/test_decisions.py",
+    "worker/test_nothing_leaks.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.as_posix().endswith(_LONG):
+            item.add_marker(pytest.mark.slow)
