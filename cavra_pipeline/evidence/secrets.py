@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import hyperscan
@@ -118,23 +119,23 @@ def compiled(patterns: Sequence[str]) -> hyperscan.Database:
     return database
 
 
-class _Hints(threading.local):
-    """The compiled hints; each thread has a scratch space of its own."""
-
-    def __init__(self) -> None:
-        self.database = compiled(HINTS)
-        self.scratch = hyperscan.Scratch(self.database)
+@cache
+def _hint_database() -> hyperscan.Database:
+    return compiled(HINTS)
 
 
-_hints = _Hints()
+#: Each thread has a scratch space of its own; the database is compiled at its first use, not at import.
+_local = threading.local()
 
 
 def _has_hint(text: str) -> bool:
+    if not hasattr(_local, "scratch"):
+        _local.scratch = hyperscan.Scratch(_hint_database())
     hits: list[int] = []
-    _hints.database.scan(
+    _hint_database().scan(
         text.encode("utf-8", "surrogatepass"),
         match_event_handler=lambda _, __, end, *___: hits.append(end),
-        scratch=_hints.scratch,
+        scratch=_local.scratch,
     )
     return bool(hits)
 

@@ -66,10 +66,6 @@ class Session:
         while rows := result.fetchmany(1000):
             yield from (dict(zip(names, row, strict=True)) for row in rows)
 
-    def arrow(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> pa.Table:
-        """Returns the result of a statement as an Arrow table."""
-        return self._connection.sql(statement(package, name, **parts), params=parameters).to_arrow_table()
-
     def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
         """Returns every row of a short query that is written where it is asked."""
         return self._execute(sql, parameters).fetchall()
