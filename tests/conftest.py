@@ -22,7 +22,7 @@ def _no_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
     monkeypatch.setenv("CAVRA_HOME", str(tmp_path_factory.getbasetemp() / "no-home"))
 
 
-#: Files that are long as a whole; `make test` leaves them to `make test-all`, as it does tests that are marked slow.
+#: Files that are long as a whole; `make test` leaves them to `make testall`, as it does tests that are marked slow.
 _LONG = (
     "alerts/test_against_alertmanager.py",
     "alerts/test_killed.py",

@@ -164,10 +164,19 @@ def drop(settings: Settings, lines: Iterable[Line] | bytes, *, day: str = DAY, n
 
 
 def home_with(
-    tmp_path: Path, lines_by_day: Mapping[str, Iterable[Line]] | Iterable[Line] | None = None, **settings: Any
+    tmp_path: Path,
+    lines_by_day: Mapping[str, Iterable[Line]] | Iterable[Line] | None = None,
+    *,
+    is_new: bool = False,
+    **settings: Any,
 ) -> Settings:
-    """A prepared home with drops. A key is a day, or ``day/file name``; plain lines land under DAY."""
+    """A prepared home with drops. A key is a day, or ``day/file name``; plain lines land under DAY.
+
+    It has an empty warehouse already, unless it is to be new.
+    """
     home = Settings(home=tmp_path / "home", **{"busy_wait_seconds": 30.0, "threads": 2, **settings}).prepare()
+    if not is_new and not home.warehouse.exists():
+        home.warehouse.write_bytes(empty_warehouse())
     by_day = lines_by_day if isinstance(lines_by_day, Mapping) else {DAY: lines_by_day} if lines_by_day else {}
     for key, lines in by_day.items():
         day, _, name = key.partition("/")
@@ -183,7 +192,6 @@ def take_in(settings: Settings, now: datetime = NOW, **which: Any) -> IngestResu
 def ingested(tmp_path: Path, lines_by_day: Mapping[str, Iterable[Line]] | Iterable[Line], **settings: Any) -> Settings:
     """A home whose drops are in its warehouse."""
     home = home_with(tmp_path, lines_by_day, **settings)
-    home.warehouse.write_bytes(empty_warehouse())
     take_in(home)
     return home
 

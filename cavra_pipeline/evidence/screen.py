@@ -256,6 +256,7 @@ class Screen:
             "sources",
             pa.table({"delivery_source": [lane.delivery_source for lane in LANES.values()], "lane": list(LANES)}),
         )
+        self._statements: dict[str, duckdb.DuckDBPyRelation] = {}
         self._scanner = HintScanner()
         self._kinds: frozenset[str] = frozenset()
         self._shapes: dict[int, int | None] = {}
@@ -266,9 +267,13 @@ class Screen:
 
     def _query(self, sql: str, lines: pa.Table) -> pa.Table:
         """Runs a statement over ``lines``. DuckDB's messages may quote what they stumble on, so they stop here."""
+        if sql not in self._statements:
+            # Made over no lines, so that it holds on to none; kept, because making one takes as long as a small drop.
+            self._connection.register("lines", lines.schema.empty_table())
+            self._statements[sql] = self._connection.sql(sql)
         self._connection.register("lines", lines)
         try:
-            return self._connection.sql(sql).to_arrow_table()
+            return self._statements[sql].to_arrow_table()
         except duckdb.InvalidInputException:
             raise _NotJson("the set-wise boundary was given a line that is no JSON") from None
         except duckdb.Error as error:

@@ -174,8 +174,9 @@ class Warehouse:
             connection = self._connect(deadline, read_only=False)
             try:
                 session = Session(connection)
+                found = schema.version(session)
                 session.execute("BEGIN")
-                schema.migrate(session, where=str(self.path))
+                schema.migrate(session, found, where=str(self.path))
                 yield session
                 session.execute("COMMIT")
             except (duckdb.IOException, duckdb.TransactionException) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+import duckdb
+
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
 from cavra_pipeline.sql import literal
@@ -105,17 +107,19 @@ VERSION: Final = len(MIGRATIONS)
 
 def version(session: Session) -> int:
     """Returns the schema version of the open warehouse; 0 if it has none yet."""
-    known = session.tuples("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'")
-    return int(str(session.tuples("SELECT max(version) FROM schema_version")[0][0])) if known else 0
+    # Asking the catalogue first takes longer than most questions; the failure would abort an open transaction.
+    try:
+        return int(str(session.tuples("SELECT max(version) FROM schema_version")[0][0]))
+    except duckdb.CatalogException:
+        return 0
 
 
-def migrate(session: Session, *, where: str) -> None:
-    """Brings the open warehouse to this version's schema; does nothing if it is there.
+def migrate(session: Session, found: int, *, where: str) -> None:
+    """Brings the open warehouse from the version found to this version's schema; does nothing if it is there.
 
     Raises:
         PipelineError: The warehouse was written by a newer version of the pipeline.
     """
-    found = version(session)
     if found == VERSION:
         return
     if found > VERSION:

@@ -123,7 +123,7 @@ def status_of_runs(port: int, tag: str, value: str) -> list[str]:
 
 @pytest.mark.timeout(240)
 def test_in_a_clean_home_the_daemon_ticks_and_a_schedule_and_a_drop_each_make_a_green_run(tmp_path: Path) -> None:
-    settings, port, log = home_with(tmp_path), free_port(), tmp_path / "dagster.log"
+    settings, port, log = home_with(tmp_path, is_new=True), free_port(), tmp_path / "dagster.log"
     today = datetime.now(UTC)
     owed_a_tick(settings, since=3600)
 
@@ -168,7 +168,9 @@ def test_in_a_clean_home_the_daemon_ticks_and_a_schedule_and_a_drop_each_make_a_
 
 def test_two_runs_at_once_on_one_home_are_both_green_and_nothing_is_lost(tmp_path: Path) -> None:
     days = ("2026-06-24", "2026-06-25")
-    settings = home_with(tmp_path, {day: [delivery(session_id=f"{day} {n}") for n in range(200)] for day in days})
+    settings = home_with(
+        tmp_path, {day: [delivery(session_id=f"{day} {n}") for n in range(200)] for day in days}, is_new=True
+    )
     script = (
         "import sys; from datetime import date; from cavra_pipeline.definitions import materialize; "
         "from cavra_pipeline.settings import load_settings; "

@@ -111,13 +111,13 @@ def digests(settings: Settings) -> dict[str, str]:
 @pytest.mark.timeout(120 + 60 * KILLS)
 def test_a_backfill_killed_at_any_moment_and_run_again_leaves_what_an_undisturbed_one_leaves(tmp_path: Path) -> None:
     lines = histories()
-    undisturbed = home_with(tmp_path / "undisturbed", lines)
+    undisturbed = home_with(tmp_path / "undisturbed", lines, is_new=True)
     seconds = completed(undisturbed)
     expected = digests(undisturbed)
     rng = random.Random(SEED)
     killed_at_work = 0
     for number in range(KILLS):
-        home = home_with(tmp_path / str(number), lines)
+        home = home_with(tmp_path / str(number), lines, is_new=True)
         one = started(home)
         # Nine kills in ten hit the work itself, the others the start of Python before it.
         if rng.random() < 0.9:

@@ -95,6 +95,7 @@ def test_first_drops_ask_for_one_run_over_their_days_with_ingest_and_reports_and
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     settings = new_home(tmp_path, {"2026-06-24": [delivery()], "2026-06-25": [delivery()]})
+    settings.warehouse.unlink()
 
     decision = tick(settings, "drop_sensor", instance)
 

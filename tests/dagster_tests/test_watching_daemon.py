@@ -120,7 +120,7 @@ def is_over(settings: Settings, kind: str, subject: str) -> bool:
 @pytest.mark.timeout(300)
 def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_once(tmp_path: Path) -> None:
     log, now = tmp_path / "daemon.log", datetime.now(UTC)
-    settings = home_with(tmp_path, start_date=(now - timedelta(days=3)).date())
+    settings = home_with(tmp_path, is_new=True, start_date=(now - timedelta(days=3)).date())
     away_since = now - timedelta(hours=10)
     busy = (now - timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
     failed = busy + timedelta(minutes=30)

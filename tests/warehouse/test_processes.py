@@ -89,9 +89,8 @@ def test_a_process_killed_inside_its_transaction_leaves_the_tables_as_they_were(
 def test_eight_processes_ingest_while_four_read_and_nothing_fails_is_lost_or_doubled(tmp_path: Path) -> None:
     days = [date(2026, 6, number) for number in range(1, 9)]
     each = 40
-    home = home_with(tmp_path, {
-        day.isoformat(): [delivery(session_id=f"{day}-{number}") for number in range(each)] for day in days
-    })  # fmt: skip
+    lines = {day.isoformat(): [delivery(session_id=f"{day}-{number}") for number in range(each)] for day in days}
+    home = home_with(tmp_path, lines, is_new=True)
     with ProcessPoolExecutor(12, mp_context=SPAWN) as pool:
         writers = [pool.submit(ingest_day, home.home, day) for day in days]
         readers = [pool.submit(read_counts, home.home, 12) for _ in range(4)]

@@ -85,6 +85,7 @@ def test_a_host_that_is_not_armed_refuses_a_live_run_before_anything_happens(
     tmp_path: Path, provider: Provider
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
+    home.warehouse.unlink()
     disarmed = Settings(home=home.home)
 
     with pytest.raises(UsageError, match="not armed on this host") as raised:
