@@ -41,6 +41,7 @@ _LONG = (
     "warehouse/test_processes.py",
     "worker/test_decisions.py",
     "worker/test_nothing_leaks.py",
+    "worker/test_states.py",
 )
 
 
