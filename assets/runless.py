@@ -80,6 +80,8 @@ class RunlessReports:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            # It outlives the service; while that lives, somebody has to take note of its end.
+            threading.Thread(target=self._refreshing.wait, name="refresh", daemon=True).start()
         return run_id
 
     def run_status(self, run_id: str) -> dict[str, Any] | None:

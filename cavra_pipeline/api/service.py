@@ -29,6 +29,8 @@ from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
 #: who ask at once never cost more than a part of the machine. A newer copy ends it.
 _SAME_TIMES: Final = 5.0
 _SAME_SECONDS: Final = (1.0, 10.0)
+#: While its successor is being made an answer is given up to this age.
+_OLDEST_SECONDS: Final = 15.0
 _MOST_ANSWERS: Final = 500
 #: How long a question waits for its turn, and how long it may take, before it is refused.
 _TURN_SECONDS: Final = 15.0
@@ -119,6 +121,8 @@ class Service:
         Raises:
             Problem: Too many ask at once.
         """
+        # Before its turn: a question that waits for a newer copy must not keep others from theirs.
+        self.copy.wait_for_newer()
         if not self._turns.acquire(timeout=_TURN_SECONDS):
             raise Problem(
                 503, "Too many questions are being answered. Repeat in a moment.", headers={"Retry-After": "5"}
@@ -142,6 +146,8 @@ class Service:
         with self._lock:
             standing = self._answers.get(key)
             is_ours = standing is None or not self._is_good(standing)
+            if is_ours and (held_over := self._held_over(standing)):
+                return held_over
             if is_ours:
                 self._before[key] = standing.result() if standing and not standing.exception() else None
                 self._answers[key] = made
@@ -151,7 +157,7 @@ class Service:
             before = self._before.get(key)
         if standing is not None and not is_ours:
             # Somebody makes it anew: nobody else waits for that where there is one that is not old.
-            if before is not None and not standing.done() and _age(before) < _SAME_SECONDS[1]:
+            if before is not None and not standing.done() and _age(before) < _OLDEST_SECONDS:
                 return before
             return standing.result(timeout=2 * (_TURN_SECONDS + _QUESTION_SECONDS))
         started = time.monotonic()
@@ -181,6 +187,15 @@ class Service:
         if answer.state is not None and not self.copy.is_current(answer.state.generation):
             return False
         return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
+
+    def _held_over(self, standing: Future[Answer] | None) -> Answer | None:
+        """The answer there is, where it is not old and nobody could make it anew just now."""
+        if standing is None or standing.exception() is not None or _age(standing.result()) >= _SAME_SECONDS[1]:
+            return None
+        if self._turns.acquire(blocking=False):
+            self._turns.release()
+            return None
+        return standing.result()
 
     def ask(self, question: Sequence[object], make: Callable[[Session], Any]) -> Answer:
         """Answers a question from the copy alone."""

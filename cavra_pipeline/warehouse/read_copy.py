@@ -106,14 +106,17 @@ class ReadCopy:
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Session, CopyState]]:
-        """Lends the newest copy; waits half a second at most for one that is being made."""
-        if not self.is_current(self._copy.state.generation):
-            self._wait(_WAIT_SECONDS)
+        """Lends the newest copy."""
         with self._changed:
             copy = self._copy
             copy.take()
         with copy.session() as session:
             yield session, replace(copy.state, is_behind=copy.stamp != self._stamp())
+
+    def wait_for_newer(self) -> None:
+        """Waits half a second at most for a copy that holds what is committed now, if one could be had."""
+        if not self.is_current(self._copy.state.generation):
+            self._wait(_WAIT_SECONDS)
 
     def is_current(self, generation: int) -> bool:
         """Whether nothing newer than that copy could be had just now."""

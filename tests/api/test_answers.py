@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ import httpx
 import pytest
 from hypothesis import given, settings
 
+from cavra_pipeline.api import service as service_module
+from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.service import Service
 from cavra_pipeline.lanes import LANES
 from tests.api.server import CAVRA, NoDagster, served
 from tests.cli.command import command
 from tests.retry.histories import PARAMETERS, POLICIES, histories
 from tests.support import (
     AS_OF,
+    NOW,
     acknowledgement,
     delivery,
     ingested,
@@ -115,6 +120,30 @@ def test_the_same_question_within_a_second_is_answered_and_kept_once(tmp_path: P
 
     assert len(answers) == kept
     assert kept <= 2  # a busy machine may take longer than a second for five
+
+
+def test_an_answer_that_is_not_old_is_given_again_only_while_nobody_could_make_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_SAME_SECONDS", (0.0, 10.0))
+    monkeypatch.setattr(service_module, "_SAME_TIMES", 0.0)
+    numbers = count(1)
+    service = Service(ingested(tmp_path, []), clock=lambda: NOW, dagster=NoDagster(), tokens=None)
+
+    def answer() -> str:
+        return service.ask(["a question"], lambda _: next(numbers)).body.decode().strip()
+
+    try:
+        assert [answer(), answer()] == ["1", "2"]
+        with service.reading(), service.reading():
+            assert [answer(), answer()] == ["2", "2"]
+            monkeypatch.setattr(service_module, "_SAME_SECONDS", (0.0, 0.0))
+            monkeypatch.setattr(service_module, "_TURN_SECONDS", 0.01)
+            with pytest.raises(Problem):
+                answer()
+        assert answer() == "3"
+    finally:
+        service.close()
 
 
 def test_a_look_at_a_plan_and_at_the_lanes_keeps_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from cavra_pipeline.demo import demo_history
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.reports.store import days_between, keep_every_report
 from cavra_pipeline.settings import Settings
-from tests.support import NOW, drop, empty_warehouse, home_with, take_in
+from tests.support import NOW, drop, home_with, take_in
 
 _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -87,7 +87,6 @@ def bad_fortnight(folder: Path) -> Settings:
     """A home with the demo's incidents, their kept reports, two open alerts and a week of slots."""
     history = demo_history(days=14, until=NOW)
     home = home_with(folder)
-    home.warehouse.write_bytes(empty_warehouse())
     for day, lines in history.lines_by_day().items():
         drop(home, list(lines), day=day.isoformat())
     take_in(home)

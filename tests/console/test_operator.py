@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Download, Page
 
 from tests.api.server import NoDagster, Served, served, token_file
 from tests.console.browser import bad_fortnight, chromium, shown, watched
-from tests.support import acknowledgement, delivery, execution, ingested, query
+from tests.support import acknowledgement, delivery, drop, execution, ingested, query
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 #: axe-core, as the package for Playwright brings it.
@@ -175,6 +176,37 @@ def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Brows
 
     assert health["as_of"] == "2026-06-20T12:00:00+00:00"
     assert {**health, "generated_at": None} == {**expected, "generated_at": None}
+
+
+def test_new_evidence_is_taken_in_by_a_run_that_is_followed_to_its_end(tmp_path: Path, browser: Browser) -> None:
+    home = ingested(tmp_path, [])
+    today = datetime.now(UTC)
+    with watched(browser) as seen, served(home, clock=lambda: datetime.now(UTC)) as one, one.client() as client:
+        drop(home, [delivery(today - timedelta(seconds=1), failed=["slack"])], day=today.date().isoformat())
+        page = shown(seen.context.new_page(), one.url)
+        part = page.get_by_role("region", name="Refresh")
+        opener = part.get_by_role("button", name="Take in new evidence")
+        opener.click()
+        page.get_by_role("dialog").get_by_label("Last day").fill((today - timedelta(days=1)).date().isoformat())
+        page.get_by_role("button", name="Start the run").click()
+        refused = page.get_by_role("dialog").get_by_role("alert")
+        refused.wait_for()
+        assert "earlier day first" in refused.inner_text()
+        page.get_by_label("Last day").fill(today.date().isoformat())
+        page.get_by_role("button", name="Start the run").click()
+        part.get_by_text("Starting").or_(part.get_by_text("Started")).first.wait_for()
+        assert opener.is_disabled()
+        part.get_by_text("Success").wait_for(timeout=120_000)
+        assert opener.is_enabled()
+        link = part.get_by_role("link", name="open it in Dagster").get_attribute("href")
+        assert link is not None
+        assert client.get(f"/api/v1/refresh/{link.rpartition('/')[2]}").json()["status"] == "success"
+        taken_in = client.get("/api/v1/evidence", params={"record_type": "delivery"}).json()["records"]
+        assert [one["record"]["failed_providers"] for one in taken_in] == [["slack"]]
+        page.get_by_text("Recovery escalation acknowledgement gap").first.wait_for()
+
+    assert seen.hosts() == {one.url.removeprefix("http://")}
+    assert [one for one in seen.complaints if "404" not in one and "422" not in one] == []
 
 
 def test_a_refresh_keeps_the_focus_and_a_pause_stops_it(service: Served, browser: Browser) -> None:

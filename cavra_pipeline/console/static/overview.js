@@ -1,8 +1,9 @@
 // Each lane at a glance: how it is, what is wrong, since when, what to do next.
 
 import { ask, query } from "./api.js";
-import { LANES, ago, announce, el, facts, plural, span, now, setServerTime, stamp, tag, time, words } from "./dom.js";
+import { LANES, ago, announce, el, facts, plural, span, now, setServerTime, stamp, swap, tag, time, words } from "./dom.js";
 import { dayStrip } from "./pictures.js";
+import { refreshPart } from "./refresh.js";
 
 export const isLive = true;
 
@@ -27,7 +28,7 @@ export function alertItems(lane, alerts) {
 
 let before = null;
 
-export async function render() {
+export async function render(params, context, root) {
   const [{ as_of: asOf, lanes }, { partitions }] = await Promise.all([ask("/lanes"), ask("/partitions")]);
   setServerTime(asOf);
   const levels = lanes.map((one) => `${words(one.lane)} is ${one.alert_level}`).join(", ");
@@ -40,7 +41,8 @@ export async function render() {
     bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
     el("p", { class: "soft" }, `Judged at ${stamp(asOf)}; nothing is kept of this look.`));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
-  return [verdict, el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
+  const again = async () => swap(root, await render(params, context, root));
+  return [verdict, refreshPart(again), el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
 }
 
 const rank = (lane) => ["critical", "warning", "healthy"].indexOf(lane.alert_level);
