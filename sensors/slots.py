@@ -7,7 +7,7 @@ look is remembered and the verdicts wait for the next tick.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
 
@@ -24,7 +24,7 @@ from cavra_pipeline.slots.memory import dump, load
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
 from cavra_pipeline.slots.verdicts import Kind
 from cavra_pipeline.slots.watcher import Episode, Memory, Records, Seen, watch
-from cavra_pipeline.slots.watching import Look
+from cavra_pipeline.slots.watching import Look, longest_pause
 from cavra_pipeline.warehouse import Session
 from sensors import dagster_records as records
 from sensors.alerting import Clock, Told, now_utc, patient, tell
@@ -86,6 +86,7 @@ class _View:
     look: Look
     configurations: Sequence[Configuration]
     dagster: Callable[[str, datetime], Records]
+    pause: timedelta
 
     @classmethod
     def of(cls, context: dg.SensorEvaluationContext, settings: Settings, now: datetime) -> "_View":
@@ -117,7 +118,7 @@ class _View:
                 runs=records.runs_since(context.instance, name, declared(name).work, since),
             )
 
-        return cls(look, configurations, of_schedule)
+        return cls(look, configurations, of_schedule, longest_pause(settings.watch_seconds))
 
     def judge(self, memory: Memory, session: Session | None = None) -> Seen:
         """Judges what is due; with the warehouse open, worker-run evidence is heard too."""
@@ -128,7 +129,7 @@ class _View:
                 return found
             return replace(found, work=ledger.worker_evidence(session, lanes[:1], after=since, until=self.look.at))
 
-        return watch(memory, self.look, self.configurations, calendar=_calendar, records=known)
+        return watch(memory, self.look, self.configurations, calendar=_calendar, records=known, pause=self.pause)
 
 
 def _calendar(one: Configuration, after: datetime, until: datetime, most: int | None) -> list[datetime]:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.watching import LONGEST_PAUSE
+from cavra_pipeline.slots.watching import LONGEST_PAUSE, longest_pause
 from sensors import dagster_records as records
 from sensors.alerting import Clock, in_words, now_utc, told_result
 
@@ -36,7 +36,8 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
         looked_at = known.get("looked_at")
         # After a pause of its own everything else is just waking up too: what is old now may be new in a minute.
-        is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= LONGEST_PAUSE
+        pause = longest_pause(settings.watch_seconds)
+        is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= pause
         signals = [*_failing(context, now), *_backlog(context.instance, now)]
         if is_awake:
             signals += [*_silent_sensors(context, now), *_silent_daemons(context.instance, now)]

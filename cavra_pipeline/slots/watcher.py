@@ -26,7 +26,7 @@ from cavra_pipeline.slots.verdicts import (
     revised,
     share_out,
 )
-from cavra_pipeline.slots.watching import Look, remembered, spells_between
+from cavra_pipeline.slots.watching import LONGEST_PAUSE, Look, remembered, spells_between
 
 #: Slots of one schedule that one look judges at most; the next look goes on.
 MOST_SLOTS: Final = 200
@@ -133,6 +133,7 @@ def watch(
     *,
     calendar: Calendar,
     records: Callable[[str, datetime], Records],
+    pause: timedelta = LONGEST_PAUSE,
 ) -> Seen:
     """Judges every slot that can be judged at this look.
 
@@ -142,8 +143,9 @@ def watch(
         configurations: How each schedule is set now.
         calendar: Dagster's own evaluation of a cron expression.
         records: Gives what there is of a schedule since an instant.
+        pause: How far apart two looks may be; after a longer one somebody was away.
     """
-    found = spells_between(memory.look, look)
+    found = spells_between(memory.look, look, pause)
     spells = remembered(memory.spells, found)
     watched_from = memory.watched_from or look.at
     judged: list[Judged] = []

@@ -13,7 +13,7 @@ from typing import Final
 
 from cavra_pipeline.slots.verdicts import Cause, Spell
 
-#: Looks further apart than this have a gap between them: somebody was not there to look.
+#: Looks further apart than this have a gap between them, at the usual 30 seconds between two: nobody was there to look.
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 #: How many spells are remembered; more than enough for the slots that are still open.
 MOST_SPELLS: Final = 50
@@ -36,17 +36,23 @@ class Look:
     started: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def spells_between(before: Look | None, after: Look) -> list[Spell]:
+def longest_pause(watch_seconds: float) -> timedelta:
+    """Returns how far apart two looks may be: ten times what they should be, a minute at least."""
+    return max(timedelta(minutes=1), 10 * timedelta(seconds=watch_seconds))
+
+
+def spells_between(before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE) -> list[Spell]:
     """Returns what kept slots from running between two looks in a row.
 
     Args:
         before: The look before, or None at the first look.
         after: The look now.
+        pause: How far apart two looks may be.
     """
     if before is None:
         return [Spell(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
     spells: list[Spell] = []
-    if after.at - before.at > LONGEST_PAUSE:
+    if after.at - before.at > pause:
         # The same daemon still beats: it was there all along, and what it could not do is load the code.
         is_same = before.daemon_id is not None and before.daemon_id == after.daemon_id
         cause = Cause.CODE_LOCATION_NOT_LOADABLE if is_same else Cause.DAEMON_DOWN

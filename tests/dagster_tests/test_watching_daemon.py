@@ -1,7 +1,7 @@
 """The watching with the real daemon: ten hours away, a stopped schedule, a held warehouse, a failed run, broken code.
 
-Only when the watching last looked is made up: its cursor is moved back. Daemon, sensors, schedules, runs, failures, the
-ledger and the alerts are real.
+Only that the watching looked ten hours ago is made up. Daemon, sensors, schedules, runs, failures, the code that does
+not load, the ledger and the alerts are real.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.memory import dump, load
+from cavra_pipeline.slots.memory import load
 from sensors.slots import NAME, build_missed_worker_run_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.dagster_tests.test_daemon import default_signals, environment
@@ -43,13 +43,18 @@ SECONDS = 5
 
 
 @contextmanager
-def daemon(settings: Settings, log: Path) -> Iterator[None]:
-    """The real daemon alone; whatever is left of it at the end is killed."""
+def daemon(settings: Settings, log: Path, *, folder: Path = REPOSITORY, **environ: str) -> Iterator[None]:
+    """The real daemon alone, working in a folder; whatever is left of it at the end is killed."""
     with log.open("ab") as output:
         started = subprocess.Popen(
             [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "cavra_pipeline.definitions"],
-            cwd=REPOSITORY,
-            env={**environment(settings), "CAVRA_WATCH_SECONDS": str(SECONDS), "CAVRA_BUSY_WAIT_SECONDS": "20"},
+            cwd=folder,
+            env={
+                **environment(settings),
+                "CAVRA_WATCH_SECONDS": str(SECONDS),
+                "CAVRA_BUSY_WAIT_SECONDS": "20",
+                **environ,
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -157,20 +162,6 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
                 ended = partial(is_over, settings, kind, subject)
                 wait_for(f"end of {kind} {subject}", ended, log)
 
-            # The watching did not look for two hours, and the daemon is the same: its code did not load.
-            def blinded() -> bool:
-                if "code_location_not_loadable" in str(episodes(settings)):
-                    return True
-                document = json.loads(cursor_of(instance, NAME) or "")
-                memory = load(document["memory"])
-                if memory and memory.look and time.time() - memory.look.at.timestamp() < 60:
-                    look = replace(memory.look, at=memory.look.at - timedelta(hours=2))
-                    document["memory"] = dump(replace(memory, look=look))
-                    put_cursor(instance, NAME, json.dumps(document))
-                    time.sleep(SECONDS)
-                return False
-
-            wait_for("alert of the code location", blinded, log)
             wait_for(
                 "end of every alert",
                 lambda: {state for many in episodes(settings).values() for state, _ in many} == {"resolved"},
@@ -179,9 +170,55 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
 
     found = episodes(settings)
     assert {kind: [cause for _, cause in many] for (kind, _), many in found.items()}.keys() >= {
-        "daemon_down", "code_location_down", "instigator_off", "missed_run", "failed_run",
+        "daemon_down", "instigator_off", "missed_run", "failed_run",
     }  # fmt: skip
     assert {key: len(many) for key, many in found.items() if len(many) != 1} == {}
     slots = query(settings, "SELECT count(*), count(DISTINCT (schedule, expected_at)) FROM schedule_slots")
     assert slots[0][0] == slots[0][1]
     assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.timeout(600)
+def test_slots_that_pass_while_the_code_does_not_load_are_missed_for_that_reason_and_it_is_told_once(
+    tmp_path: Path,
+) -> None:
+    log, deployed = tmp_path / "daemon.log", tmp_path / "deployed"
+    deployed.mkdir()
+    settings = home_with(tmp_path, is_new=True, start_date=datetime.now(UTC).date())
+    every_minute = {"CAVRA_CRON_RECOVERY_RETRY_WORKER": "* * * * *", "CAVRA_SLOT_GRACE_MINUTES": "0.5"}
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        put_schedule(instance, is_on=True, started=datetime.now(UTC))
+
+        def last_look() -> datetime | None:
+            memory = load(json.loads(cursor_of(instance, NAME) or "{}").get("memory"))
+            return memory.look.at if memory and memory.look else None
+
+        with daemon(settings, log, folder=deployed, **every_minute):
+            wait_for("first look", last_look, log)
+            # A deployment that goes wrong: a module in the working directory comes before the package of that name.
+            broken = deployed / "sensors.py"
+            broken.write_text("raise RuntimeError('broken on purpose')")
+            broken_at = datetime.now(UTC)
+            wait_for(
+                "pause of three minutes in the looks",
+                lambda: (look := last_look()) and datetime.now(UTC) - look > timedelta(minutes=3),
+                log,
+                seconds=330,
+            )
+            away_from = last_look()
+            assert away_from is not None
+            assert not {"code_location_down", "daemon_down"} & {kind for kind, _ in episodes(settings)}
+            mended_at = datetime.now(UTC)
+            broken.unlink()
+            wait_for("alert", lambda: states(settings, "code_location_down", "code location"), log, seconds=150)
+            wait_for("its end", partial(is_over, settings, "code_location_down", "code location"), log, seconds=150)
+
+    assert "broken on purpose" in log.read_text()
+    assert away_from > broken_at - timedelta(seconds=60)
+    slots = query(settings, "SELECT expected_at, verdict, cause FROM schedule_slots")
+    in_the_pause = [tuple(what) for at, *what in slots if away_from < at.replace(tzinfo=UTC) < mended_at]
+    assert set(in_the_pause) == {("missed", "code_location_not_loadable")}
+    assert len(in_the_pause) >= 2
+    # A run that was on its way as the code broke fails by itself; nothing else is put down to another cause.
+    assert {cause for _, _, cause in slots} <= {None, "code_location_not_loadable", "failed_before_work"}
+    assert "daemon_down" not in {kind for kind, _ in episodes(settings)}
