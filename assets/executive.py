@@ -15,7 +15,7 @@ from assets.slots import DAILY
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
 from cavra_pipeline.executive.publish import publish_report
 from cavra_pipeline.executive.render import report_markdown, write_report
-from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_report
+from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import evaluated_at
@@ -54,17 +54,14 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         now = _now()
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with home.warehouse.reading() as session:
-            reports = [
-                executive_report(
-                    session,
-                    as_of=evaluated_at(day, now),
-                    now=now,
-                    slo_minutes=config.slo_minutes,
-                    window_days=config.window_days,
-                    providers=config.providers,
-                )
-                for day in days
-            ]
+            reports = executive_reports(
+                session,
+                instants=[evaluated_at(day, now) for day in days],
+                now=now,
+                slo_minutes=config.slo_minutes,
+                window_days=config.window_days,
+                providers=config.providers,
+            )
         for day, report in zip(days, reports, strict=True):
             paths = write_report(home.settings.home / "reports", report)
             context.add_asset_metadata(

@@ -35,6 +35,16 @@ Actor = Annotated[
         examples=["release-manager"],
     ),
 ]
+
+
+def _whole(value: object) -> object:
+    """A number without a fraction is an integer to JSON Schema, however it is written: 3.0 is 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# The bounds come first: behind the validator they would not be in OpenAPI.
+_Attempts = Annotated[StrictInt, Field(ge=1, le=100), BeforeValidator(_whole)]
+_StatusCode = Annotated[StrictInt, Field(ge=100, le=599), BeforeValidator(_whole)]
 Minutes = Annotated[int | None, Field(ge=1, le=MAX_MINUTES)]
 _Delay = (
     Annotated[StrictInt, Field(ge=0, le=MAX_MINUTES)]
@@ -89,8 +99,8 @@ class HealthQuery(Asked):
 class Policy(Asked):
     """A retry policy; defaults where a field is not given (contract section 6)."""
 
-    max_retry_attempts: StrictInt | None = Field(
-        None, ge=1, le=100, description="Failures in a row from which a pair is exhausted.", examples=[3]
+    max_retry_attempts: _Attempts | None = Field(
+        None, description="Failures in a row from which a pair is exhausted.", examples=[3]
     )
     retry_delay_minutes: _Delay | None = Field(None, description="Delay after the first failure.", examples=[30])
     allow_immediate_retry: StrictBool | None = Field(None, description="Let a delay be under one minute.")
@@ -100,7 +110,7 @@ class Policy(Asked):
     max_retry_delay_minutes: _Limit | None = Field(
         None, description="The delay never grows past this.", examples=[1440]
     )
-    non_retryable_status_codes: list[Annotated[StrictInt, Field(ge=100, le=599)]] | None = Field(
+    non_retryable_status_codes: list[_StatusCode] | None = Field(
         None, max_length=500, description="HTTP statuses that are never retried.", examples=[[404]]
     )
 

@@ -22,7 +22,7 @@ from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_spe
 from cavra_pipeline.executive.recoveries import PACKAGE, RECOVERIES, Spell, bounded, recovery_spells
 from cavra_pipeline.executive.risks import key_risks
 from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
-from cavra_pipeline.health.report import alert_level, health_parameters, retry_health
+from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.warehouse import Session
 
@@ -43,6 +43,10 @@ _ACTIVITY: Final = (
 )
 
 
+#: A lane's health by the instant it is judged at.
+_Health = Mapping[tuple[str, datetime], Mapping[str, Any]]
+
+
 def executive_report(
     session: Session,
     *,
@@ -53,26 +57,71 @@ def executive_report(
     providers: Sequence[str] = (),
     generated_by: str = DEFAULT_GENERATED_BY,
 ) -> dict[str, Any]:
-    """Makes the executive recovery report.
+    """Makes the executive recovery report as of one instant; otherwise as ``executive_reports``."""
+    (report,) = executive_reports(
+        session,
+        instants=[as_of],
+        now=now,
+        slo_minutes=slo_minutes,
+        window_days=window_days,
+        providers=providers,
+        generated_by=generated_by,
+    )
+    return report
+
+
+def executive_reports(
+    session: Session,
+    *,
+    instants: Sequence[datetime],
+    now: datetime,
+    slo_minutes: int = DEFAULT_SLO_MINUTES,
+    window_days: int = DEFAULT_WINDOW_DAYS,
+    providers: Sequence[str] = (),
+    generated_by: str = DEFAULT_GENERATED_BY,
+) -> list[dict[str, Any]]:
+    """Makes the executive recovery report as of each instant; the health of the lanes is judged in one pass.
 
     Args:
         session: An open warehouse.
-        as_of: The instant of the report; later records are counted and otherwise do not exist.
-        now: When the report is made; only ``generated_at`` shows it.
+        instants: The instants of the reports; later records are counted and otherwise do not exist.
+        now: When the reports are made; only ``generated_at`` shows it.
         slo_minutes: How long a recovery may be open.
         window_days: How many UTC days the history covers, the day of ``as_of`` included.
         providers: Connectors of the escalation plan that the report refers to.
         generated_by: Actor label of who asked.
 
     Returns:
-        The report; ``render`` turns it into pages.
+        The reports, in the order of the instants; ``render`` turns them into pages.
 
     Raises:
         UsageError: A value is outside what is accepted; the message names it.
     """
     generated_by = actor_label(generated_by, where="generated_by")
+    bounded("window_days", window_days, MAX_WINDOW_DAYS)
+    health = _health(session, [naive_utc(at) for at in instants], window_days=window_days, now=now)
+    return [
+        _report(
+            session, health, as_of=as_of, now=now, slo_minutes=slo_minutes, window_days=window_days,
+            providers=providers, generated_by=generated_by,
+        )
+        for as_of in instants
+    ]  # fmt: skip
+
+
+def _report(
+    session: Session,
+    health: _Health,
+    *,
+    as_of: datetime,
+    now: datetime,
+    slo_minutes: int,
+    window_days: int,
+    providers: Sequence[str],
+    generated_by: str,
+) -> dict[str, Any]:
     at = naive_utc(as_of)
-    start = _window_start(at, bounded("window_days", window_days, MAX_WINDOW_DAYS))
+    start = _window_start(at, window_days)
     windowed: dict[str, object] = {"as_of": at, "window_start": start}
     spells = recovery_spells(session, as_of=as_of)
     plan = plan_of_spells(
@@ -80,7 +129,7 @@ def executive_report(
     )
     slo = timedelta(minutes=slo_minutes)
     counted = {str(row["lane"]): row for row in session.rows(PACKAGE, "lane_activity", windowed)}
-    lanes = [_lane(session, lane, counted.get(lane.name, {}), at=at, start=start, now=now) for lane in LANES.values()]
+    lanes = [_lane(lane, counted.get(lane.name, {}), health, at=at, start=start) for lane in LANES.values()]
     report: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
@@ -158,9 +207,31 @@ def _failing(session: Session, at: datetime) -> list[dict[str, Any]]:
 # --- Lanes ---------------------------------------------------------------------------------------------------------
 
 
-def _lane(
-    session: Session, lane: Lane, row: Mapping[str, Any], *, at: datetime, start: datetime, now: datetime
-) -> dict[str, Any]:
+def _health(session: Session, moments: Sequence[datetime], *, window_days: int, now: datetime) -> _Health:
+    """Judges each lane at each instant, in one pass for all whose windows are as long."""
+    alike: dict[int, list[datetime]] = {}
+    for at in dict.fromkeys(moments):
+        hours = -((_window_start(at, window_days) - at) // timedelta(hours=1)) or 1
+        alike.setdefault(hours, []).append(at)
+    return {
+        (lane.name, at): report
+        for hours, some in alike.items()
+        for lane in LANES.values()
+        for at, report in zip(
+            some,
+            retry_health_reports(
+                session,
+                lane,
+                health_parameters(lane, window_hours=hours),
+                instants=[at.replace(tzinfo=UTC) for at in some],
+                now=now,
+            ),
+            strict=True,
+        )
+    }
+
+
+def _lane(lane: Lane, row: Mapping[str, Any], judged: _Health, *, at: datetime, start: datetime) -> dict[str, Any]:
     """A lane in the window. One without any evidence is a gap in what is known, neither healthy nor an outage."""
     counts = {name: row.get(name, 0) for name in (*_ACTIVITY, "evidence_record_count", "future_record_count")}
     known: dict[str, Any] = {
@@ -178,9 +249,7 @@ def _lane(
             "unresolved_failed_execution_count": 0,
             **nothing,
         }
-    hours = -((start - at) // timedelta(hours=1)) or 1
-    as_of = at.replace(tzinfo=UTC)
-    health = retry_health(session, lane, health_parameters(lane, window_hours=hours), as_of=as_of, now=now)
+    health = judged[lane.name, at]
     outages = [outage for one in health["outages"] if (outage := _outage(one, start=start, at=at))]
     actions = health["recommended_actions"]
     return {

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.kinds import KIND_PREFIX, fields_of
+from cavra_pipeline.executive.report import executive_reports
 from tests.executive.histories import ask_escalation, ask_report, opening
 from tests.support import (
     AS_OF,
@@ -53,6 +55,20 @@ def test_evidence_of_other_lanes_only_is_no_all_clear_for_recoveries(tmp_path: P
     assert "no_recovery_evidence" in _categories(report)
     assert "not an all-clear" in report["headline"]
     assert report["alert_level"] == "critical"
+
+
+def test_reports_of_many_instants_are_those_made_one_by_one(tmp_path: Path) -> None:
+    records = [
+        opening(at(3000)), delivery(at(2900), failed=["slack"]), *[worker_run(at(m)) for m in range(60, 3000, 300)],
+        acknowledgement(at(1500), state="resolved"), delivery(at(200), lane="executive_report", failed=["teams"]),
+    ]  # fmt: skip
+    home = ingested(tmp_path, records)
+    instants = [at(minutes) for minutes in (0, 1440, 2880, 90, 1440, 5000, 0)]
+    for window_days in (1, 7):
+        with warehouse_of(home).reading() as session:
+            together = executive_reports(session, instants=instants, now=NOW, window_days=window_days)
+        assert together == [ask_report(home, instant, window_days=window_days) for instant in instants]
+        assert len({report["executive_report_id"] for report in together}) == len(set(instants))
 
 
 def _quiet(lane: str) -> list[Record]:
