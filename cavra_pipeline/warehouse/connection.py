@@ -25,6 +25,7 @@ import pyarrow as pa
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.sql import statement
 from cavra_pipeline.warehouse import schema
+from cavra_pipeline.warehouse.undo import UndoJournal, journal_of, roll_back
 
 _POLL_SECONDS: Final = (0.005, 0.05)
 _BUSY_TEXT: Final = (
@@ -151,6 +152,7 @@ class Warehouse:
         while True:
             if self.path.exists():
                 with self._gate("read", deadline):
+                    self._roll_back()
                     connection = self._connect(deadline, read_only=True)
                 if schema.version(Session(connection)) == schema.VERSION:
                     return connection
@@ -170,8 +172,7 @@ class Warehouse:
             PipelineError: The file is not a warehouse, can't be written, or the disk is full.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
-        with self._gate(act, deadline):
-            connection = self._connect(deadline, read_only=False)
+        with self._gate(act, deadline), self._alone(deadline) as connection:
             try:
                 session = Session(connection)
                 found = schema.version(session)
@@ -181,8 +182,42 @@ class Warehouse:
                 session.execute("COMMIT")
             except (duckdb.IOException, duckdb.TransactionException) as error:
                 raise self._refused(error) from None
-            finally:
+
+    @contextmanager
+    def _alone(self, deadline: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens the file for writing and closes it, which writes a checkpoint, under an undo journal."""
+        self._roll_back()
+        connection = self._connect(deadline, read_only=False)
+        journal: UndoJournal | None = None
+        is_over = False
+        try:
+            try:
+                journal = UndoJournal(self.path)
+                journal.write(*_metadata_blocks(connection))
+            except OSError as error:
+                raise PipelineError(
+                    f"what protects the file against a crash can't be written ({error.strerror})",
+                    where=str(journal_of(self.path)),
+                    remedy="Free some disk space and give this user write access to the folder; nothing was changed",
+                ) from None
+            yield connection
+        finally:
+            try:
                 connection.close()
+                is_over = True
+            finally:
+                if journal is not None:
+                    journal.close(is_over=is_over)
+
+    def _roll_back(self) -> None:
+        try:
+            roll_back(self.path)
+        except OSError as error:
+            raise PipelineError(
+                f"what a killed process left can't be undone ({error.strerror})",
+                where=str(self.path),
+                remedy="Give this user write access to the file and its folder, and free some disk space",
+            ) from None
 
     @contextmanager
     def replacing(self, act: str) -> Iterator[tuple[Session, Path]]:
@@ -202,18 +237,15 @@ class Warehouse:
         with self._gate(act, deadline):
             # What a killed process left of an earlier attempt is worth nothing.
             _remove(fresh)
-            connection = self._connect(deadline, read_only=False)
             try:
-                session = Session(connection)
-                # Nothing of the old file may stand in its log, which would then be read into the new one.
-                session.execute("CHECKPOINT")
-                yield session, fresh
+                with self._alone(deadline) as connection:
+                    session = Session(connection)
+                    # Nothing of the old file may stand in its log, which would then be read into the new one.
+                    session.execute("CHECKPOINT")
+                    yield session, fresh
             except (duckdb.IOException, duckdb.TransactionException) as error:
-                connection.close()
                 _remove(fresh)
                 raise self._refused(error) from None
-            finally:
-                connection.close()
             _sync(fresh)
             fresh.replace(self.path)
             _sync(self.path.parent)
@@ -302,6 +334,13 @@ class Warehouse:
             yield
         finally:
             os.close(handle)
+
+
+def _metadata_blocks(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[int]]:
+    """The size of a block, and the blocks that the next checkpoint may write over."""
+    ((block_size,),) = connection.execute("SELECT block_size FROM pragma_database_size()").fetchall()
+    found = connection.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
+    return int(block_size), [int(block) for (block,) in found]
 
 
 def _remove(path: Path) -> None:
