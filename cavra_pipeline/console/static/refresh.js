@@ -20,7 +20,7 @@ export function refreshPart(done) {
     state.replaceChildren(...(run ? told() : []));
   };
   draw();
-  return el("section", { "aria-label": "Refresh" }, el("p", { class: "acts" }, button), state);
+  return el("section", { class: "refresh", "aria-label": "Refresh" }, el("p", { class: "acts" }, button), state);
 }
 
 const isOver = () => run.status in LEVELS || run.trouble !== undefined;
