@@ -22,14 +22,14 @@ from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.executive.recoveries import (
     CLOSING,
     OWN_PLAN_PREFIX,
-    PACKAGE,
+    RECOVERIES,
     Spell,
-    asked,
     bounded,
     plans_of,
     recovery_spells,
     routes_of,
 )
+from cavra_pipeline.executive.standing import Standing, standings
 from cavra_pipeline.executive.words import listed, provider_name
 from cavra_pipeline.warehouse import Session
 
@@ -72,6 +72,7 @@ def escalation_plan(
         slo_minutes=slo_minutes,
         providers=providers,
         generated_by=generated_by,
+        standing=standings(session, [as_of])[naive_utc(as_of)],
     )
 
 
@@ -79,18 +80,18 @@ def plan_of_spells(
     session: Session,
     spells: Sequence[Spell],
     *,
+    standing: Standing,
     as_of: datetime,
     now: datetime,
     slo_minutes: int,
     providers: Sequence[str],
     generated_by: str,
 ) -> dict[str, Any]:
-    """Makes the plan from spells that are known already; otherwise as ``escalation_plan``."""
+    """Makes the plan from what is known already; otherwise as ``escalation_plan``."""
     slo = timedelta(minutes=bounded("slo_minutes", slo_minutes, MAX_SLO_MINUTES))
     generated_by = actor_label(generated_by, where="generated_by")
     offered = _selected(providers)
-    at = asked(as_of)
-    evidence = session.rows("cavra_pipeline.health", "lane_records", {"lane": at["lane"], "instants": [at["as_of"]]})[0]
+    evidence = standing.of(RECOVERIES.name)
     recoveries = _open_recoveries(session, spells, as_of=as_of, slo=slo, offered=offered)
     has_evidence = bool(evidence["evidence_record_count"])
     severities = {recovery["severity"] for recovery in recoveries}
@@ -117,9 +118,7 @@ def plan_of_spells(
         ),
         "evidence_record_count": evidence["evidence_record_count"],
         "future_record_count": evidence["future_record_count"],
-        "unplanned_failure_count": session.rows(PACKAGE, "unplanned_failures", asked(as_of))[0][
-            "unplanned_failure_count"
-        ],
+        "unplanned_failure_count": standing.unplanned_failure_count,
         "selected_providers": offered if level != "healthy" else [],
         "recoveries": recoveries,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_spells
 from cavra_pipeline.executive.recoveries import PACKAGE, RECOVERIES, Spell, bounded, recovery_spells
 from cavra_pipeline.executive.risks import key_risks
+from cavra_pipeline.executive.standing import Standing, failing_providers, standings
 from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
 from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane
@@ -45,6 +47,15 @@ _ACTIVITY: Final = (
 
 #: A lane's health by the instant it is judged at.
 _Health = Mapping[tuple[str, datetime], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was found for all reports at once, by instant."""
+
+    health: _Health
+    standing: Mapping[datetime, Standing]
+    failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
 
 
 def executive_report(
@@ -80,7 +91,7 @@ def executive_reports(
     providers: Sequence[str] = (),
     generated_by: str = DEFAULT_GENERATED_BY,
 ) -> list[dict[str, Any]]:
-    """Makes the executive recovery report as of each instant; the health of the lanes is judged in one pass.
+    """Makes the executive recovery report as of each instant; what it asks of the whole evidence in one pass.
 
     Args:
         session: An open warehouse.
@@ -99,10 +110,15 @@ def executive_reports(
     """
     generated_by = actor_label(generated_by, where="generated_by")
     bounded("window_days", window_days, MAX_WINDOW_DAYS)
-    health = _health(session, [naive_utc(at) for at in instants], window_days=window_days, now=now)
+    moments = [naive_utc(at) for at in instants]
+    known = _Known(
+        health=_health(session, moments, window_days=window_days, now=now),
+        standing=standings(session, instants),
+        failing=failing_providers(session, instants),
+    )
     return [
         _report(
-            session, health, as_of=as_of, now=now, slo_minutes=slo_minutes, window_days=window_days,
+            session, known, as_of=as_of, now=now, slo_minutes=slo_minutes, window_days=window_days,
             providers=providers, generated_by=generated_by,
         )
         for as_of in instants
@@ -111,7 +127,7 @@ def executive_reports(
 
 def _report(
     session: Session,
-    health: _Health,
+    known: _Known,
     *,
     as_of: datetime,
     now: datetime,
@@ -125,11 +141,12 @@ def _report(
     windowed: dict[str, object] = {"as_of": at, "window_start": start}
     spells = recovery_spells(session, as_of=as_of)
     plan = plan_of_spells(
-        session, spells, as_of=as_of, now=now, slo_minutes=slo_minutes, providers=providers, generated_by=generated_by
-    )
+        session, spells, as_of=as_of, now=now, slo_minutes=slo_minutes, providers=providers,
+        generated_by=generated_by, standing=known.standing[at],
+    )  # fmt: skip
     slo = timedelta(minutes=slo_minutes)
     counted = {str(row["lane"]): row for row in session.rows(PACKAGE, "lane_activity", windowed)}
-    lanes = [_lane(lane, counted.get(lane.name, {}), health, at=at, start=start) for lane in LANES.values()]
+    lanes = [_lane(lane, counted.get(lane.name, {}), known, at=at, start=start) for lane in LANES.values()]
     report: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
@@ -168,7 +185,7 @@ def _report(
     }
     report["what_happened"] = _what_happened(report)
     report["key_risks"] = key_risks(
-        report, failing=_failing(session, at), unplanned_failure_count=plan["unplanned_failure_count"]
+        report, failing=known.failing[at], unplanned_failure_count=plan["unplanned_failure_count"]
     )
     report["recommended_actions"] = _actions(report["key_risks"])
     report["alert_level"] = alert_level(
@@ -194,14 +211,6 @@ def _window_start(at: datetime, window_days: int) -> datetime:
 def _provider(row: Mapping[str, Any]) -> dict[str, Any]:
     total = row["delivered_count"] + row["failed_count"]
     return {**row, "delivered_percent": row["delivered_count"] * 100 // total}
-
-
-def _failing(session: Session, at: datetime) -> list[dict[str, Any]]:
-    return [
-        {**row, "lane": lane.name}
-        for lane in LANES.values()
-        for row in session.rows(PACKAGE, "failing_providers", {"lane": lane.name, "as_of": at})
-    ]
 
 
 # --- Lanes ---------------------------------------------------------------------------------------------------------
@@ -231,14 +240,16 @@ def _health(session: Session, moments: Sequence[datetime], *, window_days: int, 
     }
 
 
-def _lane(lane: Lane, row: Mapping[str, Any], judged: _Health, *, at: datetime, start: datetime) -> dict[str, Any]:
+def _lane(lane: Lane, row: Mapping[str, Any], found: _Known, *, at: datetime, start: datetime) -> dict[str, Any]:
     """A lane in the window. One without any evidence is a gap in what is known, neither healthy nor an outage."""
-    counts = {name: row.get(name, 0) for name in (*_ACTIVITY, "evidence_record_count", "future_record_count")}
+    extent = found.standing[at].of(lane.name)
+    counts = {name: row.get(name, 0) for name in _ACTIVITY}
+    counts |= {name: extent[name] for name in ("evidence_record_count", "future_record_count")}
     known: dict[str, Any] = {
         "lane": lane.name,
         "title": lane_title(lane.name),
         **counts,
-        "latest_record_at": instant(row.get("latest_record_at")),
+        "latest_record_at": instant(extent["latest_record_at"]),
     }
     if not counts["evidence_record_count"]:
         nothing = {"outage_count": 0, "open_outage_count": 0, "outage_minutes": 0, "outages": [], "alerts": []}
@@ -249,7 +260,7 @@ def _lane(lane: Lane, row: Mapping[str, Any], judged: _Health, *, at: datetime, 
             "unresolved_failed_execution_count": 0,
             **nothing,
         }
-    health = judged[lane.name, at]
+    health = found.health[lane.name, at]
     outages = [outage for one in health["outages"] if (outage := _outage(one, start=start, at=at))]
     actions = health["recommended_actions"]
     return {

@@ -1,8 +1,19 @@
--- Pairs of the lane that are failing although no escalation plan names their subject.
-SELECT count(*) AS unplanned_failure_count
-FROM failing_pairs($lane, $as_of::TIMESTAMP) AS failing
-ANTI JOIN (
-    SELECT coalesce(nullif(plan_id, ''), session_id) AS subject
+-- Pairs of the lane that are failing at each instant although no escalation plan up to it names their subject.
+WITH planned AS (
+    SELECT coalesce(nullif(plan_id, ''), session_id) AS subject, min(created_at) AS planned_at
     FROM escalation_plans
-    WHERE created_at <= $as_of
-) AS plans USING (subject)
+    GROUP BY ALL
+),
+
+failing AS (
+    SELECT states.first_seen, states.last_seen, coalesce(planned.planned_at, TIMESTAMP 'infinity') AS planned_at
+    FROM failing_states($lane, $instants::TIMESTAMP[]) AS states
+    LEFT JOIN planned USING (subject)
+)
+
+SELECT asked.number, count(failing.first_seen) AS unplanned_failure_count
+FROM asked($instants::TIMESTAMP[]) AS asked
+LEFT JOIN failing
+    ON asked.number >= failing.first_seen AND asked.number <= failing.last_seen AND failing.planned_at > asked.as_of
+GROUP BY asked.number
+ORDER BY asked.number
