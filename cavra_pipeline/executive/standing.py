@@ -1,4 +1,4 @@
-"""What a report asks of the whole evidence, for many instants in one pass; what lies in its window is asked elsewhere."""
+"""What a report asks of the whole evidence, for many instants in one pass; its window is asked elsewhere."""
 
 from __future__ import annotations
 
