@@ -88,6 +88,7 @@ def test_metadata_of_a_day_are_numbers_that_plot(clean: tuple[Settings, dg.Execu
         assert sum(isinstance(value, int) for value in shown.values()) > 3
 
 
+@pytest.mark.slow
 def test_a_range_run_is_the_same_as_its_days_one_by_one_and_a_second_run_changes_no_id(tmp_path: Path) -> None:
     one_by_one, at_once = new_home(tmp_path / "a", LINES_BY_DAY), new_home(tmp_path / "b", LINES_BY_DAY)
 

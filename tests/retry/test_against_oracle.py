@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,7 @@ def answers(home: Settings, threads: int) -> list[bytes]:
     return [without_clock(ask(asked, lane, now=now)) for lane in LANES for ask in (ask_plan, ask_health)]
 
 
+@pytest.mark.slow
 @given(records=histories(60), seed=st.integers(0, 99))
 @settings(max_examples=3, phases=[Phase.generate])
 def test_reports_are_the_same_bytes_with_any_threads_and_any_order_of_drops(records: list[Record], seed: int) -> None:
