@@ -91,6 +91,7 @@ def replacing(home: Settings) -> Iterator[Any]:
         process.join(30)
 
 
+@pytest.mark.slow
 def test_others_wait_and_a_kill_in_the_middle_leaves_the_warehouse_as_it_was(home: Settings) -> None:
     before = everything(home)
     with replacing(home) as process:

@@ -274,6 +274,7 @@ def test_a_number_of_retries_that_is_not_accepted_is_wrong_usage(
     assert "max_retry_deliveries" in refused.err
 
 
+@pytest.mark.slow
 def test_what_is_exported_and_imported_into_an_empty_home_makes_the_same_reports(
     tmp_path: Path, cavra: Cavra, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_the_most_retries_of_a_run_are_one_to_twenty_five(
             worker(home, provider, max_retry_deliveries=asked)
 
 
+@pytest.mark.slow
 def test_more_retries_than_one_run_may_make_are_made_by_the_next_in_order(tmp_path: Path, provider: Provider) -> None:
     subjects = [f"run-{number:02d}" for number in range(28)]
     home = armed_home(
