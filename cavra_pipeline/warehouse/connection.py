@@ -195,10 +195,12 @@ class Warehouse:
                 journal = UndoJournal(self.path)
                 journal.write(*_metadata_blocks(connection))
             except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise self._no_room() from None
                 raise PipelineError(
                     f"what protects the file against a crash can't be written ({error.strerror})",
                     where=str(journal_of(self.path)),
-                    remedy="Free some disk space and give this user write access to the folder; nothing was changed",
+                    remedy="Give this user write access to the folder; nothing was changed",
                 ) from None
             yield connection
         finally:
@@ -277,14 +279,18 @@ class Warehouse:
             remedy="Close that program or wait for it, then repeat; CAVRA_BUSY_WAIT_SECONDS sets how long to wait",
         )
 
+    def _no_room(self) -> PipelineError:
+        return PipelineError(
+            "there is no room left to write",
+            where=str(self.path),
+            remedy="Free some disk space and repeat; nothing was changed",
+        )
+
     def _refused(self, error: duckdb.Error) -> PipelineError:
         text = str(error).lower()
         if any(sign in text for sign in ("no space", "disk is full", "could not write")):
-            what, remedy = (
-                "there is no room left to write",
-                "Free some disk space and repeat; nothing was changed",
-            )
-        elif "permission" in text or "read-only" in text:
+            return self._no_room()
+        if "permission" in text or "read-only" in text:
             what, remedy = (
                 "the file can't be opened",
                 "Give this user read and write access to it and its folder",
