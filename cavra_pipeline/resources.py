@@ -42,7 +42,7 @@ class Home(dg.ConfigurableResource["Home"]):
     busy_wait_seconds: float = 120.0
     threads: int = 0
     memory_limit: str = ""
-    batch_bytes: int = 64 * 1024 * 1024
+    batch_bytes: int = 96 * 1024 * 1024
 
     @classmethod
     def of(cls, settings: Settings) -> "Home":

@@ -55,7 +55,7 @@ class Settings:
     busy_wait_seconds: float = 120.0
     threads: int | None = None
     memory_limit: str | None = None
-    batch_bytes: int = 64 * 1024 * 1024
+    batch_bytes: int = 96 * 1024 * 1024
     connectors_file: Path | None = None
     live_is_armed: bool = False
     immediate_tries: int = 2
@@ -262,7 +262,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         busy_wait_seconds=_number(environ, "CAVRA_BUSY_WAIT_SECONDS", 120, 0, 86400),
         threads=threads or None,
         memory_limit=memory_limit or None,
-        batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 64, 1, 4096) * 1024 * 1024),
+        batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 96, 1, 4096) * 1024 * 1024),
         connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
         live_is_armed=armed == "armed",
         crons={

@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar, public_name
 from cavra_pipeline.evidence.lines import LineBatch
-from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, screening
+from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stores import read_source, source_files
 from cavra_pipeline.settings import Settings
 
@@ -96,18 +99,18 @@ def import_evidence(
         PipelineError: The landing zone can't be written; drops are whole or not there.
     """
     result = ImportResult()
-    with screening(settings.threads) as screen:
-        for where, name, source in _files(sources, result):
-            try:
-                _import_one(settings, where, name, source, screen, now, tick, result)
-            except PipelineError as error:
-                result.failures.append(error)
-            except OSError as error:
-                raise PipelineError(
-                    f"the landing zone can't be written ({error.strerror})",
-                    where=str(settings.landing),
-                    remedy="Free some disk space or give this user write access, then import again",
-                ) from None
+    screen = Screen()
+    for where, name, source in _files(sources, result):
+        try:
+            _import_one(settings, where, name, source, screen, now, tick, result)
+        except PipelineError as error:
+            result.failures.append(error)
+        except OSError as error:
+            raise PipelineError(
+                f"the landing zone can't be written ({error.strerror})",
+                where=str(settings.landing),
+                remedy="Free some disk space or give this user write access, then import again",
+            ) from None
     return result
 
 
@@ -166,26 +169,25 @@ class _Drafts:
 
     def take(self, batch: LineBatch, screen: Screen, result: ImportResult) -> None:
         screened = screen.screen(batch.lines)
-        rows = screen.typed(screened)
-        days = dict(zip(rows["line_number"].to_pylist(), rows["created_at"].to_pylist(), strict=True))
-        passed = screened.passed.sort_by("line_number").to_pylist()
-        needed = [row["line_number"] for row in passed if not row["is_verbatim"]]
-        cut = _cut_lines(batch, screen, needed)
+        shown = screened.rows.select(["line_number", "created_at", "dropped_field_count"])
+        passed = shown.sort_by("line_number").to_pylist()
+        days = {row["line_number"]: row["created_at"].date() for row in passed}
+        cut = _cut_lines(batch, screen, screened, passed)
+        lines = dict(zip(batch.lines["line_number"].to_pylist(), batch.lines["line"].to_pylist(), strict=True))
         by_day: dict[date, list[str]] = {}
         for row in passed:
             number = row["line_number"]
-            day = days[number].date()
-            by_day.setdefault(day, []).append(row["line"].strip() if row["is_verbatim"] else cut[number])
-            self._draft(day).dropped_field_count += row["dropped_field_count"]
-        for day, lines in by_day.items():
-            self._draft(day).add_lines(lines)
+            by_day.setdefault(days[number], []).append(cut[number] if number in cut else lines[number].strip())
+            self._draft(days[number]).dropped_field_count += row["dropped_field_count"]
+        for day, of_day in by_day.items():
+            self._draft(day).add_lines(of_day)
         held: dict[int, date | None] = {}
         for quarantined in sorted([*batch.quarantined, *screened.quarantined], key=lambda line: line.line_number):
             held[quarantined.line_number] = quarantined.created_at.date() if quarantined.created_at else None
             self._draft(held[quarantined.line_number]).quarantined.append(quarantined)
         for found in sorted(screened.findings, key=lambda finding: finding.line_number):
             number = found.line_number
-            self._draft(held[number] if number in held else days[number].date()).findings.append(found)
+            self._draft(held[number] if number in held else days[number]).findings.append(found)
         result.received_count += batch.received_count
         result.imported_count += len(passed)
         result.quarantined_count += len(held)
@@ -193,14 +195,13 @@ class _Drafts:
         result.dropped_field_count += sum(row["dropped_field_count"] for row in passed)
 
 
-def _cut_lines(batch: LineBatch, screen: Screen, numbers: list[int]) -> dict[int, str]:
-    """The allowlisted part of lines that passed set-wise with fields to leave out, by line number."""
-    if not numbers:
-        return {}
-    wanted = frozenset(numbers)
-    mask = [number in wanted for number in batch.lines["line_number"].to_pylist()]
-    judged = screen.judge(batch.lines.filter(mask)).passed
-    return dict(zip(judged["line_number"].to_pylist(), judged["line"].to_pylist(), strict=True))
+def _cut_lines(batch: LineBatch, screen: Screen, screened: Screened, passed: list[dict[str, Any]]) -> dict[int, str]:
+    """What may pass of the lines that can't go as they stand, by line number."""
+    wanted = {row["line_number"] for row in passed if row["dropped_field_count"]} - screened.kept.keys()
+    judged = screen.judge(
+        batch.lines.filter(pa.compute.is_in(batch.lines["line_number"], pa.array(wanted, pa.int64())))
+    )
+    return {number: kept.line() for number, kept in (screened.kept | judged.kept).items()}
 
 
 def _publish(drafts: _Drafts, landing: Path, name: str, result: ImportResult) -> None:

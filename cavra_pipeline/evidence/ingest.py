@@ -23,9 +23,9 @@ import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
-from cavra_pipeline.evidence.lines import LineReader
+from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.screen import LINES, LineFinding, QuarantinedLine, Screen, Screened
-from cavra_pipeline.evidence.stage import Stage
+from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
@@ -34,8 +34,8 @@ _PACKAGE: Final = "cavra_pipeline.evidence"
 _COMMIT_BYTES: Final = 256 * 1024 * 1024
 #: So much is screened before another screen would be ready.
 _SMALL_BYTES: Final = 4 * 1024 * 1024
-#: Typed rows take about three quarters of their lines, so what is held in memory stays near 16 batches.
-_STAGE_BATCHES: Final = 16
+#: Typed rows take about three quarters of their lines, so what is held in memory stays near ten batches.
+_STAGE_BATCHES: Final = 10
 
 #: A line's number while it travels with other drops: the drop's number in its group above, its own below.
 _LINE_BITS: Final = 40
@@ -91,8 +91,17 @@ class _Parcel:
 
     group: Group
     lines: list[pa.Table] = field(default_factory=list)
+    row_count: int = 0
     raw_bytes: int = 0
     ends_group: bool = False
+
+    def take(self, lines: pa.Table) -> pa.Table:
+        """Takes as many lines as fill a row group, and returns the others."""
+        taken = lines.slice(0, ROWS_IN_A_GROUP - self.row_count)
+        self.lines.append(taken)
+        self.row_count += len(taken)
+        self.raw_bytes += taken.nbytes
+        return lines.slice(len(taken))
 
 
 @dataclass(slots=True)
@@ -232,12 +241,12 @@ def _parcels(drops: list[Drop], settings: Settings, tick: Callable[[int], None])
         group = parcel.group
         screened = ScreenedDrop(drop)
         group.drops.append(screened)
-        for lines in _read(screened, len(group.drops) - 1, settings.batch_bytes, tick):
-            parcel.lines.append(lines)
-            parcel.raw_bytes += lines.nbytes
-            if parcel.raw_bytes >= settings.batch_bytes:
-                yield parcel
-                parcel = _Parcel(group)
+        for lines in _read(screened, len(group.drops) - 1, tick):
+            while len(lines):
+                lines = parcel.take(lines)
+                if parcel.row_count == ROWS_IN_A_GROUP or parcel.raw_bytes >= settings.batch_bytes:
+                    yield parcel
+                    parcel = _Parcel(group)
         if group.raw_bytes >= _COMMIT_BYTES or drop is drops[-1]:
             parcel.ends_group = True
             yield parcel
@@ -248,10 +257,10 @@ def _group(settings: Settings) -> Group:
     return Group(Stage(settings.home, _STAGE_BATCHES * settings.batch_bytes))
 
 
-def _read(screened: ScreenedDrop, number: int, batch_bytes: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
+def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
     """Reads one drop; one that can't be read to its end is taken as an error, whole."""
     drop = screened.drop
-    reader = LineReader(drop.path, name=drop.name, batch_bytes=batch_bytes, tick=tick)
+    reader = LineReader(drop.path, name=drop.name, batch_bytes=READ_BYTES, tick=tick)
     try:
         handed_on = load_sidecar(drop)
         for batch in reader:
@@ -276,23 +285,20 @@ class _ScreeningPool:
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="screen")
         self._screens: SimpleQueue[Screen] = SimpleQueue()
         for _ in range(size):
-            self._screens.put(Screen(threads=1))
+            self._screens.put(Screen())
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
-        for _ in range(self.size):
-            self._screens.get().close()
 
-    def submit(self, parcel: _Parcel) -> Future[tuple[Screened, pa.Table]]:
+    def submit(self, parcel: _Parcel) -> Future[Screened]:
         lines = pa.concat_tables([LINES.empty_table(), *parcel.lines])
         parcel.lines = []
         return self._threads.submit(self._screen, lines)
 
-    def _screen(self, lines: pa.Table) -> tuple[Screened, pa.Table]:
+    def _screen(self, lines: pa.Table) -> Screened:
         screen = self._screens.get()
         try:
-            screened = screen.screen(lines)
-            return screened, screen.typed(screened)
+            return screen.screen(lines)
         finally:
             self._screens.put(screen)
 
@@ -317,11 +323,11 @@ def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_Scre
 
 def _screened(parcels: Iterator[_Parcel], pool: _ScreeningPool) -> Iterator[Group]:
     """Sends parcels through the boundary, as many at once as there are screens; yields each group when it is whole."""
-    waiting: deque[tuple[_Parcel, Future[tuple[Screened, pa.Table]]]] = deque()
+    waiting: deque[tuple[_Parcel, Future[Screened]]] = deque()
 
     def first() -> Iterator[Group]:
         parcel, future = waiting.popleft()
-        _unpack(parcel.group, *future.result())
+        _unpack(parcel.group, future.result())
         if parcel.ends_group:
             yield parcel.group
 
@@ -333,7 +339,8 @@ def _screened(parcels: Iterator[_Parcel], pool: _ScreeningPool) -> Iterator[Grou
         yield from first()
 
 
-def _unpack(group: Group, screened: Screened, rows: pa.Table) -> None:
+def _unpack(group: Group, screened: Screened) -> None:
+    rows = screened.rows
     group.stage.add(rows)
     for line in screened.quarantined:
         drop, line_number = _origin(group, line.line_number)

@@ -5,6 +5,7 @@ Blank lines count as lines and are not records. A line that is too long or not U
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from backports import zstd
 
@@ -23,7 +25,10 @@ from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
 from cavra_pipeline.evidence.screen import LINES, QuarantinedLine, quarantined_line
 
 READ_BYTES: Final = 8 * 1024 * 1024
+_NEWLINE, _LAST_BLANK, _FIRST_NOT_ASCII = 10, 32, 128
 _GZIP, _ZSTD, _BOM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf"
+
+Block = npt.NDArray[np.uint8]
 
 
 class UnreadableFile(PipelineError):
@@ -115,23 +120,31 @@ class LineReader:
         except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
             raise unreadable(self.name, error) from None
 
-    def _chunks(self, content: IO[bytes]) -> Iterator[bytes]:
-        while chunk := content.read(READ_BYTES):
-            self._digest.update(chunk)
-            self._tick(len(chunk))
-            yield chunk
-
     def _batches(self, content: IO[bytes]) -> Iterator[LineBatch]:
         splitter = _Splitter()
         parts: list[LineBatch] = []
-        for chunk in self._chunks(content):
-            parts.append(splitter.split(chunk))
+        while True:
+            block, held = splitter.block(READ_BYTES)
+            size = _fill(block[held:], content)
+            if not size:
+                break
+            self._digest.update(block[held : held + size].data)
+            self._tick(size)
+            parts.append(splitter.split(block[: held + size], size))
             if sum(part.raw_bytes for part in parts) >= self._batch_bytes:
                 yield _joined(parts)
                 parts = []
         parts.append(splitter.rest())
         if any(part.received_count for part in parts):
             yield _joined(parts)
+
+
+def _fill(block: Block, content: IO[bytes]) -> int:
+    """Reads until the block is full or the file ends; returns how many bytes came."""
+    filled = 0
+    while filled < len(block) and (size := content.readinto(block[filled:].data)):  # type: ignore[attr-defined]
+        filled += size
+    return filled
 
 
 def _joined(parts: list[LineBatch]) -> LineBatch:
@@ -160,36 +173,46 @@ class _Overlong:
 
 
 class _Splitter:
-    """Cuts chunks at line ends. What a chunk leaves unfinished waits for the next; past the limit only its digest."""
+    """Cuts blocks at line ends. What a block leaves unfinished begins the next; past the limit only its digest does."""
 
     def __init__(self) -> None:
         self._number = 1
-        self._rest = b""
+        self._rest: Block = np.empty(0, np.uint8)
         self._overlong: _Overlong | None = None
+        self._is_newline = np.empty(0, bool)
 
-    def split(self, chunk: bytes) -> LineBatch:
-        size = len(chunk)
+    def block(self, size: int) -> tuple[Block, int]:
+        """Makes a block that begins with what the one before left unfinished, and says how much that is."""
+        block = np.empty(len(self._rest) + size, np.uint8)
+        block[: len(self._rest)] = self._rest
+        return block, len(self._rest)
+
+    def split(self, block: Block, raw_bytes: int) -> LineBatch:
+        if len(self._is_newline) < len(block):
+            self._is_newline = np.empty(len(block), bool)
+        ends = np.flatnonzero(np.equal(block, _NEWLINE, out=self._is_newline[: len(block)])) + 1
         quarantined: list[QuarantinedLine] = []
         if self._overlong:
-            head, newline, chunk = chunk.partition(b"\n")
-            self._overlong.update(head)
-            if not newline:
-                return LineBatch(LINES.empty_table(), [], size)
+            if not len(ends):
+                self._overlong.update(block.tobytes())
+                return LineBatch(LINES.empty_table(), [], raw_bytes)
+            self._overlong.update(block[: ends[0] - 1].tobytes())
             quarantined.append(self._end_overlong(self._overlong))
-        if self._number == 1 and not self._rest:
-            chunk = chunk.removeprefix(_BOM)
-        end = chunk.rfind(b"\n") + 1
-        complete = self._rest + chunk[:end] if end else b""
-        self._rest = chunk[end:] if end else self._rest + chunk
-        batch = self._lines(complete) if complete else LineBatch(LINES.empty_table())
+            block, ends = block[ends[0] :], ends[1:] - ends[0]
+        elif self._number == 1 and not len(self._rest) and block[: len(_BOM)].tobytes() == _BOM:
+            block, ends = block[len(_BOM) :], ends - len(_BOM)
+        complete = int(ends[-1]) if len(ends) else 0
+        self._rest = block[complete:].copy()
+        batch = self._lines(block[:complete], ends)
         if len(self._rest) > MAX_LINE_BYTES:
-            self._overlong, self._rest = _Overlong(self._rest), b""
-        return LineBatch(batch.lines, quarantined + batch.quarantined, size)
+            self._overlong, self._rest = _Overlong(self._rest.tobytes()), np.empty(0, np.uint8)
+        return LineBatch(batch.lines, quarantined + batch.quarantined, raw_bytes)
 
     def rest(self) -> LineBatch:
         if self._overlong:
             return LineBatch(LINES.empty_table(), [self._end_overlong(self._overlong)])
-        return self._lines(self._rest + b"\n") if self._rest else LineBatch(LINES.empty_table())
+        block = np.append(self._rest, np.uint8(_NEWLINE)) if len(self._rest) else self._rest
+        return self._lines(block, np.full(min(len(block), 1), len(block)))
 
     def _end_overlong(self, digest: _Overlong) -> QuarantinedLine:
         line = QuarantinedLine(self._number, digest.hexdigest(), Reason.LINE_TOO_LONG.value, None, None)
@@ -197,9 +220,10 @@ class _Splitter:
         self._number += 1
         return line
 
-    def _lines(self, block: bytes) -> LineBatch:
+    def _lines(self, block: Block, ends: npt.NDArray[np.int64]) -> LineBatch:
         """Complete lines, each ended by a newline, as an Arrow column over the very bytes that were read."""
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == 10) + 1
+        if not len(ends):
+            return LineBatch(LINES.empty_table())
         numbers = np.arange(self._number, self._number + len(ends))
         self._number += len(ends)
         offsets = np.concatenate(([0], ends)).astype(np.int32)
@@ -208,10 +232,11 @@ class _Splitter:
         is_text = np.ones(len(ends), dtype=bool)
         doubtful = np.flatnonzero(lengths > MAX_LINE_BYTES) if _is_utf8(block) else range(len(ends))
         for row in doubtful:
-            raw = block[offsets[row] : offsets[row + 1]].rstrip(b"\r\n")
+            line = block[offsets[row] : offsets[row + 1]]
+            raw = line.tobytes().rstrip(b"\r\n")
             if len(raw) > MAX_LINE_BYTES:
                 quarantined.append(quarantined_line(int(numbers[row]), raw, Quarantined(Reason.LINE_TOO_LONG, None)))
-            elif not _is_utf8(raw):
+            elif not _is_utf8(line):
                 quarantined.append(quarantined_line(int(numbers[row]), raw, Quarantined(Reason.INVALID_UTF8, None)))
             else:
                 continue
@@ -219,18 +244,17 @@ class _Splitter:
         column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
         table = pa.table([pa.array(numbers), column], schema=LINES)
         blank = np.zeros(len(ends), dtype=bool)
-        first = np.frombuffer(block, np.uint8)[offsets[:-1]]
-        for row in np.flatnonzero(first <= 32):
-            blank[row] = not block[offsets[row] : offsets[row + 1]].strip()
+        for row in np.flatnonzero(block[offsets[:-1]] <= _LAST_BLANK):
+            blank[row] = not block[offsets[row] : offsets[row + 1]].tobytes().strip()
         keep = is_text & ~blank
         return LineBatch(table if keep.all() else table.filter(pa.array(keep)), quarantined)
 
 
-def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
+def _is_utf8(block: Block) -> bool:
+    if block.max() < _FIRST_NOT_ASCII:
         return True
     try:
-        raw.decode("utf-8")
+        codecs.utf_8_decode(block.data, "strict", True)
     except UnicodeDecodeError:
         return False
     return True

@@ -15,10 +15,12 @@ import pyarrow as pa
 from cavra_pipeline.errors import PipelineError
 
 _COMPRESSION: Final = "lz4"
+#: Rows in one row group of DuckDB. Batches of that size are taken in a third faster than ones a tenth of it.
+ROWS_IN_A_GROUP: Final = 122_880
 
 
 class Stage:
-    """Rows in the order in which they were added.
+    """Rows in no certain order.
 
     Args:
         folder: Where the file is made, if one is needed.
@@ -27,6 +29,7 @@ class Stage:
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder, self._limit_bytes = folder, limit_bytes
+        self._loose: list[pa.Table] = []
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._file: IO[bytes] | None = None
@@ -38,7 +41,7 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._held = []
+        self._loose, self._held = [], []
         if self._file:
             self._file.close()
 
@@ -48,6 +51,23 @@ class Stage:
         Raises:
             PipelineError: They have to go to the file and there is no room for it.
         """
+        for batch in rows.to_batches():
+            one = pa.Table.from_batches([batch])
+            if len(batch) >= ROWS_IN_A_GROUP // 2:
+                self._hold(one)
+            else:
+                self._loose.append(one)
+        if sum(map(len, self._loose)) >= ROWS_IN_A_GROUP:
+            self._join()
+
+    def _join(self) -> None:
+        """Makes one batch of the small ones."""
+        joined = pa.concat_tables(self._loose) if self._loose else None
+        self._loose = []
+        if joined is not None and len(joined):
+            self._hold(joined.combine_chunks())
+
+    def _hold(self, rows: pa.Table) -> None:
         self._held.append(rows)
         self._held_bytes += rows.nbytes
         if self._held_bytes > self._limit_bytes:
@@ -71,6 +91,7 @@ class Stage:
 
     def rows(self) -> pa.Table | pa.RecordBatchReader | None:
         """Returns all rows for one statement to read once, or None if there are none."""
+        self._join()
         if self._file is None:
             return pa.concat_tables(self._held) if self._held else None
         self._write_out()

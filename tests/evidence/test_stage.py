@@ -8,20 +8,22 @@ import pyarrow as pa
 import pytest
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.stage import Stage
+from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 
+#: Small ones, and one that is as large as a row group.
 TABLES = [pa.table({"n": list(range(start, start + 1000)), "text": ["x"] * 1000}) for start in (0, 1000, 2000)]
+LARGE = pa.table({"n": list(range(10_000, 10_000 + ROWS_IN_A_GROUP)), "text": ["x"] * ROWS_IN_A_GROUP})
 
 
-@pytest.mark.parametrize("limit_bytes", [0, 20_000, 10**9])
-def test_rows_come_back_in_order_whether_they_went_to_the_file_or_not(tmp_path: Path, limit_bytes: int) -> None:
+@pytest.mark.parametrize("limit_bytes", [0, 3_000_000, 10**9])
+def test_rows_come_back_whether_they_went_to_the_file_or_not(tmp_path: Path, limit_bytes: int) -> None:
     with Stage(tmp_path, limit_bytes) as stage:
-        for table in TABLES:
+        for table in (*TABLES[:2], LARGE, TABLES[2]):
             stage.add(table)
         rows = stage.rows()
         assert rows is not None
         whole = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
-        assert whole.equals(pa.concat_tables(TABLES))
+        assert whole.sort_by("n").equals(pa.concat_tables([*TABLES, LARGE]))
         assert list(tmp_path.iterdir()) == []
 
 
@@ -32,5 +34,5 @@ def test_no_rows_are_no_rows(tmp_path: Path) -> None:
 
 def test_a_disk_without_room_is_an_error_that_says_where(tmp_path: Path) -> None:
     with Stage(tmp_path / "missing", 0) as stage, pytest.raises(PipelineError, match="wait for their commit") as raised:
-        stage.add(TABLES[0])
+        stage.add(LARGE)
     assert str(tmp_path) in str(raised.value)

@@ -1,0 +1,132 @@
+"""Whole blocks of lines at once: hints first, then values, then Arrow arrays. What is doubtful is only marked here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from cavra_pipeline.evidence.grammar import (
+    CELLS,
+    ELEMENTS,
+    FIRST_MEMBER,
+    FIRST_OUTCOME,
+    LANE_NAMES,
+    RECORD_TYPES,
+    grammar,
+)
+from cavra_pipeline.evidence.hints import HintScanner
+from cavra_pipeline.evidence.reader import DROPPED, LANE, LINE, NONE, NULL, RECORD_TYPE, LineReader, texts_of
+from cavra_pipeline.evidence.typed import TYPED
+
+Array = npt.NDArray[Any]
+
+
+class BlockReader:
+    """Reads lines block by block. One thread at a time may use it."""
+
+    def __init__(self) -> None:
+        self._scanner, self._reader = HintScanner(), LineReader(grammar(), len(CELLS), len(ELEMENTS))
+
+    def read(self, lines: pa.Table) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        """Reads the lines that hold no hint and are plain.
+
+        Args:
+            lines: ``line_number`` and ``line``, none null, in order.
+
+        Returns:
+            Their typed rows, and for each line whether it is doubtful: only the reference may judge it.
+        """
+        self._reader.begin(len(lines))
+        doubtful = [np.zeros(0, bool)]
+        for batch in (one for one in lines.to_batches() if len(one)):
+            block, ends = _block(batch["line"])
+            marked = self._scanner.scan(block, ends)
+            self._reader.read(block, ends, marked)
+            doubtful.append(marked)
+        return _Rows(self._reader).table(np.asarray(lines["line_number"])), np.concatenate(doubtful)
+
+
+def compile_ahead() -> None:
+    """Compiles what reads blocks, so that the first large ingest need not (docs/decisions/0005-ingest-speed.md)."""
+    BlockReader().read(pa.table({"line_number": [1], "line": ["{}\n"]}))
+
+
+def _block(lines: pa.StringArray) -> tuple[Array, Array]:
+    """The bytes of an Arrow column, each line ended by a newline, and where each ends in them."""
+    _, offset_buffer, data = lines.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    block, ends = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]], offsets[1:] - offsets[0]
+    if len(lines) and not ((np.diff(ends, prepend=0) > 0) & (block[ends - 1] == ord("\n"))).all():
+        return _block(pa.compute.binary_join_element_wise(pa.compute.utf8_rtrim(lines, "\n"), "\n", ""))
+    return block, ends
+
+
+class _Rows:
+    """Turns what was read into Arrow arrays, which keep nothing of the blocks."""
+
+    def __init__(self, reader: LineReader) -> None:
+        self._reader, self._size = reader, reader.rows
+        self._parts = [(part.block, part.rows) for part in reader.parts]
+        self._nothing = pa.py_buffer(bytes(8 * (self._size + 1)))
+
+    def table(self, numbers: Array) -> pa.Table:
+        about = self._reader.about[:, : self._size]
+        columns = {
+            "line_number": pa.array(numbers[about[LINE]]),
+            "dropped_field_count": pa.array(about[DROPPED]),
+            "record_type": _named(about[RECORD_TYPE], RECORD_TYPES),
+            "lane": _named(about[LANE], LANE_NAMES),
+        }
+        for place, name in enumerate(CELLS):
+            cells = self._reader.cells[place, : self._size]
+            type_ = TYPED.field(name).type
+            is_list = pa.types.is_list(type_)
+            columns[name] = self._list(cells, name, type_) if is_list else self._scalars(cells, type_, self._parts)
+        return pa.Table.from_arrays([columns[name] for name in TYPED.names], schema=TYPED)
+
+    def _scalars(self, cells: Array, type_: pa.DataType, parts: list[tuple[Array, int]]) -> pa.Array:
+        validity, missing = _validity(cells)
+        if missing == len(cells) <= self._size:
+            # Nulls over one piece of memory, which all such columns share.
+            return pa.Array.from_buffers(type_, missing, [self._nothing] * type_.num_buffers, missing)
+        if pa.types.is_string(type_):
+            ends, data = texts_of(cells, parts)
+            return pa.StringArray.from_buffers(len(cells), pa.py_buffer(ends), pa.py_buffer(data), validity, missing)
+        values = np.packbits(cells == 1, bitorder="little") if pa.types.is_boolean(type_) else cells.copy()
+        return pa.Array.from_buffers(type_, len(cells), [validity, pa.py_buffer(values)], missing)
+
+    def _list(self, counts: Array, name: str, type_: pa.DataType) -> pa.Array:
+        validity, missing = _validity(counts)
+        ends = np.zeros(len(counts) + 1, np.int32)
+        np.cumsum(np.where(counts == NULL, 0, counts), out=ends[1:])
+        if pa.types.is_struct(type_.value_type):
+            members = [self._elements(f"{name}.{member.name}", member.type) for member in type_.value_type]
+            if name == "outcomes":
+                members[0] = pa.compute.replace_substring(pa.compute.ascii_lower(members[0]), "-", "_")
+            values = pa.StructArray.from_arrays(members, fields=list(type_.value_type))
+        else:
+            values = self._elements(name, type_.value_type)
+        return pa.Array.from_buffers(type_, len(counts), [validity, pa.py_buffer(ends)], missing, children=[values])
+
+    def _elements(self, name: str, type_: pa.DataType) -> pa.Array:
+        place = ELEMENTS.index(name)
+        # All members of a list of objects are counted at the first.
+        counted = FIRST_OUTCOME if place >= FIRST_OUTCOME else min(place, FIRST_MEMBER)
+        elements = self._reader.elements[place, : self._reader.counts[counted]]
+        return self._scalars(elements, type_, [(part.block, int(part.counts[counted])) for part in self._reader.parts])
+
+
+def _named(numbers: Array, names: tuple[str, ...]) -> pa.Array:
+    """Names by their numbers, null for -1."""
+    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers == NONE), list(names)).dictionary_decode()
+
+
+def _validity(cells: Array) -> tuple[pa.Buffer | None, int]:
+    """Which cells hold a value, as Arrow says it, and how many hold none."""
+    is_there = cells != NULL
+    missing = len(cells) - int(np.count_nonzero(is_there))
+    return (pa.py_buffer(np.packbits(is_there, bitorder="little")) if missing else None), missing
