@@ -61,7 +61,7 @@ def ascending(moments: Sequence[datetime]) -> list[datetime]:
 
 
 class Entry(dict[str, object]):
-    """An entry that stands in the documents of more than one instant and never changes; its JSON is made once."""
+    """An entry that may stand in the documents of more than one instant and never changes; its JSON is made once."""
 
     __slots__ = ("text",)
 
@@ -78,7 +78,7 @@ def spread(
     standing: list[list[dict[str, object]]] = [[] for _ in range(instants)]
     for row in rows:
         entry = make(row)
-        if row["first_seen"] < row["last_seen"]:
+        if instants > 1:
             entry = Entry(entry)
         for seen in standing[row["first_seen"] - 1 : row["last_seen"]]:
             seen.append(entry)
@@ -101,7 +101,10 @@ def canonical_json(document: object) -> str:
 
 def entry_texts(entries: Sequence[Mapping[str, object]]) -> list[bytes]:
     """Returns each entry as canonical JSON."""
-    return [entry.text if isinstance(entry, Entry) else _json(entry).encode() for entry in entries]
+    try:
+        return [entry.text for entry in entries]  # type: ignore[attr-defined]
+    except AttributeError:
+        return [entry.text if isinstance(entry, Entry) else _json(entry).encode() for entry in entries]
 
 
 def _pieces(document: object) -> Iterator[bytes]:
