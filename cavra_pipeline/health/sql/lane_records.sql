@@ -1,16 +1,26 @@
--- The lane's records up to each instant and after it.
+-- The lane's records up to each instant and after it: those up to the first are counted at once, the others by instant.
 WITH counted AS (
     SELECT unnest(map_keys(counts)) AS as_of, unnest(map_values(counts)) AS more
     FROM (
         SELECT histogram(created_at, $instants::TIMESTAMP[]) AS counts
         FROM evidence
-        WHERE lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+        WHERE
+            lane = $lane AND created_at > list_min($instants::TIMESTAMP[])
+            AND created_at <= list_max($instants::TIMESTAMP[])
     )
+),
+
+up_to AS (
+    SELECT
+        asked.number,
+        (SELECT count(*) FROM evidence WHERE lane = $lane AND created_at <= list_min($instants::TIMESTAMP[]))
+        + coalesce(sum(counted.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count
+    FROM asked($instants::TIMESTAMP[]) AS asked
+    LEFT JOIN counted USING (as_of)
 )
 
 SELECT
-    coalesce(sum(counted.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count,
+    evidence_record_count,
     (SELECT count(*) FROM evidence WHERE lane = $lane) - evidence_record_count AS future_record_count
-FROM asked($instants::TIMESTAMP[]) AS asked
-LEFT JOIN counted USING (as_of)
-ORDER BY asked.number
+FROM up_to
+ORDER BY number
