@@ -13,7 +13,7 @@ from assets.slots import DAILY, fresh_for
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.reports.store import DASHBOARD, DAYS_IN_ONE_COMMIT, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
+from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import slots_of_report
 
@@ -167,7 +167,7 @@ def _materialize(
             parameters=parameters,
         ):
             kept.append(one)
-            if len(kept) % DAYS_IN_ONE_COMMIT == 0:
+            if len(kept) % DAYS_TOGETHER == 0:
                 context.log.info("%s: %d of %d days are kept, up to %s", report, len(kept), len(days), one.day)
     except PipelineError:
         # A step that fails has no result: say which days are kept, so that only the others count as failed.

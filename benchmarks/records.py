@@ -21,12 +21,14 @@ STEM = KIND_PREFIX + "recovery-escalation"
 Record = dict[str, Any]
 
 
-def records(count: int, seed: int = 1, start: datetime = START, span: timedelta = SPAN) -> Iterator[Record]:
-    """Yields that many records in order of time, evenly over the span."""
+def records(
+    count: int, seed: int = 1, start: datetime = START, span: timedelta = SPAN, first: int = 0
+) -> Iterator[Record]:
+    """Yields that many records in order of time, evenly over the span, numbered from ``first``."""
     chance = Random(seed)
     makers = (_delivery, _execution, _acknowledgement, _worker_run, _retry_plan)
-    for number in range(count):
-        moment = start + timedelta(microseconds=span // timedelta(microseconds=1) * number // count)
+    for number in range(first, first + count):
+        moment = start + timedelta(microseconds=span // timedelta(microseconds=1) * (number - first) // count)
         record = {
             "schema_version": "cavra.evidence.metadata.v1",
             "product": "CAVRA",
@@ -150,11 +152,11 @@ def _faulty(record: Record, chance: Random) -> bytes:
 
 
 def write_drop(path: Path, count: int, *, faulty_share: float = 0.0, seed: int = 1, start: datetime = START,
-               span: timedelta = SPAN) -> int:  # fmt: skip
+               span: timedelta = SPAN, first: int = 0) -> int:  # fmt: skip
     """Writes that many records as JSON lines and returns the size of the file."""
     chance = Random(seed + 1)
     with path.open("wb") as file:
-        for record in records(count, seed, start, span):
+        for record in records(count, seed, start, span, first):
             line = _faulty(record, chance) if chance.random() < faulty_share else json.dumps(record).encode()
             file.write(line + b"\n")
     return path.stat().st_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
@@ -61,19 +61,14 @@ def ascending(moments: Sequence[datetime]) -> list[datetime]:
 
 
 class Entry(dict[str, object]):
-    """An entry that stands in the documents of more than one instant and never changes; its JSON is made once."""
+    """An entry that may stand in the documents of more than one instant and never changes; its JSON is made once."""
 
-    __slots__ = ("_text",)
-    _text: str
+    __slots__ = ("text",)
 
-    @property
-    def text(self) -> str:
-        """The entry as canonical JSON."""
-        try:
-            return self._text
-        except AttributeError:
-            self._text = _json(self)
-            return self._text
+    def __init__(self, members: Mapping[str, object]) -> None:
+        """Takes the members and makes the entry's canonical JSON."""
+        super().__init__(members)
+        self.text: Final = _json(self).encode()
 
 
 def spread(
@@ -83,7 +78,7 @@ def spread(
     standing: list[list[dict[str, object]]] = [[] for _ in range(instants)]
     for row in rows:
         entry = make(row)
-        if row["first_seen"] < row["last_seen"]:
+        if instants > 1:
             entry = Entry(entry)
         for seen in standing[row["first_seen"] - 1 : row["last_seen"]]:
             seen.append(entry)
@@ -101,16 +96,34 @@ def count_standing(rows: Iterable[Mapping[str, Any]], instants: int) -> list[int
 
 def canonical_json(document: object) -> str:
     """Returns the document as JSON that is the same for the same content."""
+    return b"".join(_pieces(document)).decode()
+
+
+def entry_texts(entries: Sequence[Mapping[str, object]]) -> list[bytes]:
+    """Returns each entry as canonical JSON."""
+    try:
+        return [entry.text for entry in entries]  # type: ignore[attr-defined]
+    except AttributeError:
+        return [entry.text if isinstance(entry, Entry) else _json(entry).encode() for entry in entries]
+
+
+def _pieces(document: object) -> Iterator[bytes]:
+    """The canonical JSON of a document, in pieces: lists of entries whose JSON is made already, and what is between."""
     if not isinstance(document, Mapping):
-        return _json(document)
-    return "{" + ",".join(f"{_json(name)}:{_member(document[name])}" for name in sorted(document)) + "}"
-
-
-def _member(value: object) -> str:
-    # All at once is quicker than one by one, unless some are made already.
-    if isinstance(value, list) and any(isinstance(one, Entry) for one in value):
-        return "[" + ",".join([one.text if isinstance(one, Entry) else _json(one) for one in value]) + "]"
-    return _json(value)
+        yield _json(document).encode()
+        return
+    text = "{"
+    for place, name in enumerate(sorted(document)):
+        value = document[name]
+        text += f"{',' if place else ''}{_json(name)}:"
+        # All at once is quicker than one by one, unless some are made already.
+        if isinstance(value, list) and any(isinstance(one, Entry) for one in value):
+            yield f"{text}[".encode()
+            yield b",".join(entry_texts(value))
+            text = "]"
+        else:
+            text += _json(value)
+    yield f"{text}}}".encode()
 
 
 def _json(value: object) -> str:
@@ -124,5 +137,7 @@ def pretty_json(document: object) -> str:
 
 def identify(prefix: str, document: Mapping[str, object]) -> str:
     """Makes an id from a document's content, so that the same answer has the same id."""
-    content = {key: value for key, value in document.items() if key not in _UNIDENTIFYING}
-    return f"{prefix}-{hashlib.sha256(canonical_json(content).encode()).hexdigest()[:24]}"
+    digest = hashlib.sha256()
+    for piece in _pieces({key: value for key, value in document.items() if key not in _UNIDENTIFYING}):
+        digest.update(piece)
+    return f"{prefix}-{digest.hexdigest()[:24]}"

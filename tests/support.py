@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import duckdb
+
 from cavra_pipeline.evidence.ingest import IngestResult, ingest, warehouse_of
 from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX
 from cavra_pipeline.health.report import health_parameters, retry_health
@@ -19,6 +21,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.sql import statement
 from cavra_pipeline.warehouse import Warehouse
 
 Record = dict[str, Any]
@@ -204,6 +207,20 @@ def empty_warehouse() -> bytes:
         with Warehouse(path).writing("make a template"):
             pass
         return path.read_bytes()
+
+
+def as_of_version(settings: Settings, version: int) -> None:
+    """Makes the home's warehouse what a release of schema version 2 or 3 would have left."""
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        connection.execute("CREATE TEMP TABLE held AS SELECT * FROM reports")
+        connection.execute(
+            "DROP VIEW reports; DROP MACRO document_of; DROP TABLE kept_reports; DROP TABLE report_entries"
+        )
+        connection.execute(statement("cavra_pipeline.warehouse", "create_reports"))
+        connection.execute("INSERT INTO reports SELECT * FROM held")
+        if version < 3:
+            connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
+        connection.execute("DELETE FROM schema_version WHERE version > ?", [version])
 
 
 # --- Questions -----------------------------------------------------------------------------------------------------

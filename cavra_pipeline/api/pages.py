@@ -58,6 +58,7 @@ def report_page(session: Session, filters: Filters, *, limit: int, cursor: str |
         "after_at": _place_at(after[1]) if after else None,
         "after_id": after[2] if after else None,
         "after_report": after[3] if after else None,
+        "documents": with_documents,
         "most": limit + 1,
     }
     rows = session.rows(_PACKAGE, "page_reports", asked)
@@ -69,9 +70,9 @@ def report_page(session: Session, filters: Filters, *, limit: int, cursor: str |
 
 
 def _report(row: dict[str, Any], *, with_documents: bool) -> dict[str, Any]:
-    document = json.loads(str(row.pop("document")))
+    document = row.pop("document")
     row.update({name: instant(row[name]) for name in ("as_of", "generated_at")})
-    return {**row, "document": document} if with_documents else row
+    return {**row, "document": json.loads(str(document))} if with_documents else row
 
 
 def boundary_page(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from typing import Any, Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from cavra_pipeline.dashboard.counts import dashboards
-from cavra_pipeline.documents import canonical_json, naive_utc, parse_as_of
+from cavra_pipeline.documents import canonical_json, entry_texts, naive_utc, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
@@ -28,11 +31,12 @@ RETRY_HEALTH: Final = "retry_health"
 DASHBOARD: Final = "dashboard"
 #: What a plan is kept as that somebody asked for; a day's own plan is kept as RETRY_PLAN.
 ASKED_PLAN: Final = "asked_retry_plan"
-#: Days of reports that are made in one pass; reports of many days share their entries, so that a year is small.
-DAYS_IN_ONE_PASS: Final = 366
-#: Days whose documents are written out and committed together; if that fails, each day is committed on its own.
-DAYS_IN_ONE_COMMIT: Final = 31
+#: Days of reports that are made in one pass and committed together; reports of many days share their entries, so that a
+#: year is small. If the commit fails, each day is committed on its own.
+DAYS_TOGETHER: Final = 366
 _ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
+#: The list of a document whose entries stand in the documents of many days.
+_SHARED: Final = {RETRY_PLAN: "retry_decisions", RETRY_HEALTH: "acknowledgement_gaps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ def keep_reports(
     """
     lane = lane_named(lane_name) if lane_name else None
     moment_of = {day: parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in days}
-    for some in _batches(days, DAYS_IN_ONE_PASS):
+    for some in _batches(days, DAYS_TOGETHER):
         try:
             moments = [moment_of[day] for day in some]
             with warehouse.reading() as session:
@@ -124,17 +128,16 @@ def keep_reports(
         except Exception as error:
             raise _stopped(report, lane_name, some[0], some[-1], error) from error
         reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
-        for together in _batches(reports, DAYS_IN_ONE_COMMIT):
-            fresh = [one for one in together if standing.get(one.day) != _says(one)]
-            try:
-                _keep(warehouse, fresh, now)
-            except TransientError as error:
-                raise _stopped(report, lane_name, together[0].day, together[-1].day, error) from error
-            except Exception:  # noqa: BLE001 -- whatever it is, the day that fails is to be found and named
-                # One of them can't be kept: each on its own, up to that one.
-                yield from _keep_one_by_one(warehouse, together, fresh, now)
-            else:
-                yield from together
+        fresh = [one for one in reports if standing.get(one.day) != _says(one)]
+        try:
+            _keep(warehouse, fresh, now)
+        except TransientError as error:
+            raise _stopped(report, lane_name, some[0], some[-1], error) from error
+        except Exception:  # noqa: BLE001 -- whatever it is, the day that fails is to be found and named
+            # One of them can't be kept: each on its own, up to that one.
+            yield from _keep_one_by_one(warehouse, reports, fresh, now)
+        else:
+            yield from reports
 
 
 def _keep_one_by_one(
@@ -182,47 +185,74 @@ def _standing(session: Session, report: str, lane: str | None, days: Sequence[da
     return {row["report_day"]: (row["report_id"], row["future_record_count"]) for row in rows}
 
 
-_COLUMNS: Final = pa.schema(
-    [
-        ("report", pa.string()),
-        ("lane", pa.string()),
-        ("report_day", pa.date32()),
-        ("as_of", pa.timestamp("us")),
-        ("report_id", pa.string()),
-        ("alert_level", pa.string()),
-        ("evidence_record_count", pa.int64()),
-        ("generated_at", pa.timestamp("us")),
-        ("document", pa.large_string()),
-    ]
-)
+_COLUMNS: Final = pa.schema([
+    ("report", pa.string()), ("lane", pa.string()), ("report_day", pa.date32()), ("as_of", pa.timestamp("us")),
+    ("report_id", pa.string()), ("alert_level", pa.string()), ("evidence_record_count", pa.int64()),
+    ("future_record_count", pa.int64()), ("generated_at", pa.timestamp("us")), ("opening", pa.string()),
+    ("closing", pa.string()),
+])  # fmt: skip
 
 
 def _keep(warehouse: Warehouse, fresh: Sequence[Report], now: datetime) -> None:
     """Puts reports in place of those of their days, all in one transaction."""
     if not fresh:
         return
-    rows = _rows(fresh, now)
-    with warehouse.writing(f"keep {fresh[0].report} reports") as session, session.given(given_reports=rows):
+    tables = _tables(fresh, now)
+    with warehouse.writing(f"keep {fresh[0].report} reports") as session, session.given(**tables):
         session.run(_PACKAGE, "delete_replaced_reports")
-        session.run(_PACKAGE, "insert_reports")
+        _insert(session)
 
 
-def _rows(reports: Sequence[Report], now: datetime, kept_as: str | None = None) -> pa.Table:
-    rows = [
-        {
-            "report": kept_as or one.report,
-            "lane": one.lane,
-            "report_day": one.day,
-            "as_of": naive_utc(parse_as_of(one.document["as_of"])),
-            "report_id": one.report_id,
-            "alert_level": one.document.get("alert_level"),
-            "evidence_record_count": one.document["evidence_record_count"],
-            "generated_at": naive_utc(now),
-            "document": canonical_json(one.document),
-        }
-        for one in reports
-    ]
-    return pa.Table.from_pylist(rows, schema=_COLUMNS)
+def _insert(session: Session) -> None:
+    session.run(_PACKAGE, "insert_entries")
+    session.run(_PACKAGE, "insert_reports")
+
+
+def _tables(reports: Sequence[Report], now: datetime, kept_as: str | None = None) -> dict[str, pa.Table]:
+    """The reports and their entries as the statements take them: each entry once, found by its place from 1."""
+    texts = [entry_texts(one.document[_SHARED[one.report]]) if one.report in _SHARED else [] for one in reports]
+    places = {text: place for place, text in enumerate(dict.fromkeys(chain.from_iterable(texts)), start=1)}
+    found = np.fromiter(map(places.__getitem__, chain.from_iterable(texts)), np.int64, sum(map(len, texts)))
+    ends = np.cumsum([0, *map(len, texts)])
+    entries = pa.table({
+        "place": pa.array(places.values(), pa.int64()),
+        "digest": pa.array([hashlib.sha256(text).hexdigest()[:32] for text in places], pa.string()),
+        "entry": pa.array(places, pa.binary()).cast(pa.string()),
+    })  # fmt: skip
+    rows = pa.Table.from_pylist([_row(one, now, kept_as) for one in reports], schema=_COLUMNS)
+    return {
+        "given_entries": entries,
+        "given_reports": rows.append_column("entries", pa.LargeListArray.from_arrays(ends, found)),
+    }
+
+
+def _row(one: Report, now: datetime, kept_as: str | None) -> dict[str, object]:
+    opening, closing = _around(one.document, _SHARED.get(one.report))
+    return {
+        "report": kept_as or one.report,
+        "lane": one.lane,
+        "report_day": one.day,
+        "as_of": naive_utc(parse_as_of(one.document["as_of"])),
+        "report_id": one.report_id,
+        "alert_level": one.document.get("alert_level"),
+        "evidence_record_count": one.document["evidence_record_count"],
+        "future_record_count": one.document.get("future_record_count"),
+        "generated_at": naive_utc(now),
+        "opening": opening,
+        "closing": closing,
+    }
+
+
+def _around(document: Mapping[str, Any], shared: str | None) -> tuple[str, str]:
+    """The canonical JSON of a document before the entries of a list and after them."""
+    if shared is None:
+        return canonical_json(document), ""
+    before = canonical_json({name: value for name, value in document.items() if name < shared})
+    after = canonical_json({name: value for name, value in document.items() if name > shared})
+    return (
+        f'{before[:-1]}{"" if before == "{}" else ","}"{shared}":[',
+        f"],{after[1:]}" if after != "{}" else "]}",
+    )
 
 
 def keep_every_report(warehouse: Warehouse, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
@@ -236,10 +266,10 @@ def keep_every_report(warehouse: Warehouse, days: Sequence[date], *, now: dateti
 def keep_plan(warehouse: Warehouse, plan: dict[str, Any], *, now: datetime) -> None:
     """Keeps a plan that somebody asked for, by its id, so that a worker run can be told to execute it."""
     day = parse_as_of(plan["as_of"]).date()
-    with warehouse.writing("keep a retry plan") as session:
+    tables = _tables([Report(RETRY_PLAN, plan["lane"], day, plan)], now, ASKED_PLAN)
+    with warehouse.writing("keep a retry plan") as session, session.given(**tables):
         session.run(_PACKAGE, "delete_asked_plan", {"report_id": plan["retry_plan_id"]})
-        with session.given(given_reports=_rows([Report(RETRY_PLAN, plan["lane"], day, plan)], now, ASKED_PLAN)):
-            session.run(_PACKAGE, "insert_reports")
+        _insert(session)
 
 
 def replan(session: Session, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
@@ -297,7 +327,7 @@ def outdated_report_days(session: Session, touched: set[date], *, leave_out: set
     outdated: set[date] = set()
     for (report, lane, members), rows in alike.items():
         judged_by = {name: json.loads(text) for name, text in zip(_MEMBERS, json.loads(members), strict=True) if text}
-        for batch in _batches(rows, DAYS_IN_ONE_PASS):
+        for batch in _batches(rows, DAYS_TOGETHER):
             again = make_reports(
                 session,
                 report,

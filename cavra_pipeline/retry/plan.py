@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +11,7 @@ from cavra_pipeline.documents import (
     PRODUCT,
     SCHEMA_PREFIX,
     ascending,
+    count_standing,
     identify,
     instant,
     naive_utc,
@@ -95,10 +95,15 @@ def retry_plans(
         },
     )
     standing = spread(decided, len(asked), lambda row: _decision(row, lane, policy))
-    plans = {
-        at: _plan(lane, policy, at, decisions, rests_on["evidence_record_count"], instant(now), generated_by)
-        for at, decisions, rests_on in zip(asked, standing, counted, strict=True)
+    counts = {
+        action: count_standing((row for row in decided if row["action"] == action), len(asked))
+        for action in ("retry", "wait", "suppress")
     }
+    plans: dict[datetime, dict[str, Any]] = {}
+    for n, at in enumerate(asked):
+        actions = {action: count[n] for action, count in counts.items()}
+        rests_on = counted[n]["evidence_record_count"]
+        plans[at] = _plan(lane, policy, at, standing[n], actions, rests_on, instant(now), generated_by)
     return [plans[naive_utc(at)] for at in instants]
 
 
@@ -107,11 +112,11 @@ def _plan(
     policy: RetryPolicy,
     at: datetime,
     decisions: list[dict[str, object]],
+    actions: Mapping[str, int],
     rests_on: object,
     generated_at: str | None,
     generated_by: str,
 ) -> dict[str, Any]:
-    actions = Counter(decision["action"] for decision in decisions)
     retryable, waiting, suppressed = actions["retry"], actions["wait"], actions["suppress"]
     plan: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",

@@ -54,9 +54,7 @@ class Session:
         self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
     ) -> list[dict[str, object]]:
         """Returns every row of a statement as a dict by column name."""
-        result = self._execute(statement(package, name, **parts), parameters)
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return list(self.stream(package, name, parameters, **parts))
 
     def stream(
         self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str

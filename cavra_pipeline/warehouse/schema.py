@@ -58,6 +58,7 @@ _VIEWS: Final = {
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
     "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
+    "reports": "Kept reports, each with its document",
     "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
     "open_alerts": "Alerts that are not over: firing or acknowledged",
     "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
@@ -99,9 +100,16 @@ def _watch_records(session: Session) -> None:
     session.run(_PACKAGE, "fill_watched_records")
 
 
+def _keep_entries_once(session: Session) -> None:
+    for name in ("create_kept_reports", "create_report_entries", "move_reports", "drop_reports"):
+        session.run(_PACKAGE, name)
+    session.execute("COMMENT ON TABLE kept_reports IS 'Kept reports: what is around the entries of each document'")
+    session.execute("COMMENT ON TABLE report_entries IS 'Entries of kept reports: each text once'")
+
+
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
 #: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch, _watch_records)
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch, _watch_records, _keep_entries_once)
 VERSION: Final = len(MIGRATIONS)
 
 
@@ -133,6 +141,8 @@ def migrate(session: Session, found: int, *, where: str) -> None:
     for number in range(found + 1, VERSION + 1):
         MIGRATIONS[number - 1](session)
         session.run(_PACKAGE, "record_schema_version", {"version": number})
+    # A view is written with this macro; the other macros are written with views.
+    session.run(_PACKAGE, "macro_document_of")
     for name, comment in _VIEWS.items():
         session.run(_PACKAGE, f"view_{name}")
         session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")

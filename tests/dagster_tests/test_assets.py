@@ -250,10 +250,10 @@ def test_a_day_that_fails_keeps_the_days_before_it_and_a_second_run_does_exactly
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(settings, DAYS, assets=EVIDENCE, instance=instance).success
         with warehouse_of(settings).writing("make one day fail") as session:
-            session.execute("CREATE UNIQUE INDEX one_a_day ON reports (report_day)")
+            session.execute("CREATE UNIQUE INDEX one_a_day ON kept_reports (report_day)")
             session.execute(
-                "INSERT INTO reports SELECT 'blocker', NULL, DATE '2026-06-26', now()::TIMESTAMP, '', NULL, 0, "
-                "now()::TIMESTAMP, '{}'"
+                "INSERT INTO kept_reports SELECT 'blocker', NULL, DATE '2026-06-26', now()::TIMESTAMP, '', NULL, 0, "
+                "NULL, now()::TIMESTAMP, '{}', NULL, ''"
             )
         failed = run(settings, DAYS, assets=[asset], instance=instance)
         assert not failed.success
@@ -264,7 +264,7 @@ def test_a_day_that_fails_keeps_the_days_before_it_and_a_second_run_does_exactly
 
         with warehouse_of(settings).writing("mend it") as session:
             session.execute("DROP INDEX one_a_day")
-            session.execute("DELETE FROM reports WHERE report = 'blocker'")
+            session.execute("DELETE FROM kept_reports WHERE report = 'blocker'")
         before = kept_at(settings)
         assert run(settings, DAYS, assets=[asset], instance=instance).success
         after = kept_at(settings)

@@ -91,10 +91,12 @@ def wait_for_a_warehouse(settings: Settings, one: subprocess.Popen[bytes]) -> No
 
 
 def digests(settings: Settings) -> dict[str, str]:
-    """A digest of each table's rows, the instants at which this machine made them aside."""
+    """A digest of each table's rows and of the kept documents, the instants at which this machine made them aside."""
     names = [str(name) for (name,) in query(settings, "SELECT table_name FROM duckdb_tables() ORDER BY 1")]
+    names.append("reports")
     clocks = {
         "drops": "* EXCLUDE (ingested_at, fingerprint)",
+        "kept_reports": "* EXCLUDE (generated_at, opening, closing)",
         "reports": "* EXCLUDE (generated_at)",
         "schema_version": "version",
     }

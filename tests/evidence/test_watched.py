@@ -18,6 +18,7 @@ from tests.retry.histories import histories
 from tests.support import (
     Record,
     acknowledgement,
+    as_of_version,
     ask_health,
     ask_plan,
     at,
@@ -134,20 +135,13 @@ def test_a_failure_that_a_newer_version_takes_back_or_moves_is_no_longer_in_it(t
     assert query(home, "SELECT count(*) FROM watched_records WHERE is_failed") == [(0,)]
 
 
-def without_table(home: Settings) -> None:
-    """Makes the warehouse what the release before this table left."""
-    with duckdb.connect(str(home.warehouse)) as connection:
-        connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
-        connection.execute("DELETE FROM schema_version WHERE version > 2")
-
-
 def test_a_warehouse_of_the_release_before_is_filled_when_it_is_opened(tmp_path: Path) -> None:
     def failed(minutes: float) -> Record:
         return delivery(at(minutes), failed=["slack"])
 
     home = ingested(tmp_path, {"2026-06-24": [failed(50), acknowledgement(at(45)), execution(at(40), subject="other")]})
     said = answers(home)
-    without_table(home)
+    as_of_version(home, 2)
 
     assert answers(home) == said
     check(home)

@@ -1,21 +1,26 @@
 -- The lane's records up to each instant and after it: those up to the first are counted at once, the others by instant.
-WITH later AS (
-    SELECT coalesce(asked.number, len($instants::TIMESTAMP[]) + 1) AS number, count(*) AS more
-    FROM evidence
-    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
-    WHERE lane = $lane AND evidence.created_at > list_min($instants::TIMESTAMP[])
-    GROUP BY ALL
+WITH counted AS (
+    SELECT unnest(map_keys(counts)) AS as_of, unnest(map_values(counts)) AS more
+    FROM (
+        SELECT histogram(created_at, $instants::TIMESTAMP[]) AS counts
+        FROM evidence
+        WHERE
+            lane = $lane AND created_at > list_min($instants::TIMESTAMP[])
+            AND created_at <= list_max($instants::TIMESTAMP[])
+    )
 ),
 
-counted AS (
+up_to AS (
     SELECT
         asked.number,
-        (SELECT count(*) FROM evidence WHERE lane = $lane) AS every,
-        coalesce(sum(later.more) OVER (ORDER BY asked.number DESC), 0)::BIGINT AS future_record_count
+        (SELECT count(*) FROM evidence WHERE lane = $lane AND created_at <= list_min($instants::TIMESTAMP[]))
+        + coalesce(sum(counted.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count
     FROM asked($instants::TIMESTAMP[]) AS asked
-    LEFT JOIN later ON later.number = asked.number + 1
+    LEFT JOIN counted USING (as_of)
 )
 
-SELECT every - future_record_count AS evidence_record_count, future_record_count
-FROM counted
+SELECT
+    evidence_record_count,
+    (SELECT count(*) FROM evidence WHERE lane = $lane) - evidence_record_count AS future_record_count
+FROM up_to
 ORDER BY number

@@ -1,6 +1,10 @@
--- What happened in the window of each instant. A record enters the sums at the first instant that sees it and leaves
--- them at the first whose window starts at it or later; each sum is that of what has entered less what has left.
-WITH seen AS (
+-- What happened in the window of each instant. Every instant and every start of a window is a mark; a record counts from
+-- the first mark at or after it on, and a window holds what counts at its instant less what counts at its start.
+WITH marks AS (
+    SELECT DISTINCT unnest($instants::TIMESTAMP[] || $window_starts::TIMESTAMP[]) AS mark
+),
+
+seen AS (
     SELECT
         created_at,
         (record_type = 'worker_run')::BIGINT AS worker_run_count,
@@ -12,7 +16,7 @@ WITH seen AS (
         (record_type = 'execution')::BIGINT AS execution_record_count,
         (record_type = 'execution' AND status IN ('failed', 'skipped'))::BIGINT AS failed_execution_count,
         (record_type = 'execution' AND status = 'delivered')::BIGINT AS delivered_execution_count,
-        (record_type = 'delivery')::BIGINT AS failed_delivery_count
+        0 AS failed_delivery_count
     FROM (
         SELECT *, coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END) AS status
         FROM evidence
@@ -20,32 +24,41 @@ WITH seen AS (
     WHERE
         lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
         AND created_at > list_min($window_starts::TIMESTAMP[])
-        AND (
-            record_type IN ('worker_run', 'retry_plan', 'execution')
-            OR record_type = 'delivery' AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed))
-        )
+        AND record_type IN ('worker_run', 'retry_plan', 'execution')
+    UNION ALL BY NAME
+    -- Every failed delivery is watched.
+    SELECT created_at, 1 AS failed_delivery_count
+    FROM watched_records
+    WHERE
+        lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
+        AND created_at > list_min($window_starts::TIMESTAMP[])
+        AND record_type = 'delivery' AND is_failed AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed))
 ),
 
-moved AS (
-    SELECT opening.number, 1::HUGEINT AS way, seen.* EXCLUDE (created_at)
+by_mark AS (
+    SELECT marks.mark, sum(columns(seen.* EXCLUDE (created_at)))
     FROM seen
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON seen.created_at <= opening.as_of
+    ASOF JOIN marks ON seen.created_at <= marks.mark
+    GROUP BY marks.mark
+),
+
+so_far AS (
+    SELECT marks.mark, coalesce(sum(columns(by_mark.* EXCLUDE (mark))) OVER (ORDER BY marks.mark), 0)
+    FROM marks
+    LEFT JOIN by_mark USING (mark)
+),
+
+windows AS (
+    SELECT asked.number, 1::HUGEINT AS way, so_far.*
+    FROM so_far
+    INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON asked.as_of = so_far.mark
     UNION ALL
-    SELECT closing.number, -1::HUGEINT AS way, seen.* EXCLUDE (created_at)
-    FROM seen
-    ASOF JOIN asked($window_starts::TIMESTAMP[]) AS closing ON seen.created_at <= closing.as_of
-),
-
-changes AS (
-    SELECT number, way * columns(* EXCLUDE (number, way)) FROM moved
-),
-
-by_number AS (
-    SELECT number, sum(columns(* EXCLUDE (number))) FROM changes GROUP BY number
+    SELECT asked.number, -1::HUGEINT AS way, so_far.*
+    FROM so_far
+    INNER JOIN asked($window_starts::TIMESTAMP[]) AS asked ON asked.as_of = so_far.mark
 )
 
-SELECT
-    coalesce(sum(columns(by_number.* EXCLUDE (number))) OVER (ORDER BY asked.number), 0)
-FROM asked($instants::TIMESTAMP[]) AS asked
-LEFT JOIN by_number USING (number)
-ORDER BY asked.number
+SELECT sum(way * columns(* EXCLUDE (number, way, mark)))
+FROM windows
+GROUP BY number
+ORDER BY number

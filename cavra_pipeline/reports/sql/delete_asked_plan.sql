@@ -1,1 +1,1 @@
-DELETE FROM reports WHERE report = 'asked_retry_plan' AND report_id = $report_id
+DELETE FROM kept_reports WHERE report = 'asked_retry_plan' AND report_id = $report_id

@@ -1,5 +1,4 @@
-DELETE FROM reports
+DELETE FROM kept_reports AS held
 USING given_reports AS given
 WHERE
-    reports.report = given.report AND reports.lane IS NOT DISTINCT FROM given.lane
-    AND reports.report_day = given.report_day
+    held.report = given.report AND held.lane IS NOT DISTINCT FROM given.lane AND held.report_day = given.report_day

@@ -1,16 +1,18 @@
 -- The lane's deliveries up to each instant: those up to the first are counted at once, the others by instant.
-WITH later AS (
-    SELECT asked.number, count(*) AS more
-    FROM deliveries
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON deliveries.created_at <= asked.as_of
-    WHERE lane = $lane AND deliveries.created_at > list_min($instants::TIMESTAMP[])
-    AND deliveries.created_at <= list_max($instants::TIMESTAMP[])
-    GROUP BY asked.number
+WITH counted AS (
+    SELECT unnest(map_keys(counts)) AS as_of, unnest(map_values(counts)) AS more
+    FROM (
+        SELECT histogram(created_at, $instants::TIMESTAMP[]) AS counts
+        FROM deliveries
+        WHERE
+            lane = $lane AND created_at > list_min($instants::TIMESTAMP[])
+            AND created_at <= list_max($instants::TIMESTAMP[])
+    )
 )
 
 SELECT
     (SELECT count(*) FROM deliveries WHERE lane = $lane AND created_at <= list_min($instants::TIMESTAMP[]))
-    + coalesce(sum(later.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count
+    + coalesce(sum(counted.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count
 FROM asked($instants::TIMESTAMP[]) AS asked
-LEFT JOIN later USING (number)
+LEFT JOIN counted USING (as_of)
 ORDER BY asked.number
