@@ -58,7 +58,7 @@ _VIEWS: Final = {
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
     "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
-    "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
+    "drop_totals": "Received = accepted + superseded + quarantined + pruned, for each drop",
     "open_alerts": "Alerts that are not over: firing or acknowledged",
     "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
     "alert_notices": "Notices for each connector, and what became of them",
@@ -99,9 +99,15 @@ def _watch_records(session: Session) -> None:
     session.run(_PACKAGE, "fill_watched_records")
 
 
+def _retain(session: Session) -> None:
+    """What pruning leaves in place of the evidence it removes."""
+    for name in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
+        session.run(_PACKAGE, f"create_{name}")
+
+
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
 #: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch, _watch_records)
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch, _watch_records, _retain)
 VERSION: Final = len(MIGRATIONS)
 
 

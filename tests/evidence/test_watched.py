@@ -137,7 +137,9 @@ def test_a_failure_that_a_newer_version_takes_back_or_moves_is_no_longer_in_it(t
 def without_table(home: Settings) -> None:
     """Makes the warehouse what the release before this table left."""
     with duckdb.connect(str(home.warehouse)) as connection:
-        connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
+        connection.execute("DROP VIEW watchable_records; DROP VIEW drop_totals")
+        for table in ("watched_records", "prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("DELETE FROM schema_version WHERE version > 2")
 
 

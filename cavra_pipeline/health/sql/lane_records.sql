@@ -1,4 +1,5 @@
 -- The lane's records up to each instant and after it: those up to the first are counted at once, the others by instant.
+-- Pruned ones are before every instant.
 WITH later AS (
     SELECT coalesce(asked.number, len($instants::TIMESTAMP[]) + 1) AS number, count(*) AS more
     FROM evidence
@@ -10,7 +11,8 @@ WITH later AS (
 counted AS (
     SELECT
         asked.number,
-        (SELECT count(*) FROM evidence WHERE lane = $lane) AS every,
+        (SELECT count(*) FROM evidence WHERE lane = $lane)
+        + (SELECT coalesce(sum(evidence_record_count), 0)::BIGINT FROM pruned_lanes WHERE lane = $lane) AS every,
         coalesce(sum(later.more) OVER (ORDER BY asked.number DESC), 0)::BIGINT AS future_record_count
     FROM asked($instants::TIMESTAMP[]) AS asked
     LEFT JOIN later ON later.number = asked.number + 1

@@ -1,4 +1,5 @@
 -- The lane's deliveries up to each instant: those up to the first are counted at once, the others by instant.
+-- Pruned ones are before every instant.
 WITH later AS (
     SELECT asked.number, count(*) AS more
     FROM deliveries
@@ -10,6 +11,7 @@ WITH later AS (
 
 SELECT
     (SELECT count(*) FROM deliveries WHERE lane = $lane AND created_at <= list_min($instants::TIMESTAMP[]))
+    + (SELECT coalesce(sum(delivery_count), 0)::BIGINT FROM pruned_lanes WHERE lane = $lane)
     + coalesce(sum(later.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count
 FROM asked($instants::TIMESTAMP[]) AS asked
 LEFT JOIN later USING (number)
