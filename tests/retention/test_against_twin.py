@@ -57,15 +57,17 @@ def stories(draw: st.DrawFn) -> list[Record]:
     records = moved(draw(histories(60)), timedelta(minutes=15 * draw(st.integers(12, 60))))
     for number in range(draw(st.integers(0, 6))):
         when = HORIZON + timedelta(minutes=15 * draw(st.integers(-12, 8)))
-        subject, provider = draw(st.sampled_from(["s-a", "s-b", "s-c"])), draw(st.sampled_from(["slack", "teams"]))
-        kind = draw(st.integers(0, 3))
-        records.append(
-            opening(when, subject=subject, providers=[provider], session_id=f"o-{number}")
-            if kind == 0
-            else acknowledgement(when, subject=subject, provider=provider, state="resolved", session_id=f"o-{number}")
-            if kind < 3
-            else delivery(when, subject=subject, providers=[provider], session_id=f"o-{number}")
-        )
+        about: dict[str, Any] = {"subject": draw(st.sampled_from(["s-a", "s-b", "s-c"])), "session_id": f"o-{number}"}
+        provider = draw(st.sampled_from(["slack", "teams"]))
+        resolved = acknowledgement(when, provider=provider, state="resolved", **about)
+        delivered = delivery(when, providers=[provider], **about)
+        records.append(draw(st.sampled_from([opening(when, providers=[provider], **about), resolved, delivered])))
+    for number in range(draw(st.integers(0, 3))):
+        opened = HORIZON + timedelta(minutes=15 * draw(st.integers(-12, 2)))
+        closed = opened + timedelta(minutes=15 * draw(st.integers(1, 6)))
+        about = {"subject": f"r-{number}"}
+        records += [opening(opened, session_id=f"r-{number}-1", **about)]
+        records += [acknowledgement(closed, session_id=f"r-{number}-2", state="resolved", **about)]
     return records
 
 
