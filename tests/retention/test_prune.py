@@ -119,6 +119,15 @@ def test_an_open_recovery_stays_with_its_story_and_a_closed_one_is_only_counted(
     assert (totals["opened_count"], totals["closed_count"], totals["open_count"]) == (2, 1, 1)
 
 
+def test_what_came_before_the_plan_that_opens_a_recovery_after_the_horizon_stays(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {
+        "2026-04-30": [delivery(before(60), session_id="route", providers=["teams"]), delivery(before(5), subject="x")],
+        "2026-05-01": [opening(HORIZON, session_id="opened")],
+    })  # fmt: skip
+
+    assert kept_ids(home) == ["opened", "route"]
+
+
 def test_a_superseded_version_goes_also_where_its_successor_stays(tmp_path: Path) -> None:
     old, new = (delivery(before(9), session_id="twice", failed=["slack"], attempt_count=n) for n in (1, 2))
     home = pruned(tmp_path, {"2026-04-29": [old], "2026-04-30": [new]})

@@ -1,10 +1,9 @@
--- Subjects of escalation plans from before the horizon that are open, or of which there is evidence after it: the
--- executive report and the escalation plan tell their story from its beginning.
+-- Recoveries that are open at the horizon, or of which there is evidence after it: the executive report and the
+-- escalation plan tell their story from its beginning, which may lie before their first plan.
 CREATE OR REPLACE TEMP TABLE told_subjects AS
 WITH planned AS (
     SELECT DISTINCT coalesce(nullif(plan_id, ''), session_id) AS subject
     FROM escalation_plans
-    WHERE created_at < $horizon
 ),
 
 later AS (
