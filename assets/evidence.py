@@ -120,7 +120,7 @@ def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:
 
 #: Check name, the asset it stands on, what it says.
 _CHECKS: Final = (
-    ("totals_add_up", "evidence", "Received = accepted + superseded + quarantined, for every day of the run."),
+    ("totals_add_up", "evidence", "Received = accepted + superseded + quarantined + pruned, for every day of the run."),
     ("schema_is_declared", "evidence", "The warehouse has exactly the declared columns."),
     ("drops_are_readable", "evidence", "Every drop of the run could be read to its end."),
     ("nothing_quarantined", "quarantine", "No record of the run's days is quarantined."),
@@ -135,10 +135,11 @@ def _check_results(
         return sum(int(count[name]) for count in counts.values())
 
     received, accepted, superseded = total("received_count"), total("accepted_count"), total("superseded_count")
-    quarantined, found = total("quarantine"), total("findings")
+    quarantined, found, pruned = total("quarantine"), total("findings"), total("pruned_count")
     return [
-        _check("totals_add_up", received == accepted + superseded + quarantined, {
+        _check("totals_add_up", received == accepted + superseded + quarantined + pruned, {
             "received": received, "accepted": accepted, "superseded": superseded, "quarantined": quarantined,
+            "pruned": pruned,
         }),
         _check("schema_is_declared", not differences, {"differences": ", ".join(differences) or "none"}),
         _check("drops_are_readable", not result.failures, {
@@ -173,6 +174,7 @@ def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict
     return {
         "drops_read": len(result.drops),
         "drops_unchanged": result.unchanged_count,
+        "drops_past_retention": len(result.closed_drops),
         "outdated_days": dg.MetadataValue.json([day.isoformat() for day in outdated]),
         "dagster/column_schema": dg.TableSchema(
             columns=[

@@ -4,7 +4,7 @@ Only the report of today goes out, dry unless the run says live and the host is 
 """
 
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -20,6 +20,7 @@ from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
+from cavra_pipeline.retention.horizon import answerable_days
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import load_settings
 
@@ -54,9 +55,12 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         now = _now()
         days = [date.fromisoformat(key) for key in context.partition_keys]
         with home.warehouse.reading() as session:
+            # Pages of days of which the evidence has been pruned stay as they are.
+            moment_of = {day: evaluated_at(day, now) for day in days}
+            days = answerable_days(session, moment_of, looks_back=timedelta(days=config.window_days))
             reports = executive_reports(
                 session,
-                instants=[evaluated_at(day, now) for day in days],
+                instants=[moment_of[day] for day in days],
                 now=now,
                 slo_minutes=config.slo_minutes,
                 window_days=config.window_days,

@@ -181,6 +181,8 @@ def _materialize(
         context.add_asset_metadata(
             {**report_metadata(one), **slots.get(one.day, {})}, partition_key=one.day.isoformat()
         )
+    if len(kept) < len(days):
+        context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
     newest = kept[-1]
     level = newest.document["alert_level"]
     context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)

@@ -1,7 +1,7 @@
 """How the warehouse file grows: ``python -m benchmarks.size [--days D] [--records N] [--again A]``. Prints JSON.
 
 Each day is ingested in a commit of its own, then every day is read again so many times, each in its own commit, and
-then the file is compacted.
+then the file is compacted; then evidence of all but the last tenth of the days is pruned, and it is compacted again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.cases import NOW
 from benchmarks.records import START, write_drop
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.compact import compact
 
@@ -44,10 +45,16 @@ def main() -> None:
         began = time.perf_counter()
         done = compact(warehouse_of(settings))
         seconds = time.perf_counter() - began
+        began = time.perf_counter()
+        horizon = START.date() + timedelta(days=options.days - options.days // 10)
+        pruned = prune(warehouse_of(settings), horizon, now=NOW)
+        prune_seconds = time.perf_counter() - began
+        pruned_bytes = compact(warehouse_of(settings)).after_bytes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({**vars(options), "bytes_after_each": sizes, "compacted_bytes": done.after_bytes,
-                      "compact_seconds": seconds}))  # fmt: skip
+                      "compact_seconds": seconds, "pruned_records": pruned.record_count,
+                      "prune_seconds": prune_seconds, "pruned_and_compacted_bytes": pruned_bytes}))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.cli_alerts import build_alerts_command
 from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
 from cavra_pipeline.cli_slots import build_slots_command
-from cavra_pipeline.cli_upkeep import compact_command
+from cavra_pipeline.cli_upkeep import build_prune_command, compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
 from cavra_pipeline.errors import PipelineError
@@ -255,6 +255,8 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
             "finding_count": result.finding_count,
             "unknown_kind_count": result.unknown_kind_count,
             "dropped_field_count": result.dropped_field_count,
+            "past_retention_record_count": result.past_retention_count,
+            "past_retention_drop_count": len(result.closed_drops),
             "touched_days": sorted(day.isoformat() for day in result.touched_days),
             "ignored_files": ignored,
             "failures": [str(failure) for failure in result.failures],
@@ -275,6 +277,9 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
         )
         if not result.drops and not result.unchanged_count:
             _err().print(f"The landing zone {settings.landing} holds no drop yet: cavra-pipeline import PATH fills it.")
+    closed, left_out = len(result.closed_drops), result.past_retention_count
+    if closed or left_out:
+        _err().print(f"past retention: {closed} drops are left alone, {left_out} records are left out")
     for name in ignored[:10]:
         _err().print(f"ignored {escape(name)}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
     _say_failures(result.failures)
@@ -639,6 +644,7 @@ cli.add_command(build_slots_command(_now, _home))
 for _command in API_COMMANDS:
     cli.add_command(_command)
 cli.add_command(compact_command)
+cli.add_command(build_prune_command(_now, _home))
 
 
 def main() -> None:

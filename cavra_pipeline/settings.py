@@ -19,6 +19,8 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
 
 DEFAULT_START_DATE = date(2025, 1, 1)
+#: Today's reports may look back so far, and late evidence comes in for as long.
+LEAST_RETENTION_DAYS = 30
 _CRON_PREFIX = "CAVRA_CRON_"
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
 _MEMORY = re.compile(r"[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B", re.IGNORECASE)
@@ -47,6 +49,7 @@ class Settings:
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
         watch_seconds: How often the sensors look that watch.
         alerts: How alerts are told, and through which connectors.
+        retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
         deadman_url: What is called when the watching works; whoever knows the address can feign it.
     """
 
@@ -69,6 +72,7 @@ class Settings:
     watch_seconds: int = 30
     alerts: AlertPolicy = DEFAULT_POLICY
     deadman_url: Secret | None = None
+    retention_days: int | None = None
 
     @property
     def landing(self) -> Path:
@@ -256,6 +260,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     connectors = environ.get("CAVRA_CONNECTORS", "").strip()
     threads = int(_number(environ, "CAVRA_THREADS", 0, 0, 1024))
+    retention_days = int(_number(environ, "CAVRA_RETENTION_DAYS", 0, LEAST_RETENTION_DAYS, 36500))
     return Settings(
         home=home,
         start_date=start_date,
@@ -284,4 +289,5 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         watch_seconds=int(_number(environ, "CAVRA_WATCH_SECONDS", 30, 5, 120)),
         alerts=_alert_policy(environ),
         deadman_url=_deadman_url(environ),
+        retention_days=retention_days or None,
     )

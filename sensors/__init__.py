@@ -20,7 +20,7 @@ from sensors.watchers import build_watcher_sensor
 def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) -> Sequence[dg.SensorDefinition]:
     """Returns every sensor of the code location."""
     return [
-        build_drop_sensor(partitions),
+        build_drop_sensor(partitions, settings),
         build_late_evidence_sensor(settings, partitions),
         build_missed_worker_run_sensor(settings),
         build_disabled_schedule_sensor(settings),

@@ -16,6 +16,9 @@ from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.jobs import workers
 from cavra_pipeline.resources import Home
+from cavra_pipeline.retention.prune import horizon_day
+from cavra_pipeline.settings import Settings
+from sensors.alerting import now_utc
 from sensors.requests import asked_again, ranges, request_for, resolve
 
 _NAME: Final = "drop_sensor"
@@ -33,7 +36,7 @@ def day_marks(drops: list[Drop]) -> dict[str, str]:
     }
 
 
-def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
+def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) -> dg.SensorDefinition:
     """Returns the sensor; its cursor is the mark of each day it has asked for."""
 
     @dg.sensor(
@@ -50,8 +53,9 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
         known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
         marks = day_marks(drops)
         changed = [day for day, mark in marks.items() if known.get(day) != mark]
+        oldest = _oldest_day(host)
         outside = [day for day in changed if not partitions.has_partition_key(day)]
-        inside = [date.fromisoformat(day) for day in changed if day not in outside]
+        inside = [date.fromisoformat(day) for day in changed if day not in outside and day >= oldest]
         selection = resolve(context, _SELECTION)
         again = asked_again(context, _NAME, selection=selection)
         if not inside and not again:
@@ -72,3 +76,8 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefi
         )
 
     return drop_sensor
+
+
+def _oldest_day(settings: Settings) -> str:
+    """The oldest day whose drops are asked for: evidence of those before it is, or will be, pruned."""
+    return horizon_day(settings, now=now_utc()).isoformat() if settings.retention_days else ""

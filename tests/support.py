@@ -218,6 +218,9 @@ def as_of_version(settings: Settings, version: int) -> None:
         )
         connection.execute(statement("cavra_pipeline.warehouse", "create_reports"))
         connection.execute("INSERT INTO reports SELECT * FROM held")
+        connection.execute("DROP VIEW drop_totals")
+        for table in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
+            connection.execute(f"DROP TABLE {table}")
         if version < 3:
             connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
         connection.execute("DELETE FROM schema_version WHERE version > ?", [version])

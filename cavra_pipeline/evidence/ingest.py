@@ -21,11 +21,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.screen import LINES, LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
+from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
@@ -68,6 +69,7 @@ class ScreenedDrop:
     received_count: int = 0
     unknown_kind_count: int = 0
     dropped_field_count: int = 0
+    past_retention_count: int = 0
     sha256: str | None = None
     error: PipelineError | None = None
 
@@ -116,6 +118,9 @@ class IngestResult:
         finding_count: Findings recorded.
         unknown_kind_count: Records of kinds the contract does not know, kept with their envelope only.
         dropped_field_count: Fields left out.
+        past_retention_count: Records left out because evidence of their time has been pruned.
+        closed_drops: Drops left alone because evidence of their day, or what they held, has been pruned; of unchanged
+            ones only those that were to be read again.
         touched_days: Days on which the records that came in, or went, were created.
         failures: Drops that could not be read; the others are in the warehouse.
     """
@@ -127,6 +132,8 @@ class IngestResult:
     finding_count: int = 0
     unknown_kind_count: int = 0
     dropped_field_count: int = 0
+    past_retention_count: int = 0
+    closed_drops: list[Drop] = field(default_factory=list)
     touched_days: set[date] = field(default_factory=set)
     failures: list[PipelineError] = field(default_factory=list)
 
@@ -136,19 +143,23 @@ def warehouse_of(settings: Settings) -> Warehouse:
     return Warehouse(settings.warehouse, settings.busy_wait_seconds, settings.threads, settings.memory_limit)
 
 
-def pending_drops(
-    settings: Settings, warehouse: Warehouse, first: date | None = None, last: date | None = None
-) -> tuple[list[Drop], int]:
-    """Returns the drops that are new or changed since they were ingested, and how many are neither."""
-    drops = list_drops(settings.landing, first, last)
+def _choose(warehouse: Warehouse, drops: list[Drop], result: IngestResult, *, again: bool) -> list[Drop]:
+    """Returns the drops to read: those that are new or changed, or all, but none that is closed."""
     if not drops:
-        return [], 0
+        return []
     with warehouse.reading() as session:
-        known = {
-            (row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")
-        }
+        closed = closed_drops(session)
+        known = (
+            {}
+            if again
+            else {
+                (row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")
+            }
+        )
     pending = [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
-    return pending, len(drops) - len(pending)
+    result.unchanged_count = len(drops) - len(pending)
+    result.closed_drops = [drop for drop in pending if closed.holds(drop.day, drop.file_name)]
+    return [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]
 
 
 def ingest(
@@ -179,13 +190,12 @@ def ingest(
     """
     warehouse = warehouse_of(settings)
     result = IngestResult()
-    if first or last:
-        drops = list_drops(settings.landing, first, last)
-    else:
-        drops, result.unchanged_count = pending_drops(settings, warehouse)
-        if days is not None:
-            wanted = frozenset(days)
-            drops = [drop for drop in drops if drop.day in wanted]
+    again = bool(first or last)
+    drops = _choose(warehouse, list_drops(settings.landing, first, last), result, again=again)
+    if days is not None and not again:
+        wanted = frozenset(days)
+        drops = [drop for drop in drops if drop.day in wanted]
+        result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
     if not drops:
         return result
     with _screening_pool(drops, settings) as pool:
@@ -230,6 +240,7 @@ def _add(result: IngestResult, screened: ScreenedDrop) -> None:
     result.finding_count += len(screened.findings)
     result.unknown_kind_count += screened.unknown_kind_count
     result.dropped_field_count += screened.dropped_field_count
+    result.past_retention_count += screened.past_retention_count
     if screened.error:
         result.failures.append(screened.error)
 
@@ -405,11 +416,17 @@ def _table(schema: pa.Schema, rows: list[tuple[object, ...]]) -> pa.Table:
 def commit(session: Session, group: Group, now: datetime) -> set[date]:
     """Replaces the group's drops in the open transaction and settles which version of each record is current.
 
-    A drop that can't be read keeps what an earlier, readable version of it brought.
+    A drop that can't be read keeps what an earlier, readable version of it brought. Records created before the
+    retention horizon are left out.
 
     Returns:
         The UTC days on which the records were created that came in or went.
+
+    Raises:
+        TransientError: A drop was closed by a pruning since it was chosen.
     """
+    closed = closed_drops(session)
+    _check_open(closed, group)
     readable = [screened for screened in group.drops if not screened.error]
     with session.given(
         given_drops=_drops_table(group.drops, now),
@@ -417,9 +434,10 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         given_findings=_findings_table(readable),
     ):
         session.run(_PACKAGE, "mark_replaced_records")
-        for table in ("evidence_records", "quarantine", "findings", "drops"):
+        for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
             session.run(_PACKAGE, "delete_replaced", table=table)
         _insert_records(session, group.stage)
+        _leave_out_past_retention(session, group, closed.horizon)
         session.run(_PACKAGE, "mark_contested")
         session.run(_PACKAGE, "settle_versions")
         _watch(session)
@@ -428,6 +446,29 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         for table in ("quarantine", "findings"):
             session.run(_PACKAGE, "insert_given", table=table)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
+
+
+def _check_open(closed: Closed, group: Group) -> None:
+    for screened in group.drops:
+        if closed.holds(screened.drop.day, screened.drop.file_name):
+            raise TransientError(
+                "evidence of this drop has been pruned while it was read",
+                where=screened.drop.name,
+                remedy="Ingest again; what stands of it stays as it is",
+            )
+
+
+def _leave_out_past_retention(session: Session, group: Group, horizon: datetime | None) -> None:
+    if horizon is None:
+        return
+    at: dict[str, object] = {"horizon": horizon}
+    rows = session.rows(_PACKAGE, "count_past_retention", at)
+    if rows:
+        counted = {(row["drop_day"], row["file_name"]): int(str(row["record_count"])) for row in rows}
+        for screened in group.drops:
+            screened.past_retention_count = counted.get((screened.drop.day, screened.drop.file_name), 0)
+        session.run(_PACKAGE, "note_past_retention", at)
+        session.run(_PACKAGE, "delete_past_retention", at)
 
 
 def _watch(session: Session) -> None:

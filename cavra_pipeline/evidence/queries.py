@@ -21,6 +21,7 @@ EMPTY_DAY: Final[dict[str, Any]] = {
     "drop_digest": "",
     "accepted_count": 0,
     "superseded_count": 0,
+    "pruned_count": 0,
     "deliveries": 0,
     "acknowledgements": 0,
     "retry_plans": 0,

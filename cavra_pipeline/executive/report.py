@@ -173,7 +173,7 @@ def _report(
         "latest_record_at": max((lane["latest_record_at"] for lane in lanes if lane["latest_record_at"]), default=None),
         "what_happened": [],
         "activity": {name: sum(lane[name] for lane in lanes) for name in _ACTIVITY},
-        "recoveries": _totals(spells, start=start, slo=slo),
+        "recoveries": _totals(spells, known.standing[at].pruned_spell_count, start=start, slo=slo),
         "open_by_need": dict(sorted(Counter(one["need"] for one in plan["recoveries"]).items())),
         "closure_trend": _trend(spells, start=start, at=at),
         "backlog": _backlog(spells, start=start, at=at, slo=slo, is_fine=window_days <= _FINE_WINDOW_DAYS),
@@ -291,15 +291,15 @@ def _naive(text: str | None) -> datetime | None:
 # --- Recoveries over time ------------------------------------------------------------------------------------------
 
 
-def _totals(spells: Sequence[Spell], *, start: datetime, slo: timedelta) -> dict[str, Any]:
+def _totals(spells: Sequence[Spell], pruned_count: int, *, start: datetime, slo: timedelta) -> dict[str, Any]:
     """Opened = closed + open, over the whole history and, with what was open at its start, in the window."""
     closed = [spell for spell in spells if spell.closed_at is not None]
     lately = sorted(
         spell.closed_at - spell.opened_at for spell in closed if spell.closed_at and spell.closed_at >= start
     )
     return {
-        "opened_count": len(spells),
-        "closed_count": len(closed),
+        "opened_count": len(spells) + pruned_count,
+        "closed_count": len(closed) + pruned_count,
         "open_count": len(spells) - len(closed),
         "opened_in_window_count": sum(spell.opened_at >= start for spell in spells),
         "reopened_in_window_count": sum(spell.opened_at >= start and spell.number > 1 for spell in spells),

@@ -10,6 +10,8 @@ from typing import Any, Final
 from cavra_pipeline.documents import ascending
 from cavra_pipeline.executive.recoveries import PACKAGE, RECOVERIES
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retention.horizon import PACKAGE as RETENTION
+from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
 _NOTHING: Final[Mapping[str, Any]] = {
@@ -27,10 +29,12 @@ class Standing:
         lanes: By lane: ``evidence_record_count``, ``future_record_count``, ``latest_record_at``; lanes without any are
             left out.
         unplanned_failure_count: Failing pairs of recoveries that no escalation plan names.
+        pruned_spell_count: Closed spells of recoveries that were pruned.
     """
 
     lanes: Mapping[str, Mapping[str, Any]]
     unplanned_failure_count: int
+    pruned_spell_count: int
 
     def of(self, lane: str) -> Mapping[str, Any]:
         """Returns what there is of a lane."""
@@ -38,14 +42,20 @@ class Standing:
 
 
 def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, Standing]:
-    """Returns the evidence at each instant, by the instant in UTC without a zone."""
+    """Returns the evidence at each instant, by the instant in UTC without a zone.
+
+    Raises:
+        UsageError: The evidence of an instant has been pruned.
+    """
+    require_answerable(session, instants)
     moments = ascending(instants)
     lanes: list[dict[str, Mapping[str, Any]]] = [{} for _ in moments]
     for row in session.rows(PACKAGE, "lane_extents", {"instants": moments}):
         lanes[int(str(row.pop("number"))) - 1][str(row.pop("lane"))] = row
     unplanned = session.rows(PACKAGE, "unplanned_failures", {"lane": RECOVERIES.name, "instants": moments})
+    pruned = int(str(session.rows(RETENTION, "closed_spell_count")[0]["closed_spell_count"]))
     return {
-        at: Standing(known, int(str(row["unplanned_failure_count"])))
+        at: Standing(known, int(str(row["unplanned_failure_count"])), pruned)
         for at, known, row in zip(moments, lanes, unplanned, strict=True)
     }
 

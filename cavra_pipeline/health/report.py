@@ -23,6 +23,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.health.alerts import alerts_for
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.health"
@@ -129,11 +130,12 @@ def retry_health_reports(
         A report for each instant, in the order of the instants; gaps that are the same are shared.
 
     Raises:
-        UsageError: The label is not public-safe.
+        UsageError: The label is not public-safe, or evidence of a window has been pruned.
     """
     generated_by = actor_label(generated_by, where="generated_by")
     asked = ascending(instants)
     window = timedelta(hours=parameters.window_hours)
+    require_answerable(session, instants, looks_back=window)
     interval = timedelta(minutes=parameters.expected_interval_minutes)
     about: dict[str, object] = {"lane": lane.name, "instants": asked}
     windowed = {**about, "window_starts": [_before(at, window) for at in asked]}

@@ -17,8 +17,9 @@ import pyarrow as pa
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.documents import canonical_json, entry_texts, naive_utc, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
+from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.retention.horizon import answerable_days, are_answerable
 from cavra_pipeline.retry.plan import retry_plans
 from cavra_pipeline.retry.policy import FIELDS as POLICY_FIELDS
 from cavra_pipeline.retry.policy import retry_policy
@@ -83,6 +84,14 @@ def make_reports(
     return retry_health_reports(session, lane, health_parameters(lane, **parameters), instants=instants, now=now)
 
 
+def _looks_back(report: str, lane: Lane | None, parameters: Mapping[str, Any]) -> timedelta:
+    """How far back a report's counts reach from its instant."""
+    if report == RETRY_PLAN:
+        return timedelta(0)
+    hours = health_parameters(lane, **parameters).window_hours if lane else DEFAULT_WINDOW_HOURS
+    return timedelta(hours=hours)
+
+
 def keep_reports(
     warehouse: Warehouse,
     report: str,
@@ -97,6 +106,7 @@ def keep_reports(
 
     Some days at a time are made in one pass over the evidence, before the warehouse is opened for writing. A report
     that is kept already and says the same is left as it is, so that a second run does what the first left undone.
+    So are the reports of days of which the evidence has been pruned, if there are other days.
 
     Args:
         warehouse: The home's warehouse.
@@ -111,12 +121,16 @@ def keep_reports(
         The kept reports, in the order of the days.
 
     Raises:
-        UsageError: A day is still to come, or a parameter is not accepted; nothing was made or kept.
+        UsageError: A day is still to come, a parameter is not accepted, or the evidence of all days has been pruned;
+            nothing was made or kept.
         PipelineError: A day failed; the message names it, or the range of days that were being made together. The days
             before it are kept, and have been yielded.
     """
     lane = lane_named(lane_name) if lane_name else None
     moment_of = {day: parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in days}
+    back = _looks_back(report, lane, parameters or {})
+    with warehouse.reading() as session:
+        days = answerable_days(session, moment_of, looks_back=back)
     for some in _batches(days, DAYS_TOGETHER):
         try:
             moments = [moment_of[day] for day in some]
@@ -309,7 +323,7 @@ def outdated_report_days(session: Session, touched: set[date], *, leave_out: set
     """Finds the days whose kept reports late evidence has changed.
 
     A report rests on all evidence up to its instant, so every kept report from the earliest touched day on is made
-    again and compared by id; those that say the same are left alone.
+    again and compared by id; those that say the same are left alone, and those of which evidence has been pruned.
 
     Args:
         session: An open warehouse.
@@ -326,15 +340,19 @@ def outdated_report_days(session: Session, touched: set[date], *, leave_out: set
             alike[str(row["report"]), row["lane"], json.dumps(row["members"])].append(row)  # type: ignore[index]
     outdated: set[date] = set()
     for (report, lane, members), rows in alike.items():
-        judged_by = {name: json.loads(text) for name, text in zip(_MEMBERS, json.loads(members), strict=True) if text}
-        for batch in _batches(rows, DAYS_TOGETHER):
+        said = {name: json.loads(text) for name, text in zip(_MEMBERS, json.loads(members), strict=True) if text}
+        judged_by = _judged_by(report, said)
+        instants = [row["as_of"].replace(tzinfo=UTC) for row in rows]
+        chosen = lane_named(lane) if lane else None
+        there = are_answerable(session, instants, looks_back=_looks_back(report, chosen, judged_by))
+        for batch in _batches([row for row, is_there in zip(rows, there, strict=True) if is_there], DAYS_TOGETHER):
             again = make_reports(
                 session,
                 report,
-                lane_named(lane) if lane else None,
+                chosen,
                 instants=[row["as_of"].replace(tzinfo=UTC) for row in batch],
                 now=now,
-                parameters=_judged_by(report, judged_by),
+                parameters=judged_by,
             )
             outdated |= {
                 row["report_day"]

@@ -19,6 +19,7 @@ from cavra_pipeline.documents import (
 )
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.retry.policy import RetryPolicy
 from cavra_pipeline.warehouse import Session
 
@@ -76,9 +77,10 @@ def retry_plans(
         A plan for each instant, in the order of the instants; decisions that are the same are shared.
 
     Raises:
-        UsageError: The label is not public-safe.
+        UsageError: The label is not public-safe, or the evidence of an instant has been pruned.
     """
     generated_by = actor_label(generated_by, where="generated_by")
+    require_answerable(session, instants)
     asked = ascending(instants)
     parameters: dict[str, object] = {"lane": lane.name, "instants": asked}
     counted = session.rows(_PACKAGE, "count_deliveries", parameters)

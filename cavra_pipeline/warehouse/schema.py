@@ -59,7 +59,7 @@ _VIEWS: Final = {
     "escalation_plans": "Recovery escalation plans",
     "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
     "reports": "Kept reports, each with its document",
-    "drop_totals": "Received = accepted + superseded + quarantined, for each drop",
+    "drop_totals": "Received = accepted + superseded + quarantined + pruned, for each drop",
     "open_alerts": "Alerts that are not over: firing or acknowledged",
     "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
     "alert_notices": "Notices for each connector, and what became of them",
@@ -107,9 +107,21 @@ def _keep_entries_once(session: Session) -> None:
     session.execute("COMMENT ON TABLE report_entries IS 'Entries of kept reports: each text once'")
 
 
+def _retain(session: Session) -> None:
+    """What pruning leaves in place of the evidence it removes."""
+    for name in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
+        session.run(_PACKAGE, f"create_{name}")
+
+
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
 #: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (_create, _watch, _watch_records, _keep_entries_once)
+MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (
+    _create,
+    _watch,
+    _watch_records,
+    _keep_entries_once,
+    _retain,
+)
 VERSION: Final = len(MIGRATIONS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.store import days_between
+from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import (
     DAY,
@@ -24,7 +27,7 @@ from tests.dagster_tests.runs import (
 )
 from tests.evidence.secrets_made_up import SECRETS, canary
 from tests.imports.sources import bring, json_lines
-from tests.support import acknowledgement, at, delivery, drop, execution, plan, query, worker_run
+from tests.support import NOW, acknowledgement, at, delivery, drop, execution, plan, query, worker_run
 
 LINES_BY_DAY = {
     "2026-06-24": [
@@ -275,3 +278,27 @@ def test_a_day_that_fails_keeps_the_days_before_it_and_a_second_run_does_exactly
 def kept_at(settings: Settings) -> dict[date, datetime]:
     """When the report of each day was made."""
     return dict(query(settings, "SELECT report_day, generated_at FROM reports ORDER BY report_day"))
+
+
+def test_a_range_over_pruned_days_makes_the_reports_that_can_still_be_made_and_only_such_days_are_refused(
+    tmp_path: Path,
+) -> None:
+    lines = {"2026-06-10": [delivery(at(60 * 24 * 15)), "no json"], **LINES_BY_DAY}
+    settings = replace(new_home(tmp_path, lines), start_date=date(2026, 6, 1))
+    days = days_between(date(2026, 6, 10), DAY)
+    assert run(settings, days, assets=EVIDENCE).success
+    prune(warehouse_of(settings), date(2026, 6, 12), now=NOW)
+
+    config = {"ingest": {"read_again": True}}
+    result = run(settings, days, assets=[*EVIDENCE, *REPORTS, "executive_recovery_report"], config=config)
+
+    assert result.success
+    assert checks(result)["totals_add_up"] == (True, "ERROR")
+    assert metadata_of(result, "evidence", days[0])["drops_past_retention"] == 1
+    made = {key[2] for key in reports(settings) if key[0] == "retry_health"}
+    assert made == set(days_between(date(2026, 6, 18), DAY))
+    assert min(key[2] for key in reports(settings) if key[0] == "retry_plan") == date(2026, 6, 11)
+    refused = run(settings, days[:1], assets=["recovery_escalation_retry_plan"])
+    assert not refused.success
+    (failure,) = (event for event in refused.all_node_events if event.is_step_failure)
+    assert "has been pruned" in str(failure.event_specific_data)

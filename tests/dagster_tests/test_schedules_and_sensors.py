@@ -182,6 +182,17 @@ def test_a_day_outside_the_partitions_is_named_to_be_ingested_by_hand(
     assert asked_days(tick(settings, "drop_sensor", instance, decision.cursor)) == [("2026-06-25", "2026-06-25")]
 
 
+def test_days_past_the_retention_of_the_setting_are_not_asked_for(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    oldest = (datetime.now(UTC) - timedelta(days=30)).date()
+    days = [oldest - timedelta(days=1), oldest]
+    lines = {day.isoformat(): [delivery()] for day in days}
+    settings = replace(new_home(tmp_path, lines), retention_days=30)
+
+    assert asked_days(tick(settings, "drop_sensor", instance)) == [(oldest.isoformat(), oldest.isoformat())]
+    kept = tick(replace(settings, retention_days=31), "drop_sensor", instance)
+    assert asked_days(kept) == [(days[0].isoformat(), oldest.isoformat())]
+
+
 def failed_run(instance: dg.DagsterInstance, **tags: str) -> None:
     range_ = {f"dagster/asset_partition_range_{end}": "2026-06-24" for end in ("start", "end")}
     instance.add_run(

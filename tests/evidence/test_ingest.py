@@ -195,9 +195,9 @@ def test_totals_are_what_was_received_in_every_drop(tmp_path: Path) -> None:
     })  # fmt: skip
 
     assert query(home, "SELECT * FROM drop_totals ORDER BY drop_day, file_name") == [
-        (date(2026, 6, 24), "a.jsonl", 4, 1, 2, 1),
-        (date(2026, 6, 25), "a.jsonl", 3, 2, 0, 1),
-        (date(2026, 6, 25), "b.jsonl", 0, 0, 0, 0),
+        (date(2026, 6, 24), "a.jsonl", 4, 1, 2, 1, 0),
+        (date(2026, 6, 25), "a.jsonl", 3, 2, 0, 1, 0),
+        (date(2026, 6, 25), "b.jsonl", 0, 0, 0, 0, 0),
     ]
 
 

@@ -6,11 +6,14 @@ import time
 from datetime import date
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Session
 from tests.support import NOW
 
 
@@ -57,3 +60,17 @@ def read_counts(home: Path, times: int) -> list[int]:
         counts.append(int(str(totals[0])))
         time.sleep(0.01)
     return counts
+
+
+def hold_in_the_middle_of_a_pruning(home: Path, day: date, held: Event) -> None:
+    """Holds the warehouse when everything is removed and nothing is committed."""
+    run = Session.run
+
+    def slowly(session: Session, package: str, name: str, *more: Any, **parts: Any) -> None:
+        run(session, package, name, *more, **parts)
+        if name == "insert_pruning":
+            held.set()
+            time.sleep(60)
+
+    Session.run = slowly  # type: ignore[method-assign,assignment]
+    prune(warehouse_of(Settings(home=home)), day, now=NOW)

@@ -4,6 +4,8 @@ WITH by_day AS (
     UNION ALL
     SELECT drop_day, 0, count(*), 0 FROM findings GROUP BY drop_day
     UNION ALL
+    SELECT drop_day, sum(quarantined_count), sum(finding_count), 0 FROM pruned_drops GROUP BY drop_day
+    UNION ALL
     SELECT drop_day, 0, 0, sum(unknown_kind_count) FROM drops GROUP BY drop_day
 )
 

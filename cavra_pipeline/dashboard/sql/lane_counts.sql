@@ -1,4 +1,5 @@
--- What each lane's records add to the counts at each instant, over what the instants before it have seen.
+-- What each lane's records add to the counts at each instant, over what the instants before it have seen. Pruned records
+-- are before every instant.
 WITH placed AS (
     SELECT 1 AS number, *
     FROM evidence
@@ -25,4 +26,7 @@ SELECT
     count(*) AS evidence_record_count
 FROM placed
 GROUP BY number, lane
+UNION ALL BY NAME
+SELECT 1 AS number, * EXCLUDE (latest_record_at, delivery_count)
+FROM pruned_lanes
 ORDER BY number, lane

@@ -1,4 +1,5 @@
--- Deliveries by lane and provider that each instant sees and the instants before it do not.
+-- Deliveries by lane and provider that each instant sees and the instants before it do not. Pruned
+-- ones are before every instant.
 WITH placed AS (
     SELECT 1 AS number, lane, provider, is_failed
     FROM delivery_outcomes
@@ -18,4 +19,7 @@ SELECT
     count(*) FILTER (NOT is_failed) AS delivered_delivery_count
 FROM placed
 GROUP BY number, lane, provider
+UNION ALL BY NAME
+SELECT 1 AS number, *
+FROM pruned_providers
 ORDER BY number, lane, provider

@@ -32,6 +32,13 @@ held AS (
     SELECT drop_day, count(*) AS quarantined FROM quarantine WHERE drop_day BETWEEN $first AND $last GROUP BY drop_day
 ),
 
+gone AS (
+    SELECT drop_day, sum(record_count + quarantined_count)::BIGINT AS pruned_count
+    FROM pruned_drops
+    WHERE drop_day BETWEEN $first AND $last
+    GROUP BY drop_day
+),
+
 found AS (
     SELECT drop_day, count(*) AS findings FROM findings WHERE drop_day BETWEEN $first AND $last GROUP BY drop_day
 )
@@ -39,11 +46,12 @@ found AS (
 SELECT
     drop_day, drop_count, received_count, unknown_kind_count, dropped_field_count, unreadable_drop_count, drop_digest,
     coalesce(accepted_count, 0) AS accepted_count, coalesce(superseded_count, 0) AS superseded_count,
-    coalesce(deliveries, 0) AS deliveries, coalesce(acknowledgements, 0) AS acknowledgements,
+    coalesce(pruned_count, 0) AS pruned_count, coalesce(deliveries, 0) AS deliveries, coalesce(acknowledgements, 0) AS acknowledgements,
     coalesce(retry_plans, 0) AS retry_plans, coalesce(worker_runs, 0) AS worker_runs,
     coalesce(executions, 0) AS executions, coalesce(quarantined, 0) AS quarantine, coalesce(findings, 0) AS findings
 FROM read
 LEFT JOIN kept USING (drop_day)
 LEFT JOIN held USING (drop_day)
 LEFT JOIN found USING (drop_day)
+LEFT JOIN gone USING (drop_day)
 ORDER BY drop_day

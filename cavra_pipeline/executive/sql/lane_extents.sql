@@ -1,5 +1,5 @@
 -- How much evidence there is of each lane at each instant, how much comes after it, and when the newest of it was made.
-WITH placed AS (
+WITH extents AS (
     SELECT
         evidence.lane,
         coalesce(asked.number, len($instants::TIMESTAMP[]) + 1) AS number,
@@ -9,6 +9,15 @@ WITH placed AS (
     ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
     WHERE evidence.lane IS NOT NULL
     GROUP BY ALL
+    UNION ALL
+    -- What was pruned is before every instant.
+    SELECT lane, 1, sum(evidence_record_count)::BIGINT, max(latest_record_at)
+    FROM pruned_lanes
+    GROUP BY lane
+),
+
+placed AS (
+    SELECT lane, number, sum(records)::BIGINT AS records, max(latest_at) AS latest_at FROM extents GROUP BY ALL
 ),
 
 lanes AS (

@@ -1,0 +1,7 @@
+-- Records of the given drops that were created before the horizon. What stands of closed drops is not among them.
+SELECT drop_day, file_name, count(*) AS record_count
+FROM evidence_records
+SEMI JOIN given_drops USING (drop_day, file_name)
+WHERE created_at < $horizon
+GROUP BY drop_day, file_name
+ORDER BY drop_day, file_name

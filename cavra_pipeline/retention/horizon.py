@@ -1,0 +1,93 @@
+"""The horizon: what was created before it has been pruned. Which questions can still be answered, and which not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.warehouse import Session
+
+PACKAGE: Final = "cavra_pipeline.retention"
+#: The state just before the horizon is known too: all that it rests on stays.
+_JUST_BEFORE: Final = timedelta(microseconds=1)
+_NOTHING: Final = timedelta()
+
+
+def horizon_of(session: Session) -> datetime | None:
+    """Returns the horizon in force, UTC without a zone, or None if nothing was ever pruned."""
+    found = session.rows(PACKAGE, "horizon")[0]["horizon"]
+    return found if isinstance(found, datetime) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Which drops are not read again: those of days before the horizon, and those that held evidence from before it."""
+
+    horizon: datetime | None
+    drops: frozenset[tuple[object, object]] = frozenset()
+
+    def holds(self, day: date, file_name: str) -> bool:
+        """Tells whether a drop is closed."""
+        return self.horizon is not None and (day < self.horizon.date() or (day, file_name) in self.drops)
+
+
+def closed_drops(session: Session) -> Closed:
+    """Returns which drops are closed; none if nothing was ever pruned."""
+    horizon = horizon_of(session)
+    if horizon is None:
+        return Closed(None)
+    rows = session.rows(PACKAGE, "closed_drops")
+    return Closed(horizon, frozenset((row["drop_day"], row["file_name"]) for row in rows))
+
+
+def earliest_answerable(horizon: datetime, looks_back: timedelta = _NOTHING) -> datetime:
+    """Returns the first instant that can be asked about by a question which looks back so far; UTC without a zone."""
+    return horizon + looks_back - _JUST_BEFORE
+
+
+def are_answerable(session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING) -> list[bool]:
+    """Tells of each instant whether pruning has left all that an answer rests on."""
+    horizon = horizon_of(session)
+    return [horizon is None or naive_utc(at) >= earliest_answerable(horizon, looks_back) for at in instants]
+
+
+def answerable_days(
+    session: Session, moment_of: Mapping[date, datetime], *, looks_back: timedelta = _NOTHING
+) -> list[date]:
+    """Returns the days that can still be judged, each at its moment.
+
+    Raises:
+        UsageError: None of them can.
+    """
+    moments = list(moment_of.values())
+    there = are_answerable(session, moments, looks_back=looks_back)
+    if not any(there):
+        require_answerable(session, moments, looks_back=looks_back)
+    return [day for day, is_there in zip(moment_of, there, strict=True) if is_there]
+
+
+def require_answerable(session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING) -> None:
+    """Lets a question through only if pruning has left all that its answer rests on.
+
+    Args:
+        session: An open warehouse.
+        instants: The instants it is asked for.
+        looks_back: How far back its counts reach.
+
+    Raises:
+        UsageError: The evidence is not there any more.
+    """
+    horizon = horizon_of(session)
+    if horizon is None or not instants:
+        return
+    first, earliest = min(naive_utc(at) for at in instants), earliest_answerable(horizon, looks_back)
+    if first < earliest:
+        raise UsageError(
+            f"this rests on evidence created before {horizon.date()}, which has been pruned",
+            where=f"as_of {instant(first)}",
+            remedy=f"Ask as of {instant(earliest)} or later; reports of earlier days that were kept can still be read",
+        )

@@ -1,0 +1,124 @@
+"""Pruning: evidence from before a horizon goes, what later answers rest on stays, counts and digests are kept.
+
+Why an answer after the horizon is the same as without pruning: docs/decisions/0020-retention.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.executive.recoveries import RECOVERIES, recovery_spells
+from cavra_pipeline.retention.horizon import PACKAGE, horizon_of
+from cavra_pipeline.settings import LEAST_RETENTION_DAYS, Settings
+from cavra_pipeline.warehouse import Session, Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a pruning removed, or would remove.
+
+    Attributes:
+        record_count: Versions of records.
+        quarantined_count: Quarantined lines.
+        finding_count: Findings.
+        closed_drop_count: Drops that are not read again from now on.
+        closed_spell_count: Times for which a pruned recovery was open.
+    """
+
+    record_count: int = 0
+    quarantined_count: int = 0
+    finding_count: int = 0
+    closed_drop_count: int = 0
+    closed_spell_count: int = 0
+
+
+def horizon_day(settings: Settings, *, now: datetime, before: date | None = None) -> date:
+    """Returns the day from whose start on evidence is kept: the one given, or what the setting makes of today.
+
+    Raises:
+        UsageError: Neither is given, or evidence would go on which the reports of today may rest.
+    """
+    today = now.astimezone(UTC).date()
+    latest = today - timedelta(days=LEAST_RETENTION_DAYS)
+    if before is None:
+        if settings.retention_days is None:
+            raise UsageError(
+                "no retention is set, so all evidence is kept",
+                where="CAVRA_RETENTION_DAYS",
+                remedy="Set how many days of evidence to keep, or name a day: --before DAY",
+            )
+        return today - timedelta(days=settings.retention_days)
+    if before > latest:
+        raise UsageError(
+            f"evidence of the last {LEAST_RETENTION_DAYS} days is always kept",
+            where=f"--before {before}",
+            remedy=f"Name a day up to {latest}",
+        )
+    return before
+
+
+def preview(warehouse: Warehouse, day: date) -> Pruned:
+    """Tells what ``prune`` would remove and changes nothing."""
+    with warehouse.reading() as session:
+        return _survey(session, datetime.combine(day, time.min))
+
+
+def prune(warehouse: Warehouse, day: date, *, now: datetime) -> Pruned:
+    """Removes evidence created before a day, in one transaction; a second time it finds nothing to do.
+
+    Reports, the digests and counts of drops, and what answers after the horizon rest on are kept. The landing zone is
+    not touched.
+
+    Args:
+        warehouse: The home's warehouse.
+        day: UTC day from whose start on all evidence is kept. An earlier one than before changes nothing.
+        now: When it is pruned.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
+        PipelineError: There is no room to write; nothing was changed.
+    """
+    horizon = datetime.combine(day, time.min)
+    if preview(warehouse, day) == Pruned():
+        return Pruned()
+    with warehouse.writing("prune") as session:
+        pruned = _survey(session, horizon)
+        if pruned != Pruned():
+            _remove(session, horizon, pruned, now)
+        return pruned
+
+
+def _survey(session: Session, horizon: datetime) -> Pruned:
+    """Marks what can go and counts it."""
+    standing = horizon_of(session)
+    if standing is not None and horizon < standing:
+        return Pruned()
+    at: dict[str, object] = {"horizon": horizon}
+    recoveries = {**at, "lane": RECOVERIES.name}
+    spells = recovery_spells(session, as_of=(horizon - timedelta(microseconds=1)).replace(tzinfo=UTC))
+    still_open = sorted({spell.subject for spell in spells if spell.closed_at is None})
+    session.run(PACKAGE, "mark_open_subjects", at)
+    session.run(PACKAGE, "mark_told_subjects", {**recoveries, "open_recoveries": still_open})
+    session.run(PACKAGE, "mark_removable", recoveries)
+    told = {row["subject"] for row in session.rows(PACKAGE, "told_subjects", {"lane": RECOVERIES.name})}
+    counts: dict[str, Any] = session.rows(PACKAGE, "count_removable", at)[0]
+    return Pruned(**counts, closed_spell_count=sum(spell.subject not in told for spell in spells))
+
+
+def _remove(session: Session, horizon: datetime, pruned: Pruned, now: datetime) -> None:
+    at: dict[str, object] = {"horizon": horizon}
+    session.run(PACKAGE, "sum_up_drops", at)
+    session.run(PACKAGE, "sum_up_lanes")
+    session.run(PACKAGE, "sum_up_providers")
+    session.run(PACKAGE, "unwatch_removable")
+    session.run(PACKAGE, "delete_removable")
+    for table in ("quarantine", "findings"):
+        session.run(PACKAGE, "delete_of_closed_days", at, table=table)
+    session.run(PACKAGE, "insert_pruning", {**at, "pruned_at": naive_utc(now), **asdict(pruned)})

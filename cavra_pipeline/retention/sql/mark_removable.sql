@@ -1,0 +1,40 @@
+-- The versions of records from before the horizon on which no answer after it rests. What stays: the newest worker run
+-- and retry plan of each lane, the newest acknowledgement of each pair, and the history of what is not over.
+CREATE OR REPLACE TEMP TABLE removable AS
+WITH old AS (
+    SELECT
+        rowid AS row_id,
+        is_current,
+        record_type,
+        lane,
+        CASE record_type
+            WHEN 'escalation_plan' THEN coalesce(nullif(plan_id, ''), session_id)
+            ELSE coalesce(subject, '')
+        END AS subject,
+        {'at': created_at, 'id': session_id} AS stamp,
+        replace(lower(trim(provider, E' \t\r\n')), '-', '_') AS provider
+    FROM evidence_records
+    WHERE created_at < $horizon
+),
+
+stays AS (
+    SELECT row_id
+    FROM old
+    WHERE record_type IN ('delivery', 'execution', 'acknowledgement', 'escalation_plan')
+    AND (
+        (lane, subject) IN (SELECT (lane, subject) FROM open_subjects)
+        OR lane = $lane AND subject IN (SELECT subject FROM told_subjects)
+    )
+    UNION
+    SELECT arg_max(row_id, stamp)
+    FROM old
+    WHERE is_current AND record_type IN ('worker_run', 'retry_plan')
+    GROUP BY lane, record_type
+    UNION
+    SELECT arg_max(row_id, stamp)
+    FROM old
+    WHERE is_current AND record_type = 'acknowledgement'
+    GROUP BY lane, subject, provider
+)
+
+SELECT row_id FROM old WHERE NOT is_current OR row_id NOT IN (SELECT row_id FROM stays)

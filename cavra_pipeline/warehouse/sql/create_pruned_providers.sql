@@ -1,0 +1,7 @@
+-- What pruned deliveries add to the counts of each lane and provider.
+CREATE TABLE pruned_providers (
+    lane VARCHAR NOT NULL,
+    provider VARCHAR NOT NULL,
+    failed_delivery_count BIGINT NOT NULL,
+    delivered_delivery_count BIGINT NOT NULL
+)

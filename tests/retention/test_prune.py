@@ -1,0 +1,424 @@
+"""Pruning: what goes, what stays and is still answered, what is refused, and drops that are closed from then on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cavra_pipeline.dashboard.counts import dashboard
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.evidence import ingest as ingesting
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.queries import day_counts
+from cavra_pipeline.reports.store import days_between, keep_every_report, keep_reports, outdated_report_days
+from cavra_pipeline.retention.horizon import closed_drops
+from cavra_pipeline.retention.prune import Pruned, horizon_day, preview, prune
+from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.warehouse import Session
+from tests.cli.command import command
+from tests.executive.histories import ask_report, opening
+from tests.support import (
+    MICROSECOND,
+    NOW,
+    Line,
+    acknowledgement,
+    ask_health,
+    ask_plan,
+    delivery,
+    drop,
+    execution,
+    home_with,
+    ingested,
+    plan,
+    query,
+    record,
+    sha256,
+    take_in,
+    worker_run,
+)
+from tests.warehouse.test_compact import everything
+from tests.warehouse.workers import hold_in_the_middle_of_a_pruning
+
+DAY = date(2026, 5, 1)
+HORIZON = datetime(2026, 5, 1, tzinfo=UTC)
+EVERY = (date(2026, 1, 1), date(2026, 7, 1))
+
+
+def before(minutes: float) -> datetime:
+    return HORIZON - timedelta(minutes=minutes)
+
+
+def kept_ids(home: Settings) -> list[str]:
+    return [name for (name,) in query(home, "SELECT session_id FROM evidence_records ORDER BY 1")]
+
+
+def pruned(tmp_path: Path, lines_by_day: Mapping[str, list[Line]]) -> Settings:
+    home = ingested(tmp_path, lines_by_day)
+    prune(warehouse_of(home), DAY, now=NOW)
+    return home
+
+
+def count_at(home: Settings, as_of: datetime) -> object:
+    with warehouse_of(home).reading() as session:
+        return dashboard(session, as_of=as_of, now=NOW)
+
+
+# --- What goes and what stays ----------------------------------------------------------------------------------------
+
+
+def test_a_record_of_the_last_microsecond_before_the_horizon_goes_and_one_at_it_stays(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {
+        "2026-04-30": [delivery(HORIZON - MICROSECOND, session_id="goes")],
+        "2026-05-01": [delivery(HORIZON, session_id="stays", subject="other")],
+    })  # fmt: skip
+
+    assert kept_ids(home) == ["stays"]
+
+
+def test_what_is_not_over_stays_with_its_history_and_of_what_is_over_only_the_newest_answer(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [
+        delivery(before(90), session_id="failing-1", failed=["slack"]),
+        delivery(before(80), session_id="failing-0", providers=["teams"]),
+        acknowledgement(before(70), session_id="failing-2"),
+        execution(before(60), session_id="unresolved-1", subject="unresolved"),
+        delivery(before(50), session_id="over-1", subject="over", failed=["slack"]),
+        acknowledgement(before(45), session_id="over-2", subject="over"),
+        acknowledgement(before(40), session_id="over-3-newest-answer", subject="over", provider=" Slack "),
+        execution(before(35), session_id="over-4", subject="over"),
+        delivery(before(30), session_id="over-5", subject="over"),
+        worker_run(before(20), session_id="run-1"), worker_run(before(10), session_id="run-2-newest"),
+        plan(before(20), session_id="plan-1"), plan(before(10), session_id="plan-2-newest"),
+        worker_run(before(20), session_id="run-3-newest-of-its-lane", lane="executive_report"),
+        record("recovery-escalation-retry-health", before(5), "health"), record("x-unheard-of", before(5), "unknown"),
+    ]})  # fmt: skip
+
+    assert kept_ids(home) == [
+        "failing-0", "failing-1", "failing-2", "over-3-newest-answer", "plan-2-newest", "run-2-newest",
+        "run-3-newest-of-its-lane", "unresolved-1",
+    ]  # fmt: skip
+
+
+def test_an_open_recovery_stays_with_its_story_and_a_closed_one_is_only_counted(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [
+        opening(before(90), subject="open", session_id="open-1"),
+        opening(before(80), subject="closed", session_id="closed-1"),
+        acknowledgement(before(70), subject="closed", state="resolved", session_id="closed-2"),
+    ]})  # fmt: skip
+
+    assert kept_ids(home) == ["closed-2", "open-1"]
+    totals = ask_report(home, HORIZON + timedelta(days=8))["recoveries"]
+    assert (totals["opened_count"], totals["closed_count"], totals["open_count"]) == (2, 1, 1)
+
+
+def test_what_came_before_the_plan_that_opens_a_recovery_after_the_horizon_stays(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {
+        "2026-04-30": [delivery(before(60), session_id="route", providers=["teams"]), delivery(before(5), subject="x")],
+        "2026-05-01": [opening(HORIZON, session_id="opened")],
+    })  # fmt: skip
+
+    assert kept_ids(home) == ["opened", "route"]
+
+
+def test_a_superseded_version_goes_also_where_its_successor_stays(tmp_path: Path) -> None:
+    old, new = (delivery(before(9), session_id="twice", failed=["slack"], attempt_count=n) for n in (1, 2))
+    home = pruned(tmp_path, {"2026-04-29": [old], "2026-04-30": [new]})
+
+    assert query(home, "SELECT attempt_count, is_current FROM evidence_records") == [(2, True)]
+
+
+def test_reports_and_the_digests_of_drops_stay_and_the_totals_of_every_day_add_up(tmp_path: Path) -> None:
+    home = ingested(tmp_path, {
+        "2026-04-30": [delivery(before(60)), delivery(before(50), note="AKIA" + "Q" * 16), "no json"],
+        "2026-05-01": [delivery(HORIZON), "{"],
+    })  # fmt: skip
+    days = days_between(date(2026, 4, 30), DAY)
+    list(keep_every_report(warehouse_of(home), days, now=NOW))
+    reports, drops = query(home, "FROM reports"), query(home, "FROM drops")
+    late = HORIZON + timedelta(days=9)
+    counted = count_at(home, late)
+
+    gone = prune(warehouse_of(home), DAY, now=NOW)
+
+    assert gone == Pruned(record_count=2, quarantined_count=1, finding_count=1, closed_drop_count=1)
+    assert (query(home, "FROM reports"), query(home, "FROM drops")) == (reports, drops)
+    assert [row[1] for row in query(home, "SELECT drop_day, sha256 FROM drops WHERE sha256 IS NOT NULL")] != []
+    assert query(home, "SELECT drop_day FROM quarantine") == [(DAY,)]
+    assert query(home, "SELECT * FROM drop_totals ORDER BY drop_day") == [
+        (date(2026, 4, 30), "evidence.jsonl", 3, 0, 0, 0, 3),
+        (DAY, "evidence.jsonl", 2, 1, 0, 1, 0),
+    ]
+    assert count_at(home, late) == counted
+    with warehouse_of(home).reading() as session:
+        assert [one["pruned_count"] for one in day_counts(session, days).values()] == [3, 0]
+
+
+def test_a_second_time_and_an_earlier_day_find_nothing_to_do(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-01": [delivery(before(60 * 24 * 30))], "2026-04-30": [plan(before(5))]})
+    standing = everything(home)
+
+    assert prune(warehouse_of(home), DAY, now=NOW + timedelta(days=1)) == Pruned()
+    assert prune(warehouse_of(home), DAY - timedelta(days=10), now=NOW) == Pruned()
+    assert everything(home) == standing
+
+
+# --- What can be asked -----------------------------------------------------------------------------------------------
+
+
+def test_an_instant_that_pruning_has_made_unanswerable_is_refused_with_place_rule_and_remedy(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [delivery(before(60))], "2026-05-01": [delivery(HORIZON)]})
+
+    assert ask_plan(home, as_of=HORIZON - MICROSECOND)["evidence_record_count"] == 1
+    with pytest.raises(
+        UsageError, match=r"as_of 2026-04-30T23:59:59.999998.*before 2026-05-01.*has been pruned"
+    ) as said:
+        ask_plan(home, as_of=HORIZON - 2 * MICROSECOND)
+    assert "as of 2026-04-30T23:59:59.999999+00:00 or later" in said.value.remedy
+
+
+def test_a_health_report_is_answered_from_the_instant_on_whose_window_begins_at_the_horizon(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [delivery(before(60))], "2026-05-01": [delivery(HORIZON, failed=["slack"])]})
+    earliest = HORIZON + timedelta(hours=3) - MICROSECOND
+
+    report = ask_health(home, as_of=earliest, window_hours=3)
+    assert (report["evidence_record_count"], report["failed_recovery_escalation_delivery_count"]) == (2, 1)
+    with pytest.raises(UsageError, match="has been pruned"):
+        ask_health(home, as_of=earliest - MICROSECOND, window_hours=3)
+    with pytest.raises(UsageError, match="has been pruned"):
+        count_at(home, HORIZON + timedelta(days=6))
+    with pytest.raises(UsageError, match="has been pruned"):
+        ask_report(home, HORIZON + timedelta(days=5))
+
+
+def test_a_range_of_reports_leaves_the_pruned_days_as_they_are_and_one_of_only_such_days_is_refused(
+    tmp_path: Path,
+) -> None:
+    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60))], "2026-05-20": [delivery(HORIZON)]})
+    days = days_between(date(2026, 4, 29), date(2026, 5, 8))
+    warehouse, lane = warehouse_of(home), "recovery_escalation"
+    made = list(keep_reports(warehouse, "retry_health", lane, days, now=NOW))
+    kept = query(home, "FROM reports ORDER BY report_day")
+    prune(warehouse, DAY, now=NOW)
+
+    again = list(keep_reports(warehouse, "retry_health", lane, days, now=NOW))
+
+    assert [one.day for one in again] == days_between(date(2026, 5, 7), date(2026, 5, 8))
+    assert [one.document for one in again] == [one.document for one in made[-2:]]
+    assert query(home, "FROM reports ORDER BY report_day") == kept
+    with pytest.raises(UsageError, match="has been pruned"):
+        list(keep_reports(warehouse, "retry_health", lane, days[:5], now=NOW))
+
+
+def test_late_evidence_leaves_kept_reports_of_pruned_days_as_they_are_and_finds_the_others(tmp_path: Path) -> None:
+    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60))]})
+    list(keep_every_report(warehouse_of(home), [date(2026, 4, 30), date(2026, 5, 2), date(2026, 5, 9)], now=NOW))
+    prune(warehouse_of(home), DAY, now=NOW)
+    drop(home, [delivery(before(30), failed=["slack"]), delivery(HORIZON, failed=["teams"])], day="2026-05-03")
+
+    result = take_in(home)
+
+    assert result.touched_days == {DAY}
+    with warehouse_of(home).reading() as session:
+        outdated = outdated_report_days(session, result.touched_days, leave_out=set(), now=NOW)
+    assert outdated == [date(2026, 5, 2), date(2026, 5, 9)]
+
+
+# --- Drops -----------------------------------------------------------------------------------------------------------
+
+
+def test_closed_drops_are_not_read_again_unchanged_changed_new_or_forced_and_it_is_said(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [delivery(before(60))], "2026-05-01": [delivery(before(9)), plan(HORIZON)]})
+    standing = everything(home)
+    assert (take_in(home).unchanged_count, take_in(home).closed_drops) == (2, [])
+
+    drop(home, [delivery(before(60), failed=["slack"])], day="2026-04-30")
+    drop(home, [delivery(before(55), failed=["slack"])], day="2026-04-30", name="late.jsonl")
+    changed = take_in(home)
+    forced = take_in(home, first=EVERY[0], last=EVERY[1])
+
+    assert [one.name for one in changed.closed_drops] == ["2026-04-30/evidence.jsonl", "2026-04-30/late.jsonl"]
+    assert [one.name for one in forced.closed_drops] == [
+        "2026-04-30/evidence.jsonl", "2026-04-30/late.jsonl", "2026-05-01/evidence.jsonl",
+    ]  # fmt: skip
+    assert everything(home) == standing
+    said = command(home.home, "ingest", "--json")
+    assert (said.code, said.document["past_retention_drop_count"]) == (0, 2)
+    assert "past retention: 2 drops are left alone, 0 records are left out" in said.err
+
+
+def test_records_from_before_the_horizon_in_a_later_drop_are_left_out_and_counted_every_time(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [delivery(before(60))]})
+    for times in (2, 3):
+        lines = [delivery(before(30), failed=["slack"], session_id=f"late-{n}") for n in range(times)]
+        drop(home, [*lines, delivery(HORIZON, session_id="new"), "{"], day="2026-05-02")
+        assert take_in(home).past_retention_count == times
+        assert kept_ids(home) == ["new"]
+        assert query(home, "SELECT * FROM drop_totals WHERE drop_day = '2026-05-02'") == [
+            (date(2026, 5, 2), "evidence.jsonl", times + 2, 1, 0, 1, times)
+        ]
+    assert ask_plan(home, as_of=HORIZON)["decision_count"] == 0
+
+
+def test_a_pruning_while_a_drop_is_read_again_stops_that_drop_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60), failed=["slack"], session_id="failing")]})
+    commit = ingesting.commit
+
+    def prune_first(session: Session, *more: object) -> set[date]:
+        session.execute("INSERT INTO prunings VALUES (TIMESTAMP '2026-05-01', now()::TIMESTAMP, 0, 0, 0, 0, 0)")
+        return commit(session, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingesting, "commit", prune_first)
+    with pytest.raises(TransientError, match=r"2026-04-30/evidence.jsonl.*pruned while it was read"):
+        take_in(home, first=EVERY[0], last=EVERY[1])
+    assert kept_ids(home) == ["failing"]
+
+
+def test_a_warehouse_that_is_made_anew_from_the_landing_zone_has_it_all_again(tmp_path: Path) -> None:
+    home = pruned(tmp_path, {"2026-04-30": [delivery(before(60), session_id="back")]})
+    home.warehouse.unlink()
+    take_in(home)
+
+    assert kept_ids(home) == ["back"]
+    assert [one.name for one in list_drops(home.landing)] == ["2026-04-30/evidence.jsonl"]
+
+
+# --- Failures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60)), "{"]})
+    standing = everything(home)
+    context = get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=hold_in_the_middle_of_a_pruning, args=(home.home, DAY, held))
+    process.start()
+    try:
+        assert held.wait(60)
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+        process.join(30)
+
+    assert everything(home) == standing
+    assert prune(warehouse_of(home), DAY, now=NOW).record_count == 1
+
+
+@pytest.mark.parametrize(
+    "last", ["sum_up_drops", "sum_up_providers", "unwatch_removable", "delete_removable", "insert_pruning"]
+)
+def test_a_failure_after_any_statement_leaves_everything_as_it_was(
+    last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60)), "{"]})
+    standing, run = everything(home), Session.run
+
+    def fails(session: Session, package: str, name: str, *more: Any, **parts: Any) -> None:
+        run(session, package, name, *more, **parts)
+        if name == last:
+            raise RuntimeError
+
+    monkeypatch.setattr(Session, "run", fails)
+    with pytest.raises(RuntimeError):
+        prune(warehouse_of(home), DAY, now=NOW)
+    assert everything(home) == standing
+
+
+# --- The command and the setting -------------------------------------------------------------------------------------
+
+
+def aged(tmp_path: Path, days: int) -> tuple[Settings, date]:
+    """A home with a record of so many days ago and one of yesterday, by the clock of the machine."""
+    now = datetime.now(UTC)
+    records = [delivery(now - timedelta(days=back), session_id=name) for back, name in ((days, "old"), (1, "new"))]
+    return ingested(tmp_path, {str(now.date()): list(records)}), now.date()
+
+
+def test_the_command_says_what_it_removed_and_dry_run_only_what_it_would(tmp_path: Path) -> None:
+    home, today = aged(tmp_path, 91)
+    setting = {"CAVRA_RETENTION_DAYS": "90"}
+    standing = everything(home)
+
+    dry = command(home.home, "prune", "--dry-run", "--json", environ=setting)
+    assert everything(home) == standing
+    said = command(home.home, "prune", "--json", environ=setting)
+
+    counts = asdict(Pruned(record_count=1, closed_drop_count=1))
+    day = (today - timedelta(days=90)).isoformat()
+    assert (dry.code, dry.document) == (0, {"before": day, "dry_run": True, **counts})
+    assert (said.code, said.document, said.err) == (0, {"before": day, "dry_run": False, **counts}, "")
+    assert kept_ids(home) == ["new"]
+    text = command(home.home, "prune", environ=setting).out
+    assert f"created before {day}, removed: 0 records" in text
+    assert "cavra-pipeline compact gives the room back" in text
+
+
+def test_evidence_of_exactly_the_days_of_the_setting_stays(tmp_path: Path) -> None:
+    home, today = aged(tmp_path, 90)
+
+    assert horizon_day(Settings(home.home, retention_days=90), now=NOW) == NOW.date() - timedelta(days=90)
+    assert command(home.home, "prune", environ={"CAVRA_RETENTION_DAYS": "91"}).code == 0
+    assert kept_ids(home) == ["new", "old"]
+    assert command(home.home, "prune", "--before", str(today - timedelta(days=89))).code == 0
+    assert kept_ids(home) == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "CAVRA_RETENTION_DAYS: no retention is set, so all evidence is kept"),
+        (["--before", str(datetime.now(UTC).date() - timedelta(days=29))], "of the last 30 days is always kept"),
+        (["--before", "yesterday"], "does not match the format"),
+    ],
+)
+def test_without_a_retention_or_with_too_late_a_day_nothing_is_done(
+    arguments: list[str], says: str, tmp_path: Path
+) -> None:
+    home, _ = aged(tmp_path, 400)
+    said = command(home.home, "prune", *arguments)
+
+    assert said.code == 2
+    assert says in " ".join(said.err.split())
+    assert kept_ids(home) == ["new", "old"]
+
+
+def test_the_setting_is_checked_at_start() -> None:
+    assert load_settings({}).retention_days is None
+    assert load_settings({"CAVRA_RETENTION_DAYS": "30"}).retention_days == 30
+    for text in ("29", "36501", "forever"):
+        with pytest.raises(UsageError, match=r"CAVRA_RETENTION_DAYS.*from 30 to 36500"):
+            load_settings({"CAVRA_RETENTION_DAYS": text})
+
+
+def test_a_pruned_and_compacted_warehouse_is_smaller_and_says_the_same(tmp_path: Path) -> None:
+    old = [delivery(before(n), event_id=7 * sha256(b"%d" % n), session_id=f"s-{n}") for n in range(1, 6001)]
+    home = ingested(tmp_path, {"2026-04-28": list(old), "2026-05-01": [delivery(HORIZON, failed=["slack"])]})
+    size, said = home.warehouse.stat().st_size, ask_plan(home, as_of=HORIZON)
+
+    done = command(home.home, "prune", "--before", str(DAY), "--compact", "--json")
+
+    assert (done.code, done.document["record_count"]) == (0, 6000)
+    assert done.document["after_bytes"] == home.warehouse.stat().st_size < size
+    assert ask_plan(home, as_of=HORIZON) == said
+
+
+def test_nothing_is_closed_and_nothing_refused_before_the_first_pruning(tmp_path: Path) -> None:
+    home = home_with(tmp_path, {"2020-01-01": [delivery(before(60 * 24 * 3000))]})
+    with warehouse_of(home).reading() as session:
+        assert closed_drops(session).holds(date.min, "any.jsonl") is False
+    assert preview(warehouse_of(home), DAY) == Pruned()
+    take_in(home)
+    assert ask_health(home, as_of=datetime(2000, 1, 1, tzinfo=UTC))["future_record_count"] == 1
+    with pytest.raises(PipelineError):
+        horizon_day(home, now=NOW)
