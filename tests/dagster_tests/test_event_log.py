@@ -68,14 +68,14 @@ def test_of_a_batch_that_can_not_be_stored_nothing_is(
     tmp_path: Path, events: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = BatchedEventLog(str(tmp_path))
-    prepare = log.prepare_insert_event
+    prepare = log._event_to_row
 
     def prepare_all_but_the_last(event: dg.EventLogEntry) -> Any:
         if event is events[-1]:
             raise RuntimeError("this one is refused")
         return prepare(event)
 
-    monkeypatch.setattr(log, "prepare_insert_event", prepare_all_but_the_last)
+    monkeypatch.setattr(log, "_event_to_row", prepare_all_but_the_last)
     with pytest.raises(RuntimeError, match="refused"):
         log.store_event_batch(events)
     assert not any(stored(tmp_path).values())
