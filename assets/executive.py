@@ -14,7 +14,7 @@ from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
 from cavra_pipeline.executive.publish import publish_report
-from cavra_pipeline.executive.render import report_markdown, write_report
+from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES
@@ -66,12 +66,14 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
                 window_days=config.window_days,
                 providers=config.providers,
             )
+        folder = home.settings.home / "reports"
         for day, report in zip(days, reports, strict=True):
-            paths = write_report(home.settings.home / "reports", report)
+            contents = report_files(report)
+            paths = write_report(folder, report, contents)
             context.add_asset_metadata(
                 {
                     "headline": report["headline"],
-                    "report": dg.MetadataValue.md(report_markdown(report)),
+                    "report": dg.MetadataValue.md(contents["md"]),
                     "page": dg.MetadataValue.path(str(paths["html"])),
                     "executive_report_id": report["executive_report_id"],
                     "alert_level": report["alert_level"],

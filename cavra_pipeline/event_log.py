@@ -1,7 +1,7 @@
 """Dagster's own SQLite storage, with the events of one batch in one transaction (docs/decisions/0018-event-log.md).
 
 A run over a range of days leaves two events for each asset and day. Dagster hands them over in batches where it is told
-to; its SQLite event log then stores them one by one, each with an engine, two transactions and six statements of its own.
+to; its SQLite event log then stores them one by one, each with engines, transactions and statements of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sqlalchemy
 import yaml
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.event_log import SqliteEventLogStorage, SqlEventLogStorageTable
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -71,7 +71,9 @@ class BatchedEventLog(SqliteEventLogStorage):
             with self._connect(run_id) as connection:
                 connection.execute(SqlEventLogStorageTable.insert(), some)
         if rows:
-            insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+            insert = SqlEventLogStorageTable.insert().returning(
+                SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+            )
             with self._connect(INDEX_SHARD_NAME) as connection:
                 ids = connection.scalars(insert, rows).all()
                 self._index(connection, list(zip(indexed, ids, strict=True)))
