@@ -6,7 +6,11 @@ WITH starts AS (
 
 acts AS (
     SELECT
-        *,
+        lane,
+        created_at,
+        record_type,
+        dry_run,
+        record_type = 'delivery' AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed)) AS is_failed,
         CASE
             WHEN record_type = 'execution'
                 THEN coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
@@ -21,9 +25,7 @@ counted AS (
         opening.number AS first_seen,
         coalesce(closing.number - 1, len($instants::TIMESTAMP[])) AS last_seen,
         count(*) FILTER (record_type = 'delivery') AS delivery_count,
-        count(*) FILTER (
-            record_type = 'delivery' AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed))
-        ) AS failed_delivery_count,
+        count(*) FILTER (is_failed) AS failed_delivery_count,
         count(*) FILTER (record_type = 'acknowledgement') AS acknowledgement_count,
         count(*) FILTER (record_type = 'worker_run') AS worker_run_count,
         count(*) FILTER (record_type = 'worker_run' AND NOT dry_run) AS live_worker_run_count,
