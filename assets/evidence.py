@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from assets.days import show_days
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
@@ -61,6 +62,7 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
             kinds=KINDS,
             partitions_def=partitions,
             deps=[LANDING_ZONE if name in ("evidence", "quarantine", "findings") else EVIDENCE],
+            metadata=_schema() if name == "evidence" else {},
         )
         for name, description in _TABLES.items()
     ]
@@ -92,10 +94,7 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
         checks = _check_results(result, counts, differences)
         for name in _TABLES:
             # Before the result: what is added after it is not in the event any more.
-            for day in days:
-                context.add_asset_metadata(
-                    _day_metadata(name, counts[day]), asset_key=name, partition_key=day.isoformat()
-                )
+            show_days(context, dg.AssetKey(name), {day: _day_metadata(name, counts[day]) for day in days})
             yield dg.MaterializeResult(
                 asset_key=name,
                 metadata=_run_metadata(name, result, outdated),
@@ -103,6 +102,16 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
             )
 
     return [landing_zone, ingest_assets]
+
+
+def _schema() -> dict[str, Any]:
+    """The columns stand on the asset, not on each of its materialisations: they are the same for every day."""
+    columns = [
+        dg.TableColumn(column, type_, description=comment)
+        for column, type_, comment in EVIDENCE_COLUMNS
+        if column != "is_current"
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
 def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:
@@ -176,13 +185,6 @@ def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict
         "drops_unchanged": result.unchanged_count,
         "drops_past_retention": len(result.closed_drops),
         "outdated_days": dg.MetadataValue.json([day.isoformat() for day in outdated]),
-        "dagster/column_schema": dg.TableSchema(
-            columns=[
-                dg.TableColumn(column, type_, description=comment)
-                for column, type_, comment in EVIDENCE_COLUMNS
-                if column != "is_current"
-            ]
-        ),
     }
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from assets.days import show_days
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
 from cavra_pipeline.executive.publish import publish_report
-from cavra_pipeline.executive.render import report_markdown, write_report
+from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES
@@ -66,19 +67,20 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
                 window_days=config.window_days,
                 providers=config.providers,
             )
+        folder = home.settings.home / "reports"
+        shown = {}
         for day, report in zip(days, reports, strict=True):
-            paths = write_report(home.settings.home / "reports", report)
-            context.add_asset_metadata(
-                {
-                    "headline": report["headline"],
-                    "report": dg.MetadataValue.md(report_markdown(report)),
-                    "page": dg.MetadataValue.path(str(paths["html"])),
-                    "executive_report_id": report["executive_report_id"],
-                    "alert_level": report["alert_level"],
-                    **{name: int(report[name]) for name in _NUMBERS},
-                },
-                partition_key=day.isoformat(),
-            )
+            contents = report_files(report)
+            paths = write_report(folder, report, contents)
+            shown[day] = {
+                "headline": report["headline"],
+                "report": dg.MetadataValue.md(contents["md"]),
+                "page": dg.MetadataValue.path(str(paths["html"])),
+                "executive_report_id": report["executive_report_id"],
+                "alert_level": report["alert_level"],
+                **{name: int(report[name]) for name in _NUMBERS},
+            }
+        show_days(context, context.asset_key, shown)
         if days[-1] == now.date():
             _publish(context, config, reports[-1])
         return dg.MaterializeResult()

@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
+from assets.days import show_days
 from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY, fresh_for
@@ -15,7 +16,7 @@ from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
-from cavra_pipeline.slots.ledger import slots_of_report
+from cavra_pipeline.slots.ledger import slots_of_reports
 
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
@@ -177,10 +178,8 @@ def _materialize(
             )
         raise
     slots = _slots(home, kept) if report == RETRY_HEALTH else {}
-    for one in kept:
-        context.add_asset_metadata(
-            {**report_metadata(one), **slots.get(one.day, {})}, partition_key=one.day.isoformat()
-        )
+    shown = {one.day: {**report_metadata(one), **slots.get(one.day, {})} for one in kept}
+    show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
         context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
     newest = kept[-1]
@@ -213,15 +212,15 @@ def report_metadata(one: Report) -> dict[str, Any]:
 def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
     """What the slot ledger counts beside each report's outages; the report itself rests on evidence alone."""
     with home.warehouse.reading() as session:
-        counts = {one.day: slots_of_report(session, one.document) for one in kept}
+        counts = slots_of_reports(session, [one.document for one in kept])
     return {
-        day: {
+        one.day: {
             "slots": dg.MetadataValue.md(
                 markdown_table(("verdict", "slots"), list(found.items()), "No slot is judged in this window.")
             ),
             "missed_slot_count": found.get("missed", 0),
         }
-        for day, found in counts.items()
+        for one, found in zip(kept, counts, strict=True)
     }
 
 

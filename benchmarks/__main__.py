@@ -131,17 +131,17 @@ def measure_dlt(folder: Path, records: int) -> Result:
     return {"records": records, "dlt": theirs, "ingest": ours, "ratio": theirs["seconds"] / ours["seconds"]}
 
 
-def measure_backfill(folder: Path, records: int, *, with_tutorial: bool) -> Result:
+def measure_backfill(folder: Path, records: int, *, tutorial_days: int) -> Result:
     """A year in one run through Dagster against its plain ingest, and some days against the tutorials' shape."""
-    backfill.prepare(folder, records)
+    backfill.prepare(folder, records, tutorial_days)
     plain, single = (run(case, folder, "benchmarks.backfill") for case in ("plain_ingest", "single_run"))
     measured: Result = {
         "records": records, "days": len(backfill.DAYS), "plain_ingest": plain, "single_run": single,
         "ratio": single["seconds"] / plain["seconds"],
     }  # fmt: skip
-    if with_tutorial:
+    if tutorial_days:
         short, theirs = run("short_run", folder, "benchmarks.backfill"), backfill.tutorial_shape(folder)
-        days = len(backfill.SHORT_DAYS)
+        days = tutorial_days
         measured["short"] = {
             "days": days, "single_run": short, "tutorial": theirs,
             "ratio": theirs["wall_seconds"] / short["wall_seconds"],
@@ -249,6 +249,12 @@ def main() -> None:
     parser.add_argument(
         "--backfill-records", type=int, help="records of the year that is backfilled; as --records; 0: leave out"
     )
+    parser.add_argument(
+        "--tutorial-days",
+        type=int,
+        default=10,
+        help="days of the year in the tutorials' shape, about 4 s each (default 10)",
+    )
     parser.add_argument("--without-others", action="store_true", help="leave out what needs an environment of its own")
     options = parser.parse_args()
     backfill_records = options.records if options.backfill_records is None else options.backfill_records
@@ -273,7 +279,9 @@ def main() -> None:
     if with_others and options.dlt_records:
         document["dlt"] = in_a_folder(measure_dlt, options.dlt_records)
     if backfill_records:
-        document["backfill"] = in_a_folder(measure_backfill, backfill_records, with_tutorial=with_others)
+        document["backfill"] = in_a_folder(
+            measure_backfill, backfill_records, tutorial_days=options.tutorial_days if with_others else 0
+        )
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{options.records}.json"
     target.write_text(json.dumps(document, indent=1) + "\n")

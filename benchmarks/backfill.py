@@ -20,18 +20,20 @@ from cavra_pipeline.settings import Settings
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS = days_between(START.date(), date(2025, 12, 31))
-#: Days of the range on which the tutorials' shape finishes too.
-SHORT_DAYS = DAYS[:10]
 
 
-def prepare(folder: Path, records: int) -> None:
-    """Lays one drop a day into three homes: for the plain ingest, for the backfill, and for the short range."""
+def prepare(folder: Path, records: int, short_days: int = 10) -> None:
+    """Lays one drop a day into three homes: for the plain ingest, for the backfill, and for a short range.
+
+    The short range is one on which the tutorials' shape finishes too; its home has the drops of those days alone.
+    """
     homes = [Settings(home=folder / name).prepare() for name in ("plain", "backfill", "short")]
     for number, day in enumerate(DAYS):
         size = records * (number + 1) // len(DAYS) - records * number // len(DAYS)
-        for home in homes:
+        filled = homes if number < short_days else homes[:2]
+        for home in filled:
             (home.landing / day.isoformat()).mkdir()
-        first, *rest = [home.landing / day.isoformat() / "evidence.jsonl" for home in homes]
+        first, *rest = [home.landing / day.isoformat() / "evidence.jsonl" for home in filled]
         write_drop(first, size, seed=number, start=START + timedelta(days=number), span=timedelta(days=1))
         for other in rest:
             other.hardlink_to(first)
@@ -46,7 +48,12 @@ def _single_run(folder: Path) -> int:
 
 
 def _short_run(folder: Path) -> int:
-    return _materialized(folder / "short", SHORT_DAYS)
+    return _materialized(folder / "short", short_range(folder))
+
+
+def short_range(folder: Path) -> list[date]:
+    """The days of the short range."""
+    return sorted(date.fromisoformat(day.name) for day in (folder / "short" / "landing").iterdir())
 
 
 def _materialized(home: Path, days: list[date]) -> int:
@@ -60,7 +67,7 @@ def tutorial_shape(folder: Path) -> dict[str, Any]:
     runs = [
         others.run("tutorial", str(folder / "short" / "landing"), str(folder / "tutorial.duckdb"), day.isoformat(),
                    home=folder / "tutorial")
-        for day in SHORT_DAYS
+        for day in short_range(folder)
     ]  # fmt: skip
     return {
         "seconds": sum(run["seconds"] for run in runs),

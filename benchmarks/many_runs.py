@@ -3,6 +3,8 @@
 A real ``dagster dev`` with its daemon on a home of its own: K daily partitions are queued as K separate runs of
 ``daily_close`` (ingest, every report), eight may run at once, a schedule ticks every minute, and a reader opens the
 warehouse every second. It fails unless every run is green, every row is there once, and the reader met no error.
+The warehouse pool lets as many steps go side by side, so that nothing but the warehouse's own gate keeps them apart;
+``--pool 1`` measures a home as it comes.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from benchmarks.records import write_drop
 from cavra_pipeline.errors import PipelineError
@@ -156,9 +160,18 @@ def _statuses(port: int) -> tuple[Counter[str], Counter[str]]:
     return ours, scheduled
 
 
-def measure(folder: Path, runs: int, records_a_day: int, limit_seconds: float) -> dict[str, Any]:
+def _let_side_by_side(settings: Settings, pool: int) -> None:
+    """Sets how many steps may be in the warehouse's pool at once."""
+    path = settings.dagster_home / "dagster.yaml"
+    instance = yaml.safe_load(path.read_text(encoding="utf-8"))
+    instance["concurrency"]["pools"]["default_limit"] = pool
+    path.write_text(yaml.safe_dump(instance), encoding="utf-8")
+
+
+def measure(folder: Path, runs: int, records_a_day: int, limit_seconds: float, pool: int) -> dict[str, Any]:
     """Queues the runs and waits for them."""
     settings = Settings(home=folder).prepare()
+    _let_side_by_side(settings, pool)
     days = [START + timedelta(days=number) for number in range(runs)]
     for number, day in enumerate(days):
         target = settings.landing / day.date().isoformat()
@@ -186,7 +199,8 @@ def measure(folder: Path, runs: int, records_a_day: int, limit_seconds: float) -
         )
         ((reports,),) = session.tuples("SELECT count(*) FROM reports WHERE report_day < DATE '2026-01-01'")
     return {
-        "runs": runs, "records_a_day": records_a_day, "seconds": seconds, "queued_seconds": queued_seconds,
+        "runs": runs, "records_a_day": records_a_day, "pool": pool,
+        "seconds": seconds, "queued_seconds": queued_seconds,
         "statuses": dict(ours), "schedule_statuses": dict(scheduled),
         "rows": rows, "distinct_rows": ids, "expected_rows": runs * records_a_day,
         "reports": reports, "expected_reports": runs * REPORTS_A_DAY,
@@ -215,10 +229,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=30, help="daily partitions, each a run (default 30, at most 365)")
     parser.add_argument("--records", type=int, default=200, help="records a day (default 200)")
     parser.add_argument("--minutes", type=float, default=20, help="when to give up (default 20)")
+    parser.add_argument("--pool", type=int, default=8, help="steps in the warehouse pool at once (default 8)")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cavra-many-runs-"))
     try:
-        result = measure(folder, options.runs, options.records, options.minutes * 60)
+        result = measure(folder, options.runs, options.records, options.minutes * 60, options.pool)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(result, indent=1))

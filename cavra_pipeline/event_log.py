@@ -1,22 +1,26 @@
 """Dagster's own SQLite storage, with the events of one batch in one transaction (docs/decisions/0018-event-log.md).
 
 A run over a range of days leaves two events for each asset and day. Dagster hands them over in batches where it is told
-to; its SQLite event log then stores them one by one, each with an engine and two transactions of its own.
+to; its SQLite event log then stores them one by one, each with engines, transactions and statements of its own.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import dagster as dg
 import sqlalchemy
 import yaml
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -25,6 +29,9 @@ from dagster._serdes import ConfigurableClassData
 #: A batch keeps other writers of the index out for a second or so.
 _BATCH_SIZE: Final = 500
 _BATCH_SIZE_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
+
+#: What Dagster's storage keeps in the index as well as in the run's file.
+_INDEXED: Final = ASSET_EVENTS | ASSET_CHECK_EVENTS | EVENT_TYPE_TO_PIPELINE_RUN_STATUS.keys()
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -47,10 +54,59 @@ class BatchedEventLog(SqliteEventLogStorage):
         with self._db_lock, ExitStack() as stack:
             self._batch.connections = {shard: stack.enter_context(self._begun(shard)) for shard in shards}
             try:
-                for event in events:
-                    self.store_event(event)
+                self._store(events)
             finally:
                 del self._batch.connections
+
+    def _store(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """Writes each event once and puts its row into both files, a statement for each file."""
+        by_run: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        indexed: list[dg.EventLogEntry] = []
+        rows: list[dict[str, Any]] = []
+        for event in events:
+            row = self._event_to_row(event)
+            by_run[event.run_id].append(row)
+            if event.is_dagster_event and event.dagster_event_type in _INDEXED:
+                indexed.append(event)
+                rows.append(row)
+        for run_id, some in by_run.items():
+            with self._connect(run_id) as connection:
+                connection.execute(SqlEventLogStorageTable.insert(), some)
+        if rows:
+            insert = SqlEventLogStorageTable.insert().returning(
+                SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+            )
+            with self._connect(INDEX_SHARD_NAME) as connection:
+                ids = connection.scalars(insert, rows).all()
+                self._index(connection, list(zip(indexed, ids, strict=True)))
+
+    def _index(self, connection: sqlalchemy.Connection, events: Sequence[tuple[dg.EventLogEntry, int]]) -> None:
+        """Notes what the index tells of assets and checks beside the events."""
+        assets = [(event, id_) for event, id_ in events if event.dagster_event_type in ASSET_EVENTS]
+        if assets:
+            self._store_asset_event_tags(connection, *zip(*assets, strict=True))
+        for event, id_ in _last_of_each(assets):
+            self._store_asset_event(connection, event, id_)
+        for event, id_ in events:
+            if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                self.store_asset_check_event(event, id_)
+
+    def _store_asset_check_evaluation_planned(self, event: dg.EventLogEntry, event_id: int | None) -> None:
+        """Notes that a check is to come, for each day of the run, with the event written once."""
+        planned: Any = event.dagster_event.event_specific_data if event.dagster_event else None
+        subset = planned.partitions_subset
+        row = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": dg.serialize_value(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]
+            "evaluation_event_storage_id": event_id,
+        }
+        days = subset.get_partition_keys() if subset else [None]
+        with self.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.insert(), [{**row, "partition": day} for day in days])
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has a table; asked for each event, so one that was found is not looked for again."""
@@ -79,6 +135,16 @@ class BatchedEventLog(SqliteEventLogStorage):
         else:
             with super()._connect(shard) as connection:
                 yield connection
+
+
+def _last_of_each(events: Iterable[tuple[dg.EventLogEntry, int]]) -> list[tuple[dg.EventLogEntry, int]]:
+    """Returns the last event of each asset and type, in their order; it overwrites what those before it say."""
+    last: dict[tuple[dg.AssetKey | None, object], tuple[dg.EventLogEntry, int]] = {}
+    for event, id_ in events:
+        asset = event.dagster_event.asset_key if event.dagster_event else None
+        last.pop((asset, event.dagster_event_type), None)
+        last[asset, event.dagster_event_type] = event, id_
+    return list(last.values())
 
 
 class BatchedStorage(DagsterSqliteStorage):

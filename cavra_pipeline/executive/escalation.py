@@ -23,11 +23,11 @@ from cavra_pipeline.executive.recoveries import (
     CLOSING,
     OWN_PLAN_PREFIX,
     RECOVERIES,
+    Open,
     Spell,
     bounded,
-    plans_of,
+    open_recoveries,
     recovery_spells,
-    routes_of,
 )
 from cavra_pipeline.executive.standing import Standing, standings
 from cavra_pipeline.executive.words import listed, provider_name
@@ -64,21 +64,20 @@ def escalation_plan(
     Raises:
         UsageError: A value is outside what is accepted; the message names it.
     """
-    return plan_of_spells(
-        session,
-        recovery_spells(session, as_of=as_of),
+    at = naive_utc(as_of)
+    return plan_of_recoveries(
+        open_recoveries(session, {at: recovery_spells(session, as_of=as_of)})[at],
         as_of=as_of,
         now=now,
         slo_minutes=slo_minutes,
         providers=providers,
         generated_by=generated_by,
-        standing=standings(session, [as_of])[naive_utc(as_of)],
+        standing=standings(session, [as_of])[at],
     )
 
 
-def plan_of_spells(
-    session: Session,
-    spells: Sequence[Spell],
+def plan_of_recoveries(
+    known: Open,
     *,
     standing: Standing,
     as_of: datetime,
@@ -92,7 +91,17 @@ def plan_of_spells(
     generated_by = actor_label(generated_by, where="generated_by")
     offered = _selected(providers)
     evidence = standing.of(RECOVERIES.name)
-    recoveries = _open_recoveries(session, spells, as_of=as_of, slo=slo, offered=offered)
+    recoveries = [
+        _recovery(
+            spell,
+            known.plans[spell.subject],
+            known.routes[spell.subject],
+            at=naive_utc(as_of),
+            slo=slo,
+            offered=offered,
+        )
+        for spell in known.spells
+    ]
     has_evidence = bool(evidence["evidence_record_count"])
     severities = {recovery["severity"] for recovery in recoveries}
     level = "critical" if "critical" in severities else "warning" if recoveries or not has_evidence else "healthy"
@@ -152,22 +161,6 @@ def _selected(providers: Sequence[str]) -> list[str]:
             remedy="Use 1 to 64 letters, digits and _ for each, such as slack",
         )
     return sorted(names)
-
-
-def _open_recoveries(
-    session: Session, spells: Sequence[Spell], *, as_of: datetime, slo: timedelta, offered: list[str]
-) -> list[dict[str, Any]]:
-    open_now = [spell for spell in spells if spell.closed_at is None]
-    subjects = [spell.subject for spell in open_now]
-    if not subjects:
-        return []
-    plans = plans_of(session, subjects, as_of=as_of)
-    routes = routes_of(session, subjects, as_of=as_of)
-    at = naive_utc(as_of)
-    return [
-        _recovery(spell, plans[spell.subject], routes[spell.subject], at=at, slo=slo, offered=offered)
-        for spell in open_now
-    ]
 
 
 def _recovery(

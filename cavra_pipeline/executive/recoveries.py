@@ -5,10 +5,14 @@ What belongs here: the definition of an open recovery. What does not: what to do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
+
+import pyarrow as pa
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
@@ -53,30 +57,66 @@ def bounded(name: str, value: object, high: int) -> int:
     return value
 
 
-def asked(as_of: datetime) -> dict[str, object]:
-    """Returns the parameters that every statement about recoveries takes."""
-    return {"lane": RECOVERIES.name, "as_of": naive_utc(as_of)}
-
-
 def recovery_spells(session: Session, *, as_of: datetime) -> list[Spell]:
     """Returns every spell of every recovery up to an instant, sorted by opening, then subject."""
-    rows = session.rows(PACKAGE, "recovery_spells", {**asked(as_of), "closing": list(CLOSING), "own_plan": _OWN_PLAN})
-    return [_spell(**row) for row in rows]
+    asked: dict[str, object] = {
+        "lane": RECOVERIES.name,
+        "as_of": naive_utc(as_of),
+        "closing": list(CLOSING),
+        "own_plan": _OWN_PLAN,
+    }
+    return [_spell(**row) for row in session.rows(PACKAGE, "recovery_spells", asked)]
 
 
-def plans_of(session: Session, subjects: Sequence[str], *, as_of: datetime) -> dict[str, dict[str, Any]]:
-    """Returns what the newest plan of each of these recoveries says, by subject."""
-    parameters: dict[str, object] = {"as_of": naive_utc(as_of), "subjects": list(subjects)}
-    return {str(row["subject"]): row for row in session.rows(PACKAGE, "recovery_plans", parameters)}
+def spells_until(spells: Sequence[Spell], at: datetime) -> list[Spell]:
+    """Returns the spells as they stood at an instant, from those up to a later one: what comes after changes none."""
+    known = spells[: bisect_right(spells, at, key=lambda spell: spell.opened_at)]
+    return [
+        replace(spell, closed_at=None) if spell.closed_at is not None and spell.closed_at > at else spell
+        for spell in known
+    ]
 
 
-def routes_of(session: Session, subjects: Sequence[str], *, as_of: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Returns how each of these recoveries stands at each of its providers, by subject, sorted by provider."""
-    routes: dict[str, list[dict[str, Any]]] = {subject: [] for subject in subjects}
-    parameters = {**asked(as_of), "subjects": list(subjects), "closing": list(CLOSING)}
-    for row in session.rows(PACKAGE, "recovery_routes", parameters):
-        routes[str(row["subject"])].append(row)
-    return routes
+@dataclass(slots=True)
+class Open:
+    """The recoveries that are open at an instant.
+
+    Attributes:
+        spells: Their spells, the oldest first.
+        plans: What the newest plan of each says, by subject.
+        routes: How each stands at each of its providers, by subject, sorted by provider.
+    """
+
+    spells: list[Spell]
+    plans: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    routes: defaultdict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+
+
+def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Spell]]) -> dict[datetime, Open]:
+    """Returns the recoveries that are open at each instant.
+
+    Args:
+        session: An open warehouse.
+        spells: Every spell up to each instant, by the instant in UTC without a zone.
+    """
+    moments = sorted(spells)
+    found = [Open([spell for spell in spells[at] if spell.closed_at is None]) for at in moments]
+    given = [
+        {"number": number, "as_of": at, "subject": spell.subject}
+        for number, (at, one) in enumerate(zip(moments, found, strict=True), start=1)
+        for spell in one.spells
+    ]
+    if given:
+        asked: dict[str, object] = {"lane": RECOVERIES.name, "closing": list(CLOSING), "instants": moments}
+        with session.given(open_recoveries=pa.Table.from_pylist(given, schema=_OPEN)):
+            for row in session.rows(PACKAGE, "recovery_plans"):
+                found[int(str(row.pop("number"))) - 1].plans[str(row["subject"])] = row
+            for row in session.rows(PACKAGE, "recovery_routes", asked):
+                found[int(str(row.pop("number"))) - 1].routes[str(row["subject"])].append(row)
+    return dict(zip(moments, found, strict=True))
+
+
+_OPEN: Final = pa.schema([("number", pa.int64()), ("as_of", pa.timestamp("us")), ("subject", pa.string())])
 
 
 def _spell(subject: Any, opened_at: Any, closed_at: Any, spell_number: Any) -> Spell:

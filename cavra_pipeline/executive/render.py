@@ -36,6 +36,16 @@ def report_markdown(report: Mapping[str, Any]) -> str:
 
 def report_html(report: Mapping[str, Any]) -> str:
     """Returns the report as one HTML page that needs no script and asks for nothing from anywhere."""
+    return _html_of(report, page_of(report))
+
+
+def report_files(report: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``."""
+    page = page_of(report)
+    return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}
+
+
+def _html_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
     style = _template("report.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
@@ -43,7 +53,7 @@ def report_html(report: Mapping[str, Any]) -> str:
         .get_template("report.html")
         .render(
             report=report,
-            page=page_of(report),
+            page=page,
             style=Markup(style),  # noqa: S704 -- our own style sheet
             style_hash=f"sha256-{digest}",
             pictures={
@@ -55,8 +65,13 @@ def report_html(report: Mapping[str, Any]) -> str:
     )
 
 
-def write_report(folder: Path, report: Mapping[str, Any]) -> dict[str, Path]:
+def write_report(folder: Path, report: Mapping[str, Any], contents: Mapping[str, str] | None = None) -> dict[str, Path]:
     """Writes ``executive-report-<UTC day of as_of>`` as json, md and html; each file is replaced as a whole.
+
+    Args:
+        folder: Where; made if it is not there.
+        report: An executive report.
+        contents: Its ``report_files``, where somebody has them already.
 
     Returns:
         The files by their suffix: ``json``, ``md``, ``html``.
@@ -65,7 +80,7 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> dict[str, Path]:
         PipelineError: The folder can't be written.
     """
     day = read(report["as_of"]).date().isoformat()
-    contents = {"json": report_json(report), "md": report_markdown(report), "html": report_html(report)}
+    contents = contents or report_files(report)
     paths = {suffix: folder / f"executive-report-{day}.{suffix}" for suffix in contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,10 +19,19 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_spells
-from cavra_pipeline.executive.recoveries import PACKAGE, RECOVERIES, Spell, bounded, recovery_spells
+from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_recoveries
+from cavra_pipeline.executive.recoveries import (
+    RECOVERIES,
+    Open,
+    Spell,
+    bounded,
+    open_recoveries,
+    recovery_spells,
+    spells_until,
+)
 from cavra_pipeline.executive.risks import key_risks
 from cavra_pipeline.executive.standing import Standing, failing_providers, standings
+from cavra_pipeline.executive.window import Window, windows
 from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
 from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane
@@ -56,6 +65,9 @@ class _Known:
     health: _Health
     standing: Mapping[datetime, Standing]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
+    windows: Mapping[datetime, Window]
+    spells: Mapping[datetime, Sequence[Spell]]
+    recoveries: Mapping[datetime, Open]
 
 
 def executive_report(
@@ -91,7 +103,7 @@ def executive_reports(
     providers: Sequence[str] = (),
     generated_by: str = DEFAULT_GENERATED_BY,
 ) -> list[dict[str, Any]]:
-    """Makes the executive recovery report as of each instant; what it asks of the whole evidence in one pass.
+    """Makes the executive recovery report as of each instant, in one pass over the evidence.
 
     Args:
         session: An open warehouse.
@@ -110,15 +122,22 @@ def executive_reports(
     """
     generated_by = actor_label(generated_by, where="generated_by")
     bounded("window_days", window_days, MAX_WINDOW_DAYS)
+    if not instants:
+        return []
     moments = [naive_utc(at) for at in instants]
+    every = recovery_spells(session, as_of=max(instants))
+    spells = {at: spells_until(every, at) for at in moments}
     known = _Known(
         health=_health(session, moments, window_days=window_days, now=now),
         standing=standings(session, instants),
         failing=failing_providers(session, instants),
+        windows=windows(session, {at: _window_start(at, window_days) for at in moments}),
+        spells=spells,
+        recoveries=open_recoveries(session, spells),
     )
     return [
         _report(
-            session, known, as_of=as_of, now=now, slo_minutes=slo_minutes, window_days=window_days,
+            known, as_of=as_of, now=now, slo_minutes=slo_minutes, window_days=window_days,
             providers=providers, generated_by=generated_by,
         )
         for as_of in instants
@@ -126,7 +145,6 @@ def executive_reports(
 
 
 def _report(
-    session: Session,
     known: _Known,
     *,
     as_of: datetime,
@@ -138,15 +156,13 @@ def _report(
 ) -> dict[str, Any]:
     at = naive_utc(as_of)
     start = _window_start(at, window_days)
-    windowed: dict[str, object] = {"as_of": at, "window_start": start}
-    spells = recovery_spells(session, as_of=as_of)
-    plan = plan_of_spells(
-        session, spells, as_of=as_of, now=now, slo_minutes=slo_minutes, providers=providers,
+    window, spells = known.windows[at], known.spells[at]
+    plan = plan_of_recoveries(
+        known.recoveries[at], as_of=as_of, now=now, slo_minutes=slo_minutes, providers=providers,
         generated_by=generated_by, standing=known.standing[at],
     )  # fmt: skip
     slo = timedelta(minutes=slo_minutes)
-    counted = {str(row["lane"]): row for row in session.rows(PACKAGE, "lane_activity", windowed)}
-    lanes = [_lane(lane, counted.get(lane.name, {}), known, at=at, start=start) for lane in LANES.values()]
+    lanes = [_lane(lane, window.lanes.get(lane.name, {}), known, at=at, start=start) for lane in LANES.values()]
     report: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
@@ -169,7 +185,7 @@ def _report(
         "window_start": instant(start),
         "evidence_record_count": sum(lane["evidence_record_count"] for lane in lanes),
         "future_record_count": sum(lane["future_record_count"] for lane in lanes),
-        "quarantined_record_count": session.rows(PACKAGE, "quarantined", windowed)[0]["quarantined_record_count"],
+        "quarantined_record_count": window.quarantined_record_count,
         "latest_record_at": max((lane["latest_record_at"] for lane in lanes if lane["latest_record_at"]), default=None),
         "what_happened": [],
         "activity": {name: sum(lane[name] for lane in lanes) for name in _ACTIVITY},
@@ -177,7 +193,7 @@ def _report(
         "open_by_need": dict(sorted(Counter(one["need"] for one in plan["recoveries"]).items())),
         "closure_trend": _trend(spells, start=start, at=at),
         "backlog": _backlog(spells, start=start, at=at, slo=slo, is_fine=window_days <= _FINE_WINDOW_DAYS),
-        "deliveries_by_provider": [_provider(row) for row in session.rows(PACKAGE, "provider_deliveries", windowed)],
+        "deliveries_by_provider": [_provider(row) for row in window.providers],
         "lanes": lanes,
         "open_recoveries": plan["recoveries"],
         "key_risks": [],

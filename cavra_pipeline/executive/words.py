@@ -21,7 +21,10 @@ _PROVIDERS: Final = {
 
 def plain(text: object) -> str:
     """Returns one line of text without characters that steer a terminal or turn the writing direction."""
-    return "".join(" " if c in "\t\r\n" else "\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in str(text))
+    line = str(text)
+    if line.isprintable():
+        return line
+    return "".join(" " if c in "\t\r\n" else "\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in line)
 
 
 def _steers(character: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -120,33 +122,42 @@ def slots_between(
     ]
 
 
-def slot_counts(session: Session, schedule: str, *, after: datetime, until: datetime) -> dict[str, int]:
-    """Counts a schedule's slots of (``after``, ``until``] by verdict, missed ones as ``missed: cause`` too.
+def slots_of_report(session: Session, report: Mapping[str, Any]) -> dict[str, int]:
+    """Counts the slots of the schedule of a health report's lane, in the report's own window."""
+    (counts,) = slots_of_reports(session, [report])
+    return counts
+
+
+def slots_of_reports(session: Session, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
+    """Counts the slots of each health report by verdict, missed ones as ``missed: cause`` too; all are of one lane.
 
     Returns:
         Counts that are not zero, the verdicts' own in their declared order; empty if the ledger has no such slot.
     """
-    asked: dict[str, object] = {"schedule": schedule, "after": naive_utc(after), "until": naive_utc(until)}
-    rows = session.rows(_PACKAGE, "count_slots", asked)
-    counts: dict[str, int] = {}
-    for kind in Kind:
-        found = sum(int(str(row["slot_count"])) for row in rows if row["verdict"] == kind.value)
-        if found:
-            counts[kind.value] = found
-    for row in rows:
-        if row["cause"]:
-            counts[f"{row['verdict']}: {row['cause']}"] = int(str(row["slot_count"]))
-    return counts
+    windows = [_window(report) for report in reports]
+    asked: dict[str, object] = {
+        "schedule": schedule_of(reports[0]["lane"]),
+        "after": naive_utc(min(after for after, _ in windows)),
+        "until": naive_utc(max(until for _, until in windows)),
+    }
+    rows = session.rows(_PACKAGE, "slot_verdicts", asked)
+    moments = [_aware(row["expected_at"]) for row in rows]
+    return [_counted(rows[bisect_right(moments, after) : bisect_right(moments, until)]) for after, until in windows]
 
 
-def slots_of_report(session: Session, report: Mapping[str, Any]) -> dict[str, int]:
-    """Counts the slots of the schedule of a health report's lane, in the report's own window."""
+def _window(report: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """The window of a report: after the first, up to the second."""
     as_of = parse_as_of(report["as_of"])
     try:
-        after = as_of - timedelta(hours=report["window_hours"])
+        return as_of - timedelta(hours=report["window_hours"]), as_of
     except OverflowError:
-        after = datetime.min.replace(tzinfo=UTC)
-    return slot_counts(session, schedule_of(report["lane"]), after=after, until=as_of)
+        return datetime.min.replace(tzinfo=UTC), as_of
+
+
+def _counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    verdicts = Counter(row["verdict"] for row in rows)
+    causes = Counter(f"{row['verdict']}: {row['cause']}" for row in rows if row["cause"])
+    return {kind.value: verdicts[kind.value] for kind in Kind if verdicts[kind.value]} | dict(sorted(causes.items()))
 
 
 def newest_verdict(

@@ -34,15 +34,15 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[dg.EventLogEntry]:
 
 
 def stored(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every file of an event log, ids and times of storing aside."""
+    """Every row of every file of an event log, with the ids of events."""
     rows: dict[str, list[tuple[Any, ...]]] = {}
     for path in sorted(folder.glob("*.db")):
         with sqlite3.connect(path) as connection:
             for table, columns in {
-                "event_logs": "run_id, event, dagster_event_type, step_key, asset_key, partition",
-                "asset_keys": "asset_key, last_run_id, wipe_timestamp IS NULL",
-                "asset_event_tags": "asset_key, key, value",
-                "asset_check_executions": "asset_key, check_name, run_id, execution_status",
+                "event_logs": "id, run_id, event, dagster_event_type, step_key, asset_key, partition",
+                "asset_keys": "asset_key, last_materialization, last_run_id, last_materialization_timestamp",
+                "asset_event_tags": "event_id, asset_key, key, value",
+                "asset_check_executions": "asset_key, check_name, partition, execution_status, evaluation_event",
             }.items():
                 found = connection.execute(f"SELECT {columns} FROM {table}").fetchall()
                 rows[f"{path.stem} {table}"] = sorted(found, key=repr)
@@ -68,14 +68,14 @@ def test_of_a_batch_that_can_not_be_stored_nothing_is(
     tmp_path: Path, events: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = BatchedEventLog(str(tmp_path))
-    prepare = log.prepare_insert_event
+    prepare = log._event_to_row
 
     def prepare_all_but_the_last(event: dg.EventLogEntry) -> Any:
         if event is events[-1]:
             raise RuntimeError("this one is refused")
         return prepare(event)
 
-    monkeypatch.setattr(log, "prepare_insert_event", prepare_all_but_the_last)
+    monkeypatch.setattr(log, "_event_to_row", prepare_all_but_the_last)
     with pytest.raises(RuntimeError, match="refused"):
         log.store_event_batch(events)
     assert not any(stored(tmp_path).values())

@@ -246,6 +246,19 @@ def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]
     assert report["backlog"][-1]["breached_count"] == report["slo_breached_count"]
 
 
+@settings(max_examples=6)
+@given(st.lists(_EVENT, max_size=25), st.lists(_MINUTES, min_size=1, max_size=8), st.integers(1, 3))
+def test_reports_made_together_are_those_made_one_by_one_in_every_history(
+    events: list[tuple[Any, ...]], minutes: list[int], window_days: int
+) -> None:
+    instants = [at(number) for number in minutes]
+    with TemporaryDirectory() as folder:
+        home = ingested(Path(folder), [_record(number, event) for number, event in enumerate(events)])
+        with warehouse_of(home).reading() as session:
+            together = executive_reports(session, instants=instants, now=NOW, window_days=window_days)
+        assert together == [ask_report(home, instant, window_days=window_days) for instant in instants]
+
+
 def test_late_evidence_changes_the_report_and_its_id(tmp_path: Path) -> None:
     home = ingested(tmp_path, [opening(at(60))])
     before = ask_report(home)

@@ -1,5 +1,4 @@
-SELECT verdict, cause, count(*) AS slot_count
+SELECT expected_at, verdict, cause
 FROM schedule_slots
 WHERE schedule = $schedule AND expected_at > $after AND expected_at <= $until
-GROUP BY verdict, cause
-ORDER BY verdict, cause
+ORDER BY expected_at
