@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -17,6 +18,7 @@ from cavra_pipeline.evidence.screen import LINES, Screen, Screened
 from cavra_pipeline.lanes import LANES
 
 WORKER_RUN = KIND_PREFIX + "recovery-escalation-retry-worker-run"
+SOURCE = LANES["recovery_escalation"].delivery_source
 SECRETS = (
     "AKIAIOSFODNN7EXAMPLE",
     "ghp_0123456789abcdefghijABCDEFGHIJ",
@@ -329,6 +331,34 @@ def passes_as_it_stands(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> bo
         pytest.param('"plan_id": "\u017fecret=abcdefghij"', id="a letter that folds to s"),
         pytest.param('"plan_id": "to\u212aen=abcdefghij"', id="a letter that folds to k"),
         pytest.param('"plan_id": "ap\u0131_key=abcdefghij"', id="a letter that folds to i"),
+        pytest.param('"note": 1, "a.b": 2', id="a key outside the allowlist with a dot in it"),
+        pytest.param('"note": {"a": {"b": 1}, "c": {"b": 1}}', id="the same key in two objects that are dropped"),
+        pytest.param('"note": {"a": {"b": 1, "b": 2}}', id="a key twice deep in what is dropped"),
+        pytest.param('"note": 1, "note": 2', id="a key outside the allowlist twice"),
+        pytest.param('"plan_id": "p", "plan_id": "q"', id="a declared key twice"),
+        pytest.param(", ".join(f'"k{n}": {n}' for n in range(64)), id="64 keys outside the allowlist"),
+        pytest.param(", ".join(f'"k{n}": {n}' for n in range(65)), id="65 keys outside the allowlist"),
+        pytest.param('"note": ' + "[" * 30 + "]" * 30, id="lists 30 deep"),
+        pytest.param('"note": ' + "[" * 31 + "]" * 31, id="lists 31 deep"),
+        pytest.param('"status_codes": [' + ", ".join(["200"] * 5000) + "]", id="more elements than there is room for"),
+        pytest.param('"attempt_count": ' + "9" * 18, id="a number of 18 digits"),
+        pytest.param('"attempt_count": 9223372036854775807', id="the largest whole number"),
+        pytest.param('"attempt_count": -9223372036854775808', id="the smallest whole number"),
+        pytest.param('"note": 1e', id="a number without its exponent"),
+        pytest.param('"note": -', id="a sign without a number"),
+        pytest.param('"note": 0.5e+10, "other": -0', id="numbers of every form"),
+        pytest.param(
+            '"providers": ["Teams ", "tEAMS", "micro-soft", ""], "status_codes": [200, 503, null]',
+            id="a provider that is named twice",
+        ),
+        pytest.param('"providers": ["ÜBER", "Σ"], "failed_providers": ["über"]', id="a provider that is not ASCII"),
+        pytest.param('"failed_providers": ["", " "], "delivery_success": true', id="failed providers without a name"),
+        pytest.param(
+            '"providers": ["a", "b"], "delivery": {"deliveries": [{"provider": "A", "status_code": 1},'
+            ' {"provider": "a", "status_code": null}, {"status_code": 5}, {"provider": "b", "status_code": 7}]}',
+            id="a provider with two entries, the later without a status",
+        ),
+        pytest.param('"connector_delivery_source": "' + SOURCE + '", "plan_id": "", "event_id": "e"', id="a subject"),
         pytest.param('"requested_by": "' + "x" * 129 + '"', id="an actor label of 129 characters"),
         pytest.param('"requested_by": "' + "x" * 128 + '"', id="an actor label of 128 characters"),
     ],
@@ -351,3 +381,23 @@ def test_one_line_that_is_no_json_costs_only_itself(screen: Screen, broken: str)
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_lines_pass_set_wise_whatever_they_end_with(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     assert passes_as_it_stands(monkeypatch, [json.dumps(clean_record(Random(seed))) + ending for seed in range(20)])
+
+
+def test_lines_that_come_in_several_blocks_are_read_like_those_of_one() -> None:
+    chance = Random(11)
+    lines = [line for _ in range(40) for line in lines_of(chance)]
+    table = pa.table([list(range(len(lines))), lines], schema=LINES)
+    cuts = [0, 1, 7, 7, 50, len(lines)]
+    blocks = [table.slice(first, last - first) for first, last in pairwise(cuts)]
+    assert report(Screen(few=0).screen(pa.concat_tables(blocks))) == report(Screen(few=0).screen(table))
+
+
+def test_a_screen_keeps_nothing_of_the_lines_before() -> None:
+    chance = Random(12)
+    first, second = ([line for _ in range(20) for line in lines_of(chance)] for _ in range(2))
+    tables = [pa.table([list(range(len(lines))), lines], schema=LINES) for lines in (first, second)]
+    screen = Screen(few=0)
+    held = screen.screen(tables[0])
+    again = report(screen.screen(tables[1]))
+    assert again == report(Screen(few=0).screen(tables[1]))
+    assert report(held) == report(Screen(few=0).screen(tables[0]))
