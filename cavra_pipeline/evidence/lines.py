@@ -25,6 +25,7 @@ from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
 from cavra_pipeline.evidence.screen import LINES, QuarantinedLine, quarantined_line
 
 READ_BYTES: Final = 8 * 1024 * 1024
+_MOST_CUTS: Final = 200
 _NEWLINE, _LAST_BLANK, _FIRST_NOT_ASCII = 10, 32, 128
 _GZIP, _ZSTD, _BOM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf"
 
@@ -230,8 +231,10 @@ class _Splitter:
         lengths = np.diff(offsets)
         quarantined: list[QuarantinedLine] = []
         is_text = np.ones(len(ends), dtype=bool)
-        doubtful = np.flatnonzero(lengths > MAX_LINE_BYTES) if _is_utf8(block) else range(len(ends))
-        for row in doubtful:
+        is_doubtful = lengths > MAX_LINE_BYTES
+        if not _is_utf8(block):
+            is_doubtful[np.searchsorted(ends, np.flatnonzero(block >= _FIRST_NOT_ASCII), side="right")] = True
+        for row in np.flatnonzero(is_doubtful):
             line = block[offsets[row] : offsets[row + 1]]
             raw = line.tobytes().rstrip(b"\r\n")
             if len(raw) > MAX_LINE_BYTES:
@@ -246,8 +249,20 @@ class _Splitter:
         blank = np.zeros(len(ends), dtype=bool)
         for row in np.flatnonzero(block[offsets[:-1]] <= _LAST_BLANK):
             blank[row] = not block[offsets[row] : offsets[row + 1]].tobytes().strip()
-        keep = is_text & ~blank
-        return LineBatch(table if keep.all() else table.filter(pa.array(keep)), quarantined)
+        return LineBatch(_without(table, np.flatnonzero(~is_text | blank)), quarantined)
+
+
+def _without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """Leaves out some rows: if they are few by cutting the table there, which copies nothing."""
+    if not len(rows):
+        return table
+    if len(rows) > _MOST_CUTS:
+        keep = np.ones(len(table), bool)
+        keep[rows] = False
+        return table.filter(pa.array(keep))
+    starts, ends = [0, *(rows + 1)], [*rows, len(table)]
+    parts = [table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
+    return pa.concat_tables(part for part in parts if len(part)) if any(map(len, parts)) else table.slice(0, 0)
 
 
 def _is_utf8(block: Block) -> bool:
