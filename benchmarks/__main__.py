@@ -198,7 +198,8 @@ def table(summary: dict[str, Result], growth: list[Result]) -> str:
         rows.append(f"| {title} | {one['seconds']:.2f} | {one['ratio']:.3f} | {limit} | {one['peak_mb']} |")
     rows += [
         "",
-        f"A year of reports is {summary['year']['seconds'] / summary['health_warm']['seconds']:.1f} x one report (bar 20).",
+        f"A year of reports is {summary['year']['seconds'] / summary['health_warm']['seconds']:.1f} x one report; "
+        "the bar is 20.",
     ]
     if growth:
         rows += ["", "| days there | one new day, seconds |", "| ---: | ---: |"]
