@@ -267,7 +267,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         busy_wait_seconds=_number(environ, "CAVRA_BUSY_WAIT_SECONDS", 120, 0, 86400),
         threads=threads or None,
         memory_limit=memory_limit or None,
-        batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 96, 1, 4096) * 1024 * 1024),
+        batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 96, 1, 1024) * 1024 * 1024),
         connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
         live_is_armed=armed == "armed",
         crons={

@@ -109,7 +109,7 @@ def test_wrong_usage_ends_with_2_and_says_what_is_accepted(
         ("CAVRA_START_DATE", "soon", "YYYY-MM-DD"),
         ("CAVRA_BUSY_WAIT_SECONDS", "-1", "from 0 to 86400"),
         ("CAVRA_THREADS", "many", "from 0 to 1024"),
-        ("CAVRA_BATCH_MEGABYTES", "0", "from 1 to 4096"),
+        ("CAVRA_BATCH_MEGABYTES", "0", "from 1 to 1024"),
         ("CAVRA_MEMORY_LIMIT", "banana", "500MB or 2GB"),
         ("CAVRA_HOME", "~no-such-user-anywhere/home", "path"),
     ],
