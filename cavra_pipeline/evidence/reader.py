@@ -7,12 +7,13 @@ file, so nothing that is compiled comes from another: the table is an argument (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.extending import intrinsic
 
 Array = npt.NDArray[Any]
 _Function = TypeVar("_Function")
@@ -60,6 +61,9 @@ _N, _T, _F, _E, _Z = (ord(c) for c in "ntfeZ")
 _UPPER_A, _UPPER_E, _UPPER_T, _UPPER_Z, _UNDERLINE = (ord(c) for c in "AETZ_")
 #: Bytes at which a text ends or is more than plain.
 _ENDS_TEXT: Final = np.array([byte < _BLANK or byte in (_QUOTE, _BACKSLASH) for byte in range(256)])
+#: Eight bytes at once: as numbers that hold a byte eight times, and the topmost bit of each byte.
+_EIGHT, _EACH_BYTE, _TOP_BITS = np.uint64(8), np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_BLANKS, _QUOTES, _BACKSLASHES = (_EACH_BYTE * np.uint64(byte) for byte in (_BLANK, _QUOTE, _BACKSLASH))
 _FNV_START, _FNV_PRIME, _LOW_BITS = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(0x7FFFFFFF)
 _TENS: Final = 10 ** np.arange(7)
 _DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
@@ -167,6 +171,35 @@ def _compiled(function: _Function) -> _Function:
         return cast(_Function, njit(nogil=True, error_model="numpy")(function))
 
 
+def _lending(_typing: Any, array: Any) -> Any:
+    """An array that nobody counts the holders of: Numba would do so, atomically, at every call it is handed on to."""
+
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        lent = context.make_array(signature.args[0])(context, builder, values[0])
+        lent.meminfo, lent.parent = lent.meminfo.type(None), lent.parent.type(None)
+        return lent._getvalue()
+
+    return array(array), code
+
+
+_lent: Final = cast(Callable[[Array], Array], intrinsic(_lending))
+
+
+@_compiled
+def _eight(b: Array, i: np.uint64) -> np.uint64:
+    """Eight bytes as one number, which the compiler makes one load of."""
+    word = np.uint64(b[i])
+    for k in range(1, 8):
+        word |= np.uint64(b[i + np.uint64(k)]) << np.uint64(8 * k)
+    return word
+
+
+@_compiled
+def _below(word: np.uint64, limits: np.uint64) -> np.uint64:
+    """Marks bytes below a limit: the lowest mark is right, and there is none without such a byte."""
+    return (word - limits) & ~word & _TOP_BITS
+
+
 @_compiled
 def _space(b: Array, i: int) -> int:
     """Skips white space, but no newline, and so never leaves the line."""
@@ -186,16 +219,29 @@ def _after_colon(b: Array, i: int) -> int:
 @_compiled
 def _text_end(b: Array, i: int) -> int:
     """The closing quote of a text that begins here; -1 if it has escapes or does not end in this line."""
-    while not _ENDS_TEXT[b[i]]:
-        i += 1
-    return i if b[i] == _QUOTE else DOUBTFUL
+    at = np.uint64(i)
+    while at + _EIGHT <= np.uint64(len(b)):
+        word = _eight(b, at)
+        if _below(word, _BLANKS) | _below(word ^ _QUOTES, _EACH_BYTE) | _below(word ^ _BACKSLASHES, _EACH_BYTE):
+            break
+        at += _EIGHT
+    while not _ENDS_TEXT[b[at]]:
+        at += np.uint64(1)
+    return np.int64(at) if b[at] == _QUOTE else DOUBTFUL
 
 
 @_compiled
 def _is_same(b: Array, i: int, other: Array, j: int, length: int) -> bool:
-    for k in range(length):
-        if b[i + k] != other[j + k]:
+    at, to, end = np.uint64(i), np.uint64(j), np.uint64(i + length)
+    # What is compared may be longer than what is left of the block, whose last newline then ends the comparison.
+    while at + _EIGHT <= min(end, np.uint64(len(b))):
+        if _eight(b, at) != _eight(other, to):
             return False
+        at, to = at + _EIGHT, to + _EIGHT
+    while at < end:
+        if b[at] != other[to]:
+            return False
+        at, to = at + np.uint64(1), to + np.uint64(1)
     return True
 
 
@@ -472,6 +518,17 @@ def _read(b: Array, ends: Array, doubtful: Array, row: int, lines: int, nodes: A
           kinds: Array, subjects: Array, lists: Array, places: Array, about: Array, cells: Array, elements: Array,
           counts: Array, memory: Array, objects: Array, stack: Array, outside: Array) -> int:  # fmt: skip
     """Reads every line that is not doubtful; returns the number of rows there are then."""
+    return _read_lines(
+        _lent(b), ends, doubtful, row, lines, _lent(nodes), _lent(keys), _lent(table), _lent(kinds), _lent(subjects),
+        _lent(lists), _lent(places), _lent(about), _lent(cells), _lent(elements), _lent(counts), _lent(memory),
+        _lent(objects), _lent(stack), _lent(outside),
+    )  # fmt: skip
+
+
+@_compiled
+def _read_lines(b: Array, ends: Array, doubtful: Array, row: int, lines: int, nodes: Array, keys: Array, table: Array,
+                kinds: Array, subjects: Array, lists: Array, places: Array, about: Array, cells: Array, elements: Array,
+                counts: Array, memory: Array, objects: Array, stack: Array, outside: Array) -> int:  # fmt: skip
     start = 0
     held = counts.copy()
     for line in range(len(ends)):
