@@ -42,6 +42,7 @@ class BatchedEventLog(SqliteEventLogStorage):
         # Before the rest: a new folder is written to while it is opened.
         self._batch = threading.local()
         self._tables: set[str] = set()
+        self._open_index: sqlalchemy.Engine | None = None
         super().__init__(base_dir, inst_data)
         os.environ.setdefault(_BATCH_SIZE_VARIABLE, str(_BATCH_SIZE))
 
@@ -49,8 +50,9 @@ class BatchedEventLog(SqliteEventLogStorage):
         """Stores events as ``store_event`` does, with the same rows; if one can't be stored, none is."""
         shards = dict.fromkeys([*(event.run_id for event in events), INDEX_SHARD_NAME])
         for shard in shards:
-            with super()._connect(shard):
-                pass  # makes the file where it is not there yet
+            if shard not in self._initialized_dbs:
+                with super()._connect(shard):
+                    pass  # makes the file where it is not there yet
         with self._db_lock, ExitStack() as stack:
             self._batch.connections = {shard: stack.enter_context(self._begun(shard)) for shard in shards}
             try:
@@ -116,25 +118,44 @@ class BatchedEventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _begun(self, shard: str) -> Iterator[sqlalchemy.Connection]:
-        engine = sqlalchemy.create_engine(
-            self.conn_string_for_shard(shard),
-            poolclass=sqlalchemy.NullPool,
-            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
-        )
+        if shard == INDEX_SHARD_NAME:
+            with self._index_engine().begin() as connection:
+                yield connection
+            return
+        engine = self._engine(shard, poolclass=sqlalchemy.NullPool)
         try:
             with engine.begin() as connection:
                 yield connection
         finally:
             engine.dispose()
 
+    def _engine(self, shard: str, **options: Any) -> sqlalchemy.Engine:
+        timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+        return sqlalchemy.create_engine(self.conn_string_for_shard(shard), connect_args=timeout, **options)
+
+    def _index_engine(self) -> sqlalchemy.Engine:
+        """The index stays open. A run's file does not: the web server sees by its last closing that it has grown."""
+        if self._open_index is None:
+            self._open_index = self._engine(INDEX_SHARD_NAME)
+        return self._open_index
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:
         connections: Mapping[str, sqlalchemy.Connection] = getattr(self._batch, "connections", {})
         if shard in connections:
             yield connections[shard]
+        elif shard == INDEX_SHARD_NAME and shard in self._initialized_dbs:
+            with self._db_lock, self._index_engine().begin() as connection:
+                yield connection
         else:
             with super()._connect(shard) as connection:
                 yield connection
+
+    def dispose(self) -> None:
+        """Closes the index, and what Dagster's own storage has open."""
+        super().dispose()
+        if self._open_index is not None:
+            self._open_index.dispose()
 
 
 def _last_of_each(events: Iterable[tuple[dg.EventLogEntry, int]]) -> list[tuple[dg.EventLogEntry, int]]:

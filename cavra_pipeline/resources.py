@@ -3,14 +3,16 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse import Memory, Warehouse
 
 RESOURCE_KEY = "home"
 
@@ -44,6 +46,9 @@ class Home(dg.ConfigurableResource["Home"]):
     memory_limit: str = ""
     batch_bytes: int = 96 * 1024 * 1024
 
+    #: Of the run: Dagster makes the resource anew for each.
+    _memory: Memory = PrivateAttr(default_factory=Memory)
+
     @classmethod
     def of(cls, settings: Settings) -> "Home":
         """Wraps the settings for Dagster."""
@@ -70,5 +75,5 @@ class Home(dg.ConfigurableResource["Home"]):
 
     @property
     def warehouse(self) -> Warehouse:
-        """The home's warehouse."""
-        return warehouse_of(self.settings)
+        """The home's warehouse; the assets of a run share what they work out from the same evidence."""
+        return replace(warehouse_of(self.settings), memory=self._memory)

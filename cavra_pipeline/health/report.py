@@ -133,9 +133,26 @@ def retry_health_reports(
         UsageError: The label is not public-safe, or evidence of a window has been pruned.
     """
     generated_by = actor_label(generated_by, where="generated_by")
-    asked = ascending(instants)
+    require_answerable(session, instants, looks_back=timedelta(hours=parameters.window_hours))
+    known = session.known()
+    of = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
+    if unknown := [at for at in of if of[at] not in known]:
+        made = _reports(session, lane, parameters, asked=unknown, now=now, generated_by=generated_by)
+        known.update({of[at]: report for at, report in zip(unknown, made, strict=True)})
+    return [{**known[of[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
+
+
+def _reports(
+    session: Session,
+    lane: Lane,
+    parameters: HealthParameters,
+    *,
+    asked: Sequence[datetime],
+    now: datetime,
+    generated_by: str,
+) -> list[dict[str, Any]]:
+    """Makes the report of each instant; the instants are ascending, in UTC without a zone."""
     window = timedelta(hours=parameters.window_hours)
-    require_answerable(session, instants, looks_back=window)
     interval = timedelta(minutes=parameters.expected_interval_minutes)
     about: dict[str, object] = {"lane": lane.name, "instants": asked}
     windowed = {**about, "window_starts": [_before(at, window) for at in asked]}
@@ -164,7 +181,7 @@ def retry_health_reports(
         len(asked),
         lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
     )
-    reports: dict[datetime, dict[str, Any]] = {}
+    reports: list[dict[str, Any]] = []
     for n, at in enumerate(asked):
         facts: dict[str, Any] = {
             **records[n],
@@ -173,17 +190,19 @@ def retry_health_reports(
             **executions[n],
             "unresolved_delivery_count": failing[n],
         }
-        reports[at] = _report(
-            lane,
-            parameters,
-            at,
-            facts,
-            gaps[n],
-            [*ended[n], *_open_outage(at, facts["latest_worker_run_at"], interval)],
-            generated_at=instant(now),
-            generated_by=generated_by,
+        reports.append(
+            _report(
+                lane,
+                parameters,
+                at,
+                facts,
+                gaps[n],
+                [*ended[n], *_open_outage(at, facts["latest_worker_run_at"], interval)],
+                generated_at=instant(now),
+                generated_by=generated_by,
+            )
         )
-    return [reports[naive_utc(at)] for at in instants]
+    return reports
 
 
 def _newest_before(session: Session, lane: Lane, record_type: str, starts: object) -> object:

@@ -1,5 +1,6 @@
 """The DuckDB file: connection, transaction, schema. No rule of a report lives here."""
 
 from cavra_pipeline.warehouse.connection import Session, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse.memory import Memory
 
-__all__ = ["Session", "Warehouse", "WarehouseBusy"]
+__all__ = ["Memory", "Session", "Warehouse", "WarehouseBusy"]

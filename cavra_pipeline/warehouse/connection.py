@@ -13,9 +13,9 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ import pyarrow as pa
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.sql import statement
 from cavra_pipeline.warehouse import schema
+from cavra_pipeline.warehouse.memory import Memory
 from cavra_pipeline.warehouse.undo import UndoJournal, journal_of, roll_back
 
 _POLL_SECONDS: Final = (0.005, 0.05)
@@ -43,8 +44,9 @@ class WarehouseBusy(TransientError):
 class Session:
     """An open connection. Statements come from ``.sql`` files and take their values as parameters."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None) -> None:
         self._connection = connection
+        self._memory = memory
 
     def run(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> None:
         """Runs a statement for its effect."""
@@ -68,6 +70,12 @@ class Session:
     def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
         """Returns every row of a short query that is written where it is asked."""
         return self._execute(sql, parameters).fetchall()
+
+    def known(self) -> dict[Hashable, Any]:
+        """Returns what was worked out from the evidence as it is, to add to; nothing without a memory."""
+        if self._memory is None:
+            return {}
+        return self._memory.of(str(self.rows("cavra_pipeline.warehouse", "evidence_mark")[0]["mark"]))
 
     def execute(self, sql: str) -> None:
         """Runs a statement that is made from a declared table, such as a table's definition."""
@@ -110,12 +118,14 @@ class Warehouse:
         busy_wait_seconds: How long to wait while others hold it.
         threads: DuckDB worker threads, or None for one a core.
         memory_limit: DuckDB memory limit, or None for its default.
+        memory: What readers have worked out from the evidence, or None to work everything out each time.
     """
 
     path: Path
     busy_wait_seconds: float = 120.0
     threads: int | None = None
     memory_limit: str | None = None
+    memory: Memory | None = field(default=None, compare=False)
 
     @property
     def log(self) -> Path:
@@ -141,7 +151,7 @@ class Warehouse:
         deadline = time.monotonic() + self.busy_wait_seconds
         connection = self._open_to_read(deadline)
         try:
-            yield Session(connection)
+            yield Session(connection, self.memory)
         finally:
             connection.close()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from cavra_pipeline.evidence.ingest import warehouse_of
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.health import report as health
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
@@ -65,6 +67,27 @@ def test_a_clean_day_is_green_and_every_check_about_evidence_has_passed(
     ):  # fmt: skip
         assert found[name][0], name
     assert len(found) >= 5 + len(REPORTS)
+
+
+def test_a_run_works_out_the_health_of_a_lane_once_and_the_next_run_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-25": LINES_BY_DAY["2026-06-25"]})
+    made: list[str] = []
+    make = health._reports
+
+    def noting(session: Any, lane: Lane, *args: Any, **asked: Any) -> Any:
+        made.append(lane.name)
+        return make(session, lane, *args, **asked)
+
+    monkeypatch.setattr(health, "_reports", noting)
+    assert run(settings, assets=(*EVIDENCE, *REPORTS, "executive_recovery_report")).success
+    assert sorted(made) == sorted(LANES)
+    together = reports(settings)
+
+    assert run(settings, assets=["dashboard"]).success
+    assert sorted(made) == sorted([*LANES, *LANES])
+    assert reports(settings) == together
 
 
 def test_every_report_of_the_day_is_kept_once_and_judged_at_its_end(

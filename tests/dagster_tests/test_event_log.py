@@ -64,6 +64,29 @@ def test_a_batch_leaves_the_rows_that_its_events_leave_one_by_one(
     assert len(rows["index event_logs"]) > 2 * len(ASSETS) * len(DAYS)
 
 
+def test_events_one_by_one_leave_the_rows_of_dagsters_own_and_the_index_is_open_until_the_log_is_closed(
+    tmp_path: Path, events: list[dg.EventLogEntry]
+) -> None:
+    theirs, ours = SqliteEventLogStorage(str(tmp_path / "plain")), BatchedEventLog(str(tmp_path / "ours"))
+    for event in events:
+        theirs.store_event(event)
+        ours.store_event(event)
+
+    assert [path.name for path in (tmp_path / "ours").glob("*-wal")] == ["index.db-wal"]
+    ours.dispose()
+    assert not list((tmp_path / "ours").glob("*-wal"))
+    assert stored(tmp_path / "ours") == stored(tmp_path / "plain")
+
+
+def test_a_log_that_was_closed_stores_again(tmp_path: Path, events: list[dg.EventLogEntry]) -> None:
+    log = BatchedEventLog(str(tmp_path))
+    log.store_event_batch(events[:20])
+    log.dispose()
+    log.store_event_batch(events[20:])
+
+    assert len(log.get_records_for_run(events[0].run_id).records) == len(events)
+
+
 def test_of_a_batch_that_can_not_be_stored_nothing_is(
     tmp_path: Path, events: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,8 @@
+-- Differs whenever the evidence does: each commit of drops writes their rows anew, with its time and their digests, and
+-- each pruning adds one.
+SELECT sha256(string_agg(line, chr(10) ORDER BY line)) AS mark
+FROM (
+    SELECT drops::VARCHAR AS line FROM drops
+    UNION ALL
+    SELECT prunings::VARCHAR FROM prunings
+)
