@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache, lru_cache
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.kinds import KINDS, Field, Type, fields_of
-from cavra_pipeline.evidence.secrets import SENSITIVE_KEY_CODE, is_redacted, is_sensitive_key, secrets_in
+from cavra_pipeline.evidence.secrets import (
+    SENSITIVE_KEY_CODE,
+    is_redacted,
+    is_sensitive_key,
+    secrets_in,
+    suspects_in,
+)
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 MAX_SESSION_ID_CHARACTERS: Final = 512
@@ -101,16 +107,16 @@ class _Fault(Exception):
         self.reason, self.field = reason, field
 
 
-class _Object(dict[str, object]):
-    """A parsed JSON object that remembers whether a key came twice."""
+_Object = dict[str, object]
 
-    has_duplicate = False
+
+class _Ambiguous(_Object):
+    """A parsed JSON object in which a key came twice."""
 
 
 def _object(pairs: list[tuple[str, object]]) -> _Object:
-    made = _Object(pairs)
-    made.has_duplicate = len(made) != len(pairs)
-    return made
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else _Ambiguous(made)
 
 
 def _not_json(_literal: str) -> NoReturn:
@@ -146,7 +152,7 @@ def _parse(raw: bytes) -> _Object:
         parsed: object = _DECODER.decode(text)
     except (ValueError, RecursionError):
         raise _Fault(Reason.NOT_JSON) from None
-    if not isinstance(parsed, _Object):
+    if not isinstance(parsed, dict):
         raise _Fault(Reason.NOT_AN_OBJECT)
     return parsed
 
@@ -157,64 +163,88 @@ class _Key(NamedTuple):
     shown: str
     has_secret: bool
     is_sensitive: bool
+    is_token: bool
+    is_actor: bool
 
 
 def _key(key: str) -> _Key:
     has_secret = bool(secrets_in(key))
-    return _Key(key if _SAFE_KEY.fullmatch(key) and not has_secret else "*", has_secret, is_sensitive_key(key))
+    return _Key(
+        key if _SAFE_KEY.fullmatch(key) and not has_secret else "*",
+        has_secret,
+        is_sensitive_key(key),
+        "token" in key.lower(),
+        _ACTOR_KEY.fullmatch(key) is not None,
+    )
 
 
 #: The same few keys come in every record. Only short ones are remembered, so the memory is bounded.
 _remembered_key = lru_cache(maxsize=4096)(_key)
+_NO_KEY: Final = _Key("", has_secret=False, is_sensitive=False, is_token=False, is_actor=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    path: str
-    key: str
-    value: object
-    under_sensitive_key: bool
+@dataclass(slots=True)
+class _Search:
+    """Looks through all of a record, what is outside the allowlist too, for what is not public-safe.
 
+    Attributes:
+        allowed: The paths of the allowlist.
+        suspects: The texts that may hold a secret; None if any may.
+        findings: What was found so far.
+        secret_field: The last allowlisted field in which there was a secret.
+    """
 
-def _leaves(value: object, path: str = "", key: str = "", sensitive: bool = False, depth: int = 0) -> Iterator[_Leaf]:
-    if depth > MAX_DEPTH:
-        raise _Fault(Reason.NOT_JSON)
-    if isinstance(value, dict):
-        if isinstance(value, _Object) and value.has_duplicate:
+    allowed: frozenset[str]
+    suspects: frozenset[str] | None
+    findings: list[Finding]
+    secret_field: str | None = None
+
+    def look(self, value: object, path: str, key: _Key, is_sensitive: bool, depth: int) -> None:
+        """Looks at a value under a key, and at all that is inside of it."""
+        if depth > MAX_DEPTH:
+            raise _Fault(Reason.NOT_JSON)
+        if isinstance(value, dict):
+            self._look_into(value, path, is_sensitive, depth + 1)
+        elif isinstance(value, list):
+            for member in value:
+                self.look(member, f"{path}[]", key, is_sensitive, depth + 1)
+        elif key.is_actor or is_sensitive or self.suspects is None or value in self.suspects:
+            self._look_at(value, path, key, is_sensitive)
+
+    def _look_into(self, record: _Object, path: str, is_sensitive: bool, depth: int) -> None:
+        if isinstance(record, _Ambiguous):
             raise _Fault(Reason.DUPLICATE_KEY)
-        for name, member in value.items():
+        for name, member in record.items():
             told = _remembered_key(name) if len(name) <= _LONG_KEY else _key(name)
             inside = f"{path}.{told.shown}" if path else told.shown
             if told.has_secret:
-                yield _Leaf(inside, "", name, False)
-            yield from _leaves(member, inside, name, sensitive or told.is_sensitive, depth + 1)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _leaves(member, f"{path}[]", key, sensitive, depth + 1)
-    else:
-        yield _Leaf(path, key, value, sensitive)
+                self._look_at(name, inside, _NO_KEY, is_sensitive=False)
+            self.look(member, inside, told, is_sensitive or told.is_sensitive, depth)
+
+    def _look_at(self, value: object, path: str, key: _Key, is_sensitive: bool) -> None:
+        is_inside = path.removesuffix("[]") in self.allowed
+        for code in _codes(value, key, is_sensitive):
+            self.findings.append(Finding(code, path, Action.QUARANTINED if is_inside else Action.DROPPED))
+            self.secret_field = path if is_inside else self.secret_field
+        if key.is_actor and not is_inside and isinstance(value, str) and value and not _ACTOR_LABEL.fullmatch(value):
+            self.findings.append(Finding(ACTOR_CODE, path, Action.DROPPED))
 
 
-def _codes(leaf: _Leaf) -> list[str]:
-    """The rules one leaf breaks. A number under a ``*token*`` key is a count, not a token."""
-    codes = secrets_in(leaf.value) if isinstance(leaf.value, str) else []
-    if leaf.under_sensitive_key and not codes:
-        text = isinstance(leaf.value, str) and not is_redacted(leaf.value)
-        number = isinstance(leaf.value, int | float) and not isinstance(leaf.value, bool)
-        if text or (number and "token" not in leaf.key.lower()):
+def _codes(value: object, key: _Key, is_sensitive: bool) -> list[str]:
+    """The rules that one value breaks. A number under a ``*token*`` key is a count, not a token."""
+    codes = secrets_in(value) if isinstance(value, str) else []
+    if is_sensitive and not codes:
+        text = isinstance(value, str) and not is_redacted(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if text or (number and not key.is_token):
             return [SENSITIVE_KEY_CODE]
     return codes
-
-
-def _value(value: object, field: Field) -> object:
-    """Checks one allowlisted value against its declared type and returns it as it is kept."""
-    return None if value is None else _CHECKS[field.type](value, field)
 
 
 def _text(value: object, field: Field) -> str:
     if not isinstance(value, str):
         raise _Fault(Reason.WRONG_TYPE, field.path)
-    if _NOT_TEXT.search(value):
+    if ("\0" in value or not value.isascii()) and _NOT_TEXT.search(value):
         raise _Fault(Reason.INVALID_UTF8, field.path)
     return value
 
@@ -266,66 +296,69 @@ _CHECKS: Final[dict[Type, Callable[[object, Field], object]]] = {
 }
 
 
-@dataclass
-class _Cut:
-    """The allowlisted part of a record, and which of its paths fell outside."""
+class _Declared(NamedTuple):
+    """A field, and the check of a value against its type, which returns it as it is kept."""
 
-    record: dict[str, object]
-    dropped: set[str]
+    field: Field
+    check: Callable[[object, Field], object]
 
 
 class _Allowlist(NamedTuple):
-    """What of a kind may pass: its fields, their paths, and the fields by the keys that lead to them."""
+    """What of a kind may pass: the paths of its fields, those with a rule of their own, and all by their keys.
 
-    fields: tuple[Field, ...]
+    In the tree stands, by its key, a declared field, or the tree of an object, or as ``key[]`` of a list of objects.
+    """
+
     paths: frozenset[str]
-    tree: dict[str, object]
+    required: tuple[str, ...]
+    actors: tuple[str, ...]
+    tree: dict[str, Any]
 
 
 @cache
 def _allowlist(kind: str) -> _Allowlist:
     fields = fields_of(kind)
-    tree: dict[str, object] = {}
+    tree: dict[str, Any] = {}
     for field in fields:
         *parents, last = field.path.split(".")
         node = tree
         for parent in parents:
-            node = node.setdefault(parent, {})  # type: ignore[assignment]
-        node[last] = field
-    return _Allowlist(fields, frozenset(field.path for field in fields), tree)
+            node = node.setdefault(parent, {})
+        node[last] = _Declared(field, _CHECKS[field.type])
+    return _Allowlist(
+        frozenset(field.path for field in fields),
+        tuple(field.path for field in fields if field.required),
+        tuple(field.path for field in fields if field.type is Type.ACTOR),
+        tree,
+    )
 
 
-def _cut(record: _Object, allowlist: _Allowlist) -> _Cut:
-    """Keeps the declared fields of an object, nested ones included, and lists the topmost paths left out."""
-    cut = _Cut({}, set())
-    cut.record = _cut_object(record, allowlist.tree, "", cut.dropped)
-    return cut
-
-
-def _cut_object(record: dict[str, object], tree: dict[str, object], path: str, dropped: set[str]) -> dict[str, object]:
-    kept: dict[str, object] = {}
+def _cut(record: _Object, tree: dict[str, Any], path: str, dropped: set[str]) -> _Object:
+    """Keeps the declared fields of an object, nested ones included, and notes the topmost paths left out."""
+    kept: _Object = {}
     for key, value in record.items():
-        here = f"{path}.{key}" if path else key
         node = tree.get(key)
-        if isinstance(node, Field):
-            kept[key] = _value(value, node)
-        elif f"{key}[]" in tree:
-            kept[key] = _cut_list(value, tree[f"{key}[]"], here, dropped)  # type: ignore[arg-type]
-        elif isinstance(node, dict):
+        if isinstance(node, _Declared):
+            kept[key] = None if value is None else node.check(value, node.field)
+            continue
+        here = f"{path}.{key}" if path else key
+        if f"{key}[]" in tree:
+            kept[key] = _cut_list(value, tree[f"{key}[]"], here, dropped)
+        elif node is not None:
             if value is not None and not isinstance(value, dict):
                 raise _Fault(Reason.WRONG_TYPE, here)
-            kept[key] = None if value is None else _cut_object(value, node, here, dropped)
+            kept[key] = None if value is None else _cut(value, node, here, dropped)
         else:
             dropped.add(here)
     return kept
 
 
-def _cut_list(value: object, tree: dict[str, object], path: str, dropped: set[str]) -> list[object] | None:
+def _cut_list(value: object, tree: dict[str, Any], path: str, dropped: set[str]) -> list[_Object] | None:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise _Fault(Reason.WRONG_TYPE, path)
-    return [_cut_object(item, tree, f"{path}[]", dropped) for item in value]
+    return [_cut(item, tree, f"{path}[]", dropped) for item in value]
 
 
 def judge(raw: bytes) -> Kept | Quarantined:
@@ -344,36 +377,30 @@ def judge(raw: bytes) -> Kept | Quarantined:
         created_at = _created_at(record)
         kind = record.get("metadata_kind")
         allowlist = _allowlist(kind if isinstance(kind, str) and kind in KINDS else "")
-        secret_field: str | None = None
-        for leaf in _leaves(record):
-            inside = leaf.path.removesuffix("[]") in allowlist.paths
-            for code in _codes(leaf):
-                findings.append(Finding(code, leaf.path, Action.QUARANTINED if inside else Action.DROPPED))
-                secret_field = leaf.path if inside else secret_field
-            if not inside and _is_unsafe_actor(leaf):
-                findings.append(Finding(ACTOR_CODE, leaf.path, Action.DROPPED))
-        if secret_field:
-            raise _Fault(Reason.SECRET, secret_field)
+        search = _Search(allowlist.paths, suspects_in(raw), findings)
+        search.look(record, "", _NO_KEY, is_sensitive=False, depth=0)
+        if search.secret_field:
+            raise _Fault(Reason.SECRET, search.secret_field)
         return _kept(record, allowlist, findings)
     except _Fault as fault:
         return Quarantined(fault.reason, fault.field, _distinct(findings), created_at)
 
 
 def _kept(record: _Object, allowlist: _Allowlist, findings: list[Finding]) -> Kept:
-    for field in allowlist.fields:
-        if field.required:
-            value = record.get(field.path)
-            if value is None or (isinstance(value, str) and not value.strip()):
-                raise _Fault(Reason.MISSING_FIELD, field.path)
-    cut = _cut(record, allowlist)
-    if len(str(cut.record["session_id"])) > MAX_SESSION_ID_CHARACTERS:
+    for path in allowlist.required:
+        value = record.get(path)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise _Fault(Reason.MISSING_FIELD, path)
+    dropped: set[str] = set()
+    kept = _cut(record, allowlist.tree, "", dropped)
+    if len(str(kept["session_id"])) > MAX_SESSION_ID_CHARACTERS:
         raise _Fault(Reason.TOO_LONG, "session_id")
-    for field in allowlist.fields:
-        label = cut.record.get(field.path)
-        if field.type is Type.ACTOR and label and not _ACTOR_LABEL.fullmatch(str(label)):
-            cut.record[field.path] = REDACTED_ACTOR
-            findings.append(Finding(ACTOR_CODE, field.path, Action.REDACTED))
-    return Kept(cut.record, len(cut.dropped), _distinct(findings))
+    for path in allowlist.actors:
+        label = kept.get(path)
+        if label and not _ACTOR_LABEL.fullmatch(str(label)):
+            kept[path] = REDACTED_ACTOR
+            findings.append(Finding(ACTOR_CODE, path, Action.REDACTED))
+    return Kept(kept, len(dropped), _distinct(findings))
 
 
 def _created_at(record: _Object) -> datetime | None:
@@ -383,15 +410,6 @@ def _created_at(record: _Object) -> datetime | None:
         return parse_timestamp(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def _is_unsafe_actor(leaf: _Leaf) -> bool:
-    return (
-        isinstance(leaf.value, str)
-        and leaf.value != ""
-        and _ACTOR_KEY.fullmatch(leaf.key) is not None
-        and not _ACTOR_LABEL.fullmatch(leaf.value)
-    )
 
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -26,6 +26,9 @@ from cavra_pipeline.evidence.screen import LINES, QuarantinedLine, quarantined_l
 
 READ_BYTES: Final = 8 * 1024 * 1024
 _MOST_CUTS: Final = 200
+#: Blocks are looked through for bytes beyond ASCII in pieces of so many; past so many pieces that hold one, at once.
+_PIECE: Final = 4096
+_FEW_PIECES: Final = 200
 _NEWLINE, _LAST_BLANK, _FIRST_NOT_ASCII = 10, 32, 128
 _GZIP, _ZSTD, _BOM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf"
 
@@ -232,8 +235,7 @@ class _Splitter:
         quarantined: list[QuarantinedLine] = []
         is_text = np.ones(len(ends), dtype=bool)
         is_doubtful = lengths > MAX_LINE_BYTES
-        if not _is_utf8(block):
-            is_doubtful[np.searchsorted(ends, np.flatnonzero(block >= _FIRST_NOT_ASCII), side="right")] = True
+        is_doubtful[np.searchsorted(ends, _not_ascii(block), side="right")] = True
         for row in np.flatnonzero(is_doubtful):
             line = block[offsets[row] : offsets[row + 1]]
             raw = line.tobytes().rstrip(b"\r\n")
@@ -265,9 +267,17 @@ def _without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
     return pa.concat_tables(part for part in parts if len(part)) if any(map(len, parts)) else table.slice(0, 0)
 
 
+def _not_ascii(block: Block) -> npt.NDArray[np.int64]:
+    """Where bytes beyond ASCII stand, unless the whole block is proven to be UTF-8."""
+    starts = np.arange(0, len(block), _PIECE)
+    starts = starts[np.maximum.reduceat(block, starts) >= _FIRST_NOT_ASCII]
+    places = [np.empty(0, np.int64)]
+    if len(starts) <= _FEW_PIECES or not _is_utf8(block):
+        places += [start + np.flatnonzero(block[start : start + _PIECE] >= _FIRST_NOT_ASCII) for start in starts]
+    return np.concatenate(places)
+
+
 def _is_utf8(block: Block) -> bool:
-    if block.max() < _FIRST_NOT_ASCII:
-        return True
     try:
         codecs.utf_8_decode(block.data, "strict", True)
     except UnicodeDecodeError:

@@ -128,23 +128,44 @@ def _hint_database() -> hyperscan.Database:
 _local = threading.local()
 
 
-def _has_hint(text: str) -> bool:
+def _hints_in(raw: bytes) -> list[tuple[int, int]]:
+    """Where hints end, and the number of each in ``HINTS``."""
     if not hasattr(_local, "scratch"):
         _local.scratch = hyperscan.Scratch(_hint_database())
-    hits: list[int] = []
+    hits: list[tuple[int, int]] = []
     _hint_database().scan(
-        text.encode("utf-8", "surrogatepass"),
-        match_event_handler=lambda _, __, end, *___: hits.append(end),
-        scratch=_local.scratch,
+        raw, match_event_handler=lambda number, _, end, *__: hits.append((end, number)), scratch=_local.scratch
     )
-    return bool(hits)
+    return hits
+
+
+def suspects_in(raw: bytes) -> frozenset[str] | None:
+    """Finds the texts in which there may be a secret: whatever rule a text breaks, a hint ends in it.
+
+    Args:
+        raw: A line that is valid JSON.
+
+    Returns:
+        Those of its keys and values in which a hint ends; None if there are escapes, which could hide one.
+    """
+    if b"\\" in raw:
+        return None
+    suspects: set[str] = set()
+    text_end = 0
+    for hint_end, _ in sorted(_hints_in(raw)):
+        if hint_end > text_end:
+            # Without escapes every quote begins or ends a text.
+            start, text_end = raw.rfind(b'"', 0, hint_end) + 1, raw.find(b'"', hint_end)
+            suspects.add(raw[start:text_end].decode())
+    return frozenset(suspects)
 
 
 def secrets_in(text: str) -> list[str]:
     """Returns the codes of the rules that the text breaks, in the table's order; never any of the text."""
-    if not _has_hint(text):
-        return []
-    return [rule.code for rule in RULES if any(rule.confirms(match) for match in rule.pattern.finditer(text))]
+    hinted = sorted({number for _, number in _hints_in(text.encode("utf-8", "surrogatepass"))})
+    # Hints that come after those of the rules are about all of them.
+    rules = [RULES[number] for number in hinted] if max(hinted, default=0) < len(RULES) else RULES
+    return [rule.code for rule in rules if any(rule.confirms(match) for match in rule.pattern.finditer(text))]
 
 
 def is_sensitive_key(key: str) -> bool:

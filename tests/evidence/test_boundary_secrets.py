@@ -9,6 +9,7 @@ import pytest
 
 from cavra_pipeline.evidence.boundary import Action, Finding, Kept, Quarantined, Reason, judge
 from cavra_pipeline.evidence.kinds import KINDS
+from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE, compiled, suspects_in
 from tests.evidence.secrets_made_up import HARMLESS, SECRETS
 from tests.support import Record, delivery, raw
 
@@ -79,6 +80,23 @@ def test_a_secret_in_an_allowlisted_list_is_quarantined(code: str, value: str) -
 
     assert verdict.reason is Reason.SECRET
     assert (code, "failed_providers[]", Action.QUARANTINED) in tells(verdict)
+
+
+@FAMILIES
+def test_what_breaks_a_rule_holds_the_hint_of_that_rule(code: str, value: str) -> None:
+    hints = [rule.hint for rule in RULES if rule.code == code]
+    hits: list[int] = []
+    compiled(hints).scan(value.encode(), match_event_handler=lambda number, *_: hits.append(number))
+    assert hits or code == SENSITIVE_KEY_CODE
+
+
+def test_only_the_texts_that_hold_a_hint_are_suspects() -> None:
+    line = b'{"ghp_x": 1, "a": "see ghp_ and ghp_", "b": ["plain", "sk-"], "c": "xsk-", "url": "https://"}'
+    assert suspects_in(line) == frozenset({"ghp_x", "see ghp_ and ghp_", "sk-"})
+
+
+def test_a_line_with_an_escape_has_no_text_that_is_above_suspicion() -> None:
+    assert suspects_in(rb'{"a": "\u0067hp_"}') is None
 
 
 @FAMILIES

@@ -53,6 +53,24 @@ def test_a_drop_is_read_plain_and_compressed(name: str, tmp_path: Path) -> None:
     assert query(home, "SELECT file_name, sha256, raw_bytes FROM drops") == [(name, sha256(content), len(content))]
 
 
+@pytest.mark.parametrize("others", ["plain", "ünïcødé"])
+@pytest.mark.parametrize("bad", [0, 1, 700, 1999])
+def test_a_line_that_is_no_utf8_is_found_wherever_it_stands(others: str, bad: int, tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    # Two megabytes: with letters beyond ASCII in every line more than is looked at line by line.
+    records = [delivery(session_id=f"s-{number}", note=others * 40) for number in range(2000)]
+    lines = [json.dumps(one, ensure_ascii=False).encode() for one in records]
+    lines[bad] = lines[bad].replace(b'"s-', b'"\xc3-')
+    drop(home, b"\n".join(lines))
+
+    take_in(home)
+
+    assert query(home, "SELECT line_number, reason, sha256 FROM quarantine") == [
+        (bad + 1, "invalid_utf8", sha256(lines[bad]))
+    ]
+    assert len(query(home, IDS)) == 1999
+
+
 def test_several_gzip_members_and_zstd_frames_in_one_file_are_read_to_the_end(tmp_path: Path) -> None:
     home = home_with(tmp_path)
     halves = [text([delivery(session_id=f"s-{number}")]) for number in range(4)]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.evidence.boundary import Kept, Quarantined, judge
 from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Type
 from cavra_pipeline.evidence.screen import LINES, Screen, Screened
 from cavra_pipeline.lanes import LANES
@@ -234,6 +235,19 @@ def report(screened: Screened) -> tuple[Any, ...]:
 @given(chance=st.randoms(use_true_random=False, note_method_calls=False))
 def test_the_set_wise_pass_and_the_reference_agree_on_every_line(screen: Screen, chance: Random) -> None:
     assert_agreement(screen, [line for _ in range(12) for line in lines_of(chance)])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chance=st.randoms(use_true_random=False, note_method_calls=False))
+def test_an_escape_has_every_text_looked_at_and_no_more_is_found(chance: Random) -> None:
+    for line in (line for _ in range(12) for line in lines_of(chance)):
+        escaped = line.replace("{", '{"zz": "\\u007a", ', 1)
+        one, other = (told(judge(text.encode("utf-8", "surrogatepass"))) for text in (line, escaped))
+        assert one == other, line
+
+
+def told(verdict: Kept | Quarantined) -> tuple[object, ...]:
+    return (verdict.findings, *((verdict.reason, verdict.field) if isinstance(verdict, Quarantined) else ()))
 
 
 def assert_agreement(screen: Screen, lines: list[str]) -> None:
