@@ -19,6 +19,7 @@ from cavra_pipeline.evidence.grammar import (
     grammar,
 )
 from cavra_pipeline.evidence.hints import HintScanner
+from cavra_pipeline.evidence.lines import column_of, numbers_of
 from cavra_pipeline.evidence.reader import DROPPED, LANE, LINE, NONE, NULL, RECORD_TYPE, LineReader, texts_of
 from cavra_pipeline.evidence.typed import TYPED
 
@@ -47,7 +48,7 @@ class BlockReader:
             marked = self._scanner.scan(block, ends)
             self._reader.read(block, ends, marked)
             doubtful.append(marked)
-        return _Rows(self._reader).table(np.asarray(lines["line_number"])), np.concatenate(doubtful)
+        return _Rows(self._reader).table(numbers_of(lines["line_number"])), np.concatenate(doubtful)
 
 
 def compile_ahead() -> None:
@@ -76,8 +77,8 @@ class _Rows:
     def table(self, numbers: Array) -> pa.Table:
         about = self._reader.about[:, : self._size]
         columns = {
-            "line_number": pa.array(numbers[about[LINE]]),
-            "dropped_field_count": pa.array(about[DROPPED]),
+            "line_number": column_of(numbers[about[LINE]]),
+            "dropped_field_count": column_of(about[DROPPED].copy()),
             "record_type": _named(about[RECORD_TYPE], RECORD_TYPES),
             "lane": _named(about[LANE], LANE_NAMES),
         }
@@ -122,7 +123,11 @@ class _Rows:
 
 def _named(numbers: Array, names: tuple[str, ...]) -> pa.Array:
     """Names by their numbers, null for -1."""
-    return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers == NONE), list(names)).dictionary_decode()
+    validity, missing = _validity(np.where(numbers == NONE, NULL, numbers))
+    places = pa.Array.from_buffers(pa.int64(), len(numbers), [validity, pa.py_buffer(numbers.copy())], missing)
+    ends = np.cumsum([0, *map(len, names)], dtype=np.int32)
+    texts = pa.StringArray.from_buffers(len(names), pa.py_buffer(ends), pa.py_buffer("".join(names).encode()))
+    return pa.DictionaryArray.from_arrays(places, texts).dictionary_decode()
 
 
 def _validity(cells: Array) -> tuple[pa.Buffer | None, int]:

@@ -14,22 +14,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
 from queue import SimpleQueue
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
-from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
-from cavra_pipeline.evidence.screen import LINES, LineFinding, QuarantinedLine, Screen, Screened
+from cavra_pipeline.evidence.lines import READ_BYTES, LineReader, column_of, numbers_of
+from cavra_pipeline.evidence.screen import LINES, NO_LINES, LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import Rows, Session, Warehouse
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
+
+_Result = TypeVar("_Result")
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
 _COMMIT_BYTES: Final = 256 * 1024 * 1024
@@ -42,20 +44,19 @@ _STAGE_BATCHES: Final = 10
 _LINE_BITS: Final = 40
 _LINE_MASK: Final = (1 << _LINE_BITS) - 1
 
-_QUARANTINE_SCHEMA: Final = pa.schema([
-    ("drop_day", pa.date32()), ("file_name", pa.string()), ("source_file", pa.string()), ("line_number", pa.int64()),
-    ("sha256", pa.string()), ("reason", pa.string()), ("field", pa.string()),
-])  # fmt: skip
-_FINDINGS_SCHEMA: Final = pa.schema([
-    ("drop_day", pa.date32()), ("file_name", pa.string()), ("source_file", pa.string()), ("line_number", pa.int64()),
-    ("rule", pa.string()), ("path", pa.string()), ("action", pa.string()),
-])  # fmt: skip
-_DROPS_SCHEMA: Final = pa.schema([
-    ("number", pa.int64()), ("drop_day", pa.date32()), ("file_name", pa.string()), ("fingerprint", pa.string()),
-    ("sha256", pa.string()), ("raw_bytes", pa.int64()), ("received_count", pa.int64()),
-    ("quarantined_count", pa.int64()), ("unknown_kind_count", pa.int64()), ("dropped_field_count", pa.int64()),
-    ("error", pa.string()), ("ingested_at", pa.timestamp("us")),
-])  # fmt: skip
+_QUARANTINE: Final = {
+    "drop_day": "DATE", "file_name": "VARCHAR", "source_file": "VARCHAR", "line_number": "BIGINT",
+    "sha256": "VARCHAR", "reason": "VARCHAR", "field": "VARCHAR",
+}  # fmt: skip
+_FINDINGS: Final = {
+    "drop_day": "DATE", "file_name": "VARCHAR", "source_file": "VARCHAR", "line_number": "BIGINT",
+    "rule": "VARCHAR", "path": "VARCHAR", "action": "VARCHAR",
+}  # fmt: skip
+_DROPS: Final = {
+    "number": "BIGINT", "drop_day": "DATE", "file_name": "VARCHAR", "fingerprint": "VARCHAR", "sha256": "VARCHAR",
+    "raw_bytes": "BIGINT", "received_count": "BIGINT", "quarantined_count": "BIGINT", "unknown_kind_count": "BIGINT",
+    "dropped_field_count": "BIGINT", "error": "VARCHAR", "ingested_at": "TIMESTAMP",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -278,7 +279,7 @@ def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> I
             screened.raw_bytes += batch.raw_bytes
             screened.received_count += batch.received_count
             screened.quarantined += [(drop.file_name, line) for line in batch.quarantined]
-            numbers = pa.compute.add(batch.lines["line_number"], number << _LINE_BITS)
+            numbers = column_of(numbers_of(batch.lines["line_number"]) + (number << _LINE_BITS))
             yield batch.lines.set_column(0, LINES.field("line_number"), numbers)
     except PipelineError as error:
         screened.error = error
@@ -298,18 +299,23 @@ class _ScreeningPool:
         for _ in range(size):
             self._screens.put(Screen())
 
+    def prepare(self) -> None:
+        """Has the screens made ready while the first lines are read."""
+        for _ in range(self.size):
+            self._threads.submit(self._with_screen, Screen.prepare)
+
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
 
     def submit(self, parcel: _Parcel) -> Future[Screened]:
-        lines = pa.concat_tables([LINES.empty_table(), *parcel.lines])
+        lines = pa.concat_tables([NO_LINES, *parcel.lines])
         parcel.lines = []
-        return self._threads.submit(self._screen, lines)
+        return self._threads.submit(self._with_screen, partial(Screen.screen, lines=lines))
 
-    def _screen(self, lines: pa.Table) -> Screened:
+    def _with_screen(self, work: Callable[[Screen], _Result]) -> _Result:
         screen = self._screens.get()
         try:
-            return screen.screen(lines)
+            return work(screen)
         finally:
             self._screens.put(screen)
 
@@ -326,6 +332,7 @@ def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_Scre
         yield _small_pool(os.getpid())
         return
     pool = _ScreeningPool(settings.threads or os.cpu_count() or 1)
+    pool.prepare()
     try:
         yield pool
     finally:
@@ -359,9 +366,10 @@ def _unpack(group: Group, screened: Screened) -> None:
     for found in screened.findings:
         drop, line_number = _origin(group, found.line_number)
         drop.findings.append((drop.drop.file_name, replace(found, line_number=line_number)))
-    numbers = np.asarray(rows["line_number"]) >> _LINE_BITS
-    unknown = np.bincount(numbers[np.asarray(rows["record_type"].is_null())], minlength=len(group.drops))
-    dropped = np.bincount(numbers, weights=np.asarray(rows["dropped_field_count"]), minlength=len(group.drops))
+    numbers = numbers_of(rows["line_number"]) >> _LINE_BITS
+    of_unknown = numbers_of(rows["line_number"].filter(rows["record_type"].is_null())) >> _LINE_BITS
+    unknown = np.bincount(of_unknown, minlength=len(group.drops))
+    dropped = np.bincount(numbers, weights=numbers_of(rows["dropped_field_count"]), minlength=len(group.drops))
     for number in np.unique(numbers):
         group.drops[number].unknown_kind_count += int(unknown[number])
         group.drops[number].dropped_field_count += int(dropped[number])
@@ -378,39 +386,31 @@ def _hand_on(screened: ScreenedDrop, handed_on: HandedOn) -> None:
     screened.findings += [(handed_on.source_file, found) for found in handed_on.findings]
 
 
-def _quarantine_table(group: list[ScreenedDrop]) -> pa.Table:
-    return _table(_QUARANTINE_SCHEMA, [
+def _quarantine_rows(group: list[ScreenedDrop]) -> Rows:
+    return Rows(_QUARANTINE, [
         (one.drop.day, one.drop.file_name, source, line.line_number, line.sha256, line.reason, line.field)
         for one in group
         for source, line in one.quarantined
     ])  # fmt: skip
 
 
-def _findings_table(group: list[ScreenedDrop]) -> pa.Table:
-    return _table(_FINDINGS_SCHEMA, [
+def _findings_rows(group: list[ScreenedDrop]) -> Rows:
+    return Rows(_FINDINGS, [
         (one.drop.day, one.drop.file_name, source, found.line_number, found.rule, found.path, found.action)
         for one in group
         for source, found in one.findings
     ])  # fmt: skip
 
 
-def _drops_table(group: list[ScreenedDrop], now: datetime) -> pa.Table:
+def _drops_rows(group: list[ScreenedDrop], now: datetime) -> Rows:
     at = now.replace(tzinfo=None)
-    return _table(_DROPS_SCHEMA, [
+    return Rows(_DROPS, [
         (number, one.drop.day, one.drop.file_name, one.drop.fingerprint, one.sha256, one.raw_bytes,
          one.received_count, len(one.quarantined), one.unknown_kind_count, one.dropped_field_count, None, at)
         if one.error is None else
         (number, one.drop.day, one.drop.file_name, "", None, 0, 0, 0, 0, 0, one.error.what, at)
         for number, one in enumerate(group)
     ])  # fmt: skip
-
-
-def _table(schema: pa.Schema, rows: list[tuple[object, ...]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
-    return pa.table(
-        [pa.array(list(column), type_) for column, type_ in zip(columns, schema.types, strict=True)],
-        schema=schema,
-    )
 
 
 def commit(session: Session, group: Group, now: datetime) -> set[date]:
@@ -429,9 +429,9 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
     _check_open(closed, group)
     readable = [screened for screened in group.drops if not screened.error]
     with session.given(
-        given_drops=_drops_table(group.drops, now),
-        given_quarantine=_quarantine_table(readable),
-        given_findings=_findings_table(readable),
+        given_drops=_drops_rows(group.drops, now),
+        given_quarantine=_quarantine_rows(readable),
+        given_findings=_findings_rows(readable),
     ):
         session.run(_PACKAGE, "mark_replaced_records")
         for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):

@@ -22,7 +22,7 @@ from backports import zstd
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
-from cavra_pipeline.evidence.screen import LINES, QuarantinedLine, quarantined_line
+from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
 
 READ_BYTES: Final = 8 * 1024 * 1024
 _MOST_CUTS: Final = 200
@@ -199,7 +199,7 @@ class _Splitter:
         if self._overlong:
             if not len(ends):
                 self._overlong.update(block.tobytes())
-                return LineBatch(LINES.empty_table(), [], raw_bytes)
+                return LineBatch(NO_LINES, [], raw_bytes)
             self._overlong.update(block[: ends[0] - 1].tobytes())
             quarantined.append(self._end_overlong(self._overlong))
             block, ends = block[ends[0] :], ends[1:] - ends[0]
@@ -214,7 +214,7 @@ class _Splitter:
 
     def rest(self) -> LineBatch:
         if self._overlong:
-            return LineBatch(LINES.empty_table(), [self._end_overlong(self._overlong)])
+            return LineBatch(NO_LINES, [self._end_overlong(self._overlong)])
         block = np.append(self._rest, np.uint8(_NEWLINE)) if len(self._rest) else self._rest
         return self._lines(block, np.full(min(len(block), 1), len(block)))
 
@@ -227,7 +227,7 @@ class _Splitter:
     def _lines(self, block: Block, ends: npt.NDArray[np.int64]) -> LineBatch:
         """Complete lines, each ended by a newline, as an Arrow column over the very bytes that were read."""
         if not len(ends):
-            return LineBatch(LINES.empty_table())
+            return LineBatch(NO_LINES)
         numbers = np.arange(self._number, self._number + len(ends))
         self._number += len(ends)
         offsets = np.concatenate(([0], ends)).astype(np.int32)
@@ -247,11 +247,22 @@ class _Splitter:
                 continue
             is_text[row] = False
         column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
-        table = pa.table([pa.array(numbers), column], schema=LINES)
+        table = pa.table([column_of(numbers), column], schema=LINES)
         blank = np.zeros(len(ends), dtype=bool)
         for row in np.flatnonzero(block[offsets[:-1]] <= _LAST_BLANK):
             blank[row] = not block[offsets[row] : offsets[row + 1]].tobytes().strip()
         return LineBatch(_without(table, np.flatnonzero(~is_text | blank)), quarantined)
+
+
+def column_of(numbers: npt.NDArray[np.int64]) -> pa.Array:
+    """An Arrow array over whole numbers. Arrow's own ways between the two load pandas first, to ask whose they are."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def numbers_of(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """The whole numbers of a column, none of which is null."""
+    parts = [np.frombuffer(one.buffers()[1], np.int64, len(one), 8 * one.offset) for one in column.chunks if len(one)]
+    return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def _without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:

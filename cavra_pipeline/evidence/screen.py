@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cavra_pipeline.evidence.blocks import BlockReader
 
 LINES: Final = pa.schema([("line_number", pa.int64()), ("line", pa.string())])
+#: Without an array, for which Arrow would load pandas.
+NO_LINES: Final = pa.Table.from_batches([], LINES)
+_NO_ROWS: Final = pa.Table.from_batches([], TYPED)
 #: So many lines go through the reference sooner than what reads blocks is loaded.
 _FEW: Final = 2000
 
@@ -58,7 +61,7 @@ class Screened:
         findings: What was found in any of the lines.
     """
 
-    rows: pa.Table = field(default_factory=TYPED.empty_table)
+    rows: pa.Table = field(default_factory=lambda: _NO_ROWS)
     kept: dict[int, Kept] = field(default_factory=dict)
     quarantined: list[QuarantinedLine] = field(default_factory=list)
     findings: list[LineFinding] = field(default_factory=list)
@@ -80,6 +83,14 @@ class Screen:
         self._few = few
         self._reader: BlockReader | None = None
 
+    def prepare(self) -> BlockReader:
+        """Loads what reads blocks, if it is not there yet: Numba takes longer to load than a few lines to judge."""
+        if self._reader is None:
+            from cavra_pipeline.evidence.blocks import BlockReader
+
+            self._reader = BlockReader()
+        return self._reader
+
     def screen(self, lines: pa.Table) -> Screened:
         """Puts lines through the boundary.
 
@@ -91,12 +102,8 @@ class Screen:
         """
         if len(lines) <= self._few:
             return self.judge(lines)
-        if self._reader is None:
-            # Numba takes longer to load than a few lines take to judge.
-            from cavra_pipeline.evidence.blocks import BlockReader
-
-            self._reader = BlockReader()
-        rows, doubtful = self._reader.read(lines)
+        reader = self.prepare()
+        rows, doubtful = reader.read(lines)
         if not doubtful.any():
             return Screened(rows)
         screened = self.judge(lines.filter(pa.array(doubtful)))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
 from cavra_pipeline.evidence.lines import LineBatch, LineReader, UnreadableFile, open_bytes, unreadable
-from cavra_pipeline.evidence.screen import LINES, quarantined_line
+from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 
 #: Endings that ``import`` picks up from a folder.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".sqlite", ".sqlite3", ".db")
@@ -136,7 +136,7 @@ def _is_json_store(head: bytes) -> bool:
 
 def _batches(records: Iterator[bytes], batch_bytes: int, tick: Callable[[int], None]) -> Iterator[LineBatch]:
     """Numbers records and packs them into batches; a line break inside a record is only space between its tokens."""
-    batch, numbers, lines = LineBatch(LINES.empty_table()), list[int](), list[str]()
+    batch, numbers, lines = LineBatch(NO_LINES), list[int](), list[str]()
     for number, raw in enumerate(records, start=1):
         line = raw.replace(b"\n", b" ").replace(b"\r", b" ")
         try:
@@ -152,7 +152,7 @@ def _batches(records: Iterator[bytes], batch_bytes: int, tick: Callable[[int], N
             tick(batch.raw_bytes)
             batch.lines = pa.table([numbers, lines], schema=LINES)
             yield batch
-            batch, numbers, lines = LineBatch(LINES.empty_table()), [], []
+            batch, numbers, lines = LineBatch(NO_LINES), [], []
     tick(batch.raw_bytes)
     batch.lines = pa.table([numbers, lines], schema=LINES)
     yield batch

@@ -13,7 +13,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from cavra_pipeline.warehouse import schema
 from cavra_pipeline.warehouse.memory import Memory
 from cavra_pipeline.warehouse.undo import UndoJournal, journal_of, roll_back
 
+_PACKAGE: Final = "cavra_pipeline.warehouse"
 _POLL_SECONDS: Final = (0.005, 0.05)
 _BUSY_TEXT: Final = (
     "conflicting lock",
@@ -39,6 +40,19 @@ _BUSY_TEXT: Final = (
 
 class WarehouseBusy(TransientError):
     """The warehouse stayed busy for longer than the caller was willing to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A few rows to lend to statements. For these DuckDB needs no Arrow, which would load pandas to look at a list.
+
+    Attributes:
+        types: DuckDB type of each column, in order.
+        rows: The rows.
+    """
+
+    types: Mapping[str, str]
+    rows: Sequence[tuple[object, ...]]
 
 
 class Session:
@@ -75,7 +89,7 @@ class Session:
         """Returns what was worked out from the evidence as it is, to add to; nothing without a memory."""
         if self._memory is None:
             return {}
-        return self._memory.of(str(self.rows("cavra_pipeline.warehouse", "evidence_mark")[0]["mark"]))
+        return self._memory.of(str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"]))
 
     def execute(self, sql: str) -> None:
         """Runs a statement that is made from a declared table, such as a table's definition."""
@@ -86,17 +100,31 @@ class Session:
         self._connection.interrupt()
 
     @contextmanager
-    def given(self, **tables: pa.Table) -> Iterator[None]:
-        """Lends Arrow tables to the statements run inside, under their names."""
+    def given(self, **tables: pa.Table | pa.RecordBatchReader | Rows) -> Iterator[None]:
+        """Lends tables to the statements run inside, under their names."""
         for name, table in tables.items():
-            self._connection.register(name, table)
+            if isinstance(table, Rows):
+                self._make(name, table)
+            else:
+                self._connection.register(name, table)
         try:
             yield
         finally:
             # An aborted transaction refuses this too; the failure that aborted it is the one to show.
             with suppress(duckdb.TransactionException):
-                for name in tables:
-                    self._connection.unregister(name)
+                for name, table in tables.items():
+                    if isinstance(table, Rows):
+                        self.run(_PACKAGE, "drop_given", table=name)
+                    else:
+                        self._connection.unregister(name)
+
+    def _make(self, name: str, table: Rows) -> None:
+        columns = ", ".join(f"unnest(${column}::{type_}[]) AS {column}" for column, type_ in table.types.items())
+        values = zip(*table.rows, strict=True) if table.rows else [()] * len(table.types)
+        lists: dict[str, object] = {
+            column: list(of_column) for column, of_column in zip(table.types, values, strict=True)
+        }
+        self.run(_PACKAGE, "create_given", lists, table=name, columns=columns)
 
     def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from datetime import date, datetime
 from pathlib import Path
 
@@ -373,3 +375,16 @@ def test_a_delivery_is_kept_with_its_outcome_for_each_provider(tmp_path: Path) -
     assert json.loads(kept[0])[0]["started_at"] == "2026-06-25 08:00:00"
     assert "request" not in kept[0]
     assert kept[1] == 1
+
+
+def test_many_clean_lines_come_in_without_pandas_which_takes_longer_to_load_than_they_take(tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    drop(home, [delivery(session_id=f"s-{number}") for number in range(2500)])
+    code = (
+        "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
+        "from cavra_pipeline.evidence.ingest import ingest; from cavra_pipeline.settings import Settings\n"
+        "result = ingest(Settings(home=Path(sys.argv[1])), now=datetime(2026, 7, 1, tzinfo=UTC))\n"
+        "print(result.received_count, 'numba' in sys.modules, 'pandas' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(home.home)], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["2500", "True", "False"]

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.warehouse import Session, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse import Rows, Session, Warehouse, WarehouseBusy
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS, VERSION
 from tests.support import delivery, drop, home_with, ingested, query, tables, take_in
 
@@ -138,6 +138,17 @@ def test_a_first_transaction_that_fails_leaves_an_empty_file_that_the_next_one_f
 
     with warehouse.reading() as session:
         assert session.tuples("SELECT count(*) FROM evidence") == [(0,)]
+
+
+@pytest.mark.parametrize("rows", [[], [(1, None)], [(2, "b"), (1, "a")]])
+def test_rows_are_lent_to_the_statements_inside_and_to_no_other(rows: list[tuple[object, ...]], tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    with warehouse.writing("a test") as session:
+        for _ in range(2):
+            with session.given(lent=Rows({"number": "BIGINT", "name": "VARCHAR"}, rows)):
+                assert session.tuples("SELECT * FROM lent") == rows
+            found = session.tuples("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'lent'")
+            assert found == [(0,)]
 
 
 def test_a_reader_can_not_write(tmp_path: Path) -> None:
