@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -200,3 +202,19 @@ def test_an_allowlisted_record_is_kept_whole() -> None:
 
     assert (verdict.record, verdict.dropped_field_count, verdict.findings) == (record, 0, ())
     assert json.loads(verdict.line()) == record
+
+
+def test_no_line_however_it_is_made_takes_more_than_a_few_steps_for_each_letter() -> None:
+    """By a step for each pair of letters, lines of this length would take hours: the limit tells the two apart."""
+    code = """
+import json
+from cavra_pipeline.evidence.boundary import judge
+
+ENDS = ' user: //x:y@ a://b@ sig= token eyJ .logic.azure. bearer basic splunk sk- SG. '
+for piece in ('a', 'a.', 'a://', 'token-', 'secret', 'eyJ', 'sig=', '.logic.azure.0', 'bearer ', 'basic ', 'sk-', ' '):
+    record = {'note': piece * (2**20 // len(piece)) + ENDS}
+    assert judge(json.dumps(record).encode()).reason == 'missing_field'
+print('judged')
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert ran.stdout.split() == ["judged"]
