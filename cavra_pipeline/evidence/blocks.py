@@ -36,16 +36,16 @@ class BlockReader:
         """Reads the lines that hold no hint and are plain.
 
         Args:
-            lines: ``line_number`` and ``line``, none null, in order.
+            lines: ``line_number`` and ``line``, in order.
 
         Returns:
-            Their typed rows, and for each line whether it is doubtful: only the reference may judge it.
+            Their typed rows, and for each line whether it is doubtful: only the reference may judge it. So is a null.
         """
         self._reader.begin(len(lines))
         doubtful = [np.zeros(0, bool)]
         for batch in (one for one in lines.to_batches() if len(one)):
             block, ends = _block(batch["line"])
-            marked = self._scanner.scan(block, ends)
+            marked = self._scanner.scan(block, ends) | _is_null(batch["line"])
             self._reader.read(block, ends, marked)
             doubtful.append(marked)
         return _Rows(self._reader).table(numbers_of(lines["line_number"])), np.concatenate(doubtful)
@@ -54,6 +54,14 @@ class BlockReader:
 def compile_ahead() -> None:
     """Compiles what reads blocks, so that the first large ingest need not (docs/decisions/0005-ingest-speed.md)."""
     BlockReader().read(pa.table({"line_number": [1], "line": ["{}\n"]}))
+
+
+def _is_null(lines: pa.StringArray) -> npt.NDArray[np.bool_]:
+    validity = lines.buffers()[0]
+    if validity is None:
+        return np.zeros(len(lines), bool)
+    is_there = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little").astype(bool)
+    return ~is_there[lines.offset : lines.offset + len(lines)]
 
 
 def _block(lines: pa.StringArray) -> tuple[Array, Array]:

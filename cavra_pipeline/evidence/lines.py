@@ -25,7 +25,6 @@ from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
 
 READ_BYTES: Final = 8 * 1024 * 1024
-_MOST_CUTS: Final = 200
 #: Blocks are looked through for bytes beyond ASCII in pieces of so many; past so many pieces that hold one, at once.
 _PIECE: Final = 4096
 _FEW_PIECES: Final = 200
@@ -44,7 +43,7 @@ class LineBatch:
     """Consecutive lines of one file.
 
     Attributes:
-        lines: ``line_number`` (1 is the first) and ``line``, without blank lines.
+        lines: ``line_number`` (1 is the first) and ``line``, which is null where there is no text to judge.
         quarantined: Lines that are no text: too long or not UTF-8.
         raw_bytes: Bytes these lines took, uncompressed.
     """
@@ -56,7 +55,7 @@ class LineBatch:
     @property
     def received_count(self) -> int:
         """Lines that are not blank."""
-        return len(self.lines) + len(self.quarantined)
+        return len(self.lines) - int(self.lines["line"].null_count) + len(self.quarantined)
 
 
 def open_bytes(raw: IO[bytes]) -> IO[bytes]:
@@ -246,12 +245,13 @@ class _Splitter:
             else:
                 continue
             is_text[row] = False
-        column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
-        table = pa.table([column_of(numbers), column], schema=LINES)
-        blank = np.zeros(len(ends), dtype=bool)
         for row in np.flatnonzero(block[offsets[:-1]] <= _LAST_BLANK):
-            blank[row] = not block[offsets[row] : offsets[row + 1]].tobytes().strip()
-        return LineBatch(_without(table, np.flatnonzero(~is_text | blank)), quarantined)
+            is_text[row] &= bool(block[offsets[row] : offsets[row + 1]].tobytes().strip())
+        # Lines that are not judged stay as nulls, for without them the column would be many pieces.
+        missing = len(ends) - int(np.count_nonzero(is_text))
+        validity = pa.py_buffer(np.packbits(is_text, bitorder="little")) if missing else None
+        column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block), validity, missing)
+        return LineBatch(pa.table([column_of(numbers), column], schema=LINES), quarantined)
 
 
 def column_of(numbers: npt.NDArray[np.int64]) -> pa.Array:
@@ -263,19 +263,6 @@ def numbers_of(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """The whole numbers of a column, none of which is null."""
     parts = [np.frombuffer(one.buffers()[1], np.int64, len(one), 8 * one.offset) for one in column.chunks if len(one)]
     return np.concatenate([np.empty(0, np.int64), *parts])
-
-
-def _without(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
-    """Leaves out some rows: if they are few by cutting the table there, which copies nothing."""
-    if not len(rows):
-        return table
-    if len(rows) > _MOST_CUTS:
-        keep = np.ones(len(table), bool)
-        keep[rows] = False
-        return table.filter(pa.array(keep))
-    starts, ends = [0, *(rows + 1)], [*rows, len(table)]
-    parts = [table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
-    return pa.concat_tables(part for part in parts if len(part)) if any(map(len, parts)) else table.slice(0, 0)
 
 
 def _not_ascii(block: Block) -> npt.NDArray[np.int64]:

@@ -95,7 +95,7 @@ class Screen:
         """Puts lines through the boundary.
 
         Args:
-            lines: ``line_number`` and ``line``, valid UTF-8, in order.
+            lines: ``line_number`` and ``line``, valid UTF-8, in order; nulls are passed over.
 
         Returns:
             What may pass, what is quarantined and what was found.
@@ -114,6 +114,8 @@ class Screen:
         """Puts each line through the reference."""
         screened = Screened()
         for number, line in zip(lines["line_number"].to_pylist(), lines["line"].to_pylist(), strict=True):
+            if line is None:
+                continue
             raw = line.rstrip("\r\n").encode()
             verdict = boundary.judge(raw)
             screened.findings.extend(_at(number, verdict.findings))

@@ -388,3 +388,22 @@ def test_many_clean_lines_come_in_without_pandas_which_takes_longer_to_load_than
     )
     ran = subprocess.run([sys.executable, "-c", code, str(home.home)], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["2500", "True", "False"]
+
+
+def test_lines_without_a_record_among_many_are_passed_over_where_they_stand(tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    lines = [raw(delivery(session_id=f"s-{number}")) for number in range(2500)]
+    others = {0: b"", 1: b"  \t ", 700: b"\xff", 701: b'{"a": "\xff"}', 2400: b"\r", 2499: b"\xc3"}
+    for number, other in others.items():
+        lines[number] = other
+    drop(home, b"\n".join(lines))
+
+    result = take_in(home)
+
+    assert (result.received_count, result.quarantined_count) == (2497, 3)
+    assert query(home, "SELECT line_number, sha256, reason FROM quarantine ORDER BY 1") == [
+        (number + 1, sha256(others[number]), "invalid_utf8") for number in (700, 701, 2499)
+    ]
+    assert query(home, "SELECT session_id, line_number FROM evidence ORDER BY 2") == [
+        (f"s-{number}", number + 1) for number in range(2500) if number not in others
+    ]
