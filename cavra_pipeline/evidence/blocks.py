@@ -20,7 +20,18 @@ from cavra_pipeline.evidence.grammar import (
 )
 from cavra_pipeline.evidence.hints import HintScanner
 from cavra_pipeline.evidence.lines import column_of, numbers_of
-from cavra_pipeline.evidence.reader import DROPPED, LANE, LINE, NONE, NULL, RECORD_TYPE, LineReader, texts_of
+from cavra_pipeline.evidence.reader import (
+    DROPPED,
+    LANE,
+    LINE,
+    NONE,
+    NULL,
+    RECORD_TYPE,
+    LineReader,
+    Texts,
+    copy,
+    texts_of,
+)
 from cavra_pipeline.evidence.typed import TYPED
 
 Array = npt.NDArray[Any]
@@ -79,7 +90,9 @@ class _Rows:
 
     def __init__(self, reader: LineReader) -> None:
         self._reader, self._size = reader, reader.rows
-        self._parts = [(part.block, part.rows) for part in reader.parts]
+        self._blocks = [part.block for part in reader.parts]
+        self._firsts = [part.rows for part in reader.parts]
+        self._texts: list[Texts] = []
         self._nothing = pa.py_buffer(bytes(8 * (self._size + 1)))
 
     def table(self, numbers: Array) -> pa.Table:
@@ -94,17 +107,25 @@ class _Rows:
             cells = self._reader.cells[place, : self._size]
             type_ = TYPED.field(name).type
             is_list = pa.types.is_list(type_)
-            columns[name] = self._list(cells, name, type_) if is_list else self._scalars(cells, type_, self._parts)
+            columns[name] = self._list(cells, name, type_) if is_list else self._scalars(cells, type_, self._firsts)
+        self._copy_texts()
         return pa.Table.from_arrays([columns[name] for name in TYPED.names], schema=TYPED)
 
-    def _scalars(self, cells: Array, type_: pa.DataType, parts: list[tuple[Array, int]]) -> pa.Array:
+    def _copy_texts(self) -> None:
+        copy(self._texts, self._blocks)
+        self._texts = []
+
+    def _scalars(self, cells: Array, type_: pa.DataType, firsts: list[int]) -> pa.Array:
         validity, missing = _validity(cells)
         if missing == len(cells) <= self._size:
             # Nulls over one piece of memory, which all such columns share.
             return pa.Array.from_buffers(type_, missing, [self._nothing] * type_.num_buffers, missing)
         if pa.types.is_string(type_):
-            ends, data = texts_of(cells, parts)
-            return pa.StringArray.from_buffers(len(cells), pa.py_buffer(ends), pa.py_buffer(data), validity, missing)
+            texts = texts_of(cells, firsts)
+            self._texts.append(texts)
+            return pa.StringArray.from_buffers(
+                len(cells), pa.py_buffer(texts.ends), pa.py_buffer(texts.data), validity, missing
+            )
         values = np.packbits(cells == 1, bitorder="little") if pa.types.is_boolean(type_) else cells.copy()
         return pa.Array.from_buffers(type_, len(cells), [validity, pa.py_buffer(values)], missing)
 
@@ -115,6 +136,7 @@ class _Rows:
         if pa.types.is_struct(type_.value_type):
             members = [self._elements(f"{name}.{member.name}", member.type) for member in type_.value_type]
             if name == "outcomes":
+                self._copy_texts()
                 members[0] = pa.compute.replace_substring(pa.compute.ascii_lower(members[0]), "-", "_")
             values = pa.StructArray.from_arrays(members, fields=list(type_.value_type))
         else:
@@ -126,7 +148,7 @@ class _Rows:
         # All members of a list of objects are counted at the first.
         counted = FIRST_OUTCOME if place >= FIRST_OUTCOME else min(place, FIRST_MEMBER)
         elements = self._reader.elements[place, : self._reader.counts[counted]]
-        return self._scalars(elements, type_, [(part.block, int(part.counts[counted])) for part in self._reader.parts])
+        return self._scalars(elements, type_, [int(part.counts[counted]) for part in self._reader.parts])
 
 
 def _named(numbers: Array, names: tuple[str, ...]) -> pa.Array:

@@ -841,21 +841,34 @@ def _outcomes(b: Array, row: int, places: Array, cells: Array, elements: Array, 
     return True
 
 
-def texts_of(cells: Array, parts: Sequence[tuple[Array, int]]) -> tuple[Array, Array]:
-    """Copies the texts that cells point to.
+class Texts(NamedTuple):
+    """Texts that cells point to, to be copied.
 
-    Args:
+    Attributes:
         cells: Texts as places in a block.
-        parts: The blocks in order, each with the number of its first cell.
-
-    Returns:
-        Where each text ends, from a first 0 on, and their bytes one after the other.
+        firsts: The number of the first cell of each block.
+        ends: Where each text ends, from a first 0 on.
+        data: Room for their bytes, one after the other.
     """
+
+    cells: Array
+    firsts: Sequence[int]
+    ends: Array
+    data: Array
+
+
+def texts_of(cells: Array, firsts: Sequence[int]) -> Texts:
+    """Makes room for the texts that cells point to."""
     ends = np.empty(len(cells) + 1, np.int32)
-    data = np.empty(_ends(cells, ends), np.uint8)
-    for (block, first), last in zip(parts, [*(first for _, first in parts[1:]), len(cells)], strict=True):
-        _copy(block, cells[first:last], data[ends[first] :])
-    return ends, data
+    return Texts(cells, firsts, ends, np.empty(_ends(cells, ends), np.uint8))
+
+
+def copy(texts: Sequence[Texts], blocks: Sequence[Array]) -> None:
+    """Copies texts: all of a block before the next, as it comes from far away only once."""
+    for number, block in enumerate(blocks):
+        for cells, firsts, ends, data in texts:
+            first, last = firsts[number], firsts[number + 1] if number + 1 < len(firsts) else len(cells)
+            _copy(block, cells[first:last], data[ends[first] :])
 
 
 @_compiled
