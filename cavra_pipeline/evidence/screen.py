@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from cavra_pipeline.evidence import boundary
@@ -67,6 +69,11 @@ class Screened:
     findings: list[LineFinding] = field(default_factory=list)
 
 
+def _flags(flags: npt.NDArray[np.bool_]) -> pa.BooleanArray:
+    bits = pa.py_buffer(np.packbits(flags, bitorder="little"))
+    return pa.BooleanArray.from_buffers(pa.bool_(), len(flags), [None, bits])
+
+
 def sha256_of(raw: bytes) -> str:
     """The digest by which a quarantined line can be found again in its source."""
     return hashlib.sha256(raw).hexdigest()
@@ -106,7 +113,7 @@ class Screen:
         rows, doubtful = reader.read(lines)
         if not doubtful.any():
             return Screened(rows)
-        screened = self.judge(lines.filter(pa.array(doubtful)))
+        screened = self.judge(lines.filter(_flags(doubtful)))
         screened.rows = pa.concat_tables([rows, screened.rows])
         return screened
 

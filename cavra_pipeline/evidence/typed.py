@@ -5,11 +5,14 @@ Here they are made of records that the reference let through one by one, in ``bl
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.json
 
 from cavra_pipeline.evidence.boundary import Kept
 from cavra_pipeline.evidence.kinds import (
@@ -62,7 +65,15 @@ def rows_of(kept: Mapping[int, Kept]) -> pa.Table:
         }
         for number, one in kept.items()
     ]
-    return pa.Table.from_pylist(rows, schema=TYPED)
+    if not rows:
+        return pa.Table.from_batches([], TYPED)
+    # By way of JSON, since to take lists as they are Arrow loads pandas first (docs/decisions/0005-ingest-speed.md).
+    text = "\n".join(json.dumps(row, default=datetime.isoformat) for row in rows).encode()
+    return pyarrow.json.read_json(
+        io.BytesIO(text),
+        pyarrow.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        pyarrow.json.ParseOptions(explicit_schema=TYPED, unexpected_field_behavior="error"),
+    )
 
 
 def _row(record: dict[str, Any]) -> dict[str, object]:

@@ -377,17 +377,18 @@ def test_a_delivery_is_kept_with_its_outcome_for_each_provider(tmp_path: Path) -
     assert kept[1] == 1
 
 
-def test_many_clean_lines_come_in_without_pandas_which_takes_longer_to_load_than_they_take(tmp_path: Path) -> None:
+def test_many_lines_come_in_without_pandas_which_takes_longer_to_load_than_they_take(tmp_path: Path) -> None:
     home = home_with(tmp_path)
-    drop(home, [delivery(session_id=f"s-{number}") for number in range(2500)])
+    lines: list[Record | str] = [delivery(session_id=f"s-{number}") for number in range(2498)]
+    drop(home, [*lines, "no JSON", delivery(session_id="redacted", signer="someone@example.com")])
     code = (
         "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
         "from cavra_pipeline.evidence.ingest import ingest; from cavra_pipeline.settings import Settings\n"
         "result = ingest(Settings(home=Path(sys.argv[1])), now=datetime(2026, 7, 1, tzinfo=UTC))\n"
-        "print(result.received_count, 'numba' in sys.modules, 'pandas' in sys.modules)"
+        "print(result.received_count, result.quarantined_count, 'numba' in sys.modules, 'pandas' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code, str(home.home)], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["2500", "True", "False"]
+    assert ran.stdout.split() == ["2500", "1", "True", "False"]
 
 
 def test_lines_without_a_record_among_many_are_passed_over_where_they_stand(tmp_path: Path) -> None:
