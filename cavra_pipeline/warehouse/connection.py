@@ -293,6 +293,8 @@ class Warehouse:
         config: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Row groups that a statement holds back before it writes them: the five of the default take 500 MB more.
+            "write_buffer_row_group_count": 1,
         }
         if self.threads:
             config["threads"] = self.threads
