@@ -30,6 +30,7 @@ from cavra_pipeline.evidence.reader import (
     LineReader,
     Texts,
     copy,
+    ends_of,
     texts_of,
 )
 from cavra_pipeline.evidence.typed import TYPED
@@ -106,8 +107,12 @@ class _Rows:
         for place, name in enumerate(CELLS):
             cells = self._reader.cells[place, : self._size]
             type_ = TYPED.field(name).type
-            is_list = pa.types.is_list(type_)
-            columns[name] = self._list(cells, name, type_) if is_list else self._scalars(cells, type_, self._firsts)
+            if not self._reader.filled[place]:
+                columns[name] = self._nulls(type_)
+            elif pa.types.is_list(type_):
+                columns[name] = self._list(cells, name, type_)
+            else:
+                columns[name] = self._scalars(cells, type_, self._firsts)
         self._copy_texts()
         return pa.Table.from_arrays([columns[name] for name in TYPED.names], schema=TYPED)
 
@@ -115,24 +120,27 @@ class _Rows:
         copy(self._texts, self._blocks)
         self._texts = []
 
+    def _nulls(self, type_: pa.DataType) -> pa.Array:
+        """Nulls over one piece of memory, which all such columns share."""
+        buffers = [self._nothing] * (2 if pa.types.is_list(type_) else type_.num_buffers)
+        children = [pa.nulls(0, type_.value_type)] if pa.types.is_list(type_) else None
+        return pa.Array.from_buffers(type_, self._size, buffers, self._size, children=children)
+
     def _scalars(self, cells: Array, type_: pa.DataType, firsts: list[int]) -> pa.Array:
         validity, missing = _validity(cells)
-        if missing == len(cells) <= self._size:
-            # Nulls over one piece of memory, which all such columns share.
-            return pa.Array.from_buffers(type_, missing, [self._nothing] * type_.num_buffers, missing)
         if pa.types.is_string(type_):
             texts = texts_of(cells, firsts)
             self._texts.append(texts)
             return pa.StringArray.from_buffers(
                 len(cells), pa.py_buffer(texts.ends), pa.py_buffer(texts.data), validity, missing
             )
-        values = np.packbits(cells == 1, bitorder="little") if pa.types.is_boolean(type_) else cells.copy()
+        is_flag = pa.types.is_boolean(type_)
+        values = np.packbits(cells == 1, bitorder="little") if is_flag else cells.copy()
         return pa.Array.from_buffers(type_, len(cells), [validity, pa.py_buffer(values)], missing)
 
     def _list(self, counts: Array, name: str, type_: pa.DataType) -> pa.Array:
         validity, missing = _validity(counts)
-        ends = np.zeros(len(counts) + 1, np.int32)
-        np.cumsum(np.where(counts == NULL, 0, counts), out=ends[1:])
+        ends = ends_of(counts)
         if pa.types.is_struct(type_.value_type):
             members = [self._elements(f"{name}.{member.name}", member.type) for member in type_.value_type]
             if name == "outcomes":

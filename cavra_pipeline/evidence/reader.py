@@ -64,6 +64,8 @@ _ENDS_TEXT: Final = np.array([byte < _BLANK or byte in (_QUOTE, _BACKSLASH) for 
 #: Eight bytes at once: as numbers that hold a byte eight times, and the topmost bit of each byte.
 _EIGHT, _EACH_BYTE, _TOP_BITS = np.uint64(8), np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _BLANKS, _QUOTES, _BACKSLASHES = (_EACH_BYTE * np.uint64(byte) for byte in (_BLANK, _QUOTE, _BACKSLASH))
+#: Times a power of 256 its topmost byte is the number of that byte.
+_BYTE_NUMBERS = np.uint64(0x0001020304050607)
 _FNV_START, _FNV_PRIME, _LOW_BITS = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(0x7FFFFFFF)
 _TENS: Final = 10 ** np.arange(7)
 _DAYS: Final = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
@@ -117,6 +119,7 @@ class LineReader:
         rows: How many rows there are: one for each line that is not doubtful.
         about: For each row, what is known of it (``LINE`` to ``LANE``).
         cells: For each cell and each row its value, or ``NULL``. Timestamps are microseconds since 1970 in UTC.
+        filled: For each cell whether its memory is filled; where it is not, every row has ``NULL``.
         elements: For each list, and each member of a list of objects, the values of all rows, one after the other.
         counts: How many values that is.
         parts: The blocks that were read.
@@ -129,6 +132,10 @@ class LineReader:
         self._objects = np.zeros(1, np.int64)
         self._stack = np.empty((2, _MOST_DEEP), np.int64)
         self._outside = np.empty((4, _MOST_KEYS), np.int64)
+        # What a row means is asked of these cells, whether a line has them or not.
+        asked = np.concatenate([grammar.places[:PROVIDERS_LIST], grammar.subjects.ravel()])
+        self._asked = np.unique(asked[asked != NONE])
+        self.filled = np.zeros(cells, bool)
         self.counts = np.zeros(elements, np.int64)
         self.about = np.empty((4, 0), np.int64)
         self.cells, self.elements = np.empty((cells, 0), np.int64), np.empty((elements, 0), np.int64)
@@ -141,7 +148,9 @@ class LineReader:
             self.about = np.empty((4, lines), np.int64)
             self.cells = np.empty((len(self.cells), lines), np.int64)
             self.elements = np.empty((len(self.elements), _MORE_ELEMENTS + _ELEMENTS_A_LINE * lines), np.int64)
-        self.cells[:, :lines] = NULL
+        self.cells[self._asked] = NULL
+        self.filled[:] = False
+        self.filled[self._asked] = True
         self.counts[:] = 0
         self.parts = []
         self.rows = self._lines = 0
@@ -156,8 +165,8 @@ class LineReader:
         """
         self.parts.append(Part(block, self.rows, self.counts.copy()))
         self.rows = _read(
-            block, ends, doubtful, self.rows, self._lines, *self._grammar, self.about, self.cells, self.elements,
-            self.counts, self._memory, self._objects, self._stack, self._outside,
+            block, ends, doubtful, self.rows, self._lines, *self._grammar, self.about, self.cells, self.filled,
+            self.elements, self.counts, self._memory, self._objects, self._stack, self._outside,
         )  # fmt: skip
         self._lines += len(ends)
 
@@ -165,10 +174,10 @@ class LineReader:
 def _compiled(function: _Function) -> _Function:
     """Compiles at the first call; the machine code is kept beside this file, or in the user's cache."""
     try:
-        return cast(_Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+        return cast(_Function, njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function))
     except RuntimeError:
         # There is no folder to keep it in: each process compiles for itself.
-        return cast(_Function, njit(nogil=True, error_model="numpy")(function))
+        return cast(_Function, njit(nogil=True, error_model="numpy", forceinline=True)(function))
 
 
 def _lending(_typing: Any, array: Any) -> Any:
@@ -217,13 +226,21 @@ def _after_colon(b: Array, i: int) -> int:
 
 
 @_compiled
+def _lowest(marks: np.uint64) -> np.uint64:
+    """The number of the lowest byte that is marked; there has to be one."""
+    return (((marks & (~marks + np.uint64(1))) >> np.uint64(7)) * _BYTE_NUMBERS) >> np.uint64(56)
+
+
+@_compiled
 def _text_end(b: Array, i: int) -> int:
     """The closing quote of a text that begins here; -1 if it has escapes or does not end in this line."""
     at = np.uint64(i)
     while at + _EIGHT <= np.uint64(len(b)):
         word = _eight(b, at)
-        if _below(word, _BLANKS) | _below(word ^ _QUOTES, _EACH_BYTE) | _below(word ^ _BACKSLASHES, _EACH_BYTE):
-            break
+        marks = _below(word, _BLANKS) | _below(word ^ _QUOTES, _EACH_BYTE) | _below(word ^ _BACKSLASHES, _EACH_BYTE)
+        if marks:
+            at += _lowest(marks)
+            return np.int64(at) if b[at] == _QUOTE else DOUBTFUL
         at += _EIGHT
     while not _ENDS_TEXT[b[at]]:
         at += np.uint64(1)
@@ -515,20 +532,22 @@ def _has_mark(b: Array, i: int, end: int) -> bool:
 
 @_compiled
 def _read(b: Array, ends: Array, doubtful: Array, row: int, lines: int, nodes: Array, keys: Array, table: Array,
-          kinds: Array, subjects: Array, lists: Array, places: Array, about: Array, cells: Array, elements: Array,
-          counts: Array, memory: Array, objects: Array, stack: Array, outside: Array) -> int:  # fmt: skip
+          kinds: Array, subjects: Array, lists: Array, places: Array, about: Array, cells: Array, filled: Array,
+          elements: Array, counts: Array, memory: Array, objects: Array, stack: Array, outside: Array,
+          ) -> int:  # fmt: skip
     """Reads every line that is not doubtful; returns the number of rows there are then."""
     return _read_lines(
         _lent(b), ends, doubtful, row, lines, _lent(nodes), _lent(keys), _lent(table), _lent(kinds), _lent(subjects),
-        _lent(lists), _lent(places), _lent(about), _lent(cells), _lent(elements), _lent(counts), _lent(memory),
-        _lent(objects), _lent(stack), _lent(outside),
+        _lent(lists), _lent(places), _lent(about), _lent(cells), _lent(filled), _lent(elements), _lent(counts),
+        _lent(memory), _lent(objects), _lent(stack), _lent(outside),
     )  # fmt: skip
 
 
 @_compiled
 def _read_lines(b: Array, ends: Array, doubtful: Array, row: int, lines: int, nodes: Array, keys: Array, table: Array,
-                kinds: Array, subjects: Array, lists: Array, places: Array, about: Array, cells: Array, elements: Array,
-                counts: Array, memory: Array, objects: Array, stack: Array, outside: Array) -> int:  # fmt: skip
+                kinds: Array, subjects: Array, lists: Array, places: Array, about: Array, cells: Array, filled: Array,
+                elements: Array, counts: Array, memory: Array, objects: Array, stack: Array, outside: Array,
+          ) -> int:  # fmt: skip
     start = 0
     held = counts.copy()
     for line in range(len(ends)):
@@ -543,6 +562,7 @@ def _read_lines(b: Array, ends: Array, doubtful: Array, row: int, lines: int, no
                 lists,
                 places,
                 cells,
+                filled,
                 elements,
                 counts,
                 memory,
@@ -557,7 +577,7 @@ def _read_lines(b: Array, ends: Array, doubtful: Array, row: int, lines: int, no
             if dropped == DOUBTFUL:
                 doubtful[line] = True
                 counts[:] = held
-                cells[:, row] = NULL
+                _forget(cells, filled, row)
             else:
                 held[:] = counts
                 about[LINE, row], about[DROPPED, row] = lines + line, dropped
@@ -568,7 +588,7 @@ def _read_lines(b: Array, ends: Array, doubtful: Array, row: int, lines: int, no
 
 @_compiled
 def _record(b: Array, i: int, row: int, nodes: Array, keys: Array, table: Array, lists: Array, places: Array,
-            cells: Array, elements: Array, counts: Array, memory: Array, objects: Array, stack: Array,
+            cells: Array, filled: Array, elements: Array, counts: Array, memory: Array, objects: Array, stack: Array,
             outside: Array) -> int:  # fmt: skip
     """Reads one line into a row; returns how many fields it drops, or -1 if it is doubtful."""
     if b[i] != _OPEN:
@@ -622,13 +642,14 @@ def _record(b: Array, i: int, row: int, nodes: Array, keys: Array, table: Array,
                 if is_member:
                     elements[place, counts[places[FIRST_MEMBER]] - 1] = value
                 else:
-                    cells[place, row] = value
+                    _keep(cells, filled, place, row, value)
             elif type_ < OBJECT:
                 if b[i] != _OPEN_LIST:
                     return DOUBTFUL
                 room = lists[place]
-                cells[place, row], i = _list(b, i, type_, elements[room], counts[room])
-                counts[room] += cells[place, row]
+                count, i = _list(b, i, type_, elements[room], counts[room])
+                _keep(cells, filled, place, row, count)
+                counts[room] += count
             else:
                 is_member = type_ == OBJECTS
                 if b[i] != (_OPEN_LIST if is_member else _OPEN) or depth == _MOST_DEEP:
@@ -681,6 +702,22 @@ def _record(b: Array, i: int, row: int, nodes: Array, keys: Array, table: Array,
                     is_member = False
                 depth -= 1
                 node, owner = stack[0, depth], stack[1, depth]
+
+
+@_compiled
+def _keep(cells: Array, filled: Array, place: int, row: int, value: int) -> None:
+    """Writes a cell. Its memory is filled at the first: most columns are empty in most evidence."""
+    if not filled[place]:
+        cells[place] = NULL
+        filled[place] = True
+    cells[place, row] = value
+
+
+@_compiled
+def _forget(cells: Array, filled: Array, row: int) -> None:
+    for place in range(len(filled)):
+        if filled[place]:
+            cells[place, row] = NULL
 
 
 @_compiled
@@ -859,8 +896,15 @@ class Texts(NamedTuple):
 
 def texts_of(cells: Array, firsts: Sequence[int]) -> Texts:
     """Makes room for the texts that cells point to."""
+    ends = ends_of(cells)
+    return Texts(cells, firsts, ends, np.empty(ends[-1], np.uint8))
+
+
+def ends_of(cells: Array) -> Array:
+    """Where the text that each cell points to ends if they follow one another, or the list whose elements it counts."""
     ends = np.empty(len(cells) + 1, np.int32)
-    return Texts(cells, firsts, ends, np.empty(_ends(cells, ends), np.uint8))
+    _ends(cells, ends)
+    return ends
 
 
 def copy(texts: Sequence[Texts], blocks: Sequence[Array]) -> None:
@@ -872,14 +916,13 @@ def copy(texts: Sequence[Texts], blocks: Sequence[Array]) -> None:
 
 
 @_compiled
-def _ends(cells: Array, ends: Array) -> int:
+def _ends(cells: Array, ends: Array) -> None:
     total = 0
     ends[0] = 0
     for row in range(len(cells)):
         if cells[row] != NULL:
             total += cells[row] & LENGTH_MASK
         ends[row + 1] = total
-    return total
 
 
 @_compiled
