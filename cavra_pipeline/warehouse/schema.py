@@ -46,6 +46,10 @@ EVIDENCE_COLUMNS: Final = (
     *DERIVED,
 )
 
+#: Columns of which hardly two values are the same. DuckDB looks for a dictionary first, which takes a third longer
+#: and saves next to nothing (docs/decisions/0005-ingest-speed.md).
+_UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
+
 _VIEWS: Final = {
     "evidence": "Current version of every record",
     "deliveries": "Deliveries through connectors",
@@ -69,8 +73,10 @@ _VIEWS: Final = {
 def _create(session: Session) -> None:
     for name in ("drops", "quarantine", "findings", "reports", "retry_intents"):
         session.run(_PACKAGE, f"create_{name}")
-    columns = ", ".join(f"{name} {type_}" for name, type_, _ in EVIDENCE_COLUMNS)
-    session.execute(f"CREATE TABLE evidence_records ({columns})")
+    columns = (
+        f"{name} {type_}{' USING COMPRESSION zstd' if name in _UNIQUE else ''}" for name, type_, _ in EVIDENCE_COLUMNS
+    )
+    session.execute(f"CREATE TABLE evidence_records ({', '.join(columns)})")
     session.execute("COMMENT ON TABLE evidence_records IS 'Every version of every record, allowlisted fields only'")
     for name, _, comment in EVIDENCE_COLUMNS:
         session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
