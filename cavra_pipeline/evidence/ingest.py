@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cache, partial
 from queue import SimpleQueue
+from threading import Thread
 from typing import Final, TypeVar
 
 import numpy as np
@@ -192,7 +193,11 @@ def ingest(
     warehouse = warehouse_of(settings)
     result = IngestResult()
     again = bool(first or last)
-    drops = _choose(warehouse, list_drops(settings.landing, first, last), result, again=again)
+    listed = list_drops(settings.landing, first, last)
+    if not settings.warehouse.exists() and not _are_small(listed):
+        # All of it will be read: what reads blocks loads while the tables are made.
+        Thread(target=Screen().prepare, name="prepare").start()
+    drops = _choose(warehouse, listed, result, again=again)
     if days is not None and not again:
         wanted = frozenset(days)
         drops = [drop for drop in drops if drop.day in wanted]
@@ -326,9 +331,13 @@ def _small_pool(process_id: int) -> _ScreeningPool:  # noqa: ARG001 -- a forked 
     return _ScreeningPool(1)
 
 
+def _are_small(drops: Sequence[Drop]) -> bool:
+    return sum(drop.size_bytes for drop in drops) <= _SMALL_BYTES
+
+
 @contextmanager
 def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ScreeningPool]:
-    if sum(drop.size_bytes for drop in drops) <= _SMALL_BYTES:
+    if _are_small(drops):
         yield _small_pool(os.getpid())
         return
     pool = _ScreeningPool(settings.threads or os.cpu_count() or 1)
@@ -436,9 +445,10 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         session.run(_PACKAGE, "mark_replaced_records")
         for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
             session.run(_PACKAGE, "delete_replaced", table=table)
-        _insert_records(session, group.stage)
+        came = _insert_records(session, group.stage)
         _leave_out_past_retention(session, group, closed.horizon)
-        session.run(_PACKAGE, "mark_contested")
+        (most,) = session.rows(_PACKAGE, "most_came", {"came": came})
+        session.run(_PACKAGE, "mark_all_contested" if most["most_came"] else "mark_contested")
         session.run(_PACKAGE, "settle_versions")
         _watch(session)
         session.run(_PACKAGE, "mark_unreadable_drops")
@@ -480,14 +490,17 @@ def _watch(session: Session) -> None:
     session.run(_PACKAGE, "watch_newly_failing")
 
 
-def _insert_records(session: Session, stage: Stage) -> None:
+def _insert_records(session: Session, stage: Stage) -> int:
+    """Inserts the rows and returns how many they are."""
     rows = stage.rows()
     if rows is None:
-        return
+        return 0
     made_here = ("drop_day", "file_name", "line_number", "is_current")
     columns = ", ".join(name for name, _, _ in EVIDENCE_COLUMNS if name not in made_here)
+    bits, mask = str(_LINE_BITS), str(_LINE_MASK)
     with session.given(given_records=rows):
-        session.run(_PACKAGE, "insert_records", columns=columns, line_bits=str(_LINE_BITS), line_mask=str(_LINE_MASK))
+        (inserted,) = session.rows(_PACKAGE, "insert_records", columns=columns, line_bits=bits, line_mask=mask)
+    return int(str(inserted["Count"]))
 
 
 def screen_drop(drop: Drop, settings: Settings) -> Group:
