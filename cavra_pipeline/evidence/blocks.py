@@ -60,7 +60,9 @@ class BlockReader:
             marked = self._scanner.scan(block, ends) | _is_null(batch["line"])
             self._reader.read(block, ends, marked)
             doubtful.append(marked)
-        return _Rows(self._reader).table(numbers_of(lines["line_number"])), np.concatenate(doubtful)
+        rows = _Rows(self._reader).table(numbers_of(lines["line_number"]))
+        self._reader.end()
+        return rows, np.concatenate(doubtful)
 
 
 def compile_ahead() -> None:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cache, partial
+from functools import cache
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final, TypeVar
@@ -106,6 +106,12 @@ class _Parcel:
         self.row_count += len(taken)
         self.raw_bytes += taken.nbytes
         return lines.slice(len(taken))
+
+    def hand_over(self) -> pa.Table:
+        """Returns its lines and lets go of them, for the memory behind them is soon wanted again."""
+        lines = pa.concat_tables([NO_LINES, *self.lines])
+        self.lines = []
+        return lines
 
 
 @dataclass(slots=True)
@@ -313,9 +319,7 @@ class _ScreeningPool:
         self._threads.shutdown(cancel_futures=True)
 
     def submit(self, parcel: _Parcel) -> Future[Screened]:
-        lines = pa.concat_tables([NO_LINES, *parcel.lines])
-        parcel.lines = []
-        return self._threads.submit(self._with_screen, partial(Screen.screen, lines=lines))
+        return self._threads.submit(self._with_screen, lambda screen: screen.screen(parcel.hand_over()))
 
     def _with_screen(self, work: Callable[[Screen], _Result]) -> _Result:
         screen = self._screens.get()

@@ -170,6 +170,10 @@ class LineReader:
         )  # fmt: skip
         self._lines += len(ends)
 
+    def end(self) -> None:
+        """Lets go of the blocks."""
+        self.parts = []
+
 
 def _compiled(function: _Function) -> _Function:
     """Compiles at the first call; the machine code is kept beside this file, or in the user's cache."""

@@ -113,7 +113,9 @@ class Screen:
         rows, doubtful = reader.read(lines)
         if not doubtful.any():
             return Screened(rows)
-        screened = self.judge(lines.filter(_flags(doubtful)))
+        # The blocks of the others are let go of first, for the reference takes its time.
+        lines = lines.filter(_flags(doubtful))
+        screened = self.judge(lines)
         screened.rows = pa.concat_tables([rows, screened.rows])
         return screened
 
