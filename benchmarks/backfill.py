@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import others
-from benchmarks.cases import NOW, measure
+from benchmarks.measure import NOW, measure
 from benchmarks.records import write_drop
 from cavra_pipeline.definitions import materialize
 from cavra_pipeline.evidence.ingest import ingest

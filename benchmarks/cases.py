@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.measure import NOW, measure
 from benchmarks.records import SPAN, START
 from benchmarks.references import all_declared_columns, pydantic_and_pandas, raw_load
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
@@ -19,7 +17,6 @@ from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.settings import Settings
 
-NOW = datetime(2027, 1, 1, tzinfo=UTC)
 DROP_DAY = NOW.date()
 LANE = LANES["recovery_escalation"]
 
@@ -100,25 +97,5 @@ CASES: dict[str, Callable[[Path], int]] = {
 }
 
 
-def peak_megabytes() -> int:
-    """The most memory this process ever held; the kernel's own mark, so that a parent's is not counted."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
-
-
-def measure(cases: Mapping[str, Callable[[Path], int]]) -> None:
-    """Runs the case that the arguments name and prints what it took."""
-    name, folder = sys.argv[1:]
-    before = peak_megabytes()
-    if name in WARM:
-        cases[name](Path(folder))
-    processor = time.process_time()
-    started = time.perf_counter()
-    count = cases[name](Path(folder))
-    seconds = time.perf_counter() - started
-    measured = {"seconds": seconds, "cpu_seconds": time.process_time() - processor, "count": count}
-    print(json.dumps({**measured, "peak_mb": peak_megabytes(), "start_mb": before}))
-
-
 if __name__ == "__main__":
-    measure(CASES)
+    measure(CASES, warm=WARM)

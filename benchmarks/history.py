@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import mean, median
 
 from benchmarks.__main__ import Result, run
-from benchmarks.cases import CASES, LANE, NOW, measure
+from benchmarks.cases import CASES, LANE
+from benchmarks.measure import NOW, measure
 from benchmarks.records import SPAN, START, write_drop
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
 from cavra_pipeline.health.report import health_parameters, retry_health

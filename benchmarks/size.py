@@ -14,7 +14,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.cases import NOW
+from benchmarks.measure import NOW
 from benchmarks.records import START, write_drop
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
 from cavra_pipeline.retention.prune import prune

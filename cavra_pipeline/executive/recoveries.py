@@ -12,12 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-import pyarrow as pa
-
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse import Session, columns
 
 PACKAGE: Final = "cavra_pipeline.executive"
 #: The lane whose subjects are recoveries.
@@ -102,21 +100,24 @@ def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Spell]]
     moments = sorted(spells)
     found = [Open([spell for spell in spells[at] if spell.closed_at is None]) for at in moments]
     given = [
-        {"number": number, "as_of": at, "subject": spell.subject}
+        (number, at, spell.subject)
         for number, (at, one) in enumerate(zip(moments, found, strict=True), start=1)
         for spell in one.spells
     ]
     if given:
         asked: dict[str, object] = {"lane": RECOVERIES.name, "closing": list(CLOSING), "instants": moments}
-        with session.given(open_recoveries=pa.Table.from_pylist(given, schema=_OPEN)):
+        numbers, instants, subjects = zip(*given, strict=True)
+        opened = {
+            "number": columns.numbers(numbers),
+            "as_of": columns.moments(instants),
+            "subject": columns.texts(subjects),
+        }
+        with session.given(open_recoveries=columns.table(opened)):
             for row in session.rows(PACKAGE, "recovery_plans"):
                 found[int(str(row.pop("number"))) - 1].plans[str(row["subject"])] = row
             for row in session.rows(PACKAGE, "recovery_routes", asked):
                 found[int(str(row.pop("number"))) - 1].routes[str(row["subject"])].append(row)
     return dict(zip(moments, found, strict=True))
-
-
-_OPEN: Final = pa.schema([("number", pa.int64()), ("as_of", pa.timestamp("us")), ("subject", pa.string())])
 
 
 def _spell(subject: Any, opened_at: Any, closed_at: Any, spell_number: Any) -> Spell:

@@ -23,7 +23,7 @@ from cavra_pipeline.retention.horizon import answerable_days, are_answerable
 from cavra_pipeline.retry.plan import retry_plans
 from cavra_pipeline.retry.policy import FIELDS as POLICY_FIELDS
 from cavra_pipeline.retry.policy import retry_policy
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import Session, Warehouse, columns
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 
@@ -199,14 +199,6 @@ def _standing(session: Session, report: str, lane: str | None, days: Sequence[da
     return {row["report_day"]: (row["report_id"], row["future_record_count"]) for row in rows}
 
 
-_COLUMNS: Final = pa.schema([
-    ("report", pa.string()), ("lane", pa.string()), ("report_day", pa.date32()), ("as_of", pa.timestamp("us")),
-    ("report_id", pa.string()), ("alert_level", pa.string()), ("evidence_record_count", pa.int64()),
-    ("future_record_count", pa.int64()), ("generated_at", pa.timestamp("us")), ("opening", pa.string()),
-    ("closing", pa.string()),
-])  # fmt: skip
-
-
 def _keep(warehouse: Warehouse, fresh: Sequence[Report], now: datetime) -> None:
     """Puts reports in place of those of their days, all in one transaction."""
     if not fresh:
@@ -228,33 +220,28 @@ def _tables(reports: Sequence[Report], now: datetime, kept_as: str | None = None
     places = {text: place for place, text in enumerate(dict.fromkeys(chain.from_iterable(texts)), start=1)}
     found = np.fromiter(map(places.__getitem__, chain.from_iterable(texts)), np.int64, sum(map(len, texts)))
     ends = np.cumsum([0, *map(len, texts)])
-    entries = pa.table({
-        "place": pa.array(places.values(), pa.int64()),
-        "digest": pa.array([hashlib.sha256(text).hexdigest()[:32] for text in places], pa.string()),
-        "entry": pa.array(places, pa.binary()).cast(pa.string()),
-    })  # fmt: skip
-    rows = pa.Table.from_pylist([_row(one, now, kept_as) for one in reports], schema=_COLUMNS)
-    return {
-        "given_entries": entries,
-        "given_reports": rows.append_column("entries", pa.LargeListArray.from_arrays(ends, found)),
+    entries = {
+        "place": columns.numbers(places.values()),
+        "digest": columns.texts(hashlib.sha256(text).hexdigest()[:32] for text in places),
+        "entry": columns.texts(places),
     }
-
-
-def _row(one: Report, now: datetime, kept_as: str | None) -> dict[str, object]:
-    opening, closing = _around(one.document, _SHARED.get(one.report))
-    return {
-        "report": kept_as or one.report,
-        "lane": one.lane,
-        "report_day": one.day,
-        "as_of": naive_utc(parse_as_of(one.document["as_of"])),
-        "report_id": one.report_id,
-        "alert_level": one.document.get("alert_level"),
-        "evidence_record_count": one.document["evidence_record_count"],
-        "future_record_count": one.document.get("future_record_count"),
-        "generated_at": naive_utc(now),
-        "opening": opening,
-        "closing": closing,
+    around = [_around(one.document, _SHARED.get(one.report)) for one in reports]
+    documents = [one.document for one in reports]
+    rows = {
+        "report": columns.texts(kept_as or one.report for one in reports),
+        "lane": columns.texts(one.lane for one in reports),
+        "report_day": columns.days(one.day for one in reports),
+        "as_of": columns.moments(naive_utc(parse_as_of(document["as_of"])) for document in documents),
+        "report_id": columns.texts(one.report_id for one in reports),
+        "alert_level": columns.texts(document.get("alert_level") for document in documents),
+        "evidence_record_count": columns.numbers(document["evidence_record_count"] for document in documents),
+        "future_record_count": columns.numbers(document.get("future_record_count") for document in documents),
+        "generated_at": columns.moments(naive_utc(now) for _ in reports),
+        "opening": columns.texts(opening for opening, _ in around),
+        "closing": columns.texts(closing for _, closing in around),
+        "entries": columns.lists(found, ends),
     }
+    return {"given_entries": columns.table(entries), "given_reports": columns.table(rows)}
 
 
 def _around(document: Mapping[str, Any], shared: str | None) -> tuple[str, str]:

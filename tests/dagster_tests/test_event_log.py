@@ -107,6 +107,24 @@ def test_of_a_batch_that_can_not_be_stored_nothing_is(
     assert len(log.get_records_for_run(events[0].run_id).records) == len(events) - 1
 
 
+def test_of_a_batch_that_the_index_refuses_nothing_is_stored(
+    tmp_path: Path, events: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = BatchedEventLog(str(tmp_path))
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("the tags are refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_store_asset_event_tags", refuse)
+        with pytest.raises(RuntimeError, match="refused"):
+            log.store_event_batch(events)
+    assert not any(stored(tmp_path).values())
+
+    log.store_event_batch(events)
+    assert len(log.get_records_for_run(events[0].run_id).records) == len(events)
+
+
 def test_batches_of_several_processes_wait_for_each_other_and_none_is_lost(
     tmp_path: Path, events: list[dg.EventLogEntry]
 ) -> None:
