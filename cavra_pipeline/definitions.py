@@ -5,7 +5,6 @@ The only module of this package that looks outward, to ``assets`` and ``sensors`
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import warnings
@@ -105,14 +104,9 @@ def materialize(
 
 @contextmanager
 def _collecting_seldom() -> Iterator[None]:
-    """Has Python look for cyclic garbage less often, and not when the process ends.
-
-    A look goes through all objects that are alive. A year of events makes hundreds of looks, and the end of the process
-    some more, which take half a second.
-    """
+    """Has Python look for cyclic garbage less often: a look goes through all that lives, and a year makes hundreds."""
     before = gc.get_threshold()
     gc.set_threshold(50_000, *before[1:])
-    atexit.register(gc.freeze)
     try:
         yield
     finally:

@@ -35,7 +35,7 @@ from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 _Result = TypeVar("_Result")
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
-_COMMIT_BYTES: Final = 1024 * 1024 * 1024
+_COMMIT_BYTES: Final = 512 * 1024 * 1024
 #: So much is screened before another screen would be ready.
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 #: Typed rows take about three quarters of their lines, so what is held in memory stays near ten batches.
