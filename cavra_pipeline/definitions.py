@@ -5,11 +5,9 @@ The only module of this package that looks outward, to ``assets`` and ``sensors`
 
 from __future__ import annotations
 
-import gc
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 
 import dagster as dg
@@ -20,6 +18,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from assets import build_assets, build_slot_checks  # noqa: E402
 from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
+from cavra_pipeline.garbage import collected_seldom  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance  # noqa: E402
 from cavra_pipeline.schedules import build_schedules  # noqa: E402
@@ -87,7 +86,7 @@ def materialize(
         Whether the run succeeded; its log is in the Dagster UI.
     """
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    with dagster_instance(settings) as instance, _collecting_seldom():
+    with dagster_instance(settings) as instance, collected_seldom():
         result = (
             build_defs(settings)
             .resolve_job_def(job_name)
@@ -100,17 +99,6 @@ def materialize(
             )
         )
     return result.success
-
-
-@contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    """Has Python look for cyclic garbage less often: a look goes through all that lives, and a year makes hundreds."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 defs = build_defs()

@@ -19,7 +19,6 @@ from cavra_pipeline.evidence.grammar import (
     grammar,
 )
 from cavra_pipeline.evidence.hints import HintScanner
-from cavra_pipeline.evidence.lines import column_of, numbers_of
 from cavra_pipeline.evidence.reader import (
     DROPPED,
     LANE,
@@ -33,7 +32,7 @@ from cavra_pipeline.evidence.reader import (
     ends_of,
     texts_of,
 )
-from cavra_pipeline.evidence.typed import TYPED
+from cavra_pipeline.evidence.typed import TYPED, column_of, numbers_of
 
 Array = npt.NDArray[Any]
 

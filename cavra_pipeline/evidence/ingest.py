@@ -24,9 +24,11 @@ import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
-from cavra_pipeline.evidence.lines import READ_BYTES, LineReader, column_of, numbers_of
+from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
+from cavra_pipeline.evidence.typed import column_of, numbers_of
+from cavra_pipeline.garbage import collected_seldom
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
@@ -210,7 +212,7 @@ def ingest(
         result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
     if not drops:
         return result
-    with _screening_pool(drops, settings) as pool:
+    with collected_seldom(), _screening_pool(drops, settings) as pool:
         for group in _screened(_parcels(drops, settings, tick), pool):
             for whole in _kept(warehouse, group, settings, now, result.touched_days):
                 for screened in whole.drops:

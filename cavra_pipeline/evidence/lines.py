@@ -23,6 +23,7 @@ from backports import zstd
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
+from cavra_pipeline.evidence.typed import column_of
 
 #: From 4 MB on NumPy asks for huge pages, which a virtual machine may have to fetch from its host (decision 5).
 READ_BYTES: Final = 3 * 1024 * 1024
@@ -253,17 +254,6 @@ class _Splitter:
         validity = pa.py_buffer(np.packbits(is_text, bitorder="little")) if missing else None
         column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block), validity, missing)
         return LineBatch(pa.table([column_of(numbers), column], schema=LINES), quarantined)
-
-
-def column_of(numbers: npt.NDArray[np.int64]) -> pa.Array:
-    """An Arrow array over whole numbers. Arrow's own ways between the two load pandas first, to ask whose they are."""
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
-
-
-def numbers_of(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The whole numbers of a column, none of which is null."""
-    parts = [np.frombuffer(one.buffers()[1], np.int64, len(one), 8 * one.offset) for one in column.chunks if len(one)]
-    return np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def _not_ascii(block: Block) -> npt.NDArray[np.int64]:
