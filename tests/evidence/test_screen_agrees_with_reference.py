@@ -415,3 +415,26 @@ def test_a_screen_keeps_nothing_of_the_lines_before() -> None:
     again = report(screen.screen(tables[1]))
     assert again == report(Screen(few=0).screen(tables[1]))
     assert report(held) == report(Screen(few=0).screen(tables[0]))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"a.b": 1, "c[]": 2},
+        {"signer": "someone@example.com", "left": "out"},
+        {"plan_id": 'with "quotes" and \\ in it', "left": "out"},
+        {"providers": ["Zoë", "İnci", "slack"], "left": {"out": [1]}},
+        {"event_id": "two\nlines"},
+        {"event_id": "ya29.", "left": "out"},
+    ],
+)
+def test_what_the_reference_let_through_is_read_again_with_the_same_rows(screen: Screen, more: dict[str, Any]) -> None:
+    stamped = {"session_id": "s-1", "created_at": "2026-06-25T12:00:00+02:00", "metadata_kind": DELIVERY_KIND}
+    lines = [json.dumps({**stamped, **more}, ensure_ascii=escaped) for escaped in (True, False)]
+    assert_agreement(screen, [*lines, json.dumps(stamped)])
+
+
+@pytest.mark.parametrize("lines", [['{"a" 1}'], ['{"a" 1}', '{"session_id": "s-1"}']])
+def test_lines_of_which_none_is_let_through_leave_no_row(screen: Screen, lines: list[str]) -> None:
+    assert_agreement(screen, lines)
+    assert len(screen.screen(pa.table([list(range(len(lines))), lines], schema=LINES)).rows) == 0
