@@ -34,6 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 LINES = (
     ("raw", "DuckDB read_json, typed, in memory", None),
     ("raw_declared", "the same, every declared column", None),
+    ("raw_file", "the same as the first, into a DuckDB file", None),
     ("pydantic_and_pandas", "pydantic and pandas into DuckDB", None),
     ("ingest_clean", "ingest, clean", 2.5),
     ("ingest_faulty", "ingest, 1 % of lines faulty", 3.0),
@@ -80,6 +81,7 @@ def measure_round(folder: Path) -> Iterator[tuple[str, Result]]:
     order = (
         "raw",
         "raw_declared",
+        "raw_file",
         "ingest_clean",
         "ingest_unchanged",
         "health",
@@ -161,7 +163,9 @@ def in_a_folder(measure: Callable[..., Result], *arguments: Any, **options: Any)
 
 def complaints(rounds: list[dict[str, Result]], records: int, document: Result) -> list[str]:
     """What a case did not do; nothing, on any machine at any load."""
-    counts = dict.fromkeys(("raw", "raw_declared", "pydantic_and_pandas", "ingest_clean", "ingest_forced"), records)
+    counts = dict.fromkeys(
+        ("raw", "raw_declared", "raw_file", "pydantic_and_pandas", "ingest_clean", "ingest_forced"), records
+    )
     counts |= {"ingest_unchanged": 1, "ingest_faulty": records, "year": 4 * 365}
     wrong = [
         f"{case}: {one[case]['count']}, expected {count}"

@@ -29,6 +29,11 @@ def _raw_declared(folder: Path) -> int:
     return raw_load(folder / "clean.jsonl", all_declared_columns())
 
 
+def _raw_file(folder: Path) -> int:
+    (folder / "raw.duckdb").unlink(missing_ok=True)
+    return raw_load(folder / "clean.jsonl", database=str(folder / "raw.duckdb"))
+
+
 def _pydantic_and_pandas(folder: Path) -> int:
     (folder / "pandas.duckdb").unlink(missing_ok=True)
     return pydantic_and_pandas(folder / "clean.jsonl", folder / "pandas.duckdb")
@@ -83,6 +88,7 @@ WARM = ("health_warm", "plan_warm")
 CASES: dict[str, Callable[[Path], int]] = {
     "raw": _raw,
     "raw_declared": _raw_declared,
+    "raw_file": _raw_file,
     "pydantic_and_pandas": _pydantic_and_pandas,
     "ingest_clean": _ingest_clean,
     "ingest_unchanged": _ingest_unchanged,

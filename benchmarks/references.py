@@ -40,10 +40,10 @@ def all_declared_columns() -> dict[str, str]:
     return {**declared, **COLUMNS}
 
 
-def raw_load(path: Path, declared: dict[str, str] = COLUMNS) -> int:
-    """DuckDB's typed ``read_json`` into an in-memory table: no boundary, no versions, nothing on disk."""
+def raw_load(path: Path, declared: dict[str, str] = COLUMNS, database: str = ":memory:") -> int:
+    """DuckDB's typed ``read_json`` into a table, in memory unless told otherwise: no boundary and no versions."""
     columns = "{" + ", ".join(f"'{name}': '{type_}'" for name, type_ in declared.items()) + "}"
-    with duckdb.connect(":memory:") as connection:
+    with duckdb.connect(database) as connection:
         connection.execute(
             f"CREATE TABLE raw AS SELECT * FROM read_json('{path}', format = 'newline_delimited', columns = {columns})"
         )
