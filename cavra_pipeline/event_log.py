@@ -26,7 +26,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-#: A batch keeps other writers of the index out for a quarter of a second or so.
+#: A batch keeps other writers of the index out for less than a second.
 _BATCH_SIZE: Final = 2000
 _BATCH_SIZE_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
 

@@ -202,7 +202,7 @@ def ingest(
     result = IngestResult()
     again = bool(first or last)
     listed = list_drops(settings.landing, first, last)
-    if not settings.warehouse.exists() and not _are_small(listed):
+    if days is None and not settings.warehouse.exists() and not _are_small(listed):
         # All of it will be read: what reads blocks loads while the tables are made.
         Thread(target=Screen().prepare, name="prepare").start()
     drops = _choose(warehouse, listed, result, again=again)

@@ -1,4 +1,5 @@
--- The same, asked of every id and not only of the given ones: one pass over hashes, for when most records just came.
+-- As mark_contested, but asked of every id: one pass over hashes, for when most records just came. Ids that share a hash
+-- or were settled before are settled again, which changes nothing.
 CREATE OR REPLACE TEMP TABLE contested AS
 SELECT session_id FROM replaced
 UNION
