@@ -190,7 +190,7 @@ def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict
 
 _DAY_NUMBERS: Final = (
     "drop_count", "received_count", "accepted_count", "superseded_count", "quarantine", "findings",
-    "unknown_kind_count", "dropped_field_count",
+    "unknown_kind_count", "dropped_field_count", "other_word_count",
 )  # fmt: skip
 
 

@@ -39,10 +39,12 @@ from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.export import export_records
+from cavra_pipeline.evidence.formats import provider_name
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, strays
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of, require_key
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.evidence.stores import source_files
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
@@ -124,7 +126,7 @@ def _err() -> Console:
 
 
 def _home() -> Settings:
-    return load_settings().prepare()
+    return require_key(load_settings().prepare())
 
 
 def _print_json(document: Any) -> None:
@@ -284,6 +286,27 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
         _err().print(f"ignored {escape(name)}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
     _say_failures(result.failures)
     sys.exit(1 if result.failures else 0)
+
+
+@cli.command()
+@click.argument("value")
+@_AS_JSON
+def pseudonym(value: str, as_json: bool) -> None:
+    """Print what VALUE is called in this home where it may not be stored: as identifier, provider and actor label.
+
+    With - the value is read from standard input, so that it is in no list of commands.
+    """
+    names = pseudonyms_of(_home())
+    text = sys.stdin.read().removesuffix("\n") if value == "-" else value
+    shown = {
+        "identifier": names.of_text(text),
+        "provider": names.of_text(provider_name(text)),
+        "actor": names.of_actor(text),
+    }
+    if as_json:
+        _print_json(shown)
+    else:
+        _out().print(tables.facts("Pseudonym", list(shown.items())))
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
+from cavra_pipeline.evidence.pseudonym_key import require_key
 from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.settings import load_settings
 
@@ -39,7 +40,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     from cavra_pipeline.console import console_router
     from cavra_pipeline.definitions import open_dagster
 
-    settings = load_settings().prepare()
+    settings = require_key(load_settings().prepare())
     tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
     check_exposure(host, tokens)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -93,7 +94,7 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
     """Ingest and make every report of the days as one Dagster run; needs no daemon."""
     from cavra_pipeline.definitions import REFRESH_JOB, REFRESH_TAGS, materialize
 
-    settings, now = load_settings().prepare(), _now()
+    settings, now = require_key(load_settings().prepare()), _now()
     until = last or now.date()
     since = first or until
     if since > until:

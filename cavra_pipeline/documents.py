@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import parse_timestamp
+from cavra_pipeline.evidence.parsing import parse_timestamp
 
 PRODUCT: Final = "CAVRA"
 SCHEMA_PREFIX: Final = "cavra.go-backend-pilot.rollback-drill-acknowledgement-audit-delivery-"

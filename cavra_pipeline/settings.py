@@ -38,6 +38,7 @@ class Settings:
         memory_limit: DuckDB memory limit such as ``2GB``, or None for DuckDB's own default.
         batch_bytes: Raw evidence parsed at once, in bytes; memory use grows with it.
         connectors_file: YAML file of connectors (docs/connectors.md).
+        pseudonym_key_file: The key of the pseudonyms, where it is not kept in the home.
         live_is_armed: Whether this host may send live retries; only its environment can say so.
         immediate_tries: Tries inside one live attempt, 1..5.
         api_tokens_file: Hashes of the tokens that the HTTP API takes; None where it is open on loopback.
@@ -60,6 +61,7 @@ class Settings:
     memory_limit: str | None = None
     batch_bytes: int = 96 * 1024 * 1024
     connectors_file: Path | None = None
+    pseudonym_key_file: Path | None = None
     live_is_armed: bool = False
     immediate_tries: int = 2
     api_tokens_file: Path | None = None
@@ -83,6 +85,11 @@ class Settings:
     def warehouse(self) -> Path:
         """The DuckDB file."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """The key of the pseudonyms (contract section 3)."""
+        return self.pseudonym_key_file or self.home / "pseudonym.key"
 
     @property
     def dagster_home(self) -> Path:
@@ -112,6 +119,7 @@ class Settings:
         return replace(
             self,
             connectors_file=host.connectors_file,
+            pseudonym_key_file=host.pseudonym_key_file,
             immediate_tries=host.immediate_tries,
             live_is_armed=host.live_is_armed and is_ours,
             alerts=host.alerts if is_ours else replace(host.alerts, connectors=()),
@@ -259,6 +267,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             remedy=f"Set one of {', '.join(ENVIRONMENTS)}, or unset it",
         )
     connectors = environ.get("CAVRA_CONNECTORS", "").strip()
+    key_file = environ.get("CAVRA_PSEUDONYM_KEY_FILE", "").strip()
     threads = int(_number(environ, "CAVRA_THREADS", 0, 0, 1024))
     retention_days = int(_number(environ, "CAVRA_RETENTION_DAYS", 0, LEAST_RETENTION_DAYS, 36500))
     return Settings(
@@ -269,6 +278,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         memory_limit=memory_limit or None,
         batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 96, 1, 1024) * 1024 * 1024),
         connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
+        pseudonym_key_file=_path(environ, "CAVRA_PSEUDONYM_KEY_FILE", "") if key_file else None,
         live_is_armed=armed == "armed",
         crons={
             name.removeprefix(_CRON_PREFIX).lower(): cron.strip()

@@ -14,8 +14,11 @@ from typing import Any, Final
 
 import duckdb
 
+from cavra_pipeline.evidence.boundary import judge
 from cavra_pipeline.evidence.ingest import IngestResult, ingest, warehouse_of
 from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX
+from cavra_pipeline.evidence.pseudonyms import Pseudonyms
+from cavra_pipeline.evidence.verdict import Kept, Quarantined
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.plan import retry_plan
@@ -34,6 +37,8 @@ AS_OF: Final = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)
 NOW: Final = datetime(2026, 7, 1, 8, 30, tzinfo=UTC)
 DAY: Final = "2026-06-25"
 MICROSECOND: Final = timedelta(microseconds=1)
+#: The pseudonyms of a home whose key everybody knows.
+PSEUDONYMS: Final = Pseudonyms(bytes(range(32)))
 _serial = count(1)
 
 _LADDERS: Final = {
@@ -42,6 +47,11 @@ _LADDERS: Final = {
     "recovery_health_alert": "recovery-escalation-retry-health-alert-delivery-retry",
     "executive_health_alert": "recovery-executive-report-delivery-retry-health-alert-delivery-retry",
 }
+
+
+def judged(line: bytes) -> Kept | Quarantined:
+    """What the boundary says of a line in a home with the pseudonyms above."""
+    return judge(line, PSEUDONYMS)
 
 
 # --- Records -------------------------------------------------------------------------------------------------------
@@ -175,11 +185,14 @@ def home_with(
 ) -> Settings:
     """A prepared home with drops. A key is a day, or ``day/file name``; plain lines land under DAY.
 
-    It has an empty warehouse already, unless it is to be new.
+    It has an empty warehouse and the key of the pseudonyms above already, unless it is to be new.
     """
     home = Settings(home=tmp_path / "home", **{"busy_wait_seconds": 30.0, "threads": 2, **settings}).prepare()
     if not is_new and not home.warehouse.exists():
         home.warehouse.write_bytes(empty_warehouse())
+    if not is_new and not home.pseudonym_key.exists():
+        home.pseudonym_key.touch(0o600)
+        home.pseudonym_key.write_bytes(PSEUDONYMS.key)
     by_day = lines_by_day if isinstance(lines_by_day, Mapping) else {DAY: lines_by_day} if lines_by_day else {}
     for key, lines in by_day.items():
         day, _, name = key.partition("/")

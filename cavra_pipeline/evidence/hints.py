@@ -1,7 +1,8 @@
-"""What in a raw line only the reference may judge, found in whole blocks of lines at once (decision 5).
+"""What in a raw line only the reference may judge, found in whole blocks of lines at once (decisions 5 and 21).
 
-Every pattern is scanned for in one pass by Hyperscan, over bytes. A hint too many costs time and changes nothing; one
-too few would be a hole, so patterns lean to the first: a match may even begin in the line before.
+Hyperscan looks for every hint in one pass over the bytes, and the kept scanner for its secrets. A hit too many costs
+time and changes nothing; one too few would be a hole, so patterns lean to the first: a match may even begin in the line
+before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hyperscan
 import numpy as np
 import numpy.typing as npt
 
+from cavra_pipeline.evidence.scanner import hits_in
 from cavra_pipeline.evidence.secrets import HINTS, compiled
 
 #: An actor's field, at any depth, whose value is a list or may be no label that is public-safe. No part may match text
@@ -45,7 +47,10 @@ class HintScanner:
             ends: Where each line ends in them.
 
         Returns:
-            For each line, whether it holds a hint.
+            For each line, whether it holds a hint, or a part of what the scanner takes for a secret.
+
+        Raises:
+            ScannerFailed: The scanner is missing or raised.
         """
         hits = array("q")
         _database().scan(
@@ -53,4 +58,7 @@ class HintScanner:
         )  # type: ignore[type-var]
         has_hint = np.zeros(len(ends), bool)
         has_hint[np.searchsorted(ends, np.frombuffer(hits, np.int64))] = True
+        for start, end, _ in hits_in(block.tobytes()):
+            first, last = np.searchsorted(ends, [start, max(start, end - 1)], side="right")
+            has_hint[first : last + 1] = True
         return has_hint

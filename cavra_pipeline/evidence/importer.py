@@ -23,6 +23,7 @@ import pyarrow.compute
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar, public_name
 from cavra_pipeline.evidence.lines import LineBatch
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stores import read_source, source_files
 from cavra_pipeline.settings import Settings
@@ -99,7 +100,7 @@ def import_evidence(
         PipelineError: The landing zone can't be written; drops are whole or not there.
     """
     result = ImportResult()
-    screen = Screen()
+    screen = Screen(pseudonyms_of(settings))
     for where, name, source in _files(sources, result):
         try:
             _import_one(settings, where, name, source, screen, now, tick, result)

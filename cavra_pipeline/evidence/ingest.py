@@ -25,6 +25,8 @@ import pyarrow as pa
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 from cavra_pipeline.evidence.typed import column_of, numbers_of
@@ -204,7 +206,7 @@ def ingest(
     listed = list_drops(settings.landing, first, last)
     if days is None and not settings.warehouse.exists() and not _are_small(listed):
         # All of it will be read: what reads blocks loads while the tables are made.
-        Thread(target=Screen().prepare, name="prepare").start()
+        Thread(target=Screen(pseudonyms_of(settings)).prepare, name="prepare").start()
     drops = _choose(warehouse, listed, result, again=again)
     if days is not None and not again:
         wanted = frozenset(days)
@@ -305,12 +307,12 @@ def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> I
 class _ScreeningPool:
     """Screens that work side by side, each with a thread of its own."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, pseudonyms: Pseudonyms) -> None:
         self.size = size
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="screen")
         self._screens: SimpleQueue[Screen] = SimpleQueue()
         for _ in range(size):
-            self._screens.put(Screen())
+            self._screens.put(Screen(pseudonyms))
 
     def prepare(self) -> None:
         """Has the screens made ready while the first lines are read."""
@@ -332,9 +334,9 @@ class _ScreeningPool:
 
 
 @cache
-def _small_pool(process_id: int) -> _ScreeningPool:  # noqa: ARG001 -- a forked process needs its own
+def _small_pool(process_id: int, pseudonyms: Pseudonyms) -> _ScreeningPool:  # noqa: ARG001 -- a fork needs its own
     """The screen that the small drops of a process share; making one costs more than they do."""
-    return _ScreeningPool(1)
+    return _ScreeningPool(1, pseudonyms)
 
 
 def _are_small(drops: Sequence[Drop]) -> bool:
@@ -343,10 +345,11 @@ def _are_small(drops: Sequence[Drop]) -> bool:
 
 @contextmanager
 def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ScreeningPool]:
+    pseudonyms = pseudonyms_of(settings)
     if _are_small(drops):
-        yield _small_pool(os.getpid())
+        yield _small_pool(os.getpid(), pseudonyms)
         return
-    pool = _ScreeningPool(settings.threads or os.cpu_count() or 1)
+    pool = _ScreeningPool(settings.threads or os.cpu_count() or 1, pseudonyms)
     pool.prepare()
     try:
         yield pool

@@ -7,7 +7,7 @@ a field that is not here is stored nowhere. No parsing happens here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -34,6 +34,20 @@ class Type(Enum):
         return _SQL_TYPES[self]
 
 
+class Format(Enum):
+    """What a text must look like to be stored as it is (contract section 3, formats)."""
+
+    IDENTIFIER = "identifier"
+    PROVIDER = "provider"
+    WORD = "declared word"
+
+
+#: Declared words; another word is stored as ``OTHER_WORD``.
+OTHER_WORD: Final = "other"
+LEVELS: Final = ("critical", "warning", "healthy", "unknown")
+ACKNOWLEDGEMENT_STATES: Final = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
+EXECUTION_STATUSES: Final = ("delivered", "failed", "skipped")
+
 _SQL_TYPES: Final = {
     Type.STRING: "VARCHAR",
     Type.ACTOR: "VARCHAR",
@@ -55,6 +69,8 @@ class Field:
         column: The warehouse column it fills.
         comment: What it says, for the schema and the docs.
         required: Whether a record without it is quarantined.
+        format: What its text must look like, where it is text.
+        words: The words it may say, where its format is ``WORD``.
     """
 
     path: str
@@ -62,6 +78,8 @@ class Field:
     column: str
     comment: str
     required: bool = False
+    format: Format = Format.IDENTIFIER
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +94,14 @@ class Kind:
 
 def _field(path: str, type_: Type, comment: str, column: str = "", required: bool = False) -> Field:
     return Field(path, type_, column or path.rsplit(".", 1)[-1], comment, required)
+
+
+def _provider(path: str, comment: str, type_: Type = Type.STRING) -> Field:
+    return replace(_field(path, type_, comment), format=Format.PROVIDER)
+
+
+def _word(path: str, comment: str, words: tuple[str, ...]) -> Field:
+    return replace(_field(path, Type.STRING, comment), format=Format.WORD, words=words)
 
 
 ENVELOPE: Final = (
@@ -96,7 +122,7 @@ DELIVERIES_COLUMN: Final = "provider_deliveries"
 _S, _I, _B, _T = Type.STRING, Type.INTEGER, Type.BOOLEAN, Type.TIMESTAMP
 
 _DELIVERY: Final = (
-    _field(f"{DELIVERIES_PATH}.provider", _S, "Connector"),
+    _provider(f"{DELIVERIES_PATH}.provider", "Connector"),
     _field(f"{DELIVERIES_PATH}.success", _B, "Whether it took the delivery"),
     _field(f"{DELIVERIES_PATH}.status_code", _I, "HTTP status"),
     _field(f"{DELIVERIES_PATH}.attempt_count", _I, "Attempts at this connector"),
@@ -117,22 +143,22 @@ _FIELDS: Final = {
         _field("retry_plan_id", _S, "Retry plan"),
         _field("worker_run_id", _S, "Worker run that retried"),
         _field("delivery_success", _B, "Whether the delivery says it succeeded"),
-        _field("providers", Type.STRINGS, "Connectors it went through"),
-        _field("failed_providers", Type.STRINGS, "Connectors that failed"),
+        _provider("providers", "Connectors it went through", Type.STRINGS),
+        _provider("failed_providers", "Connectors that failed", Type.STRINGS),
         _field("attempt_count", _I, "Attempts made"),
         _field("max_attempt_count", _I, "Attempts allowed"),
         _field("status_codes", Type.INTEGERS, "HTTP status of each connector, in the order of providers"),
         _field("recovery_report_id", _S, "Recovery report"),
         _field("escalation_plan_id", _S, "Escalation plan"),
-        _field("alert_level", _S, "critical, warning or healthy"),
+        _word("alert_level", "Level: critical, warning or healthy", LEVELS),
         _field("escalation_count", _I, "Open escalations"),
         _field("slo_breached_count", _I, "Recoveries past their SLO"),
         _field("failed_execution_count", _I, "Failed executions"),
-        _field("selected_providers", Type.STRINGS, "Connectors chosen to be told"),
-        _field("suppressed_providers", Type.STRINGS, "Connectors left out"),
+        _provider("selected_providers", "Connectors chosen to be told", Type.STRINGS),
+        _provider("suppressed_providers", "Connectors left out", Type.STRINGS),
         _field("acknowledgement_id", _S, "Acknowledgement"),
-        _field("provider", _S, "Connector"),
-        _field("acknowledgement_state", _S, "What the operator said"),
+        _provider("provider", "Connector"),
+        _word("acknowledgement_state", "What the operator said", ACKNOWLEDGEMENT_STATES),
         _field("retryable_count", _I, "Deliveries to retry"),
         _field("waiting_count", _I, "Deliveries that wait"),
         _field("suppressed_count", _I, "Deliveries that are exhausted"),
@@ -140,7 +166,7 @@ _FIELDS: Final = {
         _field("selected_retry_count", _I, "Retries the worker selected"),
         _field("execution_id", _S, "Live retry"),
         _field("execution_hash", _S, "Digest of the live retry"),
-        _field("execution_status", _S, "delivered, failed or skipped"),
+        _word("execution_status", "delivered, failed or skipped", EXECUTION_STATUSES),
         _field("alert_count", _I, "Alerts in the report"),
         _field("acknowledgement_pending_count", _I, "Retries that wait for an acknowledgement"),
         _field("failed_executive_report_delivery_count", _I, "Failed executive deliveries"),
@@ -246,6 +272,9 @@ COLUMNS: Final[dict[str, Field]] = {
     for field in kind.fields
     if not field.path.startswith(DELIVERIES_PATH)
 }
+
+#: Columns that hold one of their declared words, or ``OTHER_WORD``.
+WORD_COLUMNS: Final = tuple(name for name, field in COLUMNS.items() if field.format is Format.WORD)
 
 #: The members of a delivery's ``provider_deliveries`` list, by their name in the record.
 DELIVERY_MEMBERS: Final[dict[str, Field]] = {field.column: field for field in _DELIVERY}

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.boundary import ACTOR_CODE, Action, Reason
 from cavra_pipeline.evidence.lines import UnreadableFile
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
-from cavra_pipeline.evidence.secrets import CODES, secrets_in
+from cavra_pipeline.evidence.secrets import secrets_in
+from cavra_pipeline.evidence.verdict import Action, Reason
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -160,6 +160,12 @@ def public_name(name: str) -> str:
     return f"source-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
+def has_pseudonyms(landing: Path) -> bool:
+    """Tells whether the sidecar of an import has a finding of a pseudonym."""
+    word = f'"{Action.PSEUDONYMISED}"'.encode()
+    return any(word in path.read_bytes() for path in landing.glob(f"*/*{SIDECAR_SUFFIX}"))
+
+
 def dump_sidecar(handed_on: HandedOn) -> bytes:
     """Writes what an import held back as JSON."""
     document = {
@@ -181,7 +187,8 @@ _PATH = re.compile(r"[A-Za-z0-9_.*\[\]-]{1,16384}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REASONS = frozenset(reason.value for reason in Reason)
 _ACTIONS = frozenset(action.value for action in Action)
-_RULES = CODES | {ACTOR_CODE}
+#: Our own rules and the scanner's, whose names no list of ours holds.
+_RULE = re.compile(r"[a-z][a-z0-9./_-]{0,127}")
 
 
 def load_sidecar(drop: Drop) -> HandedOn | None:
@@ -242,7 +249,7 @@ def _quarantined(row: Any) -> QuarantinedLine:
 def _finding(row: Any) -> LineFinding:
     return LineFinding(
         _count(row["line"]),
-        _among(row["rule"], _RULES),
+        _checked(row["rule"], _RULE),
         _checked(row["path"], _PATH),
         _among(row["action"], _ACTIONS),
     )

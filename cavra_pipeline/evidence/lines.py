@@ -21,9 +21,10 @@ import pyarrow as pa
 from backports import zstd
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
+from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
 from cavra_pipeline.evidence.typed import column_of
+from cavra_pipeline.evidence.verdict import Quarantined, Reason
 
 #: From 4 MB on NumPy asks for huge pages, which a virtual machine may have to fetch from its host (decision 5).
 READ_BYTES: Final = 3 * 1024 * 1024

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cavra_pipeline.evidence.formats import provider_name
 from cavra_pipeline.evidence.kinds import KINDS
 from cavra_pipeline.lanes import LANES, Lane
 
@@ -16,13 +17,7 @@ DELIVERY: Final = "delivery"
 #: Records beside deliveries that are about a subject: it stands in the lane's subject field.
 ABOUT_A_SUBJECT: Final = ("execution", "acknowledgement")
 
-_BLANKS: Final = " \t\r\n"
 _LANE_OF_SOURCE: Final = {lane.delivery_source: lane for lane in LANES.values()}
-
-
-def provider_name(text: str) -> str:
-    """Returns a provider's name as names are compared: trimmed, in lower case letter by letter, with _ for -."""
-    return "".join(letter.lower()[0] for letter in text.strip(_BLANKS)).replace("-", "_")
 
 
 def subject_fields(record_type: str | None, lane: Lane | None) -> tuple[str, ...]:

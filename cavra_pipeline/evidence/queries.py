@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Final
 
+from cavra_pipeline.evidence.kinds import WORD_COLUMNS
 from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
@@ -17,6 +18,7 @@ EMPTY_DAY: Final[dict[str, Any]] = {
     "received_count": 0,
     "unknown_kind_count": 0,
     "dropped_field_count": 0,
+    "other_word_count": 0,
     "unreadable_drop_count": 0,
     "drop_digest": "",
     "accepted_count": 0,
@@ -34,9 +36,16 @@ EMPTY_DAY: Final[dict[str, Any]] = {
 
 def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]:
     """Counts what each of the drop days brought; a day without a drop counts nothing and is there too."""
-    rows = session.rows(_PACKAGE, "day_counts", {"first": min(days), "last": max(days)})
+    rows = session.rows(
+        _PACKAGE, "day_counts", {"first": min(days), "last": max(days)}, word_columns=", ".join(WORD_COLUMNS)
+    )
     counted = {row.pop("drop_day"): row for row in rows}
     return {day: dict(counted.get(day, EMPTY_DAY)) for day in days}
+
+
+def holds_pseudonyms(session: Session) -> bool:
+    """Tells whether a text in the warehouse was replaced by its pseudonym."""
+    return bool(session.rows(_PACKAGE, "holds_pseudonyms"))
 
 
 def list_quarantine(session: Session, most: int = EVERY) -> list[dict[str, object]]:

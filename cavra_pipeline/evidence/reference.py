@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cavra_pipeline.evidence.boundary import ACTOR_CODE, Reason
 from cavra_pipeline.evidence.kinds import ENVELOPE, KIND_PREFIX, KINDS
 from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE
+from cavra_pipeline.evidence.verdict import ACTOR_CODE, Reason
 
 _MARK: Final = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)
 

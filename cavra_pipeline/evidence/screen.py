@@ -18,8 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cavra_pipeline.evidence import boundary
-from cavra_pipeline.evidence.boundary import Finding, Kept, Quarantined
+from cavra_pipeline.evidence.misfits import misfits_in
+from cavra_pipeline.evidence.pseudonyms import Pseudonyms
+from cavra_pipeline.evidence.scanner import ScannerFailed
 from cavra_pipeline.evidence.typed import TYPED, column_of, numbers_of, rows_of
+from cavra_pipeline.evidence.verdict import Finding, Kept, Quarantined
 
 if TYPE_CHECKING:
     from cavra_pipeline.evidence.blocks import BlockReader
@@ -84,11 +87,12 @@ class Screen:
     """The boundary. One thread at a time may use it.
 
     Args:
+        pseudonyms: What replaces texts that are not of their declared format.
         few: Up to so many lines are judged by the reference alone.
     """
 
-    def __init__(self, few: int = _FEW) -> None:
-        self._few = few
+    def __init__(self, pseudonyms: Pseudonyms, few: int = _FEW) -> None:
+        self._pseudonyms, self._few = pseudonyms, few
         self._reader: BlockReader | None = None
 
     def prepare(self) -> BlockReader:
@@ -110,18 +114,33 @@ class Screen:
         """
         if len(lines) <= self._few:
             return self.judge(lines)
-        reader = self.prepare()
-        rows, doubtful = reader.read(lines)
+        try:
+            return self._screen_blocks(lines)
+        except ScannerFailed:
+            # The reference quarantines what can't be scanned.
+            return self.judge(lines)
+
+    def _screen_blocks(self, lines: pa.Table) -> Screened:
+        rows, doubtful = self._read(lines)
         if not doubtful.any():
             return Screened(rows)
         # The blocks of the others are let go of first, for the reference takes its time.
         lines = lines.filter(_flags(doubtful))
         screened = self._judged(lines)
-        again, still_doubtful = reader.read(_lines_of(screened.kept))
+        again, still_doubtful = self._read(_lines_of(screened.kept))
         others = [number for number, is_doubtful in zip(screened.kept, still_doubtful, strict=True) if is_doubtful]
         of_others = rows_of({number: screened.kept[number] for number in others})
         screened.rows = pa.concat_tables([rows, _with_counts(again, screened.kept), of_others])
         return screened
+
+    def _read(self, lines: pa.Table) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        """Returns the typed rows of the lines that need no judgement, and for each line whether it needs one."""
+        rows, doubtful = self.prepare().read(lines)
+        misfits = misfits_in(rows)
+        if misfits.any():
+            rows = rows.filter(_flags(~misfits))
+            doubtful[np.flatnonzero(~doubtful)[misfits]] = True
+        return rows, doubtful
 
     def judge(self, lines: pa.Table) -> Screened:
         """Puts each line through the reference."""
@@ -136,7 +155,7 @@ class Screen:
             if line is None:
                 continue
             raw = line.rstrip("\r\n").encode()
-            verdict = boundary.judge(raw)
+            verdict = boundary.judge(raw, self._pseudonyms)
             screened.findings.extend(_at(number, verdict.findings))
             if isinstance(verdict, Quarantined):
                 screened.quarantined.append(quarantined_line(number, raw, verdict))

@@ -1,8 +1,9 @@
-"""What a secret looks like (contract section 3), as one table of rules. Nothing here reads files or records.
+"""What a secret looks like (contract section 3): the families that the contract names, as one table of rules.
 
-Each rule has a *hint*: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read.
-Whatever a rule's pattern finds, its hint finds in the raw line too, so a line without a hint is proven
-clean set-wise and only the few others are walked value by value (docs/decisions/0003-boundary.md).
+A kept scanner (``scanner.py``) knows most secrets of the world and lets some of these pass, so they stand here. Each
+rule has a *hint*: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read. Whatever a rule's pattern
+finds, its hint finds in the raw line too, so a line without a hint is proven clean set-wise. No file or record is read
+here.
 """
 
 from __future__ import annotations
@@ -18,15 +19,53 @@ from typing import Final
 
 import hyperscan
 
+from cavra_pipeline.evidence.formats import Grade, grade_of
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A family of secrets: its code in findings, the hint, the exact pattern, and a last check of the match."""
+    """A family of secrets.
+
+    Attributes:
+        code: Its name in findings.
+        hint: A pattern that ends wherever a secret of the family may stand.
+        pattern: The exact pattern.
+        confirms: A last check of a match, for patterns that harmless prose fits too.
+        overrules_words: Whether a text that is an identifier by its shape is a secret all the same: the family has an
+            issuer's prefix.
+    """
 
     code: str
     hint: str
     pattern: re.Pattern[str]
-    confirms: Callable[[re.Match[str]], bool] = lambda _: True
+    confirms: Callable[[re.Match[str]], bool]
+    overrules_words: bool
+
+
+#: Letters and digits side by side, as generated credentials have them; after some a ``hunter2`` is enough.
+_LONG_MIXED: Final = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{8,}")
+_MIXED: Final = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{4,}")
+_LONG: Final = re.compile("[A-Za-z0-9+/%]{16,}")
+_STRICT_AWS: Final = re.compile(r"A[A-Z]{3}[A-Z2-7]{16}")
+_CHANGE: Final = re.compile("(?<=[A-Z])[0-9]|(?<=[0-9])[A-Z]")
+_PUNCTUATION: Final = "!.,;\"'{}()[]"
+_REDACTED = re.compile(r"(?i:\W*(?:redacted|masked|hidden|removed|none|null|x{3,}|redacted-[\w-]+)?\W*)")
+
+
+def is_redacted(text: str) -> bool:
+    """Tells whether a value is a placeholder such as ``[REDACTED]`` or ``***`` and so no secret."""
+    return _REDACTED.fullmatch(text) is not None
+
+
+def _looks_generated(match: re.Match[str]) -> bool:
+    """Tells a credential from a word of prose: it is no identifier, or one with letters and digits mixed."""
+    text = match.group(1).strip(_PUNCTUATION)
+    return not is_redacted(text) and (_LONG_MIXED.search(text) is not None or grade_of(text) is Grade.NONE)
+
+
+def _is_assigned(match: re.Match[str]) -> bool:
+    text = match.group(1).strip(_PUNCTUATION)
+    return not is_redacted(text) and (_MIXED.search(text) is not None or grade_of(text) is Grade.NONE)
 
 
 def _is_basic_credential(match: re.Match[str]) -> bool:
@@ -37,72 +76,148 @@ def _is_basic_credential(match: re.Match[str]) -> bool:
             return True
     except (ValueError, binascii.Error):
         pass
-    return re.search(r"[0-9+/=]", text) is not None
+    return _looks_generated(match)
 
 
-def _rule(code: str, hint: str, pattern: str, confirms: Callable[[re.Match[str]], bool] | None = None) -> Rule:
-    compiled = re.compile(pattern)
-    return Rule(code, hint, compiled, confirms) if confirms else Rule(code, hint, compiled)
+def _is_aws_key(match: re.Match[str]) -> bool:
+    """Tells a key from a word in capitals: only base32 letters stand in it, or letters and digits take turns."""
+    return _STRICT_AWS.fullmatch(match.group(0)) is not None or len(_CHANGE.findall(match.group(0))) >= 3
 
 
+def _has_signature(match: re.Match[str]) -> bool:
+    return _LONG.search(match.group(1)) is not None and not is_redacted(match.group(1))
+
+
+def _has_address_secret(match: re.Match[str]) -> bool:
+    """Tells a webhook address from one that was redacted: not all of its path or query is a placeholder."""
+    return not all(is_redacted(part) for part in re.split("[/?&=]", match.group(1)))
+
+
+def _rule(
+    code: str,
+    hint: str,
+    pattern: str,
+    confirms: Callable[[re.Match[str]], bool] = lambda _: True,
+    *,
+    overrules_words: bool = False,
+) -> Rule:
+    return Rule(code, hint, re.compile(pattern), confirms, overrules_words)
+
+
+def _token(code: str, hint: str, pattern: str, confirms: Callable[[re.Match[str]], bool] = lambda _: True) -> Rule:
+    """A rule about an issuer's prefix, with a boundary before it."""
+    return _rule(code, hint, rf"(?<![A-Za-z0-9])(?:{pattern})", confirms, overrules_words=True)
+
+
+#: The last words of a key whose value is a secret, and of a name in front of ``=`` or ``:``.
 _SENSITIVE = (
-    r"api[_-]?key|access[_-]?key|private[_-]?key|account[_-]?key|token|secret|passw(?:or)?d|passphrase|credential"
+    r"(?:api|access|private|account|secret|signing|encryption)[_.\- ]?key"
+    r"|token|secret|passw(?:or)?d|pwd|passphrase|credentials?"
+)
+_SCHEMES = "bearer|basic|digest|splunk|token|apikey|negotiate|hawk|aws4-hmac-sha256|genie ?key|oauth|ssws"
+_WEBHOOK_HOSTS = (
+    r"discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks|hooks\.zapier\.com/hooks|maker\.ifttt\.com/trigger"
+    r"|chat\.googleapis\.com/v1/spaces|api\.telegram\.org/bot|webexapis\.com/v1/webhooks/incoming"
+    r"|hook\.(?:[a-z0-9]+\.)?make\.com|hooks\.pagerduty\.com|api\.opsgenie\.com/v1/json"
 )
 
 #: Patterns follow the token formats that the issuers publish; sources in docs/evidence.md. None may take more than a
 #: few steps for each letter whatever stands there, so those with a run of letters in them begin where that run does.
 RULES: Final = (
-    _rule("aws-access-key", "A(?:KIA|SIA|BIA|CCA)", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}"),
-    _rule("github-token", "gh[opusr]_", r"gh[opusr]_[A-Za-z0-9]{20,}"),
-    _rule("github-fine-grained-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{20,}"),
-    _rule(
+    _token("aws-access-key", "A(?:KIA|SIA|BIA|CCA)", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _is_aws_key),
+    _token("github-token", "gh[opusr]_", r"gh[opusr]_[A-Za-z0-9]{20,}"),
+    _token("github-fine-grained-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{20,}"),
+    _token(
         "gitlab-token",
-        "gl[a-z]{2,6}-",
-        r"\bgl(?:pat|ptt|dt|rt|rtr|soat|ft|agent|cbt|imt|oas|ffct)-[\w.=-]{16,}",
+        "gl[a-z]{2,6}-|GR1348941",
+        r"gl(?:pat|ptt|dt|rt|rtr|soat|ft|agent|cbt|imt|oas|ffct)-[\w.=-]{16,}|GR1348941[\w-]{16,}",
     ),
-    _rule("npm-token", "npm_", r"npm_[A-Za-z0-9]{20,}"),
-    _rule("pypi-token", "pypi-", r"pypi-(?:AgE[\w-]{10,}|[\w-]{50,})"),
-    _rule(
+    _token("npm-token", "npm_", r"npm_[A-Za-z0-9]{20,}"),
+    _token("pypi-token", "pypi-", r"pypi-(?:AgE[\w-]{10,}|[\w-]{50,})"),
+    _token(
         "slack-token",
-        "xox[a-z]|xapp-",
-        r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{8,}|xapp-[0-9]-[A-Za-z0-9-]{8,}",
+        "xox[a-z]|xapp-|xwfp-",
+        r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9%/+-]{8,}|xapp-[0-9]-[A-Za-z0-9-]{8,}|xwfp-[\w-]{16,}",
     ),
-    _rule("stripe-key", "[rs]k_(?:live|test)_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{8,}"),
-    _rule("google-api-key", "AIza", r"AIza[\w-]{30,}"),
-    _rule("google-oauth-token", "ya29[.]|GOCSPX-", r"ya29\.[\w-]{16,}|GOCSPX-[\w-]{16,}"),
-    _rule("openai-style-key", r"\bsk-", r"\bsk-[\w-]{20,}"),
-    _rule("atlassian-token", "ATATT3", r"ATATT3[\w=-]{16,}"),
-    _rule("sendgrid-key", "SG[.]", r"\bSG\.[\w-]{16,}\.[\w-]{16,}"),
-    _rule("json-web-token", "eyJ", r"(?<![\w-])(?=[\w-]++\.[\w-]{4,}\.)[\w-]*?eyJ[\w-]{8,}"),
-    _rule("private-key", "-----BEGIN", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY"),
-    _rule("bearer-authorization", r"(?i:bearer)[^!-~]", r"(?i:\bbearer)\s+(?!(?i:tokens?|auth\w*)\b)[\w.~+/=-]{8,}"),
+    _token("stripe-key", "[rs]k_(?:live|test)_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{8,}"),
+    _token("google-api-key", "AIza", r"AIza[\w-]{30,}"),
+    _token("google-oauth-token", "ya29[.]|GOCSPX-|1//0", r"ya29\.[\w-]{16,}|GOCSPX-[\w-]{16,}|1//0[\w-]{20,}"),
+    _rule("openai-style-key", r"\bsk-", r"\bsk-([\w-]{20,})", _looks_generated),
+    _token("atlassian-token", "ATATT3|ATCTT3|ATBB|BBDC-", r"(?:ATATT3|ATCTT3|ATBB|BBDC-)[\w=+/-]{16,}"),
+    _rule(
+        "json-web-token",
+        "eyJ",
+        r"(?<![\w-])(?=[\w-]++\.[\w-]*\.[\w-])[\w-]*?eyJ[\w-]{8,}",
+    ),
+    _rule(
+        "private-key",
+        "-----BEGIN|PuTTY-User-Key-File",
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY|PuTTY-User-Key-File-[0-9]",
+        overrules_words=True,
+    ),
+    _rule(
+        "authorization",
+        f"(?i:(?:{_SCHEMES})[^!-~])",
+        rf"(?i:(?<![A-Za-z0-9])(?!basic\s)(?:{_SCHEMES})\s+)([\w.~+/=:-]{{8,}})",
+        _looks_generated,
+    ),
     _rule("basic-authorization", r"(?i:basic)[^!-~]", r"(?i:\bbasic)\s+([A-Za-z0-9+/=_-]{6,})", _is_basic_credential),
-    _rule("splunk-authorization", r"(?i:splunk)[^!-~]", r"(?i:\bsplunk)\s+(?=[\w-]*[0-9])[\w-]{16,}"),
+    _rule(
+        "authorization-header",
+        "(?i:authorization)",
+        r"(?i:\bauthorization)['\"]?\s*[=:]\s*['\"]?(?:[A-Za-z][\w-]*\s+)?([^\s'\",;]{6,})",
+        _is_assigned,
+    ),
     _rule("url-password", "://[^/]*@", r"(?<![A-Za-z0-9+.-])[0-9+.-]*+[A-Za-z][A-Za-z0-9+.-]*+://[^/\s:@]*:[^/\s@]+@"),
     _rule(
         "slack-webhook",
         "(?i:hooks[.]slack)",
-        r"(?i:hooks\.slack(?:-gov)?\.com)/(?:services|workflows|triggers)/",
+        r"(?i:hooks\.slack(?:-gov)?\.com)/(?:services|workflows|triggers)/(\S+)",
+        _has_address_secret,
     ),
-    _rule("teams-webhook", "(?i:[.]office)", r"(?i:(?:webhook|outlook)\.office(?:365)?\.com)/(?:webhook|\w)"),
+    _rule(
+        "teams-webhook",
+        "(?i:[.]office)",
+        r"(?i:(?:webhook|outlook)\.office(?:365)?\.com)/(?:webhook[^/\s]*/)?(\S+)",
+        _has_address_secret,
+    ),
+    _rule(
+        "webhook-url",
+        f"(?i:{_WEBHOOK_HOSTS})",
+        rf"(?i:{_WEBHOOK_HOSTS})/?(\S+)",
+        _has_address_secret,
+    ),
     _rule(
         "workflow-url",
         "(?i:[.]logic[.]|[.]powerplatform[.]|[.]flow[.]|[.]powerautomate[.])",
-        r"(?i:(?<!\S)(?>\S*?\.(?:logic\.azure|api\.powerplatform|flow\.microsoft|powerautomate)\.)\S*\bsig=)",
+        r"(?i:(?<!\S)(?>\S*?\.(?:logic\.azure|api\.powerplatform|flow\.microsoft|powerautomate)\.)\S*\bsig(?:=|%3d))(\S+)",
+        _has_signature,
     ),
-    _rule("signature-parameter", "(?i:sig=|%73ig=)", r"(?i:(?:\b|%)sig=)[\w%+/=.-]{10,}"),
-    _rule("azure-storage-key", "(?i:accountkey=|accesskey=)", r"(?i:(?:account|access)key=)[\w+/=]{16,}"),
-    _rule("webhook-secret", "whsec_", r"whsec_[\w+/=-]{8,}"),
+    _rule(
+        "signature-parameter",
+        "(?i:sig=|sig%3d|%73ig=|signature=|signature%3d)",
+        r"(?i:(?<![A-Za-z0-9])(?:sig|%73ig|(?:x-(?:amz|goog)-)?signature)(?:=|%3d))(\S+)",
+        _has_signature,
+    ),
+    _rule(
+        "azure-storage-key",
+        "(?i:accountkey=|accesskey=)",
+        r"(?i:(?:account|access)key=)([\w+/=]{16,})",
+    ),
+    _rule("webhook-secret", "whs(?:ec|k)_", r"whs(?:ec|k)_[\w+/=-]{8,}"),
     _rule(
         "assigned-secret",
         f"(?i:{_SENSITIVE})",
-        rf"(?i:(?<![\w.-])(?=[\w.-]*?(?:{_SENSITIVE}))[\w.-]++['\"]?\s*[=:]\s*)['\"]?[^\s'\"&,;]{{6,}}",
+        rf"(?i:(?:{_SENSITIVE})[0-9_]*['\"]?\s*[=:]\s*)['\"]?([^\s'\"&,;]{{6,}})",
+        _is_assigned,
     ),
 )
 
 SENSITIVE_KEY_CODE: Final = "sensitive-key"
-_SENSITIVE_KEY = re.compile(rf"(?i:{_SENSITIVE}|authorization|^cookie$|^set-cookie$)")
-_REDACTED = re.compile(r"(?i:\W*(?:redacted|masked|hidden|removed|none|null|x{3,}|redacted-[\w-]+)?\W*)")
+_SENSITIVE_KEY = re.compile(rf"(?i:(?:{_SENSITIVE})[^A-Za-z]*$)")
+_HEADER_KEY = re.compile(r"(?i:(?:proxy[_-]?)?authorization|(?:set-)?cookie2?)")
+#: A decision under a key named ``authorization``, such as ``approved``.
+_PLAIN_WORD: Final = re.compile("[a-z_]{1,40}")
 
 #: Letters that Python's ``(?i:...)`` takes for i, s and k: U+0130, U+0131, U+017F and U+212A, in UTF-8.
 _FOLDED: Final = (r"\xc4[\xb0\xb1]", r"\xc5\xbf", r"\xe2\x84\xaa")
@@ -129,8 +244,8 @@ def _hint_database() -> hyperscan.Database:
 _local = threading.local()
 
 
-def _hints_in(raw: bytes) -> list[tuple[int, int]]:
-    """Where hints end, and the number of each in ``HINTS``."""
+def hints_in(raw: bytes) -> list[tuple[int, int]]:
+    """Returns where hints end, and the number of each in ``HINTS``."""
     if not hasattr(_local, "scratch"):
         _local.scratch = hyperscan.Scratch(_hint_database())
     hits: list[tuple[int, int]] = []
@@ -140,40 +255,54 @@ def _hints_in(raw: bytes) -> list[tuple[int, int]]:
     return hits
 
 
-def suspects_in(raw: bytes) -> frozenset[str] | None:
-    """Finds the texts in which there may be a secret: whatever rule a text breaks, a hint ends in it.
+def secrets_in(text: str, grade: Grade | None = None) -> list[str]:
+    """Returns the rules that a text breaks.
 
     Args:
-        raw: A line that is valid JSON.
+        text: Any text.
+        grade: What its shape says of it; worked out if it is not given.
 
     Returns:
-        Those of its keys and values in which a hint ends; None if there are escapes, which could hide one.
+        The rules' codes in the table's order; never any of the text. Digests and numbers break none, other identifiers
+        only those about an issuer's prefix.
     """
-    if b"\\" in raw:
-        return None
-    suspects: set[str] = set()
-    text_end = 0
-    for hint_end, _ in sorted(_hints_in(raw)):
-        if hint_end > text_end:
-            # Without escapes every quote begins or ends a text.
-            start, text_end = raw.rfind(b'"', 0, hint_end) + 1, raw.find(b'"', hint_end)
-            suspects.add(raw[start:text_end].decode())
-    return frozenset(suspects)
+    grade = grade_of(text) if grade is None else grade
+    if grade is Grade.PURE:
+        return []
+    return [
+        rule.code
+        for rule in _hinted_rules(text)
+        if (rule.overrules_words or grade is Grade.NONE) and any(map(rule.confirms, rule.pattern.finditer(text)))
+    ]
 
 
-def secrets_in(text: str) -> list[str]:
-    """Returns the codes of the rules that the text breaks, in the table's order; never any of the text."""
-    hinted = sorted({number for _, number in _hints_in(text.encode("utf-8", "surrogatepass"))})
+def secrets_in_prose(text: str) -> list[str]:
+    """Returns the rules that a label of several words breaks. It is stored as it is, so no match needs confirming.
+
+    A label that is an identifier breaks the same rules as any other identifier.
+    """
+    grade = grade_of(text)
+    if grade is not Grade.NONE:
+        return secrets_in(text, grade)
+    return [rule.code for rule in _hinted_rules(text) if rule.pattern.search(text)]
+
+
+def _hinted_rules(text: str) -> Sequence[Rule]:
+    hinted = sorted({number for _, number in hints_in(text.encode("utf-8", "surrogatepass"))})
     # Hints that come after those of the rules are about all of them.
-    rules = [RULES[number] for number in hinted] if max(hinted, default=0) < len(RULES) else RULES
-    return [rule.code for rule in rules if any(rule.confirms(match) for match in rule.pattern.finditer(text))]
+    return [RULES[number] for number in hinted] if max(hinted, default=0) < len(RULES) else RULES
 
 
 def is_sensitive_key(key: str) -> bool:
-    """Tells whether a value under this key is a secret by its name alone (``*token*``, ``*api_key*``, ...)."""
+    """Tells whether a value under this key is a secret by its name: the last word is ``token``, ``api_key``, ..."""
     return _SENSITIVE_KEY.search(key) is not None
 
 
-def is_redacted(text: str) -> bool:
-    """Tells whether a value is a placeholder such as ``[REDACTED]`` or ``***`` and so no secret."""
-    return _REDACTED.fullmatch(text) is not None
+def is_header_key(key: str) -> bool:
+    """Tells whether a key names a header that carries credentials: ``Authorization``, ``Cookie``."""
+    return _HEADER_KEY.fullmatch(key) is not None
+
+
+def is_plain_word(text: str) -> bool:
+    """Tells whether a value under a header's name is a word such as ``approved`` and so no credential."""
+    return _PLAIN_WORD.fullmatch(text) is not None

@@ -16,9 +16,10 @@ from typing import IO, Any, Final
 import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Quarantined, Reason
 from cavra_pipeline.evidence.lines import LineBatch, LineReader, UnreadableFile, open_bytes, unreadable
+from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
+from cavra_pipeline.evidence.verdict import Quarantined, Reason
 
 #: Endings that ``import`` picks up from a folder.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".sqlite", ".sqlite3", ".db")

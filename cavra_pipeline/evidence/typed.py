@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from cavra_pipeline.evidence.boundary import Kept
 from cavra_pipeline.evidence.kinds import (
     COLUMNS,
     DELIVERIES_COLUMN,
@@ -28,6 +27,7 @@ from cavra_pipeline.evidence.kinds import (
     fields_of,
 )
 from cavra_pipeline.evidence.meaning import meaning_of
+from cavra_pipeline.evidence.verdict import Kept
 
 ARROW_TYPES: Final = {
     Type.STRING: pa.string(),

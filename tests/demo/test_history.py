@@ -15,16 +15,17 @@ import pytest
 from cavra_pipeline.demo import DemoHistory, demo_history, write_demo
 from cavra_pipeline.demo.history import MAX_DAYS, MIN_DAYS
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import Kept, judge
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import IngestResult, ingest, warehouse_of
 from cavra_pipeline.evidence.kinds import KINDS
+from cavra_pipeline.evidence.verdict import Kept
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
+from tests.support import judged
 
 UNTIL = datetime(2026, 6, 30, 12, 0, tzinfo=UTC)
 MIDNIGHT_EDGES = [datetime(2026, 6, 30, 0, 0, tzinfo=UTC), datetime(2026, 6, 30, 23, 59, 59, 999999, tzinfo=UTC)]
@@ -408,7 +409,7 @@ def test_the_story_holds_for_any_seed_at_either_end_of_a_day(tmp_path: Path, see
 
 def test_each_generated_line_is_judged_as_expected(history: DemoHistory) -> None:
     lines = [line for lines in history.lines_by_day().values() for line in lines]
-    verdicts = [judge(line.encode()) for line in lines]
+    verdicts = [judged(line.encode()) for line in lines]
     refused = sorted(verdict.reason.value for verdict in verdicts if not isinstance(verdict, Kept))
     assert refused == list(history.expected.quarantined)
     assert sum(len(verdict.findings) for verdict in verdicts) == len(history.expected.findings)

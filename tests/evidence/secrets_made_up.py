@@ -36,10 +36,10 @@ SECRETS: Final[dict[str, tuple[str, str]]] = {
     "json web token": ("json-web-token", _JWT),
     "pem private key": ("private-key", "-----BEGIN RSA " + "PRIVATE KEY-----\n" + _TAIL),
     "pkcs8 private key": ("private-key", "-----BEGIN " + "PRIVATE KEY-----" + _TAIL),
-    "bearer authorization": ("bearer-authorization", "Bea" + "rer " + _TAIL),
-    "lower-case bearer": ("bearer-authorization", "authorization bea" + "rer " + _TAIL),
+    "bearer authorization": ("authorization", "Bea" + "rer " + _TAIL),
+    "lower-case bearer": ("authorization", "authorization bea" + "rer " + _TAIL),
     "basic authorization": ("basic-authorization", "Bas" + "ic " + base64.b64encode(b"ops:" + _TAIL.encode()).decode()),
-    "splunk authorization": ("splunk-authorization", "Splu" + "nk 1b2c3d4e-0000-4444-8888-aabbccddeeff"),
+    "splunk authorization": ("authorization", "Splu" + "nk 1b2c3d4e-0000-4444-8888-aabbccddeeff"),
     "url with a password": ("url-password", "https://ops:" + _TAIL[:12] + "@collector.example/services"),
     "url with a password only": ("url-password", "redis://:" + _TAIL[:12] + "@cache.example:6379/0"),
     "slack webhook": (

@@ -9,23 +9,24 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.evidence.boundary import Action, Finding, Kept, Quarantined, Reason, judge
+from cavra_pipeline.evidence.formats import Grade, grade_of
 from cavra_pipeline.evidence.kinds import KINDS
-from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE, compiled, suspects_in
+from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE, compiled
+from cavra_pipeline.evidence.verdict import Action, Finding, Kept, Quarantined, Reason
 from tests.evidence.secrets_made_up import HARMLESS, SECRETS
-from tests.support import Record, delivery, raw
+from tests.support import PSEUDONYMS, Record, delivery, judged, raw
 
 FAMILIES = pytest.mark.parametrize(("code", "value"), SECRETS.values(), ids=SECRETS)
 
 
 def kept(record: Record) -> Kept:
-    verdict = judge(raw(record))
+    verdict = judged(raw(record))
     assert isinstance(verdict, Kept), verdict
     return verdict
 
 
 def quarantined(record: Record) -> Quarantined:
-    verdict = judge(raw(record))
+    verdict = judged(raw(record))
     assert isinstance(verdict, Quarantined), verdict
     return verdict
 
@@ -92,21 +93,12 @@ def test_what_breaks_a_rule_holds_the_hint_of_that_rule(code: str, value: str) -
     assert hits or code == SENSITIVE_KEY_CODE
 
 
-def test_only_the_texts_that_hold_a_hint_are_suspects() -> None:
-    line = b'{"ghp_x": 1, "a": "see ghp_ and ghp_", "b": ["plain", "sk-"], "c": "xsk-", "url": "https://"}'
-    assert suspects_in(line) == frozenset({"ghp_x", "see ghp_ and ghp_", "sk-"})
-
-
-def test_a_line_with_an_escape_has_no_text_that_is_above_suspicion() -> None:
-    assert suspects_in(rb'{"a": "\u0067hp_"}') is None
-
-
 @FAMILIES
 def test_a_secret_written_with_json_escapes_is_found(code: str, value: str) -> None:
     escaped = "".join(f"\\u{ord(character):04x}" for character in value)
     line = raw(delivery(note="PLACE")).replace(b"PLACE", escaped.encode())
 
-    verdict = judge(line)
+    verdict = judged(line)
 
     assert isinstance(verdict, Kept)
     assert (code, "note", Action.DROPPED) in tells(verdict)
@@ -146,15 +138,17 @@ def test_several_secrets_in_one_value_are_all_found_and_the_same_one_only_once()
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_text_that_only_looks_like_a_secret_is_kept_without_a_finding(text: str) -> None:
+def test_text_that_only_looks_like_a_secret_has_no_finding_of_one(text: str) -> None:
     verdict = kept(delivery(event_type=text, extra={"note": text, "notes": [text]}))
 
-    assert (verdict.findings, verdict.record["event_type"]) == ((), text)
+    is_identifier = grade_of(text) is not Grade.NONE
+    assert verdict.record["event_type"] == (text if is_identifier else PSEUDONYMS.of_text(text))
+    assert [found.rule for found in verdict.findings] == ([] if is_identifier else ["not-an-identifier"])
 
 
 @pytest.mark.parametrize(
     "key",
-    ["api_key", "api-key", "DD_API_KEY", "apiKey", "token", "x_token_id", "client_secret", "password", "db-password",
+    ["api_key", "api-key", "DD_API_KEY", "apiKey", "token", "x_token_1", "client_secret", "password", "db-password",
      "passwd", "Authorization", "private_key", "credentials", "Cookie"],
 )  # fmt: skip
 def test_a_value_under_a_key_that_names_a_secret_is_found(key: str) -> None:
@@ -176,7 +170,11 @@ def test_a_number_under_a_token_key_is_a_count_and_under_a_password_key_is_a_sec
     assert tells(kept(delivery(extra={"password": 123456}))) == {("sensitive-key", "extra.password", Action.DROPPED)}
 
 
-@pytest.mark.parametrize("key", ["monkey_business", "keynote", "key", "author", "session_key_count_"])
+@pytest.mark.parametrize(
+    "key",
+    ["monkey_business", "keynote", "key", "author", "session_key_count_", "token_type", "prompt_tokens",
+     "authorization_decision", "secrets_found", "x_token_id", "password_age"],
+)  # fmt: skip
 def test_a_key_that_only_sounds_like_a_secret_is_none(key: str) -> None:
     assert kept(delivery(extra={key: "hunter22"})).findings == ()
 
@@ -209,11 +207,12 @@ def test_no_line_however_it_is_made_takes_more_than_a_few_steps_for_each_letter(
     code = """
 import json
 from cavra_pipeline.evidence.boundary import judge
+from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 
 ENDS = ' user: //x:y@ a://b@ sig= token eyJ .logic.azure. bearer basic splunk sk- SG. '
 for piece in ('a', 'a.', 'a://', 'token-', 'secret', 'eyJ', 'sig=', '.logic.azure.0', 'bearer ', 'basic ', 'sk-', ' '):
     record = {'note': piece * (2**20 // len(piece)) + ENDS}
-    assert judge(json.dumps(record).encode()).reason == 'missing_field'
+    assert judge(json.dumps(record).encode(), Pseudonyms(bytes(32))).reason == 'missing_field'
 print('judged')
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)

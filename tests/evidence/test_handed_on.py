@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.evidence.boundary import MAX_DEPTH
 from cavra_pipeline.evidence.landing import HandedOn, dump_sidecar, list_drops, load_sidecar, sidecar_of, strays
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
+from cavra_pipeline.evidence.search import MAX_DEPTH
 from cavra_pipeline.settings import Settings
 from tests.evidence.secrets_made_up import canary
 from tests.support import DAY, delivery, drop, files_holding, home_with, query, sha256, take_in
@@ -82,7 +82,7 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "no digest": {"quarantined": [{"line": 1, "sha256": "zz", "reason": "not_json", "field": None}]},
     "unknown reason": {"quarantined": [{"line": 1, "sha256": sha256(b""), "reason": "because", "field": None}]},
     "content as field": {"quarantined": [{"line": 1, "sha256": sha256(b""), "reason": "not_json", "field": "a b"}]},
-    "unknown rule": {"findings": [{"line": 1, "rule": "mine", "path": "a", "action": "dropped"}]},
+    "content as rule": {"findings": [{"line": 1, "rule": "my password", "path": "a", "action": "dropped"}]},
     "unknown action": {"findings": [{"line": 1, "rule": "npm-token", "path": "a", "action": "stored"}]},
     "list as action": {"findings": [{"line": 1, "rule": "npm-token", "path": "a", "action": ["dropped"]}]},
     "content as path": {"findings": [{"line": 1, "rule": "npm-token", "path": "pass word", "action": "dropped"}]},

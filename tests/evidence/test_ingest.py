@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from cavra_pipeline.evidence.boundary import MAX_LINE_BYTES, Kept, judge
 from cavra_pipeline.evidence.landing import list_drops, strays
+from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
+from cavra_pipeline.evidence.verdict import Kept
 from tests.support import (
     DAY,
     Record,
@@ -22,6 +23,7 @@ from tests.support import (
     drop,
     home_with,
     ingested,
+    judged,
     query,
     raw,
     record,
@@ -293,7 +295,7 @@ def test_a_record_like_one_before_it_is_still_judged_by_its_own_values(
     lines = [raw({**delivery(session_id=f"s-{number}"), **changes}) for number, changes in enumerate((first, second))]
     if is_swapped:
         lines.reverse()
-    verdicts = [judge(line) for line in lines]
+    verdicts = [judged(line) for line in lines]
     home = ingested(tmp_path, lines)
 
     assert query(home, "SELECT line_number FROM evidence ORDER BY 1") == [

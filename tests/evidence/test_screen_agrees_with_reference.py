@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.evidence.boundary import Kept, Quarantined, judge
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Type
+from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Format, Type
 from cavra_pipeline.evidence.screen import LINES, Screen, Screened
+from cavra_pipeline.evidence.verdict import Kept, Quarantined
 from cavra_pipeline.lanes import LANES
+from tests.support import PSEUDONYMS, judged
 
 WORKER_RUN = KIND_PREFIX + "recovery-escalation-retry-worker-run"
 SOURCE = LANES["recovery_escalation"].delivery_source
@@ -94,14 +95,16 @@ EXTRA_KEYS = (
 
 @pytest.fixture(scope="module")
 def screen() -> Screen:
-    return Screen(few=0)
+    return Screen(PSEUDONYMS, few=0)
 
 
 def value_of(field: Field, chance: Random) -> Any:
+    if field.format is Format.WORD:
+        return chance.choice(field.words)
     match field.type:
         case Type.STRING | Type.ACTOR:
             return chance.choice(
-                ("plan-1", "webhook", "service-now", "release governance", f"id-{chance.randrange(99)}")
+                ("plan-1", "webhook", "service-now", "release-governance", f"id-{chance.randrange(99)}")
             )
         case Type.INTEGER:
             return chance.choice((0, 1, 3, 200, 503))
@@ -223,6 +226,10 @@ def lines_of(chance: Random) -> list[str]:
     return lines + lines[:1]
 
 
+def blockwise(table: pa.Table) -> Screened:
+    return Screen(PSEUDONYMS, few=0).screen(table)
+
+
 def report(screened: Screened) -> tuple[Any, ...]:
     return (
         screened.rows.sort_by("line_number").to_pylist(),
@@ -242,7 +249,7 @@ def test_the_set_wise_pass_and_the_reference_agree_on_every_line(screen: Screen,
 def test_an_escape_has_every_text_looked_at_and_no_more_is_found(chance: Random) -> None:
     for line in (line for _ in range(12) for line in lines_of(chance)):
         escaped = line.replace("{", '{"zz": "\\u007a", ', 1)
-        one, other = (told(judge(text.encode("utf-8", "surrogatepass"))) for text in (line, escaped))
+        one, other = (told(judged(text.encode("utf-8", "surrogatepass"))) for text in (line, escaped))
         assert one == other, line
 
 
@@ -317,7 +324,7 @@ def test_clean_records_never_reach_the_reference(monkeypatch: pytest.MonkeyPatch
 
 
 def passes_as_it_stands(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> bool:
-    screen = Screen(few=0)
+    screen = Screen(PSEUDONYMS, few=0)
     monkeypatch.setattr(screen, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
     screened = screen.screen(pa.table([list(range(len(lines))), lines], schema=LINES))
     return bool(screened.rows["line_number"].to_pylist() == list(range(len(lines))))
@@ -403,18 +410,18 @@ def test_lines_that_come_in_several_blocks_are_read_like_those_of_one() -> None:
     table = pa.table([list(range(len(lines))), lines], schema=LINES)
     cuts = [0, 1, 7, 7, 50, len(lines)]
     blocks = [table.slice(first, last - first) for first, last in pairwise(cuts)]
-    assert report(Screen(few=0).screen(pa.concat_tables(blocks))) == report(Screen(few=0).screen(table))
+    assert report(blockwise(pa.concat_tables(blocks))) == report(blockwise(table))
 
 
 def test_a_screen_keeps_nothing_of_the_lines_before() -> None:
     chance = Random(12)
     first, second = ([line for _ in range(20) for line in lines_of(chance)] for _ in range(2))
     tables = [pa.table([list(range(len(lines))), lines], schema=LINES) for lines in (first, second)]
-    screen = Screen(few=0)
+    screen = Screen(PSEUDONYMS, few=0)
     held = screen.screen(tables[0])
     again = report(screen.screen(tables[1]))
-    assert again == report(Screen(few=0).screen(tables[1]))
-    assert report(held) == report(Screen(few=0).screen(tables[0]))
+    assert again == report(blockwise(tables[1]))
+    assert report(held) == report(blockwise(tables[0]))
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,15 @@ def test_the_later_file_wins_over_the_later_line(tmp_path: Path) -> None:
 
 def test_the_later_day_wins_over_the_later_file_and_over_created_at(tmp_path: Path) -> None:
     newest_made = {**version("earlier drop"), "created_at": "2026-12-31T00:00:00Z"}
-    home = ingested(tmp_path, {"2026-06-24/z.jsonl": [newest_made], "2026-06-25/a.jsonl": [version("later drop")]})
+    home = ingested(tmp_path, {"2026-06-24/z.jsonl": [newest_made], "2026-06-25/a.jsonl": [version("later-drop")]})
 
-    assert query(home, CURRENT) == [("one", "later drop")]
+    assert query(home, CURRENT) == [("one", "later-drop")]
 
 
 def test_lines_are_compared_as_numbers_and_not_as_text(tmp_path: Path) -> None:
-    home = ingested(tmp_path, [version(f"line {number}") for number in range(1, 12)])
+    home = ingested(tmp_path, [version(f"line-{number}") for number in range(1, 12)])
 
-    assert query(home, CURRENT) == [("one", "line 11")]
+    assert query(home, CURRENT) == [("one", "line-11")]
 
 
 def test_an_older_day_that_is_loaded_afterwards_or_again_does_not_win(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_an_older_day_that_is_loaded_afterwards_or_again_does_not_win(tmp_path: 
     take_in(home)
     assert query(home, CURRENT) == [("one", "new")]
 
-    drop(home, [version("old, changed"), version("other", "two")], day="2026-06-24")
+    drop(home, [version("old-changed"), version("other", "two")], day="2026-06-24")
     take_in(home)
     assert query(home, CURRENT) == [("one", "new"), ("two", "other")]
 
@@ -111,7 +111,7 @@ def test_drops_that_come_and_change_in_any_order_end_in_the_tables_of_one_ingest
     def drops(entries: list[tuple[str, str, str]], word: str) -> dict[tuple[str, str], list[Record]]:
         made: dict[tuple[str, str], list[Record]] = {(d, n): [] for d in ("2026-06-24", "2026-06-25") for n in "ab"}
         for number, (session_id, day, name) in enumerate(entries):
-            made[day, name].append(version(f"{word} {number} of many", session_id))
+            made[day, name].append(version(f"{word}-{number}-of-many", session_id))
         return made
 
     first, last = drops(before, "first"), drops(after, "last")

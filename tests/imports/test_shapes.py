@@ -155,13 +155,13 @@ def test_a_folder_stands_for_the_evidence_files_in_it_and_several_paths_for_all_
 
 def test_a_pretty_printed_payload_is_one_record(tmp_path: Path) -> None:
     home = home_with(tmp_path)
-    payload = json.dumps(delivery(session_id="pretty", plan_id="two words"), indent=4).replace("\n", "\r\n")
+    payload = json.dumps(delivery(session_id="pretty", plan_id="two-words"), indent=4).replace("\n", "\r\n")
 
     result = bring(home, sqlite_store(tmp_path / "e.db", [payload.encode().decode()]))
 
     assert result.imported_count == 1
     take_in(home)
-    assert query(home, "SELECT session_id, plan_id FROM evidence") == [("pretty", "two words")]
+    assert query(home, "SELECT session_id, plan_id FROM evidence") == [("pretty", "two-words")]
 
 
 def test_what_the_allowlist_leaves_out_is_counted_once_and_written_nowhere(tmp_path: Path) -> None:

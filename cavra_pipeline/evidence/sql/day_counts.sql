@@ -4,6 +4,7 @@ WITH kept AS (
         drop_day,
         count(*) FILTER (is_current) AS accepted_count,
         count(*) FILTER (NOT is_current) AS superseded_count,
+        count(*) FILTER (is_current AND 'other' IN ({{word_columns}})) AS other_word_count,
         count(*) FILTER (is_current AND record_type = 'delivery') AS deliveries,
         count(*) FILTER (is_current AND record_type = 'acknowledgement') AS acknowledgements,
         count(*) FILTER (is_current AND record_type = 'retry_plan') AS retry_plans,
@@ -46,7 +47,8 @@ found AS (
 SELECT
     drop_day, drop_count, received_count, unknown_kind_count, dropped_field_count, unreadable_drop_count, drop_digest,
     coalesce(accepted_count, 0) AS accepted_count, coalesce(superseded_count, 0) AS superseded_count,
-    coalesce(pruned_count, 0) AS pruned_count, coalesce(deliveries, 0) AS deliveries, coalesce(acknowledgements, 0) AS acknowledgements,
+    coalesce(pruned_count, 0) AS pruned_count, coalesce(other_word_count, 0) AS other_word_count,
+    coalesce(deliveries, 0) AS deliveries, coalesce(acknowledgements, 0) AS acknowledgements,
     coalesce(retry_plans, 0) AS retry_plans, coalesce(worker_runs, 0) AS worker_runs,
     coalesce(executions, 0) AS executions, coalesce(quarantined, 0) AS quarantine, coalesce(findings, 0) AS findings
 FROM read

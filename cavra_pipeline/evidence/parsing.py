@@ -1,0 +1,70 @@
+"""One raw line as a JSON object, and timestamps: strict, since what is read in two ways could hide something."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+
+from cavra_pipeline.evidence.verdict import Fault, Reason
+
+MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+
+#: What ``fromisoformat`` may be given: a whole date, a separator and an hour. Newer Pythons read more than older ones.
+_DATE_AND_TIME = re.compile(r"(?:[0-9W-]{8}|[0-9W-]{10})[Tt ](?!24)[0-9]{2}.*")
+
+Object = dict[str, object]
+
+
+class Ambiguous(Object):
+    """A parsed JSON object in which a key came twice."""
+
+
+def _object(pairs: list[tuple[str, object]]) -> Object:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else Ambiguous(made)
+
+
+def _not_json(_literal: str) -> NoReturn:
+    raise ValueError("not a JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_not_json)
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Reads an ISO-8601 timestamp; without an offset it is UTC. Digits past the microsecond are cut.
+
+    Raises:
+        ValueError: It is not a date with a time, or lies outside the years 1 to 9999 in UTC.
+    """
+    if not _DATE_AND_TIME.fullmatch(text):
+        raise ValueError("not a timestamp")
+    try:
+        # RFC 3339 allows the letters in lower case; Python reads `z` from 3.12 on.
+        moment = datetime.fromisoformat(text.replace("z", "Z") if text.endswith("z") else text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a timestamp") from None
+
+
+def parse(raw: bytes) -> Object:
+    """Reads one line.
+
+    Raises:
+        Fault: It is too long, no UTF-8, no JSON or no object.
+    """
+    if len(raw) > MAX_LINE_BYTES:
+        raise Fault(Reason.LINE_TOO_LONG)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Fault(Reason.INVALID_UTF8) from None
+    try:
+        parsed: object = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        raise Fault(Reason.NOT_JSON) from None
+    if not isinstance(parsed, dict):
+        raise Fault(Reason.NOT_AN_OBJECT)
+    return parsed

@@ -1,0 +1,97 @@
+"""The key of a home's pseudonyms: a file of 32 random bytes, made at the first use (contract section 3)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.evidence.landing import has_pseudonyms
+from cavra_pipeline.evidence.pseudonyms import Pseudonyms
+from cavra_pipeline.evidence.queries import holds_pseudonyms
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Warehouse
+
+KEY_BYTES: Final = 32
+
+
+def pseudonyms_of(settings: Settings) -> Pseudonyms:
+    """Returns the pseudonyms of a home; its key is made at the first call.
+
+    Raises:
+        PipelineError: The home holds pseudonyms and their key is gone, or the key can't be read or made.
+        UsageError: The key's file is open to others or holds no key.
+    """
+    path = require_key(settings).pseudonym_key
+    try:
+        if not path.exists():
+            _make(path)
+        return Pseudonyms(_read(path))
+    except OSError as error:
+        raise PipelineError(
+            f"the key of the pseudonyms can't be made or read ({error.strerror or type(error).__name__})",
+            where=str(path),
+            remedy="Check its path and the permissions of its folder",
+        ) from None
+
+
+def require_key(settings: Settings) -> Settings:
+    """Returns the settings of a home that may start.
+
+    Raises:
+        PipelineError: The home holds pseudonyms, and the key they were made with is gone.
+    """
+    if not settings.pseudonym_key.exists() and _is_in_use(settings):
+        raise PipelineError(
+            "this home holds pseudonyms, and the key they were made with is not there",
+            where=str(settings.pseudonym_key),
+            remedy="Restore the key from a backup of the home, or name its file in CAVRA_PSEUDONYM_KEY_FILE",
+        )
+    return settings
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            raise UsageError(
+                "the key of the pseudonyms can be read by others", where=str(path), remedy=f"Run: chmod 600 {path}"
+            )
+        key = file.read(KEY_BYTES + 1)
+    if len(key) != KEY_BYTES:
+        raise UsageError(
+            f"the file holds no key of {KEY_BYTES} bytes",
+            where=str(path),
+            remedy="Restore the key from a backup of the home",
+        )
+    return key
+
+
+def _make(path: Path) -> None:
+    """Makes the key, whole or not at all; of two processes at once the first one's key stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            return
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _is_in_use(settings: Settings) -> bool:
+    """Whether a sidecar of the landing zone, or the warehouse, has a finding of a pseudonym."""
+    if has_pseudonyms(settings.landing):
+        return True
+    if not settings.warehouse.exists():
+        return False
+    with Warehouse(settings.warehouse, settings.busy_wait_seconds).reading() as session:
+        return holds_pseudonyms(session)

@@ -1,0 +1,35 @@
+"""Keyed pseudonyms for texts that are not public-safe (contract section 3, decision 21).
+
+Equal texts have one pseudonym in a home and another in every other home, and a guess can't be checked without the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Final
+
+_DIGITS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonyms:
+    """Names for texts that may not be stored.
+
+    Args:
+        key: 32 random bytes.
+    """
+
+    key: bytes = field(repr=False)
+
+    def of_text(self, text: str) -> str:
+        """Returns ``id-`` and 32 hexadecimal digits: HMAC-SHA-256 (RFC 2104) of the text, cut to 128 bits."""
+        return f"id-{self._digits(text)}"
+
+    def of_actor(self, label: str) -> str:
+        """Returns ``actor-`` and 32 hexadecimal digits, the same for a label in any case and with blanks around it."""
+        return f"actor-{self._digits('actor:' + label.strip().lower())}"
+
+    def _digits(self, text: str) -> str:
+        return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_DIGITS]

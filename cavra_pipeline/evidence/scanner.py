@@ -1,0 +1,53 @@
+"""A kept scanner's rules over texts: Kingfisher, offline (decision 21). What becomes of a hit is decided elsewhere.
+
+The scanner reads bytes and knows nothing of records. It is never asked to validate what it finds, and no comment in
+a text can switch it off.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from kingfisher_sdk import Scanner
+
+#: A scan of one block may take so many seconds; it takes a few hundredths of one.
+TIMEOUT_SECONDS: Final = 120.0
+
+
+class ScannerFailed(Exception):
+    """The scanner is missing or raised; what it should have read may not pass."""
+
+
+class Hit(NamedTuple):
+    """Where a secret begins and ends in the bytes, and the scanner's rule; never any of the text."""
+
+    start: int
+    end: int
+    rule: str
+
+
+@cache
+def _scanner() -> Scanner:
+    from kingfisher_sdk import Rules, Scanner
+
+    return Scanner(Rules(confidence="low"), base64=True)
+
+
+def hits_in(text: bytes) -> list[Hit]:
+    """Returns where the scanner finds secrets.
+
+    Args:
+        text: UTF-8. A NUL counts as a blank, so that no text passes for UTF-16.
+
+    Raises:
+        ScannerFailed: The scanner is missing or raised.
+    """
+    try:
+        found = _scanner().scan(text.replace(b"\0", b" "), timeout=TIMEOUT_SECONDS)
+        return [
+            Hit(one.location["start_offset"], one.location["end_offset"], one.rule_id) for one in found if one.visible
+        ]
+    except Exception as error:  # noqa: BLE001 -- nothing may pass unscanned, and the error's own text may quote content
+        raise ScannerFailed(type(error).__name__) from None

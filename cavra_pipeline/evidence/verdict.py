@@ -1,0 +1,77 @@
+"""What the boundary says of one line: what is kept, or why nothing is, and what was found. Nothing is decided here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+ACTOR_CODE: Final = "unsafe-actor-label"
+NOT_AN_IDENTIFIER: Final = "not-an-identifier"
+
+
+class Reason(StrEnum):
+    """Why a line was quarantined."""
+
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    DUPLICATE_KEY = "duplicate_key"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    BAD_TIMESTAMP = "bad_timestamp"
+    TOO_LONG = "value_too_long"
+    INVALID_UTF8 = "invalid_utf8"
+    LINE_TOO_LONG = "line_too_long"
+    SCANNER_FAILED = "scanner_failed"
+    SECRET = "secret_in_field"  # noqa: S105 -- a reason code
+
+
+class Action(StrEnum):
+    """What became of the value a finding is about. Releases before 0.2 wrote ``redacted`` for a pseudonym."""
+
+    DROPPED = "dropped"
+    QUARANTINED = "quarantined"
+    PSEUDONYMISED = "pseudonymised"
+    REDACTED = "redacted"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not public-safe: the rule, the dotted path and what became of it. Never the value."""
+
+    rule: str
+    path: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record that may pass, cut down to its allowlist."""
+
+    record: dict[str, object]
+    dropped_field_count: int
+    findings: tuple[Finding, ...]
+
+    def line(self) -> str:
+        """The record as one JSON line, as ``import`` writes it."""
+        return json.dumps(self.record, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A line that may not pass: the reason code, the allowlisted field it is about, if any, and the findings."""
+
+    reason: Reason
+    field: str | None
+    findings: tuple[Finding, ...] = ()
+    created_at: datetime | None = None
+
+
+class Fault(Exception):
+    """Stops the judgement of one line; never leaves the boundary."""
+
+    def __init__(self, reason: Reason, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.field = reason, field
