@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cavra_pipeline.evidence.kinds import ENVELOPE, KIND_PREFIX, KINDS
+from cavra_pipeline.evidence.kinds import ENVELOPE, KIND_PREFIX, KINDS, Field, Type
 from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE
-from cavra_pipeline.evidence.verdict import ACTOR_CODE, Reason
+from cavra_pipeline.evidence.verdict import ACTOR_CODE, NOT_AN_IDENTIFIER, Reason
 
 _MARK: Final = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)
 
@@ -19,7 +19,11 @@ def _envelope() -> Iterator[str]:
     yield "| field | type | says | required |"
     yield "| --- | --- | --- | --- |"
     for field in ENVELOPE:
-        yield f"| `{field.path}` | {field.type.value} | {field.comment} | {'yes' if field.required else ''} |"
+        yield f"| `{field.path}` | {_type(field)} | {field.comment} | {'yes' if field.required else ''} |"
+
+
+def _type(field: Field) -> str:
+    return field.format.value if field.type is Type.STRING else field.type.value
 
 
 def _kinds() -> Iterator[str]:
@@ -33,8 +37,9 @@ def _kinds() -> Iterator[str]:
 
 def _rules() -> Iterator[str]:
     yield from (f"- `{rule.code}`" for rule in RULES)
-    yield f"- `{SENSITIVE_KEY_CODE}`: a value under a key such as `*token*`, `*secret*`, `*password*`, `*api_key*`"
+    yield f"- `{SENSITIVE_KEY_CODE}`: a value under a key whose last word is `token`, `password`, `api_key`, ..."
     yield f"- `{ACTOR_CODE}`: an actor label that is not public-safe"
+    yield f"- `{NOT_AN_IDENTIFIER}`: a text that is not of its declared format"
 
 
 def _reasons() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -175,6 +176,16 @@ def test_identifiers_that_only_look_like_secrets_are_not_quarantined() -> None:
     verdicts = [judged(line) for line in lines]
     assert not [verdict for verdict in verdicts if isinstance(verdict, Quarantined)]
     assert {found.rule for verdict in verdicts for found in verdict.findings} == {"not-an-identifier"}
+
+
+@pytest.mark.parametrize("value", [value for _, value in SECRETS.values()], ids=list(SECRETS))
+def test_of_an_encoded_secret_only_a_digest_by_its_shape_is_stored(value: str) -> None:
+    encoded = value.encode()
+    assert is_stopped(base64.b64encode(encoded).decode())
+    assert is_stopped("".join(f"%{byte:02X}" for byte in encoded))
+    assert is_stopped(encoded.hex()) or len(encoded) * 2 in (20, 24, 28, 32, 40, 48, 56, 64, 96, 128)
+    half = len(value) // 2
+    assert is_stopped(value[:half]) or is_stopped(value[half:])
 
 
 def _examples(pattern: str, most: int) -> set[str]:
