@@ -205,6 +205,7 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
             "dropped_field_count": result.dropped_field_count,
             "drops_written": result.written,
             "drops_unchanged_count": result.unchanged_count,
+            "notes": result.notes,
             "failures": [str(failure) for failure in result.failures],
         })  # fmt: skip
     else:
@@ -221,6 +222,8 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
                 ],
             )
         )
+    for said in result.notes:
+        _err().print("note:", escape(said))
     _say_failures(result.failures)
     sys.exit(1 if result.failures else 0)
 

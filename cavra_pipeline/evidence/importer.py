@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -21,9 +19,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.content import unreadable
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar, public_name
+from cavra_pipeline.evidence.leftovers import locked, remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
-from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stores import read_source, source_files
 from cavra_pipeline.settings import Settings
@@ -43,7 +42,8 @@ class ImportResult:
         dropped_field_count: Fields outside the allowlist that were left out.
         written: Drops it wrote, as ``day/file``.
         unchanged_count: Drops that were there already with the same content.
-        failures: Sources that could not be read; the others were imported.
+        failures: Sources that could not be read; the others were imported, and nothing of these is counted.
+        notes: What was left out of a source that was imported, or may be missing from it, beside its records.
     """
 
     received_count: int = 0
@@ -54,6 +54,12 @@ class ImportResult:
     written: list[str] = field(default_factory=list)
     unchanged_count: int = 0
     failures: list[PipelineError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: ImportResult) -> None:
+        """Adds the result of one source."""
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(slots=True)
@@ -101,11 +107,14 @@ def import_evidence(
     """
     result = ImportResult()
     screen = Screen(pseudonyms_of(settings))
+    remove_leftovers(settings.landing)
     for where, name, source in _files(sources, result):
         try:
-            _import_one(settings, where, name, source, screen, now, tick, result)
+            result.add(_import_one(settings, where, name, source, screen, now, tick))
         except PipelineError as error:
             result.failures.append(error)
+        except MemoryError as error:
+            result.failures.append(unreadable(where, error))
         except OSError as error:
             raise PipelineError(
                 f"the landing zone can't be written ({error.strerror})",
@@ -139,17 +148,22 @@ def _import_one(
     screen: Screen,
     now: datetime,
     tick: Callable[[int], None],
-    result: ImportResult,
-) -> None:
+) -> ImportResult:
     """Writes one source as drops. Nothing is put in place before the source was read to its end."""
-    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=settings.landing))
-    try:
+    result = ImportResult()
+    with scratch_folder(settings.landing) as folder:
         drafts = _Drafts(folder, now.astimezone(UTC).date())
-        for batch in read_source(source, name=where, batch_bytes=settings.batch_bytes, tick=tick):
+        for batch in read_source(
+            source,
+            name=where,
+            batch_bytes=settings.batch_bytes,
+            tick=tick,
+            note=lambda said: result.notes.append(f"{where}: {said}"),
+        ):
             drafts.take(batch, screen, result)
-        _publish(drafts, settings.landing, name, result)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with locked(settings.landing):
+            _publish(drafts, settings.landing, name, result)
+    return result
 
 
 class _Drafts:

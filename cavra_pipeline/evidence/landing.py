@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.lines import UnreadableFile
+from cavra_pipeline.evidence.content import UnreadableFile
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 from cavra_pipeline.evidence.secrets import secrets_in
 from cavra_pipeline.evidence.verdict import Action, Reason

@@ -1,26 +1,24 @@
-"""Raw bytes to numbered lines in bounded batches: plain, gzip and zstd. No line is interpreted here.
+"""Bytes of a file to numbered lines in bounded batches. No line is interpreted here.
 
 Blank lines count as lines and are not records. A line that is too long or not UTF-8 is never held as text.
+Compression is handled in ``content.py``, encodings and NUL bytes in ``encoding.py``.
 """
 
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
-import io
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from backports import zstd
 
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.content import opened
+from cavra_pipeline.evidence.encoding import Block, Cleaner
 from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
 from cavra_pipeline.evidence.typed import column_of
@@ -32,13 +30,8 @@ READ_BYTES: Final = 3 * 1024 * 1024
 _PIECE: Final = 4096
 _FEW_PIECES: Final = 200
 _NEWLINE, _LAST_BLANK, _FIRST_NOT_ASCII = 10, 32, 128
-_GZIP, _ZSTD, _BOM = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xef\xbb\xbf"
-
-Block = npt.NDArray[np.uint8]
-
-
-class UnreadableFile(PipelineError):
-    """A file that can't be read to its end; nothing of it is taken."""
+#: The encoding of a file is decided from so many of its first bytes.
+_HEAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True)
@@ -59,29 +52,6 @@ class LineBatch:
     def received_count(self) -> int:
         """Lines that are not blank."""
         return len(self.lines) - int(self.lines["line"].null_count) + len(self.quarantined)
-
-
-def open_bytes(raw: IO[bytes]) -> IO[bytes]:
-    """Returns the uncompressed bytes of an open file; gzip and zstd are known by their first bytes."""
-    buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
-    head = buffered.peek(4)[:4]
-    if head.startswith(_GZIP):
-        return cast(IO[bytes], gzip.GzipFile(fileobj=buffered))
-    if head.startswith(_ZSTD):
-        return cast(IO[bytes], zstd.ZstdFile(buffered))
-    return buffered
-
-
-def unreadable(name: str, error: BaseException) -> UnreadableFile:
-    """Makes the error for a file that failed while it was read; the cause's own text may quote content."""
-    if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile | zstd.ZstdError):
-        return UnreadableFile(
-            "the compressed file is damaged or cut short",
-            where=name,
-            remedy="Copy or export it again, then repeat",
-        )
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-    return UnreadableFile(f"the file can't be read ({reason})", where=name, remedy="Check its path and permissions")
 
 
 class LineReader:
@@ -105,6 +75,12 @@ class LineReader:
         self.name, self._source = name, source
         self._batch_bytes, self._tick = batch_bytes, tick
         self._digest = hashlib.sha256()
+        self._cleaner: Cleaner | None = None
+
+    @property
+    def nul_count(self) -> int:
+        """NUL bytes that were left out so far."""
+        return self._cleaner.nul_count if self._cleaner else 0
 
     @property
     def sha256(self) -> str:
@@ -115,16 +91,10 @@ class LineReader:
         """Yields the batches in order.
 
         Raises:
-            UnreadableFile: The file is missing, forbidden, damaged or cut short.
+            UnreadableFile: The file is missing, forbidden, damaged or cut short, or holds no text.
         """
-        try:
-            if isinstance(self._source, Path):
-                with self._source.open("rb") as raw, open_bytes(raw) as content:
-                    yield from self._batches(content)
-            else:
-                yield from self._batches(open_bytes(self._source))
-        except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
-            raise unreadable(self.name, error) from None
+        with opened(self._source, self.name) as content:
+            yield from self._batches(content)
 
     def _batches(self, content: IO[bytes]) -> Iterator[LineBatch]:
         splitter = _Splitter()
@@ -136,13 +106,22 @@ class LineReader:
                 break
             self._digest.update(block[held : held + size].data)
             self._tick(size)
-            parts.append(splitter.split(block[: held + size], size))
+            parts.append(splitter.split(self._cleaned(block[: held + size], held), size))
             if sum(part.raw_bytes for part in parts) >= self._batch_bytes:
                 yield _joined(parts)
                 parts = []
-        parts.append(splitter.rest())
+        parts.append(splitter.rest(self._cleaner.rest() if self._cleaner else np.empty(0, np.uint8)))
         if any(part.received_count for part in parts):
             yield _joined(parts)
+
+    def _cleaned(self, block: Block, held: int) -> Block:
+        """Returns a block with what was read of it, past ``held`` bytes, as clean lines; most blocks are so already."""
+        fresh = block[held:]
+        if self._cleaner is None:
+            self._cleaner = Cleaner(fresh[:_HEAD_BYTES].tobytes(), self.name)
+        if self._cleaner.is_clean(fresh):
+            return block
+        return np.concatenate((block[:held], self._cleaner.clean(fresh)))
 
 
 def _fill(block: Block, content: IO[bytes]) -> int:
@@ -205,8 +184,6 @@ class _Splitter:
             self._overlong.update(block[: ends[0] - 1].tobytes())
             quarantined.append(self._end_overlong(self._overlong))
             block, ends = block[ends[0] :], ends[1:] - ends[0]
-        elif self._number == 1 and not len(self._rest) and block[: len(_BOM)].tobytes() == _BOM:
-            block, ends = block[len(_BOM) :], ends - len(_BOM)
         complete = int(ends[-1]) if len(ends) else 0
         self._rest = block[complete:].copy()
         batch = self._lines(block[:complete], ends)
@@ -214,11 +191,12 @@ class _Splitter:
             self._overlong, self._rest = _Overlong(self._rest.tobytes()), np.empty(0, np.uint8)
         return LineBatch(batch.lines, quarantined + batch.quarantined, raw_bytes)
 
-    def rest(self) -> LineBatch:
-        if self._overlong:
-            return LineBatch(NO_LINES, [self._end_overlong(self._overlong)])
-        block = np.append(self._rest, np.uint8(_NEWLINE)) if len(self._rest) else self._rest
-        return self._lines(block, np.full(min(len(block), 1), len(block)))
+    def rest(self, end: Block) -> LineBatch:
+        """Returns the last lines: what is left unfinished, and the end of the file."""
+        is_unfinished = self._overlong is not None or len(self._rest) + len(end) > 0
+        if not is_unfinished:
+            return LineBatch(NO_LINES)
+        return self.split(np.concatenate((self._rest, end, np.array([_NEWLINE], np.uint8))), 0)
 
     def _end_overlong(self, digest: _Overlong) -> QuarantinedLine:
         line = QuarantinedLine(self._number, digest.hexdigest(), Reason.LINE_TOO_LONG.value, None, None)
