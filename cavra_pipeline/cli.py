@@ -37,7 +37,7 @@ from cavra_pipeline.cli_slots import build_slots_command
 from cavra_pipeline.cli_upkeep import build_prune_command, compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import OutOfMemory, PipelineError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.formats import provider_name
 from cavra_pipeline.evidence.importer import import_evidence
@@ -680,6 +680,9 @@ def main() -> None:
     except PipelineError as error:
         _err().print("[red]error:[/red]", escape(str(error)))
         sys.exit(error.exit_code)
+    except MemoryError:
+        _err().print("[red]error:[/red]", escape(str(OutOfMemory("this command"))))
+        sys.exit(OutOfMemory.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

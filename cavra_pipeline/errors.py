@@ -27,3 +27,20 @@ class UsageError(PipelineError):
     """A value a caller passed is outside what is accepted (exit code 2, contract section 10)."""
 
     exit_code = 2
+
+
+class OutOfMemory(PipelineError):
+    """The work needs more memory than the process, or DuckDB in it, may take.
+
+    Args:
+        where: What needs it.
+        what: Which limit is too low, if that is known.
+    """
+
+    def __init__(self, where: str, what: str = "there is not enough memory for it") -> None:
+        super().__init__(
+            what,
+            where=where,
+            remedy="Raise the limit (DuckDB's is CAVRA_MEMORY_LIMIT), or lower CAVRA_THREADS and "
+            "CAVRA_BATCH_MEGABYTES, then repeat",
+        )

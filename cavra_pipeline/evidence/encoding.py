@@ -21,7 +21,7 @@ _FIRST_BYTE_OF_BOM: Final = BOM[0]
 _NEWLINE, _RETURN = b"\n", b"\r"
 #: So far a file is searched for the character that ends its lines.
 _LINE_END_BYTES: Final = 64 * 1024
-_CR_ONLY: Final = re.compile(rb"\}[ \t]*\r[ \t\r]*(?:\{|\Z)")
+_CR_ONLY: Final = re.compile(rb"\}[ \t]*\r[ \t\r]*\{")
 
 #: JSON begins with ASCII characters (RFC 4627, section 3), so their zero bytes show the encoding.
 _UTF16 = {

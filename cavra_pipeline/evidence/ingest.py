@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -31,6 +31,7 @@ from cavra_pipeline.evidence.screen import LINES, NO_LINES, LineFinding, Quarant
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 from cavra_pipeline.evidence.typed import column_of, numbers_of
 from cavra_pipeline.garbage import collected_seldom
+from cavra_pipeline.limits import require_memory
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
@@ -198,6 +199,7 @@ def ingest(
 
     Raises:
         WarehouseBusy: The warehouse stayed busy too long; drops committed before stay committed.
+        OutOfMemory: A memory limit is too low; drops committed before stay committed.
         PipelineError: A drop could not be committed; the message names it, and the drops before it are kept.
     """
     warehouse = warehouse_of(settings)
@@ -205,6 +207,7 @@ def ingest(
     again = bool(first or last)
     listed = list_drops(settings.landing, first, last)
     if days is None and not settings.warehouse.exists() and not _are_small(listed):
+        require_memory(_thread_count(settings), where=str(settings.landing))
         # All of it will be read: what reads blocks loads while the tables are made.
         Thread(target=Screen(pseudonyms_of(settings)).prepare, name="prepare").start()
     drops = _choose(warehouse, listed, result, again=again)
@@ -214,11 +217,14 @@ def ingest(
         result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
     if not drops:
         return result
-    with collected_seldom(), _screening_pool(drops, settings) as pool:
-        for group in _screened(_parcels(drops, settings, tick), pool):
-            for whole in _kept(warehouse, group, settings, now, result.touched_days):
-                for screened in whole.drops:
-                    _add(result, screened)
+    try:
+        with collected_seldom(), _screening_pool(drops, settings) as pool:
+            for group in _screened(_parcels(drops, settings, tick), pool):
+                for whole in _kept(warehouse, group, settings, now, result.touched_days):
+                    for screened in whole.drops:
+                        _add(result, screened)
+    except MemoryError:
+        raise OutOfMemory(str(settings.landing)) from None
     return result
 
 
@@ -231,10 +237,10 @@ def _kept(
             touched_days |= commit(session, group, now)
         yield group
         return
-    except PipelineError:
-        # The file is busy, or there is no room: no fault of one drop.
-        raise
     except Exception as error:
+        if isinstance(error, PipelineError) and not isinstance(error, OutOfMemory):
+            # The file is busy, or there is no room: no fault of one drop.
+            raise
         if len(group.drops) == 1:
             raise _stopped(group.drops[0].drop, error) from error
     for one in group.drops:
@@ -242,6 +248,8 @@ def _kept(
 
 
 def _stopped(drop: Drop, error: Exception) -> PipelineError:
+    if isinstance(error, OutOfMemory | MemoryError):
+        return OutOfMemory(drop.name, "there is not enough memory to commit this drop; the drops before it are kept")
     return PipelineError(
         f"this drop could not be committed: {type(error).__name__}",
         where=drop.name,
@@ -343,13 +351,18 @@ def _are_small(drops: Sequence[Drop]) -> bool:
     return sum(drop.size_bytes for drop in drops) <= _SMALL_BYTES
 
 
+def _thread_count(settings: Settings) -> int:
+    return settings.threads or os.cpu_count() or 1
+
+
 @contextmanager
 def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ScreeningPool]:
     pseudonyms = pseudonyms_of(settings)
     if _are_small(drops):
         yield _small_pool(os.getpid(), pseudonyms)
         return
-    pool = _ScreeningPool(settings.threads or os.cpu_count() or 1, pseudonyms)
+    require_memory(_thread_count(settings), where=str(settings.landing))
+    pool = _ScreeningPool(_thread_count(settings), pseudonyms)
     pool.prepare()
     try:
         yield pool

@@ -22,7 +22,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
 from cavra_pipeline.sql import statement
 from cavra_pipeline.warehouse import schema
 from cavra_pipeline.warehouse.memory import Memory
@@ -131,6 +131,8 @@ class Session:
             return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
         except duckdb.ConversionException as error:
             raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
+        except duckdb.OutOfMemoryException:
+            raise OutOfMemory("the warehouse") from None
         except duckdb.InterruptException:
             raise TransientError(
                 "the question took too long", where="the warehouse", remedy="Ask for less, or repeat it later"
