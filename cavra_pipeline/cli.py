@@ -264,6 +264,7 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
             "past_retention_drop_count": len(result.closed_drops),
             "touched_days": sorted(day.isoformat() for day in result.touched_days),
             "ignored_files": ignored,
+            "notes": result.notes,
             "failures": [str(failure) for failure in result.failures],
         })  # fmt: skip
     else:
@@ -287,6 +288,8 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
         _err().print(f"past retention: {closed} drops are left alone, {left_out} records are left out")
     for name in ignored[:10]:
         _err().print(f"ignored {escape(name)}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
+    for said in result.notes:
+        _err().print("note:", escape(said))
     _say_failures(result.failures)
     sys.exit(1 if result.failures else 0)
 

@@ -28,7 +28,7 @@ _UTF16 = {
     "utf-16-le": re.compile(rb"\xff\xfe|(?:[\t\n\r -~]\0){4}"),
     "utf-16-be": re.compile(rb"\xfe\xff|(?:\0[\t\n\r -~]){4}"),
 }
-_UTF32: Final = re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|(?:[\t\n\r -~]\0\0\0){2}|(?:\0\0\0[\t\n\r -~]){2}")
+_UTF32: Final = re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|(?:[\t\n\r -~]\0\0\0){4}|(?:\0\0\0[\t\n\r -~]){4}")
 _OTHER_MARKS: Final = ((b"+/v", "UTF-7"), (b"\x84\x31\x95\x33", "GB 18030"), (b"\xdd\x73\x66\x73", "UTF-EBCDIC"))
 #: UTF-16 in the middle of UTF-8, and the other way round, as a shell's >> leaves it.
 _UTF16_INSIDE: Final = re.compile(rb"(?:[\t\n\r -~]\0){8}|(?:\0[\t\n\r -~]){8}")

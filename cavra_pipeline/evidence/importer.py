@@ -159,7 +159,7 @@ def _import_one(
             name=where,
             batch_bytes=settings.batch_bytes,
             tick=tick,
-            note=lambda said: result.notes.append(f"{where}: {said}"),
+            note=result.notes.append,
         ):
             drafts.take(batch, screen, result)
         with locked(settings.landing):

@@ -78,6 +78,7 @@ class ScreenedDrop:
     dropped_field_count: int = 0
     past_retention_count: int = 0
     sha256: str | None = None
+    notes: list[str] = field(default_factory=list)
     error: PipelineError | None = None
 
 
@@ -136,6 +137,7 @@ class IngestResult:
             ones only those that were to be read again.
         touched_days: Days on which the records that came in, or went, were created.
         failures: Drops that could not be read; the others are in the warehouse.
+        notes: What was left out of a drop that is no line.
     """
 
     drops: list[Drop] = field(default_factory=list)
@@ -149,6 +151,7 @@ class IngestResult:
     closed_drops: list[Drop] = field(default_factory=list)
     touched_days: set[date] = field(default_factory=set)
     failures: list[PipelineError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
@@ -265,6 +268,7 @@ def _add(result: IngestResult, screened: ScreenedDrop) -> None:
     result.unknown_kind_count += screened.unknown_kind_count
     result.dropped_field_count += screened.dropped_field_count
     result.past_retention_count += screened.past_retention_count
+    result.notes += screened.notes
     if screened.error:
         result.failures.append(screened.error)
 
@@ -307,7 +311,7 @@ def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> I
     except PipelineError as error:
         screened.error = error
         return
-    screened.sha256 = reader.sha256
+    screened.sha256, screened.notes = reader.sha256, reader.notes
     if handed_on:
         _hand_on(screened, handed_on)
 

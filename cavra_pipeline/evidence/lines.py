@@ -78,9 +78,10 @@ class LineReader:
         self._cleaner: Cleaner | None = None
 
     @property
-    def nul_count(self) -> int:
-        """NUL bytes that were left out so far."""
-        return self._cleaner.nul_count if self._cleaner else 0
+    def notes(self) -> list[str]:
+        """Sentences about what was left out so far that is no line."""
+        count = self._cleaner.nul_count if self._cleaner else 0
+        return [f"{self.name}: {count:,} NUL bytes were left out"] if count else []
 
     @property
     def sha256(self) -> str:

@@ -60,7 +60,7 @@ def sqlite_payloads(
     log = _log_of(source) if isinstance(source, Path) and _is_plain(source) else None
     has_log = log is not None and log.exists()
     if is_wal and not has_log:
-        note(f"{_NO_LOG}; if it was copied while a program had it open, its newest records are missing")
+        note(f"{name}: {_NO_LOG}; if it was copied while a program had it open, its newest records are missing")
     try:
         connection = _in_memory(content) if log is None else _read_only(log, is_wal=is_wal, has_log=has_log)
         with closing(connection):

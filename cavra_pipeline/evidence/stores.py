@@ -95,8 +95,8 @@ def read_source(
             for batch in reader:
                 _check_lines(batch, name)
                 yield batch
-            if reader.nul_count:
-                note(f"{reader.nul_count:,} NUL bytes were left out")
+            for said in reader.notes:
+                note(said)
 
 
 def _check_lines(batch: LineBatch, name: str) -> None:
@@ -182,7 +182,7 @@ class _JsonStores:
     def _error(self, what: str, position: int) -> UnreadableFile:
         offset = len(self._text[:position].encode(self._encoding, "surrogatepass"))
         return UnreadableFile(
-            f"{what} (byte {offset:,})",
+            f"{what} (byte {offset})",
             where=self._name,
             remedy="Export it again, or import what stands there from a file of its own",
         )
