@@ -187,8 +187,9 @@ def cli() -> None:
 def import_command(paths: tuple[str, ...], as_json: bool) -> None:
     """Bring CAVRA stores or JSON lines into the landing zone.
 
-    PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for JSON
-    lines on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing.
+    PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for one of
+    them on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing. A file
+    that is none of these is one failure; the others are imported all the same.
     """
     settings = _home()
     sources: list[tuple[str, Path | IO[bytes]]] = [

@@ -54,6 +54,11 @@ class LineBatch:
         return len(self.lines) - int(self.lines["line"].null_count) + len(self.quarantined)
 
 
+def notes_on_nuls(name: str, count: int) -> list[str]:
+    """Returns what to say about NUL bytes that were left out of a file: one sentence, or none."""
+    return [f"{name}: {count:,} NUL bytes were left out"] if count else []
+
+
 class LineReader:
     """Reads one file as batches of lines and, at the end, knows its digest.
 
@@ -80,8 +85,7 @@ class LineReader:
     @property
     def notes(self) -> list[str]:
         """Sentences about what was left out so far that is no line."""
-        count = self._cleaner.nul_count if self._cleaner else 0
-        return [f"{self.name}: {count:,} NUL bytes were left out"] if count else []
+        return notes_on_nuls(self.name, self._cleaner.nul_count if self._cleaner else 0)
 
     @property
     def sha256(self) -> str:

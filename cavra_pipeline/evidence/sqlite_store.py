@@ -57,10 +57,13 @@ def sqlite_payloads(
     """
     header = content.peek(_HEADER_BYTES)[:_HEADER_BYTES]  # type: ignore[attr-defined]
     is_wal = header[_VERSIONS] == _WAL_MODE
-    log = _log_of(source) if isinstance(source, Path) and _is_plain(source) else None
+    store = source if isinstance(source, Path) and _is_plain(source) else None
+    log = _log_of(store) if store else None
     has_log = log is not None and log.exists()
     if is_wal and not has_log:
         note(f"{name}: {_NO_LOG}; if it was copied while a program had it open, its newest records are missing")
+    elif not is_wal and store and _is_longer_than_its_header_says(store, header):
+        note(f"{name}: the SQLite store is longer than its header says; if it was copied during a write, {_BACKUP}")
     try:
         connection = _in_memory(content) if log is None else _read_only(log, is_wal=is_wal, has_log=has_log)
         with closing(connection):
@@ -78,6 +81,14 @@ def _is_plain(path: Path) -> bool:
         return False
     with path.open("rb") as raw:
         return raw.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+
+
+def _is_longer_than_its_header_says(store: Path, header: bytes) -> bool:
+    """Whether pages of an unfinished write follow those that the header counts (SQLite file format, section 1.3)."""
+    page_bytes = int.from_bytes(header[16:18], "big")
+    page_bytes = 65536 if page_bytes == 1 else page_bytes
+    is_count_valid = header[24:28] == header[92:96]
+    return is_count_valid and int.from_bytes(header[28:32], "big") * page_bytes < store.stat().st_size
 
 
 def _log_of(store: Path) -> Path:

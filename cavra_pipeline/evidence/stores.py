@@ -18,7 +18,7 @@ import pyarrow.compute
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile, opened, sniffed
 from cavra_pipeline.evidence.encoding import encoding_of
-from cavra_pipeline.evidence.lines import LineBatch, LineReader
+from cavra_pipeline.evidence.lines import LineBatch, LineReader, notes_on_nuls
 from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 from cavra_pipeline.evidence.shapes import Shape, after, shape_of, skip_blank
@@ -87,16 +87,19 @@ def read_source(
         shape = shape_of(head, name)
         if shape is Shape.SQLITE_STORE:
             yield from _batches(sqlite_payloads(source, content, name, note), batch_bytes, tick)
+            notes = []
         elif shape is Shape.JSON_STORE:
-            data = content.read()
-            yield from _batches(_JsonStores(data, encoding_of(head, name), name).records(), batch_bytes, tick)
+            stores = _JsonStores(content.read(), encoding_of(head, name), name)
+            yield from _batches(stores.records(), batch_bytes, tick)
+            notes = notes_on_nuls(name, stores.nul_count)
         else:
             reader = LineReader(content, name=name, batch_bytes=batch_bytes, tick=tick)
             for batch in reader:
                 _check_lines(batch, name)
                 yield batch
-            for said in reader.notes:
-                note(said)
+            notes = reader.notes
+        for said in notes:
+            note(said)
 
 
 def _check_lines(batch: LineBatch, name: str) -> None:
@@ -142,10 +145,14 @@ class _JsonStores:
         data: The whole file.
         encoding: Its encoding.
         name: What messages call it.
+
+    Attributes:
+        nul_count: NUL bytes left out so far, around the stores.
     """
 
     def __init__(self, data: bytes, encoding: str, name: str) -> None:
         self._encoding, self._name = encoding, name
+        self.nul_count = 0
         try:
             self._text = data.decode(encoding)
         except UnicodeDecodeError as error:
@@ -175,8 +182,10 @@ class _JsonStores:
 
     def _between(self, position: int) -> int:
         """Skips what may stand around a store: space, byte order marks, and NUL bytes of a file system."""
+        start = position
         while self._text[position : position + 1] in (" ", "\n", "\r", "\t", "\0", _BOM) and position < len(self._text):
             position += 1
+        self.nul_count += self._text.count("\0", start, position)
         return position
 
     def _error(self, what: str, position: int) -> UnreadableFile:

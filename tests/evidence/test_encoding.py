@@ -73,7 +73,9 @@ def test_what_is_left_out_and_where_a_line_ends(data: bytes, kept: bytes) -> Non
     assert cleaned(data, len(data))[0] == kept
 
 
-@pytest.mark.parametrize("head", [b'{\0\0\0"\0\0\0', b'\0\0\0{\0\0\0"', b"\xff\xfe\0\0", b"\0\0\xfe\xff"])
+@pytest.mark.parametrize(
+    "head", ["{}[]".encode("utf-32-le"), "{}[]".encode("utf-32-be"), b"\xff\xfe\0\0", b"\0\0\xfe\xff"]
+)
 def test_utf_32_is_refused_by_name(head: bytes) -> None:
     with pytest.raises(UnreadableFile, match="its text is UTF-32, not UTF-8"):
         Cleaner(head, "a file")

@@ -253,6 +253,14 @@ def test_a_sqlite_store_through_a_pipe_is_read(tmp_path: Path) -> None:
     assert result.imported_count == 3
 
 
+def test_nul_bytes_around_stores_are_reported(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\0" * 1500 + ONE + b"\0\0" + store(RECORDS[1]))
+
+    result = bring(home_with(tmp_path), path)
+
+    assert (result.imported_count, result.notes) == (2, [f"{path}: 1,502 NUL bytes were left out"])
+
+
 def test_standard_input_that_is_wrong_is_one_failure(tmp_path: Path) -> None:
     result = import_evidence(home_with(tmp_path), [("standard input", io.BytesIO(b"[1, 2]"))], now=NOW)
 

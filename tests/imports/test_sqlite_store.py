@@ -135,6 +135,9 @@ def test_a_store_left_in_the_middle_of_a_write_is_said(writer: sqlite3.Connectio
 
     assert failure.what.startswith("the SQLite store was left in the middle of a write")
     assert (tmp_path / "left.db-journal").exists()
+    (tmp_path / "left.db-journal").unlink()
+    (said,) = bring_what_can_be(home_with(tmp_path), tmp_path / "left.db").notes
+    assert "longer than its header says" in said
 
 
 def test_a_store_in_wal_mode_is_read_with_what_its_log_holds(writer: sqlite3.Connection, tmp_path: Path) -> None:
