@@ -89,8 +89,8 @@ class Cleaner:
         self._decoder = None
         if encoding != "utf-8":
             self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
-        start = head[:_LINE_END_BYTES]
-        self._has_cr_only = encoding == "utf-8" and _NEWLINE not in start and bool(_CR_ONLY.search(start))
+        start = head[:_LINE_END_BYTES].decode(encoding, "ignore").encode("utf-8", "ignore")
+        self._has_cr_only = _NEWLINE not in start and bool(_CR_ONLY.search(start))
         self._is_plain_text = self._decoder is None and not self._has_cr_only
         self._owes_break = False
         #: The last bytes that NUL bytes and byte order marks are judged by, as if a line had ended before the file.

@@ -118,6 +118,7 @@ READ: dict[str, tuple[bytes, int]] = {
     "UTF-16BE": (LINES.decode().encode("utf-16-be"), 0),
     "UTF-16 with BOM and CRLF": (LINES.replace(b"\n", b"\r\n").decode().encode("utf-16"), 0),
     "UTF-16BE with BOM": (b"\xfe\xff" + LINES.decode().encode("utf-16-be"), 0),
+    "UTF-16 with CR only": (LINES.replace(b"\n", b"\r").decode().encode("utf-16"), 0),
     "UTF-16 joined": ("\ufeff".join(["", *LINES.decode().splitlines(keepends=True)]).encode("utf-16-le"), 0),
     "UTF-16 cut in a character": ((LINES + A[:-30]).decode().encode("utf-16-le")[:-1], 1),
     "store": (store(*RECORDS), 0),
