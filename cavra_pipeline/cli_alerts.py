@@ -1,4 +1,4 @@
-"""The commands `cavra-pipeline alerts ...`: what is wrong, take it on, silence it for a while, what happened."""
+"""The commands `cavra-pipeline alerts ...`: list, acknowledge, resolve, silence, history."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from cavra_pipeline.alerts.operators import (
     alert_history,
     end_silence,
     list_alerts,
+    resolve_alert,
     silence_alerts,
 )
 from cavra_pipeline.documents import parse_as_of
@@ -66,8 +67,22 @@ def build_alerts_command(now: Clock, home: Home) -> click.Group:
     @_BY
     @_AS_JSON
     def ack(alert: str, by: str, as_json: bool) -> None:
-        """Take an alert on: no more reminders of it until it is over. ALERT is its id, or the beginning of it."""
+        """Acknowledge an alert: no reminders until it resolves. ALERT is its id, or the beginning of it.
+
+        A secret_finding is resolved by it.
+        """
         _answer(acknowledge_alert(home(), alert, by=by, now=now()), as_json, _show_acknowledged)
+
+    @alerts.command()
+    @click.argument("alert", metavar="ALERT")
+    @_BY
+    @_AS_JSON
+    def resolve(alert: str, by: str, as_json: bool) -> None:
+        """Resolve a secret_finding, once what leaked is rotated. ALERT is its id, or the beginning of it.
+
+        Alerts of every other kind resolve by themselves once their cause is gone.
+        """
+        _answer(resolve_alert(home(), alert, by=by, now=now()), as_json, _show_acknowledged)
 
     @alerts.command()
     @click.option("--kind", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
@@ -200,13 +215,13 @@ def _matches(silence: Mapping[str, Any]) -> str:
 def _show_acknowledged(console: Console, alert: Mapping[str, Any]) -> None:
     console.print(
         tables.facts(
-            "Acknowledged",
+            "Resolved" if alert["resolved_at"] else "Acknowledged",
             [
                 ("alert", alert["alert_id"]),
                 ("what", f"{alert['kind']} {alert['subject']}"),
                 ("by", alert["acknowledged_by"]),
                 ("do", alert["action"]),
-                ("reminders", "none until it is over"),
+                ("reminders", "none" if alert["resolved_at"] else "none until it is over"),
             ],
         )
     )

@@ -1,38 +1,40 @@
-"""The boundary sensor: quarantined records and secret findings, from what the ingest showed of each day.
+"""The boundary sensor: quarantined records, by what the ingest showed of each day, and leaked secrets.
 
-Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records.
+Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Leaks are read from
+the warehouse, which every ingest notes them in, whoever runs it; it is opened only after its file has changed.
 """
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.signals import Severity, Signal
+from cavra_pipeline.alerts.kinds import SECRET_FINDING
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.errors import TransientError
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.leaks import open_leaks
 from cavra_pipeline.settings import Settings
 from sensors import dagster_records as records
-from sensors.alerting import Clock, in_words, now_utc, told_result
+from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 
-KINDS: Final = ("quarantine", "secret_finding")
+QUARANTINE: Final = "quarantine"
+KINDS: Final = (QUARANTINE, SECRET_FINDING)
 MOST_RECORDS: Final = 1000
-#: A day's findings are told for so long after their drop day; then its alert ends.
+#: The quarantined records of a day raise an alert for so many days after it; then its alert ends.
 _DAYS: Final = 7
-#: Metadata of the evidence asset, the alert it makes, how bad it is.
-_COUNTS: Final[tuple[tuple[str, str, Severity], ...]] = (
-    ("quarantine", "quarantine", "critical"),
-    ("findings", "secret_finding", "warning"),
-)
 
 
 def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the last ingest it has looked at and the days with something held back."""
+    """Returns the sensor; its cursor is the last ingest it has seen, the days with quarantine, and the open leaks."""
 
     @dg.sensor(
         name="boundary_sensor",
         minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells when records were quarantined or a source carries secrets.",
+        description="Raises alerts when records were quarantined or a source carries secrets.",
     )
     def boundary_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
@@ -41,25 +43,60 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
             limit=MOST_RECORDS,
             ascending=True,
         ).records
-        oldest = (now.date() - timedelta(days=_DAYS)).isoformat()
-        days: dict[str, dict[str, Any]] = {day: kept for day, kept in known.get("days", {}).items() if day >= oldest}
-        for record in found:
-            day, shown = record.partition_key, records.shown(record)
-            if day is None or day < oldest:
-                continue
-            held = {kind: int(shown.get(name) or 0) for name, kind, _ in _COUNTS}
-            since = days.get(day, {}).get("since") or now.isoformat()
-            days.pop(day, None)
-            if any(held.values()):
-                days[day] = {**held, "since": since}
+        days = _quarantined_days(known.get("days", {}), found, now)
+        leaks = _leaks(settings, known.get("leaks", {}))
         signals = [
-            Signal(kind, day, severity, datetime.fromisoformat(held["since"]), None, held[kind], {"drop_day": day})
+            Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
             for day, held in sorted(days.items())
-            for _, kind, severity in _COUNTS
-            if held[kind]
         ]
+        signals += [_leak_signal(*row) for row in leaks.get("open", [])]
         after = found[-1].storage_id if found else known.get("after", 0)
         reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
-        return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor={"after": after, "days": days})
+        cursor = {"after": after, "days": days, "leaks": leaks}
+        return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor=cursor)
 
     return boundary_sensor
+
+
+def _quarantined_days(
+    known: Mapping[str, Mapping[str, Any]], found: Sequence[dg.EventLogRecord], now: datetime
+) -> dict[str, dict[str, Any]]:
+    """Returns the days of the last week that hold quarantined records: how many, and since when that is known."""
+    oldest = (now.date() - timedelta(days=_DAYS)).isoformat()
+    days = {day: dict(held) for day, held in known.items() if day >= oldest and held.get(QUARANTINE)}
+    for record in found:
+        day = record.partition_key
+        if day is None or day < oldest:
+            continue
+        count = int(records.shown(record).get(QUARANTINE) or 0)
+        since = days.get(day, {}).get("since") or now.isoformat()
+        days.pop(day, None)
+        if count:
+            days[day] = {QUARANTINE: count, "since": since}
+    return days
+
+
+def _leaks(settings: Settings, known: dict[str, Any]) -> dict[str, Any]:
+    """Returns the open leaks by drop day; what the last tick knew while the file is unchanged, or busy."""
+    warehouse = warehouse_of(patient(settings))
+    stamp = [list(mark) for mark in warehouse.stamp()]
+    if not stamp or stamp == known.get("stamp"):
+        return known
+    try:
+        with warehouse.reading() as session:
+            rows = open_leaks(session)
+    except TransientError:
+        return known
+    return {
+        "stamp": stamp,
+        "open": [[one.drop_day.isoformat(), one.count, one.found_at.isoformat(), one.newest] for one in rows],
+    }
+
+
+def _leak_signal(day: str, count: int, found_at: str, newest: int) -> Signal:
+    evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": newest}
+    return Signal(SECRET_FINDING, day, "warning", _instant(found_at), None, count, evidence)
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

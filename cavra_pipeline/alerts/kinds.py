@@ -39,6 +39,7 @@ class AlertKind:
             and one suppression window: right where one outage makes hundreds of them.
         window_minutes: Suppression window in place of the setting.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
+        ends_by_hand: Whether only a person ends it, by acknowledging or resolving it. More of it is news at once.
     """
 
     name: str
@@ -49,10 +50,12 @@ class AlertKind:
     is_told_by_subject: bool = False
     window_minutes: int | None = None
     counts_missed_runs: bool = False
+    ends_by_hand: bool = False
 
 
 FLAPPING: Final = "flapping"
 UNDELIVERED: Final = "undelivered_notice"
+SECRET_FINDING: Final = "secret_finding"  # noqa: S105 -- a kind
 #: Causes that say nothing: as good as none.
 UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
 
@@ -129,10 +132,11 @@ _TABLE: Final = (
         "See cavra-pipeline quarantine; correct the source and export again.",
     ),
     AlertKind(
-        "secret_finding",
+        SECRET_FINDING,
         "warning",
-        "a source carries secrets outside the allowlist",
-        "See cavra-pipeline findings; rotate what leaked and mend the source.",
+        "a source carries secrets",
+        "See cavra-pipeline findings; rotate what leaked, fix the source, then cavra-pipeline alerts resolve.",
+        ends_by_hand=True,
     ),
     AlertKind(
         "late_evidence",

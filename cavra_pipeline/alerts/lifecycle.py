@@ -140,7 +140,7 @@ class _Look:
             else:
                 self._update(alert, seen_again(alert, problem))
         for key, alert in standing.items():
-            if alert.kind in kinds and key not in found:
+            if alert.kind in kinds and key not in found and not KINDS[alert.kind].ends_by_hand:
                 ended = resolved(alert, now=self.now)
                 self.alerts[alert.alert_id] = ended
                 self.ended.append(ended)

@@ -111,7 +111,11 @@ def flapping_signals(changes: Iterable[Changes], open_alerts: Iterable[Alert], p
     already = {_target(alert): alert for alert in open_alerts if alert.kind == FLAPPING}
     for one in changes:
         key = (one.kind, one.subject)
-        if one.kind != FLAPPING and (one.count >= policy.flap_changes or key in already):
+        if (
+            one.kind != FLAPPING
+            and not KINDS[one.kind].ends_by_hand
+            and (one.count >= policy.flap_changes or key in already)
+        ):
             known = already.get(key)
             yield Signal(
                 kind=FLAPPING,

@@ -7,22 +7,27 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.alerts.kinds import KINDS, kind_named
+from cavra_pipeline.alerts.kinds import KINDS, SECRET_FINDING, kind_named
 from cavra_pipeline.alerts.lifecycle import alert_lane
 from cavra_pipeline.alerts.model import Alert, State
-from cavra_pipeline.alerts.records import record_acknowledgement
+from cavra_pipeline.alerts.records import ACKNOWLEDGED, RESOLVED, record_acknowledgement
 from cavra_pipeline.alerts.signals import is_public_text
 from cavra_pipeline.alerts.store import PACKAGE, Event, alert_of, save
 from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.leaks import handle_leaks
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
 MOST_SILENCE: Final = timedelta(days=366)
 DEFAULT_HISTORY: Final = 100
 _SHORTEST_ID: Final = 4
+
+
+class EndsByItself(UsageError):
+    """An alert that ends once its cause is gone can't be resolved by hand."""
 
 
 def list_alerts(session: Session, settings: Settings, *, now: datetime) -> dict[str, Any]:
@@ -45,6 +50,7 @@ def _alert_document(row: dict[str, Any]) -> dict[str, Any]:
     shown["causes"], shown["evidence"] = json.loads(row["causes"]), json.loads(row["evidence"])
     kind = KINDS.get(row["kind"])
     shown["action"] = kind.action if kind else None
+    shown["ends_by_hand"] = kind.ends_by_hand if kind else False
     return shown
 
 
@@ -73,42 +79,97 @@ def alert_history(
 
 
 def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
-    """Takes an alert on: no reminder of it until it is over. Says nothing about later episodes. Leaves evidence.
+    """Acknowledges an alert: no reminders until it is resolved. Later episodes are not acknowledged. Leaves evidence.
+
+    An alert that only a person ends (``AlertKind.ends_by_hand``) is resolved by it.
 
     Args:
         settings: The home.
         alert_id: The alert; the beginning of its id is enough.
-        by: Actor label of who takes it on.
+        by: Actor label of who acknowledges it.
         now: When.
 
     Returns:
         The alert.
 
     Raises:
-        UsageError: There is no such alert, it is over, or the label is not public-safe.
+        UsageError: There is no such alert, it is resolved, or the label is not public-safe.
     """
     label = actor_label(by, where="by")
     with warehouse_of(settings).writing("acknowledge an alert") as session:
-        alert = _one_alert(session, alert_id)
-        if not alert.is_open:
-            raise UsageError("the alert is over", where=alert.alert_id, remedy="Only an open alert is acknowledged")
+        alert = _open_alert(session, alert_id)
+        at = max(now, alert.opened_at)
         if alert.state is State.FIRING:
-            at = max(now, alert.opened_at)
             session.run(
                 PACKAGE, "acknowledge_alert", {"alert_id": alert.alert_id, "now": naive_utc(at), "label": label}
             )
-            save(session, new=[], changed=[], events=[Event(alert.alert_id, "acknowledged", at, None, label)])
-            health_id = str(alert.evidence["health_id"]) if "health_id" in alert.evidence else None
-            record_acknowledgement(
-                settings,
-                session,
-                alert_id=alert.alert_id,
-                lane=alert_lane(alert),
-                health_id=health_id,
-                by=label,
-                now=at,
-            )
+            _record(settings, session, alert, ACKNOWLEDGED, label, at)
+        if KINDS[alert.kind].ends_by_hand:
+            _end(session, alert, label, at)
         return _alert_document(session.rows(PACKAGE, "alerts_by_id", {"start": alert.alert_id})[0])
+
+
+def resolve_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
+    """Resolves an alert that only a person ends. Leaves evidence.
+
+    Args:
+        settings: The home.
+        alert_id: The alert; the beginning of its id is enough.
+        by: Actor label of who resolves it.
+        now: When.
+
+    Returns:
+        The alert.
+
+    Raises:
+        EndsByItself: Its cause decides when it ends.
+        UsageError: There is no such alert, it is resolved, or the label is not public-safe.
+    """
+    label = actor_label(by, where="by")
+    with warehouse_of(settings).writing("resolve an alert") as session:
+        alert = _open_alert(session, alert_id)
+        if not KINDS[alert.kind].ends_by_hand:
+            raise EndsByItself(
+                "this alert resolves by itself once its cause is gone",
+                where=alert.alert_id,
+                remedy="Fix the cause; until then acknowledge it, or silence its kind",
+            )
+        at = max(now, alert.opened_at)
+        _end(session, alert, label, at)
+        _record(settings, session, alert, RESOLVED, label, at)
+        return _alert_document(session.rows(PACKAGE, "alerts_by_id", {"start": alert.alert_id})[0])
+
+
+def _open_alert(session: Session, alert_id: str) -> Alert:
+    alert = _one_alert(session, alert_id)
+    if not alert.is_open or alert.kind not in KINDS:
+        raise UsageError(
+            "the alert is over", where=alert.alert_id, remedy="Only an open alert is acknowledged or resolved"
+        )
+    return alert
+
+
+def _record(settings: Settings, session: Session, alert: Alert, state: str, label: str, at: datetime) -> None:
+    """Writes what a person said of an alert into its history and as evidence."""
+    save(session, new=[], changed=[], events=[Event(alert.alert_id, state, at, None, label)])
+    health_id = alert.evidence.get("health_id")
+    record_acknowledgement(
+        settings,
+        session,
+        alert_id=alert.alert_id,
+        lane=alert_lane(alert),
+        health_id=str(health_id) if health_id else None,
+        state=state,
+        by=label,
+        now=at,
+    )
+
+
+def _end(session: Session, alert: Alert, label: str, at: datetime) -> None:
+    """Resolves an alert and handles the leaks that it has shown; one that was found since then opens the next."""
+    session.run(PACKAGE, "resolve_alert", {"alert_id": alert.alert_id, "now": naive_utc(at), "label": label})
+    if alert.kind == SECRET_FINDING and "newest_leak" in alert.evidence:
+        handle_leaks(session, alert.subject, newest=int(alert.evidence["newest_leak"]), now=at)
 
 
 def _one_alert(session: Session, start: str) -> Alert:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.model import Alert, State
 from cavra_pipeline.alerts.signals import SEVERITIES, Severity
 
@@ -26,11 +27,12 @@ class Notice(StrEnum):
 
 
 class Believed(NamedTuple):
-    """What a connector was told of one subject: which episode, how bad, how many were swallowed by then."""
+    """What a connector was told of one subject: which episode, how bad, how many were swallowed by then, how many."""
 
     alert_id: str
     severity: Severity
     swallowed_count: int
+    occurrence_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,12 @@ def _first(firing: list[Alert], news: list[Alert], times: Times, now: datetime) 
 
 def _is_news(alert: Alert, told: Told | None) -> bool:
     known = told.firing.get(alert.subject) if told else None
+    if (
+        known
+        and KINDS[alert.kind].ends_by_hand
+        and (alert.alert_id != known.alert_id or alert.count > known.occurrence_count)
+    ):
+        return True
     return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known.severity)
 
 
@@ -147,7 +155,7 @@ def _planned(
     ended = {one.subject for one in over}
     believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
     believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}
-    believed |= {one.subject: Believed(one.alert_id, one.severity, one.swallowed_count) for one in firing}
+    believed |= {one.subject: Believed(one.alert_id, one.severity, one.swallowed_count, one.count) for one in firing}
     began_at = min((one.opened_at for one in mentioned), default=now)
     return Planned(
         notice=notice,

@@ -1,4 +1,4 @@
-"""CAVRA's own records of alerts: who is told (alert plan) and who took it on (alert acknowledgement), as evidence."""
+"""CAVRA's own records of alerts: who is told (alert plan) and what a person said (alert acknowledgement)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
 ACKNOWLEDGED: Final = "acknowledged"
+RESOLVED: Final = "resolved"
 
 
 def record_plans(settings: Settings, *, now: datetime) -> int:
@@ -61,22 +62,44 @@ def _plan_record(rows: Sequence[dict[str, Any]], created_at: datetime) -> dict[s
 
 
 def record_acknowledgement(
-    settings: Settings, session: Session, *, alert_id: str, lane: str, health_id: str | None, by: str, now: datetime
+    settings: Settings,
+    session: Session,
+    *,
+    alert_id: str,
+    lane: str,
+    health_id: str | None,
+    state: str,
+    by: str,
+    now: datetime,
 ) -> None:
-    """Writes an acknowledgement as evidence, inside the open transaction: a record for each connector that was told."""
+    """Writes what a person said of an alert as evidence, inside the open transaction.
+
+    Args:
+        settings: The home.
+        session: The warehouse, open for writing.
+        alert_id: The alert.
+        lane: The lane of the record.
+        health_id: The health report that the alert is about, if any.
+        state: ``acknowledged`` or ``resolved``.
+        by: Actor label.
+        now: When it was said.
+
+    There is a record for each connector that was notified. Where none was, one record without plan and provider.
+    """
+    name = f"acknowledgement-{alert_id}" if state == ACKNOWLEDGED else f"acknowledgement-{alert_id}-{state}"
     told: list[dict[str, Any]] = session.rows(PACKAGE, "told_providers", {"alert_id": alert_id})
     written = [
         record(
             f"{LANES[lane].kind_stem}-ack",
-            session_id=f"acknowledgement-{alert_id}-{row['provider']}",
+            session_id="-".join((name, *([row["provider"]] if row else []))),
             created_at=now,
             signer=by,
-            acknowledgement_id=f"ack-{alert_id}",
-            acknowledgement_state=ACKNOWLEDGED,
-            **{name: row[name] for name in ("plan_id", "provider") if row[name]},
+            acknowledgement_id=f"ack-{name.removeprefix('acknowledgement-')}",
+            acknowledgement_state=state,
+            **row,
             **({"health_id": health_id} if health_id else {}),
         )
-        for row in told or [{"plan_id": None, "provider": None}]
+        for row in told or [{}]
     ]
-    drop = write_own_drop(settings, f"acknowledgement-{alert_id}", written, now=now)
+    drop = write_own_drop(settings, name, written, now=now)
     commit_own_drop(session, drop, now=now)

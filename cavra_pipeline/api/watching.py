@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -10,13 +11,19 @@ from fastapi.routing import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from cavra_pipeline.alerts.operators import acknowledge_alert, alert_history, list_alerts
+from cavra_pipeline.alerts.operators import (
+    EndsByItself,
+    acknowledge_alert,
+    alert_history,
+    list_alerts,
+    resolve_alert,
+)
 from cavra_pipeline.api import models
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.actions import signer_of
 from cavra_pipeline.api.common import Served, allowed, endpoint
 from cavra_pipeline.api.problems import Problem
-from cavra_pipeline.api.service import json_answer
+from cavra_pipeline.api.service import Service, json_answer
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
@@ -61,9 +68,9 @@ class AlertEventsAnswer(BaseModel):
 
 
 class AlertBody(models.Asked):
-    """Who takes an alert on."""
+    """Who acknowledges or resolves an alert."""
 
-    by: models.Actor = Field(None, description="Who takes it on; with a token, always the token's name.")
+    by: models.Actor = Field(None, description="Who says it; with a token, always the token's name.")
 
 
 class AlertAnswer(BaseModel):
@@ -132,10 +139,28 @@ def alert_events(service: Served, _caller: _READ, asked: Annotated[AlertEventsQu
     example={"alert": {**_ALERT_EXAMPLE, "state": "acknowledged"}, "actor": "local"},
 )  # fmt: skip
 def take_alert_on(service: Served, caller: _ACKNOWLEDGE, alert_id: _AlertId, body: AlertBody) -> Response:
-    """Acknowledges an open alert; leaves evidence."""
+    """Acknowledges an open alert; leaves evidence. One that only a person ends is resolved by it."""
+    return _say(service, caller, acknowledge_alert, alert_id, body)
+
+
+@endpoint(
+    router, "POST", "/api/v1/alerts/{alert_id}/resolve", scope="acknowledge", answer=AlertAnswer,
+    summary="Resolve an alert that only a person ends, such as a leaked secret.",
+    example={"alert": {**_ALERT_EXAMPLE, "kind": "secret_finding", "state": "resolved"}, "actor": "local"},
+)  # fmt: skip
+def resolve_alert_by_hand(service: Served, caller: _ACKNOWLEDGE, alert_id: _AlertId, body: AlertBody) -> Response:
+    """Resolves an open alert; leaves evidence. An alert that ends by itself is refused."""
+    return _say(service, caller, resolve_alert, alert_id, body)
+
+
+def _say(
+    service: Service, caller: Caller, act: Callable[..., dict[str, Any]], alert_id: str, body: AlertBody
+) -> Response:
     by = signer_of(caller, body.by)
     try:
-        alert = acknowledge_alert(service.writing_settings, alert_id, by=by, now=service.clock())
+        alert = act(service.writing_settings, alert_id, by=by, now=service.clock())
+    except EndsByItself as error:
+        raise Problem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
     except UsageError as error:
         if error.where == "by":
             raise

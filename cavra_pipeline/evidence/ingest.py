@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
+from cavra_pipeline.evidence.leaks import note_leaks
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.pseudonyms import Pseudonyms
@@ -481,6 +482,7 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         session.run(_PACKAGE, "insert_drops")
         for table in ("quarantine", "findings"):
             session.run(_PACKAGE, "insert_given", table=table)
+        note_leaks(session, ((one.drop.day, *found) for one in readable for found in one.findings), now=now)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
 
 

@@ -176,7 +176,9 @@ def dump_sidecar(handed_on: HandedOn) -> bytes:
             for q in handed_on.quarantined
         ],
         "findings": [
-            {"line": f.line_number, "rule": f.rule, "path": f.path, "action": f.action} for f in handed_on.findings
+            {"line": f.line_number, "rule": f.rule, "path": f.path, "action": f.action}
+            | ({"sha256": f.sha256} if f.sha256 else {})
+            for f in handed_on.findings
         ],
     }
     return json.dumps(document, indent=1).encode()
@@ -252,4 +254,5 @@ def _finding(row: Any) -> LineFinding:
         _checked(row["rule"], _RULE),
         _checked(row["path"], _PATH),
         _among(row["action"], _ACTIONS),
+        _checked(row["sha256"], _SHA256) if "sha256" in row else None,
     )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +34,11 @@ def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **f
         created_at: When it happened.
         signer: Actor label.
         fields: The kind's own fields.
+
+    Raises:
+        PipelineError: The text ``None`` stands where a value is missing.
     """
-    return {
+    made = {
         "schema_version": _SCHEMA,
         "product": "CAVRA",
         "session_id": session_id,
@@ -46,6 +50,31 @@ def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **f
         "metadata_kind": kind if kind.startswith("release-") else KIND_PREFIX + kind,
         **fields,
     }
+    _require_values(made)
+    return made
+
+
+#: What evidence called its own subjects; a name that somebody else gave may be any.
+_SUBJECTS: Final = frozenset({"plan_id", "run_id", "health_id", "event_id"})
+_NONE: Final = re.compile(r"(?<![A-Za-z0-9])None(?![A-Za-z0-9])")
+
+
+def _require_values(made: Mapping[str, Any]) -> None:
+    """Refuses a record in which a missing value was turned into text: in its identity, or as all of a field."""
+    if _NONE.search(made["session_id"]) or any(map(_is_none, (v for k, v in made.items() if k not in _SUBJECTS))):
+        raise PipelineError(
+            "a record of our own has the text None in place of a value",
+            where=made["metadata_kind"],
+            remedy="Report this as a defect; nothing was written",
+        )
+
+
+def _is_none(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_none, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_is_none, value))
+    return value == "None"
 
 
 def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Drop:

@@ -48,12 +48,13 @@ class QuarantinedLine:
 
 @dataclass(frozen=True, slots=True)
 class LineFinding:
-    """A finding at a line."""
+    """A finding at a line; the digest of the line, where it is known, tells a finding from the same one read again."""
 
     line_number: int
     rule: str
     path: str
     action: str
+    sha256: str | None = None
 
 
 @dataclass(slots=True)
@@ -156,7 +157,7 @@ class Screen:
                 continue
             raw = line.rstrip("\r\n").encode()
             verdict = boundary.judge(raw, self._pseudonyms)
-            screened.findings.extend(_at(number, verdict.findings))
+            screened.findings.extend(_at(number, raw, verdict.findings))
             if isinstance(verdict, Quarantined):
                 screened.quarantined.append(quarantined_line(number, raw, verdict))
             else:
@@ -179,9 +180,10 @@ def _with_counts(rows: pa.Table, kept: Mapping[int, Kept]) -> pa.Table:
     return rows.set_column(place, rows.schema.field(place), column_of(np.array(counts, np.int64)))
 
 
-def _at(number: int, findings: tuple[Finding, ...]) -> Iterator[LineFinding]:
+def _at(number: int, raw: bytes, findings: tuple[Finding, ...]) -> Iterator[LineFinding]:
+    digest = sha256_of(raw) if findings else None
     for found in findings:
-        yield LineFinding(number, found.rule, found.path, found.action.value)
+        yield LineFinding(number, found.rule, found.path, found.action.value, digest)
 
 
 def quarantined_line(number: int, raw: bytes, verdict: Quarantined) -> QuarantinedLine:

@@ -10,6 +10,8 @@ from typing import Final
 
 ACTOR_CODE: Final = "unsafe-actor-label"
 NOT_AN_IDENTIFIER: Final = "not-an-identifier"
+#: Rules whose findings are no secrets: they raise no alert.
+NOT_SECRETS: Final = frozenset({ACTOR_CODE, NOT_AN_IDENTIFIER})
 
 
 class Reason(StrEnum):

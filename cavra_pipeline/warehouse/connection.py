@@ -38,6 +38,10 @@ _BUSY_TEXT: Final = (
 )
 
 
+#: Inode, size and time of change of each file of a warehouse.
+Stamp = tuple[tuple[int, int, int], ...]
+
+
 class WarehouseBusy(TransientError):
     """The warehouse stayed busy for longer than the caller was willing to wait."""
 
@@ -161,6 +165,17 @@ class Warehouse:
     def log(self) -> Path:
         """DuckDB's log beside the file; there only while it is written, or after a writer was killed."""
         return self.path.with_name(self.path.name + ".wal")
+
+    def stamp(self) -> Stamp:
+        """Returns marks that change whenever the file, or the log of a writer that was killed, does; empty if none."""
+        marks = []
+        for path in (self.path, self.log):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            marks.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        return tuple(marks)
 
     def at(self, path: Path) -> Warehouse:
         """Returns a warehouse in another file with the same limits."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.warehouse.connection import Session, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse.connection import Session, Stamp, Warehouse, WarehouseBusy
 
 #: A question waits this long for a newer copy, and then takes the one there is.
 _WAIT_SECONDS: Final = 0.5
@@ -29,8 +29,6 @@ _QUIET_SECONDS: Final = 0.5
 #: Copies are spaced by this multiple of what the last one took, so that copying stays a small part of the machine.
 _SPACING: Final = 1.0
 _POLL_SECONDS: Final = 0.5
-
-_Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class CopyState:
 class _Copy:
     """One copy, closed when it is retired and its last reader is done."""
 
-    def __init__(self, warehouse: Warehouse, path: Path, stamp: _Stamp, state: CopyState) -> None:
+    def __init__(self, warehouse: Warehouse, path: Path, stamp: Stamp, state: CopyState) -> None:
         self.stamp, self.state = stamp, state
         self._connection = warehouse.at(path).open_copy()
         self._readers, self._is_retired, self._lock = 0, False, threading.Lock()
@@ -111,7 +109,7 @@ class ReadCopy:
             copy = self._copy
             copy.take()
         with copy.session() as session:
-            yield session, replace(copy.state, is_behind=copy.stamp != self._stamp())
+            yield session, replace(copy.state, is_behind=copy.stamp != self._warehouse.stamp())
 
     def wait_for_newer(self) -> None:
         """Waits half a second at most for a copy that holds what is committed now, if one could be had."""
@@ -127,7 +125,7 @@ class ReadCopy:
     def state(self) -> CopyState:
         """What the newest copy holds."""
         copy = self._copy
-        return replace(copy.state, is_behind=copy.stamp != self._stamp())
+        return replace(copy.state, is_behind=copy.stamp != self._warehouse.stamp())
 
     def catch_up(self, seconds: float) -> bool:
         """Waits until the copy holds what is committed now; returns whether it does."""
@@ -150,18 +148,7 @@ class ReadCopy:
             )
 
     def _is_behind(self) -> bool:
-        return self._copy.stamp != self._stamp()
-
-    def _stamp(self) -> _Stamp:
-        """Changes whenever the file, or the log of a writer that was killed, does."""
-        marks = []
-        for path in (self._warehouse.path, self._warehouse.log):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            marks.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
-        return tuple(marks)
+        return self._copy.stamp != self._warehouse.stamp()
 
     def _keep_fresh(self) -> None:
         while True:
@@ -191,7 +178,7 @@ class ReadCopy:
         started = time.monotonic()
         try:
             with replace(self._warehouse, busy_wait_seconds=wait_seconds).reading():
-                stamp = self._stamp()
+                stamp = self._warehouse.stamp()
                 copied_at = self._clock()
                 _copy_file(self._warehouse.path, target)
                 if self._warehouse.log.exists():

@@ -9,6 +9,7 @@ import duckdb
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
+from cavra_pipeline.evidence.verdict import NOT_SECRETS
 from cavra_pipeline.sql import literal
 
 if TYPE_CHECKING:
@@ -97,7 +98,13 @@ def _watch(session: Session) -> None:
         session.run(_PACKAGE, f"create_{name}")
 
 
-_MACROS: Final = ("macro_asked", "macro_failing_states", "macro_failing_pairs", "macro_newest_acknowledgements")
+_MACROS: Final = (
+    "macro_place_id",
+    "macro_asked",
+    "macro_failing_states",
+    "macro_failing_pairs",
+    "macro_newest_acknowledgements",
+)
 
 
 def _watch_records(session: Session) -> None:
@@ -124,6 +131,13 @@ def _retain(session: Session) -> None:
         session.run(_PACKAGE, f"create_{name}")
 
 
+def _remember_leaks(session: Session) -> None:
+    session.run(_PACKAGE, "create_leaks")
+    session.run(_PACKAGE, "macro_place_id")
+    session.run(_PACKAGE, "fill_leaks", {"not_secrets": sorted(NOT_SECRETS)})
+    session.run(_PACKAGE, "resolve_acknowledged_leaks")
+
+
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
 #: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
 MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (
@@ -132,6 +146,7 @@ MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (
     _watch_records,
     _keep_entries_once,
     _retain,
+    _remember_leaks,
 )
 VERSION: Final = len(MIGRATIONS)
 

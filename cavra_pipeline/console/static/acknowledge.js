@@ -5,11 +5,11 @@ import { announce, choice, dialog, el, field, problem } from "./dom.js";
 
 const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
 
-/** Opens a form; `send` gets its values, `done` runs once the service has taken them. */
-export function actForm(title, text, fields, context, send, done) {
+/** Opens a form; `send` gets its values, `done` runs once the service has taken them; `verb` and `past` name the act. */
+export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const trouble = el("div", {});
-  const button = el("button", { class: "main" }, "Acknowledge");
+  const button = el("button", { class: "main" }, verb);
   const form = el("form", {}, el("p", {}, text), el("div", { class: "fields" }, fields,
     isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }), "Public-safe, such as incident-lead; no e-mail address.")),
   !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble, el("p", { class: "acts" }, button));
@@ -19,7 +19,7 @@ export function actForm(title, text, fields, context, send, done) {
     try {
       await send(Object.fromEntries(new FormData(form)));
       box.close();
-      announce("Acknowledged");
+      announce(past);
       await done();
     } catch (error) {
       trouble.replaceChildren(problem(error));

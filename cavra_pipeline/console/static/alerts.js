@@ -22,8 +22,11 @@ export async function render(params, context, root) {
       { name: "next", title: "Next", value: (one) => one.action },
       { name: "act", title: "Action", cell: (one) => [
         el("button", { type: "button", "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge ${words(one.kind)} of ${one.subject}`,
-          onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: no more reminders until it is over.`, [], context,
+          onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: ${one.ends_by_hand ? "this resolves it." : "no more reminders until it is over."}`, [], context,
             (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again) }, "Acknowledge"), " ",
+        one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${words(one.kind)} of ${one.subject}`,
+          onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${one.subject}: once what leaked is rotated.`, [], context,
+            (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"), " ",
         el("button", { type: "button", "data-key": `see-${one.alert_id}`, "aria-label": `Open ${words(one.kind)} of ${one.subject}`, onclick: () => showDocument(`Alert ${one.alert_id}`, one) }, "Open")] },
     ] }),
     plain("silences", "Silences", found.silences), plain("unsent", "Notices that were not taken", found.unsent_notices),
