@@ -54,7 +54,7 @@ from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_repor
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES, lane_named
 from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report, keep_plan
-from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge
+from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge, withdraw
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
@@ -464,16 +464,27 @@ def worker(
 )
 @click.option("--plan", "subject", required=True, metavar="ID", help="The plan, or the health report of an alert lane.")
 @click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
-@click.option("--state", required=True, metavar="STATE", help=f"One of {', '.join(DELIVERY_STATES)}.")
+@click.option("--state", metavar="STATE", help=f"One of {', '.join(DELIVERY_STATES)}.")
+@click.option("--withdraw", "is_withdrawn", is_flag=True, help="Withdraw the acknowledgement; in place of --state.")
+@click.option("--force", is_flag=True, help="Record it although no such delivery is known.")
 @click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who says it; no e-mail address.")
 @_AS_JSON
-def ack(lane: str, subject: str, provider: str, state: str, by: str, as_json: bool) -> None:
+def ack(
+    lane: str, subject: str, provider: str, state: str | None, is_withdrawn: bool, force: bool, by: str, as_json: bool
+) -> None:
     """Acknowledge a failing delivery, so that its live retry may go ahead or is known to be handled."""
-    written = acknowledge(_home(), lane_named(lane), subject=subject, provider=provider, state=state, by=by, now=_now())
+    chosen, said = lane_named(lane), {"subject": subject, "provider": provider, "by": by}
+    if (state is None) == (not is_withdrawn):
+        raise click.UsageError("Give either --state STATE or --withdraw")
+    if state is None:
+        written = withdraw(_home(), chosen, **said, now=_now())
+    else:
+        written = acknowledge(_home(), chosen, **said, state=state, now=_now(), is_forced=force)
     if as_json:
         _print_json(written)
     else:
-        _out().print(f"{written['acknowledgement_state']}: {subject} for {provider} ({written['acknowledgement_id']})")
+        word = "withdrawn" if is_withdrawn else written["acknowledgement_state"]
+        _out().print(escape(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})"))
 
 
 _SLO = click.option(

@@ -18,7 +18,7 @@ from cavra_pipeline.api.service import json_answer
 from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.reports.store import days_between
-from cavra_pipeline.retry.acknowledge import acknowledge
+from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 
 REFRESH_JOB: Final = "daily_close"
 _RUN_ID: Final = re.compile(r"[0-9a-f-]{36}")
@@ -57,6 +57,28 @@ def make_acknowledgement(
         subject=body.subject,
         provider=body.provider,
         state=body.state,
+        by=signer_of(caller, body.by),
+        now=service.clock(),
+        is_forced=body.force,
+    )
+    service.written()
+    return json_answer({"acknowledgement": written, "actor": caller.name}).response(201)
+
+
+@endpoint(
+    router, "POST", "/api/v1/lanes/{lane}/acknowledgements/withdraw", scope="acknowledge", status=201,
+    answer=models.AcknowledgementAnswer, summary="Withdraw the acknowledgement of a delivery for one provider.",
+    example=examples.WITHDRAWN,
+)  # fmt: skip
+def withdraw_acknowledgement(
+    service: Served, caller: _ACKNOWLEDGE, lane: models.AcknowledgedLane, body: models.WithdrawalBody
+) -> Response:
+    """Records as evidence that an acknowledgement no longer holds; a live retry waits for another."""
+    written = withdraw(
+        service.writing_settings,
+        lane_named(lane),
+        subject=body.subject,
+        provider=body.provider,
         by=signer_of(caller, body.by),
         now=service.clock(),
     )

@@ -143,8 +143,8 @@ class MomentQuery(Asked):
     as_of: AsOf = None
 
 
-class AcknowledgementBody(Asked):
-    """What an operator says of a failing delivery, for one provider."""
+class WithdrawalBody(Asked):
+    """The delivery and provider whose acknowledgement no longer holds."""
 
     subject: str = Field(
         min_length=1,
@@ -153,10 +153,16 @@ class AcknowledgementBody(Asked):
         examples=["plan-1"],
     )
     provider: str = Field(min_length=1, max_length=512, examples=["slack"])
+    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+
+
+class AcknowledgementBody(WithdrawalBody):
+    """What an operator says of a failing delivery, for one provider."""
+
     state: Literal["acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed"] = Field(
         description="One of the lane's `acknowledgement_states`.", examples=["acknowledged"]
     )
-    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+    force: StrictBool = Field(False, description="Record it although no such delivery is known.")
 
 
 class PageQuery(Asked):

@@ -1,8 +1,13 @@
-"""Acknowledgements: an operator says of a subject, for one provider, what is to become of it (contract section 2)."""
+"""Acknowledgements: an operator says of a subject, for one provider, what is to become of it (contract section 2).
+
+What is acknowledged must exist: a delivery of the lane to that provider. An acknowledgement can be withdrawn.
+"""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,12 +20,16 @@ from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
 from cavra_pipeline.evidence.secrets import secrets_in
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Session
 
+_PACKAGE: Final = "cavra_pipeline.retry"
 #: States by lane kind: a delivery's, and a health alert's.
 DELIVERY_STATES: Final = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
 ALERT_STATES: Final = ("acknowledged", "dismissed", "escalated", "resolved")
 #: States that let a live retry go ahead.
 CLEARING_STATES: Final = ("acknowledged", "accepted", "resolved")
+#: Names of evidence that a message may repeat.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
 def states_of(lane: Lane) -> tuple[str, ...]:
@@ -28,8 +37,24 @@ def states_of(lane: Lane) -> tuple[str, ...]:
     return DELIVERY_STATES if lane.live_needs_acknowledgement else ALERT_STATES
 
 
+def withdrawn_state(lane: Lane) -> str:
+    """Returns the state of a withdrawal: one that neither clears a live retry nor closes what it is about.
+
+    CAVRA has no state of its own for it. ``dismissed`` would close a failed execution (contract section 7).
+    """
+    return "deferred" if lane.live_needs_acknowledgement else "escalated"
+
+
 def acknowledge(
-    settings: Settings, lane: Lane, *, subject: str, provider: str, state: str, by: str, now: datetime
+    settings: Settings,
+    lane: Lane,
+    *,
+    subject: str,
+    provider: str,
+    state: str,
+    by: str,
+    now: datetime,
+    is_forced: bool = False,
 ) -> dict[str, Any]:
     """Records an acknowledgement as evidence; the next plan, worker run and health report see it.
 
@@ -41,34 +66,94 @@ def acknowledge(
         state: One of ``states_of(lane)``.
         by: Actor label of the operator.
         now: When it is said; dated later than what was said before, also where a clock went back.
+        is_forced: Whether to record it although no delivery of the subject to the provider is known.
 
     Returns:
         The record that was written.
 
     Raises:
-        UsageError: The lane takes none, or a value is not accepted; the message names it.
+        UsageError: The lane takes none, a value is not accepted, or there is no such delivery; the message names it.
     """
+    _require_lane(lane)
+    if state not in states_of(lane):
+        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(states_of(lane))}")
+    label = _checked(lane, subject, provider, by)
+    ingest(settings, now=now)
+    with warehouse_of(settings).reading() as session:
+        if not is_forced:
+            _require_delivery(session, lane, subject, provider)
+        at, _ = _last_word(session, lane, subject, provider, now)
+    return _write(settings, lane, subject, provider, state, label, at)
+
+
+def withdraw(settings: Settings, lane: Lane, *, subject: str, provider: str, by: str, now: datetime) -> dict[str, Any]:
+    """Withdraws the acknowledgement of a pair: a newer record in the state ``withdrawn_state(lane)``.
+
+    Args:
+        settings: The home.
+        lane: A lane that takes acknowledgements.
+        subject: The plan or health report.
+        provider: The connector.
+        by: Actor label of who withdraws it.
+        now: When it is said.
+
+    Returns:
+        The record that was written.
+
+    Raises:
+        UsageError: The lane takes none, a value is not accepted, or there is no acknowledgement to withdraw.
+    """
+    _require_lane(lane)
+    label = _checked(lane, subject, provider, by)
+    ingest(settings, now=now)
+    with warehouse_of(settings).reading() as session:
+        at, state = _last_word(session, lane, subject, provider, now)
+    if state in (None, withdrawn_state(lane)):
+        raise UsageError(
+            "there is no acknowledgement of it to withdraw",
+            where=f"{lane.subject_field} and provider",
+            remedy="Give both as the acknowledgement has them; one that is withdrawn already stays so",
+        )
+    return _write(settings, lane, subject, provider, withdrawn_state(lane), label, at, word="withdrawal")
+
+
+def _require_lane(lane: Lane) -> None:
     if lane.acknowledgement_kind is None:
         raise UsageError(
             "nothing is acknowledged in this lane",
             where=f"lane {lane.name}",
             remedy="Its live retries need an explicit request only",
         )
-    if state not in states_of(lane):
-        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(states_of(lane))}")
+
+
+def _checked(lane: Lane, subject: str, provider: str, by: str) -> str:
+    """Checks the values of an operator and returns the label."""
     label = actor_label(by, where="by")
     for name, value in ((lane.subject_field, subject), ("provider", provider)):
         if not value.strip() or len(value) > 512 or not _is_text(value) or secrets_in(value):
             raise UsageError("the value is not accepted", where=name, remedy="Give the id as a report shows it")
-    now = _later_than_the_last(settings, lane, subject, provider, now)
-    stamp = now.isoformat()
-    digest = hashlib.sha256("\n".join((lane.name, subject, provider, state, label, stamp)).encode()).hexdigest()[:24]
+    return label
+
+
+def _write(
+    settings: Settings,
+    lane: Lane,
+    subject: str,
+    provider: str,
+    state: str,
+    label: str,
+    now: datetime,
+    *,
+    word: str = "ack",
+) -> dict[str, Any]:
+    content = "\n".join((lane.name, subject, provider, state, label, now.isoformat()))
+    digest = hashlib.sha256(content.encode()).hexdigest()[:24]
     written = record(
-        lane.acknowledgement_kind,
+        str(lane.acknowledgement_kind),
         session_id=f"acknowledgement-{digest}",
         created_at=now,
         signer=label,
-        acknowledgement_id=f"ack-{digest}",
+        acknowledgement_id=f"{word}-{digest}",
         provider=provider,
         acknowledgement_state=state,
         **{lane.subject_field: subject},
@@ -83,17 +168,35 @@ def _is_text(value: str) -> bool:
     return "\x00" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _later_than_the_last(settings: Settings, lane: Lane, subject: str, provider: str, now: datetime) -> datetime:
-    """The instant of a new acknowledgement: an operator's last word must be the newest."""
+def _require_delivery(session: Session, lane: Lane, subject: str, provider: str) -> None:
+    """Refuses a subject and provider without a delivery, and suggests the names that come near."""
+    of_lane: dict[str, object] = {"lane": lane.name, "subject": subject}
+    providers = [str(row["provider"]) for row in session.rows(_PACKAGE, "providers_of_subject", of_lane)]
+    if normalised(provider) in providers:
+        return
+    if providers:
+        near = difflib.get_close_matches(normalised(provider), providers, n=3, cutoff=0.0)
+        what, where = "no delivery of it through this provider is known", "provider"
+    else:
+        alike = [str(row["subject"]) for row in session.rows(_PACKAGE, "subjects_alike", of_lane)]
+        near = difflib.get_close_matches(subject, alike, n=3)
+        what, where = f"no delivery of it in the lane {lane.name} is known", lane.subject_field
+    plain = [name for name in near if _PLAIN.fullmatch(name)]
+    remedy = "Force it (--force, or force in the API) to record it all the same"
+    raise UsageError(what, where=where, remedy=f"Did you mean {' or '.join(plain)}? {remedy}" if plain else remedy)
+
+
+def _last_word(session: Session, lane: Lane, subject: str, provider: str, now: datetime) -> tuple[datetime, str | None]:
+    """The instant of a new acknowledgement, for an operator's last word must be the newest; and the state before it."""
     key: dict[str, object] = {
         "lane": lane.name,
         "subject": subject,
         "provider": normalised(provider),
         "as_of": naive_utc(now),
     }
-    ingest(settings, now=now)
-    with warehouse_of(settings).reading() as session:
-        newest_at = session.rows("cavra_pipeline.retry", "newest_acknowledgement_at", key)[0]["newest_at"]
+    (row,) = session.rows(_PACKAGE, "last_word", key)
+    newest_at, state = row["newest_at"], row["state"]
     if not isinstance(newest_at, datetime):
-        return now
-    return max(now, newest_at.replace(tzinfo=UTC) + timedelta(microseconds=1))
+        return now, None
+    # A record without a state is an acknowledgement too.
+    return max(now, newest_at.replace(tzinfo=UTC) + timedelta(microseconds=1)), str(state or "")

@@ -10,9 +10,9 @@ import pytest
 
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.retry.acknowledge import ALERT_STATES, CLEARING_STATES, DELIVERY_STATES, acknowledge
+from cavra_pipeline.retry.acknowledge import ALERT_STATES, CLEARING_STATES, DELIVERY_STATES, acknowledge, withdraw
 from cavra_pipeline.settings import Settings
-from tests.support import AS_OF, ask_health, at, delivery, home_with, query
+from tests.support import AS_OF, ask_health, at, delivery, drop, home_with, query
 from tests.worker.support import Clock, Provider, armed_home, worker
 
 
@@ -25,8 +25,10 @@ def say(
     provider: str = "slack",
     by: str = "on-call",
     now: datetime = AS_OF,
+    is_forced: bool = False,
 ) -> dict[str, Any]:
-    return acknowledge(home, LANES[lane], subject=subject, provider=provider, state=state, by=by, now=now)
+    said = {"subject": subject, "provider": provider, "state": state, "by": by}
+    return acknowledge(home, LANES[lane], **said, now=now, is_forced=is_forced)
 
 
 @pytest.mark.parametrize("state", DELIVERY_STATES)
@@ -46,7 +48,7 @@ def test_each_state_closes_the_gap_and_clears_the_live_retry_as_the_contract_say
 
 @pytest.mark.parametrize("lane", ["recovery_health_alert", "executive_health_alert"])
 def test_a_health_alert_takes_its_own_states_and_no_others(tmp_path: Path, lane: str) -> None:
-    home = home_with(tmp_path)
+    home = home_with(tmp_path, [delivery(at(60), lane=lane, failed=["slack"])])
 
     for minutes, state in enumerate(ALERT_STATES):
         say(home, state, lane=lane, now=at(-minutes))
@@ -111,7 +113,75 @@ def test_the_last_word_counts_also_when_the_clock_has_gone_back(tmp_path: Path) 
 
 
 def test_the_same_word_twice_is_two_records(tmp_path: Path) -> None:
-    home = home_with(tmp_path)
+    home = home_with(tmp_path, [delivery(at(60), failed=["slack"])])
 
     assert say(home)["session_id"] != say(home)["session_id"]
     assert query(home, "SELECT count(*) FROM acknowledgements") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "names", "suggests"),
+    [
+        ({"subject": "subject-2"}, "plan_id", "Did you mean subject-1? "),
+        ({"subject": "no such name"}, "plan_id", None),
+        ({"provider": "slak"}, "provider", "Did you mean slack or teams? "),
+        ({"provider": "jira"}, "provider", "Did you mean"),
+        ({"lane": "recovery_health_alert", "state": "resolved"}, "health_id", None),
+    ],
+)
+def test_what_no_delivery_names_is_refused_with_near_names_and_can_be_forced(
+    tmp_path: Path, asked: dict[str, Any], names: str, suggests: str | None
+) -> None:
+    home = home_with(tmp_path, [delivery(at(60), failed=["slack", "teams"]), delivery(subject="<img src=x>")])
+
+    with pytest.raises(UsageError, match=rf"^{names}: no delivery of it") as raised:
+        say(home, **asked)
+
+    assert ("Did you mean" in raised.value.remedy) == (suggests is not None)
+    assert raised.value.remedy.startswith(suggests or "")
+    assert "<" not in str(raised.value)
+    assert "--force" in raised.value.remedy
+    assert query(home, "SELECT count(*) FROM acknowledgements") == [(0,)]
+
+    assert say(home, **asked, is_forced=True)["acknowledgement_state"] == asked.get("state", "accepted")
+    assert query(home, "SELECT count(*) FROM acknowledgements") == [(1,)]
+
+
+def test_a_delivery_that_has_only_just_landed_exists(tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    drop(home, [delivery(at(60), failed=["slack"])])
+
+    assert say(home)["provider"] == "slack"
+
+
+def test_a_withdrawn_acknowledgement_clears_nothing_until_there_is_another(tmp_path: Path) -> None:
+    home = armed_home(tmp_path, [delivery(at(60), failed=["slack"])])
+    for clears in (False, True):
+        with pytest.raises(UsageError, match="there is no acknowledgement of it to withdraw"):
+            take_back(home)
+        say(home, "accepted")
+        assert worker(home, Provider(Clock(at(-1))), live=False)["selected_retry_count"] == 1
+
+        written = take_back(home)
+
+        assert written["acknowledgement_id"].startswith("withdrawal-")
+        assert ask_health(home, as_of=at(-1))["acknowledgement_pending_count"] == 1, clears
+        assert worker(home, Provider(Clock(at(-1))), live=True)["selected_retry_count"] == 0
+    assert ask_health(home, as_of=at(-1))["acknowledgement_gaps"][0]["acknowledgement_state"] == "deferred"
+
+
+@pytest.mark.parametrize(
+    ("lane", "state"), [("recovery_escalation", "deferred"), ("recovery_health_alert", "escalated")]
+)
+def test_a_withdrawal_has_a_state_that_cavra_knows_and_that_clears_nothing(
+    tmp_path: Path, lane: str, state: str
+) -> None:
+    home = home_with(tmp_path, [delivery(at(60), lane=lane, failed=["slack"])])
+    say(home, "acknowledged", lane=lane)
+
+    assert take_back(home, lane=lane)["acknowledgement_state"] == state
+    assert state not in CLEARING_STATES
+
+
+def take_back(home: Settings, *, lane: str = "recovery_escalation") -> dict[str, Any]:
+    return withdraw(home, LANES[lane], subject="subject-1", provider=" Slack", by="on-call", now=AS_OF)

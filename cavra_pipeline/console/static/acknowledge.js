@@ -30,11 +30,20 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
 }
 
 export function acknowledgeButton({ lane, subject, provider, states, key, context, done }) {
-  return el("button", {
-    type: "button", "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`,
-    onclick: () => actForm("Acknowledge", `${subject}, ${provider}`,
-      field("State", choice("state", states.map((one) => [one]), states[0]), "Acknowledged, accepted and resolved let a live retry go ahead."), context,
-      (given) => ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...given }),
-      async () => { await done(); document.getElementById("gaps")?.focus(); }),
-  }, "Acknowledge");
+  const open = () => {
+    const state = field("State", choice("state", states.map((one) => [one]), states[0]), "Acknowledged, accepted and resolved let a live retry go ahead.");
+    // Shown only once the service has refused: it knows no such delivery.
+    const force = el("p", { hidden: true }, el("label", {}, el("input", { type: "checkbox", name: "force" }), " Record it although no such delivery is known"));
+    const send = async ({ force: isForced, ...given }) => {
+      try {
+        await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, ...given, force: isForced !== undefined });
+      } catch (error) {
+        force.hidden = !(error.errors || []).some((one) => one.what.startsWith("no delivery of it"));
+        throw error;
+      }
+    };
+    actForm("Acknowledge", `${subject}, ${provider}`, [state, force], context, send,
+      async () => { await done(); document.getElementById("gaps")?.focus(); });
+  };
+  return el("button", { type: "button", "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
