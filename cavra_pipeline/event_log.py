@@ -26,6 +26,8 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
+from cavra_pipeline.private import keep_private
+
 #: A batch keeps other writers of the index out for less than a second.
 _BATCH_SIZE: Final = 2000
 _BATCH_SIZE_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
@@ -197,6 +199,8 @@ class BatchedInstance(dg.DagsterInstance):
 
     @staticmethod
     def config_defaults(base_dir: str) -> Mapping[str, ConfigurableClassData | None]:
-        """Returns Dagster's defaults but for the storage."""
+        """Returns Dagster's defaults but for the storage; from here on the process makes private files."""
+        # Dagster's own web server and daemon open the home here first; what they start inherits it.
+        keep_private()
         storage = ConfigurableClassData(__name__, BatchedStorage.__name__, yaml.dump({"base_dir": base_dir}))
         return {**InstanceRef.config_defaults(base_dir), "storage": storage}

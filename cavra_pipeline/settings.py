@@ -16,6 +16,7 @@ from cavra_pipeline.connectors.providers import PROVIDERS, normalised
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.desired_state import ENVIRONMENTS
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.private import keep_private, tighten
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
 
 DEFAULT_START_DATE = date(2025, 1, 1)
@@ -127,11 +128,14 @@ class Settings:
         )
 
     def prepare(self) -> Settings:
-        """Creates the folders of the home and returns the settings.
+        """Creates the folders of the home, for their owner alone, and returns the settings.
+
+        From then on this process makes every file for its owner alone (``cavra_pipeline.private``).
 
         Raises:
             UsageError: The home can't be created or written.
         """
+        keep_private()
         try:
             for folder in (self.home, self.landing, self.dagster_home):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +145,7 @@ class Settings:
             probe = self.home / f".writable-{os.getpid()}"
             probe.touch()
             probe.unlink()
+            tighten(self.home)
         except OSError as error:
             raise UsageError(
                 f"the home folder can't be written ({error.strerror})",

@@ -1,0 +1,82 @@
+"""Who may read the home: its owner alone. Folders have the mode 0700 and files 0600, under any umask.
+
+Files that people write (the connector file, token and key files) are checked where they are read, not changed here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+_log = logging.getLogger("cavra_pipeline.private")
+
+#: What the product makes in a home.
+_FOLDERS: Final = ("landing", "dagster", "live-runs", "reports")
+_FILES: Final = ("warehouse.duckdb*", "demo.json")
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def keep_private() -> None:
+    """Has this process, and those that it starts, make files and folders for their owner alone.
+
+    DuckDB, SQLite and Dagster make files themselves; only the umask reaches those.
+    """
+    os.umask(_OTHERS)
+
+
+def tighten(home: Path) -> None:
+    """Takes the rights of others from a home and from what the product made in it; logs what it may not change.
+
+    A folder that is private already is not searched: nobody else reaches what is in it.
+    """
+    for name in _FOLDERS:
+        folder = home / name
+        if _is_open(folder):
+            for path in _below(folder):
+                _close(path)
+            _close(folder)
+    for pattern in _FILES:
+        for path in home.glob(pattern):
+            _close(path)
+    # Last, so that a home that is private was tightened to its end.
+    _close(home)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        yield from (Path(parent, name) for name in (*folders, *files))
+
+
+def _is_open(path: Path) -> bool:
+    """Whether others have a right to what is there; a link says nothing of its target."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISLNK(mode) and bool(mode & _OTHERS)
+
+
+def _close(path: Path) -> None:
+    try:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode) or not status.st_mode & _OTHERS:
+            return
+        # A folder with the sticky bit is shared on purpose, such as /tmp.
+        if status.st_uid == os.geteuid() and not status.st_mode & stat.S_ISVTX:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~_OTHERS)
+            return
+    except FileNotFoundError:
+        return
+    except OSError:
+        pass
+    _say_open(path)
+
+
+@cache
+def _say_open(path: Path) -> None:
+    _log.warning("%s is open to others and can't be closed. Give it to this user, mode 700 or 600", path)
