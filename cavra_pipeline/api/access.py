@@ -40,6 +40,11 @@ class Caller:
     scopes: frozenset[str]
     has_token: bool
 
+    @property
+    def may_save(self) -> bool:
+        """Whether what it asks for may leave evidence and show in Dagster; whoever may only read writes nothing."""
+        return "plan" in self.scopes
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:

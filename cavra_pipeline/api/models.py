@@ -268,10 +268,10 @@ class Health(Open):
 
 
 class HealthAnswer(BaseModel):
-    """A health report and its own evidence record."""
+    """A health report and its own evidence record; null where it is not saved, for want of the scope `plan`."""
 
     health: Health
-    metadata: Record
+    metadata: Record | None
 
 
 class Plan(Open):

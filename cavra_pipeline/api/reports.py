@@ -44,7 +44,7 @@ _READ = Annotated[Caller, Depends(allowed("read"))]
 _PLAN = Annotated[Caller, Depends(allowed("plan"))]
 
 
-def _health(service: Service, lane: Lane, asked: models.HealthQuery) -> Response:
+def _health(service: Service, caller: Caller, lane: Lane, asked: models.HealthQuery) -> Response:
     given = asked.model_dump(exclude={"as_of", "generated_by"})
     parameters = health_parameters(lane, **given)
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
@@ -54,11 +54,12 @@ def _health(service: Service, lane: Lane, asked: models.HealthQuery) -> Response
         with service.reading() as (session, state):
             now, as_of = service.instants(asked.as_of)
             report = retry_health(session, lane, parameters, as_of=as_of, now=now, generated_by=label)
-        record = health_record(report, now=now)
-        service.made(RETRY_HEALTH, lane.name, report, record)
+        record = health_record(report, now=now) if caller.may_save else None
+        if record:
+            service.made(RETRY_HEALTH, lane.name, report, record)
         return {"health": report, "metadata": record}, state
 
-    return service.once(("health", lane.name, asked.model_dump()), make).response()
+    return service.once(("health", caller.may_save, lane.name, asked.model_dump()), make).response()
 
 
 @endpoint(
@@ -67,10 +68,10 @@ def _health(service: Service, lane: Lane, asked: models.HealthQuery) -> Response
     example=examples.HEALTH,
 )  # fmt: skip
 def lane_health(
-    service: Served, _caller: _READ, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]
+    service: Served, caller: _READ, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]
 ) -> Response:
-    """Makes the health report of a lane, keeps its evidence record and tells Dagster."""
-    return _health(service, lane_named(lane), asked)
+    """Makes the health report of a lane. With the scope `plan` it is saved as evidence and shows in Dagster too."""
+    return _health(service, caller, lane_named(lane), asked)
 
 
 def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -> Response:
@@ -108,8 +109,8 @@ def _declare_alias(lane: Lane) -> None:
         summary=f"CAVRA's own path for the health of {lane.name}.", example=examples.HEALTH,
         name=f"cavra_health_{lane.name}",
     )  # fmt: skip
-    def cavra_health(service: Served, _caller: _READ, asked: Annotated[models.HealthQuery, Query()]) -> Response:
-        return _health(service, lane, asked)
+    def cavra_health(service: Served, caller: _READ, asked: Annotated[models.HealthQuery, Query()]) -> Response:
+        return _health(service, caller, lane, asked)
 
     @endpoint(
         router, "POST", _PLAN_PATHS[lane.name], scope="plan", answer=models.PlanAnswer,
@@ -238,15 +239,16 @@ def _first(rows: list[Mapping[str, Any]], name: str, which: Any = lambda _: True
     router, "GET", "/api/v1/dashboard", scope="read", answer=models.Dashboard,
     summary="Counts of everything, over all lanes and per lane.", example=examples.DASHBOARD,
 )  # fmt: skip
-def dashboard(service: Served, _caller: _READ, asked: Annotated[models.MomentQuery, Query()]) -> Response:
-    """Makes the dashboard and tells Dagster."""
+def dashboard(service: Served, caller: _READ, asked: Annotated[models.MomentQuery, Query()]) -> Response:
+    """Makes the dashboard. With the scope `plan` it shows in Dagster too."""
     service.instants(asked.as_of)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
             now, as_of = service.instants(asked.as_of)
             document = make_dashboard(session, as_of=as_of, now=now)
-        service.made(DASHBOARD, None, document, None)
+        if caller.may_save:
+            service.made(DASHBOARD, None, document, None)
         return document, state
 
-    return service.once(("dashboard", asked.as_of), make).response()
+    return service.once(("dashboard", caller.may_save, asked.as_of), make).response()

@@ -16,6 +16,8 @@ from cavra_pipeline.api.access import TokenFile, new_token
 from cavra_pipeline.api.guard import HEADERS, MAX_BODY_BYTES
 from cavra_pipeline.api.server import check_exposure, hosts_of
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.reports.store import Report
+from cavra_pipeline.settings import Settings
 from tests.api.server import NoDagster, Served, served, token_file
 from tests.cli.command import command, process
 from tests.support import NOW, delivery, ingested
@@ -39,6 +41,42 @@ def problem(answer: object, status: int) -> dict[str, object]:
     assert document["status"] == status
     assert {"type", "title", "detail"} <= document.keys()
     return document
+
+
+def written(home: Settings) -> dict[Path, int]:
+    """Every file of a home and when it was written, its lock aside."""
+    return {file: file.stat().st_mtime_ns for file in home.home.rglob("*") if file.is_file() and file.suffix != ".gate"}
+
+
+class Reports(NoDagster):
+    """Counts what Dagster is told."""
+
+    count = 0
+
+    def report(self, report: Report) -> None:
+        self.count += 1
+
+
+def test_a_token_that_may_read_writes_nothing_by_any_get(tmp_path: Path) -> None:
+    path, tokens = token_file(tmp_path, reader="read", planner="read plan")
+    home = ingested(tmp_path, [delivery(failed=["slack"])], api_tokens_file=path)
+    before = written(home)
+    dagster = Reports()
+    with served(home, dagster=dagster) as one:
+        with one.client(tokens["reader"]) as client:
+            paths = [name for name, how in client.get("/openapi.json").json()["paths"].items() if "get" in how]
+            asked = [name.replace("{lane}", "recovery_escalation") for name in paths]
+            answers = {name: client.get(name.replace("{report_id}", "x").replace("{run_id}", "x")) for name in asked}
+            assert {name for name, answer in answers.items() if answer.status_code != 200} <= {
+                "/api/v1/history/{report_id}", "/api/v1/refresh/{run_id}",
+            }  # fmt: skip
+            assert [answers[name].json()["metadata"] for name in asked if name.endswith("health")] == [None] * 3
+            assert (written(home), one.service.keeper.kept_count, dagster.count) == (before, 0, 0)
+        with one.client(tokens["planner"]) as client:
+            # The same question: the answer that was made for somebody else is not his.
+            assert client.get(HEALTH).json()["metadata"]["health_id"]
+            assert client.get("/api/v1/dashboard").status_code == 200
+        assert (one.service.keeper.kept_count, dagster.count) == (1, 2)
 
 
 def test_a_token_allows_its_scopes_and_nothing_else(tmp_path: Path) -> None:

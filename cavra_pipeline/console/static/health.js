@@ -22,7 +22,8 @@ export async function render(params, context, root) {
       field("Window, hours", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach; empty: 168."),
       field("Asked by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A label, no e-mail address.")),
     el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")),
-    el("p", { class: "soft" }, "The report leaves its own evidence record and shows in Dagster."));
+    el("p", { class: "soft" }, context.status?.scopes.includes("plan") ? "The report is saved as evidence and shows in Dagster."
+      : "The report is not saved: that needs the scope plan."));
   const run = async () => {
     const given = Object.fromEntries(new FormData(form));
     if (given.as_of) given.as_of += given.as_of.length === 16 ? ":00Z" : "Z";
@@ -88,7 +89,7 @@ async function report(health, metadata, lane, context, again) {
     ] }),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),
-      el("button", { type: "button", onclick: () => showDocument("The report's own evidence", metadata) }, "Its evidence record"),
+      metadata && el("button", { type: "button", onclick: () => showDocument("The report's own evidence", metadata) }, "Its evidence record"),
       context.status && el("a", { href: `${context.status.dagster.url}/assets/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
   ];
 }
