@@ -7,12 +7,14 @@ from datetime import UTC, timedelta
 from typing import Final
 
 import dagster as dg
-from dagster._utils.schedules import is_valid_cron_schedule
+from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import Settings
 
+#: 1 January 2026, from which an expression is tried; what comes at all comes within eight years of it.
+_SOME_TIME: Final = 1767225600.0
 #: Schedule (and job) name, cron in UTC, days back from the tick, what it is for.
 SCHEDULES: Final = (
     ("recovery_retry_worker", "*/30 * * * *", 0, "Every 30 minutes: the recovery retry ladder, today."),
@@ -30,7 +32,7 @@ def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: S
         settings: The environment, and cadences in place of the declared ones.
 
     Raises:
-        UsageError: A cadence is given for a schedule there is not, or is no cron expression.
+        UsageError: A cadence is given for a schedule there is not, is no cron expression, or never comes.
     """
     by_name, crons = {job.name: job for job in jobs}, settings.crons
     declared = [name for name, *_ in SCHEDULES]
@@ -41,10 +43,26 @@ def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: S
                 where=f"CAVRA_CRON_{name.upper()}",
                 remedy=f"Give five cron fields, for one of {', '.join(declared)}",
             )
+        if not _comes(cron):
+            raise UsageError(
+                "Dagster finds no instant at which the cron expression comes",
+                where=f"CAVRA_CRON_{name.upper()}",
+                remedy="Name a day that its months have",
+            )
     return [
         _schedule(by_name[name], crons.get(name, cron), days_back, description, must_be_on(name, settings.environment))
         for name, cron, days_back, description in SCHEDULES
     ]
+
+
+def _comes(cron: str) -> bool:
+    """Whether Dagster's own evaluator finds an instant, as its daemon will have to: it gives up with an error."""
+    try:
+        next(schedule_execution_time_iterator(_SOME_TIME, cron, "UTC"))
+        next(schedule_execution_time_iterator(_SOME_TIME, cron, "UTC", ascending=False))
+    except Exception:  # noqa: BLE001 -- the evaluator's own error class is not public
+        return False
+    return True
 
 
 def _schedule(

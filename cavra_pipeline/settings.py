@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cavra_pipeline.alerts.policy import DEFAULT_POLICY, AlertPolicy
+from cavra_pipeline.cadence import never_comes
 from cavra_pipeline.connectors.providers import PROVIDERS, normalised
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.desired_state import ENVIRONMENTS
@@ -188,6 +189,23 @@ def _url(environ: Mapping[str, str], name: str, default: str) -> str:
     return text.rstrip("/")
 
 
+def _crons(environ: Mapping[str, str]) -> dict[str, str]:
+    """The cadences by schedule; which schedules there are and what is a cron expression, the schedules check."""
+    crons = {
+        name.removeprefix(_CRON_PREFIX).lower(): cron.strip()
+        for name, cron in sorted(environ.items())
+        if name.startswith(_CRON_PREFIX) and cron.strip()
+    }
+    for name, cron in crons.items():
+        if never_comes(cron):
+            raise UsageError(
+                "the cron expression never comes: none of its months has such a day",
+                where=f"{_CRON_PREFIX}{name.upper()}",
+                remedy="Name a day of the month that its months have; L is the last one",
+            )
+    return crons
+
+
 def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
     names = [normalised(name) for name in environ.get("CAVRA_ALERT_CONNECTORS", "").split(",") if name.strip()]
     if not all(name in PROVIDERS for name in names):
@@ -285,11 +303,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
         pseudonym_key_file=_path(environ, "CAVRA_PSEUDONYM_KEY_FILE", "") if key_file else None,
         live_is_armed=armed == "armed",
-        crons={
-            name.removeprefix(_CRON_PREFIX).lower(): cron.strip()
-            for name, cron in sorted(environ.items())
-            if name.startswith(_CRON_PREFIX) and cron.strip()
-        },
+        crons=_crons(environ),
         immediate_tries=int(_number(environ, "CAVRA_IMMEDIATE_TRIES", 2, 1, 5)),
         api_tokens_file=_path(environ, "CAVRA_API_TOKENS", "") if environ.get("CAVRA_API_TOKENS", "").strip() else None,
         api_requests_per_second=_number(environ, "CAVRA_API_REQUESTS_PER_SECOND", 500, 1, 1_000_000),
