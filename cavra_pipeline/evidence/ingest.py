@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
-from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar
+from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar, name_findings, shown_name
 from cavra_pipeline.evidence.leaks import note_leaks
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -173,10 +173,26 @@ def _choose(warehouse: Warehouse, drops: list[Drop], result: IngestResult, *, ag
                 (row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")
             }
         )
+    unsafe = sorted({str(name) for _, name in known if shown_name(str(name)) != name})
+    if unsafe:
+        _rename(warehouse, unsafe)
+        known = {key: fingerprint for key, fingerprint in known.items() if key[1] not in unsafe}
     pending = [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
     result.unchanged_count = len(drops) - len(pending)
     result.closed_drops = [drop for drop in pending if closed.holds(drop.day, drop.file_name)]
     return [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]
+
+
+def _rename(warehouse: Warehouse, names: Sequence[str]) -> None:
+    """Gives landing files that an earlier release stored under any name their ``shown_name``, to be read again."""
+    with warehouse.writing("rename landing files") as session:
+        for name in names:
+            called: dict[str, object] = {"name": name, "shown": shown_name(name)}
+            for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
+                session.run(_PACKAGE, "rename_file", called, table=table)
+            for table in ("quarantine", "findings"):
+                session.run(_PACKAGE, "rename_source", called, table=table)
+            session.run(_PACKAGE, "read_again", {"shown": called["shown"]})
 
 
 def ingest(
@@ -313,6 +329,7 @@ def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> I
         screened.error = error
         return
     screened.sha256, screened.notes = reader.sha256, reader.notes
+    screened.findings += [(drop.file_name, found) for found in name_findings(drop)]
     if handed_on:
         _hand_on(screened, handed_on)
 

@@ -20,12 +20,15 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 from cavra_pipeline.evidence.secrets import secrets_in
-from cavra_pipeline.evidence.verdict import Action, Reason
+from cavra_pipeline.evidence.verdict import NOT_AN_IDENTIFIER, Action, Reason
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,254}")
 _SOURCE_FILE: Final = re.compile(r"[^\x00-\x1f]{1,1024}")
 SIDECAR_SUFFIX: Final = ".boundary.json"
+#: Where a finding about a file's name stands, in place of a field.
+NAME_PATH: Final = "file_name"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,7 +37,7 @@ class Drop:
 
     Attributes:
         day: UTC drop day, the folder it lies in.
-        file_name: Its name in that folder.
+        file_name: What tables and messages call it (``shown_name``); its name in that folder is ``path.name``.
         path: Where it lies.
         fingerprint: Size and modification time of the file and its sidecar; changes when either does.
         size_bytes: Size on disk.
@@ -104,7 +107,8 @@ def list_drops(landing: Path, first: date | None = None, last: date | None = Non
 def drop_at(path: Path) -> Drop:
     """Returns the drop that lies there, without looking at the rest of its folder."""
     stats = [one.stat() for one in (path, sidecar_of(path)) if one.exists()]
-    return Drop(date.fromisoformat(path.parent.name), path.name, path, _fingerprint(stats), stats[0].st_size)
+    day = date.fromisoformat(path.parent.name)
+    return Drop(day, shown_name(path.name), path, _fingerprint(stats), stats[0].st_size)
 
 
 def _fingerprint(stats: Sequence[os.stat_result]) -> str:
@@ -120,7 +124,7 @@ def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
         if _DROP.fullmatch(name) and _is_text(name):
             side = stats.get(name + SIDECAR_SUFFIX)
             fingerprint = _fingerprint([one for one in (stat, side) if one is not None])
-            yield Drop(day, name, folder / name, fingerprint, stat.st_size)
+            yield Drop(day, shown_name(name), folder / name, fingerprint, stat.st_size)
 
 
 def strays(landing: Path) -> list[str]:
@@ -132,12 +136,12 @@ def strays(landing: Path) -> list[str]:
         if name.startswith("."):
             continue
         if day is None or not folder.is_dir():
-            stray.append(_shown(name))
+            stray.append(shown_name(name))
             continue
-        drops = {drop.file_name for drop in _drops_of(folder, day)}
+        drops = {drop.path.name for drop in _drops_of(folder, day)}
         sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
         stray += [
-            f"{name}/{_shown(file)}"
+            f"{name}/{shown_name(file)}"
             for file in sorted(_names(folder))
             if file not in drops | sidecars and file[0] != "."
         ]
@@ -149,8 +153,27 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _shown(name: str) -> str:
-    return name.encode(errors="backslashreplace").decode()
+def shown_name(name: str) -> str:
+    """Returns what a file of the landing zone is called in tables and messages.
+
+    Whoever drops a file chooses its name, so it passes the boundary like a value: an identifier stays as it is,
+    anything else and a secret has a pseudonym. Equal names have equal ones.
+    """
+    return name if _NAME.fullmatch(name) and not secrets_in(name) else _pseudonym(name)
+
+
+def _pseudonym(name: str) -> str:
+    return f"id-{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+
+
+def name_findings(drop: Drop) -> tuple[LineFinding, ...]:
+    """Returns the findings about the name of a landing file, at line 0; none if it is shown as it is."""
+    name = drop.path.name
+    if drop.file_name == name:
+        return ()
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+    secrets = [LineFinding(0, rule, NAME_PATH, Action.DROPPED, digest) for rule in dict.fromkeys(secrets_in(name))]
+    return tuple(secrets) or (LineFinding(0, NOT_AN_IDENTIFIER, NAME_PATH, "pseudonymised", digest),)
 
 
 def public_name(name: str) -> str:
@@ -213,7 +236,7 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableFile(
             "the drop's sidecar is not one that import wrote",
-            where=f"{drop.day}/{path.name}",
+            where=f"{drop.name}{SIDECAR_SUFFIX}",
             remedy="Remove the drop and its sidecar and import the source again",
         ) from None
     return handed_on

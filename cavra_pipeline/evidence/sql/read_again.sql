@@ -1,0 +1,1 @@
+UPDATE drops SET fingerprint = '' WHERE file_name = $shown

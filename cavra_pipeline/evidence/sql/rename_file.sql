@@ -1,0 +1,1 @@
+UPDATE {{table}} SET file_name = $shown WHERE file_name = $name

@@ -1,0 +1,1 @@
+UPDATE {{table}} SET source_file = $shown WHERE source_file = $name
