@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Path
 from fastapi.routing import APIRouter
@@ -50,38 +50,20 @@ def signer_of(caller: Caller, by: str | None) -> str:
 def make_acknowledgement(
     service: Served, caller: _ACKNOWLEDGE, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
 ) -> Response:
-    """Records what an operator says as evidence, so that a live retry may go ahead or is known to be handled."""
-    written = acknowledge(
-        service.writing_settings,
-        lane_named(lane),
-        subject=body.subject,
-        provider=body.provider,
-        state=body.state,
-        by=signer_of(caller, body.by),
-        now=service.clock(),
-        is_forced=body.force,
-    )
-    service.written()
-    return json_answer({"acknowledgement": written, "actor": caller.name}).response(201)
+    """Records what an operator says as evidence, so that a live retry may go ahead or is known to be handled.
 
-
-@endpoint(
-    router, "POST", "/api/v1/lanes/{lane}/acknowledgements/withdraw", scope="acknowledge", status=201,
-    answer=models.AcknowledgementAnswer, summary="Withdraw the acknowledgement of a delivery for one provider.",
-    example=examples.WITHDRAWN,
-)  # fmt: skip
-def withdraw_acknowledgement(
-    service: Served, caller: _ACKNOWLEDGE, lane: models.AcknowledgedLane, body: models.WithdrawalBody
-) -> Response:
-    """Records as evidence that an acknowledgement no longer holds; a live retry waits for another."""
-    written = withdraw(
-        service.writing_settings,
-        lane_named(lane),
-        subject=body.subject,
-        provider=body.provider,
-        by=signer_of(caller, body.by),
-        now=service.clock(),
-    )
+    With `withdraw` in place of `state` it records that the acknowledgement no longer holds.
+    """
+    if (body.state is None) == (not body.withdraw):
+        raise UsageError("one of two is needed", where="state", remedy="Give either state, or withdraw as true")
+    about: dict[str, Any] = {"subject": body.subject, "provider": body.provider}
+    said: dict[str, Any] = {**about, "by": signer_of(caller, body.by), "now": service.clock()}
+    if body.state is None:
+        written = withdraw(service.writing_settings, lane_named(lane), **said)
+    else:
+        written = acknowledge(
+            service.writing_settings, lane_named(lane), **said, state=body.state, is_forced=body.force
+        )
     service.written()
     return json_answer({"acknowledgement": written, "actor": caller.name}).response(201)
 

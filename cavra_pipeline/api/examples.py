@@ -79,9 +79,6 @@ _ROW: Final = {
     "record": _ACKNOWLEDGEMENT,
 }  # fmt: skip
 ACKNOWLEDGED: Final[dict[str, Any]] = {"acknowledgement": _ACKNOWLEDGEMENT, "actor": "local"}
-WITHDRAWN: Final[dict[str, Any]] = {
-    "acknowledgement": {**_ACKNOWLEDGEMENT, "acknowledgement_state": "deferred"}, "actor": "local",
-}  # fmt: skip
 ACKNOWLEDGEMENTS: Final[dict[str, Any]] = {"acknowledgements": [_ROW], "next": None}
 EVIDENCE: Final[dict[str, Any]] = {"records": [_ROW], "next": None}
 

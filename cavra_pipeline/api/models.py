@@ -143,8 +143,8 @@ class MomentQuery(Asked):
     as_of: AsOf = None
 
 
-class WithdrawalBody(Asked):
-    """The delivery and provider whose acknowledgement no longer holds."""
+class AcknowledgementBody(Asked):
+    """What an operator says of a failing delivery, for one provider."""
 
     subject: str = Field(
         min_length=1,
@@ -153,16 +153,12 @@ class WithdrawalBody(Asked):
         examples=["plan-1"],
     )
     provider: str = Field(min_length=1, max_length=512, examples=["slack"])
-    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
-
-
-class AcknowledgementBody(WithdrawalBody):
-    """What an operator says of a failing delivery, for one provider."""
-
-    state: Literal["acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed"] = Field(
-        description="One of the lane's `acknowledgement_states`.", examples=["acknowledged"]
+    state: Literal["acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed"] | None = Field(
+        None, description="One of the lane's `acknowledgement_states`.", examples=["acknowledged"]
     )
+    withdraw: StrictBool = Field(False, description="Withdraw the acknowledgement; in place of `state`.")
     force: StrictBool = Field(False, description="Record it although no such delivery is known.")
+    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
 
 
 class PageQuery(Asked):

@@ -74,7 +74,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
     ):
         statuses.append(404)
-    if path == "/api/v1/refresh":
+    if path == "/api/v1/refresh" or path.endswith("/resolve"):
         statuses.append(409)
     if path.endswith(".csv"):
         operation["responses"]["200"]["content"] = {"text/csv": {"schema": {"type": "string"}}}

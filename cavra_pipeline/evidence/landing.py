@@ -136,12 +136,12 @@ def strays(landing: Path) -> list[str]:
         if name.startswith("."):
             continue
         if day is None or not folder.is_dir():
-            stray.append(shown_name(name))
+            stray.append(_stray_name(name))
             continue
         drops = {drop.path.name for drop in _drops_of(folder, day)}
         sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
         stray += [
-            f"{name}/{shown_name(file)}"
+            f"{name}/{_stray_name(file)}"
             for file in sorted(_names(folder))
             if file not in drops | sidecars and file[0] != "."
         ]
@@ -160,6 +160,13 @@ def shown_name(name: str) -> str:
     anything else and a secret has a pseudonym. Equal names have equal ones.
     """
     return name if _NAME.fullmatch(name) and not secrets_in(name) else _pseudonym(name)
+
+
+def _stray_name(name: str) -> str:
+    """Returns what a file that is not read is called, so that a person can find it: its name, but for a secret."""
+    if secrets_in(name):
+        return _pseudonym(name)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _pseudonym(name: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import httpx
 import pytest
 from hypothesis import given, settings
 
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import service as service_module
 from cavra_pipeline.api.problems import Problem
 from cavra_pipeline.api.service import Service
@@ -199,15 +202,54 @@ def test_pages_hold_every_row_once_and_a_cursor_belongs_to_its_filters(tmp_path:
     assert {answer.status_code for answer in (foreign, *made_up)} == {404}
 
 
+ACKNOWLEDGEMENTS = "/api/v1/lanes/recovery_escalation/acknowledgements"
+
+
+def test_a_leak_is_resolved_over_http_and_an_alert_that_ends_by_itself_is_not(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    signals = [
+        Signal("secret_finding", "2026-06-25", "warning", NOW, evidence={"newest_leak": 1}),
+        Signal("failed_run", "daily_close", "critical", NOW),
+    ]
+    watch_pass(home, ["secret_finding", "failed_run"], signals, clock=lambda: NOW)
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        listed = client.get("/api/v1/alerts").json()["alerts"]
+        ids = {row["kind"]: row["alert_id"] for row in listed}
+        answers = {
+            kind: client.post(f"/api/v1/alerts/{ids[kind]}/resolve", json={"by": "on-call"}) for kind in sorted(ids)
+        }
+        unknown = client.post("/api/v1/alerts/alert-nothere/resolve", json={"by": "on-call"})
+        left = client.get("/api/v1/alerts").json()["alerts"]
+
+    assert {row["kind"]: row["ends_by_hand"] for row in listed} == {"secret_finding": True, "failed_run": False}
+    assert answers["secret_finding"].json()["alert"]["state"] == "resolved"
+    assert (answers["failed_run"].status_code, unknown.status_code) == (409, 404)
+    assert [row["kind"] for row in left] == ["failed_run"]
+
+
 def test_an_acknowledgement_is_seen_by_the_very_next_question(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(failed=["slack"])])
     body = {"subject": "subject-1", "provider": "slack", "state": "accepted", "by": "incident-lead"}
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         before = client.get("/api/v1/lanes/recovery_escalation/health").json()["health"]
-        made = client.post("/api/v1/lanes/recovery_escalation/acknowledgements", json=body)
+        made = client.post(ACKNOWLEDGEMENTS, json=body)
         after = client.get("/api/v1/lanes/recovery_escalation/health").json()["health"]
         listed = client.get("/api/v1/lanes/recovery_escalation/acknowledgements").json()["acknowledgements"]
 
+        unknown = client.post(ACKNOWLEDGEMENTS, json={**body, "subject": "subject-2"})
+        forced = client.post(ACKNOWLEDGEMENTS, json={**body, "subject": "subject-2", "force": True})
+        withdrawal = {name: value for name, value in body.items() if name != "state"}
+        neither = client.post(ACKNOWLEDGEMENTS, json=withdrawal)
+        withdrawn = client.post(ACKNOWLEDGEMENTS, json={**withdrawal, "withdraw": True})
+        later = {"as_of": (NOW + timedelta(minutes=1)).isoformat()}
+        again = client.get("/api/v1/lanes/recovery_escalation/health", params=later).json()["health"]
+
+    assert (unknown.status_code, neither.status_code) == (422, 422)
+    assert unknown.json()["errors"][0]["where"] == "plan_id"
+    assert "Did you mean subject-1?" in unknown.json()["errors"][0]["remedy"]
+    assert (forced.status_code, withdrawn.status_code) == (201, 201)
+    assert withdrawn.json()["acknowledgement"]["acknowledgement_state"] == "deferred"
+    assert again["acknowledgement_pending_count"] == 1
     assert made.status_code == 201
     assert made.json()["acknowledgement"]["signer"] == "incident-lead"
     assert (before["acknowledgement_pending_count"], after["acknowledgement_pending_count"]) == (1, 0)

@@ -98,3 +98,18 @@ def test_what_is_not_accepted_is_said_with_a_remedy(home: Settings, words: list[
     result = run(*words)
     assert isinstance(result.exception, UsageError)
     assert message in str(result.exception)
+
+
+def test_a_leaked_secret_is_resolved_and_an_alert_that_ends_by_itself_is_not(home: Settings) -> None:
+    now = datetime.now(UTC)
+    leak = Signal("secret_finding", "2026-06-25", "warning", now, evidence={"newest_leak": 1})
+    watch_pass(home, ["secret_finding"], [leak], clock=lambda: now)
+    ids = {one["kind"]: one["alert_id"] for one in answer("list")["alerts"]}
+
+    # A later tick that finds nothing does not end it.
+    watch_pass(home, ["secret_finding"], [], clock=lambda: now)
+    assert "secret_finding" in {one["kind"] for one in answer("list")["alerts"]}
+    assert answer("resolve", ids["secret_finding"], "--by", "on-call")["state"] == "resolved"
+    assert "secret_finding" not in {one["kind"] for one in answer("list")["alerts"]}
+    refused = run("resolve", ids["failed_run"], "--by", "on-call")
+    assert "resolves by itself once its cause is gone" in str(refused.exception)

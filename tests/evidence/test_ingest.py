@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from cavra_pipeline.evidence.landing import list_drops, strays
+from cavra_pipeline.evidence.landing import list_drops, shown_name, strays
 from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.verdict import Kept
 from tests.support import (
@@ -54,7 +54,8 @@ def test_a_drop_is_read_plain_and_compressed(name: str, tmp_path: Path) -> None:
 
     assert (result.received_count, result.quarantined_count, result.failures) == (2, 0, [])
     assert query(home, IDS) == [("s-1",), ("s-2",)]
-    assert query(home, "SELECT file_name, sha256, raw_bytes FROM drops") == [(name, sha256(content), len(content))]
+    stored = (shown_name(name), sha256(content), len(content))
+    assert query(home, "SELECT file_name, sha256, raw_bytes FROM drops") == [stored]
 
 
 @pytest.mark.parametrize("others", ["plain", "ünïcødé"])
