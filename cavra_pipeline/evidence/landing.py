@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from cavra_pipeline.evidence.verdict import NOT_AN_IDENTIFIER, Action, Reason
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,254}")
+#: As ``import`` names its files: nothing in them is chosen by anybody.
+_IMPORTED: Final = re.compile(r"import-[0-9]{6,9}-[0-9a-f]{16}\.jsonl")
 _SOURCE_FILE: Final = re.compile(r"[^\x00-\x1f]{1,1024}")
 SIDECAR_SUFFIX: Final = ".boundary.json"
 #: Where a finding about a file's name stands, in place of a field.
@@ -153,13 +156,16 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
+@lru_cache(maxsize=1 << 16)
 def shown_name(name: str) -> str:
     """Returns what a file of the landing zone is called in tables and messages.
 
     Whoever drops a file chooses its name, so it passes the boundary like a value: an identifier stays as it is,
     anything else and a secret has a pseudonym. Equal names have equal ones.
     """
-    return name if _NAME.fullmatch(name) and not secrets_in(name) else _pseudonym(name)
+    if _IMPORTED.fullmatch(name) or (_NAME.fullmatch(name) and not secrets_in(name)):
+        return name
+    return _pseudonym(name)
 
 
 def _stray_name(name: str) -> str:
