@@ -248,10 +248,10 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
     if first and last and first > last:
         raise click.UsageError(f"--from {first} is after --to {last}; give the earlier day first")
     settings = _home()
-    total = sum(drop.size_bytes for drop in list_drops(settings.landing, first, last))
+    total = sum(drop.size_bytes for drop in list_drops(settings.landing, pseudonyms_of(settings), first, last))
     with _progress("ingesting", total) as tick:
         result = run_ingest(settings, now=_now(), first=first, last=last, tick=tick)
-    ignored = strays(settings.landing)
+    ignored = strays(settings.landing, pseudonyms_of(settings))
     if as_json:
         _print_json({
             "drop_count": len(result.drops),
@@ -329,7 +329,7 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
         raise click.UsageError("Give both days, the first not after the last: --from DAY --to DAY")
     days = days_between(first, last)
     evaluated_at(last, now)
-    total = sum(drop.size_bytes for drop in list_drops(settings.landing, first, last))
+    total = sum(drop.size_bytes for drop in list_drops(settings.landing, pseudonyms_of(settings), first, last))
     with _progress("ingesting", total) as tick:
         result = run_ingest(settings, now=now, first=first, last=last, tick=tick)
     levels: Counter[str] = Counter()

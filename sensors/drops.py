@@ -14,6 +14,7 @@ import dagster as dg
 
 from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.jobs import workers
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
@@ -47,7 +48,11 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         description="Ingests new or changed drops and refreshes the reports of their days.",
     )
     def drop_sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
-        drops = [drop for drop in list_drops(home.settings.landing) if not drop.file_name.startswith(PREFIX)]
+        drops = [
+            drop
+            for drop in list_drops(home.settings.landing, pseudonyms_of(home.settings))
+            if not drop.file_name.startswith(PREFIX)
+        ]
         if not drops:
             return dg.SkipReason("The landing zone holds no drop yet.")
         known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}

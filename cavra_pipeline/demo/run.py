@@ -16,6 +16,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
@@ -55,7 +56,7 @@ def run_demo(settings: Settings, *, seed: int, days: int, now: datetime, say: Ca
     mark = settings.home / _MARK
     if mark.exists():
         _clear(settings)
-    elif list_drops(settings.landing):
+    elif list_drops(settings.landing, pseudonyms_of(settings)):
         raise PipelineError(
             "the home holds evidence of its own, which a demo must not mix with",
             where=str(settings.home),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -160,7 +160,9 @@ def warehouse_of(settings: Settings) -> Warehouse:
     return Warehouse(settings.warehouse, settings.busy_wait_seconds, settings.threads, settings.memory_limit)
 
 
-def _choose(warehouse: Warehouse, drops: list[Drop], result: IngestResult, *, again: bool) -> list[Drop]:
+def _choose(
+    warehouse: Warehouse, drops: list[Drop], result: IngestResult, pseudonyms: Pseudonyms, *, again: bool
+) -> list[Drop]:
     """Returns the drops to read: those that are new or changed, or all, but none that is closed."""
     if not drops:
         return []
@@ -173,9 +175,9 @@ def _choose(warehouse: Warehouse, drops: list[Drop], result: IngestResult, *, ag
                 (row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")
             }
         )
-    unsafe = sorted({str(name) for _, name in known if shown_name(str(name)) != name})
+    unsafe = sorted({str(name) for _, name in known if shown_name(str(name), pseudonyms) != name})
     if unsafe:
-        _rename(warehouse, unsafe)
+        _rename(warehouse, {name: shown_name(name, pseudonyms) for name in unsafe})
         known = {key: fingerprint for key, fingerprint in known.items() if key[1] not in unsafe}
     pending = [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
     result.unchanged_count = len(drops) - len(pending)
@@ -183,11 +185,11 @@ def _choose(warehouse: Warehouse, drops: list[Drop], result: IngestResult, *, ag
     return [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]
 
 
-def _rename(warehouse: Warehouse, names: Sequence[str]) -> None:
+def _rename(warehouse: Warehouse, names: Mapping[str, str]) -> None:
     """Gives landing files that an earlier release stored under any name their ``shown_name``, to be read again."""
     with warehouse.writing("rename landing files") as session:
-        for name in names:
-            called: dict[str, object] = {"name": name, "shown": shown_name(name)}
+        for name, shown in names.items():
+            called: dict[str, object] = {"name": name, "shown": shown}
             for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
                 session.run(_PACKAGE, "rename_file", called, table=table)
             for table in ("quarantine", "findings"):
@@ -225,12 +227,13 @@ def ingest(
     warehouse = warehouse_of(settings)
     result = IngestResult()
     again = bool(first or last)
-    listed = list_drops(settings.landing, first, last)
+    pseudonyms = pseudonyms_of(settings)
+    listed = list_drops(settings.landing, pseudonyms, first, last)
     if days is None and not settings.warehouse.exists() and not _are_small(listed):
         require_memory(_thread_count(settings), where=str(settings.landing))
         # All of it will be read: what reads blocks loads while the tables are made.
-        Thread(target=Screen(pseudonyms_of(settings)).prepare, name="prepare").start()
-    drops = _choose(warehouse, listed, result, again=again)
+        Thread(target=Screen(pseudonyms).prepare, name="prepare").start()
+    drops = _choose(warehouse, listed, result, pseudonyms, again=again)
     if days is not None and not again:
         wanted = frozenset(days)
         drops = [drop for drop in drops if drop.day in wanted]

@@ -19,13 +19,14 @@ from typing import Any, Final
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile
+from cavra_pipeline.evidence.formats import Grade, grade_of
+from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 from cavra_pipeline.evidence.secrets import secrets_in
 from cavra_pipeline.evidence.verdict import NOT_AN_IDENTIFIER, Action, Reason
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,254}")
 #: As ``import`` names its files: nothing in them is chosen by anybody.
 _IMPORTED: Final = re.compile(r"import-[0-9]{6,9}-[0-9a-f]{16}\.jsonl")
 _SOURCE_FILE: Final = re.compile(r"[^\x00-\x1f]{1,1024}")
@@ -98,27 +99,29 @@ def _day(name: str) -> date | None:
         return None
 
 
-def list_drops(landing: Path, first: date | None = None, last: date | None = None) -> list[Drop]:
+def list_drops(
+    landing: Path, pseudonyms: Pseudonyms, first: date | None = None, last: date | None = None
+) -> list[Drop]:
     """Returns the drops from ``first`` to ``last`` inclusive, in the order in which versions win."""
     found: list[Drop] = []
     for day in drop_days(landing):
         if (first is None or day >= first) and (last is None or day <= last):
-            found.extend(_drops_of(landing / day.isoformat(), day))
+            found.extend(_drops_of(landing / day.isoformat(), day, pseudonyms))
     return sorted(found)
 
 
-def drop_at(path: Path) -> Drop:
+def drop_at(path: Path, pseudonyms: Pseudonyms) -> Drop:
     """Returns the drop that lies there, without looking at the rest of its folder."""
     stats = [one.stat() for one in (path, sidecar_of(path)) if one.exists()]
     day = date.fromisoformat(path.parent.name)
-    return Drop(day, shown_name(path.name), path, _fingerprint(stats), stats[0].st_size)
+    return Drop(day, shown_name(path.name, pseudonyms), path, _fingerprint(stats), stats[0].st_size)
 
 
 def _fingerprint(stats: Sequence[os.stat_result]) -> str:
     return ";".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)
 
 
-def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
+def _drops_of(folder: Path, day: date, pseudonyms: Pseudonyms) -> Iterator[Drop]:
     try:
         stats = {entry.name: entry.stat() for entry in os.scandir(folder) if entry.is_file()}
     except NotADirectoryError:
@@ -127,10 +130,10 @@ def _drops_of(folder: Path, day: date) -> Iterator[Drop]:
         if _DROP.fullmatch(name) and _is_text(name):
             side = stats.get(name + SIDECAR_SUFFIX)
             fingerprint = _fingerprint([one for one in (stat, side) if one is not None])
-            yield Drop(day, shown_name(name), folder / name, fingerprint, stat.st_size)
+            yield Drop(day, shown_name(name, pseudonyms), folder / name, fingerprint, stat.st_size)
 
 
-def strays(landing: Path) -> list[str]:
+def strays(landing: Path, pseudonyms: Pseudonyms) -> list[str]:
     """Returns the names that lie in the landing zone where no drop is looked for, so that none is lost unseen."""
     stray: list[str] = []
     for name in sorted(_names(landing)):
@@ -139,12 +142,12 @@ def strays(landing: Path) -> list[str]:
         if name.startswith("."):
             continue
         if day is None or not folder.is_dir():
-            stray.append(_stray_name(name))
+            stray.append(_stray_name(name, pseudonyms))
             continue
-        drops = {drop.path.name for drop in _drops_of(folder, day)}
+        drops = {drop.path.name for drop in _drops_of(folder, day, pseudonyms)}
         sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
         stray += [
-            f"{name}/{_stray_name(file)}"
+            f"{name}/{_stray_name(file, pseudonyms)}"
             for file in sorted(_names(folder))
             if file not in drops | sidecars and file[0] != "."
         ]
@@ -157,26 +160,19 @@ def _is_text(name: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
-def shown_name(name: str) -> str:
+def shown_name(name: str, pseudonyms: Pseudonyms) -> str:
     """Returns what a file of the landing zone is called in tables and messages.
 
-    Whoever drops a file chooses its name, so it passes the boundary like a value: an identifier stays as it is,
-    anything else and a secret has a pseudonym. Equal names have equal ones.
+    Whoever puts a file there chooses its name, so the name passes the boundary like a value: an identifier stays as it
+    is, anything else and a secret has a pseudonym.
     """
-    if _IMPORTED.fullmatch(name) or (_NAME.fullmatch(name) and not secrets_in(name)):
-        return name
-    return _pseudonym(name)
+    is_plain = _IMPORTED.fullmatch(name) or (grade_of(name) is not Grade.NONE and not secrets_in(name))
+    return name if is_plain else pseudonyms.of_text(name)
 
 
-def _stray_name(name: str) -> str:
+def _stray_name(name: str, pseudonyms: Pseudonyms) -> str:
     """Returns what a file that is not read is called, so that a person can find it: its name, but for a secret."""
-    if secrets_in(name):
-        return _pseudonym(name)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
-def _pseudonym(name: str) -> str:
-    return f"id-{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+    return pseudonyms.of_text(name) if secrets_in(name) else name
 
 
 def name_findings(drop: Drop) -> tuple[LineFinding, ...]:
@@ -186,7 +182,7 @@ def name_findings(drop: Drop) -> tuple[LineFinding, ...]:
         return ()
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()
     secrets = [LineFinding(0, rule, NAME_PATH, Action.DROPPED, digest) for rule in dict.fromkeys(secrets_in(name))]
-    return tuple(secrets) or (LineFinding(0, NOT_AN_IDENTIFIER, NAME_PATH, "pseudonymised", digest),)
+    return tuple(secrets) or (LineFinding(0, NOT_AN_IDENTIFIER, NAME_PATH, Action.PSEUDONYMISED, digest),)
 
 
 def public_name(name: str) -> str:

@@ -18,6 +18,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import Group, commit, screen_drop
 from cavra_pipeline.evidence.kinds import KIND_PREFIX
 from cavra_pipeline.evidence.landing import Drop, drop_at
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
@@ -95,7 +96,7 @@ def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]
             where=str(folder),
             remedy="Free some disk space or give this user write access",
         ) from None
-    return drop_at(folder / file_name)
+    return drop_at(folder / file_name, pseudonyms_of(settings))
 
 
 def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:

@@ -12,7 +12,7 @@ import pytest
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.landing import list_drops, shown_name, sidecar_of, strays
 from tests.cli.command import command
-from tests.support import DAY, NOW, delivery, drop, files_holding, home_with, query, take_in
+from tests.support import DAY, NOW, PSEUDONYMS, delivery, drop, files_holding, home_with, query, take_in
 
 SECRET = "ghp_" + "C4naRy" * 6
 ODD = [
@@ -31,17 +31,17 @@ PLAIN = ["evidence.jsonl", "part_0001-of_2.ndjson", "2026-06-25T10:00:00+02:00.j
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_an_identifier_is_called_by_its_name(name: str) -> None:
-    assert shown_name(name) == name
+    assert shown_name(name, PSEUDONYMS) == name
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_any_other_name_is_called_by_a_pseudonym_wherever_it_is_stored_or_shown(tmp_path: Path, name: str) -> None:
     home = home_with(tmp_path)
     path = drop(home, [delivery(), "not a record"], name=name)
-    called = shown_name(name)
+    called = shown_name(name, PSEUDONYMS)
 
     assert called != name
-    assert called == shown_name(name) == shown_name(called)
+    assert called == shown_name(name, PSEUDONYMS) == shown_name(called, PSEUDONYMS)
     take_in(home)
 
     assert query(home, "SELECT DISTINCT file_name FROM drops") == [(called,)]
@@ -81,7 +81,7 @@ def test_a_name_that_an_earlier_release_stored_goes_with_the_next_ingest(tmp_pat
         connection.execute("UPDATE quarantine SET source_file = file_name")
 
     assert [one.path.name for one in ingest(home, now=NOW).drops] == [ODD[0]]
-    called = shown_name(ODD[0])
+    called = shown_name(ODD[0], PSEUDONYMS)
     assert query(home, "SELECT file_name FROM drops ORDER BY ALL") == [(called,), ("other.jsonl",)]
     assert query(home, "SELECT session_id, file_name FROM evidence_records ORDER BY ALL") == [
         ("a", called), ("b", "other.jsonl"),
@@ -97,9 +97,9 @@ def test_what_is_no_landing_file_and_a_bad_sidecar_are_named_by_pseudonyms_too(t
     path.with_name(f"{SECRET}.txt").touch()
     (home.landing / SECRET).touch()
 
-    (one,) = list_drops(home.landing)
+    (one,) = list_drops(home.landing, PSEUDONYMS)
     (failure,) = ingest(home, now=NOW).failures
-    shown = [*strays(home.landing), str(failure), one.name]
+    shown = [*strays(home.landing, PSEUDONYMS), str(failure), one.name]
     assert len(shown) == 4
     assert not any(SECRET in text for text in shown)
 

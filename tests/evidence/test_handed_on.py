@@ -13,7 +13,7 @@ from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 from cavra_pipeline.evidence.search import MAX_DEPTH
 from cavra_pipeline.settings import Settings
 from tests.evidence.secrets_made_up import canary
-from tests.support import DAY, delivery, drop, files_holding, home_with, query, sha256, take_in
+from tests.support import DAY, PSEUDONYMS, delivery, drop, files_holding, home_with, query, sha256, take_in
 
 HANDED_ON = HandedOn(
     "evidence.sqlite",
@@ -37,7 +37,7 @@ def test_what_an_import_held_back_arrives_as_quarantine_and_findings_of_its_sour
 
     result = take_in(home)
 
-    assert load_sidecar(list_drops(home.landing)[0]) == HANDED_ON
+    assert load_sidecar(list_drops(home.landing, PSEUDONYMS)[0]) == HANDED_ON
     assert (result.received_count, result.quarantined_count, result.finding_count) == (3, 2, 2)
     assert query(home, "SELECT source_file, line_number, sha256, reason, field FROM quarantine ORDER BY 2") == [
         ("evidence.sqlite", 7, sha256(b"seven"), "secret_in_field", "plan_id"),
@@ -49,7 +49,7 @@ def test_what_an_import_held_back_arrives_as_quarantine_and_findings_of_its_sour
     ]
     assert query(home, "SELECT received_count, accepted_count, quarantined_count FROM drop_totals") == [(3, 1, 2)]
     assert query(home, "SELECT dropped_field_count FROM drops") == [(3,)]
-    assert strays(home.landing) == []
+    assert strays(home.landing, PSEUDONYMS) == []
 
 
 def test_a_sidecar_that_changes_is_read_again_and_replaces_what_it_said(tmp_path: Path) -> None:

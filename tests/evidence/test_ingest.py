@@ -17,6 +17,7 @@ from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.verdict import Kept
 from tests.support import (
     DAY,
+    PSEUDONYMS,
     Record,
     at,
     delivery,
@@ -54,7 +55,7 @@ def test_a_drop_is_read_plain_and_compressed(name: str, tmp_path: Path) -> None:
 
     assert (result.received_count, result.quarantined_count, result.failures) == (2, 0, [])
     assert query(home, IDS) == [("s-1",), ("s-2",)]
-    stored = (shown_name(name), sha256(content), len(content))
+    stored = (shown_name(name, PSEUDONYMS), sha256(content), len(content))
     assert query(home, "SELECT file_name, sha256, raw_bytes FROM drops") == [stored]
 
 
@@ -319,8 +320,8 @@ def test_names_in_the_landing_zone_that_are_no_drops_are_not_read_and_are_told(t
     take_in(home)
 
     assert query(home, IDS) == [("good",)]
-    assert [found.name for found in list_drops(home.landing)] == [f"{DAY}/good.jsonl"]
-    assert strays(home.landing) == ["2026-02-30", f"{DAY}/notes.txt", "loose.jsonl", "not-a-day"]
+    assert [found.name for found in list_drops(home.landing, PSEUDONYMS)] == [f"{DAY}/good.jsonl"]
+    assert strays(home.landing, PSEUDONYMS) == ["2026-02-30", f"{DAY}/notes.txt", "loose.jsonl", "not-a-day"]
 
 
 def test_only_new_and_changed_drops_are_read_and_a_range_is_read_again(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.landing import strays
 from tests.evidence.secrets_made_up import canary
 from tests.imports.sources import bring_what_can_be, json_lines, json_store, landed, sqlite_store
-from tests.support import NOW, delivery, home_with, query, record, take_in
+from tests.support import NOW, PSEUDONYMS, delivery, home_with, query, record, take_in
 
 GOOD = [delivery(session_id=f"s-{n}") for n in range(50)]
 
@@ -171,7 +171,7 @@ def test_a_drop_whose_name_is_no_text_is_a_stray_and_does_not_stop_the_others(tm
     result = take_in(home)
 
     assert [drop.file_name for drop in result.drops] == ["good.jsonl"]
-    assert strays(home.landing) == ["2026-06-25/a\\udcff.jsonl"]
+    assert strays(home.landing, PSEUDONYMS) == ["2026-06-25/a\\udcff.jsonl"]
 
 
 def test_a_landing_zone_that_can_not_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tests.executive.histories import ask_report, opening
 from tests.support import (
     MICROSECOND,
     NOW,
+    PSEUDONYMS,
     Line,
     acknowledgement,
     ask_health,
@@ -289,7 +290,7 @@ def test_a_warehouse_that_is_made_anew_from_the_landing_zone_has_it_all_again(tm
     take_in(home)
 
     assert kept_ids(home) == ["back"]
-    assert [one.name for one in list_drops(home.landing)] == ["2026-04-30/evidence.jsonl"]
+    assert [one.name for one in list_drops(home.landing, PSEUDONYMS)] == ["2026-04-30/evidence.jsonl"]
 
 
 # --- Failures --------------------------------------------------------------------------------------------------------
