@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.escaping import visible_json
 from cavra_pipeline.evidence.parsing import parse_timestamp
 
 PRODUCT: Final = "CAVRA"
@@ -132,7 +133,7 @@ def _json(value: object) -> str:
 
 def pretty_json(document: object) -> str:
     """Returns the document as an answer shows it: the same text on the command line and over HTTP."""
-    return json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    return visible_json(json.dumps(document, ensure_ascii=False, indent=2, default=str))
 
 
 def identify(prefix: str, document: Mapping[str, object]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cavra_pipeline.escaping import visible, visible_lines
+
 
 class PipelineError(Exception):
     """A permanent failure: the same input fails the same way until somebody acts.
@@ -15,7 +17,8 @@ class PipelineError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
-        super().__init__(f"{where}: {what}. {remedy}")
+        # A place may be a file name: it must not forge a line of a log. The other two may list faults, a line each.
+        super().__init__(f"{visible(where)}: {visible_lines(what)}. {visible_lines(remedy)}")
         self.what, self.where, self.remedy = what, where, remedy
 
 
