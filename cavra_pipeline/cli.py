@@ -10,25 +10,13 @@ import os
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TransferSpeedColumn,
-)
 
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.cli_alerts import build_alerts_command
@@ -36,7 +24,7 @@ from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
 from cavra_pipeline.cli_slots import build_slots_command
 from cavra_pipeline.cli_upkeep import build_prune_command, compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of, pretty_json
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import OutOfMemory, PipelineError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.formats import provider_name
@@ -61,6 +49,10 @@ from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.slots.ledger import slots_of_report
+from cavra_pipeline.terminal import EscapingGroup, print_document, print_json_line
+from cavra_pipeline.terminal import print_json as _print_json
+from cavra_pipeline.terminal import standard_error as _err
+from cavra_pipeline.terminal import standard_output as _out
 
 _FAILS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
 _STDIN: Final = "-"
@@ -117,54 +109,16 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _out() -> Console:
-    return Console(highlight=False)
-
-
-def _err() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
-
-
 def _home() -> Settings:
     return require_key(load_settings().prepare())
 
 
-def _print_json(document: Any) -> None:
-    click.echo(pretty_json(document))
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on long work at a terminal; nothing when the output is piped."""
-    console = _err()
-    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=total or None)
-        yield lambda done: progress.advance(task, done)
-
-
-@contextmanager
-def _steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """The same for work that goes step by step, with the newest step beside the bar."""
-    console = _err()
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("", total=total or None)
-        yield lambda done: progress.update(task, advance=1, description=done)
-
-
 def _say_failures(failures: list[PipelineError]) -> None:
     for failure in failures:
-        _err().print("[red]failed:[/red]", escape(str(failure)))
+        _err().failure("failed:", failure)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=EscapingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(version("cavra-pipeline"), prog_name="cavra-pipeline")
 def cli() -> None:
     r"""Is rollback-drill recovery retried as it should be?
@@ -195,7 +149,7 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
     sources: list[tuple[str, Path | IO[bytes]]] = [
         ("standard input", sys.stdin.buffer) if path == _STDIN else (path, Path(path)) for path in paths
     ]
-    with _progress("importing", _size_of([source for _, source in sources])) as tick:
+    with _err().bytes_progress("importing", _size_of([source for _, source in sources])) as tick:
         result = import_evidence(settings, sources, now=_now(), tick=tick)
     if as_json:
         _print_json({
@@ -224,7 +178,7 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
             )
         )
     for said in result.notes:
-        _err().print("note:", escape(said))
+        _err().print("note:", said)
     _say_failures(result.failures)
     sys.exit(1 if result.failures else 0)
 
@@ -249,7 +203,7 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
         raise click.UsageError(f"--from {first} is after --to {last}; give the earlier day first")
     settings = _home()
     total = sum(drop.size_bytes for drop in list_drops(settings.landing, pseudonyms_of(settings), first, last))
-    with _progress("ingesting", total) as tick:
+    with _err().bytes_progress("ingesting", total) as tick:
         result = run_ingest(settings, now=_now(), first=first, last=last, tick=tick)
     ignored = strays(settings.landing, pseudonyms_of(settings))
     if as_json:
@@ -288,9 +242,9 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
     if closed or left_out:
         _err().print(f"past retention: {closed} drops are left alone, {left_out} records are left out")
     for name in ignored[:10]:
-        _err().print(f"ignored {escape(name)}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
+        _err().print(f"ignored {name}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
     for said in result.notes:
-        _err().print("note:", escape(said))
+        _err().print("note:", said)
     _say_failures(result.failures)
     sys.exit(1 if result.failures else 0)
 
@@ -330,10 +284,10 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
     days = days_between(first, last)
     evaluated_at(last, now)
     total = sum(drop.size_bytes for drop in list_drops(settings.landing, pseudonyms_of(settings), first, last))
-    with _progress("ingesting", total) as tick:
+    with _err().bytes_progress("ingesting", total) as tick:
         result = run_ingest(settings, now=now, first=first, last=last, tick=tick)
     levels: Counter[str] = Counter()
-    with _steps("making reports", len(days) * (2 * len(LANES) + 1)) as step:
+    with _err().step_progress("making reports", len(days) * (2 * len(LANES) + 1)) as step:
         for one in keep_every_report(warehouse_of(settings), days, now=now):
             levels[str(one.document["alert_level"])] += 1
             step(f"{one.report} of {one.lane or 'all lanes'}, {one.day}")
@@ -564,9 +518,9 @@ def executive_report_command(
         )
     if output:
         for path in write_report(output, report).values():
-            _err().print(f"wrote {escape(str(path))}")
+            _err().print(f"wrote {path}")
     else:
-        click.echo(_FORMS[form](report))
+        print_document(_FORMS[form](report))
     sent: dict[str, Any] | None = None
     if providers:
         with open_sender(settings, clock=_now) as sender:
@@ -592,7 +546,7 @@ def export(since: str | None, made_here: bool) -> None:
     moment = parse_as_of(since) if since else None
     with warehouse_of(_home()).reading() as session:
         for line in export_records(session, since=moment, made_here=made_here):
-            click.echo(line)
+            print_json_line(line)
 
 
 @cli.command()
@@ -693,10 +647,10 @@ def main() -> None:
     try:
         cli()
     except PipelineError as error:
-        _err().print("[red]error:[/red]", escape(str(error)))
+        _err().failure("error:", error)
         sys.exit(error.exit_code)
     except MemoryError:
-        _err().print("[red]error:[/red]", escape(str(OutOfMemory("this command"))))
+        _err().failure("error:", OutOfMemory("this command"))
         sys.exit(OutOfMemory.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.alerts.kinds import KINDS
@@ -27,6 +24,7 @@ from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.terminal import Terminal, beside, lines, print_json, shown, standard_output
 
 _ID_SHOWN: Final = len("alert-") + 8
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")
@@ -156,14 +154,14 @@ def _span(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def _answer(document: Any, as_json: bool, show: Callable[[Console, Any], None]) -> None:
+def _answer(document: Any, as_json: bool, show: Callable[[Terminal, Any], None]) -> None:
     if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        print_json(document)
     else:
-        show(Console(highlight=False), document)
+        show(standard_output(), document)
 
 
-def _show_list(console: Console, document: Mapping[str, Any]) -> None:
+def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
     if document["alerts"]:
         columns = ("alert", "what", "since (UTC)", "n", "state")
         rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
@@ -187,23 +185,20 @@ def _show_list(console: Console, document: Mapping[str, Any]) -> None:
             )
             for one in document["unsent_notices"]
         ]
-        console.print(
-            tables.table("Notices that were not taken", ("connector", "about", "notice", "tries", "why"), unsent)
-        )
+        columns = ("connector", "about", "notice", "tries", "why")
+        console.print(tables.table("Notices that were not taken", columns, unsent))
     if not document["connectors"]:
         console.print("Nobody is told: CAVRA_ALERT_CONNECTORS names no connector.", style="yellow")
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
-    what = tables.level(one["severity"]).append(f" {one['kind']}\n{one['subject']}", style="not bold default")
     known = [cause for cause in one["causes"] if cause != "unknown_cause"]
-    if known:
-        what.append(f"\n{', '.join(known)}", style="dim")
-    state = str(one["state"])
-    if one["acknowledged_by"]:
-        state += f"\nby {one['acknowledged_by']}"
-    if one["muted_by"]:
-        state += f"\nmuted: {one['muted_by']}"
+    what = lines(beside(tables.level(one["severity"]), one["kind"]), one["subject"], shown(", ".join(known), "dim"))
+    state = lines(
+        str(one["state"]),
+        f"by {one['acknowledged_by']}" if one["acknowledged_by"] else "",
+        f"muted: {one['muted_by']}" if one["muted_by"] else "",
+    )
     since = tables.short_time(one["since"])[5:]
     return (one["alert_id"][:_ID_SHOWN], what, since, one["occurrence_count"], state)
 
@@ -212,7 +207,7 @@ def _matches(silence: Mapping[str, Any]) -> str:
     return f"{silence['kind'] or 'any kind'} {silence['subject'] or ''}".strip()
 
 
-def _show_acknowledged(console: Console, alert: Mapping[str, Any]) -> None:
+def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
     console.print(
         tables.facts(
             "Resolved" if alert["resolved_at"] else "Acknowledged",
@@ -227,7 +222,7 @@ def _show_acknowledged(console: Console, alert: Mapping[str, Any]) -> None:
     )
 
 
-def _show_silence(console: Console, silence: Mapping[str, Any]) -> None:
+def _show_silence(console: Terminal, silence: Mapping[str, Any]) -> None:
     pairs = [
         ("silence", silence["silence_id"]),
         ("matches", _matches(silence)),
@@ -243,14 +238,14 @@ def _episode(one: Mapping[str, Any]) -> str:
     return f" #{one['episode']}" if one["episode"] > 1 else ""
 
 
-def _show_history(console: Console, document: Mapping[str, Any]) -> None:
+def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
     if not document["events"]:
         console.print("History: none")
         return
     rows = [
         (
             tables.short_time(one["happened_at"]),
-            Text(f"{one['kind']}\n{one['subject']}{_episode(one)}"),
+            lines(one["kind"], f"{one['subject']}{_episode(one)}"),
             one["event"],
             one["detail"] or (f"by {one['actor']}" if one["actor"] else ""),
         )

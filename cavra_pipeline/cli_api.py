@@ -7,21 +7,17 @@ import sys
 from datetime import UTC, date, datetime
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
+from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.evidence.pseudonym_key import require_key
 from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.settings import load_settings
+from cavra_pipeline.terminal import print_document, shown, standard_error
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _err() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @click.command()
@@ -43,7 +39,9 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     settings = require_key(load_settings().prepare())
     tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
     check_exposure(host, tokens)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("cavra_pipeline.api").setLevel(logging.INFO)
 
     def open_service() -> Service:
@@ -55,9 +53,10 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
         requests_per_second=settings.api_requests_per_second,
         pages=[console_router()],
     )
-    shown = f"[{host}]" if ":" in host else host
-    _err().print(escape(f"cavra-pipeline on http://{shown}:{port} with the home {settings.home}; Ctrl+C ends it."))
-    _err().print(escape(TOKENS_NOTICE if tokens else OPEN_NOTICE))
+    address = f"[{host}]" if ":" in host else host
+    err = standard_error()
+    err.print(f"cavra-pipeline on http://{address}:{port} with the home {settings.home}; Ctrl+C ends it.")
+    err.print(TOKENS_NOTICE if tokens else OPEN_NOTICE)
     server = server_of(app, host=host, port=port)
     server.run()
     sys.exit(0 if server.started else 1)
@@ -75,8 +74,8 @@ def api_token(name: str, scopes: tuple[str, ...]) -> None:
     cavra-pipeline api-token --name grafana --scope read >> tokens && chmod 600 tokens
     """
     token, line = new_token(name, scopes)
-    _err().print(f"The token of {escape(name)}, shown this once: {token}")
-    click.echo(line)
+    standard_error().print(f"The token of {name}, shown this once: {token}")
+    print_document(line)
 
 
 def _day(_context: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
@@ -101,7 +100,10 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
         raise click.UsageError(f"--from {since} is after --to {until}; give the earlier day first")
     evaluated_at(until, now)
     ended = materialize(settings, REFRESH_JOB, days_between(since, until), run_id=run_id, tags=REFRESH_TAGS)
-    _err().print(f"refreshed {since} to {until}" if ended else "[red]failed:[/red] the run's log is in the Dagster UI")
+    if ended:
+        standard_error().print(f"refreshed {since} to {until}")
+    else:
+        standard_error().print(shown("failed:", "red"), "the run's log is in the Dagster UI")
     sys.exit(0 if ended else 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,8 +9,6 @@ from itertools import groupby
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
@@ -23,6 +20,7 @@ from cavra_pipeline.slots.document import slots_document
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import legend, picture
 from cavra_pipeline.slots.verdicts import Kind
+from cavra_pipeline.terminal import Styled, Terminal, print_json, shown, standard_output
 
 SCHEDULES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
 _DEFAULT_DAYS: Final = 7
@@ -54,9 +52,9 @@ def build_slots_command(now: Callable[[], datetime], home: Callable[[], Settings
         with warehouse_of(home()).reading() as session:
             rows = slots_between(session, after=after, until=until, schedule=schedule)
         if as_json:
-            click.echo(json.dumps(slots_document(rows, first_at, until), ensure_ascii=False, indent=2))
+            print_json(slots_document(rows, first_at, until))
         else:
-            _show(Console(highlight=False), rows)
+            _show(standard_output(), rows)
 
     return slots
 
@@ -69,14 +67,14 @@ def _instant(text: str, of_day: time) -> datetime:
         return parse_as_of(text)
 
 
-def _show(console: Console, rows: list[dict[str, Any]]) -> None:
+def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.print("No slot is judged in this range yet: the missed_worker_run_sensor keeps the ledger.")
         return
     lines = picture(rows)
     for schedule, days in groupby(lines, key=lambda line: line[0]):
         # A day of half-hours and its date fit into 80 columns; the name of the schedule beside them would not.
-        console.print(Text(schedule, style="bold"))
+        console.print(shown(schedule, "bold"))
         for _, day, marks in days:
             console.print(f"  {day}  {marks}", soft_wrap=True)
     console.print(legend(marks for _, _, marks in lines))
@@ -85,7 +83,7 @@ def _show(console: Console, rows: list[dict[str, Any]]) -> None:
     console.print(tables.table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted))
     odd = [row for row in rows if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
     if odd:
-        shown = [
+        late = [
             (
                 row["schedule"],
                 tables.short_time(instant(row["expected_at"])),
@@ -97,8 +95,8 @@ def _show(console: Console, rows: list[dict[str, Any]]) -> None:
             for row in sorted(odd, key=lambda row: row["expected_at"], reverse=True)
         ]
         columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
-        console.print(tables.table("Not on time, newest first", columns, shown, most=20))
+        console.print(tables.table("Not on time, newest first", columns, late, most=20))
 
 
-def _styled(verdict: str) -> Text:
-    return Text(verdict, style=_STYLES.get(verdict, ""))
+def _styled(verdict: str) -> Styled:
+    return shown(verdict, _STYLES.get(verdict, ""))

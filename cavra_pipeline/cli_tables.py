@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, shown
+from cavra_pipeline.terminal import facts as facts
+from cavra_pipeline.terminal import table as table
 
 _LEVEL_STYLES: Final = {
     "critical": "bold red",
@@ -17,13 +16,11 @@ _LEVEL_STYLES: Final = {
     "retry": "bold",
     "wait": "cyan",
 }
-MOST_ROWS: Final = 40
-_SHORT: Final = 16
 
 
-def level(name: str) -> Text:
+def level(name: str) -> Styled:
     """Shows an alert level or an action in its colour."""
-    return Text(name, style=_LEVEL_STYLES.get(name, ""))
+    return shown(name, _LEVEL_STYLES.get(name, ""))
 
 
 def short_time(moment: str | None) -> str:
@@ -31,35 +28,8 @@ def short_time(moment: str | None) -> str:
     return "-" if moment is None else moment[:16].replace("T", " ")
 
 
-def table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
-) -> RenderableType:
-    """Lays rows out under their columns; what is cut off is said."""
-    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
-    every = list(rows)
-    for number, column in enumerate(columns):
-        numeric = bool(every) and all(isinstance(row[number], int) for row in every)
-        is_short = all(len(str(row[number])) <= _SHORT for row in every)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=is_short)
-    for row in every[:most]:
-        shown.add_row(*(cell if isinstance(cell, Text) else "-" if cell is None else str(cell) for cell in row))
-    if len(every) > most:
-        return Group(shown, Text(f"... and {len(every) - most} more; --json lists all", style="dim"))
-    return shown
-
-
-def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> RenderableType:
-    """Lays out what is known of one thing, a line each."""
-    shown = Table(title=title, box=None, show_header=False, title_justify="left", title_style="bold", pad_edge=False)
-    shown.add_column(style="dim")
-    shown.add_column(overflow="fold")
-    for name, value in pairs:
-        shown.add_row(name, value if isinstance(value, Text) else "-" if value is None else str(value))
-    return shown
-
-
 def show_health(
-    console: Console,
+    console: Terminal,
     report: Mapping[str, Any],
     subject_field: str,
     *,
@@ -117,7 +87,7 @@ def _executions(report: Mapping[str, Any]) -> str:
     )
 
 
-def show_plan(console: Console, plan: Mapping[str, Any], subject_field: str, *, most: int = MOST_ROWS) -> None:
+def show_plan(console: Terminal, plan: Mapping[str, Any], subject_field: str, *, most: int = MOST_ROWS) -> None:
     """Shows a retry plan."""
     counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
     policy = (
@@ -153,7 +123,7 @@ def show_plan(console: Console, plan: Mapping[str, Any], subject_field: str, *, 
         console.print(table("Decisions", columns, rows, most=most))
 
 
-def show_worker_run(console: Console, document: Mapping[str, Any], subject_field: str) -> None:
+def show_worker_run(console: Terminal, document: Mapping[str, Any], subject_field: str) -> None:
     """Shows a worker run: what was selected, what waits and why, what became of it."""
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
     console.print(
@@ -184,7 +154,7 @@ def show_worker_run(console: Console, document: Mapping[str, Any], subject_field
         console.print(table("Retries", (subject_field, "provider", "state"), rows))
 
 
-def show_escalation(console: Console, plan: Mapping[str, Any]) -> None:
+def show_escalation(console: Terminal, plan: Mapping[str, Any]) -> None:
     """Shows an escalation plan."""
     counts = f"{plan['escalation_count']} open, {plan['slo_breached_count']} past {plan['slo_minutes']} minutes"
     console.print(
@@ -207,7 +177,7 @@ def show_escalation(console: Console, plan: Mapping[str, Any]) -> None:
         console.print(table("Open recoveries, oldest first", ("plan_id", "open since (UTC)", "limit", "do"), rows))
 
 
-def show_delivery(console: Console, sent: Mapping[str, Any] | None) -> None:
+def show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:
     """Shows what was, or would be, sent."""
     if sent is None:
         return
@@ -217,7 +187,7 @@ def show_delivery(console: Console, sent: Mapping[str, Any] | None) -> None:
         console.print(f"{outcome['provider']}: {outcome['grade']} ({outcome['reason']})")
 
 
-def show_dashboard(console: Console, document: Mapping[str, Any]) -> None:
+def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows dashboard counts."""
     rows = [
         (

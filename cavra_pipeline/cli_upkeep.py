@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, datetime
@@ -12,6 +11,7 @@ import click
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.terminal import print_json, standard_output
 from cavra_pipeline.warehouse.compact import Compacted, compact
 
 _MEGABYTE = 1_000_000
@@ -25,7 +25,10 @@ def compact_command(as_json: bool) -> None:
     Everybody else waits meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
     """
     done = compact(warehouse_of(load_settings().prepare()))
-    click.echo(json.dumps(asdict(done)) if as_json else _sizes(done))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        standard_output().print(_sizes(done))
 
 
 def _sizes(done: Compacted) -> str:
@@ -58,10 +61,11 @@ def build_prune_command(clock: Callable[[], datetime], home: Callable[[], Settin
         compacted = compact(warehouse) if compacts and not dry_run else None
         if as_json:
             sizes = asdict(compacted) if compacted else {}
-            click.echo(json.dumps({"before": day.isoformat(), "dry_run": dry_run, **asdict(removed), **sizes}))
+            print_json({"before": day.isoformat(), "dry_run": dry_run, **asdict(removed), **sizes})
         else:
-            click.echo(_said(day, asdict(removed), dry_run=dry_run))
-            click.echo(_sizes(compacted) if compacted else "cavra-pipeline compact gives the room back to the disk")
+            out = standard_output()
+            out.print(_said(day, asdict(removed), dry_run=dry_run), soft_wrap=True)
+            out.print(_sizes(compacted) if compacted else "cavra-pipeline compact gives the room back to the disk")
 
     return prune_command
 

@@ -1,0 +1,175 @@
+"""Where the command line prints: every text is escaped here, so that no caller can forget it.
+
+Only this module uses rich. Rich's own markup is off; what has a style is made by ``shown`` and ``lines``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import click
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from cavra_pipeline.documents import pretty_json
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.escaping import visible, visible_json, visible_lines
+
+#: A text with a style.
+Styled = Text
+MOST_ROWS: Final = 40
+_SHORT: Final = 16
+
+
+class Terminal:
+    """Standard output or standard error."""
+
+    def __init__(self, console: Console) -> None:
+        """Prints on a console whose markup is off."""
+        self._console = console
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person sits before it, rather than a pipe."""
+        return self._console.is_terminal
+
+    def print(self, *what: str | RenderableType, style: str = "", soft_wrap: bool | None = None) -> None:
+        """Prints texts, each escaped to one line, and tables."""
+        escaped = [shown(one) if isinstance(one, str) else one for one in what]
+        self._console.print(*escaped, style=style or None, soft_wrap=soft_wrap)
+
+    def failure(self, word: str, failure: PipelineError) -> None:
+        """Prints a failure behind a red word; the message's own line ends stay."""
+        self._console.print(shown(word, "red"), lines(*str(failure).split("\n")))
+
+    @contextmanager
+    def bytes_progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Yields what to call with bytes done; a bar shows them at a terminal only."""
+        with self._progress(what, DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn()) as progress:
+            task = progress.add_task(what, total=total or None)
+            yield lambda done: progress.advance(task, done)
+
+    @contextmanager
+    def step_progress(self, what: str, total: int) -> Iterator[Callable[[str], None]]:
+        """Yields what to call with the name of each step that is done."""
+        newest = TextColumn("{task.description}", markup=False)
+        with self._progress(what, MofNCompleteColumn(), TimeElapsedColumn(), newest) as progress:
+            task = progress.add_task("", total=total or None)
+            yield lambda done: progress.update(task, advance=1, description=visible(done))
+
+    def _progress(self, what: str, *columns: ProgressColumn) -> Progress:
+        every = (TextColumn(visible(what), markup=False), BarColumn(), *columns)
+        return Progress(*every, console=self._console, disable=not self.is_interactive, transient=True)
+
+
+def standard_output() -> Terminal:
+    """Returns standard output, for answers."""
+    return Terminal(Console(highlight=False, markup=False, emoji=False))
+
+
+def standard_error() -> Terminal:
+    """Returns standard error, for everything else."""
+    return Terminal(Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True))
+
+
+def print_json(document: Any) -> None:
+    """Writes one JSON document to standard output; unseen characters are JSON escapes."""
+    click.echo(pretty_json(document))
+
+
+def print_json_line(line: str) -> None:
+    """Writes one line of JSON to standard output; unseen characters are JSON escapes."""
+    click.echo(visible_json(line))
+
+
+def print_document(text: str) -> None:
+    """Writes a text of several lines, such as a report, to standard output."""
+    click.echo(visible_lines(text))
+
+
+def shown(text: object, style: str = "") -> Text:
+    """Returns a text on one line, escaped, in a style."""
+    return Text(visible(text), style=style)
+
+
+def lines(*parts: str | Text) -> Text:
+    """Returns texts below each other, each escaped; what is empty is left out."""
+    return Text("\n").join(part if isinstance(part, Text) else shown(part) for part in parts if part)
+
+
+def beside(*parts: str | Text) -> Text:
+    """Returns texts beside each other, each escaped."""
+    return Text(" ").join(part if isinstance(part, Text) else shown(part) for part in parts)
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
+) -> RenderableType:
+    """Lays rows out under their columns; what is cut off is said."""
+    drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    every = list(rows)
+    for number, column in enumerate(columns):
+        numeric = bool(every) and all(isinstance(row[number], int) for row in every)
+        is_short = all(len(visible(row[number])) <= _SHORT for row in every)
+        drawn.add_column(shown(column), justify="right" if numeric else "left", overflow="fold", no_wrap=is_short)
+    for row in every[:most]:
+        drawn.add_row(*map(_cell, row))
+    if len(every) > most:
+        return Group(drawn, shown(f"... and {len(every) - most} more; --json lists all", "dim"))
+    return drawn
+
+
+def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> RenderableType:
+    """Lays out what is known of one thing, a line each."""
+    drawn = Table(
+        title=shown(title), box=None, show_header=False, title_justify="left", title_style="bold", pad_edge=False
+    )
+    drawn.add_column(style="dim")
+    drawn.add_column(overflow="fold")
+    for name, value in pairs:
+        drawn.add_row(shown(name), _cell(value))
+    return drawn
+
+
+def _cell(value: object) -> Text:
+    return value if isinstance(value, Text) else shown("-" if value is None else value)
+
+
+class EscapingGroup(click.Group):
+    """A group of commands whose messages about wrong usage are escaped too."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Reads the arguments of the group."""
+        with _escaped_usage():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that was named."""
+        with _escaped_usage():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _escaped_usage() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise click.UsageError(visible_lines(error.format_message()), error.ctx) from None
+    except click.ClickException as error:
+        raise click.ClickException(visible_lines(error.format_message())) from None
