@@ -1,21 +1,12 @@
-"""The executive report as Markdown. Text of the evidence is escaped, so that it is shown and never obeyed."""
+"""The executive report as Markdown; every text in it is escaped."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from cavra_pipeline.executive.words import plain, provider_name
-
-_MARKUP: Final = re.compile(r"[\\`*_\[\]|~$#]|[<>&]|:(?=//)|(?<=www)\.|@")
-#: A backslash stops Markdown, but not HTML, nor an address from becoming a link.
-_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;", ":": "&#58;", ".": "&#46;", "@": "&#64;"}
-
-
-def markdown_text(text: object) -> str:
-    """Returns text that Markdown shows as it is, on one line and in one cell."""
-    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), plain(text))
+from cavra_pipeline.escaping import markdown
+from cavra_pipeline.executive.words import provider_name
 
 
 def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
@@ -25,20 +16,20 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         report: An executive report.
         page: What the pages say in words.
     """
-    text = markdown_text
     sections = [
-        f"# {text(page['state'])}: recovery report, {text(page['as_of'])}",
-        text(report["headline"]),
-        f"**Do now:** {text(report['what_to_do'])}",
-        _items(f"{text(fact['label'])}: {text(fact['value'])}" for fact in page["facts"]),
+        f"# {markdown(page['state'])}: recovery report, {markdown(page['as_of'])}",
+        markdown(report["headline"]),
+        f"**Do now:** {markdown(report['what_to_do'])}",
+        _items(f"{markdown(fact['label'])}: {markdown(fact['value'])}" for fact in page["facts"]),
         *_next_actions(page),
         f"## The last {page['window']}",
-        _items(text(sentence) for sentence in report["what_happened"]),
+        _items(markdown(sentence) for sentence in report["what_happened"]),
         "## Open recoveries",
         *_open_recoveries(page),
         "## Key risks",
         _items(
-            f"**{text(risk['severity'])}**: {text(risk['risk'])} {text(risk['action'])}" for risk in report["key_risks"]
+            f"**{markdown(risk['severity'])}**: {markdown(risk['risk'])} {markdown(risk['action'])}"
+            for risk in report["key_risks"]
         )
         or "None was found.",
         "## Deliveries by provider",
@@ -48,7 +39,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         "## Opened and closed",
         *_trend(page),
         "---",
-        *(text(note) for note in page["notes"]),
+        *(markdown(note) for note in page["notes"]),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -57,7 +48,7 @@ def _next_actions(page: Mapping[str, Any]) -> list[str]:
     if not page["next_actions"]:
         return []
     steps = (
-        f"**{markdown_text(one['urgency'])}**: {markdown_text(one['action'])} ({markdown_text(one['because'])})"
+        f"**{markdown(one['urgency'])}**: {markdown(one['action'])} ({markdown(one['because'])})"
         for one in page["next_actions"]
     )
     return ["## What to do next", _items(steps), *([page["more_actions"]] if page["more_actions"] else [])]
@@ -65,10 +56,10 @@ def _next_actions(page: Mapping[str, Any]) -> list[str]:
 
 def _open_recoveries(page: Mapping[str, Any]) -> list[str]:
     if not page["open"]:
-        return [markdown_text(page["none_open"])]
+        return [markdown(page["none_open"])]
     header = ("Recovery", "Open for", "Limit", "Told through", "Next step")
     rows = ([one["name"], one["age"], one["slo"], one["routes"], one["action"]] for one in page["open"])
-    return [markdown_text(page["open_caption"]), _table(header, rows)]
+    return [markdown(page["open_caption"]), _table(header, rows)]
 
 
 def _providers(report: Mapping[str, Any]) -> str:
@@ -93,9 +84,9 @@ def _lanes(page: Mapping[str, Any]) -> str:
 
 def _trend(page: Mapping[str, Any]) -> list[str]:
     if not page["is_known"]:
-        return [markdown_text(page["none_open"])]
+        return [markdown(page["none_open"])]
     rows = ([day["day"], day["opened"], day["closed"], day["open"]] for day in page["trend"])
-    return [markdown_text(page["trend_caption"]), _table(("Day", "Opened", "Closed", "Open at its end"), rows)]
+    return [markdown(page["trend_caption"]), _table(("Day", "Opened", "Closed", "Open at its end"), rows)]
 
 
 def _items(lines: Iterable[str]) -> str:
@@ -103,5 +94,5 @@ def _items(lines: Iterable[str]) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *([markdown_text(cell) for cell in row] for row in rows)]
+    lines = [header, ["---"] * len(header), *([markdown(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -14,7 +14,6 @@ from cavra_pipeline.executive.words import (
     duration,
     limit_words,
     moment_text,
-    plain,
     provider_name,
     read,
 )
@@ -95,12 +94,12 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
     slo, tone = _SLO[one["slo_state"]]
     again = " (opened again)" if one["reopened_count"] else ""
     return {
-        "name": plain(one["plan_id"]),
+        "name": str(one["plan_id"]),
         "age": duration(one["age_minutes"]) + again,
         "slo": slo,
         "tone": tone,
         "routes": "; ".join(_route(route) for route in one["routes"]) or "nobody",
-        "action": plain(one["recommended_action"]),
+        "action": one["recommended_action"],
     }
 
 
@@ -135,6 +134,6 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         f"“Past the limit” means open for more than {duration(report['slo_minutes'])}. A recovery is closed when every "
         "connector it was told through has it on record as resolved or dismissed and no notice of it is failing.",
         f"Covers {day_text(start)} to {day_text(max(until, start))}, UTC. Made "
-        f"{moment_text(read(report['generated_at']))} by {plain(report['generated_by'])}. "
+        f"{moment_text(read(report['generated_at']))} by {report['generated_by']}. "
         f"Report {report['executive_report_id']}, plan {report['escalation_plan_id']}.",
     ]

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from cavra_pipeline.escaping import html
 from cavra_pipeline.executive.words import count, day_text, provider_name, read, short_duration
 
 _WIDTH: Final = 360
@@ -22,7 +23,14 @@ def _svg(name: str, height: int, title: str, description: str, parts: Sequence[M
     return Markup(
         '<svg viewBox="0 0 {width} {height}" role="img" aria-labelledby="{name}-title {name}-desc">'
         '<title id="{name}-title">{title}</title><desc id="{name}-desc">{description}</desc>{parts}</svg>'
-    ).format(width=_WIDTH, height=height, name=name, title=title, description=description, parts=Markup("").join(parts))
+    ).format(
+        width=_WIDTH,
+        height=height,
+        name=name,
+        title=html(title),
+        description=html(description),
+        parts=Markup("").join(parts),
+    )
 
 
 def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
@@ -38,7 +46,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
 
 def _text(x: float, y: float, text: str, kind: str = "label", anchor: str = "start") -> Markup:
     place = f'x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}"'
-    return Markup(f'<text class="{kind}" {place}>{escape(text)}</text>')  # noqa: S704 -- only the text is not our own
+    return Markup(f'<text class="{kind}" {place}>{html(text)}</text>')  # noqa: S704 -- only the text is not our own
 
 
 def _number(value: float) -> str:

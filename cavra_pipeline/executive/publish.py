@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
 from cavra_pipeline.lanes import LANES, Lane
@@ -117,7 +118,7 @@ def publish_report(
         records=[made, run],
         subject={"run_id": run_id, "executive_report_id": report["executive_report_id"]},
         title=f"CAVRA recovery report: {report['state'].replace('_', ' ')}",
-        summary=report["headline"],
+        summary=visible(report["headline"]),
         document=report,
         facts=facts,
         providers=providers,

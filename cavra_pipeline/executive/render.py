@@ -16,17 +16,18 @@ from markupsafe import Markup
 
 from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.escaping import html, visible_json
 from cavra_pipeline.executive.markdown import markdown_of
 from cavra_pipeline.executive.page import page_of
 from cavra_pipeline.executive.pictures import backlog_area, outage_timeline, provider_bars
-from cavra_pipeline.executive.words import plain, read
+from cavra_pipeline.executive.words import read
 
 _PACKAGE: Final = "cavra_pipeline.executive"
 
 
 def report_json(report: Mapping[str, Any]) -> str:
     """Returns the report as canonical JSON, one line."""
-    return canonical_json(report) + "\n"
+    return visible_json(canonical_json(report)) + "\n"
 
 
 def report_markdown(report: Mapping[str, Any]) -> str:
@@ -104,6 +105,5 @@ def _template(name: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined)
-    environment.filters["plain"] = plain
-    return environment
+    # Every value goes through finalize; autoescape stays on for what might not.
+    return Environment(loader=FunctionLoader(_template), autoescape=True, finalize=html, undefined=StrictUndefined)

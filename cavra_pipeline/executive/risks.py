@@ -12,7 +12,6 @@ from cavra_pipeline.executive.words import (
     duration,
     limit_words,
     moment_text,
-    plain,
     provider_name,
 )
 from cavra_pipeline.lanes import LANES
@@ -94,7 +93,7 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     limit = limit_words(report["slo_minutes"])
     late = [one for one in report["open_recoveries"] if one["slo_state"] == "breached"]
     if late:
-        first = plain(late[0]["plan_id"])
+        first = late[0]["plan_id"]
         if len(late) > 1:
             action = f"Name an owner today for each of the {len(late):,}, oldest first; start with {first}."
         else:

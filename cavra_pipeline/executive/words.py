@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Final
 
@@ -19,21 +18,9 @@ _PROVIDERS: Final = {
 }
 
 
-def plain(text: object) -> str:
-    """Returns one line of text without characters that steer a terminal or turn the writing direction."""
-    line = str(text)
-    if line.isprintable():
-        return line
-    return "".join(" " if c in "\t\r\n" else "\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in line)
-
-
-def _steers(character: str) -> bool:
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
 def provider_name(provider: str) -> str:
     """Returns how a provider writes its own name, or the name as given."""
-    return _PROVIDERS.get(provider, plain(provider))
+    return _PROVIDERS.get(provider, provider)
 
 
 def lane_title(name: str) -> str:
