@@ -18,6 +18,7 @@ from cavra_pipeline.api.common import Served, allowed, endpoint
 from cavra_pipeline.api.service import Service
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
+from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES, Lane, lane_named
@@ -169,18 +170,10 @@ def plan_as_csv(
 def _csv(decisions: list[dict[str, Any]]) -> str:
     table = io.StringIO()
     if decisions:
-        writer = csv.writer(table)
+        writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(decisions[0])
-        writer.writerows([[_cell(value) for value in one.values()] for one in decisions])
+        writer.writerows([[csv_cell(value) for value in one.values()] for one in decisions])
     return table.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A cell that a spreadsheet takes for a formula is marked as text."""
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    text = value if isinstance(value, str) else None
-    return f"'{text}" if text and text[0] in "=+-@\t\r" else value
 
 
 @endpoint(
