@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
+from cavra_pipeline.escaping import visible, visible_lines
+
 Severity = Literal["info", "warning", "critical"]
 FactValue = str | int | None
 
@@ -37,13 +39,18 @@ class Notification:
     facts: Mapping[str, FactValue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what some provider could not carry; messages name the field, never its value."""
+        """Escape what steers or can't be seen, then refuse what some provider could not carry, by the field's name."""
+        for name in ("title", "subject"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
+        object.__setattr__(self, "summary", visible_lines(self.summary))
+        facts = {visible(name): visible(one) if isinstance(one, str) else one for name, one in self.facts.items()}
+        object.__setattr__(self, "facts", facts)
         if not _IDEMPOTENCY_ID.fullmatch(self.idempotency_id):
             raise ValueError("idempotency_id: use 1 to 100 of A-Z a-z 0-9 _ : - (no full stop)")
         if not _EVENT_TYPE.fullmatch(self.event_type) or len(self.event_type) > 100:
             raise ValueError("event_type: use words of A-Z a-z 0-9 _ joined by full stops, at most 100 characters")
-        if not self.title.strip() or "\n" in self.title or "\r" in self.title:
-            raise ValueError("title: give one line of text that is not empty")
+        if not self.title.strip():
+            raise ValueError("title: give a text that is not empty")
         if not self.subject.strip():
             raise ValueError("subject: give the id of what the message is about")
         if self.severity not in get_args(Severity):

@@ -3,6 +3,7 @@
 What belongs here: pure functions from connector, notification and clock to the request of one attempt.
 What does not: sending it (deliver) and understanding the answer (grading).
 
+Texts are escaped for their medium here (escaping); a Notification holds nothing that steers or cannot be seen already.
 The documentation of each body is linked from `docs/connectors.md`.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.notification import FactValue, Notification
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.connectors.signing import signature_headers
+from cavra_pipeline.escaping import datadog, markdown, servicenow, slack
 
 SOURCE = "cavra-pipeline"
 USER_AGENT = SOURCE
@@ -62,10 +64,10 @@ def build_webhook(connector: Connector, notification: Notification, now: datetim
 def build_slack(connector: Connector, notification: Notification, _now: datetime) -> PreparedRequest:
     """Return blocks for people and the plain `text` that Slack shows in notifications."""
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(_cut(notification.title, 150))},
-        {"type": "section", "text": _plain(_cut(notification.summary or notification.title, 3000))},
+        {"type": "header", "text": _slack(notification.title, 150)},
+        {"type": "section", "text": _slack(notification.summary or notification.title, 3000)},
     ]
-    facts = [_plain(_cut(f"{name}: {_shown(value)}", 2000)) for name, value in _facts(notification).items()]
+    facts = [_slack(f"{name}: {_shown(value)}", 2000) for name, value in _facts(notification).items()]
     blocks.extend(
         {"type": "section", "fields": facts[start : start + _SLACK_FIELDS_A_SECTION]}
         for start in range(0, len(facts), _SLACK_FIELDS_A_SECTION)
@@ -74,17 +76,20 @@ def build_slack(connector: Connector, notification: Notification, _now: datetime
         {
             "type": "context",
             "block_id": notification.idempotency_id,
-            "elements": [_plain(f"{notification.event_type} {notification.idempotency_id}")],
+            "elements": [_slack(f"{notification.event_type} {notification.idempotency_id}", 3000)],
         }
     )
-    text = _cut(f"[{notification.severity}] {notification.title}", 3000)
-    return _request(connector, _encode({"text": _slack_escaped(text), "blocks": blocks}))
+    text = _cut(slack(f"[{notification.severity}] {notification.title}"), 3000)
+    return _request(connector, _encode({"text": text, "blocks": blocks}))
 
 
 def build_teams(connector: Connector, notification: Notification, _now: datetime) -> PreparedRequest:
     """Return a message with one Adaptive Card, the form that Teams workflows take."""
     colour = {"info": "Default", "warning": "Warning", "critical": "Attention"}[notification.severity]
-    facts = [{"title": _cut(name, 200), "value": _cut(_shown(v), 2000)} for name, v in _facts(notification).items()]
+    facts = [
+        {"title": _cut(markdown(name), 200), "value": _cut(markdown(_shown(value)), 2000)}
+        for name, value in _facts(notification).items()
+    ]
     facts.append({"title": "Delivery", "value": notification.idempotency_id})
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
@@ -94,7 +99,7 @@ def build_teams(connector: Connector, notification: Notification, _now: datetime
         "body": [
             {
                 "type": "TextBlock",
-                "text": _cut(notification.title, 500),
+                "text": _cut(markdown(notification.title), 500),
                 "weight": "Bolder",
                 "size": "Medium",
                 "color": colour,
@@ -102,7 +107,7 @@ def build_teams(connector: Connector, notification: Notification, _now: datetime
             },
             {
                 "type": "TextBlock",
-                "text": _cut(notification.summary or notification.title, 5000),
+                "text": _cut(_lines(markdown, notification.summary or notification.title), 5000),
                 "wrap": True,
             },
             {"type": "FactSet", "facts": facts},
@@ -162,17 +167,17 @@ def build_servicenow(connector: Connector, notification: Notification, _now: dat
 
 def _servicenow_event(connector: Connector, notification: Notification) -> dict[str, str]:
     # the column is JSON in a string, and its values are strings too
-    information = {name: _shown(value) for name, value in notification.facts.items()}
+    information = {servicenow(name): servicenow(_shown(value)) for name, value in notification.facts.items()}
     information["idempotency_id"] = notification.idempotency_id
     return {
         "source": SOURCE,
         "event_class": SOURCE,
         "node": _cut(connector.options.get("node", SOURCE), 100),
-        "resource": _cut(notification.subject, 100),
+        "resource": _cut(servicenow(notification.subject), 100),
         "type": notification.event_type,
         "severity": {"critical": "1", "warning": "4", "info": "5"}[notification.severity],
         "message_key": notification.idempotency_id,
-        "description": _cut(f"{notification.title}\n\n{notification.summary}", 4000),
+        "description": _cut(_lines(servicenow, f"{notification.title}\n\n{notification.summary}"), 4000),
         "time_of_event": notification.occurred_at.strftime("%Y-%m-%d %H:%M:%S"),
         "additional_info": _encode(information).decode(),
     }
@@ -182,8 +187,8 @@ def _servicenow_incident(notification: Notification) -> dict[str, str]:
     weight = {"critical": "1", "warning": "2", "info": "3"}[notification.severity]
     lines = [notification.summary] + [f"{name}: {_shown(value)}" for name, value in _facts(notification).items()]
     return {
-        "short_description": _cut(notification.title, 160),
-        "description": _cut("\n".join(lines), 4000),
+        "short_description": _cut(servicenow(notification.title), 160),
+        "description": _cut(_lines(servicenow, "\n".join(lines)), 4000),
         "urgency": weight,
         "impact": weight,
         "correlation_id": notification.idempotency_id,
@@ -235,8 +240,8 @@ def build_datadog(connector: Connector, notification: Notification, now: datetim
     """Return a v1 event; a repeat of it is shown under the same aggregation key."""
     lines = [notification.summary] + [f"{name}: {_shown(value)}" for name, value in _facts(notification).items()]
     payload: dict[str, Any] = {
-        "title": _cut(notification.title, 100),
-        "text": _cut("\n".join(lines), 4000),
+        "title": _cut(datadog(notification.title), 100),
+        "text": _cut(_lines(datadog, "\n".join(lines)), 4000),
         "alert_type": {"info": "info", "warning": "warning", "critical": "error"}[notification.severity],
         "priority": "normal",
         "aggregation_key": notification.idempotency_id,
@@ -290,10 +295,11 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _plain(text: str) -> dict[str, Any]:
-    # plain_text: Slack looks for no mentions, links or markup in it
-    return {"type": "plain_text", "text": text, "emoji": False}
+def _lines(escaped: Callable[[object], str], text: str) -> str:
+    """The summary's lines are the caller's own; what stands in each is not."""
+    return "\n".join(map(escaped, text.split("\n")))
 
 
-def _slack_escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _slack(text: str, limit: int) -> dict[str, Any]:
+    # plain_text: Slack applies no formatting to it; the entities keep mentions and links out all the same
+    return {"type": "plain_text", "text": _cut(_lines(slack, text), limit), "emoji": False}
