@@ -28,7 +28,7 @@ export const query = (parameters) => {
   return text && `?${text}`;
 };
 
-export async function ask(path, parameters = {}, body = undefined) {
+async function request(path, parameters, body) {
   const headers = { Accept: "application/json" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -41,11 +41,16 @@ export async function ask(path, parameters = {}, body = undefined) {
   } catch {
     throw new ApiError(0, { title: "No answer", detail: "The service cannot be reached; is it running?" });
   }
-  const document_ = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new ApiError(answer.status, document_);
+  if (!answer.ok) throw new ApiError(answer.status, await answer.json().catch(() => ({})));
   seen(answer.headers);
-  return document_;
+  return answer;
 }
+
+export async function ask(path, parameters = {}, body = undefined) {
+  return (await request(path, parameters, body)).json().catch(() => ({}));
+}
+
+export const askText = async (path, parameters) => (await request(path, parameters)).text();
 
 /** Where a part of the API is not there, its view says so instead of failing. */
 export const askIfThere = (path, parameters) => ask(path, parameters).catch((error) => {

@@ -1,7 +1,7 @@
 // The frame around the views: which one is shown, live refresh, token, theme.
 
 import { ask, onAnswer, setToken, token } from "./api.js";
-import { announce, el, field, problem, setServerTime, span, stamp, now, swap } from "./dom.js";
+import { announce, el, field, problem, setServerTime, span, stamp, now, swap, visible } from "./dom.js";
 import * as alerts from "./alerts.js";
 import * as evidence from "./evidence.js";
 import * as health from "./health.js";
@@ -75,7 +75,7 @@ async function fresh() {
   const { status } = context;
   setServerTime(status.now);
   $("token").hidden = status.access !== "tokens";
-  $("service").textContent = `cavra-pipeline ${status.version}; you are ${status.actor}. ${status.notice}`;
+  $("service").textContent = visible(`cavra-pipeline ${status.version}; you are ${status.actor}. ${status.notice}`);
   const links = [["Lineage", "/asset-groups"], ["Runs", "/runs"], ["Automation", "/overview/automation"]];
   $("dagster").replaceChildren("Dagster: ", ...links.flatMap(([text, path], at) => [at ? ", " : "",
     el("a", { href: status.dagster.url + path, rel: "noreferrer" }, text)]));

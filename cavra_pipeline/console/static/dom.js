@@ -1,15 +1,29 @@
-// Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup.
+// Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup, and what steers or
+// cannot be seen in it is written as its escape: the same rule as visible in cavra_pipeline/escaping.py.
 
 const SVG = "http://www.w3.org/2000/svg";
+
+const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]|(?! )\p{Zs}/gu;
+const ESCAPES = { "\t": "\\t", "\r": "\\r" };
+
+function escape(character) {
+  const code = character.codePointAt(0);
+  const digits = (size) => code.toString(16).padStart(size, "0");
+  return ESCAPES[character] ?? (code < 256 ? `\\x${digits(2)}` : code < 65536 ? `\\u${digits(4)}` : `\\U${digits(8)}`);
+}
+
+/** The text as it can be seen. Line ends stay: in a page they are blanks, and JSON has escaped those of its values. */
+export const visible = (text) => String(text).replace(UNSEEN, (character) => (character === "\n" ? character : escape(character)));
 
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "value") node.value = value;
-    else node.setAttribute(name, value === true ? "" : String(value));
+    else node.setAttribute(name, value === true ? "" : visible(value));
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  const shown = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  node.append(...shown.map((child) => (child instanceof Node ? child : visible(child))));
   return node;
 }
 
@@ -26,7 +40,7 @@ export function swap(root, ...nodes) {
 }
 
 export function announce(text) {
-  document.getElementById("live").textContent = text;
+  document.getElementById("live").textContent = visible(text);
 }
 
 export const words = (name) => {

@@ -1,6 +1,6 @@
 // Plan Executive Retry (and the other lanes): a policy, its decisions, what they change, and their export.
 
-import { ask, query } from "./api.js";
+import { ask, askText, query } from "./api.js";
 import { announce, choice, el, facts, field, laneChoice, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
 import { table } from "./table.js";
 
@@ -31,8 +31,8 @@ export async function render(params, context, root) {
     event.preventDefault();
     swap(result, el("p", { class: "soft" }, "Asking …"));
     try {
-      const made = await planned(form, event.submitter?.value === "plan");
-      swap(result, await report(made.plan, made, Boolean(asOf.value), context));
+      const { made, policy } = await planned(form, event.submitter?.value === "plan");
+      swap(result, await report(made.plan, made, policy, Boolean(asOf.value), context));
       announce(`${made.plan.retryable_count} to retry, ${made.plan.waiting_count} wait, ${made.plan.suppressed_count} suppressed`);
     } catch (error) {
       swap(result, problem(error));
@@ -46,6 +46,7 @@ function check(name, text, given) {
   return el("div", { class: "field check" }, input, el("label", { for: input.id }, text));
 }
 
+/** The plan, and the policy that was asked for, as the API takes it in an address. */
 async function planned(form, isKept) {
   const given = Object.fromEntries(new FormData(form));
   history.replaceState(null, "", `#/plan${query(given)}`);
@@ -55,11 +56,13 @@ async function planned(form, isKept) {
   const statuses = codes.match(/\d+/g);
   if (statuses) policy.non_retryable_status_codes = statuses.map(Number);
   const asOf = at ? `${at.length === 16 ? `${at}:00` : at}Z` : undefined;
-  if (!isKept) return ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf, generated_by: by });
-  return ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf, generated_by: by || undefined, keep: Boolean(keep) });
+  const made = isKept
+    ? await ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf, generated_by: by || undefined, keep: Boolean(keep) })
+    : await ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf, generated_by: by });
+  return { made, policy };
 }
 
-async function report(plan, made, isPast, context) {
+async function report(plan, made, policy, isPast, context) {
   const { reports } = await ask("/history", { lane: plan.lane, limit: 500 });
   const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
     .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
@@ -76,6 +79,17 @@ async function report(plan, made, isPast, context) {
   };
   against.querySelector("select").addEventListener("change", compare);
   if (kept.length) await compare();
+  const trouble = el("div", {});
+  // The service writes the cells, so that the rule for what a spreadsheet takes for a formula stands once.
+  const exportCsv = async () => {
+    try {
+      const text = await askText(`/lanes/${plan.lane}/plan.csv`, { ...policy, as_of: plan.as_of });
+      save(`${plan.retry_plan_id}.csv`, "text/csv;charset=utf-8", text);
+      swap(trouble);
+    } catch (error) {
+      swap(trouble, problem(error));
+    }
+  };
   return [
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, `${plan.retryable_count} to retry, ${plan.waiting_count} ${plan.waiting_count === 1 ? "waits" : "wait"}, ${plan.suppressed_count} suppressed`),
@@ -83,9 +97,9 @@ async function report(plan, made, isPast, context) {
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, asked for by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : "A look: nothing of it is kept.")),
     decisions(plan, isPast),
     el("p", { class: "acts" },
-      el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.csv`, "text/csv;charset=utf-8", csv(plan.retry_decisions)) }, "Export as CSV"),
+      el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
-      context.status && el("a", { href: `${context.status.dagster.url}/assets/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")),
+      context.status && el("a", { href: `${context.status.dagster.url}/assets/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
     el("h2", {}, "What changes against the last plan"),
     kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is kept yet."),
   ];
@@ -156,15 +170,4 @@ function changes(before, after) {
       { name: "provider", title: "Provider", value: (row) => row.one.provider },
       { name: "text", title: "What", value: (row) => row.text },
     ] })];
-}
-
-/** The decisions on screen; a cell that a spreadsheet would take for a formula is marked as text. */
-function csv(rows) {
-  const names = Object.keys(rows[0] || {});
-  const cell = (value) => {
-    const text = Array.isArray(value) ? value.join(" ") : String(value ?? "");
-    const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
-  return [names, ...rows.map((row) => names.map((name) => row[name]))].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
