@@ -8,6 +8,8 @@ import dagster as dg
 
 from assets.days import show_days
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from assets.tables import table
+from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.jobs import INGEST_GROUP
@@ -150,10 +152,12 @@ def _check_results(
             "received": received, "accepted": accepted, "superseded": superseded, "quarantined": quarantined,
             "pruned": pruned,
         }),
-        _check("schema_is_declared", not differences, {"differences": ", ".join(differences) or "none"}),
+        _check("schema_is_declared", not differences, {"differences": visible(", ".join(differences) or "none")}),
         _check("drops_are_readable", not result.failures, {
             "unreadable": len(result.failures),
-            "remedy": dg.MetadataValue.md("\n".join(f"- {failure}" for failure in result.failures[:50]) or "none"),
+            "remedy": table(("place", "what is wrong", "what to do"), [
+                (failure.where, failure.what, failure.remedy) for failure in result.failures
+            ], "none"),
         }),
         _check("nothing_quarantined", quarantined == 0, {
             "quarantined": quarantined, "remedy": "cavra-pipeline quarantine lists where they stood and why",

@@ -13,6 +13,7 @@ from pydantic import Field
 from assets.days import show_days
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY
+from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
 from cavra_pipeline.executive.publish import publish_report
 from cavra_pipeline.executive.render import report_files, write_report
@@ -73,7 +74,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
             contents = report_files(report)
             paths = write_report(folder, report, contents)
             shown[day] = {
-                "headline": report["headline"],
+                "headline": visible(report["headline"]),
                 "report": dg.MetadataValue.md(contents["md"]),
                 "page": dg.MetadataValue.path(str(paths["html"])),
                 "executive_report_id": report["executive_report_id"],
@@ -105,7 +106,8 @@ def _publish(context: dg.AssetExecutionContext, config: ExecutiveReportConfig, r
             clock=_now,
         )
     outcomes = [f"{outcome['provider']}: {outcome['grade']}" for outcome in sent["outcomes"]]
-    context.log.info("%s, %s", "dry run" if sent["dry_run"] else "live", ", ".join(outcomes) or "nothing sent")
+    listed = visible(", ".join(outcomes) or "nothing sent")
+    context.log.info("%s, %s", "dry run" if sent["dry_run"] else "live", listed)
 
 
 def _now() -> datetime:

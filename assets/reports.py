@@ -8,9 +8,9 @@ import dagster as dg
 from pydantic import Field
 
 from assets.days import show_days
-from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY, fresh_for
+from assets.tables import table
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
@@ -18,6 +18,7 @@ from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH,
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import slots_of_reports
 
+Shown = dg.MetadataValue
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
@@ -206,7 +207,7 @@ def asset_of(one: Report) -> dg.AssetKey:
 def report_metadata(one: Report) -> dict[str, Any]:
     """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots."""
     numbers, view = _SHOWN[one.report]
-    return {"details": dg.MetadataValue.md(view(one.document)), **_common(one), **numbers(one.document)}
+    return {"details": view(one.document), **_common(one), **numbers(one.document)}
 
 
 def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
@@ -215,9 +216,7 @@ def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
         counts = slots_of_reports(session, [one.document for one in kept])
     return {
         one.day: {
-            "slots": dg.MetadataValue.md(
-                markdown_table(("verdict", "slots"), list(found.items()), "No slot is judged in this window.")
-            ),
+            "slots": table(("verdict", "slots"), list(found.items()), "No slot is judged in this window."),
             "missed_slot_count": found.get("missed", 0),
         }
         for one, found in zip(kept, counts, strict=True)
@@ -260,27 +259,27 @@ def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name.endswith("_count") and isinstance(value, int)}
 
 
-def _decisions(plan: Mapping[str, Any]) -> str:
+def _decisions(plan: Mapping[str, Any]) -> Shown:
     subject = LANES[plan["lane"]].subject_field
     columns = (subject, "provider", "action", "reason", "retry_count", "next_retry_at")
-    return markdown_table(columns, [[d[c] for c in columns] for d in plan["retry_decisions"]], "Nothing is failing.")
+    return table(columns, [[d[c] for c in columns] for d in plan["retry_decisions"]], "Nothing is failing.")
 
 
-def _alerts(health: Mapping[str, Any]) -> str:
+def _alerts(health: Mapping[str, Any]) -> Shown:
     rows = [
         (alert["severity"], alert["category"], alert["message"], action)
         for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
     ]
-    return markdown_table(("severity", "alert", "what is wrong", "what to do"), rows, "No alert.")
+    return table(("severity", "alert", "what is wrong", "what to do"), rows, "No alert.")
 
 
-def _lanes(document: Mapping[str, Any]) -> str:
+def _lanes(document: Mapping[str, Any]) -> Shown:
     columns = ("alert_level", "evidence_record_count", "open_outage_count", "open_acknowledgement_gap_count")
     rows = [[name, *(lane[c] for c in columns)] for name, lane in document["lanes"].items()]
-    return markdown_table(("lane", *columns), rows, "No lane.")
+    return table(("lane", *columns), rows, "No lane.")
 
 
-_SHOWN: Final[dict[str, tuple[Callable[[Mapping[str, Any]], dict[str, Any]], Callable[[Mapping[str, Any]], str]]]] = {
+_SHOWN: Final[dict[str, tuple[Callable[[Mapping[str, Any]], dict[str, Any]], Callable[[Mapping[str, Any]], Shown]]]] = {
     RETRY_PLAN: (_plan_numbers, _decisions),
     RETRY_HEALTH: (_health_numbers, _alerts),
     DASHBOARD: (_dashboard_numbers, _lanes),

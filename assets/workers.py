@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.markdown import markdown_table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import fresh_for
+from assets.tables import table
 from cavra_pipeline.jobs import WORKER_TAG
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.resources import Home
@@ -92,7 +92,5 @@ def _metadata(document: Mapping[str, Any], lane: Lane) -> dict[str, Any]:
         "retry_plan_id": document["retry_plan_id"],
         **numbers,
         "delivered_count": sum(e["execution_status"] == "delivered" for e in document["executions"]),
-        "details": dg.MetadataValue.md(
-            markdown_table((lane.subject_field, "provider", "state"), rows, "Nothing is due.")
-        ),
+        "details": table((lane.subject_field, "provider", "state"), rows, "Nothing is due."),
     }

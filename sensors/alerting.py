@@ -12,6 +12,7 @@ from cavra_pipeline.alerts import deadman
 from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
+from cavra_pipeline.escaping import visible
 from cavra_pipeline.settings import Settings
 
 #: A tick waits no longer than this for a busy warehouse; the next one tries again.
@@ -122,5 +123,5 @@ def told_result(
     except TransientError as busy:
         reason = f"{reason} It is told at the next tick: {busy.what}."
     return dg.SensorResult(
-        skip_reason=reason, cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":"))
+        skip_reason=visible(reason), cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":"))
     )
