@@ -207,7 +207,7 @@ def asset_of(one: Report) -> dg.AssetKey:
 def report_metadata(one: Report) -> dict[str, Any]:
     """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots."""
     numbers, view = _SHOWN[one.report]
-    return {"details": view(one.document), **_common(one), **numbers(one.document)}
+    return {**_common(one), **numbers(one.document), "details": view(one.document)}
 
 
 def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
@@ -261,16 +261,32 @@ def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _decisions(plan: Mapping[str, Any]) -> Shown:
     subject = LANES[plan["lane"]].subject_field
-    columns = (subject, "provider", "action", "reason", "retry_count", "next_retry_at")
-    return table(columns, [[d[c] for c in columns] for d in plan["retry_decisions"]], "Nothing is failing.")
+    rows = [
+        (
+            one[subject], one["provider"], one["action"], _words(one["reason"]), one["retry_count"],
+            _to_the_minute(one["next_retry_at"]),
+        )
+        for one in plan["retry_decisions"]
+    ]  # fmt: skip
+    columns = (subject, "provider", "action", "reason", "failures", "next retry (UTC)")
+    return table(columns, rows, "Nothing is failing.")
 
 
 def _alerts(health: Mapping[str, Any]) -> Shown:
     rows = [
-        (alert["severity"], alert["category"], alert["message"], action)
+        (alert["severity"], _words(alert["category"]), alert["message"], action)
         for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
     ]
     return table(("severity", "alert", "what is wrong", "what to do"), rows, "No alert.")
+
+
+def _words(name: object) -> str:
+    """Underscores make a column as wide as the name; words wrap."""
+    return str(name).replace("_", " ")
+
+
+def _to_the_minute(instant: str | None) -> str | None:
+    return instant[:16].replace("T", " ") if instant else None
 
 
 def _lanes(document: Mapping[str, Any]) -> Shown:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.policy import AlertPolicy
@@ -50,13 +50,19 @@ class Watched:
         self.context = context
         self.requests: list[str] = []
         self.complaints: list[str] = []
+        self.dialogs: list[str] = []
         context.on("request", lambda request: self.requests.append(request.url))
         context.on("console", lambda message: self._note(message.type, message.text))
+        context.on("dialog", self._dismiss)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.complaints.append(text)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
 
     def hosts(self) -> set[str]:
         return {urlsplit(url).netloc for url in self.requests if not url.startswith(("blob:", "data:"))}

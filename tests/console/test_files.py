@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.cli import cli
 from tests.api.server import NoDagster, served
+from tests.cli.command import command
 from tests.support import REPOSITORY, ingested
 
 STATIC = REPOSITORY / "cavra_pipeline" / "console" / "static"
@@ -22,6 +24,26 @@ def test_a_file_reaches_out_to_nobody_and_holds_nothing_that_the_policy_forbids(
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text)
     if path.suffix == ".html":
         assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", text)
+
+
+def test_the_text_without_javascript_names_commands_that_run(tmp_path: Path) -> None:
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    (text,) = re.findall(r"<noscript>(.*?)</noscript>", page)
+    home = ingested(tmp_path, [])
+    named = [one.split() for one in re.findall("<code>(.*?)</code>", text)]
+
+    assert len(named) == 3
+    for program, *arguments in named:
+        said = command(home.home, *arguments)
+        assert (program, said.code, said.err) == ("cavra-pipeline", 0, "")
+        assert said.out
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_names_no_command_that_there_is_not(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert set(re.findall(r"cavra-pipeline ([a-z][a-z-]*)", text)) <= set(cli.commands)
 
 
 def test_every_file_is_served_under_the_policy_and_nothing_else_is(tmp_path: Path) -> None:

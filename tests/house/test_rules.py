@@ -81,6 +81,21 @@ def test_only_the_composition_root_imports_assets_and_sensors(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
+def test_only_the_terminal_uses_rich_and_prints(path: Path) -> None:
+    if path != DOMAIN / "terminal.py":
+        assert "rich" not in roots(path)
+        assert calls(path) & {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"} == set()
+
+
+@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
+def test_only_the_executive_report_is_markdown_in_dagster_and_no_text_is_declared_safe(path: Path) -> None:
+    if name_of(path) != "assets/executive.py":
+        assert not {call for call in calls(path) if call.endswith(("MetadataValue.md", "MarkdownMetadataValue"))}
+    if path.parent.name != "executive":
+        assert calls(path) & {"Markup", "markupsafe.Markup"} == set()
+
+
+@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
 def test_nothing_but_tests_imports_tests_and_assets_and_sensors_do_not_import_the_composition_root(path: Path) -> None:
     assert roots(path).isdisjoint({"tests", "benchmarks"})
     if not path.is_relative_to(DOMAIN):
