@@ -438,7 +438,7 @@ def ack(
         _print_json(written)
     else:
         word = "withdrawn" if is_withdrawn else written["acknowledgement_state"]
-        _out().print(escape(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})"))
+        _out().print(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})")
 
 
 _SLO = click.option(
