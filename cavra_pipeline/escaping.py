@@ -108,7 +108,7 @@ class LineFormatter(logging.Formatter):
 
 
 def _is_plain(text: str) -> bool:
-    return text.isprintable() and not _UNSEEN.search(text)
+    return text.isprintable() and (text.isascii() or not _UNSEEN.search(text))
 
 
 def _without_addresses(line: str) -> str:
