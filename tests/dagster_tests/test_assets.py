@@ -189,7 +189,14 @@ def test_an_unreadable_drop_fails_its_check_with_a_remedy_and_the_others_are_ing
     assert result.success
     assert checks(result)["drops_are_readable"] == (False, "ERROR")
     (evaluation,) = (e for e in result.get_asset_check_evaluations() if e.check_name == "drops_are_readable")
-    assert "2026-06-25/cut.jsonl.gz: the compressed file is damaged" in str(evaluation.metadata["remedy"].value)
+    remedy = evaluation.metadata["remedy"]
+    assert isinstance(remedy, dg.TableMetadataValue)
+    (failure,) = (record.data for record in remedy.records)
+    assert (failure["place"], failure["what is wrong"]) == (
+        "2026-06-25/cut.jsonl.gz",
+        "the compressed file is damaged or cut short",
+    )
+    assert failure["what to do"]
     assert query(settings, "SELECT session_id FROM evidence") == [("good",)]
 
 
