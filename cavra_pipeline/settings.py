@@ -41,6 +41,7 @@ class Settings:
         batch_bytes: Raw evidence parsed at once, in bytes; memory use grows with it.
         connectors_file: YAML file of connectors (docs/connectors.md).
         pseudonym_key_file: The key of the pseudonyms, where it is not kept in the home.
+        ca_file: Certificates (PEM) that connectors and the ping trust besides the well-known ones.
         live_is_armed: Whether this host may send live retries; only its environment can say so.
         immediate_tries: Tries inside one live attempt, 1..5.
         api_tokens_file: Hashes of the tokens that the HTTP API takes; None where it is open on loopback.
@@ -64,6 +65,7 @@ class Settings:
     batch_bytes: int = 96 * 1024 * 1024
     connectors_file: Path | None = None
     pseudonym_key_file: Path | None = None
+    ca_file: Path | None = None
     live_is_armed: bool = False
     immediate_tries: int = 2
     api_tokens_file: Path | None = None
@@ -122,6 +124,7 @@ class Settings:
             self,
             connectors_file=host.connectors_file,
             pseudonym_key_file=host.pseudonym_key_file,
+            ca_file=host.ca_file,
             immediate_tries=host.immediate_tries,
             live_is_armed=host.live_is_armed and is_ours,
             alerts=host.alerts if is_ours else replace(host.alerts, connectors=()),
@@ -302,6 +305,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         batch_bytes=int(_number(environ, "CAVRA_BATCH_MEGABYTES", 96, 1, 1024) * 1024 * 1024),
         connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
         pseudonym_key_file=_path(environ, "CAVRA_PSEUDONYM_KEY_FILE", "") if key_file else None,
+        ca_file=_path(environ, "CAVRA_CA_FILE", "") if environ.get("CAVRA_CA_FILE", "").strip() else None,
         live_is_armed=armed == "armed",
         crons=_crons(environ),
         immediate_tries=int(_number(environ, "CAVRA_IMMEDIATE_TRIES", 2, 1, 5)),

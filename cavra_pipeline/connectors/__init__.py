@@ -5,28 +5,35 @@ names below and no others.
 What does not: Dagster, DuckDB, and deciding what is sent, when, or whether again: that is the worker's.
 """
 
-from cavra_pipeline.connectors.config import ConnectorConfigError, Fault, load_connectors
+from cavra_pipeline.connectors.config import Connectors, read_connectors
 from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.deliver import DeliveryOutcome, DeliverySettings, deliver
+from cavra_pipeline.connectors.faults import PROBLEM_REASONS, WHOLE_FILE, ConnectorConfigError, Fault, Problem
 from cavra_pipeline.connectors.grading import Grade, Verdict
 from cavra_pipeline.connectors.notification import Notification, Severity
 from cavra_pipeline.connectors.providers import PROVIDERS, grade, prepare
 from cavra_pipeline.connectors.secret import Secret
+from cavra_pipeline.connectors.tokens import Tokens
 
 __all__ = [
+    "PROBLEM_REASONS",
     "PROVIDERS",
+    "WHOLE_FILE",
     "Connector",
     "ConnectorConfigError",
+    "Connectors",
     "DeliveryOutcome",
     "DeliverySettings",
     "Fault",
     "Grade",
     "Notification",
+    "Problem",
     "Secret",
     "Severity",
+    "Tokens",
     "Verdict",
     "deliver",
     "grade",
-    "load_connectors",
     "prepare",
+    "read_connectors",
 ]

@@ -2,43 +2,52 @@
 
 What belongs here: sending a prepared request, the few tries inside one attempt, and what became of it.
 What does not: deciding that there is an attempt at all, remembering it, or planning the next (the worker).
-
-Nothing of the transport leaves this module: its exceptions and its log lines hold addresses, and the address
-of a webhook is a credential.
 """
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import httpx
-
-from cavra_pipeline.connectors.connector import Connector
+from cavra_pipeline.connectors.connector import ClientCredentials, Connector
 from cavra_pipeline.connectors.grading import Grade, Verdict
 from cavra_pipeline.connectors.notification import Notification
 from cavra_pipeline.connectors.providers import PROVIDERS, grade, prepare
 from cavra_pipeline.connectors.requests import PreparedRequest
 from cavra_pipeline.connectors.retry_after import retry_floor
+from cavra_pipeline.connectors.tokens import NoToken, Tokens
+from cavra_pipeline.connectors.transport import Answer, Limits, Unanswered, exchange
 
 MAX_IMMEDIATE_TRIES = 5
+#: Reason of an attempt for which the caller's claim leaves no time: nothing was sent.
+CLAIM_ENDS = "claim_ends_too_soon"
+
+_UNAUTHORIZED = 401
+# where the window of a rate limit ends, as seconds, a Unix time or an ISO 8601 instant
+_RESET_HEADERS = ("ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset")
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """How long to wait, how much to read, how often to try inside one attempt."""
+    """How long to wait, how much to read, how often to try inside one attempt.
+
+    Attributes:
+        connect_timeout_seconds: Name resolution, connection, proxy and TLS together.
+        write_timeout_seconds: The whole request.
+        read_timeout_seconds: The whole answer, head and body; Standard Webhooks recommends 15 to 30.
+        body_limit_bytes: A longer body counts as not read.
+        immediate_tries: Requests of one attempt.
+        backoff_base_seconds: Longest wait before the second request, if the provider asks for none.
+        backoff_cap_seconds: Longest wait before any.
+        max_retry_after_seconds: A provider's floor reaches no further.
+    """
 
     connect_timeout_seconds: float = 5.0
-    read_timeout_seconds: float = 20.0  # Standard Webhooks recommends 15 to 30
     write_timeout_seconds: float = 10.0
-    pool_timeout_seconds: float = 5.0
-    body_deadline_seconds: float = 10.0
+    read_timeout_seconds: float = 20.0
     body_limit_bytes: int = 64 * 1024
     immediate_tries: int = 2
     backoff_base_seconds: float = 0.5
@@ -47,13 +56,7 @@ class DeliverySettings:
 
     def __post_init__(self) -> None:
         """Refuse a setting that would wait for ever, read without end or hammer."""
-        for name in (
-            "connect_timeout_seconds",
-            "read_timeout_seconds",
-            "write_timeout_seconds",
-            "pool_timeout_seconds",
-            "body_deadline_seconds",
-        ):
+        for name in ("connect_timeout_seconds", "read_timeout_seconds", "write_timeout_seconds"):
             if not 0 < getattr(self, name) <= 300:
                 raise ValueError(f"{name}: give more than 0 and at most 300 seconds")
         if not 1 <= self.body_limit_bytes <= 1024 * 1024:
@@ -64,6 +67,18 @@ class DeliverySettings:
             raise ValueError("backoff_base_seconds, backoff_cap_seconds: give 0 <= base <= cap <= 60 seconds")
         if not 0 <= self.max_retry_after_seconds <= 30 * 24 * 60 * 60:
             raise ValueError("max_retry_after_seconds: give 0 to 2592000 seconds")
+
+    @property
+    def try_seconds(self) -> float:
+        """How long one request can take, from the first byte out to the last one in."""
+        return self.connect_timeout_seconds + self.write_timeout_seconds + self.read_timeout_seconds
+
+    @property
+    def longest_attempt_seconds(self) -> float:
+        """How long an attempt can take; a claim that holds for longer is not outlived by it."""
+        # each try may ask for a token, and once more where the API does not take the one that was held
+        waits = (self.immediate_tries - 1) * 2 * self.backoff_cap_seconds
+        return self.immediate_tries * 4 * self.try_seconds + waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,47 +114,48 @@ class _Try:
     floor: datetime | None = None
 
 
-# before the request went out: nothing can have happened on the other side
-_NOT_SENT: tuple[tuple[type[Exception], Verdict], ...] = (
-    (httpx.ConnectTimeout, Verdict(Grade.FAILED, "connect_timeout")),
-    (httpx.ConnectError, Verdict(Grade.FAILED, "connect_failed")),
-    (httpx.PoolTimeout, Verdict(Grade.FAILED, "no_free_connection")),
-    (httpx.ProxyError, Verdict(Grade.FAILED, "proxy_failed")),
-    (httpx.UnsupportedProtocol, Verdict(Grade.REJECTED, "request_not_sendable")),
-    (httpx.LocalProtocolError, Verdict(Grade.REJECTED, "request_not_sendable")),
-    (httpx.InvalidURL, Verdict(Grade.REJECTED, "request_not_sendable")),
-)
-_TRANSPORT_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-
-
 def deliver(
     connector: Connector,
     notification: Notification,
     *,
-    client: httpx.Client,
     now: Callable[[], datetime],
     sleep: Callable[[float], None],
     rng: random.Random,
     settings: DeliverySettings,
+    tokens: Tokens | None = None,
+    claim_ends_at: datetime | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> DeliveryOutcome:
     """Make one attempt: at most `settings.immediate_tries` requests, all with the notification's own id.
 
     A further try is made at once only after a transient answer, or after an ambiguous one where the API
     takes a repeated id once; and only if the provider did not ask for a longer wait than the back-off's cap.
+
+    Args:
+        connector: Where to.
+        notification: What.
+        now: Tells the time.
+        sleep: Waits between tries.
+        rng: Jitter.
+        settings: Limits.
+        tokens: Access tokens that outlive this attempt.
+        claim_ends_at: When the caller's claim ends. No request is begun that could still run then: checked right
+            before each one.
+        monotonic: Measures the limits.
     """
+    attempt = _Attempt(connector, notification, now, settings, tokens or Tokens(), claim_ends_at, monotonic)
     started_at = now()
     ambiguous: _Try | None = None
-    count = 0
-    while True:
+    count, latest = 0, _Try(Verdict(Grade.FAILED, CLAIM_ENDS))
+    while attempt.fits(0.0):
         count += 1
-        latest = _try_once(connector, notification, client=client, now=now, settings=settings, monotonic=monotonic)
+        latest = attempt.try_once()
         if latest.verdict.grade is Grade.AMBIGUOUS:
             ambiguous = latest
         if count >= settings.immediate_tries or not _may_repeat_at_once(connector, latest):
             break
         wait = _wait_seconds(latest, count, now=now, rng=rng, settings=settings)
-        if wait is None:
+        if wait is None or not attempt.fits(wait):
             break
         sleep(wait)
     if ambiguous is not None and latest.verdict.grade in (Grade.FAILED, Grade.THROTTLED):
@@ -174,118 +190,92 @@ def _wait_seconds(
     return floor_seconds + rng.uniform(0.0, ceiling)
 
 
-def _try_once(
-    connector: Connector,
-    notification: Notification,
-    *,
-    client: httpx.Client,
-    now: Callable[[], datetime],
-    settings: DeliverySettings,
-    monotonic: Callable[[], float],
-) -> _Try:
-    prepared = prepare(connector, notification, now())
-    with silent_transport():
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What the tries of one attempt share."""
+
+    connector: Connector
+    notification: Notification
+    now: Callable[[], datetime]
+    settings: DeliverySettings
+    tokens: Tokens
+    claim_ends_at: datetime | None
+    monotonic: Callable[[], float]
+
+    def fits(self, wait_seconds: float) -> bool:
+        """Tells whether a request that is begun after a wait ends within the claim."""
+        if self.claim_ends_at is None:
+            return True
+        left = (self.claim_ends_at - self.now()).total_seconds()
+        return wait_seconds + self.settings.try_seconds <= left
+
+    def try_once(self) -> _Try:
+        """Makes one request; where the API does not take a token that was held, once more with a fresh one."""
+        credentials = self.connector.client_credentials
+        if credentials is None:
+            return self._send({})
+        latest, was_held = self._send_with_token(credentials)
+        if latest.status_code == _UNAUTHORIZED and was_held and self.fits(0.0):
+            latest, _ = self._send_with_token(credentials)
+        return latest
+
+    def _send_with_token(self, credentials: ClientCredentials) -> tuple[_Try, bool]:
+        found = self.tokens.token(credentials, limits=self._limits, monotonic=self.monotonic)
+        if isinstance(found, NoToken):
+            status = found.answer.status if found.answer else None
+            return _Try(found.verdict, status, self._floor(found.answer, found.verdict)), False
+        token, was_held = found
+        if not self.fits(0.0):
+            return _Try(Verdict(Grade.FAILED, CLAIM_ENDS)), False
+        latest = self._send({"Authorization": f"Bearer {token.reveal()}"})
+        if latest.status_code == _UNAUTHORIZED:
+            self.tokens.forget(credentials)
+        return latest, was_held
+
+    def _send(self, headers: dict[str, str]) -> _Try:
+        prepared = prepare(self.connector, self.notification, self.now())
         try:
-            # no redirects (the new address would get the credential) and no credential of the client's own
-            response = client.send(_wire(prepared, settings), stream=True, auth=None, follow_redirects=False)
-        except _TRANSPORT_ERRORS as error:
+            answer = exchange(
+                self.connector.route,
+                prepared.method,
+                prepared.url,
+                {**_headers(prepared), **headers},
+                prepared.body,
+                limits=self._limits,
+                monotonic=self.monotonic,
+            )
+        except Unanswered as error:
             return _Try(_unanswered(error))
-        try:
-            body = _body(response, settings, monotonic)
-        finally:
-            _close(response)
-    verdict = grade(connector.provider, response.status_code, body)
-    floor = _floor(connector, response, now(), settings) if verdict.grade.transient else None
-    return _Try(verdict, response.status_code, floor)
+        verdict = grade(self.connector.provider, answer.status, answer.body)
+        return _Try(verdict, answer.status, self._floor(answer, verdict))
+
+    @property
+    def _limits(self) -> Limits:
+        own = self.settings
+        return Limits(
+            own.connect_timeout_seconds, own.write_timeout_seconds, own.read_timeout_seconds, own.body_limit_bytes
+        )
+
+    def _floor(self, answer: Answer | None, verdict: Verdict) -> datetime | None:
+        """The instant that the other side asks to wait for; the end of a limit's window counts if it names no wait."""
+        if answer is None or not verdict.grade.transient:
+            return None
+        most, now = self.settings.max_retry_after_seconds, self.now()
+        floor = retry_floor(answer.values("retry-after"), now, most)
+        if floor is None and verdict.grade is Grade.THROTTLED:
+            resets = [value for name in _RESET_HEADERS for value in answer.values(name)]
+            floor = retry_floor(resets, now, most)
+        return floor
 
 
-def _wire(prepared: PreparedRequest, settings: DeliverySettings) -> httpx.Request:
-    # built here and not by the client, whose cookies and default headers would ride along
-    headers = {
-        **prepared.headers,
-        **{name: value.reveal() for name, value in prepared.secret_headers.items()},
-    }
-    timeout = httpx.Timeout(
-        connect=settings.connect_timeout_seconds,
-        read=settings.read_timeout_seconds,
-        write=settings.write_timeout_seconds,
-        pool=settings.pool_timeout_seconds,
-    )
-    return httpx.Request(
-        prepared.method,
-        prepared.url.reveal(),
-        headers=headers,
-        content=prepared.body,
-        extensions={"timeout": timeout.as_dict()},
-    )
+def _headers(prepared: PreparedRequest) -> dict[str, str]:
+    secrets = {name: value.reveal() for name, value in prepared.secret_headers.items()}
+    return {**prepared.headers, **secrets}
 
 
-def _unanswered(error: Exception) -> Verdict:
-    for kind, verdict in _NOT_SENT:
-        if isinstance(error, kind):
-            return verdict
-    if isinstance(error, httpx.TimeoutException):
-        return Verdict(Grade.AMBIGUOUS, "timeout_after_send")
-    return Verdict(Grade.AMBIGUOUS, "connection_lost_after_send")
-
-
-def _body(response: httpx.Response, settings: DeliverySettings, monotonic: Callable[[], float]) -> bytes | None:
-    """The body; None if it did not come, not in time, or is over the limit."""
-    deadline = monotonic() + settings.body_deadline_seconds
-    body = b""
-    try:
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > settings.body_limit_bytes:
-                return None
-            if monotonic() > deadline:
-                return None
-    except _TRANSPORT_ERRORS:
-        return None
-    return body
-
-
-def _close(response: httpx.Response) -> None:
-    try:
-        response.close()
-    except _TRANSPORT_ERRORS:
-        return  # the answer is already known
-
-
-def _floor(
-    connector: Connector, response: httpx.Response, received_at: datetime, settings: DeliverySettings
-) -> datetime | None:
-    floors = (
-        retry_floor(response.headers.get(name), received_at, settings.max_retry_after_seconds)
-        for name in PROVIDERS[connector.provider].wait_headers
-    )
-    return max((floor for floor in floors if floor is not None), default=None)
-
-
-_sending: ContextVar[bool] = ContextVar("cavra_connectors_sending", default=False)
-
-# httpx writes the whole address at INFO, httpcore hosts and headers at DEBUG
-_TRANSPORT_LOGGERS = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
-)
-
-
-def _not_sending(_record: logging.LogRecord) -> bool:
-    return not _sending.get()
-
-
-@contextmanager
-def silent_transport() -> Iterator[None]:
-    """Keep the transport's log lines about our requests, and only those, out of every log."""
-    for name in _TRANSPORT_LOGGERS:
-        logging.getLogger(name).addFilter(_not_sending)  # adding it again changes nothing
-    token = _sending.set(True)
-    try:
-        yield
-    finally:
-        _sending.reset(token)
+def _unanswered(error: Unanswered) -> Verdict:
+    if error.was_sent:
+        return Verdict(Grade.AMBIGUOUS, error.reason)
+    # nothing can have happened on the other side
+    is_ours = error.reason == "request_not_sendable"
+    return Verdict(Grade.REJECTED if is_ours else Grade.FAILED, error.reason)

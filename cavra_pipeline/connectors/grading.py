@@ -65,13 +65,13 @@ def grade_webhook(status: int, _body: bytes | None) -> Verdict:
         return Verdict(Grade.ACCEPTED, "http_202")
     if _is_2xx(status):
         return Verdict(Grade.DELIVERED, f"http_{status}")
-    return _by_status(status)
+    return grade_by_status(status)
 
 
 def grade_slack(status: int, body: bytes | None) -> Verdict:
     """A 200 counts only if the body is `ok`, or JSON that says `"ok": true`."""
     if not _is_2xx(status):
-        return _by_status(status)
+        return grade_by_status(status)
     if body is None:
         return Verdict(Grade.AMBIGUOUS, BODY_UNREAD)
     answer = _json(body)
@@ -88,20 +88,28 @@ def grade_slack(status: int, body: bytes | None) -> Verdict:
 
 
 def grade_teams(status: int, body: bytes | None) -> Verdict:
-    """202 is a workflow that was queued; a 200 counts only if its body is the number of messages posted."""
+    """A workflow answers 202, or what its author made it answer; a classic webhook answers with a number, or an error.
+
+    A classic webhook says 200 for an error too: only a positive number means that it posted. A 2xx of a workflow whose
+    body is empty, or JSON without an `error`, says that the flow took the request.
+    """
     if status == 202:
         return Verdict(Grade.ACCEPTED, "http_202")
     if not _is_2xx(status):
-        return _by_status(status)
+        return grade_by_status(status)
     if body is None:
         return Verdict(Grade.AMBIGUOUS, BODY_UNREAD)
     text = _text(body)
     if re.fullmatch(r"[1-9][0-9]*", text):
         return Verdict(Grade.DELIVERED, f"http_{status}")
     wrapped = _TEAMS_WRAPPED_STATUS.search(text)
-    if wrapped is None or _is_2xx(int(wrapped[1])):
-        return Verdict(Grade.REJECTED, "teams_body_error" if text else "teams_body_empty")
-    return Verdict(_by_status(int(wrapped[1])).grade, f"teams_body_http_{wrapped[1]}")
+    if wrapped and not _is_2xx(int(wrapped[1])):
+        return Verdict(grade_by_status(int(wrapped[1])).grade, f"teams_body_http_{wrapped[1]}")
+    answer = _json(body)
+    is_error = isinstance(answer, dict) and bool(answer.get("error"))
+    if not text or (isinstance(answer, dict | list) and not is_error):
+        return Verdict(Grade.ACCEPTED, f"http_{status}")
+    return Verdict(Grade.REJECTED, "teams_body_error")
 
 
 def grade_jira(status: int, _body: bytes | None) -> Verdict:
@@ -110,13 +118,13 @@ def grade_jira(status: int, _body: bytes | None) -> Verdict:
         return Verdict(Grade.DELIVERED, "http_201")
     if _is_2xx(status):
         return Verdict(Grade.REJECTED, "jira_not_created")
-    return _by_status(status)
+    return grade_by_status(status)
 
 
 def grade_servicenow(status: int, body: bytes | None) -> Verdict:
     """A 2xx counts only with a `result` in its body: a sleeping instance answers 200 with a web page."""
     if not _is_2xx(status):
-        return _by_status(status)
+        return grade_by_status(status)
     if body is None:
         return Verdict(Grade.AMBIGUOUS, BODY_UNREAD)
     answer = _json(body)
@@ -134,13 +142,13 @@ def grade_splunk(status: int, body: bytes | None) -> Verdict:
     answer = _json(body or b"")
     code = answer.get("code") if isinstance(answer, dict) else None
     if not isinstance(code, int) or isinstance(code, bool):
-        return Verdict(Grade.REJECTED, "splunk_body_without_code") if _is_2xx(status) else _by_status(status)
+        return Verdict(Grade.REJECTED, "splunk_body_without_code") if _is_2xx(status) else grade_by_status(status)
     if code == 0 and _is_2xx(status):
         return Verdict(Grade.ACCEPTED, "splunk_code_0")
     reason = f"splunk_code_{code}" if 0 <= code <= 99 else "splunk_code_unknown"
     if code in _SPLUNK_TRANSIENT_CODES:
         return Verdict(Grade.FAILED, reason)
-    return Verdict(Grade.REJECTED if _is_2xx(status) else _by_status(status).grade, reason)
+    return Verdict(Grade.REJECTED if _is_2xx(status) else grade_by_status(status).grade, reason)
 
 
 def grade_sentinel(status: int, _body: bytes | None) -> Verdict:
@@ -151,13 +159,13 @@ def grade_sentinel(status: int, _body: bytes | None) -> Verdict:
         return Verdict(Grade.ACCEPTED, "http_202")
     if _is_2xx(status):
         return Verdict(Grade.REJECTED, "sentinel_not_ingested")
-    return _by_status(status)
+    return grade_by_status(status)
 
 
 def grade_datadog(status: int, body: bytes | None) -> Verdict:
     """202 is a queued event, unless the body lists errors or has a status other than `ok`."""
     if not _is_2xx(status):
-        return _by_status(status)
+        return grade_by_status(status)
     if body is None:
         return Verdict(Grade.AMBIGUOUS, BODY_UNREAD)
     answer = _json(body)
@@ -168,7 +176,8 @@ def grade_datadog(status: int, body: bytes | None) -> Verdict:
     return Verdict(Grade.ACCEPTED, f"http_{status}")
 
 
-def _by_status(status: int) -> Verdict:
+def grade_by_status(status: int) -> Verdict:
+    """Grade a status that is not 2xx by RFC 9110 alone."""
     reason = f"http_{status}"
     if status == _TOO_MANY_REQUESTS:
         return Verdict(Grade.THROTTLED, reason)

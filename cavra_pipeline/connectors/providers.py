@@ -31,6 +31,15 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenService:
+    """The service that issues access tokens for an API; its address ends in `path`, options in braces."""
+
+    authority: str
+    path: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """Everything that is particular to one provider."""
 
@@ -45,8 +54,7 @@ class Provider:
     options: Mapping[str, Option] = field(default_factory=dict)
     # whether a repeat with the same id is taken once: only then may an ambiguous try be repeated at once
     deduplicates: Callable[[Connector], bool] = lambda _connector: False
-    # in order; each holds seconds or a date
-    wait_headers: tuple[str, ...] = ("retry-after",)
+    token_service: TokenService | None = None
 
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,99}")
@@ -102,6 +110,11 @@ PROVIDERS: Mapping[str, Provider] = {
         build=requests.build_sentinel,
         grade=grading.grade_sentinel,
         path="/dataCollectionRules/{dcr}/streams/{stream}?api-version=2023-01-01",
+        token_service=TokenService(
+            authority="https://login.microsoftonline.com",
+            path="/{tenant_id}/oauth2/v2.0/token",
+            scope="https://monitor.azure.com/.default",
+        ),
         options={
             "dcr": Option(
                 re.compile(r"dcr-[A-Za-z0-9-]{1,64}"), "the immutable id of the rule, dcr-...", required=True
@@ -119,7 +132,6 @@ PROVIDERS: Mapping[str, Provider] = {
         path="/api/v1/events",
         credential="api_key",
         api_key_header="DD-API-KEY",
-        wait_headers=("retry-after", "x-ratelimit-reset"),
     ),
 }
 

@@ -1,15 +1,15 @@
-"""What every test of the connectors needs: a receiver, a client, and connectors made the real way."""
+"""What every test of the connectors needs: a receiver, and connectors made the real way."""
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
@@ -18,9 +18,11 @@ from cavra_pipeline.connectors import (
     DeliveryOutcome,
     DeliverySettings,
     Notification,
+    Tokens,
     deliver,
-    load_connectors,
+    read_connectors,
 )
+from tests.connectors.certificates import Authority
 from tests.connectors.examples import NOTIFICATION, NOW, SETTINGS, document_for, environment_for
 from tests.connectors.receiver import Receiver
 
@@ -34,26 +36,28 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False) as running:
-        yield running
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that nobody trusts unless a `ca_file` says so."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture
 def configured(tmp_path: Path) -> Configured:
     """A connector read from a file, as in production: `configured("slack", url)`."""
 
-    def make(provider: str, url: str, changes: Mapping[str, Any] | None = None) -> Connector:
+    def make(
+        provider: str, url: str, changes: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+    ) -> Connector:
         path = tmp_path / "connectors.yaml"
         path.write_text(yaml.safe_dump(document_for(provider, changes)), encoding="utf-8")
-        return load_connectors(path, environment_for(url))[provider]
+        return read_connectors(path, environment_for(url) | dict(environ or {})).open(provider)
 
     return make
 
 
 @pytest.fixture
-def attempt(client: httpx.Client) -> Deliver:
+def attempt() -> Deliver:
     """One attempt on a clock that stands still; what it slept is in `slept`, if a list is given."""
 
     def run(
@@ -62,20 +66,22 @@ def attempt(client: httpx.Client) -> Deliver:
         *,
         slept: list[float] | None = None,
         now: datetime = NOW,
-        monotonic: Callable[[], float] | None = None,
+        tokens: Tokens | None = None,
+        claim_ends_at: datetime | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         **changes: Any,
     ) -> DeliveryOutcome:
         settings: DeliverySettings = replace(SETTINGS, **changes)
-        extra: dict[str, Any] = {} if monotonic is None else {"monotonic": monotonic}
         return deliver(
             connector,
             notification,
-            client=client,
             now=lambda: now.astimezone(UTC),
             sleep=(slept if slept is not None else []).append,
             rng=random.Random(7),
             settings=settings,
-            **extra,
+            tokens=tokens,
+            claim_ends_at=claim_ends_at,
+            monotonic=monotonic,
         )
 
     return run

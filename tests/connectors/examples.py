@@ -26,8 +26,6 @@ SETTINGS = DeliverySettings(
     connect_timeout_seconds=2,
     read_timeout_seconds=5,
     write_timeout_seconds=2,
-    pool_timeout_seconds=2,
-    body_deadline_seconds=5,
     immediate_tries=1,
 )
 

@@ -11,6 +11,7 @@ The last answer of a script is repeated. A path without a script answers 404.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Mapping
@@ -21,7 +22,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal
 
-Behaviour = Literal["answer", "hang", "reset", "reset_in_body", "slow_body"]
+from tests.connectors.certificates import Certificate
+
+Behaviour = Literal[
+    "answer", "hang", "reset", "closed", "no_http", "reset_in_body", "cut_chunks", "slow_body", "slow_head",
+    "endless_head",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Answer:
 
     status: int = 200
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     behaviour: Behaviour = "answer"
     seconds_between_bytes: float = 0.05
 
@@ -49,8 +55,8 @@ class Received:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
-def answer(status: int = 200, body: bytes | str = b"", **headers: str) -> Answer:
-    """An ordinary answer; header names are written with underscores."""
+def answer(status: int = 200, body: bytes | str = b"", **headers: str | tuple[str, ...]) -> Answer:
+    """An ordinary answer; header names are written with underscores, and a header may come several times."""
     content = body.encode() if isinstance(body, str) else body
     return Answer(status, content, {name.replace("_", "-"): value for name, value in headers.items()})
 
@@ -85,10 +91,15 @@ def slow_body(status: int = 200, body: bytes = b"." * 10_000) -> Answer:
     return Answer(status, body, behaviour="slow_body")
 
 
-class Receiver:
-    """A threaded HTTP/1.1 server on 127.0.0.1, on a port of its own."""
+def slow_head(status: int = 200) -> Answer:
+    """The head comes byte by byte, from its first one on."""
+    return Answer(status, b"ok", behaviour="slow_head")
 
-    def __init__(self) -> None:
+
+class Receiver:
+    """A threaded HTTP/1.1 server on 127.0.0.1, on a port of its own; over TLS with a certificate."""
+
+    def __init__(self, tls: Certificate | None = None) -> None:
         """Listen; requests are served from `__enter__` on."""
         self._lock = threading.Condition()
         self._scripts: dict[str, list[Answer]] = {}
@@ -96,6 +107,11 @@ class Receiver:
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.receiver = self
+        self._scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls.pem, tls.key)
+            self._server.tls = context
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def __enter__(self) -> Receiver:
@@ -113,7 +129,12 @@ class Receiver:
     @property
     def base_url(self) -> str:
         """The address without a path."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port alone."""
+        return self._server.server_port
 
     def script(self, path: str, *answers: Answer) -> str:
         """Answer requests to `path` in this order from now on; returns the address."""
@@ -150,6 +171,14 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     receiver: Receiver
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection; its handshake waits for the thread that serves it, so that it holds up nobody else."""
+        connection, address = super().get_request()
+        if self.tls:
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is part of the script."""
@@ -168,15 +197,38 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif planned.behaviour == "reset":
             self._reset()
+        elif planned.behaviour == "closed":
+            self.close_connection = True
+        elif planned.behaviour == "no_http":
+            self.wfile.write(b"SSH-2.0-receiver\r\n")
+            self.close_connection = True
+        elif planned.behaviour == "slow_head":
+            self._answer_slowly(planned)
+        elif planned.behaviour == "endless_head":
+            more = b"".join(b"X-%d: more\r\n" % number for number in range(20_000))
+            self.wfile.write(b"HTTP/1.1 %d OK\r\n" % planned.status + more)
+            self.close_connection = True
+        elif planned.behaviour == "cut_chunks":
+            self.wfile.write(b"HTTP/1.1 %d OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n" % planned.status)
+            self.close_connection = True
         else:
             self._answer(planned)
 
     do_POST = do_PUT = do_GET = do_DELETE = _serve
 
+    def _answer_slowly(self, planned: Answer) -> None:
+        head = b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n" % (planned.status, len(planned.body))
+        for byte in head + planned.body:
+            self.wfile.write(bytes([byte]))
+            if self.server.receiver.closing.wait(planned.seconds_between_bytes):
+                break
+        self.close_connection = True
+
     def _answer(self, planned: Answer) -> None:
         self.send_response(planned.status)
-        for name, value in planned.headers.items():
-            self.send_header(name, value)
+        for name, values in planned.headers.items():
+            for value in [values] if isinstance(values, str) else values:
+                self.send_header(name, value)
         if planned.status != 204:
             self.send_header("Content-Length", str(len(planned.body)))
         self.end_headers()
