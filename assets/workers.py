@@ -91,6 +91,8 @@ def _metadata(document: Mapping[str, Any], lane: Lane) -> dict[str, Any]:
         "dry_run": bool(document["dry_run"]),
         "retry_plan_id": document["retry_plan_id"],
         **numbers,
+        "connector_problems": "; ".join(fault for one in document["connector_problems"] for fault in one["faults"])
+        or "none",
         "delivered_count": sum(e["execution_status"] == "delivered" for e in document["executions"]),
         "details": table((lane.subject_field, "provider", "state"), rows, "Nothing is due."),
     }

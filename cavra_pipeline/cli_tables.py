@@ -152,6 +152,14 @@ def show_worker_run(console: Terminal, document: Mapping[str, Any], subject_fiel
     rows += [(d[subject_field], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
         console.print(table("Retries", (subject_field, "provider", "state"), rows))
+    show_connector_problems(console, document["connector_problems"])
+
+
+def show_connector_problems(console: Console, problems: Sequence[Mapping[str, Any]]) -> None:
+    """Shows why connectors cannot be used, and what to fix."""
+    rows = [(one["connector"], fault) for one in problems for fault in one["faults"]]
+    if rows:
+        console.print(table("Connectors to fix", ("connector", "fault"), rows))
 
 
 def show_escalation(console: Terminal, plan: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from cavra_pipeline.connectors import DeliverySettings
+from cavra_pipeline.connectors import DeliverySettings, Problem
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.retry.live_runs import LiveRuns, Note
@@ -63,12 +63,14 @@ class Desk:
         lane: The retry ladder.
         has_connector: Tells whether a provider's connector is configured and on.
         runs: The live runs of the home.
+        connector_problem: Returns why a provider's connector cannot be used, or None.
         is_asked_for: Whether somebody looked at a plan and asked for that one; then a refusal is tried again.
     """
 
     lane: Lane
     has_connector: Callable[[str], bool]
     runs: LiveRuns
+    connector_problem: Callable[[str], Problem | None] = lambda _provider: None
     is_asked_for: bool = False
 
 
@@ -176,6 +178,9 @@ def _held_because(decision: Mapping[str, Any], known: _Standing, desk: Desk, *, 
     at = naive_utc(now)
     if any(floor is not None and at < floor <= at + _LONGEST_WAIT for floor in floors):
         return "provider_asked_to_wait"
+    problem = desk.connector_problem(pair[1])
+    if problem:
+        return problem.reason
     return "no_connector" if state == "skipped" and not desk.has_connector(pair[1]) else None
 
 

@@ -1,66 +1,104 @@
-"""Sending through the host's connectors: the file they are in, one HTTP client, one attempt each."""
+"""Sending through the host's connectors: which of them can be used, and one attempt at a time."""
 
 from __future__ import annotations
 
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-import httpx
-
 from cavra_pipeline.connectors import (
-    Connector,
+    Connectors,
     DeliveryOutcome,
     DeliverySettings,
+    Fault,
+    Grade,
     Notification,
+    Problem,
+    Tokens,
     deliver,
-    load_connectors,
+    read_connectors,
 )
 from cavra_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorSender:
-    """Connectors that are on, and how to try."""
+    """The host's connectors, and how to try."""
 
-    connectors: Mapping[str, Connector]
-    client: httpx.Client
+    connectors: Connectors
     clock: Callable[[], datetime]
     settings: DeliverySettings
+    tokens: Tokens = field(default_factory=Tokens)
 
     def has(self, provider: str) -> bool:
-        """Tells whether the provider's connector is configured and on."""
-        return provider in self.connectors
+        """Tells whether the provider's connector is on, as far as the file can be read."""
+        return self.connectors.has(provider)
 
-    def send(self, provider: str, notification: Notification) -> DeliveryOutcome:
-        """Makes one attempt, with the few immediate tries the settings allow."""
+    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
+        """Returns why a connector cannot be used, or None.
+
+        Args:
+            provider: Whose connector.
+            reads_secrets: Whether its secrets are looked for too; a dry run needs none.
+        """
+        return self.connectors.problem(provider, reads_secrets=reads_secrets)
+
+    def send(
+        self, provider: str, notification: Notification, *, claim_ends_at: datetime | None = None
+    ) -> DeliveryOutcome:
+        """Makes one attempt, with the few immediate tries the settings allow.
+
+        Through a connector that cannot be used nothing is sent: a transient failure after no request at all, so that
+        it is retried once the connector is fixed.
+
+        Args:
+            provider: Whose connector, one that is on.
+            notification: The message.
+            claim_ends_at: When the caller's claim to send it ends; no request is begun that could still run then.
+        """
+        problem = self.connectors.problem(provider)
+        if problem:
+            now = self.clock()
+            return DeliveryOutcome(provider, Grade.FAILED, None, 0, now, now, None, problem.reason)
         return deliver(
-            self.connectors[provider],
+            self.connectors.open(provider),
             notification,
-            client=self.client,
             now=self.clock,
             sleep=time.sleep,
             rng=random.Random(),  # noqa: S311 -- jitter
             settings=self.settings,
+            tokens=self.tokens,
+            claim_ends_at=claim_ends_at,
         )
+
+
+def host_connectors(settings: Settings, environ: Mapping[str, str] | None = None) -> Connectors:
+    """Returns the connectors of the host; none if the home has no file. Only a file that is named must exist."""
+    path, where = settings.connectors_file, os.environ if environ is None else environ
+    if path and (path.exists() or path != settings.home / "connectors.yaml"):
+        return read_connectors(path, where, settings.ca_file)
+    return Connectors(path or settings.home / "connectors.yaml", where, settings.ca_file)
+
+
+def host_problems(settings: Settings, environ: Mapping[str, str] | None = None) -> Sequence[Problem]:
+    """Returns everything that keeps connectors of the host from being used, and alerts from going through them."""
+    connectors = host_connectors(settings, environ)
+    rule, remedy = "it names a connector that is not on", "switch that connector on, or take its name out"
+    missing = (one for one in settings.alerts.connectors if not connectors.has(one))
+    return [
+        *connectors.problems(),
+        *(Problem(one, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for one in missing),
+    ]
 
 
 @contextmanager
 def open_sender(
     settings: Settings, *, clock: Callable[[], datetime], environ: Mapping[str, str] | None = None
 ) -> Iterator[ConnectorSender]:
-    """Reads the connectors file and opens a client for it. Only the home's own file may be missing, not a named one.
-
-    Raises:
-        ConnectorConfigError: The file has faults; the message names every one and no value.
-    """
-    path = settings.connectors_file
-    connectors: Mapping[str, Connector] = {}
-    if path and (path.exists() or path != settings.home / "connectors.yaml"):
-        connectors = load_connectors(path, os.environ if environ is None else environ)
-    with httpx.Client(trust_env=False) as client:
-        yield ConnectorSender(connectors, client, clock, DeliverySettings(immediate_tries=settings.immediate_tries))
+    """Reads the connectors file; what cannot be used is held by the sender, with its reason, and stops nothing else."""
+    tries = DeliverySettings(immediate_tries=settings.immediate_tries)
+    yield ConnectorSender(host_connectors(settings, environ), clock, tries)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
-from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification
+from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome, Grade, Notification, Problem
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, canonical_json, instant
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.boundary import actor_label
@@ -49,6 +50,9 @@ class Sender(Protocol):
 
     def has(self, provider: str) -> bool:
         """Tells whether the provider's connector is configured and on."""
+
+    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
+        """Returns why a connector cannot be used, or None; its secrets are looked for only if that is asked."""
 
     def send(self, provider: str, notification: Notification) -> DeliveryOutcome:
         """Makes one attempt; never raises for what the provider or the network does."""
@@ -92,7 +96,7 @@ def run_worker(
     Args:
         settings: The home; a live run needs ``live_is_armed``.
         request: What to do.
-        sender: Connectors; a dry run only asks which there are.
+        sender: Connectors; a dry run needs none of their secrets.
         clock: Tells the time; a live run lasts.
         run_id: A new id for this run.
 
@@ -107,12 +111,13 @@ def run_worker(
     ingest(settings, now=clock())
     warehouse = warehouse_of(settings)
     runs = LiveRuns(settings.home / "live-runs")
-    desk = Desk(request.lane, sender.has, runs, is_asked_for=request.retry_plan_id is not None)
+    problem = partial(sender.problem, reads_secrets=request.is_live)
+    desk = Desk(request.lane, sender.has, runs, problem, is_asked_for=request.retry_plan_id is not None)
     now = clock()
     if not request.is_live:
         with warehouse.reading() as session:
             plan, selection = decide(session, request, desk, now=now)
-        document = _document(request, plan, selection, (), run_id=run_id, now=now)
+        document = _document(request, plan, selection, (), desk, run_id=run_id, now=now)
         _record_run(settings, warehouse, request, document, now=clock())
         return document
     with runs.living(run_id) as alive:
@@ -322,7 +327,7 @@ def _records(
 
 
 def _live_document(run: _Run, selection: Selection, now: datetime) -> dict[str, Any]:
-    return _document(run.request, run.plan, selection, run.executions, run_id=run.alive.run_id, now=now)
+    return _document(run.request, run.plan, selection, run.executions, run.desk, run_id=run.alive.run_id, now=now)
 
 
 def _document(
@@ -330,10 +335,16 @@ def _document(
     plan: Mapping[str, Any],
     selection: Selection,
     executions: Sequence[Mapping[str, Any]],
+    desk: Desk,
     *,
     run_id: str,
     now: datetime,
 ) -> dict[str, Any]:
+    problems = {
+        problem.subject: problem.document()
+        for held in selection.held
+        if held["held_because"] in PROBLEM_REASONS and (problem := desk.connector_problem(str(held["provider"])))
+    }
     return {
         "schema_version": f"{SCHEMA_PREFIX}{request.lane.ladder_stem}-worker-run.v1",
         "product": PRODUCT,
@@ -355,6 +366,7 @@ def _document(
         "selected_retries": selection.selected,
         "acknowledgement_pending": selection.pending,
         "held_retries": selection.held,
+        "connector_problems": list(problems.values()),
         "executions": list(executions),
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification
+from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Problem
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
@@ -53,6 +53,9 @@ class Provider:
 
     def has(self, provider: str) -> bool:
         return provider not in self.missing
+
+    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
+        return None
 
     def send(self, provider: str, notification: Notification) -> DeliveryOutcome:
         started_at = self.clock()
