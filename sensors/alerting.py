@@ -62,6 +62,7 @@ def tell(
     clock: Clock,
     *,
     is_heartbeat: bool = False,
+    is_failing: bool = False,
 ) -> Told:
     """Tells the life cycle of a look, if it differs from the last or something is due.
 
@@ -72,6 +73,7 @@ def tell(
         signals: Everything of these kinds that is wrong now.
         clock: Tells the time.
         is_heartbeat: Whether this tick shows that the watching works; then a dead man's ping is sent, if there is one.
+        is_failing: Whether notices may not reach people; then the ping says that it fails.
 
     Raises:
         TransientError: The warehouse stayed busy; call again with the same.
@@ -79,9 +81,9 @@ def tell(
     mark = fingerprint(kinds, signals)
     if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at):
         if is_heartbeat:
-            deadman.ping(settings.deadman_url, deadman.Signal.SUCCESS)
+            deadman.ping(settings.deadman_url, deadman.result(is_failing=is_failing), settings.ca_file)
         return told
-    done = watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat)
+    done = watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat, is_failing=is_failing)
     return Told(mark, done.due_at)
 
 
@@ -103,6 +105,7 @@ def told_result(
     reason: str,
     cursor: Mapping[str, Any],
     is_heartbeat: bool = False,
+    is_failing: bool = False,
 ) -> dg.SensorResult:
     """Tells the life cycle and returns what the tick says and remembers.
 
@@ -116,10 +119,11 @@ def told_result(
         cursor: What to remember beside what was told. While the warehouse is busy nothing was told, and the next
             tick tells it.
         is_heartbeat: Whether this tick shows that the watching works.
+        is_failing: Whether notices may not reach people.
     """
     told = Told.of(known.get("told"))
     try:
-        told = tell(patient(settings), told, kinds, signals, clock, is_heartbeat=is_heartbeat)
+        told = tell(patient(settings), told, kinds, signals, clock, is_heartbeat=is_heartbeat, is_failing=is_failing)
     except TransientError as busy:
         reason = f"{reason} It is told at the next tick: {busy.what}."
     return dg.SensorResult(

@@ -1,24 +1,27 @@
 """The watcher of the watchers.
 
 Sensors and schedules that fail, sensors that no longer look, a queue that does not move, daemons without a sign of
-life.
+life, and connectors that cannot be used, through which nobody would be notified of any of it.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.kinds import BROKEN_CONNECTOR
+from cavra_pipeline.alerts.signals import Signal, is_public_text
+from cavra_pipeline.connectors import WHOLE_FILE, Problem
+from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watching import LONGEST_PAUSE, longest_pause
 from sensors import dagster_records as records
 from sensors.alerting import Clock, in_words, now_utc, told_result
 
 NAME: Final = "watcher_sensor"
-KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat")
+KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat", BROKEN_CONNECTOR)
 #: A run may wait in the queue for so long.
 LONGEST_WAIT: Final = timedelta(minutes=15)
 
@@ -30,7 +33,7 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         name=NAME,
         minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Watches the watching: ticks that fail or stay away, runs that wait, daemons that are silent.",
+        description="Watches the watching: failing or missing ticks, waiting runs, silent daemons, broken connectors.",
     )
     def watcher_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
@@ -41,6 +44,9 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         signals = [*_failing(context, now), *_backlog(context.instance, now)]
         if is_awake:
             signals += [*_silent_sensors(context, now), *_silent_daemons(context.instance, now)]
+        problems = host_problems(settings)
+        broken_since = _broken_since(problems, known.get("broken_since", {}), now)
+        signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
         reason = in_words(signals) or "Every sensor looks, no run waits too long, every daemon beats."
         return told_result(
             settings,
@@ -49,8 +55,9 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
             signals,
             clock,
             reason=reason,
-            cursor={"looked_at": now.isoformat()},
+            cursor={"looked_at": now.isoformat(), "broken_since": broken_since},
             is_heartbeat=True,
+            is_failing=bool(problems),
         )
 
     return watcher_sensor
@@ -84,3 +91,20 @@ def _silent_daemons(instance: dg.DagsterInstance, now: datetime) -> Iterator[Sig
     for kind, beat in sorted(records.heartbeats(instance).items()):
         if now - beat.at > LONGEST_PAUSE:
             yield Signal("daemon_heartbeat", kind.lower(), "critical", beat.at.astimezone(UTC))
+
+
+def _broken_since(problems: Sequence[Problem], known: Mapping[str, str], now: datetime) -> dict[str, str]:
+    """When each problem was first seen."""
+    return {problem.subject: known.get(problem.subject, now.isoformat()) for problem in problems}
+
+
+def _broken(problem: Problem, since: str) -> Signal:
+    """The alert of a problem; what a person typed in the wrong place may be a secret, and then is not repeated."""
+    fault = problem.faults[0]
+    shown = {"key": fault.key, "rule": fault.rule}
+    evidence: dict[str, str | int] = {name: text for name, text in shown.items() if is_public_text(text)}
+    subject = problem.subject if is_public_text(problem.subject) else WHOLE_FILE
+    return Signal(
+        BROKEN_CONNECTOR, subject, "critical", datetime.fromisoformat(since), problem.reason,
+        evidence=evidence | {"fault_count": len(problem.faults)},
+    )  # fmt: skip

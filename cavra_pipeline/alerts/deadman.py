@@ -5,15 +5,17 @@ Compatible with the pings of healthchecks: the address itself for success, ``/st
 
 from __future__ import annotations
 
+import os
+import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
-
-from cavra_pipeline.connectors.deliver import silent_transport
 from cavra_pipeline.connectors.requests import USER_AGENT
+from cavra_pipeline.connectors.route import host_route
 from cavra_pipeline.connectors.secret import Secret
+from cavra_pipeline.connectors.transport import Limits, Unanswered, exchange
 
 TIMEOUT_SECONDS: Final = 5.0
 
@@ -26,27 +28,34 @@ class Signal(StrEnum):
     FAIL = "/fail"
 
 
-def ping(url: Secret | None, signal: Signal) -> str:
+def result(*, is_failing: bool) -> Signal:
+    """Returns what a ping says at the end of a pass."""
+    return Signal.FAIL if is_failing else Signal.SUCCESS
+
+
+def ping(url: Secret | None, signal: Signal, ca_file: Path | None = None) -> str:
     """Calls the address. Never raises for what the network or the other side does, and shows nothing of the address.
 
     Args:
         url: The address; None if there is none.
         signal: What to say.
+        ca_file: Certificates to trust besides the well-known ones.
 
     Returns:
-        ``off`` without an address, ``sent``, or why it was not taken: ``http_503``, ``no_answer``.
+        ``off`` without an address, ``sent``, or why it was not taken: ``http_503``, or a reason of the transport such
+        as ``connection_refused``.
     """
     if url is None:
         return "off"
     parts = urlsplit(url.reveal())
-    target = urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal.value))
-    with silent_transport():
-        try:
-            with (
-                httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as client,
-                # The answer's body is not read: it says nothing that is needed, and may be endless.
-                client.stream("POST", target, headers={"User-Agent": USER_AGENT}) as response,
-            ):
-                return "sent" if response.is_success else f"http_{response.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
-            return "no_answer"
+    target = Secret(urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal.value)))
+    # of the answer's body next to nothing is read: it says nothing that is needed, and may be endless
+    limits = Limits(connect=TIMEOUT_SECONDS, write=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS, body_bytes=0)
+    try:
+        answer = exchange(
+            host_route(target, os.environ, ca_file), "POST", target, {"User-Agent": USER_AGENT}, b"",
+            limits=limits, monotonic=time.monotonic,
+        )  # fmt: skip
+    except Unanswered as error:
+        return error.reason
+    return "sent" if 200 <= answer.status <= 299 else f"http_{answer.status}"

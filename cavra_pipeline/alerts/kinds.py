@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cavra_pipeline.alerts.signals import Severity
+from cavra_pipeline.connectors.faults import PROBLEM_REASONS
 from cavra_pipeline.errors import UsageError
 
 
@@ -56,6 +57,7 @@ class AlertKind:
 FLAPPING: Final = "flapping"
 UNDELIVERED: Final = "undelivered_notice"
 SECRET_FINDING: Final = "secret_finding"  # noqa: S105 -- a kind
+BROKEN_CONNECTOR: Final = "broken_connector"
 #: Causes that say nothing: as good as none.
 UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
 
@@ -177,10 +179,18 @@ _TABLE: Final = (
         is_told_by_subject=True,
     ),
     AlertKind(
+        BROKEN_CONNECTOR,
+        "critical",
+        "a connector cannot be used",
+        "Run cavra-pipeline connectors on the host and fix what it names. Retries for it are held meanwhile.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
         UNDELIVERED,
         "warning",
         "a connector does not take notices",
         "See cavra-pipeline alerts list; mend the connector. The notices are kept and sent again.",
+        inhibited_by=tuple(Inhibitor(BROKEN_CONNECTOR, reason, same_subject=True) for reason in PROBLEM_REASONS),
         is_told_by_subject=True,
     ),
     AlertKind(

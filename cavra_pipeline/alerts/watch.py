@@ -20,9 +20,8 @@ from cavra_pipeline.settings import Settings
 
 #: One try with short waits: the outbox is what repeats, and a sensor has a minute.
 _ONE_TRY: Final = DeliverySettings(
-    connect_timeout_seconds=5, write_timeout_seconds=5, read_timeout_seconds=10, body_deadline_seconds=5,
-    immediate_tries=1,
-)  # fmt: skip
+    connect_timeout_seconds=5, write_timeout_seconds=5, read_timeout_seconds=10, immediate_tries=1
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ def watch_pass(
     *,
     clock: Callable[[], datetime],
     is_heartbeat: bool = False,
+    is_failing: bool = False,
 ) -> Pass:
     """Takes in one look of a sensor and does everything that follows from it.
 
@@ -65,23 +65,24 @@ def watch_pass(
         signals: Everything of those kinds that is wrong now.
         clock: Tells the time.
         is_heartbeat: Whether this pass shows that the watching as a whole works; only then the dead man is pinged.
+        is_failing: Whether notices may not reach people, so that the ping has to say so.
 
     Raises:
         TransientError: The warehouse stayed busy. Nothing of this look was taken in, or what was is safe: call again.
-        PipelineError: The connectors file has faults. The look was taken in; notices wait for it.
+        PipelineError: A connector of ours is defective.
         ValueError: A signal is of another kind than ``kinds``.
     """
     url = settings.deadman_url if is_heartbeat else None
-    deadman.ping(url, deadman.Signal.START)
+    deadman.ping(url, deadman.Signal.START, settings.ca_file)
     try:
         done = _pass(settings, kinds, signals, clock)
     except TransientError:
         # Neither success nor failure: outside, it shows as a start that nothing follows.
         raise
     except BaseException:
-        deadman.ping(url, deadman.Signal.FAIL)
+        deadman.ping(url, deadman.Signal.FAIL, settings.ca_file)
         raise
-    return replace(done, ping=deadman.ping(url, deadman.Signal.SUCCESS))
+    return replace(done, ping=deadman.ping(url, deadman.result(is_failing=is_failing), settings.ca_file))
 
 
 def _pass(settings: Settings, kinds: Collection[str], signals: Iterable[Signal], clock: Callable[[], datetime]) -> Pass:

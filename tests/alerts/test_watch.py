@@ -7,17 +7,19 @@ import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cavra_pipeline.alerts import deadman
+from cavra_pipeline.alerts import deadman, watch
 from cavra_pipeline.alerts.operators import acknowledge_alert
+from cavra_pipeline.alerts.outbox import CLAIM
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import Pass, watch_pass
+from cavra_pipeline.connectors.faults import MISCONFIGURED, SECRET_UNUSABLE
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
@@ -90,7 +92,7 @@ def test_a_ping_that_is_not_taken_stops_nothing(tmp_path: Path, receiver: Receiv
 
     done = look(watched(tmp_path, receiver), signal())
 
-    assert done.ping in ("http_503", "http_404", "no_answer")
+    assert done.ping in ("http_503", "http_404", "connection_lost_after_send")
     assert done.sent_count == 1
 
 
@@ -100,7 +102,7 @@ def test_a_ping_waits_no_longer_than_its_limit_and_reads_no_body(
     monkeypatch.setattr(deadman, "TIMEOUT_SECONDS", 0.2)
     url = Secret(receiver.base_url + SECRET_PATH)
     receiver.script(SECRET_PATH, hang())
-    assert deadman.ping(url, deadman.Signal.SUCCESS) == "no_answer"
+    assert deadman.ping(url, deadman.Signal.SUCCESS) == "timeout_after_send"
     receiver.script(SECRET_PATH, slow_body())
     assert deadman.ping(url, deadman.Signal.SUCCESS) == "sent"
     assert deadman.ping(None, deadman.Signal.FAIL) == "off"
@@ -112,17 +114,52 @@ def test_a_query_stays_behind_the_path(receiver: Receiver) -> None:
     assert receiver.requests()[0].path == f"{SECRET_PATH}/fail?create=1"
 
 
-def test_a_pass_that_fails_says_so_outside_and_the_look_is_not_lost(tmp_path: Path, receiver: Receiver) -> None:
+def test_a_pass_that_fails_says_so_outside_and_the_look_is_not_lost(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = watched(tmp_path, receiver)
-    whole = settings.home.joinpath("connectors.yaml").read_text()
-    settings.home.joinpath("connectors.yaml").write_text("connectors: {webhook: {enabled: perhaps}}")
 
-    with pytest.raises(PipelineError, match="connector file"):
-        look(settings, signal())
+    def defect(*_: object, **__: object) -> None:
+        raise PipelineError("a defect", where="connectors", remedy="Report it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "deliver_due", defect)
+        with pytest.raises(PipelineError, match="a defect"):
+            look(settings, signal())
     assert pings(receiver) == ["/start", "/fail"]
-
-    settings.home.joinpath("connectors.yaml").write_text(whole)
     assert look(settings, signal()).sent_count == 1
+
+
+@pytest.mark.parametrize("slack", ["{enabled: perhaps}", "{url_env: NOT_SET}", "{url_file: none}", "7"])
+def test_a_broken_connector_holds_up_no_notice_of_another(slack: str, tmp_path: Path, receiver: Receiver) -> None:
+    settings = watched(tmp_path, receiver)
+    settings = replace(settings, alerts=AlertPolicy(connectors=("slack", "webhook")))
+    path = settings.home / "connectors.yaml"
+    path.write_text(f"{path.read_text()}  slack: {slack}\n")
+
+    done = look(settings, signal())
+
+    assert (done.sent_count, done.unsent_count) == (1, 1)
+    assert len(receiver.requests("/hook")) == 1
+    waiting = query(settings, "SELECT provider, state, reason FROM alert_outbox WHERE provider = 'slack'")
+    assert waiting == [("slack", "pending", SECRET_UNUSABLE if "url" in slack else MISCONFIGURED)]
+
+
+def test_a_connector_file_that_is_none_loses_no_notice_and_each_is_sent_once_it_is_fixed(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    settings = watched(tmp_path, receiver)
+    path = settings.home / "connectors.yaml"
+    whole = path.read_text()
+    path.write_text("connectors: [")
+    assert look(settings, signal()).unsent_count == 1
+    path.write_text(whole)
+    assert receiver.requests("/hook") == []
+    assert look(settings, signal(), at=AS_OF + timedelta(minutes=1)).sent_count == 1
+
+
+def test_a_notice_is_never_still_on_its_way_when_its_claim_ends() -> None:
+    assert timedelta(seconds=watch._ONE_TRY.longest_attempt_seconds) < CLAIM
 
 
 def test_a_busy_warehouse_is_transient_and_outside_only_a_start_is_seen(tmp_path: Path, receiver: Receiver) -> None:

@@ -36,8 +36,10 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
 from assets import build_slot_checks
+from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import Pass
+from cavra_pipeline.connectors import Secret
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
 from cavra_pipeline.errors import PipelineError
@@ -52,8 +54,10 @@ from sensors.instigators import build_disabled_schedule_sensor
 from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
 from sensors.slots import build_missed_worker_run_sensor
 from sensors.watchers import build_watcher_sensor
+from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import EVIDENCE, code_location, new_home, run
 from tests.support import delivery, drop, plan, query, take_in, worker_run
+from tests.worker.support import SIGNING
 
 NOW = datetime(2026, 6, 25, 12, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -649,6 +653,52 @@ def test_runs_that_wait_too_long_in_the_queue_are_told(
     assert told.newest == []
     watch.tick(now + 16 * MINUTE)
     assert told.newest == [("run_backlog", "run queue", None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("slack", "cause"),
+    [
+        ("{url_env: NOT_SET}", "connector_secret_unusable"),
+        ("{url_env: NOT_SET, colour: 1}", "connector_misconfigured"),
+        ("7", "connector_misconfigured"),
+    ],
+)
+def test_a_broken_connector_is_an_alert_through_the_others_and_the_ping_fails(
+    slack: str, cause: str, tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNING", SIGNING)
+    with Receiver() as receiver:
+        for path in ("/hook", "/ping", "/ping/start", "/ping/fail"):
+            receiver.script(path, answer(200))
+        settings = replace(
+            new_home(tmp_path),
+            connectors_file=tmp_path / "connectors.yaml",
+            alerts=AlertPolicy(connectors=("slack", "webhook")),
+            deadman_url=Secret(f"{receiver.base_url}/ping"),
+        )
+        watch = Watch(build_watcher_sensor, settings, instance)
+        webhook = f"connectors:\n  webhook: {{url: '{receiver.base_url}/hook', signing_secrets_env: SIGNING}}\n"
+
+        def tick(entry: str, minutes: int) -> list[str]:
+            """The pings at the end of a tick, and the alerts that arrived."""
+            (tmp_path / "connectors.yaml").write_text(webhook + entry)
+            before = len(receiver.requests())
+            watch.tick(NOW + minutes * MINUTE)
+            received = receiver.requests()[before:]
+            told = [json.loads(one.body)["type"] for one in received if one.path == "/hook"]
+            return told + [one.path for one in received if one.path in ("/ping", "/ping/fail")]
+
+        slack_off = "  slack: {enabled: false, url_env: NOT_SET}\n"
+        assert tick(slack_off, 0) == ["cavra.alert.firing", "/ping/fail"]  # alerts name slack, which is off
+        watch.settings = replace(settings, alerts=AlertPolicy(connectors=("webhook",)))
+        assert tick(slack_off, 1) == ["cavra.alert.resolved", "/ping"]
+        assert tick(slack_off, 2) == ["/ping"]
+        assert tick(f"  slack: {slack}\n", 3) == ["cavra.alert.firing", "/ping/fail"]
+        facts = json.loads(receiver.requests("/hook")[-1].body)["data"]["facts"]
+        assert (facts["kind"], facts["subjects"], facts["causes"]) == ("broken_connector", "slack", f"{cause} 1")
+        assert str(facts["evidence_key"]).startswith("connectors.slack")
+        assert tick(f"  slack: {slack}\n", 4) == ["/ping/fail"]
+        assert tick(slack_off, 5) == ["cavra.alert.resolved", "/ping"]
 
 
 def test_what_could_not_be_told_as_the_warehouse_was_busy_is_told_at_the_next_tick(
