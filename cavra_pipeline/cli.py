@@ -21,6 +21,7 @@ import click
 from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.cli_alerts import build_alerts_command
 from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
+from cavra_pipeline.cli_connectors import build_connectors_command
 from cavra_pipeline.cli_slots import build_slots_command
 from cavra_pipeline.cli_upkeep import build_prune_command, compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
@@ -635,6 +636,7 @@ def dev(port: int, host: str) -> None:
 
 
 cli.add_command(build_alerts_command(_now, _home))
+cli.add_command(build_connectors_command(_home, _out))
 cli.add_command(build_slots_command(_now, _home))
 for _command in API_COMMANDS:
     cli.add_command(_command)
