@@ -76,16 +76,21 @@ class Connectors:
             faults += tuple(fault for fault in found if fault not in faults) if isinstance(found, tuple) else ()
         return Problem(provider, faults) if faults else None
 
-    def problems(self) -> list[Problem]:
-        """Returns every problem of the file and of the host, secrets included. One that concerns all comes once."""
+    def problems(self, *, of_those_off: bool = True) -> list[Problem]:
+        """Returns every problem of the file and of the host, secrets included. One that concerns all comes once.
+
+        Args:
+            of_those_off: Whether the form of connectors that are off counts, so that switching one on is no surprise.
+        """
         whole = [Problem(WHOLE_FILE, self._file_faults)] if self._file_faults else []
-        # a connector that is off is checked in form, so that switching it on brings no surprise
-        found = [
-            self.problem(provider) if self._is_on(provider) else Problem(provider, self._form_faults.get(provider, ()))
-            for provider in self._entries
+        off = [
+            Problem(provider, faults)
+            for provider, faults in self._form_faults.items()
+            if of_those_off and not self._is_on(provider)
         ]
         strays = [Problem(subject, faults) for subject, faults in self._strays.items()]
-        return [problem for problem in (*whole, *found, *strays) if problem and problem.faults]
+        on = (self.problem(provider) for provider in self.providers) if not whole else ()
+        return [*whole, *(problem for problem in on if problem), *off, *strays]
 
     def open(self, provider: str) -> Connector:
         """Returns a connector that is on, with its secrets.

@@ -85,12 +85,12 @@ def host_connectors(settings: Settings, environ: Mapping[str, str] | None = None
 
 
 def host_problems(settings: Settings, environ: Mapping[str, str] | None = None) -> Sequence[Problem]:
-    """Returns everything that keeps connectors of the host from being used, and alerts from going through them."""
+    """Returns everything that keeps connectors that are on from being used, and alerts from going through them."""
     connectors = host_connectors(settings, environ)
     rule, remedy = "it names a connector that is not on", "switch that connector on, or take its name out"
     missing = (one for one in settings.alerts.connectors if not connectors.has(one))
     return [
-        *connectors.problems(),
+        *connectors.problems(of_those_off=False),
         *(Problem(one, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for one in missing),
     ]
 

@@ -20,9 +20,12 @@ from tests.connectors.certificates import Certificate
 class Proxy:
     """Accepts on 127.0.0.1; `asked` holds the head of each request."""
 
-    def __init__(self, *, to: int, refuses_with: str | None = None, tls: Certificate | None = None) -> None:
+    def __init__(
+        self, *, to: int, refuses_with: str | None = None, is_silent: bool = False, tls: Certificate | None = None
+    ) -> None:
         """Listen; `refuses_with` is a status line such as `407 Proxy Authentication Required`."""
-        self._to, self._refuses_with = to, refuses_with
+        self._to, self._refuses_with, self._is_silent = to, refuses_with, is_silent
+        self._closing = threading.Event()
         self.asked: list[str] = []
         self._context: ssl.SSLContext | None = None
         if tls:
@@ -44,6 +47,7 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -71,6 +75,9 @@ class Proxy:
                 return
             head += chunk
         self.asked.append(head.decode("latin-1"))
+        if self._is_silent:
+            self._closing.wait()
+            return
         if self._refuses_with:
             client.sendall(f"HTTP/1.1 {self._refuses_with}\r\nContent-Length: 0\r\n\r\n".encode())
             return

@@ -50,8 +50,9 @@ Wire = Literal[
     "answer", "hang", "reset", "closed", "no_http", "reset_in_body", "cut_chunks", "slow_body", "slow_head",
     "endless_head",
     # nothing arrives: there is no name, nobody listens, or a certificate or a proxy is in the way
-    "no_name", "refused", "no_tls", "expired", "not_yet_valid", "wrong_host", "self_signed", "unknown_authority",
-    "proxy_refused", "proxy_no_name", "proxy_407", "proxy_403", "proxy_expired",
+    "no_name", "refused", "full_port", "no_tls", "expired", "not_yet_valid", "wrong_host", "self_signed", "unknown_authority",
+    "proxy_refused", "proxy_no_name", "proxy_407", "proxy_403", "proxy_silent",
+    "proxy_expired",
 ]  # fmt: skip
 
 
@@ -111,6 +112,7 @@ RESPONSES: tuple[Row, ...] = (
     Row("all", 503, "unavailable, only `X-RateLimit-Reset`, which is not about this", F, "http_503", RATE_LIMIT_DRAFT, headers={"X-RateLimit-Reset": "40"}),
     Row("all", None, "host name not resolved", F, "name_not_resolved", "https://www.rfc-editor.org/rfc/rfc6761#section-6.4", wire="no_name"),
     Row("all", None, "connection refused", F, "connection_refused", POSIX, wire="refused"),
+    Row("all", None, "no connection in time", F, "connect_timeout", POSIX, wire="full_port"),
     Row("all", None, "certificate has expired", F, "tls_certificate_expired", TLS, wire="expired"),
     Row("all", None, "certificate is not valid yet", F, "tls_certificate_not_yet_valid", TLS, wire="not_yet_valid"),
     Row("all", None, "certificate of another host", F, "tls_hostname_mismatch", RFC9525, wire="wrong_host"),
@@ -121,6 +123,7 @@ RESPONSES: tuple[Row, ...] = (
     Row("all", None, "proxy's name not resolved", F, "proxy_name_not_resolved", "https://www.rfc-editor.org/rfc/rfc6761#section-6.4", wire="proxy_no_name"),
     Row("all", None, "proxy wants credentials", F, "proxy_authentication_required", f"{RFC9110}#section-15.5.8", wire="proxy_407"),
     Row("all", None, "proxy does not allow it", F, "proxy_http_403", f"{RFC9110}#section-9.3.6", wire="proxy_403"),
+    Row("all", None, "proxy does not answer in time", F, "proxy_timeout", f"{RFC9110}#section-9.3.6", wire="proxy_silent"),
     Row("all", None, "proxy's certificate has expired", F, "proxy_tls_certificate_expired", TLS, wire="proxy_expired"),
     Row("all", None, "no answer in time, after the request", U, "timeout_after_send", SENT, wire="hang"),
     Row("all", None, "head too slow to wait for", U, "timeout_after_send", SENT, wire="slow_head"),

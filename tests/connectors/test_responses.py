@@ -32,6 +32,8 @@ IMPATIENT = {
     "hang": {"read_timeout_seconds": 0.1},
     "slow_head": {"read_timeout_seconds": 0.2},
     "slow_body": {"read_timeout_seconds": 1.0},
+    "full_port": {"connect_timeout_seconds": 0.3},
+    "proxy_silent": {"connect_timeout_seconds": 1.0},
 }
 CERTIFICATES: dict[str, dict[str, str]] = {
     "expired": {"names": LOCAL, "end": "20210101000000Z"},
@@ -56,6 +58,7 @@ def in_the_way(authority: Authority, receiver: Receiver, tmp_path_factory: pytes
         proxies = {
             "proxy_407": Proxy(to=receiver.port, refuses_with="407 Proxy Authentication Required"),
             "proxy_403": Proxy(to=receiver.port, refuses_with="403 Forbidden"),
+            "proxy_silent": Proxy(to=receiver.port, is_silent=True),
             "proxy_expired": Proxy(to=receiver.port, tls=expired),
         }
         closed = closed_port()
@@ -67,6 +70,7 @@ def in_the_way(authority: Authority, receiver: Receiver, tmp_path_factory: pytes
             "no_tls": (f"https://localhost:{receiver.port}", {}),
             "no_name": (UNUSED, {}),
             "refused": (f"http://127.0.0.1:{closed}", {}),
+            "full_port": (f"http://127.0.0.1:{full_port(stack)}", {}),
             "proxy_refused": (UNUSED, {"proxy": f"http://127.0.0.1:{closed}"}),
             "proxy_no_name": ("https://example.org", {"proxy": "http://proxy.invalid:3128"}),
         }
@@ -166,3 +170,15 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def full_port(stack: ExitStack) -> int:
+    """A port whose queue of connections is full: another one is neither taken nor refused."""
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    for _ in range(4):
+        waiting = stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(listener.getsockname())
+    return int(listener.getsockname()[1])

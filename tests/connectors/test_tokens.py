@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -13,6 +14,7 @@ from cavra_pipeline.connectors import Connector, Grade, Tokens
 from tests.connectors.certificates import LOCAL, Authority
 from tests.connectors.conftest import Configured, Deliver
 from tests.connectors.examples import CANARIES, NOTIFICATION, NOW
+from tests.connectors.proxy import Proxy
 from tests.connectors.receiver import Answer, Receiver, answer, hang, reset, slow_body
 
 TENANT = "contoso.onmicrosoft.com"
@@ -33,7 +35,7 @@ def receiver() -> Receiver:
 def sentinel(receiver: Receiver, configured: Configured) -> Entra:
     """A connector whose token service and API are both the receiver."""
 
-    def make(**changes: str) -> Connector:
+    def make(environ: Mapping[str, str] | None = None, **changes: str) -> Connector:
         entra = {
             "token_env": None,
             "tenant_id": TENANT,
@@ -42,7 +44,7 @@ def sentinel(receiver: Receiver, configured: Configured) -> Entra:
             "authority": receiver.base_url,
             **changes,
         }
-        return configured("sentinel", receiver.base_url, entra)
+        return configured("sentinel", receiver.base_url, entra, environ)
 
     return make
 
@@ -183,3 +185,29 @@ def test_a_claim_that_ends_while_the_token_is_asked_for_is_not_outlived(
         assert attempt(sentinel(), claim_ends_at=late).success
         assert attempt(sentinel(), claim_ends_at=late - timedelta(seconds=0.1)).reason == "claim_ends_too_soon"
     assert (len(receiver.requests(TOKEN_PATH)), len(receiver.requests(ROWS_PATH))) == (1, 1)
+
+
+def test_no_token_secret_or_password_of_a_proxy_is_in_an_outcome_or_a_log(
+    receiver: Receiver,
+    sentinel: Entra,
+    attempt: Deliver,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "httpcore")
+    seen: list[object] = []
+    with receiver, Proxy(to=receiver.port, refuses_with="407 CANARYreason") as proxy:
+        for scripted in (token("CANARYtoken"), answer(401, "CANARYbody"), answer(200, "CANARYbody"), reset()):
+            receiver.script(TOKEN_PATH, scripted)
+            receiver.script(ROWS_PATH, answer(401, "CANARYbody"))
+            connector = sentinel()
+            seen += [connector, attempt(connector), repr(connector.client_credentials)]
+        environ = {"CANARY_PROXY": proxy.url.replace("://", "://CANARYuser:CANARYpassword@")}
+        proxied = sentinel(
+            authority="https://login.invalid", proxy_env="CANARY_PROXY", environ={"CANARY_PROXY": secret}
+        )
+        seen += [proxied, attempt(proxied)]
+    printed = capfd.readouterr()
+    assert "proxy_authentication_required" in f"{seen}"
+    assert "CANARY" not in f"{seen} {caplog.text} {printed.out} {printed.err}"
