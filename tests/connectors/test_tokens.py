@@ -204,9 +204,7 @@ def test_no_token_secret_or_password_of_a_proxy_is_in_an_outcome_or_a_log(
             connector = sentinel()
             seen += [connector, attempt(connector), repr(connector.client_credentials)]
         environ = {"CANARY_PROXY": proxy.url.replace("://", "://CANARYuser:CANARYpassword@")}
-        proxied = sentinel(
-            authority="https://login.invalid", proxy_env="CANARY_PROXY", environ={"CANARY_PROXY": secret}
-        )
+        proxied = sentinel(authority="https://login.invalid", proxy_env="CANARY_PROXY", environ=environ)
         seen += [proxied, attempt(proxied)]
     printed = capfd.readouterr()
     assert "proxy_authentication_required" in f"{seen}"
