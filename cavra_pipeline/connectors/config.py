@@ -128,7 +128,7 @@ def read_connectors(path: Path, environ: Mapping[str, str], ca_file: Path | None
         connectors._file_faults = (document,)
         return connectors
     if not isinstance(document, _Mapping):
-        fault = Fault("(file)", "it is not a mapping", "begin with `connectors:` and one key for each provider")
+        fault = Fault(str(path), "it is not a mapping", "begin with `connectors:` and one key for each provider")
         connectors._file_faults = (fault,)
         return connectors
     for key in document:
@@ -211,16 +211,16 @@ def _document(path: Path) -> Any:
         raw = read_file(path, MAX_CONFIG_FILE_BYTES, is_secret=False)
         return yaml.load(raw.decode("utf-8"), _Loader)  # noqa: S506  (a SafeLoader)
     except OpenToOthersError as error:
-        return Fault("(file)", "others than its owner may change it", error.remedy)
+        return Fault(str(path), "others than its owner may change it", error.remedy)
     except TooLargeError:
-        return Fault("(file)", f"it is over {MAX_CONFIG_FILE_BYTES} bytes", "give the connector file, not a data file")
+        return Fault(str(path), f"it is over {MAX_CONFIG_FILE_BYTES} bytes", "give the connector file, not a data file")
     except OSError:
-        return Fault("(file)", "it cannot be read", "check that it exists, is a file and may be read")
+        return Fault(str(path), "it cannot be read", "check that it exists, is a file and may be read")
     except UnicodeDecodeError:
-        return Fault("(file)", "it is not UTF-8", "save it as UTF-8")
+        return Fault(str(path), "it is not UTF-8", "save it as UTF-8")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        return Fault("(file)", f"it is not valid YAML{where}", "correct the syntax there")
+        return Fault(str(path), f"it is not valid YAML{where}", "correct the syntax there")
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
-        return Fault("(file)", "it is not valid YAML", "correct the syntax, and use plain text only")
+        return Fault(str(path), "it is not valid YAML", "correct the syntax, and use plain text only")

@@ -340,11 +340,10 @@ def _document(
     run_id: str,
     now: datetime,
 ) -> dict[str, Any]:
-    problems = {
-        problem.subject: problem.document()
-        for held in selection.held
-        if held["held_because"] in PROBLEM_REASONS and (problem := desk.connector_problem(str(held["provider"])))
-    }
+    # no provider's: what is wrong with the whole file is reported although nothing is held for it
+    named = ["", *(str(one["provider"]) for one in selection.held if one["held_because"] in PROBLEM_REASONS)]
+    found = (desk.connector_problem(provider) for provider in named)
+    problems = {problem.subject: problem.document() for problem in found if problem}
     return {
         "schema_version": f"{SCHEMA_PREFIX}{request.lane.ladder_stem}-worker-run.v1",
         "product": PRODUCT,

@@ -252,15 +252,15 @@ def test_a_plan_that_is_not_kept_or_whose_evidence_has_changed_is_refused(
         assert receiver.requests() == []
 
 
-def test_a_named_connectors_file_that_is_not_there_is_an_error_and_not_an_empty_one(
+def test_a_named_connectors_file_that_is_not_there_is_named_and_is_not_an_empty_one(
     tmp_path: Path, cavra: Cavra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAVRA_CONNECTORS", str(tmp_path / "connetcors.yaml"))
 
-    refused = cavra("worker", LANE)
+    (problem,) = worker(cavra)["connector_problems"]
 
-    assert refused.code == 1
-    assert "connetcors.yaml" in refused.err
+    assert problem["reason"] == "connectors_file_unusable"
+    assert "connetcors.yaml: it cannot be read" in problem["faults"][0]
 
 
 @pytest.mark.parametrize("number", ["0", "26"])
