@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import click
-from rich.console import Console
 
 from cavra_pipeline.cli_tables import show_connector_problems, table
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.terminal import Terminal, print_json
 
 
-def build_connectors_command(home: Callable[[], Settings], out: Callable[[], Console]) -> click.Command:
+def build_connectors_command(home: Callable[[], Settings], out: Callable[[], Terminal]) -> click.Command:
     """Returns the command that checks the connector file and the secrets it names."""
 
     @click.command("connectors")
@@ -34,7 +33,7 @@ def build_connectors_command(home: Callable[[], Settings], out: Callable[[], Con
             "connector_problems": [problem.document() for problem in problems],
         }
         if as_json:
-            click.echo(json.dumps(document))
+            print_json(document)
         else:
             rows = [(one["connector"], one["state"]) for one in document["connectors"]]
             out().print(table("Connectors that are on", ("connector", "state"), rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, shown
@@ -155,7 +155,7 @@ def show_worker_run(console: Terminal, document: Mapping[str, Any], subject_fiel
     show_connector_problems(console, document["connector_problems"])
 
 
-def show_connector_problems(console: Console, problems: Sequence[Mapping[str, Any]]) -> None:
+def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, Any]]) -> None:
     """Shows why connectors cannot be used, and what to fix."""
     rows = [(one["connector"], fault) for one in problems for fault in one["faults"]]
     if rows:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.escaping import visible
 
 #: The subject of a problem that concerns every connector.
 WHOLE_FILE: Final = "connectors file"
@@ -39,7 +40,7 @@ class Fault:
     is_of_secret: bool = False
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.rule}; {self.remedy}"
+        return visible(f"{self.key}: {self.rule}; {self.remedy}")
 
 
 @dataclass(frozen=True, slots=True)
