@@ -1,6 +1,7 @@
-"""The executive recovery report as an asset: one for each day, as JSON, Markdown and one page; delivered if asked to.
+"""The executive recovery report as an asset: one for each day, as JSON, Markdown and one page.
 
-Only the report of today goes out, dry unless the run says live and the host is armed for it.
+The report of today goes out once for each scheduled instant of ``morning_report``, whoever starts the run: through the
+connectors that the host names, live if it names the lane, else dry. A run with a configuration is a preview.
 """
 
 import uuid
@@ -15,7 +16,7 @@ from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
-from cavra_pipeline.executive.publish import publish_report
+from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.jobs import DASHBOARD_GROUP
@@ -23,17 +24,17 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.horizon import answerable_days
+from cavra_pipeline.retry.first_delivery import first_delivery
 from cavra_pipeline.retry.sender import open_sender
-from cavra_pipeline.settings import load_settings
+from cavra_pipeline.schedules import latest_tick
+from cavra_pipeline.settings import Settings
 
 
 class ExecutiveReportConfig(dg.Config):
-    """What the report is judged by and where it goes."""
+    """What a preview is judged by; with another value than the default nothing is sent."""
 
     slo_minutes: int = Field(DEFAULT_SLO_MINUTES, description="How long a recovery may be open, 1..525600.")
     window_days: int = Field(DEFAULT_WINDOW_DAYS, description="UTC days of history, 1..366.")
-    providers: list[str] = Field([], description="Connectors to send today's report through.")
-    live: bool = Field(False, description="Send. Also needs CAVRA_LIVE_RETRIES=armed in the host's environment.")
 
 
 def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
@@ -66,7 +67,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
                 now=now,
                 slo_minutes=config.slo_minutes,
                 window_days=config.window_days,
-                providers=config.providers,
+                providers=home.settings.on_this_host().report_connectors,
             )
         folder = home.settings.home / "reports"
         shown = {}
@@ -82,8 +83,9 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
                 **{name: int(report[name]) for name in _NUMBERS},
             }
         show_days(context, context.asset_key, shown)
-        if days[-1] == now.date():
-            _publish(context, config, reports[-1])
+        is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
+        if days[-1] == now.date() and not is_preview:
+            _publish(context, home.settings.on_this_host(), reports[-1], now)
         return dg.MaterializeResult()
 
     return executive_report_asset
@@ -92,22 +94,29 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
 _NUMBERS = ("escalation_count", "slo_breached_count", "slo_at_risk_count", "failed_execution_count")
 
 
-def _publish(context: dg.AssetExecutionContext, config: ExecutiveReportConfig, report: dict[str, Any]) -> None:
-    """Sends today's report; connectors and arming come from the host's environment, not from the run."""
-    settings = load_settings().prepare()
-    with open_sender(settings, clock=_now) as sender:
-        sent = publish_report(
+def _publish(context: dg.AssetExecutionContext, settings: Settings, report: dict[str, Any], now: datetime) -> None:
+    """Sends today's report if its scheduled instant has come; the host's environment says through what."""
+    scheduled_at = latest_tick("morning_report", settings, now=now)
+    if scheduled_at.date() != now.date():
+        context.log.info("not sent: the schedule sends none yet today")
+        return
+    announcement = report_announcement(report, run_id=scheduled_run_id(scheduled_at), made_at=now)
+    with (
+        open_sender(settings, clock=_now) as sender,
+        first_delivery(
             settings,
-            report,
             sender,
-            providers=config.providers,
-            run_id=uuid.uuid4().hex,
-            is_live=config.live,
+            announcement,
+            providers=settings.report_connectors,
+            is_live=announcement.lane.name in settings.live_lanes,
             clock=_now,
+            run_id=uuid.uuid4().hex,
+        ) as sent,
+    ):
+        outcomes = [f"{outcome['provider']}: {outcome['grade']}" for outcome in sent["outcomes"]]
+        context.log.info(
+            "%s, %s", "dry run" if sent["dry_run"] else "live", visible(", ".join(outcomes) or "nothing sent")
         )
-    outcomes = [f"{outcome['provider']}: {outcome['grade']}" for outcome in sent["outcomes"]]
-    listed = visible(", ".join(outcomes) or "nothing sent")
-    context.log.info("%s, %s", "dry run" if sent["dry_run"] else "live", listed)
 
 
 def _now() -> datetime:

@@ -1,6 +1,6 @@
-"""The recovery retry worker of each lane as an asset: dry unless the run says live and the host is armed for it.
+"""The recovery retry worker of each lane as an asset: live in the lanes that the host names, else dry.
 
-The connectors and the arming come from the host's environment alone; run configuration can't change them.
+The assets take no configuration: whoever starts the run, it does what the schedule would do (contract section 8).
 """
 
 import uuid
@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import fresh_for
@@ -19,15 +18,7 @@ from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
-from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
-
-
-class WorkerConfig(dg.Config):
-    """How the worker runs."""
-
-    live: bool = Field(False, description="Send. Also needs CAVRA_LIVE_RETRIES=armed in the host's environment.")
-    max_retry_deliveries: int = Field(DEFAULT_RETRY_DELIVERIES, description="Retries selected at most, 1..25.")
-    retry_plan_id: str | None = Field(None, description="Execute only what this kept plan said and what still holds.")
+from cavra_pipeline.retry.worker import WorkerRequest, run_worker
 
 
 def build_worker_assets() -> Sequence[dg.AssetsDefinition]:
@@ -39,7 +30,7 @@ def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
     @dg.asset(
         name=f"{lane.name}_retry_worker",
         group_name=lane.name,
-        description="One run of the recovery retry worker: plan, select, and if it is live, send and record.",
+        description="One run of the recovery retry worker: plans, selects, and sends if the host names the lane live.",
         deps=[f"{lane.name}_retry_plan", "acknowledgements"],
         owners=OWNERS,
         kinds=KINDS,
@@ -47,15 +38,9 @@ def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
         pool=WAREHOUSE_POOL,
         freshness_policy=fresh_for(lane),
     )
-    def retry_worker_asset(context: dg.AssetExecutionContext, config: WorkerConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+    def retry_worker_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         settings = home.settings.on_this_host()
-        request = WorkerRequest(
-            lane=lane,
-            policy=retry_policy(lane),
-            is_live=config.live,
-            max_retry_deliveries=config.max_retry_deliveries,
-            retry_plan_id=config.retry_plan_id,
-        )
+        request = WorkerRequest(lane=lane, policy=retry_policy(lane), is_live=lane.name in settings.live_lanes)
         with open_sender(settings, clock=_now) as sender:
             document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
         context.log.info(

@@ -10,7 +10,8 @@ import os
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -37,13 +38,14 @@ from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of, require_key
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.evidence.stores import source_files
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
-from cavra_pipeline.executive.publish import publish_escalation_plan, publish_report
+from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_report
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES, lane_named
 from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report, keep_plan
 from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge, withdraw
+from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
@@ -377,7 +379,7 @@ def retry_plan_command(
 
 @cli.command()
 @click.option("--lane", required=True, metavar="LANE", help=f"One of {', '.join(LANES)}.")
-@click.option("--live", is_flag=True, help="Send. Needs CAVRA_LIVE_RETRIES=armed and the lane's acknowledgements.")
+@click.option("--live", is_flag=True, help="Send. CAVRA_LIVE_LANES must name the lane.")
 @click.option(
     "--max-retry-deliveries",
     type=int,
@@ -451,7 +453,7 @@ _SLO = click.option(
     help="How long a recovery may be open.",
 )
 _PROVIDERS = click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector; repeatable.")
-_LIVE = click.option("--live", is_flag=True, help="Send. Needs CAVRA_LIVE_RETRIES=armed.")
+_LIVE = click.option("--live", is_flag=True, help="Send. CAVRA_LIVE_LANES must name the lane.")
 _AS_OF = click.option("--as-of", metavar="INSTANT", help="ISO-8601, UTC without an offset; now if not given.")
 
 
@@ -468,16 +470,32 @@ def escalate(as_of: str | None, slo_minutes: int, providers: tuple[str, ...], li
         plan = escalation_plan(
             session, as_of=parse_as_of(as_of) if as_of else now, now=now, slo_minutes=slo_minutes, providers=providers
         )
-    sent: dict[str, Any] | None = None
-    if providers:
-        with open_sender(settings, clock=_now) as sender:
-            sent = publish_escalation_plan(settings, plan, sender, is_live=live, clock=_now)
-    if as_json:
-        _print_json({"plan": plan, "delivery": sent})
-    else:
-        tables.show_escalation(_out(), plan)
-        tables.show_delivery(_out(), sent)
+    announcement = escalation(plan, made_at=_now(), requested_at=None if as_of else now)
+    with _delivered(settings, announcement, plan["selected_providers"] if providers else None, live) as sent:
+        if as_json:
+            _print_json({"plan": plan, "delivery": sent})
+        else:
+            tables.show_escalation(_out(), plan)
+            tables.show_delivery(_out(), sent)
+        sys.stdout.flush()
     _exit_for(sent)
+
+
+@contextmanager
+def _delivered(
+    settings: Settings, announcement: Announcement, providers: Sequence[str] | None, live: bool
+) -> Iterator[dict[str, Any] | None]:
+    """Delivers an announcement and yields how it went; None if nobody named a provider."""
+    if providers is None:
+        yield None
+        return
+    with (
+        open_sender(settings, clock=_now) as sender,
+        first_delivery(
+            settings, sender, announcement, providers=providers, is_live=live, clock=_now, run_id=uuid.uuid4().hex
+        ) as sent,
+    ):
+        yield sent
 
 
 @cli.command("executive-report")
@@ -517,18 +535,17 @@ def executive_report_command(
             window_days=window_days,
             providers=providers,
         )
-    if output:
-        for path in write_report(output, report).values():
-            _err().print(f"wrote {path}")
-    else:
-        print_document(_FORMS[form](report))
-    sent: dict[str, Any] | None = None
-    if providers:
-        with open_sender(settings, clock=_now) as sender:
-            sent = publish_report(
-                settings, report, sender, providers=providers, run_id=uuid.uuid4().hex, is_live=live, clock=_now
-            )
+    announcement = report_announcement(
+        report, run_id=report_run_id(report), made_at=_now(), requested_at=None if as_of else now
+    )
+    with _delivered(settings, announcement, providers or None, live) as sent:
+        if output:
+            for path in write_report(output, report).values():
+                _err().print(f"wrote {path}")
+        else:
+            print_document(_FORMS[form](report))
         tables.show_delivery(_err(), sent)
+        sys.stdout.flush()
     _exit_for(sent)
 
 

@@ -192,7 +192,7 @@ def show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:
     if sent["dry_run"]:
         console.print(f"Dry run: would tell {', '.join(sent['providers']) or 'nobody'}: {sent['title']}")
     for outcome in sent["outcomes"]:
-        console.print(f"{outcome['provider']}: {outcome['grade']} ({outcome['reason']})")
+        console.print(f"{outcome['provider']}: {outcome['grade'] or 'not sent'} ({outcome['reason']})")
 
 
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:

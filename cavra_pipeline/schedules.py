@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -63,6 +63,13 @@ def _comes(cron: str) -> bool:
     except Exception:  # noqa: BLE001 -- the evaluator's own error class is not public
         return False
     return True
+
+
+def latest_tick(name: str, settings: Settings, *, now: datetime) -> datetime:
+    """Returns the latest instant, up to now, at which a schedule is due; Dagster's own evaluator decides."""
+    (cron,) = (settings.crons.get(name, cron) for declared, cron, *_ in SCHEDULES if declared == name)
+    backward = schedule_execution_time_iterator(now.timestamp(), cron, "UTC", ascending=False)
+    return next(one for one in backward if one <= now).astimezone(UTC)
 
 
 def _schedule(

@@ -17,6 +17,7 @@ from cavra_pipeline.connectors.providers import PROVIDERS, normalised
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.desired_state import ENVIRONMENTS
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import keep_private, tighten
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Tolerance
 
@@ -42,7 +43,8 @@ class Settings:
         connectors_file: YAML file of connectors (docs/connectors.md).
         pseudonym_key_file: The key of the pseudonyms, where it is not kept in the home.
         ca_file: Certificates (PEM) that connectors and the ping trust besides the well-known ones.
-        live_is_armed: Whether this host may send live retries; only its environment can say so.
+        live_lanes: Lanes in which this host sends; only its environment can name them.
+        report_connectors: Connectors that the scheduled executive report goes through.
         immediate_tries: Tries inside one live attempt, 1..5.
         api_tokens_file: Hashes of the tokens that the HTTP API takes; None where it is open on loopback.
         api_requests_per_second: Requests a second that the HTTP API takes from one client or token.
@@ -66,7 +68,8 @@ class Settings:
     connectors_file: Path | None = None
     pseudonym_key_file: Path | None = None
     ca_file: Path | None = None
-    live_is_armed: bool = False
+    live_lanes: frozenset[str] = frozenset()
+    report_connectors: tuple[str, ...] = ()
     immediate_tries: int = 2
     api_tokens_file: Path | None = None
     api_requests_per_second: float = 500.0
@@ -100,21 +103,22 @@ class Settings:
         """Dagster's own home: runs, schedules, event log."""
         return self.home / "dagster"
 
-    def require_live(self) -> None:
-        """Lets a live send go ahead only where the host's environment allows it.
+    def require_live(self, lane: str) -> None:
+        """Passes only if the host's environment names the lane (contract section 8).
 
         Raises:
-            UsageError: This host is not armed.
+            UsageError: The lane is not live on this host.
         """
-        if not self.live_is_armed:
+        if lane not in self.live_lanes:
             raise UsageError(
-                "live retries are not armed on this host",
-                where="CAVRA_LIVE_RETRIES",
-                remedy="Set CAVRA_LIVE_RETRIES=armed in the environment of the worker, or run it dry",
+                f"the lane {lane} is not live on this host",
+                where="CAVRA_LIVE_LANES",
+                remedy=f"Set CAVRA_LIVE_LANES={','.join(sorted({*self.live_lanes, lane}))} in the host's environment, "
+                "or run it dry",
             )
 
     def on_this_host(self, environ: Mapping[str, str] | None = None) -> Settings:
-        """Adds what the host's environment alone may say: connectors, arming, how alerts are told and the ping.
+        """Adds what the host's environment alone may set: connectors, live lanes, cadences, alert settings, the ping.
 
         For settings that came through run configuration: where that has changed the home, nothing goes out.
         """
@@ -126,7 +130,9 @@ class Settings:
             pseudonym_key_file=host.pseudonym_key_file,
             ca_file=host.ca_file,
             immediate_tries=host.immediate_tries,
-            live_is_armed=host.live_is_armed and is_ours,
+            live_lanes=host.live_lanes if is_ours else frozenset(),
+            report_connectors=host.report_connectors if is_ours else (),
+            crons=host.crons,
             alerts=host.alerts if is_ours else replace(host.alerts, connectors=()),
             deadman_url=host.deadman_url if is_ours else None,
         )
@@ -209,17 +215,38 @@ def _crons(environ: Mapping[str, str]) -> dict[str, str]:
     return crons
 
 
-def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
-    names = [normalised(name) for name in environ.get("CAVRA_ALERT_CONNECTORS", "").split(",") if name.strip()]
-    if not all(name in PROVIDERS for name in names):
+def _connectors(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    names = [normalised(one) for one in environ.get(name, "").split(",") if one.strip()]
+    if not all(one in PROVIDERS for one in names):
         raise UsageError(
             "the value names a connector that there is not",
-            where="CAVRA_ALERT_CONNECTORS",
+            where=name,
             remedy=f"Set some of {', '.join(PROVIDERS)}, with commas between them, or unset it",
         )
+    return tuple(dict.fromkeys(names))
+
+
+def _live_lanes(environ: Mapping[str, str]) -> frozenset[str]:
+    if environ.get("CAVRA_LIVE_RETRIES", "").strip():
+        raise UsageError(
+            "the setting is no longer read",
+            where="CAVRA_LIVE_RETRIES",
+            remedy=f"Unset it and name the lanes that may send: CAVRA_LIVE_LANES, some of {', '.join(LANES)}",
+        )
+    names = frozenset(one.strip() for one in environ.get("CAVRA_LIVE_LANES", "").split(",") if one.strip())
+    if not names <= LANES.keys():
+        raise UsageError(
+            "the value names a lane that there is not",
+            where="CAVRA_LIVE_LANES",
+            remedy=f"Set some of {', '.join(LANES)}, with commas between them, or unset it",
+        )
+    return names
+
+
+def _alert_policy(environ: Mapping[str, str]) -> AlertPolicy:
     default = DEFAULT_POLICY
     return AlertPolicy(
-        connectors=tuple(dict.fromkeys(names)),
+        connectors=_connectors(environ, "CAVRA_ALERT_CONNECTORS"),
         group_wait_seconds=_number(environ, "CAVRA_ALERT_GROUP_WAIT_SECONDS", default.group_wait_seconds, 0, 3600),
         window_minutes=_number(environ, "CAVRA_ALERT_WINDOW_MINUTES", default.window_minutes, 0, 10080),
         repeat_minutes=_number(environ, "CAVRA_ALERT_REPEAT_MINUTES", default.repeat_minutes, 1, 10080),
@@ -272,13 +299,6 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             where="CAVRA_START_DATE",
             remedy="Write it as YYYY-MM-DD, such as 2025-01-01",
         ) from None
-    armed = environ.get("CAVRA_LIVE_RETRIES", "").strip()
-    if armed not in ("", "armed", "off"):
-        raise UsageError(
-            "the value is not accepted",
-            where="CAVRA_LIVE_RETRIES",
-            remedy="Set armed to allow live retries, or unset it",
-        )
     home = _path(environ, "CAVRA_HOME", ".cavra")
     memory_limit = environ.get("CAVRA_MEMORY_LIMIT", "").strip()
     if memory_limit and not _MEMORY.fullmatch(memory_limit):
@@ -306,7 +326,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         connectors_file=_path(environ, "CAVRA_CONNECTORS", "") if connectors else home / "connectors.yaml",
         pseudonym_key_file=_path(environ, "CAVRA_PSEUDONYM_KEY_FILE", "") if key_file else None,
         ca_file=_path(environ, "CAVRA_CA_FILE", "") if environ.get("CAVRA_CA_FILE", "").strip() else None,
-        live_is_armed=armed == "armed",
+        live_lanes=_live_lanes(environ),
+        report_connectors=_connectors(environ, "CAVRA_REPORT_CONNECTORS"),
         crons=_crons(environ),
         immediate_tries=int(_number(environ, "CAVRA_IMMEDIATE_TRIES", 2, 1, 5)),
         api_tokens_file=_path(environ, "CAVRA_API_TOKENS", "") if environ.get("CAVRA_API_TOKENS", "").strip() else None,

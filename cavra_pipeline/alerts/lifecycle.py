@@ -15,6 +15,7 @@ from typing import Final
 from cavra_pipeline.alerts.kinds import FLAPPING, KINDS, UNDELIVERED
 from cavra_pipeline.alerts.model import Alert, Problem, opened, problems, resolved, seen_again
 from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by
+from cavra_pipeline.alerts.outbox import write_notice_intents
 from cavra_pipeline.alerts.planning import Planned, Times, Told, plan
 from cavra_pipeline.alerts.policy import DEFAULT_POLICY, AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
@@ -98,6 +99,7 @@ def observe(
     notices, waits = _plan(look, known, policy)
     waits += _unmuting(look, silenced, policy)
     write_notices(session, notices, now=now)
+    write_notice_intents(session, notices, now=now)
     save(session, new=[], changed=look.changed(), events=[])
     return Observed(
         opened=look.new,

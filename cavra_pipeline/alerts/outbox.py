@@ -1,34 +1,27 @@
-"""The outbox: what is due is claimed, sent and settled, one notice after another. No transaction is open meanwhile.
-
-At least once: whoever dies between claim and settlement leaves a notice that is sent again under the same id.
-"""
+"""Notices through the engine: which are due, what is sent, when a failed one is tried again, what follows from it."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from cavra_pipeline.alerts.store import PACKAGE, Event, aware, save
-from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification
+from cavra_pipeline.alerts.store import PACKAGE, Event, Written, aware, save
+from cavra_pipeline.connectors import DeliveryOutcome, Notification
 from cavra_pipeline.documents import naive_utc
-from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import warehouse_of
-from cavra_pipeline.retry.worker import Sender
+from cavra_pipeline.sending.engine import DONE, PENDING, REFUSED, Engine, Purpose, Sender, Verdict
+from cavra_pipeline.sending.intents import Intent, write_intents
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
-#: For how long a claimed notice is its sender's; longer than one attempt can take.
-CLAIM: Final = timedelta(minutes=2)
 BACKOFF_BASE: Final = timedelta(seconds=30)
 BACKOFF_CAP: Final = timedelta(minutes=15)
 #: No send is begun after this; with one attempt's own limits a pass stays within a sensor's minute.
 BUDGET_SECONDS: Final = 20.0
-
-_SENT, _PENDING, _FAILED = "sent", "pending", "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,54 +58,47 @@ def deliver_due(
     """
     ends_at = monotonic() + BUDGET_SECONDS
     sent = unsent = 0
-    defects: list[str] = []
-    settled: tuple[dict[str, Any], DeliveryOutcome] | None = None
-    while True:
-        with warehouse_of(settings).writing("send notices of alerts") as session:
-            if settled:
-                _settle(session, *settled, now=clock())
-            notice = _claim_next(session, settings, clock()) if monotonic() < ends_at else None
-        if notice is None:
-            break
-        outcome = _send(sender, notice, clock, defects)
-        settled = (notice, outcome)
-        sent, unsent = sent + outcome.success, unsent + (not outcome.success)
-    if defects:
-        raise PipelineError(
-            f"a connector raised {', '.join(sorted(set(defects)))}",
-            where="notices of alerts",
-            remedy="Report this as a defect; the notices are kept and sent again",
-        )
+    engine = Engine(settings, NOTICES, clock)
+    settled: tuple[Intent, DeliveryOutcome | None] | None = None
+    with engine.running(uuid.uuid4().hex, sender) as run:
+        while True:
+            with warehouse_of(settings).writing("send notices of alerts") as session:
+                if settled:
+                    engine.settle(session, *settled, at=clock())
+                is_time_left = monotonic() < ends_at
+                notice = run.claim_due(session, settings.alerts.connectors, now=clock()) if is_time_left else None
+            if notice is None:
+                break
+            outcome = run.attempt(notice)
+            settled = (notice, outcome)
+            is_sent = outcome is not None and outcome.success
+            sent, unsent = sent + is_sent, unsent + (not is_sent)
+    run.raise_defects()
     return Delivered(sent, unsent)
 
 
-def _claim_next(session: Session, settings: Settings, now: datetime) -> dict[str, Any] | None:
-    asked: dict[str, object] = {
-        "now": naive_utc(now),
-        "again_at": naive_utc(now + CLAIM),
-        "providers": list(settings.alerts.connectors),
-    }
-    claimed = session.rows(PACKAGE, "claim_notice", asked)
-    return claimed[0] if claimed else None
+def write_notice_intents(session: Session, notices: Sequence[Written], *, now: datetime) -> None:
+    """Stores what is sent for each notice, in the transaction that plans them: every attempt sends the same."""
+    intents = [
+        Intent(
+            intent_id=one.notice_id,
+            purpose=NOTICES.name,
+            lane=one.lane,
+            subject=one.document["subject"],
+            provider=one.provider,
+            message=_notification(one),
+            context={"notice": one.planned.notice.value, "alert_ids": one.document["alert_ids"]},
+        )
+        for one in notices
+    ]
+    write_intents(session, intents, now=now)
 
 
-def _send(sender: Sender, notice: dict[str, Any], clock: Callable[[], datetime], defects: list[str]) -> DeliveryOutcome:
-    provider, started_at = notice["provider"], clock()
-    if not sender.has(provider):
-        return DeliveryOutcome(provider, Grade.FAILED, None, 0, started_at, started_at, None, "no_connector")
-    try:
-        return sender.send(provider, notification_of(notice))
-    except Exception as error:  # noqa: BLE001 -- whatever it is, nobody knows what became of the message
-        defects.append(type(error).__name__)
-        return DeliveryOutcome(provider, Grade.AMBIGUOUS, None, 1, started_at, clock(), None, "connector_defect")
-
-
-def notification_of(notice: dict[str, Any]) -> Notification:
-    """Makes the message of a notice: what is in the outbox and nothing else, so every attempt is the same."""
-    content = json.loads(notice["document"])
+def _notification(notice: Written) -> Notification:
+    content = notice.document
     return Notification(
-        idempotency_id=notice["notice_id"],
-        event_type=f"cavra.alert.{notice['notice']}",
+        idempotency_id=notice.notice_id,
+        event_type=f"cavra.alert.{notice.planned.notice.value}",
         title=content["title"],
         summary=content["summary"],
         severity=content["severity"],
@@ -122,31 +108,29 @@ def notification_of(notice: dict[str, Any]) -> Notification:
     )
 
 
-def _settle(session: Session, notice: dict[str, Any], outcome: DeliveryOutcome, *, now: datetime) -> None:
-    state = _SENT if outcome.success else _PENDING if outcome.transient else _FAILED
-    backoff = min(BACKOFF_BASE * 2 ** min(notice["attempt_count"] - 1, 10), BACKOFF_CAP)
-    again_at = max(now + backoff, outcome.retry_not_before or now)
-    settled = session.rows(
-        PACKAGE,
-        "settle_notice",
-        {
-            "notice_id": notice["notice_id"],
-            "state": state,
-            "status_code": outcome.status_code,
-            "reason": outcome.reason,
-            "next_attempt_at": naive_utc(again_at) if state == _PENDING else None,
-            "settled_at": naive_utc(now) if state != _PENDING else None,
-        },
-    )
-    if not settled or state != _SENT:
+def _verdict(notice: Intent, outcome: DeliveryOutcome | None, at: datetime) -> Verdict:
+    if outcome and not outcome.transient:
+        return Verdict(DONE if outcome.success else REFUSED)
+    backoff = min(BACKOFF_BASE * 2 ** min(notice.claim_count - 1, 10), BACKOFF_CAP)
+    floor = outcome.retry_not_before if outcome else None
+    return Verdict(PENDING, max(at + backoff, floor or at))
+
+
+def _mark_notified(session: Session, notice: Intent, outcome: DeliveryOutcome | None, at: datetime) -> None:
+    if outcome is None or not outcome.success:
         return
-    alert_ids = json.loads(notice["document"])["alert_ids"]
-    session.run(PACKAGE, "mark_notified", {"now": naive_utc(now), "alert_ids": alert_ids})
-    detail = f"{notice['notice']} by {notice['provider']}"
-    save(session, new=[], changed=[], events=[Event(one, "notified", now, detail) for one in alert_ids])
+    alert_ids = notice.context["alert_ids"]
+    session.run(PACKAGE, "mark_notified", {"now": naive_utc(at), "alert_ids": alert_ids})
+    detail = f"{notice.context['notice']} by {notice.provider}"
+    save(session, new=[], changed=[], events=[Event(one, "notified", at, detail) for one in alert_ids])
+
+
+#: Notices are tried again by themselves, and leave no evidence of their own.
+NOTICES: Final = Purpose("notice", verdict=_verdict, follow_up=_mark_notified)
 
 
 def next_attempt_at(session: Session, settings: Settings) -> datetime | None:
     """Returns when the next notice is due; None if none is waiting."""
-    row = session.rows(PACKAGE, "next_attempt_at", {"providers": list(settings.alerts.connectors)})[0]
+    asked: dict[str, object] = {"purpose": NOTICES.name, "providers": list(settings.alerts.connectors)}
+    row = session.rows(PACKAGE, "next_attempt_at", asked)[0]
     return aware(row["next_attempt_at"]) if row["next_attempt_at"] else None

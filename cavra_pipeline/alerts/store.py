@@ -33,8 +33,7 @@ _EVENTS: Final = pa.schema([
 _NOTICES: Final = pa.schema([
     ("notice_id", _TEXT), ("plan_id", _TEXT), ("provider", _TEXT), ("group_name", _TEXT), ("notice_number", _WHOLE),
     ("notice", _TEXT), ("alert_level", _TEXT), ("lane", _TEXT), ("suppressed_providers", pa.list_(_TEXT)),
-    ("told", _TEXT), ("document", _TEXT), ("is_recorded", pa.bool_()), ("state", _TEXT), ("attempt_count", _WHOLE),
-    ("created_at", _INSTANT), ("next_attempt_at", _INSTANT),
+    ("told", _TEXT), ("document", _TEXT), ("is_recorded", pa.bool_()), ("created_at", _INSTANT),
 ])  # fmt: skip
 _SUBJECTS: Final = pa.schema([("kind", _TEXT), ("subject", _TEXT)])
 
@@ -232,7 +231,7 @@ def write_notices(session: Session, notices: Sequence[Written], *, now: datetime
         told, text = canonical_json(_told_document(one.planned.told)), json.dumps(content, ensure_ascii=False)
         rows.append((
             one.notice_id, one.plan_id, one.provider, content["subject"], one.notice_number, what,
-            content["alert_level"], one.lane, list(one.suppressed_providers), told, text, False, "pending", 0, at, at,
+            content["alert_level"], one.lane, list(one.suppressed_providers), told, text, False, at,
         ))  # fmt: skip
     with session.given(given_notices=_table(_NOTICES, rows)):
         session.run(PACKAGE, "insert_notices")

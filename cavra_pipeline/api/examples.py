@@ -123,5 +123,5 @@ STATUS: Final[dict[str, Any]] = {
     "scopes": ["read", "plan"], "reading": {"copied_at": _AT, "is_behind": False, "failure": None},
     "evidence": {"kept_count": 4, "failed_count": 0},
     "dagster": {"url": "http://127.0.0.1:3000", "is_open": True, "reported_count": 4, "lost_count": 0},
-    "live_is_armed": False,
+    "live_lanes": ["executive_report"],
 }  # fmt: skip

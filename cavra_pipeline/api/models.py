@@ -441,6 +441,7 @@ class Status(Open):
     reading: dict[str, Any]
     evidence: dict[str, Any]
     dagster: dict[str, Any]
+    live_lanes: list[str]
 
 
 class Alive(BaseModel):

@@ -47,7 +47,7 @@ def status(service: Served, caller: Annotated[Caller, Depends(allowed("read"))])
         },
         "evidence": {"kept_count": service.keeper.kept_count, "failed_count": service.keeper.failed_count},
         "dagster": {"url": service.settings.dagster_url, **service.dagster.state()},
-        "live_is_armed": service.settings.live_is_armed,
+        "live_lanes": sorted(service.settings.live_lanes),
     }
     return json_answer(document).response()
 

@@ -1,4 +1,4 @@
-"""Which due retries may go now, and the claim that makes one of them this run's own. Nothing is sent here.
+"""Which due retries may be sent now, and the intent of each. Nothing is sent here.
 
 ``select`` serves the dry run, the live run and the moment of the claim, so all three follow the same rules.
 """
@@ -10,23 +10,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import pyarrow as pa
-
 from cavra_pipeline.connectors import DeliverySettings, Problem
-from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.retry.live_runs import LiveRuns, Note
-from cavra_pipeline.retry.records import digest, idempotency_id
+from cavra_pipeline.retry.records import RETRIES, digest, idempotency_id, retry_notification
+from cavra_pipeline.sending.engine import Run
+from cavra_pipeline.sending.intents import Intent
+from cavra_pipeline.sending.live_runs import LiveRuns
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 _MICROSECOND: Final = timedelta(microseconds=1)
 #: No provider's floor reaches further than this; one that does was written by a clock that was wrong.
 _LONGEST_WAIT: Final = timedelta(seconds=DeliverySettings().max_retry_after_seconds)
-_NOTES_SCHEMA: Final = pa.schema([
-    ("execution_id", pa.string()), ("state", pa.string()), ("reason", pa.string()),
-    ("retry_not_before", pa.timestamp("us")),
-])  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -39,30 +35,13 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A retry that is this run's to make.
-
-    Attributes:
-        decision: The plan's decision.
-        idempotency_id: Id of the message: the same for every attempt until one arrives.
-        execution_id: Id of the retry: of the failure it answers, whoever makes it.
-        recorded_after: Its evidence is dated later than this, however the clock moved.
-    """
-
-    decision: dict[str, Any]
-    idempotency_id: str
-    execution_id: str
-    recorded_after: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
     """What the rules of selection ask about, besides the warehouse.
 
     Attributes:
         lane: The retry ladder.
         has_connector: Tells whether a provider's connector is configured and on.
-        runs: The live runs of the home.
+        runs: The runs of the home that send.
         connector_problem: Returns why a provider's connector cannot be used, or None.
         is_asked_for: Whether somebody looked at a plan and asked for that one; then a refusal is tried again.
     """
@@ -79,7 +58,6 @@ class _Standing:
     """What is known of the pairs of some decisions."""
 
     intents: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]
-    notes: Mapping[str, Note]
     ended_runs: frozenset[str]
     executed: frozenset[str]
     newest_failures: Mapping[tuple[str, str], str]
@@ -129,15 +107,13 @@ def _standing(session: Session, desk: Desk, decisions: Sequence[Mapping[str, Any
     intents: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in session.rows(_PACKAGE, "standing_intents", about):
         intents.setdefault(_pair(lane, row, "subject"), []).append(row)
-    claimed = {str(row["worker_run_id"]) for rows in intents.values() for row in rows if row["state"] == "claimed"}
-    ended_runs = desk.runs.are_over(claimed)
+    claimed = {str(row["run_id"]) for rows in intents.values() for row in rows if row["state"] == "claimed"}
     ids = [_execution_id(lane, decision) for decision in decisions]
     executed = session.rows(_PACKAGE, "executed_retries", {"lane": lane.name, "execution_ids": ids})
     cleared = session.rows(_PACKAGE, "cleared_pairs", {"lane": lane.name, "as_of": naive_utc(now)})
     return _Standing(
         intents=intents,
-        notes=_notes(desk.runs, ended_runs),
-        ended_runs=ended_runs,
+        ended_runs=desk.runs.are_over(claimed),
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={
             _pair(lane, row, "subject"): str(row["latest_delivery_id"])
@@ -148,17 +124,11 @@ def _standing(session: Session, desk: Desk, decisions: Sequence[Mapping[str, Any
     )
 
 
-def _notes(runs: LiveRuns, run_ids: frozenset[str]) -> dict[str, Note]:
-    """The answers that runs noted and did not live to record, by execution."""
-    notes = (runs.note_of(run_id) for run_id in sorted(run_ids))
-    return {note.execution_id: note for note in notes if note}
-
-
 def _held_because(decision: Mapping[str, Any], known: _Standing, desk: Desk, *, now: datetime) -> str | None:
     """Why a due retry does not go now, or None."""
     pair = _pair(desk.lane, decision)
     intents = known.intents.get(pair, ())
-    if any(row["state"] == "claimed" and row["worker_run_id"] not in known.ended_runs for row in intents):
+    if any(row["state"] == "claimed" and row["run_id"] not in known.ended_runs for row in intents):
         return "claimed_by_another_run"
     own = _intent_of(decision, intents)
     state = own["state"] if own else None
@@ -166,15 +136,10 @@ def _held_because(decision: Mapping[str, Any], known: _Standing, desk: Desk, *, 
         return "already_executed"
     if known.newest_failures.get(pair) != decision["latest_delivery_id"]:
         return "later_evidence"
-    notes = {row["execution_id"]: known.notes.get(str(row["execution_id"])) for row in intents}
-    made = next(
-        (row for row in intents if delivery_id(str(row["execution_id"])) == decision["latest_delivery_id"]), None
-    )
-    note = notes[made["execution_id"]] if made else None
-    if made and (made["state"] == "refused" or (note and note.is_refused)) and not desk.is_asked_for:
+    made = next((row for row in intents if row["delivery_id"] == decision["latest_delivery_id"]), None)
+    if made and made["state"] == "refused" and not desk.is_asked_for:
         return "provider_refused_it"
-    floors = [row["retry_not_before"] for row in intents]
-    floors += [naive_utc(note.retry_not_before) for note in notes.values() if note and note.retry_not_before]
+    floors = [row["due_at"] for row in intents]
     at = naive_utc(now)
     if any(floor is not None and at < floor <= at + _LONGEST_WAIT for floor in floors):
         return "provider_asked_to_wait"
@@ -185,16 +150,16 @@ def _held_because(decision: Mapping[str, Any], known: _Standing, desk: Desk, *, 
 
 
 def _intent_of(decision: Mapping[str, Any], intents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    return next((row for row in intents if row["latest_delivery_id"] == decision["latest_delivery_id"]), None)
+    return next((row for row in intents if row["answers"] == decision["latest_delivery_id"]), None)
 
 
 def claim(
-    session: Session, desk: Desk, decision: dict[str, Any], *, now: datetime, retry_plan_id: str, run_id: str
-) -> Claim | Selection:
+    session: Session, desk: Desk, run: Run, decision: dict[str, Any], *, now: datetime, retry_plan_id: str, by: str
+) -> Intent | Selection:
     """Claims one retry inside the open transaction, if the rules still let it go at this moment.
 
     Returns:
-        The claim, or where the decision now belongs: pending or held.
+        The claimed intent, or where the decision now belongs: pending or held.
     """
     known = _standing(session, desk, [decision], now=now)
     again = _select(known, desk, [decision], limit=1, now=now)
@@ -202,83 +167,28 @@ def claim(
         return again
     intents = known.intents.get(_pair(desk.lane, decision), ())
     own = _intent_of(decision, intents)
-    subject, provider = _pair(desk.lane, decision)
-    key: dict[str, object] = {
-        "lane": desk.lane.name,
-        "subject": subject,
-        "provider": provider,
-        "latest_delivery_id": decision["latest_delivery_id"],
-        "retry_plan_id": retry_plan_id,
-        "worker_run_id": run_id,
-        "now": naive_utc(now),
-    }
-    ids = {
-        "idempotency_id": _idempotency_id(desk.lane, decision, intents),
-        "execution_id": _execution_id(desk.lane, decision),
-    }
-    if own:
-        claimed = session.rows(_PACKAGE, "take_over_retry", {**key, "ended_runs": sorted(known.ended_runs)})
-    else:
-        claimed = session.rows(_PACKAGE, "claim_retry", {**key, **ids})
-    if not claimed:
-        return Selection(held=[{**decision, "held_because": "claimed_by_another_run"}])
     moments = [datetime.fromisoformat(str(decision["latest_delivery_at"]))]
     if own and own["completed_at"]:
         moments.append(own["completed_at"].replace(tzinfo=UTC))
-    return Claim(decision, ids["idempotency_id"], ids["execution_id"], max(moments) + _MICROSECOND)
-
-
-def settle(
-    session: Session,
-    one: Claim,
-    *,
-    run_id: str,
-    state: str,
-    reason: str,
-    retry_not_before: datetime | None,
-    completed_at: datetime,
-) -> None:
-    """Writes what became of a claim, as ``done``, ``refused`` or ``skipped``, inside the open transaction."""
-    session.run(
-        _PACKAGE,
-        "settle_retry",
-        {
-            "state": state,
-            "reason": reason,
-            "retry_not_before": naive_utc(retry_not_before) if retry_not_before else None,
-            "completed_at": naive_utc(completed_at),
-            "execution_id": one.execution_id,
-            "worker_run_id": run_id,
+    subject, provider = _pair(desk.lane, decision)
+    intent = Intent(
+        intent_id=_execution_id(desk.lane, decision),
+        purpose=RETRIES.name,
+        lane=desk.lane.name,
+        subject=subject,
+        provider=provider,
+        answers=str(decision["latest_delivery_id"]),
+        message=retry_notification(desk.lane, decision, _idempotency_id(desk.lane, decision, intents)),
+        context={
+            "retry_plan_id": retry_plan_id,
+            "generated_by": by,
+            "max_retry_attempts": decision["max_retry_attempts"],
+            "executive_report_id": decision.get("executive_report_id"),
+            "recorded_after": instant(max(moments) + _MICROSECOND),
         },
     )
-
-
-def settle_ended_runs(session: Session, desk: Desk) -> frozenset[str]:
-    """Settles what runs that are over left open although its outcome is known.
-
-    Returns:
-        The runs that still have a claim open.
-    """
-
-    def holders() -> frozenset[str]:
-        return frozenset(str(row["worker_run_id"]) for row in session.rows(_PACKAGE, "open_claims"))
-
-    ended = desk.runs.are_over(holders())
-    if ended:
-        rows = [
-            (
-                note.execution_id,
-                "refused" if note.is_refused else "done",
-                note.reason,
-                naive_utc(note.retry_not_before) if note.retry_not_before else None,
-            )
-            for note in _notes(desk.runs, ended).values()
-        ]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(_NOTES_SCHEMA)
-        noted = pa.table([list(column) for column in columns], schema=_NOTES_SCHEMA)
-        with session.given(given_notes=noted):
-            session.run(_PACKAGE, "settle_known_intents", {"lane": desk.lane.name, "ended_runs": sorted(ended)})
-    return holders()
+    claimed = run.claim(session, intent, now=now)
+    return claimed or Selection(held=[{**decision, "held_because": "claimed_by_another_run"}])
 
 
 def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[Mapping[str, Any]]) -> str:
@@ -288,15 +198,10 @@ def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[M
     """
     latest = decision["latest_delivery_id"]
     for row in intents:
-        if latest in (row["latest_delivery_id"], delivery_id(str(row["execution_id"]))):
+        if latest in (row["answers"], row["delivery_id"]):
             return str(row["idempotency_id"])
     return idempotency_id(lane, *_pair(lane, decision), str(decision["first_delivery_id"]))
 
 
 def _execution_id(lane: Lane, decision: Mapping[str, Any]) -> str:
     return f"retry-{digest(lane.name, *_pair(lane, decision), decision['latest_delivery_id'])[:32]}"
-
-
-def delivery_id(execution_id: str) -> str:
-    """The ``session_id`` of the delivery that a retry makes."""
-    return f"delivery-{execution_id}"

@@ -1,127 +1,289 @@
-"""First deliveries: tell people of a recovery escalation or an executive report, and leave evidence of how it went.
+"""First deliveries: an escalation plan or an executive report goes once to each connector, through the engine.
 
-What fails here is what the lane's retry plan takes up. Dry unless it is live; live needs the host armed.
+A failure is what the lane's retry plan takes up. What a killed process left is finished by the next live run of the
+lane; a command that is repeated after its process was killed finishes what that one began and sends nothing new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.connectors import Notification, Severity
-from cavra_pipeline.documents import instant
+from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Severity
+from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.ingest import ingest, warehouse_of
 from cavra_pipeline.evidence.own import commit_own_drop, write_own_drop
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.records import delivery_record, digest, idempotency_id
-from cavra_pipeline.retry.worker import Sender
+from cavra_pipeline.sending.engine import PENDING, Engine, Purpose, Run, Sender
+from cavra_pipeline.sending.intents import PACKAGE as SENDING
+from cavra_pipeline.sending.intents import Intent, intent_of, write_intents
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Session
 
+_PACKAGE: Final = "cavra_pipeline.retry"
 _SEVERITIES: Final[Mapping[str, Severity]] = {"critical": "critical", "warning": "warning", "healthy": "info"}
+_CLAIMED: Final = "claimed"
+_OPEN: Final = (PENDING, _CLAIMED)
+#: How long to wait for another process that is sending the same message, in seconds, and how often to look again.
+_WAIT_SECONDS: Final = 60.0
+_LOOKS: Final = 3
 
 
-def deliver_first(
-    settings: Settings,
-    lane: Lane,
-    sender: Sender,
-    *,
-    subject: Mapping[str, Any],
-    title: str,
-    summary: str,
-    alert_level: str,
-    facts: Mapping[str, str | int | None],
-    providers: Sequence[str],
-    is_live: bool,
-    generated_by: str,
-    clock: Callable[[], datetime],
-) -> dict[str, Any]:
-    """Delivers one message through connectors, one attempt each.
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What goes out first.
 
-    Args:
-        settings: The home; a live delivery needs ``live_is_armed``.
-        lane: The ladder that retries it.
-        sender: The host's connectors.
-        subject: The lane's subject field and its value, and what else identifies it.
+    Attributes:
+        lane: The lane that retries it.
+        subject: The lane's subject field and its value, made from content, and what else identifies it.
         title: One line.
-        summary: What happened, without any record content.
+        summary: What happened, without record content.
         alert_level: critical, warning or healthy.
         facts: Counts and ids.
+        generated_by: Actor label.
+        records: Evidence that it was made.
+        requested_at: When it was asked for, if that is what it was made as of: a repeat of the command is then another
+            document, recognised by what it says. None if the subject alone says what is a repeat.
+    """
+
+    lane: Lane
+    subject: Mapping[str, Any]
+    title: str
+    summary: str
+    alert_level: str
+    facts: Mapping[str, str | int | None]
+    generated_by: str
+    records: Sequence[dict[str, Any]] = field(default_factory=tuple)
+    requested_at: datetime | None = None
+
+    def intent(self, provider: str, *, now: datetime) -> Intent:
+        """Makes the intent for one connector; its ids follow from lane, subject and provider."""
+        name = str(self.subject[self.lane.subject_field])
+        session_id = f"delivery-{digest(self.lane.name, name, provider)[:32]}"
+        return Intent(
+            intent_id=session_id,
+            purpose=FIRST_DELIVERIES.name,
+            lane=self.lane.name,
+            subject=name,
+            provider=provider,
+            message=Notification(
+                idempotency_id=idempotency_id(self.lane, name, provider, session_id),
+                event_type=f"cavra.{self.lane.name}",
+                title=self.title,
+                summary=self.summary,
+                severity=_SEVERITIES[self.alert_level],
+                subject=name,
+                occurred_at=now,
+                facts=self.facts,
+            ),
+            context={
+                "subject": dict(self.subject),
+                "generated_by": self.generated_by,
+                "max_attempt_count": retry_policy(self.lane).max_retry_attempts,
+            },
+        )
+
+
+def _records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime) -> list[dict[str, Any]]:
+    lane, context = LANES[intent.lane], intent.context
+    if outcome is None:
+        return []
+    return [
+        delivery_record(
+            lane,
+            [outcome],
+            session_id=intent.intent_id,
+            event_type=f"cavra.{lane.name}",
+            subject=context["subject"],
+            max_attempt_count=context["max_attempt_count"],
+            created_at=at,
+            signer=context["generated_by"],
+        )
+    ]
+
+
+#: A first delivery is tried once; what fails is the lane's to retry, under the same idempotency id.
+FIRST_DELIVERIES: Final = Purpose("first_delivery", evidence=_records)
+
+
+@contextmanager
+def first_delivery(
+    settings: Settings,
+    sender: Sender,
+    announcement: Announcement,
+    *,
+    providers: Sequence[str],
+    is_live: bool,
+    clock: Callable[[], datetime],
+    run_id: str,
+) -> Iterator[dict[str, Any]]:
+    """Delivers one announcement through connectors, one attempt each, and yields how it went.
+
+    The block is part of the run: until it has ended well, the command counts as killed and may be repeated.
+
+    Args:
+        settings: The home; a live delivery needs the lane in ``live_lanes``.
+        sender: The host's connectors.
+        announcement: What is sent.
         providers: Connectors to go through.
         is_live: Whether to send; False says what would be sent.
-        generated_by: Actor label.
         clock: Tells the time.
-
-    Returns:
-        What was, or would be, sent, and how it went.
+        run_id: A new id for this run.
 
     Raises:
-        UsageError: Live is not armed on this host, no provider is named, or one has no connector.
+        UsageError: The lane is not live on this host, or a connector is not on.
+        PipelineError: Something can't be written, or a connector is defective.
     """
-    actor_label(generated_by, where="generated_by")
+    lane = announcement.lane
+    actor_label(announcement.generated_by, where="generated_by")
     missing = [provider for provider in providers if not sender.has(provider)]
-    if not providers or (is_live and missing):
-        raise UsageError(
-            "no connector that is on" if missing else "no provider is named",
-            where=f"provider {', '.join(missing)[:80]}" if missing else "provider",
-            remedy=f"Name connectors that are on in {settings.connectors_file}",
-        )
     if is_live:
-        settings.require_live()
-    started_at = clock()
-    name = str(subject[lane.subject_field])
-    session_id = f"delivery-{digest(lane.name, name, started_at.isoformat())[:32]}"
-    outcomes = [
-        sender.send(
-            provider,
-            Notification(
-                idempotency_id=idempotency_id(lane, name, provider, session_id),
-                event_type=f"cavra.{lane.name}",
-                title=title,
-                summary=summary,
-                severity=_SEVERITIES[alert_level],
-                subject=name,
-                occurred_at=started_at,
-                facts=facts,
-            ),
-        )
-        for provider in (providers if is_live else ())
-    ]
-    if is_live:
-        now = clock()
-        delivery = delivery_record(
-            lane,
-            outcomes,
-            session_id=session_id,
-            event_type=f"cavra.{lane.name}",
-            subject=subject,
-            max_attempt_count=retry_policy(lane).max_retry_attempts,
-            created_at=now,
-            signer=generated_by,
-        )
-        drop = write_own_drop(settings, session_id, [delivery], now=now)
-        with warehouse_of(settings).writing("record a delivery") as session:
-            commit_own_drop(session, drop, now=now)
-    return {
+        settings.require_live(lane.name)
+        if missing:
+            raise UsageError(
+                "no connector that is on",
+                where=f"provider {', '.join(missing)[:80]}",
+                remedy=f"Name connectors that are on in {settings.connectors_file}",
+            )
+    document: dict[str, Any] = {
         "lane": lane.name,
-        **subject,
+        **announcement.subject,
         "dry_run": not is_live,
-        "title": title,
+        "title": announcement.title,
         "providers": list(providers),
         "without_connector": missing,
-        "delivered_at": instant(clock()) if is_live else None,
-        "outcomes": [
-            {
-                "provider": outcome.provider,
-                "success": outcome.success,
-                "grade": outcome.grade.value,
-                "reason": outcome.reason,
-                "status_code": outcome.status_code,
-                "attempt_count": outcome.attempt_count,
-            }
-            for outcome in outcomes
-        ],
+        "delivered_at": None,
+        "outcomes": [],
+    }
+    if not is_live or not providers:
+        _store(settings, announcement, [], now=clock())
+        yield document
+        return
+    ingest(settings, now=clock())
+    with Engine(settings, FIRST_DELIVERIES, clock).running(run_id, sender) as run:
+        take_over_first_deliveries(run, lane)
+        said = _said_before(run, announcement, providers)
+        intents = [announcement.intent(one, now=clock()) for one in providers if one not in said]
+        if intents:
+            _store(settings, announcement, [replace(one, run_id=run_id) for one in intents], now=clock())
+        said |= {one.provider: _deliver(run, one) for one in intents}
+        yield {
+            **document,
+            "delivered_at": instant(clock()),
+            "outcomes": [_shown(said[provider]) for provider in providers],
+        }
+        run.engine.runs.clear_away({one.run_id for one in said.values() if one.run_id} - {run_id})
+    run.raise_defects()
+
+
+def _store(settings: Settings, announcement: Announcement, intents: Sequence[Intent], *, now: datetime) -> None:
+    """Commits the evidence that it was made and what is to be sent, in one transaction."""
+    drop = write_own_drop(settings, str(announcement.records[0]["session_id"]), announcement.records, now=now)
+    with warehouse_of(settings).writing("record what is to be sent") as session:
+        commit_own_drop(session, drop, now=now)
+        write_intents(session, intents, now=now)
+
+
+def take_over_first_deliveries(run: Run, lane: Lane) -> None:
+    """Sends what killed processes left of the lane's first deliveries, each under its own ids.
+
+    What has no connector now is left for a later run.
+    """
+    run = replace(run, engine=replace(run.engine, purpose=FIRST_DELIVERIES))
+    run.engine.finish()
+    asked: dict[str, object] = {"lane": lane.name, "purpose": FIRST_DELIVERIES.name}
+    with warehouse_of(run.engine.settings).reading() as session:
+        open_intents = [intent_of(row) for row in session.rows(_PACKAGE, "open_first_deliveries", asked)]
+    over = run.engine.runs.are_over({str(one.run_id) for one in open_intents})
+    for intent in open_intents:
+        if intent.run_id in over and run.sender.has(intent.provider):
+            _deliver(run, intent)
+
+
+def _deliver(run: Run, intent: Intent) -> Intent:
+    """Makes one delivery, unless its outcome is known; waits for another process that is making it."""
+    engine, stored = run.engine, intent
+    for _ in range(_LOOKS):
+        with warehouse_of(engine.settings).writing("claim a delivery") as session:
+            claimed = run.claim(session, intent, now=engine.clock())
+            # A rebuilt warehouse has the evidence of a delivery and no intent of it.
+            if claimed and (recorded := _recorded(session, claimed)):
+                engine.settle(session, claimed, recorded, at=recorded.completed_at)
+                return replace(claimed, outcome=recorded)
+            (row,) = session.rows(SENDING, "stored_intents", {"intent_ids": [intent.intent_id]})
+        if claimed:
+            outcome = run.attempt(claimed)
+            engine.record(claimed, outcome)
+            return replace(claimed, outcome=outcome)
+        stored = intent_of(row)
+        if stored.state != _CLAIMED:
+            break
+        engine.runs.wait_for(str(stored.run_id), seconds=_WAIT_SECONDS)
+        engine.finish()
+    return stored
+
+
+def _recorded(session: Session, intent: Intent) -> DeliveryOutcome | None:
+    rows = session.rows(_PACKAGE, "recorded_delivery", {"session_id": intent.intent_id, "provider": intent.provider})
+    if not rows:
+        return None
+    row: dict[str, Any] = rows[0]
+    at = row["created_at"].replace(tzinfo=UTC)
+    grade = Grade.FAILED if row["is_failed"] else Grade.DELIVERED
+    return DeliveryOutcome(intent.provider, grade, row["status_code"], row["attempt_count"], at, at, None, "recorded")
+
+
+def _said_before(run: Run, announcement: Announcement, providers: Sequence[str]) -> dict[str, Intent]:
+    """The deliveries that this announcement would only repeat, by provider.
+
+    They say the same, and their command was killed within the lane's interval, is still running, or ended after this
+    one was asked for.
+    """
+    if announcement.requested_at is None:
+        return {}
+    engine, said = run.engine, dict[str, Intent]()
+    interval = timedelta(minutes=announcement.lane.expected_interval_minutes)
+    for _ in range(_LOOKS):
+        asked: dict[str, object] = {
+            "lane": announcement.lane.name,
+            "purpose": FIRST_DELIVERIES.name,
+            "providers": list(providers),
+            "run_id": run.alive.run_id,
+            "killed_runs": sorted(engine.runs.left()),
+            "requested_at": naive_utc(announcement.requested_at),
+            "killed_since": naive_utc(announcement.requested_at - interval),
+        }
+        with warehouse_of(engine.settings).reading() as session:
+            found = [intent_of(row) for row in session.rows(_PACKAGE, "announced_before", asked)]
+        said = {
+            one.provider: one
+            for one in found
+            if (one.message.title, dict(one.message.facts)) == (announcement.title, dict(announcement.facts))
+        }
+        running = {str(one.run_id) for one in said.values() if one.state in _OPEN}
+        if not running:
+            break
+        for run_id in running - {run.alive.run_id}:
+            engine.runs.wait_for(run_id, seconds=_WAIT_SECONDS)
+        take_over_first_deliveries(run, announcement.lane)
+    return said
+
+
+def _shown(intent: Intent) -> dict[str, Any]:
+    outcome = intent.outcome
+    return {
+        "provider": intent.provider,
+        "subject": intent.subject,
+        "success": outcome is not None and outcome.success,
+        "grade": outcome.grade.value if outcome else None,
+        "reason": outcome.reason if outcome else "claimed_by_another_run",
+        "status_code": outcome.status_code if outcome else None,
+        "attempt_count": outcome.attempt_count if outcome else 0,
     }

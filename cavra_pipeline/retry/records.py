@@ -1,17 +1,24 @@
-"""The evidence that sending leaves: one delivery record for what was tried. How it is sent is not known here."""
+"""What a retry sends, and the evidence that sending leaves: a delivery for each attempt, an execution for each retry.
+
+How it is sent is the engine's (``cavra_pipeline.sending``).
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from cavra_pipeline.connectors import DeliveryOutcome
-from cavra_pipeline.documents import instant
+from cavra_pipeline.connectors import DeliveryOutcome, Notification
+from cavra_pipeline.documents import canonical_json, instant
 from cavra_pipeline.evidence.kinds import DELIVERY_KIND
 from cavra_pipeline.evidence.own import record
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.sending.engine import Purpose
+from cavra_pipeline.sending.intents import Intent
+
+_SUBJECT_CHARACTERS: Final = 150
 
 
 def digest(*parts: object) -> str:
@@ -80,3 +87,73 @@ def delivery_record(
         **subject,
         **fields,
     )
+
+
+def retry_notification(lane: Lane, decision: Mapping[str, Any], idempotency: str) -> Notification:
+    """Makes the message of a retry; it holds ids and counts only."""
+    subject = "".join(c if c.isprintable() else " " for c in str(decision[lane.subject_field]))
+    subject = " ".join(subject.split())[:_SUBJECT_CHARACTERS] or "unnamed"
+    return Notification(
+        idempotency_id=idempotency,
+        event_type=f"cavra.{lane.name}.retry",
+        title=f"CAVRA {lane.name.replace('_', ' ')}: {subject}",
+        summary=f"Delivery to {decision['provider']} failed {decision['retry_count']} times; this is its retry.",
+        severity="critical",
+        subject=subject,
+        occurred_at=datetime.fromisoformat(str(decision["latest_delivery_at"])),
+        facts={
+            "lane": lane.name,
+            "failures": decision["retry_count"],
+            "latest_delivery": decision["latest_delivery_id"],
+        },
+    )
+
+
+def execution_status(outcome: DeliveryOutcome | None) -> str:
+    """Returns how a retry ended: ``delivered``, ``failed``, or ``skipped`` if none was sent."""
+    return "skipped" if outcome is None else "delivered" if outcome.success else "failed"
+
+
+def _retry_records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime) -> list[dict[str, Any]]:
+    """The evidence of one retry: the delivery, if one was tried, and the execution."""
+    lane, context = LANES[intent.lane], intent.context
+    subject = {lane.subject_field: intent.subject}
+    if lane.decides_on_reports:
+        subject["executive_report_id"] = context["executive_report_id"]
+    made_by = {"worker_run_id" if lane.subject_field == "run_id" else "run_id": intent.run_id}
+    status = execution_status(outcome)
+    shared: dict[str, Any] = {"created_at": at, "signer": context["generated_by"]}
+    content = {
+        "retry_plan_id": context["retry_plan_id"],
+        **subject,
+        **made_by,
+        "provider": intent.provider,
+        "execution_status": status,
+        "execution_id": intent.intent_id,
+    }
+    execution = record(
+        f"{lane.ladder_stem}-execution-record",
+        session_id=f"execution-{intent.intent_id}",
+        execution_hash=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
+        delivery_success=status == "delivered",
+        **content,
+        **shared,
+    )
+    if outcome is None:
+        return [execution]
+    delivery = delivery_record(
+        lane,
+        [outcome],
+        session_id=f"delivery-{intent.intent_id}",
+        event_type=f"cavra.{lane.name}.retry",
+        subject=subject,
+        max_attempt_count=context["max_retry_attempts"],
+        worker_run_id=intent.run_id,
+        retry_plan_id=context["retry_plan_id"],
+        **shared,
+    )
+    return [delivery, execution]
+
+
+#: Retries of failed deliveries; a further retry is another intent, selected by the next plan.
+RETRIES: Final = Purpose("retry", evidence=_retry_records)

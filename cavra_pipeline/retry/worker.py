@@ -1,61 +1,39 @@
-"""The recovery retry worker (contract section 8): plan, select, and if it is a live run, claim, send and record.
+"""The recovery retry worker (contract section 8): plan, select, and if it is a live run, send through the engine.
 
 Dry and live select by the same rules; only a live run claims, sends and writes executions.
-Why a crash neither loses nor doubles a retry: docs/decisions/0012-live-retries.md.
+Why a crash neither loses nor doubles a send: docs/decisions/0012-live-retries.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome, Grade, Notification, Problem
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, canonical_json, instant
+from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
 from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.store import replan
-from cavra_pipeline.retry.claims import (
-    Claim,
-    Desk,
-    Selection,
-    claim,
-    delivery_id,
-    select,
-    settle,
-    settle_ended_runs,
-)
-from cavra_pipeline.retry.live_runs import LiveRun, LiveRuns, Note, checked_run_id
+from cavra_pipeline.retry.claims import Desk, Selection, claim, select
+from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import FIELDS, RetryPolicy, retry_policy
-from cavra_pipeline.retry.records import delivery_record
+from cavra_pipeline.retry.records import RETRIES, execution_status
+from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Run, Sender
+from cavra_pipeline.sending.intents import Intent
+from cavra_pipeline.sending.live_runs import checked_run_id
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
 
 MAX_RETRY_DELIVERIES: Final = 25
 DEFAULT_RETRY_DELIVERIES: Final = 5
-_SUBJECT_CHARACTERS: Final = 150
-_DEFECT: Final = "connector_defect"
-
-
-class Sender(Protocol):
-    """What a live run sends through: the connectors of the host."""
-
-    def has(self, provider: str) -> bool:
-        """Tells whether the provider's connector is configured and on."""
-
-    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
-        """Returns why a connector cannot be used, or None; its secrets are looked for only if that is asked."""
-
-    def send(self, provider: str, notification: Notification) -> DeliveryOutcome:
-        """Makes one attempt; never raises for what the provider or the network does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +72,7 @@ def run_worker(
     """Runs the worker once.
 
     Args:
-        settings: The home; a live run needs ``live_is_armed``.
+        settings: The home; a live run needs the lane in ``live_lanes``.
         request: What to do.
         sender: Connectors; a dry run needs none of their secrets.
         clock: Tells the time; a live run lasts.
@@ -104,44 +82,40 @@ def run_worker(
         The run as a document: the plan it rests on, what was selected, what waits and why, what was sent.
 
     Raises:
-        UsageError: A value is not accepted, or live is not armed on this host.
+        UsageError: A value is not accepted, or the lane is not live on this host.
         PipelineError: The kept plan is unknown, its evidence has changed since, or something could not be written.
     """
     _check(settings, request, run_id)
     ingest(settings, now=clock())
     warehouse = warehouse_of(settings)
-    runs = LiveRuns(settings.home / "live-runs")
+    engine = Engine(settings, RETRIES, clock)
     problem = partial(sender.problem, reads_secrets=request.is_live)
-    desk = Desk(request.lane, sender.has, runs, problem, is_asked_for=request.retry_plan_id is not None)
-    now = clock()
+    desk = Desk(request.lane, sender.has, engine.runs, problem, is_asked_for=request.retry_plan_id is not None)
     if not request.is_live:
+        engine.finish()
+        now = clock()
         with warehouse.reading() as session:
             plan, selection = decide(session, request, desk, now=now)
         document = _document(request, plan, selection, (), desk, run_id=run_id, now=now)
         _record_run(settings, warehouse, request, document, now=clock())
         return document
-    with runs.living(run_id) as alive:
-        with warehouse.writing("settle what earlier live runs left") as session:
-            open_runs = settle_ended_runs(session, desk)
+    with engine.running(run_id, sender) as running:
+        take_over_first_deliveries(running, request.lane)
+        now = clock()
+        with warehouse.reading() as session:
             plan, selection = decide(session, request, desk, now=now)
-        runs.clear_away(but=open_runs | {run_id})
-        run = _Run(settings, warehouse, request, plan, desk, sender, clock, alive)
+        run = _LiveRun(warehouse, request, plan, desk, running)
         due, selection.selected = selection.selected, []
         try:
             for decision in due:
-                _make(run, decision, selection)
+                _retry(run, decision, selection)
         except (Exception, KeyboardInterrupt):
             with suppress(PipelineError):  # what went wrong first is what the caller is told
                 _record_run(settings, warehouse, request, _live_document(run, selection, now), now=clock())
             raise
         document = _live_document(run, selection, now)
         _record_run(settings, warehouse, request, document, now=clock())
-    if run.defects:
-        raise PipelineError(
-            f"a connector failed in a way it should not ({', '.join(sorted(set(run.defects)))})",
-            where=f"worker run {run_id}",
-            remedy="Report this as a defect; the attempts are recorded as failed and keep their idempotency id",
-        )
+    running.raise_defects()
     return document
 
 
@@ -154,12 +128,8 @@ def _check(settings: Settings, request: WorkerRequest, run_id: str) -> None:
             where="max_retry_deliveries",
             remedy=f"Give an integer from 1 to {MAX_RETRY_DELIVERIES}",
         )
-    if request.is_live and not settings.live_is_armed:
-        raise UsageError(
-            "live retries are not armed on this host",
-            where="CAVRA_LIVE_RETRIES",
-            remedy="Set CAVRA_LIVE_RETRIES=armed in the environment of the worker, or run it dry",
-        )
+    if request.is_live:
+        settings.require_live(request.lane.name)
 
 
 def decide(session: Session, request: WorkerRequest, desk: Desk, *, now: datetime) -> tuple[dict[str, Any], Selection]:
@@ -188,146 +158,56 @@ def _policy_of(lane: Lane, plan: Mapping[str, Any]) -> RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """What every retry of one live run shares, and what has become of them so far."""
+class _LiveRun:
+    """What every retry of one live run shares, and how those made so far ended."""
 
-    settings: Settings
     warehouse: Warehouse
     request: WorkerRequest
     plan: Mapping[str, Any]
     desk: Desk
-    sender: Sender
-    clock: Callable[[], datetime]
-    alive: LiveRun
+    running: Run
     executions: list[dict[str, Any]] = field(default_factory=list)
-    defects: list[str] = field(default_factory=list)
 
 
-def _make(run: _Run, decision: dict[str, Any], selection: Selection) -> None:
-    """Claims one retry, sends it and records what became of it: noted, then on disk, then in the warehouse."""
+def _retry(run: _LiveRun, decision: dict[str, Any], selection: Selection) -> None:
+    """Claims one retry, sends it and records how it ended."""
     with run.warehouse.writing("claim a retry") as session:
-        one = claim(
+        claimed = claim(
             session,
             run.desk,
+            run.running,
             decision,
-            now=run.clock(),
+            now=run.running.engine.clock(),
             retry_plan_id=str(run.plan["retry_plan_id"]),
-            run_id=run.alive.run_id,
+            by=run.request.generated_by,
         )
-    if isinstance(one, Selection):
-        selection.pending += one.pending
-        selection.held += one.held
+    if isinstance(claimed, Selection):
+        selection.pending += claimed.pending
+        selection.held += claimed.held
         return
     selection.selected.append(decision)
-    outcome = _send(run, one)
-    reason = outcome.reason if outcome else "no_connector"
-    floor = outcome.retry_not_before if outcome else None
-    is_refused = outcome is not None and not outcome.success and not outcome.transient
-    if outcome:
-        run.alive.note(Note(one.execution_id, reason, floor, is_refused))
-    completed_at = max(outcome.completed_at if outcome else run.clock(), one.recorded_after)
-    status = "skipped" if outcome is None else "delivered" if outcome.success else "failed"
-    records = _records(run, one, outcome, status, created_at=completed_at)
-    name = one.execution_id if outcome else f"{one.execution_id}-skipped"
-    drop = write_own_drop(run.settings, name, records, now=completed_at)
-    with run.warehouse.writing("record a retry") as session:
-        commit_own_drop(session, drop, now=completed_at)
-        settle(
-            session,
-            one,
-            run_id=run.alive.run_id,
-            state="skipped" if outcome is None else "refused" if is_refused else "done",
-            reason=reason,
-            retry_not_before=floor,
-            completed_at=completed_at,
-        )
-    run.executions.append({
-        run.request.lane.subject_field: decision[run.request.lane.subject_field],
-        "provider": decision["provider"],
-        "execution_id": one.execution_id,
-        "execution_status": status,
+    outcome = run.running.attempt(claimed)
+    run.running.engine.record(claimed, outcome)
+    run.executions.append(_execution(run.request.lane, claimed, outcome))
+
+
+def _execution(lane: Lane, intent: Intent, outcome: DeliveryOutcome | None) -> dict[str, Any]:
+    return {
+        lane.subject_field: intent.subject,
+        "provider": intent.provider,
+        "execution_id": intent.intent_id,
+        "execution_status": execution_status(outcome),
         "grade": outcome.grade.value if outcome else None,
-        "reason": reason,
+        "reason": outcome.reason if outcome else NO_CONNECTOR,
         "status_code": outcome.status_code if outcome else None,
         "attempt_count": outcome.attempt_count if outcome else 0,
-        "retry_not_before": instant(floor),
-    })  # fmt: skip
+        "retry_not_before": instant(outcome.retry_not_before) if outcome else None,
+    }
 
 
-def _send(run: _Run, one: Claim) -> DeliveryOutcome | None:
-    """Makes the attempt; None if there is no connector for it."""
-    provider = str(one.decision["provider"])
-    if not run.sender.has(provider):
-        return None
-    started_at = run.clock()
-    notification = notification_for(run.request.lane, one)
-    try:
-        return run.sender.send(provider, notification)
-    except Exception as error:  # noqa: BLE001 -- whatever it is, nobody knows what became of the message
-        run.defects.append(type(error).__name__)
-        return DeliveryOutcome(provider, Grade.AMBIGUOUS, None, 1, started_at, run.clock(), None, _DEFECT)
-
-
-def notification_for(lane: Lane, one: Claim) -> Notification:
-    """Makes the message of a retry; it holds ids and counts only."""
-    decision = one.decision
-    subject = "".join(c if c.isprintable() else " " for c in str(decision[lane.subject_field]))
-    subject = " ".join(subject.split())[:_SUBJECT_CHARACTERS] or "unnamed"
-    return Notification(
-        idempotency_id=one.idempotency_id,
-        event_type=f"cavra.{lane.name}.retry",
-        title=f"CAVRA {lane.name.replace('_', ' ')}: {subject}",
-        summary=f"Delivery to {decision['provider']} failed {decision['retry_count']} times; this is its retry.",
-        severity="critical",
-        subject=subject,
-        occurred_at=datetime.fromisoformat(str(decision["latest_delivery_at"])),
-        facts={
-            "lane": lane.name,
-            "failures": decision["retry_count"],
-            "latest_delivery": decision["latest_delivery_id"],
-        },
-    )
-
-
-def _records(
-    run: _Run, one: Claim, outcome: DeliveryOutcome | None, status: str, *, created_at: datetime
-) -> list[dict[str, Any]]:
-    """The evidence of one retry: the delivery, if one was tried, and the execution."""
-    lane, decision, identity = run.request.lane, one.decision, one.execution_id
-    provider = decision["provider"]
-    subject = {lane.subject_field: decision[lane.subject_field]}
-    if lane.decides_on_reports:
-        subject["executive_report_id"] = decision.get("executive_report_id")
-    made_by = {"worker_run_id" if lane.subject_field == "run_id" else "run_id": run.alive.run_id}
-    shared: dict[str, Any] = {"created_at": created_at, "signer": run.request.generated_by}
-    facts = {"retry_plan_id": run.plan["retry_plan_id"], **subject}
-    content = {**facts, **made_by, "provider": provider, "execution_status": status, "execution_id": identity}
-    execution = record(
-        f"{lane.ladder_stem}-execution-record",
-        session_id=f"execution-{identity}",
-        execution_hash=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
-        delivery_success=status == "delivered",
-        **content,
-        **shared,
-    )
-    if outcome is None:
-        return [execution]
-    delivery = delivery_record(
-        lane,
-        [outcome],
-        session_id=delivery_id(identity),
-        event_type=f"cavra.{lane.name}.retry",
-        subject=subject,
-        max_attempt_count=decision["max_retry_attempts"],
-        worker_run_id=run.alive.run_id,
-        retry_plan_id=run.plan["retry_plan_id"],
-        **shared,
-    )
-    return [delivery, execution]
-
-
-def _live_document(run: _Run, selection: Selection, now: datetime) -> dict[str, Any]:
-    return _document(run.request, run.plan, selection, run.executions, run.desk, run_id=run.alive.run_id, now=now)
+def _live_document(run: _LiveRun, selection: Selection, now: datetime) -> dict[str, Any]:
+    run_id = run.running.alive.run_id
+    return _document(run.request, run.plan, selection, run.executions, run.desk, run_id=run_id, now=now)
 
 
 def _document(

@@ -138,6 +138,18 @@ def _remember_leaks(session: Session) -> None:
     session.run(_PACKAGE, "resolve_acknowledged_leaks")
 
 
+#: What the outbox of alerts knew of its sending, until send_intents knew it for everything that is sent.
+_MOVED: Final = ("state", "attempt_count", "next_attempt_at", "settled_at", "status_code", "reason")
+
+
+def _send_by_one_engine(session: Session) -> None:
+    for name in ("create_send_intents", "move_retry_intents", "move_notices", "drop_retry_intents"):
+        session.run(_PACKAGE, name)
+    for name in _MOVED:
+        session.execute(f"ALTER TABLE alert_outbox DROP COLUMN {name}")
+    session.execute("COMMENT ON TABLE send_intents IS 'What is to be sent, and what became of it'")
+
+
 #: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
 #: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
 MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (
@@ -147,6 +159,7 @@ MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (
     _keep_entries_once,
     _retain,
     _remember_leaks,
+    _send_by_one_engine,
 )
 VERSION: Final = len(MIGRATIONS)
 

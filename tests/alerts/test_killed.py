@@ -111,7 +111,7 @@ def test_stopped_after_any_statement_nothing_is_lost_and_a_repeat_is_the_same(
             settings = settings_of(home)
             ingest(settings, now=NOW)
             assert query(settings, "SELECT state, episode FROM alerts") == [("resolved", 1)]
-            assert query(settings, "SELECT DISTINCT state FROM alert_outbox") == [("sent",)]
+            assert query(settings, "SELECT DISTINCT state FROM alert_notices") == [("sent",)]
             plans = "SELECT count(*), count(DISTINCT plan_id) FROM evidence WHERE record_type = 'alert_plan'"
             assert query(settings, plans) == [(2, 2)], after
     print(f"{statements} statements, stopped after each {STRIDE}th: {repeated} requests came twice")  # noqa: T201

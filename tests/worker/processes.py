@@ -20,7 +20,7 @@ POLICY: Final[dict[str, Any]] = {"allow_immediate_retry": True, "max_retry_attem
 def work_until_nothing_is_due(home: Path, lane: str) -> int:
     """Runs the worker live, through the real connectors, as often as there is something to retry."""
     settings = Settings(
-        home=home, threads=1, live_is_armed=True, immediate_tries=1, connectors_file=home / "connectors.yaml"
+        home=home, threads=1, live_lanes=frozenset({lane}), immediate_tries=1, connectors_file=home / "connectors.yaml"
     ).prepare()
     request = WorkerRequest(
         lane=LANES[lane],

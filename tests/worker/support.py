@@ -81,8 +81,8 @@ class Provider:
 
 
 def armed_home(tmp_path: Path, lines: Iterable[Line]) -> Settings:
-    """A home whose host is armed."""
-    return home_with(tmp_path, lines, live_is_armed=True, threads=1)
+    """A home whose host names every lane live."""
+    return home_with(tmp_path, lines, live_lanes=frozenset(LANES), threads=1)
 
 
 def worker(

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from cavra_pipeline import cli
 from cavra_pipeline.connectors import DeliverySettings
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry import sender
 from tests.connectors.receiver import Answer, Receiver, answer, hang, reset, throttled
 from tests.support import AS_OF, Line, acknowledgement, at, delivery, drop, home_with, plan, record, worker_run
@@ -56,7 +57,7 @@ def cavra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("CAVRA_IMMEDIATE_TRIES", "1")
     monkeypatch.setenv("CAVRA_THREADS", "1")
     monkeypatch.setenv("SIGNING", SIGNING)
-    monkeypatch.delenv("CAVRA_LIVE_RETRIES", raising=False)
+    monkeypatch.delenv("CAVRA_LIVE_LANES", raising=False)
     monkeypatch.setattr(sender, "DeliverySettings", partial(DeliverySettings, read_timeout_seconds=0.3))
 
     def run(*arguments: str) -> Said:
@@ -106,8 +107,8 @@ def test_the_operators_loop_from_a_failing_escalation_to_a_healthy_lane(
 
         refused = cavra("worker", LANE, "--live")
         assert refused.code == 2
-        assert "CAVRA_LIVE_RETRIES" in refused.err
-        monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+        assert "CAVRA_LIVE_LANES" in refused.err
+        monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
         waits = worker(cavra, "--live")
         assert (waits["acknowledgement_pending_count"], waits["executions"]) == (1, [])
         assert receiver.requests() == []
@@ -150,7 +151,7 @@ def test_the_executive_lane_needs_the_explicit_request_only(
     failed = delivery(
         at(60), lane="executive_report", subject="run-3", failed=["webhook"], executive_report_id="report-3"
     )
-    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     with Receiver() as receiver:
         begin(tmp_path, receiver, [failed], answer(503), answer(200))
 
@@ -190,7 +191,7 @@ def test_a_transient_answer_is_retried_when_it_is_due_with_the_same_id(
     grade: str,
     minutes: int,
 ) -> None:
-    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     lines = [delivery(at(60), failed=["webhook"]), acknowledgement(at(30), provider="webhook")]
     with Receiver() as receiver:
         begin(tmp_path, receiver, lines, first, answer(200))
@@ -216,7 +217,7 @@ def test_a_transient_answer_is_retried_when_it_is_due_with_the_same_id(
 def test_a_permanent_refusal_is_not_tried_again_until_somebody_asks_for_it(
     tmp_path: Path, cavra: Cavra, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     lines = [delivery(at(60), failed=["webhook"]), acknowledgement(at(30), provider="webhook")]
     with Receiver() as receiver:
         begin(tmp_path, receiver, lines, answer(410), answer(200))
@@ -237,7 +238,7 @@ def test_a_permanent_refusal_is_not_tried_again_until_somebody_asks_for_it(
 def test_a_plan_that_is_not_kept_or_whose_evidence_has_changed_is_refused(
     tmp_path: Path, cavra: Cavra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     lines = [delivery(at(60), failed=["webhook"]), acknowledgement(at(30), provider="webhook")]
     with Receiver() as receiver:
         begin(tmp_path, receiver, lines, answer(200))
@@ -278,7 +279,7 @@ def test_a_number_of_retries_that_is_not_accepted_is_wrong_usage(
 def test_what_is_exported_and_imported_into_an_empty_home_makes_the_same_reports(
     tmp_path: Path, cavra: Cavra, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     lines: list[Line] = []
     lanes = ("recovery_escalation", "executive_report", "recovery_health_alert", "executive_health_alert")
     for lane in lanes:
@@ -358,7 +359,7 @@ def test_an_executive_report_that_does_not_arrive_is_retried_under_the_same_id(
         assert not receiver.requests("/hook")
         assert cavra("retry-plan", EXECUTIVE, "--json").json["decision_count"] == 0
         assert cavra("executive-report", "--provider=webhook", "--live").code == 2
-        monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+        monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
         clock.move(1)
 
         assert cavra("executive-report", "--provider=webhook", "--live").code == 1
@@ -384,7 +385,7 @@ def test_an_escalation_plan_is_told_through_its_connectors_and_one_that_is_not_o
         "selected_providers": ["webhook"],
     }
     opened = record("recovery-escalation-plan", at(301), **chosen)
-    monkeypatch.setenv("CAVRA_LIVE_RETRIES", "armed")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     with Receiver() as receiver:
         begin(tmp_path, receiver, [opened, failed], answer(200))
         cavra("ingest")

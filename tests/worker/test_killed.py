@@ -108,7 +108,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tm
     assert kills == KILLS, "there was nothing left to do before all kills were made"
 
     sent = Counter(map(failure_in, received))
-    claims = dict(query(home, "SELECT latest_delivery_id, claim_count FROM retry_intents"))
+    claims = dict(query(home, "SELECT answers, claim_count FROM send_intents"))
     second = {f"failed-{n}" for n in range(0, count, 5)}
     assert {failure for failure in sent if failure.startswith("failed-")} == {f"failed-{n}" for n in range(count)}
     assert len(sent) == count + len(second)
@@ -126,7 +126,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tm
     health = ask_health(home, LANE, as_of=now)
     assert ask_plan(home, LANE, now, **POLICY)["retry_decisions"] == []
     assert query(home, "SELECT count(*), count(DISTINCT execution_id) FROM executions") == [(len(sent), len(sent))]
-    assert query(home, "SELECT DISTINCT state FROM retry_intents") == [("done",)]
+    assert query(home, "SELECT DISTINCT state FROM send_intents") == [("done",)]
     assert health["execution_record_count"] == len(sent)
     assert (health["delivered_execution_count"], health["failed_execution_count"]) == (count, len(second))
     assert (health["unresolved_delivery_count"], health["unresolved_failed_execution_count"]) == (0, 0)

@@ -11,17 +11,19 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 
 from assets.workers import build_worker_assets
 from cavra_pipeline import cli
 from cavra_pipeline.connectors import DeliverySettings
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.retry import sender
 from cavra_pipeline.settings import Settings, load_settings
 from tests.connectors.examples import ALL_PROVIDERS, CANARIES, ENTRIES, SIGNING_SECRETS
 from tests.connectors.receiver import Answer, Receiver, answer, hang, reset, reset_in_body, throttled
-from tests.support import acknowledgement, at, delivery, files_holding, home_with, query
+from tests.support import acknowledgement, at, delivery, drop, files_holding, home_with, query
 from tests.worker.support import Crash, connectors_file
 
 PATH_CANARY = "CANARYpath-77aa"
@@ -42,7 +44,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def home(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A home on an armed host whose connectors are all on and all secret."""
+    """A home on a host that names every lane live, whose connectors are all on and all secret."""
     made = home_with(
         tmp_path,
         [
@@ -57,7 +59,7 @@ def home(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) ->
         "CANARY_URL": f"{receiver.base_url}/{PATH_CANARY}",
         "CAVRA_HOME": str(made.home),
         "CAVRA_CONNECTORS": str(tmp_path / "connectors.yaml"),
-        "CAVRA_LIVE_RETRIES": "armed",
+        "CAVRA_LIVE_LANES": ",".join(LANES),
         "CAVRA_IMMEDIATE_TRIES": "1",
         "CAVRA_THREADS": "1",
         "DAGSTER_HOME": str(made.dagster_home),
@@ -174,7 +176,7 @@ def test_a_connector_that_raises_what_it_should_not_leaks_nothing(
 # --- Dagster -------------------------------------------------------------------------------------------------------
 
 
-def materialize(home: Settings, config: dict[str, Any], name: str = LANE) -> dg.ExecuteInProcessResult:
+def materialize(home: Settings, name: str = LANE) -> dg.ExecuteInProcessResult:
     """Materialises a lane's worker on the home's own Dagster instance."""
     asset = f"{name}_retry_worker"
     with dg.DagsterInstance.get() as instance:
@@ -182,7 +184,6 @@ def materialize(home: Settings, config: dict[str, Any], name: str = LANE) -> dg.
             [one for one in build_worker_assets() if one.key == dg.AssetKey(asset)],
             instance=instance,
             resources={RESOURCE_KEY: Home.of(home)},
-            run_config={"ops": {asset: {"config": config}}},
             raise_on_error=False,
         )
 
@@ -192,52 +193,65 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return str(failed.step_failure_data.error)
 
 
-def test_run_configuration_alone_sends_nothing(
-    home: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+def dry_run_counts(result: dg.ExecuteInProcessResult) -> list[tuple[Any, Any]]:
+    """What each worker run shows: whether it was dry, and how many retries it selected."""
+    shown = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+    return [(one["dry_run"].value, one["selected_retry_count"].value) for one in shown]
+
+
+@pytest.mark.parametrize("lanes", ["", "executive_report,recovery_health_alert"])
+def test_a_run_in_a_lane_that_the_host_does_not_name_is_dry(
+    home: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, lanes: str
 ) -> None:
-    monkeypatch.delenv("CAVRA_LIVE_RETRIES")
+    monkeypatch.setenv("CAVRA_LIVE_LANES", lanes)
 
-    result = materialize(home, {"live": True})
-
-    assert not result.success
-    assert "live retries are not armed on this host" in failure_of(result)
-    assert "CAVRA_LIVE_RETRIES=armed" in failure_of(result)
+    assert dry_run_counts(materialize(home)) == [(True, 5)]
     assert receiver.requests() == []
-    assert leaks(home) == []
 
 
-def test_run_configuration_can_not_move_an_armed_host_to_another_home(
+def test_a_live_run_in_dagster_still_waits_for_the_lanes_acknowledgement(tmp_path: Path, home: Settings) -> None:
+    words = [acknowledgement(at(5), provider=provider, state="deferred") for provider in ALL_PROVIDERS]
+    drop(home, words, name="no.jsonl")
+
+    assert dry_run_counts(materialize(home)) == [(False, 0)]
+    assert query(home, "SELECT count(*) FROM executions") == [(0,)]
+
+
+def test_run_configuration_can_not_move_the_host_to_another_home(
     home: Settings, receiver: Receiver, tmp_path: Path
 ) -> None:
-    elsewhere = home_with(tmp_path / "other", [delivery(at(60), failed=["webhook"])])
+    elsewhere = home_with(tmp_path / "other", [delivery(at(60), failed=["webhook"]), acknowledgement(at(30))])
 
-    result = materialize(elsewhere, {"live": True})
-
-    assert not result.success
-    assert "not armed" in failure_of(result)
+    assert [is_dry for is_dry, _ in dry_run_counts(materialize(elsewhere))] == [True]
     assert receiver.requests() == []
 
 
 @pytest.mark.parametrize("planned", [answer(200), answer(503), reset()], ids=["200", "503", "reset"])
 def test_a_worker_run_in_dagster_shows_what_happened_and_no_secret(
-    home: Settings, receiver: Receiver, planned: Answer, capfd: pytest.CaptureFixture[str]
+    home: Settings,
+    receiver: Receiver,
+    planned: Answer,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     receiver.script(f"/{PATH_CANARY}", planned)
 
-    dry = materialize(home, {})
+    with monkeypatch.context() as disarmed:
+        disarmed.delenv("CAVRA_LIVE_LANES")
+        dry = materialize(home)
     assert receiver.requests() == []
-    live = materialize(home, {"live": True, "max_retry_deliveries": 8})
+    live, rest = materialize(home), materialize(home)
 
-    assert (dry.success, live.success) == (True, True)
+    assert (dry.success, live.success, rest.success) == (True, True, True)
     shown = [
         {name: entry.value for name, entry in event.materialization.metadata.items()}
-        for result in (dry, live)
+        for result in (dry, live, rest)
         for event in result.get_asset_materialization_events()
     ]
-    assert [(one["dry_run"], one["selected_retry_count"]) for one in shown] == [(True, 5), (False, 8)]
+    assert [(one["dry_run"], one["selected_retry_count"]) for one in shown] == [(True, 5), (False, 5), (False, 3)]
     assert "selected, not sent" in str(shown[0]["details"])
     assert "over_the_limit_of_this_run" in str(shown[0]["details"])
-    assert ("delivered" in str(shown[1]["details"])) is (planned == answer(200))
+    assert ("delivered" in str([one["details"] for one in shown])) is (planned == answer(200))
     captured = capfd.readouterr()
     assert leaks(home, captured.out, captured.err) == []
 
@@ -249,10 +263,10 @@ def test_a_worker_run_in_dagster_that_fails_shows_no_secret(
         raise ValueError(connector.url.reveal())
 
     monkeypatch.setattr(sender, "deliver", defect)
-    assert "ValueError" in failure_of(materialize(home, {"live": True}))
+    assert "ValueError" in failure_of(materialize(home))
     monkeypatch.setenv("CANARY_TOKEN", f"{PATH_CANARY}\n")
     monkeypatch.setenv("CANARY_URL", f"not-an-address-{PATH_CANARY}")
-    held = materialize(home, {"live": True})
+    held = materialize(home)
     (shown,) = (event.materialization.metadata for event in held.get_asset_materialization_events())
     assert "it is not a URL" in str(shown["connector_problems"].value)
 
@@ -260,12 +274,23 @@ def test_a_worker_run_in_dagster_that_fails_shows_no_secret(
     assert leaks(home, captured.out, captured.err) == []
 
 
-def test_the_host_says_what_is_armed_and_nobody_else() -> None:
-    fields = {name for asset in build_worker_assets() for name in asset.op.config_schema.config_type.fields}  # type: ignore[union-attr]
+def test_only_the_host_names_live_lanes_and_a_worker_takes_no_configuration() -> None:
+    computed = [asset.op.compute_fn for asset in build_worker_assets()]
 
-    assert fields == {"live", "max_retry_deliveries", "retry_plan_id"}
-    assert load_settings({}).live_is_armed is False
-    assert load_settings({"CAVRA_LIVE_RETRIES": "armed"}).live_is_armed is True
-    for text in ("1", "true", "ARMED", "yes"):
-        with pytest.raises(PipelineError, match="CAVRA_LIVE_RETRIES"):
-            load_settings({"CAVRA_LIVE_RETRIES": text})
+    assert [isinstance(one, DecoratedOpFunction) and one.has_config_arg() for one in computed] == [False] * len(LANES)
+    assert load_settings({}).live_lanes == frozenset()
+    assert load_settings({"CAVRA_LIVE_LANES": "recovery_escalation, executive_report,"}).live_lanes == {
+        "recovery_escalation",
+        "executive_report",
+    }
+    for text in ("armed", "true", "*", "all", "recovery-escalation", "recovery_escalation;executive_report"):
+        with pytest.raises(UsageError, match="CAVRA_LIVE_LANES: the value names a lane that there is not"):
+            load_settings({"CAVRA_LIVE_LANES": text})
+
+
+@pytest.mark.parametrize("text", ["armed", "off", "1"])
+def test_the_setting_of_older_releases_is_refused_with_the_one_that_replaces_it(text: str) -> None:
+    with pytest.raises(UsageError, match="CAVRA_LIVE_RETRIES: the setting is no longer read") as raised:
+        load_settings({"CAVRA_LIVE_RETRIES": text, "CAVRA_LIVE_LANES": "executive_report"})
+    assert "CAVRA_LIVE_LANES" in raised.value.remedy
+    assert load_settings({"CAVRA_LIVE_RETRIES": " "}).live_lanes == frozenset()

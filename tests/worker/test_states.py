@@ -18,8 +18,8 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import keep_plan
-from cavra_pipeline.retry import worker as worker_module
 from cavra_pipeline.retry.acknowledge import CLEARING_STATES, DELIVERY_STATES, acknowledge
+from cavra_pipeline.sending import engine as engine_module
 from tests.support import AS_OF, ask_plan, delivery, drop, query, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, worker
 
@@ -125,19 +125,22 @@ class Loop(RuleBasedStateMachine):
         self.provider.answers = [Crash(), Grade.DELIVERED]
         self._work()
 
-    @rule(name=st.sampled_from(["write_own_drop", "commit_own_drop", "settle"]), minutes=st.sampled_from([-11, 0, 11]))
+    @rule(
+        name=st.sampled_from(["write_own_drop", "commit_own_drop", "outcome_json"]),
+        minutes=st.sampled_from([-11, 0, 11]),
+    )
     def the_worker_dies_after_it_has_sent(self, name: str, minutes: float) -> None:
         self.provider.answers = [lambda: self.clock.move(minutes), Grade.DELIVERED]
-        real = getattr(worker_module, name)
+        real = getattr(engine_module, name)
 
         def crash(*_: Any, **__: Any) -> None:
             raise Crash
 
-        setattr(worker_module, name, crash)
+        setattr(engine_module, name, crash)
         try:
             self._work()
         finally:
-            setattr(worker_module, name, real)
+            setattr(engine_module, name, real)
 
     def _work(self, *, with_plan: bool = False) -> None:
         plan_id = self.plans[-1] if with_plan and self.plans else None
@@ -169,7 +172,7 @@ class Loop(RuleBasedStateMachine):
         take_in(self.home)
         for failure, provider in query(
             self.home,
-            "SELECT i.latest_delivery_id, i.provider FROM retry_intents AS i JOIN executions AS e USING (execution_id)",
+            "SELECT i.answers, i.provider FROM send_intents AS i JOIN executions AS e ON i.intent_id = e.execution_id",
         ):
             self.provider.unknown.discard((failure, provider))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.retry import worker as worker_module
+from cavra_pipeline.sending import engine as engine_module
+from cavra_pipeline.sending import live_runs
 from cavra_pipeline.settings import Settings
 from tests.support import (
     AS_OF,
@@ -40,7 +45,7 @@ def provider() -> Provider:
 
 
 def intents(home: Settings) -> list[tuple[Any, ...]]:
-    return query(home, "SELECT state, claim_count, reason FROM retry_intents ORDER BY claimed_at, execution_id")
+    return query(home, "SELECT state, claim_count, reason FROM send_intents ORDER BY created_at, intent_id")
 
 
 # --- Dry and live --------------------------------------------------------------------------------------------------
@@ -56,7 +61,7 @@ def test_a_dry_run_selects_and_sends_nothing_and_leaves_a_record(tmp_path: Path,
     assert document["executions"] == []
     assert provider.sent == []
     assert query(home, "SELECT is_dry_run, selected_retry_count FROM worker_runs") == [(True, 1)]
-    assert query(home, "SELECT count(*) FROM retry_intents") == [(0,)]
+    assert query(home, "SELECT count(*) FROM send_intents") == [(0,)]
     assert query(home, "SELECT count(*) FROM executions") == [(0,)]
 
 
@@ -81,17 +86,17 @@ def test_a_live_run_sends_and_the_next_plan_has_no_decision(tmp_path: Path, prov
     assert not list((home.home / "live-runs").iterdir())
 
 
-def test_a_host_that_is_not_armed_refuses_a_live_run_before_anything_happens(
+def test_a_lane_that_the_host_does_not_name_refuses_a_live_run_before_anything_happens(
     tmp_path: Path, provider: Provider
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     home.warehouse.unlink()
-    disarmed = Settings(home=home.home)
+    others = Settings(home=home.home, live_lanes=frozenset(LANES) - {"recovery_escalation"})
 
-    with pytest.raises(UsageError, match="not armed on this host") as raised:
-        worker(disarmed, provider)
+    with pytest.raises(UsageError, match="the lane recovery_escalation is not live on this host") as raised:
+        worker(others, provider)
 
-    assert "CAVRA_LIVE_RETRIES=armed" in raised.value.remedy
+    assert "CAVRA_LIVE_LANES=" in raised.value.remedy
     assert provider.sent == []
     assert not home.warehouse.exists()
 
@@ -258,7 +263,7 @@ def test_without_a_connector_a_retry_is_skipped_once_and_goes_on_when_there_is_o
 
 def crash_in(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int = 1, error: BaseException | None = None) -> None:
     """Lets the worker end in the middle of its nth call of one of its steps."""
-    real: Callable[..., Any] = getattr(worker_module, name)
+    real: Callable[..., Any] = getattr(engine_module, name)
     calls = 0
 
     def crash(*arguments: Any, **named: Any) -> Any:
@@ -268,7 +273,7 @@ def crash_in(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int = 1, error
             raise error or Crash
         return real(*arguments, **named)
 
-    monkeypatch.setattr(worker_module, name, crash)
+    monkeypatch.setattr(engine_module, name, crash)
 
 
 def test_a_run_that_dies_while_it_sends_is_taken_up_by_the_next_with_the_same_id(
@@ -331,17 +336,40 @@ def test_a_crash_between_the_drop_and_the_warehouse_loses_nothing_and_sends_noth
     assert intents(home) == [("done", 1, "delivered")]
 
 
-def test_an_answer_that_could_not_be_written_down_is_asked_for_again_at_once_with_the_same_id(
+def test_an_answer_that_could_not_be_recorded_is_recorded_by_the_next_run_dry_or_live(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was noted, so nothing is sent again."""
+    full = PipelineError("the landing zone can't be written", where="here", remedy="Free some disk space")
+    for is_live in (False, True):
+        home = armed_home(tmp_path / str(is_live), ACKNOWLEDGED)
+        sent = len(provider.sent)
+        with monkeypatch.context() as patched:
+            crash_in(patched, "write_own_drop", error=full)
+            with pytest.raises(PipelineError, match="the landing zone"):
+                worker(home, provider)
+        assert intents(home) == [("claimed", 1, None)]
+        assert query(home, "SELECT is_dry_run, selected_retry_count FROM worker_runs") == [(False, 1)]
+
+        assert worker(home, provider, live=is_live)["retryable_count"] == 0
+        assert len(provider.sent) == sent + 1
+        assert intents(home) == [("done", 1, "delivered")]
+        assert query(home, "SELECT execution_status FROM executions") == [("delivered",)]
+
+
+def test_an_answer_that_could_not_be_noted_is_asked_for_again_at_once_with_the_same_id(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one living process: the claim of a run that is over waits for nothing."""
     home = armed_home(tmp_path, ACKNOWLEDGED)
-    full = PipelineError("the landing zone can't be written", where="here", remedy="Free some disk space")
-    crash_in(monkeypatch, "write_own_drop", error=full)
-    with pytest.raises(PipelineError, match="the landing zone"):
-        worker(home, provider)
-    monkeypatch.undo()
-    assert query(home, "SELECT is_dry_run, selected_retry_count FROM worker_runs") == [(False, 1)]
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live_runs, "os", SimpleNamespace(**{**vars(os), "pwrite": full}))
+        with pytest.raises(PipelineError, match="the answer to a send can't be written"):
+            worker(home, provider)
 
     assert statuses(worker(home, provider)) == {"slack": "delivered"}
     assert len(provider.sent) == 2
@@ -372,7 +400,8 @@ def test_what_went_wrong_first_is_told_when_the_run_can_not_be_recorded_either(
     def full(*_: Any, **__: Any) -> None:
         raise PipelineError(f"no room for write {len(provider.sent)}", where="here", remedy="Free some disk space")
 
-    monkeypatch.setattr(worker_module, "write_own_drop", full)
+    for module in (engine_module, worker_module):
+        monkeypatch.setattr(module, "write_own_drop", full)
     with pytest.raises(PipelineError, match="no room for write 1"):
         worker(home, provider)
 
@@ -603,7 +632,7 @@ def test_a_plan_whose_evidence_has_changed_is_refused_dry_and_live(tmp_path: Pat
         with pytest.raises(PipelineError, match="evidence the plan rests on has changed"):
             worker(home, provider, live=live, retry_plan_id=kept)
     assert provider.sent == []
-    assert query(home, "SELECT count(*) FROM retry_intents") == [(0,)]
+    assert query(home, "SELECT count(*) FROM send_intents") == [(0,)]
 
 
 def test_a_plan_of_another_lane_or_of_nobody_is_refused(tmp_path: Path, provider: Provider) -> None:
@@ -630,7 +659,7 @@ def test_two_runs_of_one_id_at_once_are_refused(tmp_path: Path, provider: Provid
     refused: list[str] = []
 
     def again() -> None:
-        with pytest.raises(PipelineError, match="is going on") as raised:
+        with pytest.raises(PipelineError, match="is running") as raised:
             worker(home, Provider(provider.clock), run_id="same")
         refused.append(str(raised.value))
 

@@ -10,6 +10,6 @@ SELECT
     arg_max(told::VARCHAR, notice_number) FILTER (state = 'sent') AS told,
     arg_max(created_at, notice_number) FILTER (state = 'sent') AS planned_at,
     arg_max(settled_at, notice_number) FILTER (state = 'sent') AS sent_at
-FROM alert_outbox
+FROM alert_notices
 WHERE list_contains($providers::VARCHAR[], provider)
 GROUP BY group_name, provider

@@ -1,6 +1,7 @@
-"""Which live runs are going on: each holds a lock on a file of its own, which the kernel frees when its process ends.
+"""Which runs that send are running: each locks a file of its own, and the kernel frees the lock when the process ends.
 
-The file also notes the last answer until the warehouse has it, because evidence has no field for a provider's floor.
+The file also holds the answer to the run's latest send, from before it is recorded: a run that is killed in between has
+left the outcome, and the next run records it instead of sending again.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from cavra_pipeline.documents import instant
+from cavra_pipeline.connectors import DeliveryOutcome
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.sending.intents import outcome_json, outcome_of
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _SUFFIX: Final = ".run"
@@ -27,45 +28,54 @@ _NOTE_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The answer to one send, as a run notes it before it writes the evidence."""
+    """The answer to one send, before it is recorded."""
 
-    execution_id: str
-    reason: str
-    retry_not_before: datetime | None
-    is_refused: bool = False
+    intent_id: str
+    outcome: DeliveryOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """A run that is going on, while its lock is held."""
+    """A run that is running, while its lock is held."""
 
     run_id: str
     _handle: int
 
     def note(self, note: Note) -> None:
-        """Notes the answer to the send that this run has just made, in place of the one before."""
-        content = json.dumps([note.execution_id, note.reason, instant(note.retry_not_before), note.is_refused]).encode()
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, content, 0)
-        os.fsync(self._handle)
+        """Writes the answer to the send that this run has just made to the disk, in place of the one before.
+
+        Raises:
+            PipelineError: It can't be written; the outcome is then unknown to the next run.
+        """
+        content = json.dumps([note.intent_id, outcome_json(note.outcome)]).encode()
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, content, 0)
+            os.fsync(self._handle)
+        except OSError as error:
+            raise PipelineError(
+                f"the answer to a send can't be written ({error.strerror})",
+                where=f"run {self.run_id}",
+                remedy="Free some disk space; the next run repeats the send under the same id",
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRuns:
-    """The live runs of a home.
+    """The runs of a home that send.
 
     Attributes:
-        folder: Holds one file for each run that is going on, or that ended with a claim still open.
+        folder: Holds one file for each run that is running, or that ended early.
     """
 
     folder: Path
 
     @contextmanager
     def living(self, run_id: str) -> Iterator[LiveRun]:
-        """Shows the run as going on until the block is left; what it noted stays if it did not end well.
+        """Shows the run as running until the block is left. The file stays if the block did not end well.
 
         Raises:
-            PipelineError: A run of that id is going on, or the folder can't be written.
+            PipelineError: A run of that id is running, or the folder can't be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +101,7 @@ class LiveRuns:
             os.close(handle)
             time.sleep(0.01)
         raise PipelineError(
-            "a run of that id is going on", where=f"run {run_id}", remedy="Give each run an id of its own"
+            "a run of that id is running", where=f"run {run_id}", remedy="Give each run an id of its own"
         )
 
     def _is_there(self, run_id: str, handle: int) -> bool:
@@ -101,10 +111,21 @@ class LiveRuns:
             return False
 
     def are_over(self, run_ids: Set[str]) -> frozenset[str]:
-        """Returns those of the runs that are no longer going on."""
-        return frozenset(run_id for run_id in run_ids if not self._is_going_on(run_id))
+        """Returns those of the runs that are no longer running."""
+        return frozenset(run_id for run_id in run_ids if not self._is_running(run_id))
 
-    def _is_going_on(self, run_id: str) -> bool:
+    def left(self) -> frozenset[str]:
+        """Returns the runs that ended early: their files are there and nobody holds them."""
+        names = {path.name.removesuffix(_SUFFIX) for path in self.folder.glob(f"*{_SUFFIX}")}
+        return self.are_over({name for name in names if _RUN_ID.fullmatch(name)})
+
+    def wait_for(self, run_id: str, *, seconds: float) -> None:
+        """Waits until a run is over, so long at most."""
+        ends_at = time.monotonic() + seconds
+        while self._is_running(run_id) and time.monotonic() < ends_at:
+            time.sleep(0.05)
+
+    def _is_running(self, run_id: str) -> bool:
         try:
             handle = os.open(self._path(run_id), os.O_RDONLY)
         except FileNotFoundError:
@@ -117,25 +138,21 @@ class LiveRuns:
     def note_of(self, run_id: str) -> Note | None:
         """Returns what a run noted last, if it left a whole note."""
         try:
-            execution_id, reason, floor, is_refused = json.loads(self._path(run_id).read_bytes()[:_NOTE_BYTES])
-            return Note(
-                str(execution_id), str(reason), datetime.fromisoformat(floor) if floor else None, bool(is_refused)
-            )
-        except (OSError, ValueError, TypeError):
+            intent_id, outcome = json.loads(self._path(run_id).read_bytes()[:_NOTE_BYTES])
+            return Note(str(intent_id), outcome_of(outcome))
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def clear_away(self, *, but: Set[str]) -> None:
-        """Removes the files of runs that are over, but for those that still have a claim open."""
-        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            if path.name.removesuffix(_SUFFIX) in but:
-                continue
+    def clear_away(self, run_ids: Set[str]) -> None:
+        """Removes the files of runs that are over."""
+        for run_id in sorted(run_ids):
             try:
-                handle = os.open(path, os.O_RDWR)
+                handle = os.open(self._path(run_id), os.O_RDWR)
             except FileNotFoundError:
                 continue
             try:
                 if _locks(handle, fcntl.LOCK_EX):
-                    path.unlink(missing_ok=True)
+                    self._path(run_id).unlink(missing_ok=True)
             finally:
                 os.close(handle)
 
