@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import uuid
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from cavra_pipeline import cli
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.executive.escalation import escalation_plan
+from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
+from cavra_pipeline.executive.report import executive_report
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retry.first_delivery import first_delivery
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import MAX_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings
 from tests.worker.support import SIGNING
 
+SECRETS: Final = {"SIGNING": SIGNING}
 POLICY: Final[dict[str, Any]] = {"allow_immediate_retry": True, "max_retry_attempts": 100}
 
 
@@ -28,11 +38,59 @@ def work_until_nothing_is_due(home: Path, lane: str) -> int:
         is_live=True,
         max_retry_deliveries=MAX_RETRY_DELIVERIES,
     )
-    with open_sender(settings, clock=_now, environ={"SIGNING": SIGNING}) as sender:
+    with open_sender(settings, clock=_now, environ=SECRETS) as sender:
         runs = 0
         while run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)["retryable_count"]:
             runs += 1
     return runs
+
+
+def announce_all(home: Path, instants: list[str], providers: list[str]) -> None:
+    """Sends the escalation plan and the executive report as of each instant, through the real connectors."""
+    settings = Settings(
+        home=home,
+        threads=1,
+        live_lanes=frozenset(LANES),
+        immediate_tries=1,
+        connectors_file=home / "connectors.yaml",
+    ).prepare()
+    with open_sender(settings, clock=_now, environ=SECRETS) as sender:
+        for as_of in map(datetime.fromisoformat, instants):
+            finished = home / f"finished-{as_of.timestamp()}"
+            if finished.exists():
+                continue
+            with warehouse_of(settings).reading() as session:
+                plan = escalation_plan(session, as_of=as_of, now=_now(), providers=providers)
+                report = executive_report(session, as_of=as_of, now=_now(), providers=providers)
+            for announcement in (
+                escalation(plan, made_at=_now()),
+                report_announcement(report, run_id=report_run_id(report), made_at=_now()),
+            ):
+                with first_delivery(
+                    settings,
+                    sender,
+                    announcement,
+                    providers=providers,
+                    is_live=True,
+                    clock=_now,
+                    run_id=uuid.uuid4().hex,
+                ) as sent:
+                    assert all(outcome["success"] for outcome in sent["outcomes"]), sent
+            finished.touch()
+
+
+def command(home: Path, *arguments: str) -> None:
+    """Runs the command line on a home, in this process."""
+    os.environ |= SECRETS
+    os.environ |= {
+        "CAVRA_HOME": str(home),
+        "CAVRA_LIVE_LANES": ",".join(LANES),
+        "CAVRA_IMMEDIATE_TRIES": "1",
+        "CAVRA_THREADS": "1",
+    }
+    sys.argv = ["cavra-pipeline", *arguments]
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        cli.main()
 
 
 def _now() -> datetime:

@@ -1,0 +1,147 @@
+"""A real web server and daemon: no page, run configuration or tag makes a run live; the host's setting alone does."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from cavra_pipeline.settings import Settings
+from tests.connectors.receiver import Receiver, answer
+from tests.dagster_tests.test_daemon import LOCATION, LOCATIONS, ask, dagster_dev, free_port, wait_for
+from tests.support import delivery, home_with, query
+from tests.worker.support import SIGNING, connectors_file
+
+pytestmark = pytest.mark.slow
+
+#: The host names the second of these lanes live, not the first.
+DRY, LIVE = "executive_report", "recovery_health_alert"
+LAUNCH: Final = """mutation { launchRun(executionParams: {
+  selector: {repositoryName: "__repository__", repositoryLocationName: "%s", pipelineName: "__ASSET_JOB",
+             assetSelection: [{path: ["%s"]}]},
+  runConfigData: %s, executionMetadata: {tags: [%s]}}) {
+    __typename ... on LaunchRunSuccess { run { runId } } } }"""
+STATUS: Final = "{ runOrError(runId: %s) { ... on Run { status } } }"
+TAGS: Final = ('{key: "live", value: "true"}', '{key: "dagster/schedule_name", value: "executive_delivery_retry"}')
+
+
+@dataclass(frozen=True)
+class Host:
+    """A running Dagster on a home, and what its webhook received."""
+
+    settings: Settings
+    receiver: Receiver
+    port: int
+    log: Path
+
+    def launch(self, asset: str, config: dict[str, Any], *, with_get: bool, partition: str | None = None) -> str:
+        """Launches a run as a page can; returns its id, or what GraphQL answers in place of a run."""
+        tags = [*TAGS, f'{{key: "dagster/partition", value: "{partition}"}}'] if partition else TAGS
+        mutation = LAUNCH % (LOCATION, asset, json.dumps(json.dumps(config)), ", ".join(tags))
+        address = f"http://127.0.0.1:{self.port}/graphql"
+        if with_get:
+            asked = urllib.parse.urlencode({"query": mutation})
+            request = urllib.request.Request(f"{address}?{asked}")  # noqa: S310 -- loopback
+        else:
+            body, head = json.dumps({"query": mutation}).encode(), {"Content-Type": "application/json"}
+            request = urllib.request.Request(address, data=body, headers=head)
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 -- loopback
+            answered = json.load(response)["data"]["launchRun"]
+        return str(answered["run"]["runId"] if "run" in answered else answered["__typename"])
+
+    def status_of(self, run_id: str) -> str | None:
+        """Returns how a run ended, or None as long as it has not."""
+        run = (ask(self.port, STATUS % json.dumps(run_id)) or {}).get("runOrError", {})
+        return str(run["status"]) if run.get("status") in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+    def ended(self, run_id: str) -> str:
+        return str(wait_for("end of the run", lambda: self.status_of(run_id), seconds=120, log=self.log))
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("host")
+    failed_at = datetime.now(UTC) - timedelta(hours=2)
+    lines = [delivery(failed_at, lane=lane, subject=f"of-{lane}", failed=["webhook"]) for lane in (DRY, LIVE)]
+    settings = home_with(folder, {failed_at.date().isoformat(): lines}, is_new=True)
+    port, log = free_port(), folder / "dagster.log"
+    named = {
+        "SIGNING": SIGNING,
+        "CAVRA_CONNECTORS": str(folder / "connectors.yaml"),
+        "CAVRA_LIVE_LANES": LIVE,
+        "CAVRA_REPORT_CONNECTORS": "webhook",
+        "CAVRA_ENVIRONMENT": "development",
+    }
+    with Receiver() as receiver, pytest.MonkeyPatch.context() as patched:
+        url = receiver.script("/hook", answer(200))
+        connectors_file(folder / "connectors.yaml", webhook={"url": url, "signing_secrets_env": "SIGNING"})
+        for name, value in named.items():
+            patched.setenv(name, value)
+        patched.delenv("CAVRA_LIVE_RETRIES", raising=False)
+        with dagster_dev(settings, port, log):
+            wait_for("code location", lambda: ask(port, LOCATIONS), seconds=120, log=log)
+            yield Host(settings, receiver, port, log)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("with_get", [True, False], ids=["GET", "POST"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"live": True},
+        {"live": True, "max_retry_deliveries": 25, "retry_plan_id": "retry-plan-x"},
+    ],
+    ids=["none", "live", "all of the old"],
+)
+def test_a_run_that_a_page_launches_in_a_lane_that_the_host_does_not_name_is_dry_or_refused(
+    host: Host, config: dict[str, Any], with_get: bool
+) -> None:
+    asset = f"{DRY}_retry_worker"
+    run_config = {"ops": {asset: {"config": config}}} if config else {}
+
+    launched = host.launch(asset, run_config, with_get=with_get)
+
+    if config:
+        assert launched == "RunConfigValidationInvalid" or host.ended(launched) in ("SUCCESS", "FAILURE")
+    else:
+        assert host.ended(launched) == "SUCCESS"
+    sent = [json.loads(one.body)["data"]["subject"] for one in host.receiver.requests("/hook")]
+    assert f"of-{DRY}" not in sent
+    assert query(host.settings, f"SELECT count(*) FROM executions WHERE lane = '{DRY}'") == [(0,)]
+    assert query(host.settings, f"SELECT count(*) FROM worker_runs WHERE lane = '{DRY}' AND NOT is_dry_run") == [(0,)]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("config", [{}, {"live": True, "providers": ["webhook"]}, {"slo_minutes": 1}])
+def test_a_report_that_a_page_asks_for_goes_nowhere_while_its_lane_is_not_live(
+    host: Host, config: dict[str, Any]
+) -> None:
+    asset = "executive_recovery_report"
+    run_config = {"ops": {asset: {"config": config}}} if config else {}
+
+    launched = host.launch(asset, run_config, with_get=True, partition=datetime.now(UTC).date().isoformat())
+
+    if "live" in config:
+        assert launched == "RunConfigValidationInvalid"
+    else:
+        assert host.ended(launched) == "SUCCESS"
+    types = [json.loads(one.body)["type"] for one in host.receiver.requests("/hook")]
+    assert "cavra.executive_report" not in types
+
+
+@pytest.mark.timeout(600)
+def test_a_run_in_a_lane_that_the_host_names_sends_what_the_schedule_would(host: Host) -> None:
+    asset = f"{LIVE}_retry_worker"
+    for _ in range(2):
+        assert host.ended(host.launch(asset, {}, with_get=True)) == "SUCCESS"
+
+    sent = [json.loads(one.body)["data"]["subject"] for one in host.receiver.requests("/hook")]
+    assert sent.count(f"of-{LIVE}") == 1
