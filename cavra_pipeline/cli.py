@@ -466,11 +466,10 @@ _AS_OF = click.option("--as-of", metavar="INSTANT", help="ISO-8601, UTC without 
 def escalate(as_of: str | None, slo_minutes: int, providers: tuple[str, ...], live: bool, as_json: bool) -> None:
     """Which recoveries are open, for how long, and who must be told? With --provider, says what it would send."""
     settings, now = _home(), _now()
+    named = parse_as_of(as_of) if as_of else None
     with warehouse_of(settings).reading() as session:
-        plan = escalation_plan(
-            session, as_of=parse_as_of(as_of) if as_of else now, now=now, slo_minutes=slo_minutes, providers=providers
-        )
-    announcement = escalation(plan, made_at=_now(), requested_at=None if as_of else now)
+        plan = escalation_plan(session, as_of=named or now, now=now, slo_minutes=slo_minutes, providers=providers)
+    announcement = escalation(plan, requested_at=now, made_at=_now(), as_of=named)
     with _delivered(settings, announcement, plan["selected_providers"] if providers else None, live) as sent:
         if as_json:
             _print_json({"plan": plan, "delivery": sent})
@@ -526,17 +525,18 @@ def executive_report_command(
 ) -> None:
     """The recovery report for executives: what happened, what is open, what to do."""
     settings, now = _home(), _now()
+    named = parse_as_of(as_of) if as_of else None
     with warehouse_of(settings).reading() as session:
         report = executive_report(
             session,
-            as_of=parse_as_of(as_of) if as_of else now,
+            as_of=named or now,
             now=now,
             slo_minutes=slo_minutes,
             window_days=window_days,
             providers=providers,
         )
     announcement = report_announcement(
-        report, run_id=report_run_id(report), made_at=_now(), requested_at=None if as_of else now
+        report, run_id=report_run_id(report), made_at=_now(), requested_at=now, as_of=named
     )
     with _delivered(settings, announcement, providers or None, live) as sent:
         if output:

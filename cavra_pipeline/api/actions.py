@@ -73,7 +73,7 @@ def make_acknowledgement(
     summary="Ingest and make every report of the days, in a Dagster run.", example=examples.REFRESH,
 )  # fmt: skip
 def refresh(service: Served, _caller: _LIVE, body: models.RefreshBody) -> Response:
-    """Starts a run; today if no day is given. Nothing is sent to a connector."""
+    """Starts a run; today if no day is given. It runs no worker; a scheduled report that is due and unsent is sent."""
     first_day, last_day = days_asked(service, body, default=1)
     if first_day > last_day or (last_day - first_day).days >= MOST_DAYS or last_day > service.clock().date():
         raise UsageError(

@@ -29,13 +29,16 @@ _REPORT_FIELDS: Final = (
 _FACTS: Final = ("escalation_count", "slo_breached_count", "failed_execution_count")
 
 
-def escalation(plan: Mapping[str, Any], *, made_at: datetime, requested_at: datetime | None = None) -> Announcement:
+def escalation(
+    plan: Mapping[str, Any], *, requested_at: datetime, made_at: datetime, as_of: datetime | None = None
+) -> Announcement:
     """Makes the announcement of the open recoveries.
 
     Args:
         plan: What ``escalation_plan`` made.
-        made_at: When; its evidence is dated so.
-        requested_at: When it was asked for, if the plan is as of that instant.
+        requested_at: When somebody asked for it.
+        made_at: When it was made; its evidence is dated so.
+        as_of: The instant that whoever asked named; None for now.
     """
     made = record(
         "recovery-escalation-plan",
@@ -54,6 +57,7 @@ def escalation(plan: Mapping[str, Any], *, made_at: datetime, requested_at: date
         generated_by=plan["generated_by"],
         records=[made],
         requested_at=requested_at,
+        as_of=as_of,
     )
 
 
@@ -73,6 +77,7 @@ def report_announcement(
     run_id: str,
     made_at: datetime,
     requested_at: datetime | None = None,
+    as_of: datetime | None = None,
     interval_minutes: int = 1440,
 ) -> Announcement:
     """Makes the announcement of a report's headline to executives.
@@ -80,8 +85,9 @@ def report_announcement(
     Args:
         report: What ``executive_report`` made.
         run_id: The subject of the delivery, made from content; the same one is sent once to a connector.
-        made_at: When; its evidence is dated so.
-        requested_at: When it was asked for, if the report is as of that instant.
+        made_at: When it was made; its evidence is dated so.
+        requested_at: When somebody asked for it; None for a schedule.
+        as_of: The instant that whoever asked named; None for now.
         interval_minutes: Cadence of the schedule that makes the report.
     """
     made = record(
@@ -111,4 +117,5 @@ def report_announcement(
         generated_by=report["generated_by"],
         records=[made, run],
         requested_at=requested_at,
+        as_of=as_of,
     )

@@ -21,7 +21,7 @@ from cavra_pipeline.evidence.own import commit_own_drop, write_own_drop
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.records import delivery_record, digest, idempotency_id
-from cavra_pipeline.sending.engine import PENDING, Engine, Purpose, Run, Sender
+from cavra_pipeline.sending.engine import NO_CONNECTOR, PENDING, Engine, Purpose, Run, Sender
 from cavra_pipeline.sending.intents import PACKAGE as SENDING
 from cavra_pipeline.sending.intents import Intent, intent_of, write_intents
 from cavra_pipeline.settings import Settings
@@ -31,6 +31,7 @@ _PACKAGE: Final = "cavra_pipeline.retry"
 _SEVERITIES: Final[Mapping[str, Severity]] = {"critical": "critical", "warning": "warning", "healthy": "info"}
 _CLAIMED: Final = "claimed"
 _OPEN: Final = (PENDING, _CLAIMED)
+_UNSENT: Final = {_CLAIMED: "claimed_by_another_run"}
 #: How long to wait for another process that is sending the same message, in seconds, and how often to look again.
 _WAIT_SECONDS: Final = 60.0
 _LOOKS: Final = 3
@@ -49,8 +50,9 @@ class Announcement:
         facts: Counts and ids.
         generated_by: Actor label.
         records: Evidence that it was made.
-        requested_at: When it was asked for, if that is what it was made as of: a repeat of the command is then another
-            document, recognised by what it says. None if the subject alone says what is a repeat.
+        requested_at: When somebody asked for it. The repeat of a command may be another document, made of later
+            evidence, and is recognised by what it says. None if the subject alone identifies a repeat.
+        as_of: The instant that whoever asked named; None for now.
     """
 
     lane: Lane
@@ -62,6 +64,7 @@ class Announcement:
     generated_by: str
     records: Sequence[dict[str, Any]] = field(default_factory=tuple)
     requested_at: datetime | None = None
+    as_of: datetime | None = None
 
     def intent(self, provider: str, *, now: datetime) -> Intent:
         """Makes the intent for one connector; its ids follow from lane, subject and provider."""
@@ -85,10 +88,16 @@ class Announcement:
             ),
             context={
                 "subject": dict(self.subject),
+                "as_of": instant(self.as_of),
                 "generated_by": self.generated_by,
                 "max_attempt_count": retry_policy(self.lane).max_retry_attempts,
             },
         )
+
+    def is_said_by(self, intent: Intent) -> bool:
+        """Tells whether an earlier message says the same as of the same instant; ages in its summary do not count."""
+        said = intent.message.title, dict(intent.message.facts), intent.context["as_of"]
+        return said == (self.title, dict(self.facts), instant(self.as_of))
 
 
 def _records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime) -> list[dict[str, Any]]:
@@ -138,20 +147,14 @@ def first_delivery(
         run_id: A new id for this run.
 
     Raises:
-        UsageError: The lane is not live on this host, or a connector is not on.
+        UsageError: The lane is not live on this host, or a connector that a person named is not on.
         PipelineError: Something can't be written, or a connector is defective.
     """
     lane = announcement.lane
     actor_label(announcement.generated_by, where="generated_by")
     missing = [provider for provider in providers if not sender.has(provider)]
     if is_live:
-        settings.require_live(lane.name)
-        if missing:
-            raise UsageError(
-                "no connector that is on",
-                where=f"provider {', '.join(missing)[:80]}",
-                remedy=f"Name connectors that are on in {settings.connectors_file}",
-            )
+        _require(settings, announcement, missing)
     document: dict[str, Any] = {
         "lane": lane.name,
         **announcement.subject,
@@ -183,6 +186,17 @@ def first_delivery(
     run.raise_defects()
 
 
+def _require(settings: Settings, announcement: Announcement, missing: Sequence[str]) -> None:
+    """Refuses what can't be sent. A schedule's connector that is not on holds its own delivery only."""
+    settings.require_live(announcement.lane.name)
+    if missing and announcement.requested_at:
+        raise UsageError(
+            "no connector that is on",
+            where=f"provider {', '.join(missing)[:80]}",
+            remedy=f"Name connectors that are on in {settings.connectors_file}",
+        )
+
+
 def _store(settings: Settings, announcement: Announcement, intents: Sequence[Intent], *, now: datetime) -> None:
     """Commits the evidence that it was made and what is to be sent, in one transaction."""
     drop = write_own_drop(settings, str(announcement.records[0]["session_id"]), announcement.records, now=now)
@@ -203,13 +217,18 @@ def take_over_first_deliveries(run: Run, lane: Lane) -> None:
         open_intents = [intent_of(row) for row in session.rows(_PACKAGE, "open_first_deliveries", asked)]
     over = run.engine.runs.are_over({str(one.run_id) for one in open_intents})
     for intent in open_intents:
-        if intent.run_id in over and run.sender.has(intent.provider):
+        if intent.run_id in over:
             _deliver(run, intent)
 
 
 def _deliver(run: Run, intent: Intent) -> Intent:
-    """Makes one delivery, unless its outcome is known; waits for another process that is making it."""
+    """Makes one delivery, unless its outcome is known; waits for another process that is making it.
+
+    Without a connector the intent stays as it is: a later live run of the lane sends it.
+    """
     engine, stored = run.engine, intent
+    if not run.sender.has(intent.provider):
+        return stored
     for _ in range(_LOOKS):
         with warehouse_of(engine.settings).writing("claim a delivery") as session:
             claimed = run.claim(session, intent, now=engine.clock())
@@ -262,11 +281,7 @@ def _said_before(run: Run, announcement: Announcement, providers: Sequence[str])
         }
         with warehouse_of(engine.settings).reading() as session:
             found = [intent_of(row) for row in session.rows(_PACKAGE, "announced_before", asked)]
-        said = {
-            one.provider: one
-            for one in found
-            if (one.message.title, dict(one.message.facts)) == (announcement.title, dict(announcement.facts))
-        }
+        said = {one.provider: one for one in found if announcement.is_said_by(one)}
         running = {str(one.run_id) for one in said.values() if one.state in _OPEN}
         if not running:
             break
@@ -283,7 +298,7 @@ def _shown(intent: Intent) -> dict[str, Any]:
         "subject": intent.subject,
         "success": outcome is not None and outcome.success,
         "grade": outcome.grade.value if outcome else None,
-        "reason": outcome.reason if outcome else "claimed_by_another_run",
+        "reason": outcome.reason if outcome else _UNSENT.get(intent.state, NO_CONNECTOR),
         "status_code": outcome.status_code if outcome else None,
         "attempt_count": outcome.attempt_count if outcome else 0,
     }

@@ -63,8 +63,10 @@ def announce_all(home: Path, instants: list[str], providers: list[str]) -> None:
                 plan = escalation_plan(session, as_of=as_of, now=_now(), providers=providers)
                 report = executive_report(session, as_of=as_of, now=_now(), providers=providers)
             for announcement in (
-                escalation(plan, made_at=_now()),
-                report_announcement(report, run_id=report_run_id(report), made_at=_now()),
+                escalation(plan, requested_at=_now(), made_at=_now(), as_of=as_of),
+                report_announcement(
+                    report, run_id=report_run_id(report), made_at=_now(), requested_at=_now(), as_of=as_of
+                ),
             ):
                 with first_delivery(
                     settings,
