@@ -223,17 +223,21 @@ def empty_warehouse() -> bytes:
 
 
 def as_of_version(settings: Settings, version: int) -> None:
-    """Makes the home's warehouse what a release of schema version 2 or 3 would have left."""
+    """Makes the home's warehouse what a release of schema version 2, 3 or 5 would have left."""
     with duckdb.connect(str(settings.warehouse)) as connection:
-        connection.execute("CREATE TEMP TABLE held AS SELECT * FROM reports")
-        connection.execute(
-            "DROP VIEW reports; DROP MACRO document_of; DROP TABLE kept_reports; DROP TABLE report_entries"
-        )
-        connection.execute(statement("cavra_pipeline.warehouse", "create_reports"))
-        connection.execute("INSERT INTO reports SELECT * FROM held")
-        connection.execute("DROP VIEW drop_totals")
-        for table in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
-            connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP VIEW alert_notices; DROP TABLE send_intents; DROP TABLE alert_outbox")
+        for name in ("create_alert_outbox", "create_retry_intents"):
+            connection.execute(statement("cavra_pipeline.warehouse", name))
+        if version < 5:
+            connection.execute("CREATE TEMP TABLE held AS SELECT * FROM reports")
+            connection.execute(
+                "DROP VIEW reports; DROP MACRO document_of; DROP TABLE kept_reports; DROP TABLE report_entries"
+            )
+            connection.execute(statement("cavra_pipeline.warehouse", "create_reports"))
+            connection.execute("INSERT INTO reports SELECT * FROM held")
+            connection.execute("DROP VIEW drop_totals")
+            for table in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
+                connection.execute(f"DROP TABLE {table}")
         if version < 3:
             connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
         connection.execute("DELETE FROM schema_version WHERE version > ?", [version])

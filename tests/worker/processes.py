@@ -6,7 +6,8 @@ import os
 import sys
 import uuid
 from contextlib import redirect_stderr, redirect_stdout
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +46,8 @@ def work_until_nothing_is_due(home: Path, lane: str) -> int:
     return runs
 
 
-def announce_all(home: Path, instants: list[str], providers: list[str]) -> None:
-    """Sends the escalation plan and the executive report as of each instant, through the real connectors."""
+def announce_until_enough(home: Path, newest: str, providers: list[str]) -> None:
+    """Sends the plan and the report as of one instant after another, until the test says that enough are begun."""
     settings = Settings(
         home=home,
         threads=1,
@@ -55,10 +56,14 @@ def announce_all(home: Path, instants: list[str], providers: list[str]) -> None:
         connectors_file=home / "connectors.yaml",
     ).prepare()
     with open_sender(settings, clock=_now, environ=SECRETS) as sender:
-        for as_of in map(datetime.fromisoformat, instants):
-            finished = home / f"finished-{as_of.timestamp()}"
+        for number in count():
+            begun, finished = home / f"begun-{number}", home / f"finished-{number}"
             if finished.exists():
                 continue
+            if not begun.exists() and (home / "enough").exists():
+                return
+            begun.touch()
+            as_of = datetime.fromisoformat(newest) - timedelta(minutes=number)
             with warehouse_of(settings).reading() as session:
                 plan = escalation_plan(session, as_of=as_of, now=_now(), providers=providers)
                 report = executive_report(session, as_of=as_of, now=_now(), providers=providers)

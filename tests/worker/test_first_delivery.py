@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from cavra_pipeline.alerts.outbox import deliver_due
+from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of
@@ -19,10 +21,11 @@ from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.report import executive_report
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
+from cavra_pipeline.retry.records import digest
 from cavra_pipeline.sending import engine as engine_module
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from tests.support import AS_OF, Record, ask_plan, at, drop, query, record, take_in
+from tests.support import AS_OF, Record, as_of_version, ask_plan, at, delivery, drop, query, record, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, held, statuses, worker
 
 KILLS = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
@@ -237,7 +240,7 @@ def test_the_lanes_next_live_worker_finishes_what_a_killed_command_left_and_a_dr
     worker(home, provider)
     worker(home, provider)
 
-    assert [name for _, name, _ in messages(provider)] == ["slack", "slack", "webhook"]
+    assert sorted(name for _, name, _ in messages(provider)) == ["slack", "slack", "webhook"]
     assert len(set(messages(provider))) == 2
     assert query(home, "SELECT DISTINCT state FROM send_intents") == [("done",)]
 
@@ -335,3 +338,51 @@ def test_a_dry_delivery_records_the_plan_and_says_what_it_would_send(home: Setti
     assert provider.sent == []
     assert query(home, "SELECT count(*) FROM escalation_plans") == [(2,)]
     assert query(home, "SELECT count(*) FROM send_intents") == [(0,)]
+
+
+RETRY = """INSERT INTO retry_intents VALUES ('executive_report', 'run-{n}', 'slack', 'd-{n}', 'cavra_old_{n}',
+    '{execution}', 'retry-plan-1', 'worker-1', '{state}', 1, TIMESTAMP '2026-06-25 11:00', {reason}, {floor},
+    {completed})"""
+NOTICE = """INSERT INTO alert_outbox BY NAME SELECT 'cavra_alert_{n}' AS notice_id, 'alert-plan-1' AS plan_id,
+    'slack' AS provider, 'missed_run x{n}' AS group_name, 1 AS notice_number, 'firing' AS notice,
+    'critical' AS alert_level, 'recovery_health_alert' AS lane, [] AS suppressed_providers,
+    '{{"began_at": "2026-06-25T10:00:00+00:00", "firing": {{}}}}' AS told,
+    '{{"title": "t", "summary": "s", "severity": "critical", "subject": "missed_run x{n}", "facts": {{"alerts": 1}},
+       "occurred_at": "2026-06-25T10:00:00+00:00", "alert_ids": ["alert-{n}"]}}' AS document,
+    false AS is_recorded, '{state}' AS state, 2 AS attempt_count, TIMESTAMP '2026-06-25 10:00' AS created_at,
+    TIMESTAMP '2026-06-25 10:05' AS next_attempt_at, {settled} AS settled_at, 503 AS status_code, 'r' AS reason"""
+
+
+def test_what_an_older_release_meant_to_send_goes_on_under_its_ids(tmp_path: Path, provider: Provider) -> None:
+    lines = [delivery(at(120), lane="executive_report", subject=f"run-{n}", failed=["slack"], session_id=f"d-{n}")
+             for n in range(3)]  # fmt: skip
+    home = armed_home(tmp_path, lines)
+    take_in(home)
+    as_of_version(home, 5)
+    done = "TIMESTAMP '2026-06-25 11:00'"
+    with duckdb.connect(str(home.warehouse)) as connection:
+        ids = [f"retry-{digest('executive_report', f'run-{n}', 'slack', f'd-{n}')[:32]}" for n in range(2)]
+        nothing = {"reason": "NULL", "floor": "NULL", "completed": "NULL"}
+        connection.execute(RETRY.format(n=0, execution=ids[0], state="claimed", **nothing))
+        connection.execute(
+            RETRY.format(n=1, execution=ids[1], state="done", reason="'failed'", floor="NULL", completed=done)
+        )
+        connection.execute(NOTICE.format(n=0, state="pending", settled="NULL"))
+        connection.execute(NOTICE.format(n=1, state="sent", settled=done))
+        connection.execute(NOTICE.format(n=2, state="failed", settled=done))
+
+    assert query(home, "SELECT notice_id, state, attempt_count, reason FROM alert_notices ORDER BY 1") == [
+        ("cavra_alert_0", "pending", 2, "r"),
+        ("cavra_alert_1", "sent", 2, "r"),
+        ("cavra_alert_2", "failed", 2, "r"),
+    ]
+    document = worker(home, provider, lane="executive_report")
+    assert [one["run_id"] for one in document["executions"]] == ["run-0", "run-2"]
+    assert document["executions"][0]["execution_id"] == ids[0]
+    assert provider.ids[0] == "cavra_old_0"
+    assert [(one["run_id"], one["held_because"]) for one in document["held_retries"]] == [("run-1", "already_executed")]
+    alerting = replace(home, alerts=AlertPolicy(connectors=("slack",)))
+    before = len(provider.sent)
+    deliver_due(alerting, provider, clock=provider.clock)
+    ((_, message),) = provider.sent[before:]
+    assert (message.idempotency_id, message.subject, message.facts) == ("cavra_alert_0", "missed_run x0", {"alerts": 1})
