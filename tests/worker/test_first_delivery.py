@@ -248,11 +248,12 @@ def test_the_lanes_next_live_worker_finishes_what_a_killed_command_left_and_a_dr
 def test_the_same_plan_goes_once_to_a_connector_also_after_the_warehouse_was_rebuilt(
     home: Settings, provider: Provider
 ) -> None:
-    send(home, provider, as_of=AS_OF)
-    again = send(home, provider, as_of=AS_OF)
+    send(home, provider, as_of=at(1))
+    provider.clock.move(60)
+    again = send(home, provider, as_of=at(1))
     home.warehouse.unlink()
     take_in(home)
-    rebuilt = send(home, provider, as_of=AS_OF)
+    rebuilt = send(home, provider, as_of=at(1))
 
     assert [outcome["success"] for sent in (again, rebuilt) for outcome in sent["outcomes"]] == [True] * 4
     assert len(provider.sent) == 2
