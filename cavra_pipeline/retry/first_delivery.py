@@ -94,6 +94,11 @@ class Announcement:
             },
         )
 
+    @property
+    def name(self) -> str:
+        """Names the landing file of its evidence."""
+        return str(self.records[0]["session_id"])
+
     def is_said_by(self, intent: Intent) -> bool:
         """Tells whether an earlier message says the same as of the same instant; ages in its summary do not count."""
         said = intent.message.title, dict(intent.message.facts), intent.context["as_of"]
@@ -166,16 +171,15 @@ def first_delivery(
         "outcomes": [],
     }
     if not is_live or not providers:
-        _store(settings, announcement, [], now=clock())
+        drop = write_own_drop(settings, announcement.name, announcement.records, now=clock())
+        with warehouse_of(settings).writing("record what was made") as session:
+            commit_own_drop(session, drop, now=clock())
         yield document
         return
     ingest(settings, now=clock())
     with Engine(settings, FIRST_DELIVERIES, clock).running(run_id, sender) as run:
         take_over_first_deliveries(run, lane)
-        said = _said_before(run, announcement, providers)
-        intents = [announcement.intent(one, now=clock()) for one in providers if one not in said]
-        if intents:
-            _store(settings, announcement, [replace(one, run_id=run_id) for one in intents], now=clock())
+        said, intents = _plan(run, announcement, providers)
         said |= {one.provider: _deliver(run, one) for one in intents}
         yield {
             **document,
@@ -197,12 +201,34 @@ def _require(settings: Settings, announcement: Announcement, missing: Sequence[s
         )
 
 
-def _store(settings: Settings, announcement: Announcement, intents: Sequence[Intent], *, now: datetime) -> None:
-    """Commits the evidence that it was made and what is to be sent, in one transaction."""
-    drop = write_own_drop(settings, str(announcement.records[0]["session_id"]), announcement.records, now=now)
-    with warehouse_of(settings).writing("record what is to be sent") as session:
-        commit_own_drop(session, drop, now=now)
-        write_intents(session, intents, now=now)
+def _plan(run: Run, announcement: Announcement, providers: Sequence[str]) -> tuple[dict[str, Intent], Sequence[Intent]]:
+    """Stores what is to be sent, with the evidence that it was made, in one transaction.
+
+    Returns:
+        By provider the deliveries that this announcement would only repeat, and the intents of the others.
+    """
+    engine, said = run.engine, dict[str, Intent]()
+    for look in range(_LOOKS):
+        now = engine.clock()
+        with warehouse_of(engine.settings).reading() as session:
+            said = _said_before(session, run, announcement, providers)
+        running = {str(one.run_id) for one in said.values() if one.state in _OPEN}
+        if running and look < _LOOKS - 1:
+            for run_id in running - {run.alive.run_id}:
+                engine.runs.wait_for(run_id, seconds=_WAIT_SECONDS)
+            take_over_first_deliveries(run, announcement.lane)
+            continue
+        intents = [announcement.intent(one, now=now) for one in providers if one not in said]
+        if not intents:
+            return said, []
+        drop = write_own_drop(engine.settings, announcement.name, announcement.records, now=now)
+        with warehouse_of(engine.settings).writing("record what is to be sent") as session:
+            commit_own_drop(session, drop, now=now)
+            # Another process may have begun with the same since it was asked.
+            if _said_before(session, run, announcement, providers).keys() == said.keys():
+                write_intents(session, [replace(one, run_id=run.alive.run_id) for one in intents], now=now)
+                return said, intents
+    return said, []
 
 
 def take_over_first_deliveries(run: Run, lane: Lane) -> None:
@@ -259,7 +285,7 @@ def _recorded(session: Session, intent: Intent) -> DeliveryOutcome | None:
     return DeliveryOutcome(intent.provider, grade, row["status_code"], row["attempt_count"], at, at, None, "recorded")
 
 
-def _said_before(run: Run, announcement: Announcement, providers: Sequence[str]) -> dict[str, Intent]:
+def _said_before(session: Session, run: Run, announcement: Announcement, providers: Sequence[str]) -> dict[str, Intent]:
     """The deliveries that this announcement would only repeat, by provider.
 
     They say the same, and their command was killed within the lane's interval, is still running, or ended after this
@@ -267,28 +293,18 @@ def _said_before(run: Run, announcement: Announcement, providers: Sequence[str])
     """
     if announcement.requested_at is None:
         return {}
-    engine, said = run.engine, dict[str, Intent]()
     interval = timedelta(minutes=announcement.lane.expected_interval_minutes)
-    for _ in range(_LOOKS):
-        asked: dict[str, object] = {
-            "lane": announcement.lane.name,
-            "purpose": FIRST_DELIVERIES.name,
-            "providers": list(providers),
-            "run_id": run.alive.run_id,
-            "killed_runs": sorted(engine.runs.left()),
-            "requested_at": naive_utc(announcement.requested_at),
-            "killed_since": naive_utc(announcement.requested_at - interval),
-        }
-        with warehouse_of(engine.settings).reading() as session:
-            found = [intent_of(row) for row in session.rows(_PACKAGE, "announced_before", asked)]
-        said = {one.provider: one for one in found if announcement.is_said_by(one)}
-        running = {str(one.run_id) for one in said.values() if one.state in _OPEN}
-        if not running:
-            break
-        for run_id in running - {run.alive.run_id}:
-            engine.runs.wait_for(run_id, seconds=_WAIT_SECONDS)
-        take_over_first_deliveries(run, announcement.lane)
-    return said
+    asked: dict[str, object] = {
+        "lane": announcement.lane.name,
+        "purpose": FIRST_DELIVERIES.name,
+        "providers": list(providers),
+        "run_id": run.alive.run_id,
+        "killed_runs": sorted(run.engine.runs.left()),
+        "requested_at": naive_utc(announcement.requested_at),
+        "killed_since": naive_utc(announcement.requested_at - interval),
+    }
+    found = [intent_of(row) for row in session.rows(_PACKAGE, "announced_before", asked)]
+    return {one.provider: one for one in found if announcement.is_said_by(one)}
 
 
 def _shown(intent: Intent) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import duckdb
@@ -17,9 +18,11 @@ from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.own import write_own_drop
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.report import executive_report
+from cavra_pipeline.retry import first_delivery as first_delivery_module
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.records import digest
 from cavra_pipeline.sending import engine as engine_module
@@ -266,6 +269,39 @@ def test_plans_of_two_instants_are_two_messages(home: Settings, provider: Provid
 
     assert len({subject for subject, _, _ in messages(provider)}) == 2
     assert len({identity for _, _, identity in messages(provider)}) == 4
+
+
+def test_a_command_given_while_another_sends_the_same_waits_for_it_and_sends_nothing(
+    home: Settings, provider: Provider
+) -> None:
+    other, shown = Provider(provider.clock), list[dict[str, Any]]()
+    second = Thread(target=lambda: shown.append(send(home, other, run_id="second")))
+    provider.answers = [second.start, Grade.DELIVERED]
+
+    send(home, provider, run_id="first")
+    second.join(120)
+
+    assert other.sent == []
+    assert [outcome["grade"] for outcome in shown[0]["outcomes"]] == ["delivered", "delivered"]
+    assert len({subject for subject, _, _ in messages(provider)}) == 1
+
+
+def test_of_two_commands_that_plan_the_same_at_once_one_sends(
+    home: Settings, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Provider(provider.clock)
+
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(first_delivery_module, "write_own_drop", write_own_drop)
+        provider.clock.move(0.01)
+        send(home, other, run_id="other")
+        return write_own_drop(*arguments, **named)
+
+    monkeypatch.setattr(first_delivery_module, "write_own_drop", meanwhile)
+    sent = send(home, provider, run_id="first")
+
+    assert (len(provider.sent), len(other.sent)) == (0, 2)
+    assert [outcome["success"] for outcome in sent["outcomes"]] == [True, True]
 
 
 def test_a_first_delivery_that_failed_is_the_lanes_to_retry_under_its_id(home: Settings, provider: Provider) -> None:

@@ -70,6 +70,11 @@ def home_of(tmp_path: Path, receiver: Receiver) -> Settings:
     return home
 
 
+def runs_of(home: Settings) -> set[str]:
+    """The runs that are running or were killed."""
+    return {path.name for path in (home.home / "live-runs").glob("*.run")}
+
+
 @contextmanager
 def processes(count: int, start: Callable[[], ForkServerProcess]) -> Iterator[list[ForkServerProcess]]:
     made = [start() for _ in range(count)]
@@ -98,14 +103,14 @@ def test_killed_at_any_moment_two_processes_send_every_plan_and_report_once_unde
 
         with processes(2, start) as running:
             while kills < KILLS:
-                if kills % 2:
-                    time.sleep(rng.uniform(0, LONGEST_PAUSE))
-                else:
-                    count = len(receiver.requests())
-                    ends_at = time.monotonic() + 5
-                    while len(receiver.requests()) == count and time.monotonic() < ends_at:
-                        time.sleep(0.005)
-                    time.sleep(rng.uniform(0, AROUND_A_SEND))
+                # A kill of a process that only starts shows nothing: each follows a send, or a run that began.
+                count, begun = len(receiver.requests()), runs_of(home)
+                ends_at = time.monotonic() + 60
+                while time.monotonic() < ends_at:
+                    if len(receiver.requests()) > count or (kills % 2 and runs_of(home) - begun):
+                        break
+                    time.sleep(0.005)
+                time.sleep(rng.uniform(0, LONGEST_PAUSE if kills % 2 else AROUND_A_SEND))
                 which = rng.randrange(2)
                 if running[which].is_alive():
                     running[which].kill()
