@@ -73,13 +73,6 @@ class DeliverySettings:
         """How long one request can take, from the first byte out to the last one in."""
         return self.connect_timeout_seconds + self.write_timeout_seconds + self.read_timeout_seconds
 
-    @property
-    def longest_attempt_seconds(self) -> float:
-        """How long an attempt can take; a claim that holds for longer is not outlived by it."""
-        # each try may ask for a token, and once more where the API does not take the one that was held
-        waits = (self.immediate_tries - 1) * 2 * self.backoff_cap_seconds
-        return self.immediate_tries * 4 * self.try_seconds + waits
-
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:

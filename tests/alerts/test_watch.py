@@ -15,7 +15,6 @@ import pytest
 
 from cavra_pipeline.alerts import deadman, watch
 from cavra_pipeline.alerts.operators import acknowledge_alert
-from cavra_pipeline.alerts.outbox import CLAIM
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import Pass, watch_pass
@@ -156,10 +155,6 @@ def test_a_connector_file_that_is_none_loses_no_notice_and_each_is_sent_once_it_
     path.write_text(whole)
     assert receiver.requests("/hook") == []
     assert look(settings, signal(), at=AS_OF + timedelta(minutes=1)).sent_count == 1
-
-
-def test_a_notice_is_never_still_on_its_way_when_its_claim_ends() -> None:
-    assert timedelta(seconds=watch._ONE_TRY.longest_attempt_seconds) < CLAIM
 
 
 def test_a_busy_warehouse_is_transient_and_outside_only_a_start_is_seen(tmp_path: Path, receiver: Receiver) -> None:
