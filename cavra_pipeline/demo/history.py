@@ -240,7 +240,7 @@ def _assembled(
         findings += [
             ("github-token", "quarantined"),
             ("slack-webhook", "dropped"),
-            ("unsafe-actor-label", "redacted"),
+            ("unsafe-actor-label", "pseudonymised"),
         ]
     happened = {name: one for name, one in month.happened.items() if set(one.incident.lanes) & set(lanes)}
     in_order = dict(sorted(happened.items(), key=lambda item: item[1].started_at))

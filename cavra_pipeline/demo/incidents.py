@@ -160,7 +160,7 @@ INCIDENTS: Final = (
         "deferred_acknowledgement",
         _ESCALATION,
         Offset(-3, 14, 40),
-        "{start}: a failed jira delivery was deferred; an e-mail address signed for it and is stored redacted.",
+        "{start}: a failed jira delivery was deferred; an e-mail address signed for it and is stored as a pseudonym.",
     ),
     Incident(
         "servicenow_token",

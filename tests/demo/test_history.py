@@ -185,11 +185,11 @@ def test_the_findings_are_the_token_the_leaked_webhook_and_the_signer(session: S
     rows = session.tuples("SELECT rule, action, path FROM findings ORDER BY rule")
     assert [(rule, action) for rule, action, _ in rows] == sorted(history.expected.findings)
     assert ("slack-webhook", "dropped", "delivery.deliveries[].request.url") in rows
-    assert ("unsafe-actor-label", "redacted", "signer") in rows
+    assert ("unsafe-actor-label", "pseudonymised", "signer") in rows
 
 
-def test_the_address_that_signed_is_stored_redacted(session: Session) -> None:
-    signed = session.tuples("SELECT acknowledgement_state FROM evidence WHERE signer = 'redacted-actor'")
+def test_the_address_that_signed_is_stored_as_a_pseudonym(session: Session) -> None:
+    signed = session.tuples("SELECT acknowledgement_state FROM evidence WHERE signer LIKE 'actor-%'")
     assert signed == [("deferred",)]
     assert session.tuples("SELECT count(*) FROM evidence WHERE contains(signer, '@')") == [(0,)]
 

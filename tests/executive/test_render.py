@@ -53,12 +53,13 @@ class _Page(HTMLParser):
 
 @pytest.fixture
 def report(tmp_path: Path) -> dict[str, Any]:
-    return ask_report(
+    """A report with an id that the boundary would not let in: the pages must hold without it."""
+    made = ask_report(
         ingested(
             tmp_path,
             [
-                opening(at(600), subject=_HOSTILE, providers=["slack", "jira"]),
-                delivery(at(599), subject=_HOSTILE, providers=["slack", "jira"], failed=["jira"]),
+                opening(at(600), subject="plan-in-question", providers=["slack", "jira"]),
+                delivery(at(599), subject="plan-in-question", providers=["slack", "jira"], failed=["jira"]),
                 opening(at(500), subject="closed"),
                 acknowledgement(at(400), subject="closed", state="resolved"),
                 worker_run(at(300)),
@@ -66,6 +67,8 @@ def report(tmp_path: Path) -> dict[str, Any]:
             ],
         )
     )
+    hostile: dict[str, Any] = json.loads(json.dumps(made).replace("plan-in-question", json.dumps(_HOSTILE)[1:-1]))
+    return hostile
 
 
 def _empty(tmp_path: Path) -> dict[str, Any]:

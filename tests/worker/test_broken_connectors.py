@@ -61,7 +61,13 @@ def run(home: Settings, *arguments: str, **environ: str) -> Said:
     said = command(
         home.home,
         *arguments,
-        environ={"CAVRA_LIVE_RETRIES": "armed", "CAVRA_THREADS": "1", "EMPTY": " ", "MALFORMED": "CANARY", **environ},
+        environ={
+            "CAVRA_LIVE_LANES": "recovery_escalation,executive_report",
+            "CAVRA_THREADS": "1",
+            "EMPTY": " ",
+            "MALFORMED": "CANARY",
+            **environ,
+        },
     )
     assert "CANARY" not in said.out + said.err
     assert said.out, said.err
@@ -86,7 +92,7 @@ def test_the_retries_of_a_broken_connector_are_held_and_those_of_others_go(
     assert [(one["provider"], one["execution_status"]) for one in document["executions"]] == [("webhook", "delivered")]
     assert len(receiver.requests("/hook")) == 1
     # nothing says that the held retry was tried or given up
-    assert query(home, "SELECT count(*) FROM retry_intents WHERE provider = 'slack'") == [(0,)]
+    assert query(home, "SELECT count(*) FROM send_intents WHERE provider = 'slack'") == [(0,)]
 
 
 def test_a_held_retry_goes_once_its_connector_is_fixed(home: Settings, receiver: Receiver) -> None:
