@@ -225,7 +225,9 @@ def empty_warehouse() -> bytes:
 def as_of_version(settings: Settings, version: int) -> None:
     """Makes the home's warehouse what a release of schema version 2, 3 or 5 would have left."""
     with duckdb.connect(str(settings.warehouse)) as connection:
-        connection.execute("DROP VIEW alert_notices; DROP TABLE send_intents; DROP TABLE alert_outbox")
+        connection.execute(
+            "DROP VIEW alert_notices; DROP TABLE send_intents; DROP TABLE alert_outbox; DROP TABLE leaks"
+        )
         for name in ("create_alert_outbox", "create_retry_intents"):
             connection.execute(statement("cavra_pipeline.warehouse", name))
         if version < 5:
