@@ -34,7 +34,7 @@ from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, strays
-from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of, require_key
+from cavra_pipeline.evidence.pseudonym_key import open_home, pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.evidence.stores import source_files
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
@@ -113,7 +113,7 @@ def _now() -> datetime:
 
 
 def _home() -> Settings:
-    return require_key(load_settings().prepare())
+    return open_home(load_settings())
 
 
 def _say_failures(failures: list[PipelineError]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
 from cavra_pipeline.escaping import LineFormatter
-from cavra_pipeline.evidence.pseudonym_key import require_key
+from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.settings import load_settings
 from cavra_pipeline.terminal import print_document, shown, standard_error
@@ -36,7 +36,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     from cavra_pipeline.console import console_router
     from cavra_pipeline.definitions import open_dagster
 
-    settings = require_key(load_settings().prepare())
+    settings = open_home(load_settings())
     tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
     check_exposure(host, tokens)
     handler = logging.StreamHandler()
@@ -93,7 +93,7 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
     """Ingest and make every report of the days as one Dagster run; needs no daemon."""
     from cavra_pipeline.definitions import REFRESH_JOB, REFRESH_TAGS, materialize
 
-    settings, now = require_key(load_settings().prepare()), _now()
+    settings, now = open_home(load_settings()), _now()
     until = last or now.date()
     since = first or until
     if since > until:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 import click
 
 from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.terminal import print_json, standard_output
@@ -24,7 +25,7 @@ def compact_command(as_json: bool) -> None:
 
     Everybody else waits meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
     """
-    done = compact(warehouse_of(load_settings().prepare()))
+    done = compact(warehouse_of(open_home(load_settings())))
     if as_json:
         print_json(asdict(done))
     else:

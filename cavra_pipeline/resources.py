@@ -11,7 +11,8 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from cavra_pipeline.evidence.ingest import warehouse_of
-from cavra_pipeline.settings import Settings
+from cavra_pipeline.evidence.pseudonym_key import open_home
+from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.warehouse import Memory, Warehouse
 
 RESOURCE_KEY = "home"
@@ -63,15 +64,18 @@ class Home(dg.ConfigurableResource["Home"]):
 
     @property
     def settings(self) -> Settings:
-        """The settings, with the home's folders made."""
-        return Settings(
-            home=Path(self.path),
+        """The settings, with the home's folders and its key made. Where the key lies, the host alone says."""
+        home, host = Path(self.path), load_settings()
+        settings = Settings(
+            home=home,
             start_date=date.fromisoformat(self.start_date),
             busy_wait_seconds=self.busy_wait_seconds,
             threads=self.threads or None,
             memory_limit=self.memory_limit or None,
             batch_bytes=self.batch_bytes,
-        ).prepare()
+            pseudonym_key_file=host.pseudonym_key_file if host.home == home else None,
+        )
+        return open_home(settings)
 
     @property
     def warehouse(self) -> Warehouse:

@@ -13,6 +13,7 @@ from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.escaping import visible
+from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings
 
 #: A tick waits no longer than this for a busy warehouse; the next one tries again.
@@ -28,7 +29,7 @@ def now_utc() -> datetime:
 
 def patient(settings: Settings) -> Settings:
     """Returns the settings of a sensor: it does not wait long for a busy warehouse."""
-    return replace(settings, busy_wait_seconds=min(settings.busy_wait_seconds, PATIENCE_SECONDS)).prepare()
+    return open_home(replace(settings, busy_wait_seconds=min(settings.busy_wait_seconds, PATIENCE_SECONDS)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,8 +171,11 @@ def shown_name(name: str, pseudonyms: Pseudonyms) -> str:
 
 
 def _stray_name(name: str, pseudonyms: Pseudonyms) -> str:
-    """Returns what a file that is not read is called, so that a person can find it: its name, but for a secret."""
-    return pseudonyms.of_text(name) if secrets_in(name) else name
+    """Returns what a file that is not read is called, so that a person can find it: its name, but for a secret.
+
+    Bytes that are no UTF-8 reach us as lone surrogates, which no JSON document may hold.
+    """
+    return pseudonyms.of_text(name) if secrets_in(name) else name.encode(errors="backslashreplace").decode()
 
 
 def name_findings(drop: Drop) -> tuple[LineFinding, ...]:

@@ -25,7 +25,8 @@ def pseudonyms_of(settings: Settings) -> Pseudonyms:
         PipelineError: The home holds pseudonyms and their key is gone, or the key can't be read or made.
         UsageError: The key's file is open to others or holds no key.
     """
-    path = require_key(settings).pseudonym_key
+    path = settings.pseudonym_key
+    _require_key(settings)
     try:
         if not path.exists():
             _make(path)
@@ -38,19 +39,26 @@ def pseudonyms_of(settings: Settings) -> Pseudonyms:
         ) from None
 
 
-def require_key(settings: Settings) -> Settings:
-    """Returns the settings of a home that may start.
+def open_home(settings: Settings) -> Settings:
+    """Returns the settings of a home that may start, with its folders and its key made.
+
+    Whoever writes to a home starts here: later, while the warehouse is open, nobody could ask it for pseudonyms.
 
     Raises:
         PipelineError: The home holds pseudonyms, and the key they were made with is gone.
+        UsageError: The home can't be written, or its key is open to others.
     """
+    pseudonyms_of(settings.prepare())
+    return settings
+
+
+def _require_key(settings: Settings) -> None:
     if not settings.pseudonym_key.exists() and _is_in_use(settings):
         raise PipelineError(
             "this home holds pseudonyms, and the key they were made with is not there",
             where=str(settings.pseudonym_key),
             remedy="Restore the key from a backup of the home, or name its file in CAVRA_PSEUDONYM_KEY_FILE",
         )
-    return settings
 
 
 def _read(path: Path) -> bytes:

@@ -140,7 +140,7 @@ def test_a_broken_connector_holds_up_no_notice_of_another(slack: str, tmp_path: 
 
     assert (done.sent_count, done.unsent_count) == (1, 1)
     assert len(receiver.requests("/hook")) == 1
-    waiting = query(settings, "SELECT provider, state, reason FROM alert_outbox WHERE provider = 'slack'")
+    waiting = query(settings, "SELECT provider, state, reason FROM send_intents WHERE provider = 'slack'")
     assert waiting == [("slack", "pending", SECRET_UNUSABLE if "url" in slack else MISCONFIGURED)]
 
 

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 from hypothesis import given, settings
@@ -162,8 +163,12 @@ def test_a_look_at_a_plan_and_at_the_lanes_keeps_nothing(tmp_path: Path) -> None
 
 
 def test_decisions_as_csv_hold_no_formula(tmp_path: Path) -> None:
-    failing = [delivery(subject=subject, failed=["slack"]) for subject in ("=cmd()", "plan-2")]
+    failing = [delivery(subject=subject, failed=["slack"]) for subject in ("plan-1", "plan-2")]
     home = ingested(tmp_path, failing)
+    with duckdb.connect(str(home.warehouse)) as connection:
+        # Beneath the boundary, which lets no such text in.
+        for table in ("evidence_records", "watched_records"):
+            connection.execute(f"UPDATE {table} SET subject = '=cmd()' WHERE subject = 'plan-1'")
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         sent = client.get("/api/v1/lanes/recovery_escalation/plan.csv", params={"as_of": _STAMP})
 

@@ -39,7 +39,7 @@ def run(*words: str) -> Result:
 
 def answer(*words: str) -> Any:
     result = run(*words, "--json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 0, (result.output, result.exception)
     return json.loads(result.output)
 
 

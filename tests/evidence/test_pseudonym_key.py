@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
 from cavra_pipeline.errors import PipelineError, UsageError
-from cavra_pipeline.evidence.pseudonym_key import KEY_BYTES, pseudonyms_of, require_key
+from cavra_pipeline.evidence.pseudonym_key import KEY_BYTES, open_home, pseudonyms_of
 from cavra_pipeline.evidence.pseudonyms import Pseudonyms
+from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings, load_settings
 from tests.support import delivery, home_with, query, take_in
 
@@ -53,7 +55,7 @@ def test_a_home_that_holds_pseudonyms_and_no_key_refuses_to_start(tmp_path: Path
     take_in(home)
     home.pseudonym_key.unlink()
 
-    for start in (require_key, pseudonyms_of):
+    for start in (open_home, pseudonyms_of):
         with pytest.raises(PipelineError, match=r"holds pseudonyms, and the key .* is not there"):
             start(home)
     assert not home.pseudonym_key.exists()
@@ -64,17 +66,19 @@ def test_pseudonyms_that_an_import_wrote_are_missed_without_a_warehouse_too(tmp_
     sidecar = home.landing / "2026-06-25" / "import-000001-0123456789abcdef.jsonl.boundary.json"
     sidecar.parent.mkdir()
     sidecar.write_text('{"findings": [{"action": "dropped"}]}', encoding="utf-8")
-    assert require_key(home) == home
+    assert open_home(home) == home
+    home.pseudonym_key.unlink()
     sidecar.write_text('{"findings": [{"action": "pseudonymised"}]}', encoding="utf-8")
     with pytest.raises(PipelineError, match="pseudonym"):
-        require_key(home)
+        open_home(home)
 
 
 def test_a_home_without_a_pseudonym_starts_without_a_key(tmp_path: Path) -> None:
     home = home_with(tmp_path, [delivery()], is_new=True)
     take_in(home)
     home.pseudonym_key.unlink()
-    assert require_key(home) == home
+    assert open_home(home) == home
+    assert home.pseudonym_key.exists()
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
@@ -99,6 +103,17 @@ def test_the_key_may_lie_elsewhere(tmp_path: Path) -> None:
     made = pseudonyms_of(settings.prepare())
     assert elsewhere.read_bytes() == made.key
     assert not (tmp_path / "home" / "pseudonym.key").exists()
+
+
+def test_a_dagster_run_uses_the_key_that_the_host_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "cavra.key"
+    monkeypatch.setenv("CAVRA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CAVRA_PSEUDONYM_KEY_FILE", str(elsewhere))
+    host = load_settings()
+    assert pseudonyms_of(Home.of(host).settings) == pseudonyms_of(host)
+    assert not (tmp_path / "home" / "pseudonym.key").exists()
+    other = Home.of(replace(host, home=tmp_path / "other")).settings
+    assert other.pseudonym_key == tmp_path / "other" / "pseudonym.key"
 
 
 def test_processes_that_make_the_key_at_once_end_with_one_key(tmp_path: Path) -> None:

@@ -175,8 +175,8 @@ def test_a_failing_pair_is_a_gap_unless_it_was_acknowledged_accepted_or_resolved
 def test_only_the_newest_acknowledgement_of_that_very_pair_counts(tmp_path: Path) -> None:
     records = [
         *[delivery(at(90), subject=name, failed=["slack"])
-          for name in ("taken back", "given", "tie", "elsewhere", "future")],
-        acknowledgement(at(50), subject="taken back"), acknowledgement(at(40), subject="taken back", state="escalated"),
+          for name in ("taken-back", "given", "tie", "elsewhere", "future")],
+        acknowledgement(at(50), subject="taken-back"), acknowledgement(at(40), subject="taken-back", state="escalated"),
         acknowledgement(at(50), subject="given", state="deferred"), acknowledgement(at(40), subject="given"),
         acknowledgement(at(40), subject="tie", session_id="1"),
         acknowledgement(at(40), subject="tie", session_id="2", state="dismissed"),
@@ -186,7 +186,7 @@ def test_only_the_newest_acknowledgement_of_that_very_pair_counts(tmp_path: Path
     gaps = report(tmp_path, records)["acknowledgement_gaps"]
 
     assert [(gap["plan_id"], gap["acknowledgement_state"]) for gap in gaps] == [
-        ("elsewhere", None), ("future", None), ("taken back", "escalated"), ("tie", "dismissed"),
+        ("elsewhere", None), ("future", None), ("taken-back", "escalated"), ("tie", "dismissed"),
     ]  # fmt: skip
 
 

@@ -404,11 +404,20 @@ def test_the_setting_is_checked_at_start() -> None:
 
 def no_pattern(n: int) -> str:
     """Text that no compression makes much smaller."""
-    return "".join(sha256(b"%d %d" % (n, part)) for part in range(7))
+    return "-".join(sha256(b"%d %d" % (n, part)) for part in range(3))
 
 
 def test_a_pruned_and_compacted_warehouse_is_smaller_and_says_the_same(tmp_path: Path) -> None:
-    old = [delivery(before(n), event_id=no_pattern(n), session_id=f"s-{n}") for n in range(1, 6001)]
+    old = [
+        delivery(
+            before(n),
+            event_id=no_pattern(n),
+            run_id=no_pattern(-n),
+            event_type=no_pattern(n + 10_000),
+            session_id=f"s-{n}",
+        )
+        for n in range(1, 6001)
+    ]
     home = ingested(tmp_path, {"2026-04-28": list(old), "2026-05-01": [delivery(HORIZON, failed=["slack"])]})
     size, said = home.warehouse.stat().st_size, ask_plan(home, as_of=HORIZON)
 

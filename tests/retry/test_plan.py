@@ -56,10 +56,10 @@ def test_providers_of_one_delivery_fail_and_succeed_apart(tmp_path: Path) -> Non
         delivery(at(50), subject="all", providers=["jira", "teams"], success=False),
         delivery(at(40), subject="none", providers=["jira"], success=True),
         delivery(at(40), subject="unsaid", providers=["jira"], delivery_success=None),
-        delivery(at(30), subject="only named as failed", providers=[], failed=["splunk"]),
+        delivery(at(30), subject="only-named-as-failed", providers=[], failed=["splunk"]),
     ]
     assert [(d["plan_id"], d["provider"]) for d in decisions(tmp_path, records)] == [
-        ("all", "jira"), ("all", "teams"), ("only named as failed", "splunk"),
+        ("all", "jira"), ("all", "teams"), ("only-named-as-failed", "splunk"),
         ("subject-1", "slack"), ("unsaid", "jira"),
     ]  # fmt: skip
 
@@ -80,7 +80,7 @@ SUBJECTS: list[tuple[str, Record, str | None]] = [
     ("recovery_escalation", {"plan_id": None, "run_id": "r"}, None),
     ("executive_report", {"run_id": "r", "event_id": "e"}, "r"),
     ("executive_report", {"run_id": "", "event_id": "e"}, "e"),
-    ("executive_report", {"run_id": None, "plan_id": "p"}, "its own id"),
+    ("executive_report", {"run_id": None, "plan_id": "p"}, "its-own-id"),
     ("recovery_health_alert", {"health_id": "h", "event_id": "e"}, "h"),
     ("recovery_health_alert", {"health_id": "", "event_id": "e"}, "e"),
     ("recovery_health_alert", {"health_id": None, "plan_id": "p"}, None),
@@ -93,7 +93,7 @@ SUBJECTS: list[tuple[str, Record, str | None]] = [
 def test_the_subject_is_the_first_that_is_not_empty(
     lane: str, fields: Record, subject: str | None, tmp_path: Path
 ) -> None:
-    record = delivery(at(60), lane=lane, failed=["slack"], session_id="its own id", **fields)
+    record = delivery(at(60), lane=lane, failed=["slack"], session_id="its-own-id", **fields)
     home = ingested(tmp_path, [record])
 
     named = [d[LANES[lane].subject_field] for d in ask_plan(home, lane)["retry_decisions"]]
@@ -184,7 +184,7 @@ def test_decisions_are_sorted_by_subject_then_provider_and_not_by_time(tmp_path:
         ("a", "teams"),
         ("B", "jira"),
         ("a", "jira"),
-        ("é", "slack"),
+        ("Z", "slack"),
         ("a-10", "slack"),
         ("a-9", "x"),
     ]
