@@ -77,7 +77,12 @@ def grade_of(text: str) -> Grade:
     Returns:
         ``PURE`` for an identifier of digests and numbers only, ``WORDS`` for any other identifier, else ``NONE``.
     """
-    if len(text) > MAX_IDENTIFIER_CHARACTERS or not _CHARACTERS.fullmatch(text) or "://" in text:
+    return Grade.NONE if len(text) > MAX_IDENTIFIER_CHARACTERS else _grade_of_short(text)
+
+
+@lru_cache(maxsize=16384)
+def _grade_of_short(text: str) -> Grade:
+    if not _CHARACTERS.fullmatch(text) or "://" in text:
         return Grade.NONE
     grade = Grade.PURE
     for run in _RUNS.findall(text):
@@ -89,7 +94,9 @@ def grade_of(text: str) -> Grade:
 
 def provider_name(text: str) -> str:
     """Returns a provider's name as names are compared: trimmed, in lower case letter by letter, with _ for -."""
-    return "".join(letter.lower()[0] for letter in text.strip(_BLANKS)).replace("-", "_")
+    text = text.strip(_BLANKS)
+    lower = text.lower() if text.isascii() else "".join(letter.lower()[0] for letter in text)
+    return lower.replace("-", "_")
 
 
 def is_provider(text: str) -> bool:
