@@ -16,6 +16,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.lanes import LANES
 from tests.executive.histories import ask_escalation, ask_report, opening
 from tests.support import (
     AS_OF,
@@ -257,6 +258,18 @@ def test_reports_made_together_are_those_made_one_by_one_in_every_history(
         with warehouse_of(home).reading() as session:
             together = executive_reports(session, instants=instants, now=NOW, window_days=window_days)
         assert together == [ask_report(home, instant, window_days=window_days) for instant in instants]
+
+
+def test_a_record_created_after_the_instant_changes_no_id(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [opening(at(600)), worker_run(at(30))])
+    before = ask_report(home), ask_escalation(home)
+    drop(home, [delivery(AS_OF + MICROSECOND, lane=lane) for lane in LANES], name="later.jsonl")
+    take_in(home)
+
+    after = ask_report(home), ask_escalation(home)
+    assert after[0]["future_record_count"] == before[0]["future_record_count"] + len(LANES)
+    assert after[0]["executive_report_id"] == before[0]["executive_report_id"]
+    assert after[1]["plan_id"] == before[1]["plan_id"]
 
 
 def test_late_evidence_changes_the_report_and_its_id(tmp_path: Path) -> None:
