@@ -44,7 +44,7 @@ def home(tmp_path: Path) -> Settings:
     """A home whose one drop was read twice, the second time with far fewer lines."""
     home = home_with(tmp_path)
     for count in (6000, 100):
-        lines = [delivery(failed=["slack"], subject=f"{count} {n}", session_id=f"s-{n}") for n in range(count)]
+        lines = [delivery(failed=["slack"], subject=f"{count}-{n}", session_id=f"s-{n}") for n in range(count)]
         drop(home, [*lines, worker_run(), "{"])
         take_in(home)
     list(keep_every_report(warehouse_of(home), [date.fromisoformat(DAY)], now=NOW))
