@@ -146,7 +146,11 @@ class Cleaner:
 
     def _without_nuls(self, data: bytes) -> bytes:
         """Leaves NUL bytes out. A run of them ends its line, unless it stands at the start or the end of one."""
-        self.nul_count += data.count(0)
+        nul_count = data.count(0)
+        if not nul_count and not self._owes_break:
+            self._before_nuls = data[-1:] or self._before_nuls
+            return data
+        self.nul_count += nul_count
         kept = bytearray()
         for number, piece in enumerate(_NULS.split(data)):
             self._owes_break |= number > 0 and self._before_nuls != _NEWLINE
