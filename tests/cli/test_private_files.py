@@ -44,6 +44,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.slow
 def test_what_the_commands_make_is_private_under_an_open_umask(tmp_path: Path) -> None:
     home, source = tmp_path / "home", tmp_path / "source.jsonl"
     source.write_bytes(text([delivery(at(60), failed=["slack"]), "not a record"]))

@@ -202,6 +202,7 @@ def test_an_allowlisted_record_is_kept_whole() -> None:
     assert json.loads(verdict.line()) == record
 
 
+@pytest.mark.slow
 def test_no_line_however_it_is_made_takes_more_than_a_few_steps_for_each_letter() -> None:
     """By a step for each pair of letters, lines of this length would take hours: the limit tells the two apart."""
     code = """

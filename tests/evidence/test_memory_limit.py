@@ -54,6 +54,7 @@ def test_a_limit_on_address_space_that_is_too_low_is_said_before_anything_is_rea
     assert query(home, "SELECT count(*) FROM evidence") == [(0,)]
 
 
+@pytest.mark.slow
 def test_at_the_limit_that_the_message_names_the_ingest_succeeds(home: Settings) -> None:
     done = limited(home, 3584, "ingest")
 

@@ -58,6 +58,7 @@ def test_evidence_of_other_lanes_only_is_no_all_clear_for_recoveries(tmp_path: P
     assert report["alert_level"] == "critical"
 
 
+@pytest.mark.slow
 def test_reports_of_many_instants_are_those_made_one_by_one(tmp_path: Path) -> None:
     records = [
         opening(at(3000)), delivery(at(2900), failed=["slack"]), *[worker_run(at(m)) for m in range(60, 3000, 300)],
@@ -247,6 +248,7 @@ def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]
     assert report["backlog"][-1]["breached_count"] == report["slo_breached_count"]
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(st.lists(_EVENT, max_size=25), st.lists(_MINUTES, min_size=1, max_size=8), st.integers(1, 3))
 def test_reports_made_together_are_those_made_one_by_one_in_every_history(

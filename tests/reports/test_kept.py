@@ -77,6 +77,7 @@ def test_what_is_kept_is_what_was_made_and_each_entry_stands_once(home: Settings
     assert sum(map(len, lists)) > 2 * len(entries)
 
 
+@pytest.mark.slow
 def test_days_together_and_days_one_by_one_in_any_order_keep_the_same_documents(home: Settings, tmp_path: Path) -> None:
     other = ingested(tmp_path / "other", list(evidence()))
     keep(home, DAYS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,7 @@ ASKED = st.lists(st.integers(0, 40).map(lambda n: timedelta(minutes=15 * n)), mi
 )
 
 
+@pytest.mark.slow
 @given(
     told=stories(),
     later=histories(20),
