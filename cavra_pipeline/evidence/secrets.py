@@ -225,8 +225,6 @@ _FOLDED: Final = (r"\xc4[\xb0\xb1]", r"\xc5\xbf", r"\xe2\x84\xaa")
 #: Patterns over bytes that together find every hint in a raw line.
 HINTS: Final = (*(rule.hint for rule in RULES), "(?i:authorization|cookie)", *_FOLDED)
 
-CODES: Final = frozenset({SENSITIVE_KEY_CODE, *(rule.code for rule in RULES)})
-
 
 def compiled(patterns: Sequence[str]) -> hyperscan.Database:
     """Compiles patterns to be looked for in bytes, all in one pass (docs/decisions/0005-ingest-speed.md)."""

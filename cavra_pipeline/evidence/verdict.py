@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 
 class Action(StrEnum):
-    """What became of the value a finding is about. Releases before 0.2 wrote ``redacted`` for a pseudonym."""
+    """What became of the value a finding is about. Earlier builds wrote ``redacted`` for an actor."""
 
     DROPPED = "dropped"
     QUARANTINED = "quarantined"
