@@ -64,8 +64,9 @@ class Home(dg.ConfigurableResource["Home"]):
 
     @property
     def settings(self) -> Settings:
-        """The settings, with the home's folders and its key made. Where the key lies, the host alone says."""
+        """The settings, with the folders and the key of the home. Only the host says where key and state lie."""
         home, host = Path(self.path), load_settings()
+        is_ours = host.home == home
         settings = Settings(
             home=home,
             start_date=date.fromisoformat(self.start_date),
@@ -73,7 +74,8 @@ class Home(dg.ConfigurableResource["Home"]):
             threads=self.threads or None,
             memory_limit=self.memory_limit or None,
             batch_bytes=self.batch_bytes,
-            pseudonym_key_file=host.pseudonym_key_file if host.home == home else None,
+            pseudonym_key_file=host.pseudonym_key_file if is_ours else None,
+            state_address=host.state_address if is_ours else None,
         )
         return open_home(settings)
 

@@ -26,6 +26,7 @@ DEFAULT_START_DATE = date(2025, 1, 1)
 LEAST_RETENTION_DAYS = 30
 _CRON_PREFIX = "CAVRA_CRON_"
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?")
+_STATE_SCHEMES = ("sqlite:///", "postgresql://", "postgresql+psycopg2://")
 _MEMORY = re.compile(r"[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B", re.IGNORECASE)
 
 
@@ -57,6 +58,7 @@ class Settings:
         alerts: How alerts are told, and through which connectors.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
         deadman_url: What is called when the watching works; whoever knows the address can feign it.
+        state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
     """
 
     home: Path
@@ -82,6 +84,13 @@ class Settings:
     alerts: AlertPolicy = DEFAULT_POLICY
     deadman_url: Secret | None = None
     retention_days: int | None = None
+    #: May hold a password.
+    state_address: str | None = field(default=None, repr=False)
+
+    @property
+    def state_url(self) -> str:
+        """SQLAlchemy address of the state database; by default a SQLite file in the home. May hold a password."""
+        return self.state_address or f"sqlite:///{self.home / 'state.db'}"
 
     @property
     def landing(self) -> Path:
@@ -135,6 +144,7 @@ class Settings:
             crons=host.crons,
             alerts=host.alerts if is_ours else replace(host.alerts, connectors=()),
             deadman_url=host.deadman_url if is_ours else None,
+            state_address=host.state_address if is_ours else None,
         )
 
     def prepare(self) -> Settings:
@@ -280,6 +290,18 @@ def _deadman_url(environ: Mapping[str, str]) -> Secret | None:
     return Secret(text)
 
 
+def _state_address(environ: Mapping[str, str]) -> str | None:
+    text = environ.get("CAVRA_STATE_URL", "").strip()
+    scheme = next((one for one in _STATE_SCHEMES if text.startswith(one)), None)
+    if text and (scheme is None or text == scheme or not text.isprintable()):
+        raise UsageError(
+            "the value is not the address of a database",
+            where="CAVRA_STATE_URL",
+            remedy="Set sqlite:////path/of/state.db or postgresql://user:password@host/database, or unset it",
+        )
+    return text or None
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from the environment; every variable has a working default.
 
@@ -343,5 +365,6 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         watch_seconds=int(_number(environ, "CAVRA_WATCH_SECONDS", 30, 5, 120)),
         alerts=_alert_policy(environ),
         deadman_url=_deadman_url(environ),
+        state_address=_state_address(environ),
         retention_days=retention_days or None,
     )
