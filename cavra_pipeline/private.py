@@ -17,7 +17,7 @@ _log = logging.getLogger("cavra_pipeline.private")
 
 #: What the product makes in a home.
 _FOLDERS: Final = ("landing", "dagster", "live-runs", "reports")
-_FILES: Final = ("warehouse.duckdb*", "demo.json")
+_FILES: Final = ("warehouse.duckdb*", "state.db*", "demo.json")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -1,0 +1,210 @@
+"""Opens the state database, brings its tables up to date, and runs transactions in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from cavra_pipeline.errors import PipelineError, TransientError
+
+if TYPE_CHECKING:
+    from cavra_pipeline.settings import Settings
+
+#: The newest revision in ``migrations/versions``.
+REVISION: Final = "0001"
+VERSION_TABLE: Final = "cavra_state_version"
+#: Write transactions on PostgreSQL take this advisory lock, as those on SQLite take the file's: one at a time.
+_WRITER_LOCK: Final = 0x6361767261
+_SQLITE: Final = "sqlite"
+_BUSY_SIGNS: Final = ("locked", "lock timeout", "busy")
+
+
+class StateBusy(TransientError):
+    """Another process held the state database for longer than the caller was willing to wait."""
+
+
+class State:
+    """The state database of a home, or of all the homes that share it."""
+
+    def __init__(self, url: str, busy_wait_seconds: float = 120.0) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            url: SQLAlchemy URL of an SQLite file or a PostgreSQL database.
+            busy_wait_seconds: How long a transaction waits for another.
+        """
+        self.url: Final = sa.make_url(url)
+        self._busy_wait_seconds: Final = busy_wait_seconds
+        self._is_sqlite: Final = self.url.get_backend_name() == _SQLITE
+        self._engine: Final = self._make_engine()
+        self._is_ready = False
+
+    @property
+    def where(self) -> str:
+        """The database as messages name it, without a password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Opens one consistent view of the database.
+
+        Raises:
+            StateBusy: Another process held the database for too long.
+            PipelineError: The database can't be reached or read, or belongs to a newer release.
+        """
+        self._make_ready()
+        with self._errors_named(), self._engine.connect() as connection:
+            connection = connection.execution_options(cavra_begin="BEGIN")
+            if not self._is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Runs the block in one transaction, alone: all of it is stored, or nothing.
+
+        Raises:
+            StateBusy: Another process held the database for too long.
+            PipelineError: The database can't be reached or written, or belongs to a newer release.
+        """
+        self._make_ready()
+        with self._errors_named(), self._engine.connect() as connection:
+            connection = connection.execution_options(cavra_begin="BEGIN IMMEDIATE")
+            with connection.begin():
+                if not self._is_sqlite:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+                yield connection
+
+    def _make_engine(self) -> sa.Engine:
+        # A connection of its own for each transaction: nothing is shared over a fork or between threads.
+        if not self._is_sqlite:
+            milliseconds = int(self._busy_wait_seconds * 1000)
+            arguments: dict[str, Any] = {"options": f"-c lock_timeout={milliseconds}", "connect_timeout": 10}
+            return sa.create_engine(self.url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+        engine = sa.create_engine(
+            self.url,
+            poolclass=NullPool,
+            connect_args={"timeout": self._busy_wait_seconds, "isolation_level": None},
+            hide_parameters=True,
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def _configure(connection: sqlite3.Connection, _: object) -> None:
+            # A name in the folder is not enough: what is stored must outlive a power cut.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(connection.get_execution_options().get("cavra_begin", "BEGIN IMMEDIATE"))
+
+        return engine
+
+    def _make_ready(self) -> None:
+        """Creates the tables, or brings them up to date, once; again if the file has gone since."""
+        path = Path(self.url.database) if self._is_sqlite and self.url.database else None
+        if self._is_ready and (path is None or path.exists()):
+            return
+        if path:
+            _make_private(path)
+        with self._errors_named():
+            with self._engine.connect() as connection:
+                found = _revision(connection)
+            if found is not None and found > REVISION:
+                raise PipelineError(
+                    f"the state database has revision {found}, this release reads up to {REVISION}",
+                    where=self.where,
+                    remedy="Upgrade cavra-pipeline, or name another CAVRA_STATE_URL",
+                )
+            if found != REVISION:
+                self._migrate()
+        self._is_ready = True
+
+    def _migrate(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", "cavra_pipeline.state:migrations")
+        with self._engine.connect() as connection, connection.begin():
+            if not self._is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """Turns what the driver raises into an error that names the place; values never enter its message."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            raise self._error(error) from None
+        except sa.exc.DatabaseError as error:
+            if type(error) is not sa.exc.DatabaseError:
+                raise
+            raise PipelineError(
+                f"the state database refused a statement ({type(error.orig).__name__})",
+                where=self.where,
+                remedy="Restore it from a backup; the evidence itself is in the landing zone",
+            ) from None
+
+    def _error(self, error: sa.exc.OperationalError) -> PipelineError:
+        text = str(error.orig).lower()
+        if any(sign in text for sign in _BUSY_SIGNS):
+            return StateBusy(
+                f"the state database stayed busy for {self._busy_wait_seconds:g} s",
+                where=self.where,
+                remedy="Repeat; CAVRA_BUSY_WAIT_SECONDS sets how long to wait",
+            )
+        if "disk is full" in text or "no space" in text:
+            return PipelineError("there is no room left to write", where=self.where, remedy="Free some disk space")
+        if self._is_sqlite:
+            return PipelineError(
+                f"the state database can't be opened ({type(error.orig).__name__})",
+                where=self.where,
+                remedy="Give this user read and write access to the file and its folder",
+            )
+        return TransientError(
+            "the state database can't be reached",
+            where=self.where,
+            remedy="Start it, or correct CAVRA_STATE_URL, then repeat",
+        )
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    """The revision of the tables, or None if there are none yet."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 -- a constant
+
+
+def _make_private(path: Path) -> None:
+    """Creates the file for its owner alone; SQLite gives its log the same rights."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise PipelineError(
+            f"the state database can't be created ({error.strerror})",
+            where=str(path),
+            remedy="Give this user write access to the folder, or set CAVRA_STATE_URL",
+        ) from None
+
+
+@cache
+def _opened(url: str, busy_wait_seconds: float) -> State:
+    return State(url, busy_wait_seconds)
+
+
+def state_of(settings: Settings) -> State:
+    """Returns the state database that the settings name; a process makes one object for each."""
+    return _opened(settings.state_url, settings.busy_wait_seconds)
