@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.ingest import Group, commit, screen_drop
+from cavra_pipeline.evidence.ingest import Group, commit, screen_drop, warehouse_of
 from cavra_pipeline.evidence.kinds import KIND_PREFIX
 from cavra_pipeline.evidence.landing import Drop, drop_at
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -140,3 +140,21 @@ def commit_own_drop(session: Session, group: Group, *, now: datetime) -> None:
     """Commits a drop of ours inside the open transaction."""
     with group.stage:
         commit(session, group, now)
+
+
+def save_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime, act: str) -> None:
+    """Writes records as a drop of today and commits it. Safe to repeat: the same records are the same drop.
+
+    Args:
+        settings: The home.
+        name: Names the file.
+        records: The records.
+        now: When they are recorded.
+        act: What the caller does, for whoever has to wait for it.
+
+    Raises:
+        PipelineError: Something can't be written, or a record of ours does not pass the boundary.
+    """
+    drop = write_own_drop(settings, name, records, now=now)
+    with warehouse_of(settings).writing(act) as session:
+        commit_own_drop(session, drop, now=now)

@@ -16,7 +16,7 @@ from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
-from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
+from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.evidence.secrets import secrets_in
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.settings import Settings
@@ -158,9 +158,7 @@ def _write(
         acknowledgement_state=state,
         **{lane.subject_field: subject},
     )
-    drop = write_own_drop(settings, f"acknowledgement-{digest}", [written], now=now)
-    with warehouse_of(settings).writing("record an acknowledgement") as session:
-        commit_own_drop(session, drop, now=now)
+    save_own_drop(settings, f"acknowledgement-{digest}", [written], now=now, act="record an acknowledgement")
     return written
 
 

@@ -12,29 +12,30 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Severity
-from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.documents import instant
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
-from cavra_pipeline.evidence.own import commit_own_drop, write_own_drop
+from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.records import delivery_record, digest, idempotency_id
-from cavra_pipeline.sending.engine import NO_CONNECTOR, PENDING, Engine, Purpose, Run, Sender
-from cavra_pipeline.sending.intents import PACKAGE as SENDING
-from cavra_pipeline.sending.intents import Intent, intent_of, write_intents
+from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Purpose, Run, Sender
+from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, UNSETTLED, Intent, intents_where, write_intents
+from cavra_pipeline.sending.leases import LEASE_SECONDS, ended_early, running_runs, wait_for
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.state.tables import leases, send_intents
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 _SEVERITIES: Final[Mapping[str, Severity]] = {"critical": "critical", "warning": "warning", "healthy": "info"}
-_CLAIMED: Final = "claimed"
-_OPEN: Final = (PENDING, _CLAIMED)
-_UNSENT: Final = {_CLAIMED: "claimed_by_another_run"}
-#: How long to wait for another process that is sending the same message, in seconds, and how often to look again.
-_WAIT_SECONDS: Final = 60.0
+_UNSENT: Final = {CLAIMED: "claimed_by_another_run", ANSWERED: "claimed_by_another_run"}
+#: How long to wait for another process that is sending the same message, in seconds, and how often to ask again.
+_WAIT_SECONDS: Final = LEASE_SECONDS + 1
 _LOOKS: Final = 3
+_C: Final = send_intents.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +172,7 @@ def first_delivery(
         "outcomes": [],
     }
     if not is_live or not providers:
-        drop = write_own_drop(settings, announcement.name, announcement.records, now=clock())
-        with warehouse_of(settings).writing("record what was made") as session:
-            commit_own_drop(session, drop, now=clock())
+        save_own_drop(settings, announcement.name, announcement.records, now=clock(), act="record what was made")
         yield document
         return
     ingest(settings, now=clock())
@@ -186,7 +185,9 @@ def first_delivery(
             "delivered_at": instant(clock()),
             "outcomes": [_shown(said[provider]) for provider in providers],
         }
-        run.engine.runs.clear_away({one.run_id for one in said.values() if one.run_id} - {run_id})
+        with run.engine.state.writing() as connection:
+            shown = {one.run_id for one in said.values()} & ended_early(connection)
+            connection.execute(sa.delete(leases).where(leases.c.run_id.in_(shown)))
     run.raise_defects()
 
 
@@ -202,49 +203,47 @@ def _require(settings: Settings, announcement: Announcement, missing: Sequence[s
 
 
 def _plan(run: Run, announcement: Announcement, providers: Sequence[str]) -> tuple[dict[str, Intent], Sequence[Intent]]:
-    """Stores what is to be sent, with the evidence that it was made, in one transaction.
+    """Records that the announcement was made, then stores what is to be sent.
 
     Returns:
         By provider the deliveries that this announcement would only repeat, and the intents of the others.
     """
     engine, said = run.engine, dict[str, Intent]()
-    for look in range(_LOOKS):
+    for attempt in range(_LOOKS):
         now = engine.clock()
-        with warehouse_of(engine.settings).reading() as session:
-            said = _said_before(session, run, announcement, providers)
-        running = {str(one.run_id) for one in said.values() if one.state in _OPEN}
-        if running and look < _LOOKS - 1:
-            for run_id in running - {run.alive.run_id}:
-                engine.runs.wait_for(run_id, seconds=_WAIT_SECONDS)
+        with engine.state.reading() as connection:
+            said = _said_before(connection, run, announcement, providers)
+        running = {str(one.run_id) for one in said.values() if one.state in UNSETTLED}
+        if running and attempt < _LOOKS - 1:
+            for run_id in running - {run.run_id}:
+                wait_for(engine.state, run_id, seconds=_WAIT_SECONDS)
             take_over_first_deliveries(run, announcement.lane)
             continue
-        intents = [announcement.intent(one, now=now) for one in providers if one not in said]
-        if not intents:
+        fresh = [announcement.intent(one, now=now) for one in providers if one not in said]
+        if not fresh:
             return said, []
-        drop = write_own_drop(engine.settings, announcement.name, announcement.records, now=now)
-        with warehouse_of(engine.settings).writing("record what is to be sent") as session:
-            commit_own_drop(session, drop, now=now)
+        save_own_drop(engine.settings, announcement.name, announcement.records, now=now, act="record what was made")
+        with engine.state.writing() as connection:
             # Another process may have begun with the same since it was asked.
-            if _said_before(session, run, announcement, providers).keys() == said.keys():
-                write_intents(session, [replace(one, run_id=run.alive.run_id) for one in intents], now=now)
-                return said, intents
+            if _said_before(connection, run, announcement, providers).keys() == said.keys():
+                write_intents(connection, (replace(one, run_id=run.run_id) for one in fresh), now=now)
+                return said, fresh
     return said, []
 
 
 def take_over_first_deliveries(run: Run, lane: Lane) -> None:
-    """Sends what killed processes left of the lane's first deliveries, each under its own ids.
+    """Sends what ended runs left of the lane's first deliveries, each under its own ids.
 
     What has no connector now is left for a later run.
     """
     run = replace(run, engine=replace(run.engine, purpose=FIRST_DELIVERIES))
     run.engine.finish()
-    asked: dict[str, object] = {"lane": lane.name, "purpose": FIRST_DELIVERIES.name}
-    with warehouse_of(run.engine.settings).reading() as session:
-        open_intents = [intent_of(row) for row in session.rows(_PACKAGE, "open_first_deliveries", asked)]
-    over = run.engine.runs.are_over({str(one.run_id) for one in open_intents})
-    for intent in open_intents:
-        if intent.run_id in over:
-            _deliver(run, intent)
+    of_lane = _C.purpose == FIRST_DELIVERIES.name, _C.lane == lane.name, _C.state.in_(UNSETTLED)
+    with run.engine.state.reading() as connection:
+        running = running_runs(connection)
+        left = [one for one in intents_where(connection, *of_lane) if one.run_id not in running]
+    for intent in left:
+        _deliver(run, intent)
 
 
 def _deliver(run: Run, intent: Intent) -> Intent:
@@ -256,27 +255,30 @@ def _deliver(run: Run, intent: Intent) -> Intent:
     if not run.sender.has(intent.provider):
         return stored
     for _ in range(_LOOKS):
-        with warehouse_of(engine.settings).writing("claim a delivery") as session:
-            claimed = run.claim(session, intent, now=engine.clock())
-            # A rebuilt warehouse has the evidence of a delivery and no intent of it.
-            if claimed and (recorded := _recorded(session, claimed)):
-                engine.settle(session, claimed, recorded, at=recorded.completed_at)
-                return replace(claimed, outcome=recorded)
-            (row,) = session.rows(SENDING, "stored_intents", {"intent_ids": [intent.intent_id]})
+        with engine.state.writing() as connection:
+            claimed = run.claim(connection, intent, now=engine.clock())
+            (stored,) = intents_where(connection, _C.intent_id == intent.intent_id)
         if claimed:
+            # A state that was restored from a backup may lack what the evidence has: the delivery was made.
+            if recorded := _recorded(run, claimed):
+                with engine.state.writing() as connection:
+                    engine.settle(connection, claimed, recorded, at=recorded.completed_at)
+                return replace(claimed, outcome=recorded)
             outcome = run.attempt(claimed)
             engine.record(claimed, outcome)
             return replace(claimed, outcome=outcome)
-        stored = intent_of(row)
-        if stored.state != _CLAIMED:
+        if stored.state not in (CLAIMED, ANSWERED):
             break
-        engine.runs.wait_for(str(stored.run_id), seconds=_WAIT_SECONDS)
+        wait_for(engine.state, str(stored.run_id), seconds=_WAIT_SECONDS)
         engine.finish()
     return stored
 
 
-def _recorded(session: Session, intent: Intent) -> DeliveryOutcome | None:
-    rows = session.rows(_PACKAGE, "recorded_delivery", {"session_id": intent.intent_id, "provider": intent.provider})
+def _recorded(run: Run, intent: Intent) -> DeliveryOutcome | None:
+    """The outcome that the evidence has of a delivery, or None."""
+    asked: dict[str, object] = {"session_id": intent.intent_id, "provider": intent.provider}
+    with warehouse_of(run.engine.settings).reading() as session:
+        rows = session.rows(_PACKAGE, "recorded_delivery", asked)
     if not rows:
         return None
     row: dict[str, Any] = rows[0]
@@ -285,7 +287,9 @@ def _recorded(session: Session, intent: Intent) -> DeliveryOutcome | None:
     return DeliveryOutcome(intent.provider, grade, row["status_code"], row["attempt_count"], at, at, None, "recorded")
 
 
-def _said_before(session: Session, run: Run, announcement: Announcement, providers: Sequence[str]) -> dict[str, Intent]:
+def _said_before(
+    connection: sa.Connection, run: Run, announcement: Announcement, providers: Sequence[str]
+) -> dict[str, Intent]:
     """The deliveries that this announcement would only repeat, by provider.
 
     They say the same, and their command was killed within the lane's interval, is still running, or ended after this
@@ -293,17 +297,18 @@ def _said_before(session: Session, run: Run, announcement: Announcement, provide
     """
     if announcement.requested_at is None:
         return {}
-    interval = timedelta(minutes=announcement.lane.expected_interval_minutes)
-    asked: dict[str, object] = {
-        "lane": announcement.lane.name,
-        "purpose": FIRST_DELIVERIES.name,
-        "providers": list(providers),
-        "run_id": run.alive.run_id,
-        "killed_runs": sorted(run.engine.runs.left()),
-        "requested_at": naive_utc(announcement.requested_at),
-        "killed_since": naive_utc(announcement.requested_at - interval),
-    }
-    found = [intent_of(row) for row in session.rows(_PACKAGE, "announced_before", asked)]
+    lane, asked_at = announcement.lane, announcement.requested_at
+    killed_since = asked_at - timedelta(minutes=lane.expected_interval_minutes)
+    found = intents_where(
+        connection,
+        _C.purpose == FIRST_DELIVERIES.name,
+        _C.lane == lane.name,
+        _C.provider.in_(providers),
+        _C.state.in_(UNSETTLED)
+        | (_C.run_id == run.run_id)
+        | (_C.run_id.in_(ended_early(connection)) & (_C.created_at >= killed_since))
+        | (_C.completed_at >= asked_at),
+    )
     return {one.provider: one for one in found if announcement.is_said_by(one)}
 
 

@@ -18,18 +18,19 @@ from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFI
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.evidence.ingest import ingest, warehouse_of
-from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
+from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.store import replan
-from cavra_pipeline.retry.claims import Desk, Selection, claim, select
+from cavra_pipeline.retry.claims import Selection, SelectionContext, claim, pair_evidence, select
 from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
 from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import FIELDS, RetryPolicy, retry_policy
 from cavra_pipeline.retry.records import RETRIES, execution_status
 from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Run, Sender
 from cavra_pipeline.sending.intents import Intent
-from cavra_pipeline.sending.live_runs import checked_run_id
+from cavra_pipeline.sending.leases import checked_run_id
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session, Warehouse
 
 MAX_RETRY_DELIVERIES: Final = 25
@@ -90,31 +91,29 @@ def run_worker(
     warehouse = warehouse_of(settings)
     engine = Engine(settings, RETRIES, clock)
     problem = partial(sender.problem, reads_secrets=request.is_live)
-    desk = Desk(request.lane, sender.has, engine.runs, problem, is_asked_for=request.retry_plan_id is not None)
+    context = SelectionContext(request.lane, sender.has, problem, is_asked_for=request.retry_plan_id is not None)
     if not request.is_live:
         engine.finish()
         now = clock()
-        with warehouse.reading() as session:
-            plan, selection = decide(session, request, desk, now=now)
-        document = _document(request, plan, selection, (), desk, run_id=run_id, now=now)
-        _record_run(settings, warehouse, request, document, now=clock())
+        plan, selection = decide(warehouse, engine.state, request, context, now=now)
+        document = _document(request, plan, selection, (), context, run_id=run_id, now=now)
+        _record_run(settings, request, document, now=clock())
         return document
     with engine.running(run_id, sender) as running:
         take_over_first_deliveries(running, request.lane)
         now = clock()
-        with warehouse.reading() as session:
-            plan, selection = decide(session, request, desk, now=now)
-        run = _LiveRun(warehouse, request, plan, desk, running)
+        plan, selection = decide(warehouse, engine.state, request, context, now=now)
+        run = _LiveRun(warehouse, request, plan, context, running)
         due, selection.selected = selection.selected, []
         try:
             for decision in due:
                 _retry(run, decision, selection)
         except (Exception, KeyboardInterrupt):
             with suppress(PipelineError):  # what went wrong first is what the caller is told
-                _record_run(settings, warehouse, request, _live_document(run, selection, now), now=clock())
+                _record_run(settings, request, _live_document(run, selection, now), now=clock())
             raise
         document = _live_document(run, selection, now)
-        _record_run(settings, warehouse, request, document, now=clock())
+        _record_run(settings, request, document, now=clock())
     running.raise_defects()
     return document
 
@@ -132,8 +131,20 @@ def _check(settings: Settings, request: WorkerRequest, run_id: str) -> None:
         settings.require_live(request.lane.name)
 
 
-def decide(session: Session, request: WorkerRequest, desk: Desk, *, now: datetime) -> tuple[dict[str, Any], Selection]:
+def decide(
+    warehouse: Warehouse, state: State, request: WorkerRequest, context: SelectionContext, *, now: datetime
+) -> tuple[dict[str, Any], Selection]:
     """Makes the plan and selects from it; the same for a dry and a live run."""
+    with warehouse.reading() as session:
+        plan, decisions = _planned(session, request, now=now)
+        evidence = pair_evidence(session, request.lane, decisions, now=now)
+    with state.reading() as connection:
+        limit = request.max_retry_deliveries
+        return plan, select(evidence, connection, context, decisions, limit=limit, now=now)
+
+
+def _planned(session: Session, request: WorkerRequest, *, now: datetime) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The plan, and its decisions that are due."""
     lane, kept = request.lane, None
     if request.retry_plan_id:
         kept = replan(session, lane, request.retry_plan_id, now=now)
@@ -144,7 +155,7 @@ def decide(session: Session, request: WorkerRequest, desk: Desk, *, now: datetim
         key = lane.subject_field
         said = {(d[key], d["provider"], d["latest_delivery_id"]) for d in _due(kept)}
         decisions = [d for d in decisions if (d[key], d["provider"], d["latest_delivery_id"]) in said]
-    return kept or plan, select(session, desk, decisions, limit=request.max_retry_deliveries, now=now)
+    return kept or plan, decisions
 
 
 def _due(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -164,20 +175,24 @@ class _LiveRun:
     warehouse: Warehouse
     request: WorkerRequest
     plan: Mapping[str, Any]
-    desk: Desk
+    context: SelectionContext
     running: Run
     executions: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _retry(run: _LiveRun, decision: dict[str, Any], selection: Selection) -> None:
     """Claims one retry, sends it and records how it ended."""
-    with run.warehouse.writing("claim a retry") as session:
+    now = run.running.engine.clock()
+    with run.warehouse.reading() as session:
+        evidence = pair_evidence(session, run.request.lane, [decision], now=now)
+    with run.running.engine.state.writing() as connection:
         claimed = claim(
-            session,
-            run.desk,
+            evidence,
+            connection,
+            run.context,
             run.running,
             decision,
-            now=run.running.engine.clock(),
+            now=now,
             retry_plan_id=str(run.plan["retry_plan_id"]),
             by=run.request.generated_by,
         )
@@ -206,8 +221,8 @@ def _execution(lane: Lane, intent: Intent, outcome: DeliveryOutcome | None) -> d
 
 
 def _live_document(run: _LiveRun, selection: Selection, now: datetime) -> dict[str, Any]:
-    run_id = run.running.alive.run_id
-    return _document(run.request, run.plan, selection, run.executions, run.desk, run_id=run_id, now=now)
+    run_id = run.running.run_id
+    return _document(run.request, run.plan, selection, run.executions, run.context, run_id=run_id, now=now)
 
 
 def _document(
@@ -215,14 +230,14 @@ def _document(
     plan: Mapping[str, Any],
     selection: Selection,
     executions: Sequence[Mapping[str, Any]],
-    desk: Desk,
+    context: SelectionContext,
     *,
     run_id: str,
     now: datetime,
 ) -> dict[str, Any]:
     # no provider's: what is wrong with the whole file is reported although nothing is held for it
     named = ["", *(str(one["provider"]) for one in selection.held if one["held_because"] in PROBLEM_REASONS)]
-    found = (desk.connector_problem(provider) for provider in named)
+    found = (context.connector_problem(provider) for provider in named)
     problems = {problem.subject: problem.document() for problem in found if problem}
     return {
         "schema_version": f"{SCHEMA_PREFIX}{request.lane.ladder_stem}-worker-run.v1",
@@ -250,14 +265,10 @@ def _document(
     }
 
 
-def _record_run(
-    settings: Settings, warehouse: Warehouse, request: WorkerRequest, document: Mapping[str, Any], *, now: datetime
-) -> None:
-    """Writes the worker-run record, dry or live, and that of the plan it rests on."""
-    written = [_run_record(request, document, now=now), _plan_record(request, document)]
-    drop = write_own_drop(settings, f"worker-run-{document['run_id']}", written, now=now)
-    with warehouse.writing("record a worker run") as session:
-        commit_own_drop(session, drop, now=now)
+def _record_run(settings: Settings, request: WorkerRequest, document: Mapping[str, Any], *, now: datetime) -> None:
+    """Saves the worker-run record, dry or live, and that of the plan it is based on."""
+    records = [_run_record(request, document, now=now), _plan_record(request, document)]
+    save_own_drop(settings, f"worker-run-{document['run_id']}", records, now=now, act="record a worker run")
 
 
 def _run_record(request: WorkerRequest, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification
-from cavra_pipeline.documents import canonical_json, instant, naive_utc
-from cavra_pipeline.warehouse import Rows, Session
+import sqlalchemy as sa
 
-PACKAGE: Final = "cavra_pipeline.sending"
-_TYPES: Final = {
-    "intent_id": "VARCHAR", "purpose": "VARCHAR", "lane": "VARCHAR", "subject": "VARCHAR", "provider": "VARCHAR",
-    "answers": "VARCHAR", "idempotency_id": "VARCHAR", "message": "VARCHAR", "context": "VARCHAR", "run_id": "VARCHAR",
-    "created_at": "TIMESTAMP",
-}  # fmt: skip
+from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification
+from cavra_pipeline.documents import instant
+from cavra_pipeline.state.tables import send_intents
+
+#: States of an intent. One that is answered has its outcome, whose evidence is not recorded yet.
+PENDING, CLAIMED, ANSWERED = "pending", "claimed", "answered"
+DONE, REFUSED, SKIPPED = "done", "refused", "skipped"
+#: States of an intent whose outcome is not settled.
+UNSETTLED: Final = (PENDING, CLAIMED, ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,12 @@ class Intent:
         message: What is sent; a repeat sends what was stored first.
         context: What its evidence holds besides, as JSON values.
         answers: ``session_id`` of the failed delivery that a retry answers.
-        state: ``pending``, ``claimed``, ``done``, ``refused`` or ``skipped``.
-        run_id: The run that claimed it last, or that wrote it.
+        state: ``pending``, ``claimed``, ``answered``, ``done``, ``refused`` or ``skipped``.
+        run_id: The run that claimed it last, or that stored it.
         claim_count: How often it was claimed.
         outcome: How the last attempt ended; None before the first.
+        due_at: When the next attempt may be made, if somebody said so.
+        completed_at: When the last attempt was settled.
     """
 
     intent_id: str
@@ -47,64 +49,72 @@ class Intent:
     message: Notification
     context: Mapping[str, Any] = field(default_factory=dict)
     answers: str | None = None
-    state: str = "pending"
+    state: str = PENDING
     run_id: str | None = None
     claim_count: int = 0
     outcome: DeliveryOutcome | None = None
-
-
-def message_json(message: Notification) -> str:
-    """Returns the message as it is stored."""
-    return canonical_json({**asdict(message), "occurred_at": instant(message.occurred_at)})
-
-
-def outcome_json(outcome: DeliveryOutcome) -> str:
-    """Returns the outcome as it is noted and stored."""
-    moments = {name: instant(getattr(outcome, name)) for name in _MOMENTS}
-    return canonical_json({**asdict(outcome), **moments})
-
-
-def outcome_of(text: str) -> DeliveryOutcome:
-    """Reads a stored outcome."""
-    fields = json.loads(text)
-    for name in _MOMENTS:
-        fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
-    return DeliveryOutcome(**{**fields, "grade": Grade(fields["grade"])})
+    due_at: datetime | None = None
+    completed_at: datetime | None = None
 
 
 _MOMENTS: Final = ("started_at", "completed_at", "retry_not_before")
 
 
-def intent_of(row: Mapping[str, Any]) -> Intent:
-    """Makes an intent from its row."""
-    message = json.loads(row["message"])
+def message_document(message: Notification) -> dict[str, Any]:
+    """Returns the message as JSON values."""
+    return {**asdict(message), "occurred_at": instant(message.occurred_at)}
+
+
+def outcome_document(outcome: DeliveryOutcome | None) -> dict[str, Any] | None:
+    """Returns the outcome as JSON values, or None."""
+    if outcome is None:
+        return None
+    return {**asdict(outcome), **{name: instant(getattr(outcome, name)) for name in _MOMENTS}}
+
+
+def _outcome(document: Mapping[str, Any]) -> DeliveryOutcome:
+    moments = {name: datetime.fromisoformat(at) if (at := document[name]) else None for name in _MOMENTS}
+    return DeliveryOutcome(**{**document, **moments, "grade": Grade(document["grade"])})
+
+
+def intent_of(row: sa.RowMapping) -> Intent:
+    """Returns the intent of a row."""
+    message = row["message"]
     occurred_at = datetime.fromisoformat(message["occurred_at"]).astimezone(UTC)
-    return Intent(
-        intent_id=row["intent_id"],
-        purpose=row["purpose"],
-        lane=row["lane"],
-        subject=row["subject"],
-        provider=row["provider"],
-        message=Notification(**{**message, "occurred_at": occurred_at}),
-        context=json.loads(row["context"]),
-        answers=row["answers"],
-        state=row["state"],
-        run_id=row["run_id"],
-        claim_count=row["claim_count"],
-        outcome=outcome_of(row["outcome"]) if row["outcome"] else None,
-    )
+    values = {name: row[name] for name in Intent.__slots__}
+    values |= {
+        "message": Notification(**{**message, "occurred_at": occurred_at}),
+        "outcome": _outcome(row["outcome"]) if row["outcome"] else None,
+    }
+    return Intent(**values)
 
 
-def write_intents(session: Session, intents: Iterable[Intent], *, now: datetime) -> None:
+def intents_where(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Intent]:
+    """Returns the intents that meet the conditions, the oldest first."""
+    c = send_intents.c
+    found = connection.execute(sa.select(send_intents).where(*conditions).order_by(c.created_at, c.intent_id))
+    return list(map(intent_of, found.mappings()))
+
+
+def write_intents(connection: sa.Connection, intents: Iterable[Intent], *, now: datetime) -> None:
     """Stores those intents, inside the open transaction, that are not stored yet; the others stay as they are."""
-    at = naive_utc(now)
+    given = {one.intent_id: one for one in intents}
+    known = sa.select(send_intents.c.intent_id).where(send_intents.c.intent_id.in_(given))
     rows = [
-        (
-            one.intent_id, one.purpose, one.lane, one.subject, one.provider, one.answers, one.message.idempotency_id,
-            message_json(one.message), canonical_json(one.context), one.run_id, at,
-        )
-        for one in intents
-    ]  # fmt: skip
+        {
+            **{name: getattr(one, name) for name in _STORED},
+            "idempotency_id": one.message.idempotency_id,
+            "message": message_document(one.message),
+            "context": dict(one.context),
+            "state": PENDING,
+            "claim_count": 0,
+            "created_at": now,
+        }
+        for intent_id, one in given.items()
+        if intent_id not in set(connection.scalars(known))
+    ]
     if rows:
-        with session.given(given_intents=Rows(_TYPES, rows)):
-            session.run(PACKAGE, "insert_intents")
+        connection.execute(sa.insert(send_intents), rows)
+
+
+_STORED: Final = ("intent_id", "purpose", "lane", "subject", "provider", "answers", "run_id")
