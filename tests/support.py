@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import duckdb
+import sqlalchemy as sa
 
 from cavra_pipeline.evidence.boundary import judge
 from cavra_pipeline.evidence.ingest import IngestResult, ingest, warehouse_of
@@ -25,6 +26,8 @@ from cavra_pipeline.retry.plan import retry_plan
 from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
+from cavra_pipeline.state import state_of
+from cavra_pipeline.state.tables import leases
 from cavra_pipeline.warehouse import Warehouse
 
 Record = dict[str, Any]
@@ -252,6 +255,20 @@ def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
     """Every row of a query on the home's warehouse."""
     with warehouse_of(settings).reading() as session:
         return [tuple(row) for row in session.tuples(sql)]
+
+
+def query_state(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    """Every row of a query on the home's state database."""
+    with state_of(settings).reading() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(sql))]
+
+
+def let_leases_expire(settings: Settings, but: Iterable[str] = ()) -> None:
+    """Stands for the time after which leases expire; those whose run id begins with one of ``but`` go on."""
+    with state_of(settings).writing() as connection:
+        for run_id in connection.scalars(sa.select(leases.c.run_id)).all():
+            if not run_id.startswith(tuple(but)):
+                connection.execute(sa.update(leases).where(leases.c.run_id == run_id).values(expires_ms=0))
 
 
 def ask_plan(

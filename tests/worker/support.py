@@ -57,7 +57,7 @@ class Provider:
     def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
         return None
 
-    def send(self, provider: str, notification: Notification) -> DeliveryOutcome:
+    def send(self, provider: str, notification: Notification, *, claim_ends_at: datetime) -> DeliveryOutcome:
         started_at = self.clock()
         self.sent.append((provider, notification))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -13,7 +13,7 @@ from cavra_pipeline.connectors.faults import FILE_UNUSABLE, MISCONFIGURED, SECRE
 from cavra_pipeline.settings import Settings
 from tests.cli.command import Said, command
 from tests.connectors.receiver import Receiver, answer
-from tests.support import Line, acknowledgement, delivery, home_with, query, take_in
+from tests.support import Line, acknowledgement, delivery, home_with, query, query_state, take_in
 from tests.worker.support import SIGNING
 
 LANE = "--lane=recovery_escalation"
@@ -92,7 +92,7 @@ def test_the_retries_of_a_broken_connector_are_held_and_those_of_others_go(
     assert [(one["provider"], one["execution_status"]) for one in document["executions"]] == [("webhook", "delivered")]
     assert len(receiver.requests("/hook")) == 1
     # nothing says that the held retry was tried or given up
-    assert query(home, "SELECT count(*) FROM send_intents WHERE provider = 'slack'") == [(0,)]
+    assert query_state(home, "SELECT count(*) FROM send_intents WHERE provider = 'slack'") == [(0,)]
 
 
 def test_a_held_retry_goes_once_its_connector_is_fixed(home: Settings, receiver: Receiver) -> None:

@@ -20,7 +20,7 @@ import pytest
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.connectors.receiver import Received, Receiver, answer
-from tests.support import ask_plan, home_with, query, record, take_in
+from tests.support import ask_plan, home_with, let_leases_expire, query, query_state, record, take_in
 from tests.worker.processes import announce_until_enough, command
 from tests.worker.support import connectors_file
 
@@ -72,7 +72,7 @@ def home_of(tmp_path: Path, receiver: Receiver) -> Settings:
 
 def runs_of(home: Settings) -> set[str]:
     """The runs that are running or were killed."""
-    return {path.name for path in (home.home / "live-runs").glob("*.run")}
+    return {run_id for (run_id,) in query_state(home, "SELECT run_id FROM leases")}
 
 
 @contextmanager
@@ -116,6 +116,7 @@ def test_killed_at_any_moment_two_processes_send_every_plan_and_report_once_unde
                     running[which].kill()
                     kills += 1
                 running[which].join(30)
+                let_leases_expire(home, but=[f"{one.pid}-" for one in running if one.is_alive()])
                 running[which] = start()
             (home.home / "enough").touch()
             for one in running:
@@ -129,9 +130,9 @@ def test_killed_at_any_moment_two_processes_send_every_plan_and_report_once_unde
     assert len({identity for ids in found.values() for identity in ids}) == len(found)
     repeated = len(requests) - len(found)
     assert repeated <= KILLS
-    assert query(home, "SELECT DISTINCT state FROM send_intents") == [("done",)]
+    assert query_state(home, "SELECT DISTINCT state FROM send_intents") == [("done",)]
     assert query(home, "SELECT count(*), bool_and(delivery_success) FROM deliveries") == [(len(found), True)]
-    claims = query(home, "SELECT sum(claim_count) - count(*) FROM send_intents")[0][0]
+    claims = query_state(home, "SELECT sum(claim_count) - count(*) FROM send_intents")[0][0]
     for lane in LANES:
         assert ask_plan(home, lane, datetime.now(UTC))["retry_decisions"] == []
     print(f"{KILLS} kills: {len(found)} first deliveries, {len(requests)} requests, {claims} taken over")  # noqa: T201
@@ -158,6 +159,7 @@ def test_a_killed_command_that_is_given_again_sends_nothing_under_another_id(
             time.sleep(rng.uniform(0, AROUND_A_SEND))
             first.kill()
             first.join(30)
+            let_leases_expire(home)
             again = context.Process(target=command, args=(home.home, *named))
             if first.exitcode != 0:
                 again.start()
@@ -168,6 +170,6 @@ def test_a_killed_command_that_is_given_again_sends_nothing_under_another_id(
             assert len(found) == len(PROVIDERS), "a repeated command sends no other plan or report"
             assert {message: ids for message, ids in found.items() if len(ids) != 1} == {}
             killed, repeated = killed + (first.exitcode != 0), repeated + len(came) - len(found)
-    assert Counter(query(home, "SELECT state FROM send_intents")) == {("done",): KILLS * len(PROVIDERS)}
-    assert not list((home.home / "live-runs").glob("*.run"))
+    assert Counter(query_state(home, "SELECT state FROM send_intents")) == {("done",): KILLS * len(PROVIDERS)}
+    assert query_state(home, "SELECT * FROM leases") == []
     print(f"{killed} of {KILLS} killed before their end, {repeated} requests a second time")  # noqa: T201

@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from tests.connectors.receiver import Answer, Received, Receiver, answer
-from tests.support import ask_health, ask_plan, delivery, home_with, query, take_in
+from tests.support import ask_health, ask_plan, delivery, home_with, let_leases_expire, query, query_state, take_in
 from tests.worker.processes import POLICY, work_until_nothing_is_due
 from tests.worker.support import connectors_file
 
@@ -98,6 +98,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tm
                 elif ask_plan(home, LANE, datetime.now(UTC), **POLICY)["retryable_count"] == 0:
                     break
                 workers[which].join(30)
+                let_leases_expire(home, but=[f"{one.pid}-" for one in workers if one.is_alive()])
                 workers[which] = context.Process(target=work_until_nothing_is_due, args=(home.home, LANE))
                 workers[which].start()
             sent_by_the_killed = len(receiver.requests("/hook"))
@@ -108,7 +109,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tm
     assert kills == KILLS, "there was nothing left to do before all kills were made"
 
     sent = Counter(map(failure_in, received))
-    claims = dict(query(home, "SELECT answers, claim_count FROM send_intents"))
+    claims = dict(query_state(home, "SELECT answers, claim_count FROM send_intents"))
     second = {f"failed-{n}" for n in range(0, count, 5)}
     assert {failure for failure in sent if failure.startswith("failed-")} == {f"failed-{n}" for n in range(count)}
     assert len(sent) == count + len(second)
@@ -126,7 +127,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_known_is_sent_twice(tm
     health = ask_health(home, LANE, as_of=now)
     assert ask_plan(home, LANE, now, **POLICY)["retry_decisions"] == []
     assert query(home, "SELECT count(*), count(DISTINCT execution_id) FROM executions") == [(len(sent), len(sent))]
-    assert query(home, "SELECT DISTINCT state FROM send_intents") == [("done",)]
+    assert query_state(home, "SELECT DISTINCT state FROM send_intents") == [("done",)]
     assert health["execution_record_count"] == len(sent)
     assert (health["delivered_execution_count"], health["failed_execution_count"]) == (count, len(second))
     assert (health["unresolved_delivery_count"], health["unresolved_failed_execution_count"]) == (0, 0)

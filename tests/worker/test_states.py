@@ -15,12 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from cavra_pipeline.connectors import Grade, Notification
 from cavra_pipeline.connectors.deliver import DeliveryOutcome
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence import own as own_module
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.retry.acknowledge import CLEARING_STATES, DELIVERY_STATES, acknowledge
 from cavra_pipeline.sending import engine as engine_module
-from tests.support import AS_OF, ask_plan, delivery, drop, query, take_in
+from tests.support import AS_OF, ask_plan, delivery, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, worker
 
 PAIRS = [(subject, provider) for subject in ("plan-1", "plan-2") for provider in ("slack", "webhook")]
@@ -94,6 +95,7 @@ class Loop(RuleBasedStateMachine):
             state=state,
             by="on-call",
             now=self.clock(),
+            is_forced=True,
         )
         self.provider.said[pair] = state
 
@@ -126,21 +128,31 @@ class Loop(RuleBasedStateMachine):
         self._work()
 
     @rule(
-        name=st.sampled_from(["write_own_drop", "commit_own_drop", "outcome_json"]),
+        step=st.sampled_from(
+            [
+                (own_module, "write_own_drop"),
+                (own_module, "commit_own_drop"),
+                (engine_module, "outcome_document"),
+                (engine_module.Engine, "settle"),
+            ]
+        ),
         minutes=st.sampled_from([-11, 0, 11]),
     )
-    def the_worker_dies_after_it_has_sent(self, name: str, minutes: float) -> None:
+    def the_worker_dies_after_it_has_sent(self, step: tuple[Any, str], minutes: float) -> None:
         self.provider.answers = [lambda: self.clock.move(minutes), Grade.DELIVERED]
-        real = getattr(engine_module, name)
+        module, name = step
+        real, before = getattr(module, name), len(self.provider.sent)
 
-        def crash(*_: Any, **__: Any) -> None:
-            raise Crash
+        def crash(*given: Any, **named: Any) -> Any:
+            if len(self.provider.sent) > before:
+                raise Crash
+            return real(*given, **named)
 
-        setattr(engine_module, name, crash)
+        setattr(module, name, crash)
         try:
             self._work()
         finally:
-            setattr(engine_module, name, real)
+            setattr(module, name, real)
 
     def _work(self, *, with_plan: bool = False) -> None:
         plan_id = self.plans[-1] if with_plan and self.plans else None
@@ -170,11 +182,10 @@ class Loop(RuleBasedStateMachine):
     def _learn(self) -> None:
         """What has an execution in a drop on disk has a known outcome; an ambiguous one is a failure of its own."""
         take_in(self.home)
-        for failure, provider in query(
-            self.home,
-            "SELECT i.answers, i.provider FROM send_intents AS i JOIN executions AS e ON i.intent_id = e.execution_id",
-        ):
-            self.provider.unknown.discard((failure, provider))
+        executed = {name for (name,) in query(self.home, "SELECT execution_id FROM executions")}
+        for name, failure, provider in query_state(self.home, "SELECT intent_id, answers, provider FROM send_intents"):
+            if name in executed:
+                self.provider.unknown.discard((failure, provider))
 
     def _every_execution_is_one_send_and_no_record_is_lost(self) -> None:
         made = set(self.provider.failures) - self.provider.unknown

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.evidence import own as own_module
 from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import keep_plan
-from cavra_pipeline.retry import worker as worker_module
 from cavra_pipeline.sending import engine as engine_module
-from cavra_pipeline.sending import live_runs
+from cavra_pipeline.sending.leases import LeaseLost
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of, tables
 from tests.support import (
     AS_OF,
     MICROSECOND,
@@ -32,7 +32,9 @@ from tests.support import (
     delivery,
     drop,
     execution,
+    let_leases_expire,
     query,
+    query_state,
     take_in,
 )
 from tests.worker.support import Clock, Crash, Provider, armed_home, held, statuses, worker
@@ -46,7 +48,7 @@ def provider() -> Provider:
 
 
 def intents(home: Settings) -> list[tuple[Any, ...]]:
-    return query(home, "SELECT state, claim_count, reason FROM send_intents ORDER BY created_at, intent_id")
+    return query_state(home, "SELECT state, claim_count, reason FROM send_intents ORDER BY created_at, intent_id")
 
 
 # --- Dry and live --------------------------------------------------------------------------------------------------
@@ -62,7 +64,7 @@ def test_a_dry_run_selects_and_sends_nothing_and_leaves_a_record(tmp_path: Path,
     assert document["executions"] == []
     assert provider.sent == []
     assert query(home, "SELECT is_dry_run, selected_retry_count FROM worker_runs") == [(True, 1)]
-    assert query(home, "SELECT count(*) FROM send_intents") == [(0,)]
+    assert query_state(home, "SELECT count(*) FROM send_intents") == [(0,)]
     assert query(home, "SELECT count(*) FROM executions") == [(0,)]
 
 
@@ -84,7 +86,7 @@ def test_a_live_run_sends_and_the_next_plan_has_no_decision(tmp_path: Path, prov
         0,
         "healthy",
     )
-    assert not list((home.home / "live-runs").iterdir())
+    assert query_state(home, "SELECT * FROM leases") == []
 
 
 def test_a_lane_that_the_host_does_not_name_refuses_a_live_run_before_anything_happens(
@@ -201,7 +203,7 @@ def test_a_floor_outlives_a_crash_between_the_drop_and_the_warehouse(
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     provider.answers, provider.floor = [Grade.THROTTLED, Grade.DELIVERED], timedelta(hours=10)
-    crash_in(monkeypatch, "commit_own_drop")
+    crash_in(monkeypatch, own_module, "commit_own_drop")
     with pytest.raises(Crash):
         worker(home, provider)
     monkeypatch.undo()
@@ -219,7 +221,7 @@ def test_a_refusal_outlives_a_crash_between_the_drop_and_the_warehouse(
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     provider.answers = [Grade.REJECTED]
-    crash_in(monkeypatch, "commit_own_drop")
+    crash_in(monkeypatch, own_module, "commit_own_drop")
     with pytest.raises(Crash):
         worker(home, provider)
     monkeypatch.undo()
@@ -262,9 +264,11 @@ def test_without_a_connector_a_retry_is_skipped_once_and_goes_on_when_there_is_o
 # --- Crashes -------------------------------------------------------------------------------------------------------
 
 
-def crash_in(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int = 1, error: BaseException | None = None) -> None:
+def crash_in(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, *, call: int = 1, error: BaseException | None = None
+) -> None:
     """Lets the worker end in the middle of its nth call of one of its steps."""
-    real: Callable[..., Any] = getattr(engine_module, name)
+    real: Callable[..., Any] = getattr(module, name)
     calls = 0
 
     def crash(*arguments: Any, **named: Any) -> Any:
@@ -274,7 +278,7 @@ def crash_in(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int = 1, error
             raise error or Crash
         return real(*arguments, **named)
 
-    monkeypatch.setattr(engine_module, name, crash)
+    monkeypatch.setattr(module, name, crash)
 
 
 def test_a_run_that_dies_while_it_sends_is_taken_up_by_the_next_with_the_same_id(
@@ -291,7 +295,7 @@ def test_a_run_that_dies_while_it_sends_is_taken_up_by_the_next_with_the_same_id
     assert len(set(provider.ids)) == 1
     assert intents(home) == [("done", 2, "delivered")]
     worker(home, provider)
-    assert not list((home.home / "live-runs").iterdir())
+    assert query_state(home, "SELECT * FROM leases") == []
 
 
 def test_late_evidence_does_not_change_the_id_of_a_message_that_may_have_arrived(
@@ -325,7 +329,7 @@ def test_a_crash_between_the_drop_and_the_warehouse_loses_nothing_and_sends_noth
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
-    crash_in(monkeypatch, "commit_own_drop")
+    crash_in(monkeypatch, own_module, "commit_own_drop")
     with pytest.raises(Crash):
         worker(home, provider)
     monkeypatch.undo()
@@ -346,10 +350,10 @@ def test_an_answer_that_could_not_be_recorded_is_recorded_by_the_next_run_dry_or
         home = armed_home(tmp_path / str(is_live), ACKNOWLEDGED)
         sent = len(provider.sent)
         with monkeypatch.context() as patched:
-            crash_in(patched, "write_own_drop", error=full)
+            crash_in(patched, own_module, "write_own_drop", error=full)
             with pytest.raises(PipelineError, match="the landing zone"):
                 worker(home, provider)
-        assert intents(home) == [("claimed", 1, None)]
+        assert intents(home) == [("answered", 1, None)]
         assert query(home, "SELECT is_dry_run, selected_retry_count FROM worker_runs") == [(False, 1)]
 
         assert worker(home, provider, live=is_live)["retryable_count"] == 0
@@ -358,23 +362,68 @@ def test_an_answer_that_could_not_be_recorded_is_recorded_by_the_next_run_dry_or
         assert query(home, "SELECT execution_status FROM executions") == [("delivered",)]
 
 
-def test_an_answer_that_could_not_be_noted_is_asked_for_again_at_once_with_the_same_id(
+def test_an_answer_that_could_not_be_stored_is_asked_for_again_at_once_with_the_same_id(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one living process: the claim of a run that is over waits for nothing."""
+    """The lease of a run that failed ends with it, so its claim blocks nobody."""
     home = armed_home(tmp_path, ACKNOWLEDGED)
-
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    full = PipelineError("there is no room left to write", where="here", remedy="Free some disk space")
     with monkeypatch.context() as patched:
-        patched.setattr(live_runs, "os", SimpleNamespace(**{**vars(os), "pwrite": full}))
-        with pytest.raises(PipelineError, match="the answer to a send can't be written"):
+        crash_in(patched, engine_module, "outcome_document", error=full)
+        with pytest.raises(PipelineError, match="no room left"):
             worker(home, provider)
 
     assert statuses(worker(home, provider)) == {"slack": "delivered"}
     assert len(provider.sent) == 2
     assert len(set(provider.ids)) == 1
+
+
+def test_a_run_whose_lease_has_expired_sends_nothing_more(tmp_path: Path, provider: Provider) -> None:
+    lines = [delivery(at(60), lane="executive_report", subject=f"run-{n}", failed=["slack"]) for n in range(3)]
+    home = armed_home(tmp_path, lines)
+    provider.answers = [lambda: let_leases_expire(home), Grade.DELIVERED]
+
+    with pytest.raises(LeaseLost, match="did not renew its lease"):
+        worker(home, provider, lane="executive_report")
+    assert len(provider.sent) == 1
+    assert sorted(state for state, _, _ in intents(home)) == ["claimed", "done"]
+
+    assert len(worker(home, provider, lane="executive_report")["executions"]) == 2
+    assert len(set(provider.ids)) == len(provider.sent) == 3
+
+
+@pytest.mark.parametrize(("lease_seconds", "is_over"), [(-0.001, True), (60.0, False)])
+def test_a_claim_is_free_when_the_lease_of_its_run_has_expired_and_not_before(
+    tmp_path: Path, provider: Provider, lease_seconds: float, is_over: bool
+) -> None:
+    home = armed_home(tmp_path, ACKNOWLEDGED)
+    provider.answers = [Crash(), Grade.DELIVERED]
+    with pytest.raises(Crash):
+        worker(home, provider, run_id="killed")
+    with state_of(home).writing() as connection:
+        expires = tables.now_ms() + int(lease_seconds * 1000)
+        connection.execute(
+            sa.update(tables.leases).where(tables.leases.c.run_id == "killed").values(expires_ms=expires)
+        )
+
+    document = worker(home, provider)
+    assert (statuses(document), held(document)) == (
+        ({"slack": "delivered"}, {}) if is_over else ({}, {"slack": "claimed_by_another_run"})
+    )
+
+
+def test_two_runs_of_one_id_do_not_run_at_once(tmp_path: Path, provider: Provider) -> None:
+    home = armed_home(tmp_path, ACKNOWLEDGED)
+    failures: list[PipelineError] = []
+
+    def second() -> None:
+        with pytest.raises(PipelineError, match="a run of that id is running") as raised:
+            worker(home, provider, run_id="one")
+        failures.append(raised.value)
+
+    provider.answers = [second, Grade.DELIVERED]
+    worker(home, provider, run_id="one")
+    assert len(failures) == len(provider.sent) == 1
 
 
 def test_retries_that_a_failed_run_did_not_reach_are_free(
@@ -383,7 +432,7 @@ def test_retries_that_a_failed_run_did_not_reach_are_free(
     lines = [delivery(at(60), lane="executive_report", subject=f"run-{n}", failed=["slack"]) for n in range(4)]
     home = armed_home(tmp_path, lines)
     full = PipelineError("the warehouse is full", where="here", remedy="Free some disk space")
-    crash_in(monkeypatch, "commit_own_drop", call=2, error=full)
+    crash_in(monkeypatch, own_module, "commit_own_drop", call=2, error=full)
     with pytest.raises(PipelineError, match="full"):
         worker(home, provider, lane="executive_report")
     monkeypatch.undo()
@@ -401,8 +450,7 @@ def test_what_went_wrong_first_is_told_when_the_run_can_not_be_recorded_either(
     def full(*_: Any, **__: Any) -> None:
         raise PipelineError(f"no room for write {len(provider.sent)}", where="here", remedy="Free some disk space")
 
-    for module in (engine_module, worker_module):
-        monkeypatch.setattr(module, "write_own_drop", full)
+    monkeypatch.setattr(own_module, "write_own_drop", full)
     with pytest.raises(PipelineError, match="no room for write 1"):
         worker(home, provider)
 
@@ -633,7 +681,7 @@ def test_a_plan_whose_evidence_has_changed_is_refused_dry_and_live(tmp_path: Pat
         with pytest.raises(PipelineError, match="evidence the plan rests on has changed"):
             worker(home, provider, live=live, retry_plan_id=kept)
     assert provider.sent == []
-    assert query(home, "SELECT count(*) FROM send_intents") == [(0,)]
+    assert query_state(home, "SELECT count(*) FROM send_intents") == [(0,)]
 
 
 def test_a_plan_of_another_lane_or_of_nobody_is_refused(tmp_path: Path, provider: Provider) -> None:
