@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline import cli_tables as tables
 from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.operators import (
     DEFAULT_HISTORY,
@@ -20,6 +19,7 @@ from cavra_pipeline.alerts.operators import (
     resolve_alert,
     silence_alerts,
 )
+from cavra_pipeline.cli import tables
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cavra_pipeline.cli_tables import show_connector_problems, table
+from cavra_pipeline.cli.tables import show_connector_problems, table
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.terminal import Terminal, print_json

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline import cli_tables as tables
+from cavra_pipeline.cli import tables
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
 from cavra_pipeline.documents import instant, parse_as_of
 from cavra_pipeline.errors import UsageError

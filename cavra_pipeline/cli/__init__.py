@@ -19,12 +19,12 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
-from cavra_pipeline import cli_tables as tables
-from cavra_pipeline.cli_alerts import build_alerts_command
-from cavra_pipeline.cli_api import COMMANDS as API_COMMANDS
-from cavra_pipeline.cli_connectors import build_connectors_command
-from cavra_pipeline.cli_slots import build_slots_command
-from cavra_pipeline.cli_upkeep import build_prune_command, compact_command
+from cavra_pipeline.cli import tables
+from cavra_pipeline.cli.alerts import build_alerts_command
+from cavra_pipeline.cli.api import COMMANDS as API_COMMANDS
+from cavra_pipeline.cli.connectors import build_connectors_command
+from cavra_pipeline.cli.slots import build_slots_command
+from cavra_pipeline.cli.upkeep import build_prune_command, compact_command
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import OutOfMemory, PipelineError
@@ -674,7 +674,3 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
