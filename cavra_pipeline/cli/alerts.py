@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,131 +20,121 @@ from cavra_pipeline.alerts.operators import (
     silence_alerts,
 )
 from cavra_pipeline.cli import tables
-from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.cli.common import AS_JSON, BY, answer, clock, home, instant_option, reading
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import warehouse_of
-from cavra_pipeline.settings import Settings
-from cavra_pipeline.terminal import Terminal, beside, lines, print_json, shown, standard_output
+from cavra_pipeline.terminal import Terminal, beside, facts, lines, shown, table
 
 _ID_SHOWN: Final = len("alert-") + 8
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
-_AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-_BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
-
-Clock = Callable[[], datetime]
-Home = Callable[[], Settings]
 
 
-def build_alerts_command(now: Clock, home: Home) -> click.Group:
-    """Returns the group of commands.
+@click.group("alerts", invoke_without_command=True)
+@click.pass_context
+def alerts(context: click.Context) -> None:
+    """What is wrong now, who acknowledged it, who was notified? Without a command: list."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_command)
 
-    Args:
-        now: Reads the clock.
-        home: Reads the settings.
+
+@alerts.command("list")
+@AS_JSON
+def list_command(as_json: bool = False) -> None:
+    """Open alerts, silences, and undelivered notifications."""
+    settings = home()
+    with warehouse_of(settings).reading() as session:
+        document = list_alerts(session, settings, now=clock())
+    answer(document, as_json, _show_list)
+
+
+@alerts.command()
+@click.argument("alert", metavar="ALERT")
+@BY
+@AS_JSON
+def ack(alert: str, by: str, as_json: bool) -> None:
+    """Acknowledge an alert: no reminders until it resolves. ALERT is its id, or the beginning of it.
+
+    A secret_finding is resolved by it.
     """
+    answer(acknowledge_alert(home(), alert, by=by, now=clock()), as_json, _show_acknowledged)
 
-    @click.group("alerts", invoke_without_command=True)
-    @click.pass_context
-    def alerts(context: click.Context) -> None:
-        """What is wrong now, who took it on, who was told? Without a command: list."""
-        if context.invoked_subcommand is None:
-            context.invoke(list_command)
 
-    @alerts.command("list")
-    @_AS_JSON
-    def list_command(as_json: bool = False) -> None:
-        """Open alerts, silences, and notices that a connector did not take."""
-        settings = home()
-        with warehouse_of(settings).reading() as session:
-            document = list_alerts(session, settings, now=now())
-        _answer(document, as_json, _show_list)
+@alerts.command()
+@click.argument("alert", metavar="ALERT")
+@BY
+@AS_JSON
+def resolve(alert: str, by: str, as_json: bool) -> None:
+    """Resolve a secret_finding, once what leaked is rotated. ALERT is its id, or the beginning of it.
 
-    @alerts.command()
-    @click.argument("alert", metavar="ALERT")
-    @_BY
-    @_AS_JSON
-    def ack(alert: str, by: str, as_json: bool) -> None:
-        """Acknowledge an alert: no reminders until it resolves. ALERT is its id, or the beginning of it.
+    Alerts of every other kind resolve by themselves once their cause is gone.
+    """
+    answer(resolve_alert(home(), alert, by=by, now=clock()), as_json, _show_acknowledged)
 
-        A secret_finding is resolved by it.
-        """
-        _answer(acknowledge_alert(home(), alert, by=by, now=now()), as_json, _show_acknowledged)
 
-    @alerts.command()
-    @click.argument("alert", metavar="ALERT")
-    @_BY
-    @_AS_JSON
-    def resolve(alert: str, by: str, as_json: bool) -> None:
-        """Resolve a secret_finding, once what leaked is rotated. ALERT is its id, or the beginning of it.
-
-        Alerts of every other kind resolve by themselves once their cause is gone.
-        """
-        _answer(resolve_alert(home(), alert, by=by, now=now()), as_json, _show_acknowledged)
-
-    @alerts.command()
-    @click.option("--kind", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
-    @click.option("--subject", metavar="TEXT", help="Exactly as alerts list shows it.")
-    @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
-    @click.option("--from", "first", metavar="INSTANT", help="ISO-8601; now if not given.")
-    @click.option("--until", "last", metavar="INSTANT", help="ISO-8601, in place of --for.")
-    @click.option("--comment", required=True, metavar="LABEL", help="Why, as a public-safe label.")
-    @_BY
-    @_AS_JSON
-    def silence(
-        kind: str | None,
-        subject: str | None,
-        span: str | None,
-        first: str | None,
-        last: str | None,
-        comment: str,
-        by: str,
-        as_json: bool,
-    ) -> None:
-        """Send no notice of a kind, of a subject, or of both, for a while. Alerts still begin and end."""
-        said_at = now()
-        starts_at = parse_as_of(first) if first else said_at
-        if (span is None) == (last is None):
-            raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
-        ends_at = parse_as_of(last) if last else starts_at + _span(span or "")
-        document = silence_alerts(
-            home(),
-            kind=kind,
-            subject=subject,
-            by=by,
-            comment=comment,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            now=said_at,
-        )
-        _answer(document, as_json, _show_silence)
-
-    @alerts.command()
-    @click.argument("silence", metavar="SILENCE")
-    @_AS_JSON
-    def unsilence(silence: str, as_json: bool) -> None:
-        """End a silence now. SILENCE is its id."""
-        _answer(end_silence(home(), silence, now=now()), as_json, _show_silence)
-
-    @alerts.command()
-    @click.argument("alert", metavar="[ALERT]", required=False)
-    @click.option("--kind", metavar="KIND", help="Only this kind.")
-    @click.option(
-        "--limit",
-        type=click.IntRange(1, 100000),
-        default=DEFAULT_HISTORY,
-        show_default=True,
-        metavar="N",
-        help="Events shown at most, the newest first.",
+@alerts.command()
+@click.option("--kind", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
+@click.option("--subject", metavar="TEXT", help="Exactly as alerts list shows it.")
+@click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
+@instant_option("--from first", "ISO-8601; now if not given.")
+@instant_option("--until last", "ISO-8601, in place of --for.")
+@click.option("--comment", required=True, metavar="LABEL", help="Why, as a public-safe label.")
+@BY
+@AS_JSON
+def silence(
+    kind: str | None,
+    subject: str | None,
+    span: str | None,
+    first: datetime | None,
+    last: datetime | None,
+    comment: str,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Send no notice of a kind, of a subject, or of both, for a while. Alerts still begin and end."""
+    said_at = clock()
+    starts_at = first or said_at
+    if (span is None) == (last is None):
+        raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
+    ends_at = last or starts_at + _span(span or "")
+    document = silence_alerts(
+        home(),
+        kind=kind,
+        subject=subject,
+        by=by,
+        comment=comment,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        now=said_at,
     )
-    @_AS_JSON
-    def history(alert: str | None, kind: str | None, limit: int, as_json: bool) -> None:
-        """What happened to alerts, or to one: opened, acknowledged, notified, resolved."""
-        with warehouse_of(home()).reading() as session:
-            events = alert_history(session, alert_id=alert, kind=kind, most=limit)
-        _answer({"count": len(events), "events": events}, as_json, _show_history)
+    answer(document, as_json, _show_silence)
 
-    return alerts
+
+@alerts.command()
+@click.argument("silence", metavar="SILENCE")
+@AS_JSON
+def unsilence(silence: str, as_json: bool) -> None:
+    """End a silence now. SILENCE is its id."""
+    answer(end_silence(home(), silence, now=clock()), as_json, _show_silence)
+
+
+@alerts.command()
+@click.argument("alert", metavar="[ALERT]", required=False)
+@click.option("--kind", metavar="KIND", help="Only this kind.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100000),
+    default=DEFAULT_HISTORY,
+    show_default=True,
+    metavar="N",
+    help="Events shown at most, the newest first.",
+)
+@AS_JSON
+def history(alert: str | None, kind: str | None, limit: int, as_json: bool) -> None:
+    """What happened to alerts, or to one: opened, acknowledged, notified, resolved."""
+    with reading() as session:
+        events = alert_history(session, alert_id=alert, kind=kind, most=limit)
+    answer({"count": len(events), "events": events}, as_json, _show_history)
 
 
 def _span(text: str) -> timedelta:
@@ -154,18 +144,11 @@ def _span(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def _answer(document: Any, as_json: bool, show: Callable[[Terminal, Any], None]) -> None:
-    if as_json:
-        print_json(document)
-    else:
-        show(standard_output(), document)
-
-
 def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
     if document["alerts"]:
         columns = ("alert", "what", "since (UTC)", "n", "state")
         rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
-        console.print(tables.table(f"Open alerts: {len(rows)}", columns, rows))
+        console.print(table(f"Open alerts: {len(rows)}", columns, rows))
     else:
         console.print("Open alerts: none")
     if document["silences"]:
@@ -173,7 +156,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
             (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])
             for one in document["silences"]
         ]
-        console.print(tables.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences))
+        console.print(table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences))
     if document["unsent_notices"]:
         unsent = [
             (
@@ -186,7 +169,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
             for one in document["unsent_notices"]
         ]
         columns = ("connector", "about", "notice", "tries", "why")
-        console.print(tables.table("Notices that were not taken", columns, unsent))
+        console.print(table("Notices that were not taken", columns, unsent))
     if not document["connectors"]:
         console.print("Nobody is told: CAVRA_ALERT_CONNECTORS names no connector.", style="yellow")
 
@@ -209,7 +192,7 @@ def _matches(silence: Mapping[str, Any]) -> str:
 
 def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
     console.print(
-        tables.facts(
+        facts(
             "Resolved" if alert["resolved_at"] else "Acknowledged",
             [
                 ("alert", alert["alert_id"]),
@@ -231,7 +214,7 @@ def _show_silence(console: Terminal, silence: Mapping[str, Any]) -> None:
         ("by", silence["author"]),
         ("why", silence["comment"]),
     ]
-    console.print(tables.facts("Silence", pairs))
+    console.print(facts("Silence", pairs))
 
 
 def _episode(one: Mapping[str, Any]) -> str:
@@ -252,4 +235,4 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
         for one in document["events"]
     ]
     columns = ("at (UTC)", "alert", "event", "detail")
-    console.print(tables.table("History, newest first", columns, rows))
+    console.print(table("History, newest first", columns, rows))

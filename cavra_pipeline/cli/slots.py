@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any, Final
@@ -11,52 +10,38 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli import tables
+from cavra_pipeline.cli.common import AS_JSON, answer, clock, reading
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
 from cavra_pipeline.documents import instant, parse_as_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.ingest import warehouse_of
-from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.document import slots_document
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import legend, picture
 from cavra_pipeline.slots.verdicts import Kind
-from cavra_pipeline.terminal import Styled, Terminal, print_json, shown, standard_output
+from cavra_pipeline.terminal import Styled, Terminal, shown, table
 
 SCHEDULES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
 _DEFAULT_DAYS: Final = 7
 _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "unknown": "cyan"}
 
 
-def build_slots_command(now: Callable[[], datetime], home: Callable[[], Settings]) -> click.Command:
-    """Returns the command.
-
-    Args:
-        now: Reads the clock.
-        home: Reads the settings.
-    """
-
-    @click.command("slots")
-    @click.option("--schedule", metavar="NAME", help=f"One of {', '.join(SCHEDULES)}; all if not given.")
-    @click.option("--from", "first", metavar="WHEN", help="First UTC day, or ISO-8601 instant; 7 days back.")
-    @click.option("--to", "last", metavar="WHEN", help="Last UTC day, or ISO-8601 instant, inclusive; now.")
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-    def slots(schedule: str | None, first: str | None, last: str | None, as_json: bool) -> None:
-        """Which slots of the schedules were served, which were missed and why?"""
-        if schedule is not None and schedule not in SCHEDULES:
-            raise UsageError("there is no such schedule", where="schedule", remedy=f"Use one of {', '.join(SCHEDULES)}")
-        until = _instant(last, time.max) if last else now()
-        first_at = _instant(first, time.min) if first else until - timedelta(days=_DEFAULT_DAYS)
-        after = first_at - timedelta(microseconds=1)
-        if after >= until:
-            raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
-        with warehouse_of(home()).reading() as session:
-            rows = slots_between(session, after=after, until=until, schedule=schedule)
-        if as_json:
-            print_json(slots_document(rows, first_at, until))
-        else:
-            _show(standard_output(), rows)
-
-    return slots
+@click.command("slots")
+@click.option("--schedule", metavar="NAME", help=f"One of {', '.join(SCHEDULES)}; all if not given.")
+@click.option("--from", "first", metavar="WHEN", help="First UTC day, or ISO-8601 instant; 7 days back.")
+@click.option("--to", "last", metavar="WHEN", help="Last UTC day, or ISO-8601 instant, inclusive; now.")
+@AS_JSON
+def slots(schedule: str | None, first: str | None, last: str | None, as_json: bool) -> None:
+    """Which slots of the schedules were served, which were missed and why?"""
+    if schedule is not None and schedule not in SCHEDULES:
+        raise UsageError("there is no such schedule", where="schedule", remedy=f"Use one of {', '.join(SCHEDULES)}")
+    until = _instant(last, time.max) if last else clock()
+    first_at = _instant(first, time.min) if first else until - timedelta(days=_DEFAULT_DAYS)
+    after = first_at - timedelta(microseconds=1)
+    if after >= until:
+        raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
+    with reading() as session:
+        rows = slots_between(session, after=after, until=until, schedule=schedule)
+    answer(slots_document(rows, first_at, until), as_json, lambda console, _: _show(console, rows))
 
 
 def _instant(text: str, of_day: time) -> datetime:
@@ -80,7 +65,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     console.print(legend(marks for _, _, marks in lines))
     counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
-    console.print(tables.table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted))
+    console.print(table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted))
     odd = [row for row in rows if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
     if odd:
         late = [
@@ -95,7 +80,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
             for row in sorted(odd, key=lambda row: row["expected_at"], reverse=True)
         ]
         columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
-        console.print(tables.table("Not on time, newest first", columns, late, most=20))
+        console.print(table("Not on time, newest first", columns, late, most=20))
 
 
 def _styled(verdict: str) -> Styled:

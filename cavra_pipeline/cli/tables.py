@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, shown
-from cavra_pipeline.terminal import facts as facts
-from cavra_pipeline.terminal import table as table
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, facts, shown, table
 
 _LEVEL_STYLES: Final = {
     "critical": "bold red",
@@ -31,12 +30,12 @@ def short_time(moment: str | None) -> str:
 def show_health(
     console: Terminal,
     report: Mapping[str, Any],
-    subject_field: str,
     *,
     brief: bool = False,
     slots: Mapping[str, int] | None = None,
 ) -> None:
     """Shows a health report, with what the slot ledger counts; in brief, without the lists behind it."""
+    subject = LANES[report["lane"]].subject_field
     ran, planned = report["latest_worker_age_minutes"], report["latest_retry_plan_age_minutes"]
     console.print(
         facts(
@@ -74,10 +73,10 @@ def show_health(
         console.print(table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10))
     if report["acknowledgement_gaps"]:
         gaps = [
-            (g[subject_field], g["provider"], short_time(g["since"]), g["acknowledgement_state"] or "none")
+            (g[subject], g["provider"], short_time(g["since"]), g["acknowledgement_state"] or "none")
             for g in report["acknowledgement_gaps"]
         ]
-        console.print(table("Missing acknowledgements", (subject_field, "provider", "failing since", "state"), gaps))
+        console.print(table("Missing acknowledgements", (subject, "provider", "failing since", "state"), gaps))
 
 
 def _executions(report: Mapping[str, Any]) -> str:
@@ -87,8 +86,9 @@ def _executions(report: Mapping[str, Any]) -> str:
     )
 
 
-def show_plan(console: Terminal, plan: Mapping[str, Any], subject_field: str, *, most: int = MOST_ROWS) -> None:
+def show_plan(console: Terminal, plan: Mapping[str, Any], *, most: int = MOST_ROWS) -> None:
     """Shows a retry plan."""
+    subject = LANES[plan["lane"]].subject_field
     counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
     policy = (
         f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
@@ -110,7 +110,7 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], subject_field: str, *,
     if plan["retry_decisions"]:
         rows = [
             (
-                d[subject_field],
+                d[subject],
                 d["provider"],
                 level(d["action"]),
                 f"{d['retry_count']}/{d['max_retry_attempts']}",
@@ -119,12 +119,13 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], subject_field: str, *,
             )
             for d in plan["retry_decisions"]
         ]
-        columns = (subject_field, "provider", "action", "failures", "next retry (UTC)", "status")
+        columns = (subject, "provider", "action", "failures", "next retry (UTC)", "status")
         console.print(table("Decisions", columns, rows, most=most))
 
 
-def show_worker_run(console: Terminal, document: Mapping[str, Any], subject_field: str) -> None:
+def show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows a worker run: what was selected, what waits and why, what became of it."""
+    subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
     console.print(
         facts(
@@ -140,18 +141,16 @@ def show_worker_run(console: Terminal, document: Mapping[str, Any], subject_fiel
             ],
         )
     )
-    outcomes = {(e[subject_field], e["provider"]): e for e in document["executions"]}
+    outcomes = {(e[subject], e["provider"]): e for e in document["executions"]}
     rows: list[tuple[Any, ...]] = []
     for decision in document["selected_retries"]:
-        sent = outcomes.get((decision[subject_field], decision["provider"]))
+        sent = outcomes.get((decision[subject], decision["provider"]))
         state = f"{sent['execution_status']} ({sent['reason']})" if sent else "selected"
-        rows.append((decision[subject_field], decision["provider"], state))
-    rows += [
-        (d[subject_field], d["provider"], "waits for an acknowledgement") for d in document["acknowledgement_pending"]
-    ]
-    rows += [(d[subject_field], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
+        rows.append((decision[subject], decision["provider"], state))
+    rows += [(d[subject], d["provider"], "waits for an acknowledgement") for d in document["acknowledgement_pending"]]
+    rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
-        console.print(table("Retries", (subject_field, "provider", "state"), rows))
+        console.print(table("Retries", (subject, "provider", "state"), rows))
     show_connector_problems(console, document["connector_problems"])
 
 
@@ -162,8 +161,9 @@ def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, A
         console.print(table("Connectors to fix", ("connector", "fault"), rows))
 
 
-def show_escalation(console: Terminal, plan: Mapping[str, Any]) -> None:
-    """Shows an escalation plan."""
+def show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows an escalation plan and its delivery."""
+    plan = document["plan"]
     counts = f"{plan['escalation_count']} open, {plan['slo_breached_count']} past {plan['slo_minutes']} minutes"
     console.print(
         facts(
@@ -183,6 +183,7 @@ def show_escalation(console: Terminal, plan: Mapping[str, Any]) -> None:
             for one in plan["recoveries"]
         ]
         console.print(table("Open recoveries, oldest first", ("plan_id", "open since (UTC)", "limit", "do"), rows))
+    show_delivery(console, document["delivery"])
 
 
 def show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:

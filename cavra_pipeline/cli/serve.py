@@ -1,23 +1,20 @@
-"""The commands of the HTTP API: serve it, make a token, and the refresh that it starts as a run."""
+"""The commands that serve the HTTP API or the Dagster UI, make a token, refresh reports, and write the demo."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 
 import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
+from cavra_pipeline.cli import tables
+from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, check_order, clock, home
 from cavra_pipeline.escaping import LineFormatter
-from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.reports.store import days_between, evaluated_at
-from cavra_pipeline.settings import load_settings
-from cavra_pipeline.terminal import print_document, shown, standard_error
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+from cavra_pipeline.terminal import facts, print_document, shown, standard_error, standard_output
 
 
 @click.command()
@@ -36,7 +33,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     from cavra_pipeline.console import console_router
     from cavra_pipeline.definitions import open_dagster
 
-    settings = open_home(load_settings())
+    settings = home()
     tokens = TokenFile(settings.api_tokens_file) if settings.api_tokens_file else None
     check_exposure(host, tokens)
     handler = logging.StreamHandler()
@@ -45,7 +42,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     logging.getLogger("cavra_pipeline.api").setLevel(logging.INFO)
 
     def open_service() -> Service:
-        return Service(settings, clock=_now, dagster=open_dagster(settings, _now), tokens=tokens)
+        return Service(settings, clock=clock, dagster=open_dagster(settings, clock), tokens=tokens)
 
     app = create_app(
         open_service,
@@ -59,7 +56,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     err.print(TOKENS_NOTICE if tokens else OPEN_NOTICE)
     server = server_of(app, host=host, port=port)
     server.run()
-    sys.exit(0 if server.started else 1)
+    sys.exit(0 if server.started else EXIT_FAILED)
 
 
 @click.command("api-token")
@@ -78,33 +75,64 @@ def api_token(name: str, scopes: tuple[str, ...]) -> None:
     print_document(line)
 
 
-def _day(_context: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
-    try:
-        return date.fromisoformat(value) if value else None
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a day; write it as YYYY-MM-DD", param=parameter) from None
-
-
 @click.command()
-@click.option("--from", "first", callback=_day, metavar="DAY", help="First UTC day, YYYY-MM-DD; today if not given.")
-@click.option("--to", "last", callback=_day, metavar="DAY", help="Last UTC day, inclusive; today if not given.")
+@RANGE
 @click.option("--run-id", metavar="ID", help="Id that the Dagster run is to have.")
 def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
-    """Ingest and make every report of the days as one Dagster run; needs no daemon."""
+    """Ingest and make every report of the days as one Dagster run; today if no day is given. Needs no daemon."""
     from cavra_pipeline.definitions import REFRESH_JOB, REFRESH_TAGS, materialize
 
-    settings, now = open_home(load_settings()), _now()
+    settings, now = home(), clock()
     until = last or now.date()
     since = first or until
-    if since > until:
-        raise click.UsageError(f"--from {since} is after --to {until}; give the earlier day first")
+    check_order(since, until)
     evaluated_at(until, now)
     ended = materialize(settings, REFRESH_JOB, days_between(since, until), run_id=run_id, tags=REFRESH_TAGS)
     if ended:
         standard_error().print(f"refreshed {since} to {until}")
     else:
         standard_error().print(shown("failed:", "red"), "the run's log is in the Dagster UI")
-    sys.exit(0 if ended else 1)
+    sys.exit(0 if ended else EXIT_FAILED)
 
 
-COMMANDS = (api, api_token, refresh)
+@click.command()
+@click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same history.")
+@click.option("--days", type=click.IntRange(14, 366), default=30, show_default=True, help="How many days back it goes.")
+def demo(seed: int, days: int) -> None:
+    """Write a seeded bad month of drill history, ingest it, make every report and say what is wrong.
+
+    It takes the real path: stores and files, import, then a Dagster run on an instance under CAVRA_HOME.
+    """
+    from cavra_pipeline.demo.run import run_demo
+
+    settings, now = home(), clock()
+    outcome = run_demo(settings, seed=seed, days=days, now=now, say=lambda text: standard_error().print(text))
+    out = standard_output()
+    for lane in ("recovery_escalation", "executive_report"):
+        tables.show_health(out, outcome.health[lane], brief=True)
+        tables.show_plan(out, outcome.plans[lane], most=8)
+    out.print(facts("What happened in this month", [("-", line) for line in outcome.story]))
+    out.print(
+        facts(
+            "Where to look",
+            [
+                ("boundary", f"{outcome.quarantined_count} quarantined, {outcome.finding_count} findings"),
+                ("", "cavra-pipeline quarantine    cavra-pipeline findings    cavra-pipeline dashboard"),
+                ("home", settings.home),
+                ("the UI", "make dev    (or: cavra-pipeline dev), then http://127.0.0.1:3000/asset-groups"),
+            ],
+        )
+    )
+    sys.exit(0 if outcome.succeeded else EXIT_FAILED)
+
+
+@click.command()
+@click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
+@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The UI has no login: keep it on loopback.")
+def dev(port: int, host: str) -> None:
+    """Open the Dagster UI on this code location: lineage, runs, schedules, backfills."""
+    settings = home()
+    environ = {**os.environ, "DAGSTER_HOME": str(settings.dagster_home), "CAVRA_HOME": str(settings.home)}
+    standard_error().print(f"Dagster on http://{host}:{port} with the home {settings.home}; Ctrl+C ends it.")
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "cavra_pipeline.definitions", "-p", str(port), "-h", host]
+    os.execve(sys.executable, command, environ)  # noqa: S606 -- no shell, our own arguments

@@ -1,0 +1,124 @@
+"""What the commands share: options, the clock, the home, how an answer is printed, and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 health at or above ``--fail-on``. Only this module reads the clock.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
+from typing import Any, Final, TypeVar
+
+import click
+
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.ingest import warehouse_of
+from cavra_pipeline.evidence.pseudonym_key import open_home
+from cavra_pipeline.lanes import LANES, lane_named
+from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.terminal import Terminal, print_json, standard_error, standard_output
+from cavra_pipeline.warehouse import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+EXIT_FAILED: Final = 1
+EXIT_UNHEALTHY: Final = 3
+
+
+def options(*chosen: Callable[[F], F]) -> Callable[[F], F]:
+    """Returns one decorator that adds the options in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(chosen):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def read_with(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Returns a callback of an option that reads its text; an option that was not given stays None."""
+
+    def callback(_context: click.Context, _parameter: click.Parameter, text: str | None) -> T | None:
+        return read(text) if text else None
+
+    return callback
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a day; write it as YYYY-MM-DD") from None
+
+
+def lane_option(**attributes: Any) -> Callable[[F], F]:
+    """Returns the option ``--lane``, whose value is a `Lane`."""
+    return click.option("--lane", callback=read_with(lane_named), metavar="LANE", **attributes)
+
+
+def instant_option(name: str, help_text: str) -> Callable[[F], F]:
+    """Returns an option whose value is an instant in UTC."""
+    return click.option(*name.split(), callback=read_with(parse_as_of), metavar="INSTANT", help=help_text)
+
+
+LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
+AS_OF: Final = instant_option("--as-of", "ISO-8601, UTC without an offset; now if not given.")
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+GENERATED_BY: Final = click.option(
+    "--generated-by", default=DEFAULT_GENERATED_BY, show_default=True, help="Public-safe actor label."
+)
+BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
+LIVE: Final = click.option("--live", is_flag=True, help="Send. CAVRA_LIVE_LANES must name the lane.")
+RANGE: Final = options(
+    click.option("--from", "first", callback=read_with(_day), metavar="DAY", help="First UTC day, YYYY-MM-DD."),
+    click.option("--to", "last", callback=read_with(_day), metavar="DAY", help="Last UTC day, inclusive."),
+)
+
+
+def check_order(first: date | None, last: date | None) -> None:
+    """Refuses a range of days that ends before it begins.
+
+    Raises:
+        click.UsageError: The first day is after the last.
+    """
+    if first and last and first > last:
+        raise click.UsageError(f"--from {first} is after --to {last}; give the earlier day first")
+
+
+def clock() -> datetime:
+    """Returns the present instant in UTC."""
+    return datetime.now(UTC)
+
+
+def home() -> Settings:
+    """Returns the settings of the home, with its folders and its key made."""
+    return open_home(load_settings())
+
+
+def reading() -> AbstractContextManager[Session]:
+    """Opens the home's warehouse for reading."""
+    return warehouse_of(home()).reading()
+
+
+def answer(document: Any, as_json: bool, show: Callable[[Terminal, Any], None]) -> None:
+    """Prints the answer on standard output: exactly one JSON document, or what `show` makes of it for a person."""
+    if as_json:
+        print_json(document)
+    else:
+        show(standard_output(), document)
+
+
+def exit_with(failures: Iterable[PipelineError], notes: Iterable[str] = ()) -> None:
+    """Prints notes and failures on standard error and ends the command; its exit code is 1 if anything failed."""
+    err, code = standard_error(), 0
+    for note in notes:
+        err.print("note:", note)
+    for failure in failures:
+        err.failure("failed:", failure)
+        code = EXIT_FAILED
+    sys.exit(code)

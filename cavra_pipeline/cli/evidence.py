@@ -1,0 +1,236 @@
+"""The commands that bring evidence in, give it out, and list what was held back at the boundary."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Any, Final
+
+import click
+
+from cavra_pipeline.cli.common import (
+    AS_JSON,
+    RANGE,
+    answer,
+    check_order,
+    clock,
+    exit_with,
+    home,
+    instant_option,
+    reading,
+)
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.export import export_records
+from cavra_pipeline.evidence.formats import provider_name
+from cavra_pipeline.evidence.importer import import_evidence
+from cavra_pipeline.evidence.ingest import IngestResult, warehouse_of
+from cavra_pipeline.evidence.ingest import ingest as run_ingest
+from cavra_pipeline.evidence.landing import list_drops, strays
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.evidence.queries import list_findings, list_quarantine
+from cavra_pipeline.evidence.stores import source_files
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.terminal import Terminal, facts, print_json_line, standard_error, table
+
+_STDIN: Final = "-"
+_STRAYS_SHOWN: Final = 10
+_DIGEST_SHOWN: Final = 12
+
+
+@click.command("import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@AS_JSON
+def import_command(paths: tuple[str, ...], as_json: bool) -> None:
+    """Bring CAVRA stores or JSON lines into the landing zone.
+
+    PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for one of
+    them on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing. A file
+    that is none of these is one failure; the others are imported all the same.
+    """
+    settings = home()
+    sources: list[tuple[str, Path | IO[bytes]]] = [
+        ("standard input", sys.stdin.buffer) if path == _STDIN else (path, Path(path)) for path in paths
+    ]
+    with standard_error().bytes_progress("importing", _size_of([source for _, source in sources])) as tick:
+        result = import_evidence(settings, sources, now=clock(), tick=tick)
+    document = {
+        "received_count": result.received_count,
+        "imported_count": result.imported_count,
+        "quarantined_count": result.quarantined_count,
+        "finding_count": result.finding_count,
+        "dropped_field_count": result.dropped_field_count,
+        "drops_written": result.written,
+        "drops_unchanged_count": result.unchanged_count,
+        "notes": result.notes,
+        "failures": [str(failure) for failure in result.failures],
+    }
+    shown = [
+        ("records", f"{result.received_count} read, {result.imported_count} passed the boundary"),
+        ("held back", f"{result.quarantined_count} quarantined, {result.finding_count} findings"),
+        ("fields left out", result.dropped_field_count),
+        ("drops", f"{len(result.written)} written, {result.unchanged_count} already there"),
+        ("landing zone", settings.landing),
+        ("next", "cavra-pipeline ingest"),
+    ]
+    answer(document, as_json, _facts("Import", shown))
+    exit_with(result.failures, result.notes)
+
+
+def _facts(title: str, pairs: Sequence[tuple[str, Any]]) -> Callable[[Terminal, Any], None]:
+    return lambda console, _document: console.print(facts(title, pairs))
+
+
+def _size_of(sources: Sequence[Path | IO[bytes]]) -> int:
+    size = 0
+    for source in sources:
+        if isinstance(source, Path) and source.exists():
+            try:
+                size += sum(file.stat().st_size for file in source_files(source))
+            except (OSError, PipelineError):
+                continue
+    return size
+
+
+@click.command()
+@RANGE
+@AS_JSON
+def ingest(first: date | None, last: date | None, as_json: bool) -> None:
+    """Read new and changed drops into the warehouse, or every drop of a range of days again."""
+    check_order(first, last)
+    settings, err = home(), standard_error()
+    result = _ingest(settings, clock(), first, last)
+    ignored = strays(settings.landing, pseudonyms_of(settings))
+    document = {
+        "drop_count": len(result.drops),
+        "unchanged_drop_count": result.unchanged_count,
+        "received_count": result.received_count,
+        "quarantined_count": result.quarantined_count,
+        "finding_count": result.finding_count,
+        "unknown_kind_count": result.unknown_kind_count,
+        "dropped_field_count": result.dropped_field_count,
+        "past_retention_record_count": result.past_retention_count,
+        "past_retention_drop_count": len(result.closed_drops),
+        "touched_days": sorted(day.isoformat() for day in result.touched_days),
+        "ignored_files": ignored,
+        "notes": result.notes,
+        "failures": [str(failure) for failure in result.failures],
+    }
+    shown = [
+        ("drops", f"{len(result.drops)} read, {result.unchanged_count} unchanged"),
+        ("records", f"{result.received_count} received, {result.quarantined_count} quarantined"),
+        ("findings", result.finding_count),
+        ("unknown kinds", result.unknown_kind_count),
+        ("fields left out", result.dropped_field_count),
+        ("warehouse", settings.warehouse),
+    ]
+    answer(document, as_json, _facts("Ingest", shown))
+    if not (as_json or result.drops or result.unchanged_count):
+        err.print(f"The landing zone {settings.landing} holds no drop yet: cavra-pipeline import PATH fills it.")
+    closed, left_out = len(result.closed_drops), result.past_retention_count
+    if closed or left_out:
+        err.print(f"past retention: {closed} drops are left alone, {left_out} records are left out")
+    for name in ignored[:_STRAYS_SHOWN]:
+        err.print(f"ignored {name}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
+    exit_with(result.failures, result.notes)
+
+
+def _ingest(settings: Settings, now: datetime, first: date | None, last: date | None) -> IngestResult:
+    total = sum(drop.size_bytes for drop in list_drops(settings.landing, pseudonyms_of(settings), first, last))
+    with standard_error().bytes_progress("ingesting", total) as tick:
+        return run_ingest(settings, now=now, first=first, last=last, tick=tick)
+
+
+@click.command()
+@RANGE
+@AS_JSON
+def backfill(first: date | None, last: date | None, as_json: bool) -> None:
+    """Ingest a range of days again and make every report of each of them.
+
+    The same as a backfill in the Dagster UI. Days without a drop are a success with nothing in them.
+    """
+    settings, now = home(), clock()
+    if first is None or last is None or first > last:
+        raise click.UsageError("Give both days, the first not after the last: --from DAY --to DAY")
+    days = days_between(first, last)
+    evaluated_at(last, now)
+    result = _ingest(settings, now, first, last)
+    levels: Counter[str] = Counter()
+    with standard_error().step_progress("making reports", len(days) * (2 * len(LANES) + 1)) as step:
+        for one in keep_every_report(warehouse_of(settings), days, now=now):
+            levels[str(one.document["alert_level"])] += 1
+            step(f"{one.report} of {one.lane or 'all lanes'}, {one.day}")
+    document = {
+        "day_count": len(days),
+        "drop_count": len(result.drops),
+        "received_count": result.received_count,
+        "report_count": levels.total(),
+        "reports_by_alert_level": dict(sorted(levels.items())),
+        "failures": [str(failure) for failure in result.failures],
+    }
+    shown = [
+        ("days", f"{len(days)}, {first} to {last}"),
+        ("drops", f"{len(result.drops)} read, {result.received_count} records"),
+        ("reports", f"{levels.total()}: {', '.join(f'{n} {name}' for name, n in sorted(levels.items()))}"),
+    ]
+    answer(document, as_json, _facts("Backfill", shown))
+    exit_with(result.failures)
+
+
+@click.command()
+@click.argument("value")
+@AS_JSON
+def pseudonym(value: str, as_json: bool) -> None:
+    """Print what VALUE is called in this home where it may not be stored: as identifier, provider and actor label.
+
+    With - the value is read from standard input, so that it is in no list of commands.
+    """
+    names = pseudonyms_of(home())
+    text = sys.stdin.read().removesuffix("\n") if value == _STDIN else value
+    document = {
+        "identifier": names.of_text(text),
+        "provider": names.of_text(provider_name(text)),
+        "actor": names.of_actor(text),
+    }
+    answer(document, as_json, _facts("Pseudonym", list(document.items())))
+
+
+@click.command()
+@instant_option("--since", "Leave out records created before; ISO-8601.")
+@click.option("--made-here", is_flag=True, help="Only records that this pipeline wrote itself.")
+def export(since: datetime | None, made_here: bool) -> None:
+    """Write current evidence as JSON lines in CAVRA's own shape to standard output."""
+    with reading() as session:
+        for line in export_records(session, since=since, made_here=made_here):
+            print_json_line(line)
+
+
+@click.command()
+@AS_JSON
+def quarantine(as_json: bool) -> None:
+    """Rejected lines: where they stood, their SHA-256 and why."""
+    columns = ("drop_day", "source_file", "line_number", "reason", "field", "sha256")
+    _list("Quarantine", list_quarantine, columns, as_json)
+
+
+@click.command()
+@AS_JSON
+def findings(as_json: bool) -> None:
+    """What was not public-safe: where, which rule, which field. Never the value."""
+    _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action"), as_json)
+
+
+def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...], as_json: bool) -> None:
+    with reading() as session:
+        rows = read(session)
+
+    def show(console: Terminal, _document: object) -> None:
+        shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in columns] for row in rows]
+        drawn = table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in columns], shown)
+        console.print(drawn if rows else f"{title}: none")
+
+    answer({"count": len(rows), title.lower(): rows}, as_json, show)
