@@ -45,7 +45,8 @@ class Said:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The command line's clock, moved by the test."""
     made = Clock(AS_OF)
-    monkeypatch.setattr(cli, "_now", made)
+    for module in (cli.alerts, cli.delivery, cli.evidence, cli.reports):
+        monkeypatch.setattr(module, "clock", made)
     return made
 
 
