@@ -15,8 +15,8 @@ from assets.slots import fresh_for
 from assets.tables import table
 from cavra_pipeline.jobs import WORKER_TAG
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.resources import Home
-from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
 

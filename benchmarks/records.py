@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX
 from cavra_pipeline.lanes import LANES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import duckdb
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from cavra_pipeline.evidence.kinds import KINDS
+from cavra_pipeline.boundary.kinds import KINDS
 
 #: The declared fields that the benchmark's records hold. Fewer columns make the reference faster, so none is added.
 COLUMNS = {

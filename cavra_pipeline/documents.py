@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
 
+from cavra_pipeline.boundary.parsing import parse_timestamp
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.escaping import visible_json
-from cavra_pipeline.evidence.parsing import parse_timestamp
 
 PRODUCT: Final = "CAVRA"
 SCHEMA_PREFIX: Final = "cavra.go-backend-pilot.rollback-drill-acknowledgement-audit-delivery-"

@@ -15,20 +15,21 @@ from typing import Any, Final
 import duckdb
 import sqlalchemy as sa
 
-from cavra_pipeline.evidence.boundary import judge
-from cavra_pipeline.evidence.ingest import IngestResult, ingest, warehouse_of
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
-from cavra_pipeline.evidence.verdict import Kept, Quarantined
+from cavra_pipeline.boundary.judge import judge
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.boundary.verdict import Kept, Quarantined
+from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.retry.plan import retry_plan
-from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import leases
 from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.home import warehouse_of
 
 Record = dict[str, Any]
 Line = Record | str | bytes

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.documents import canonical_json
-from cavra_pipeline.evidence.secrets import secrets_in
 
 Severity = Literal["warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("warning", "critical")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.errors import PipelineError, UsageError
-from cavra_pipeline.evidence.boundary import actor_label
 
 SCOPES: Final = ("read", "plan", "acknowledge", "live")
 #: Who asks where the service is open.

@@ -10,11 +10,11 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN
 from cavra_pipeline.connectors.providers import normalised
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.export import record_of, stamp
-from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from cavra_pipeline.evidence.secrets import secrets_in
+from cavra_pipeline.boundary.secrets import secrets_in
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:cavra-pipeline:problem:"

@@ -16,17 +16,17 @@ from cavra_pipeline.api import examples, models
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Served, allowed, endpoint
 from cavra_pipeline.api.service import Service
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.escaping import csv_cell
-from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, keep_plan
 from cavra_pipeline.retry.acknowledge import states_of
-from cavra_pipeline.retry.plan import retry_plan
-from cavra_pipeline.retry.policy import RetryPolicy, retry_policy
 from cavra_pipeline.warehouse import Session
 
 CAVRA: Final = "/runtime/go-pilot/rollback-drill-notifications/acknowledgements/audit-delivery"

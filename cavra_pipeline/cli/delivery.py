@@ -22,8 +22,8 @@ from cavra_pipeline.cli.common import (
     lane_option,
 )
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge, withdraw
-from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import host_connectors, host_problems, open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.terminal import Terminal, table

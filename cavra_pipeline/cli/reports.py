@@ -28,21 +28,21 @@ from cavra_pipeline.cli.common import (
     reading,
 )
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
-from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_report
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
-from cavra_pipeline.retry.plan import retry_plan
-from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_of_report
 from cavra_pipeline.terminal import print_document, standard_error
+from cavra_pipeline.warehouse.home import warehouse_of
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
 _FORMS: Final = {"markdown": report_markdown, "html": report_html, "json": report_json}

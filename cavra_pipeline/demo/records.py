@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS
 from cavra_pipeline.documents import PRODUCT
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS
 from cavra_pipeline.lanes import Lane
 
 Record = dict[str, Any]

@@ -14,16 +14,16 @@ from typing import Any, Final
 from cavra_pipeline.demo.history import demo_history, write_demo
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.importer import import_evidence
-from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import days_between
-from cavra_pipeline.retry.plan import retry_plan
-from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse.home import warehouse_of
 
 _MARK: Final = "demo.json"
 

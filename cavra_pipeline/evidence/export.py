@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERIES_PATH, fields_of
 from cavra_pipeline.documents import naive_utc
-from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERIES_PATH, fields_of
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.evidence"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cavra_pipeline.evidence.kinds import (
+from cavra_pipeline.boundary.kinds import (
     COLUMNS,
     DELIVERIES_COLUMN,
     DELIVERIES_PATH,

@@ -15,8 +15,8 @@ import hyperscan
 import numpy as np
 import numpy.typing as npt
 
-from cavra_pipeline.evidence.scanner import hits_in
-from cavra_pipeline.evidence.secrets import HINTS, compiled
+from cavra_pipeline.boundary.scanner import hits_in
+from cavra_pipeline.boundary.secrets import HINTS, compiled
 
 #: An actor's field, at any depth, whose value is a list or may be no label that is public-safe. No part may match text
 #: without end: Hyperscan takes half as long again if one does.

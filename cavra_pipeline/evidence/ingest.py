@@ -22,12 +22,12 @@ from typing import Final, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar, name_findings, shown_name
 from cavra_pipeline.evidence.leaks import note_leaks
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, LineFinding, QuarantinedLine, Screen, Screened
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 from cavra_pipeline.evidence.typed import column_of, numbers_of
@@ -36,6 +36,7 @@ from cavra_pipeline.limits import require_memory
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
+from cavra_pipeline.warehouse.home import warehouse_of
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _Result = TypeVar("_Result")
@@ -153,11 +154,6 @@ class IngestResult:
     touched_days: set[date] = field(default_factory=set)
     failures: list[PipelineError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def warehouse_of(settings: Settings) -> Warehouse:
-    """Returns the home's warehouse with the limits of the settings."""
-    return Warehouse(settings.warehouse, settings.busy_wait_seconds, settings.threads, settings.memory_limit)
 
 
 def _choose(

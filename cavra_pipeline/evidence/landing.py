@@ -17,13 +17,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from cavra_pipeline.boundary.formats import Grade, grade_of
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.boundary.secrets import secrets_in
+from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Reason
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile
-from cavra_pipeline.evidence.formats import Grade, grade_of
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
-from cavra_pipeline.evidence.secrets import secrets_in
-from cavra_pipeline.evidence.verdict import NOT_AN_IDENTIFIER, Action, Reason
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")

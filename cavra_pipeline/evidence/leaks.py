@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from cavra_pipeline.boundary.verdict import NOT_SECRETS, Action
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.evidence.screen import LineFinding
-from cavra_pipeline.evidence.verdict import NOT_SECRETS, Action
 from cavra_pipeline.warehouse import Rows, Session
 
 _PACKAGE: Final = "cavra_pipeline.evidence"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cavra_pipeline.evidence.formats import provider_name
-from cavra_pipeline.evidence.kinds import KINDS
+from cavra_pipeline.boundary.formats import provider_name
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.lanes import LANES, Lane
 
 DELIVERY: Final = "delivery"

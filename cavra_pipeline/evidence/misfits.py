@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cavra_pipeline.evidence.formats import ACTOR_LABEL, IDENTIFIER, MANY_LETTERS, MAX_IDENTIFIER_CHARACTERS, PROVIDER
-from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Field, Format, Type
+from cavra_pipeline.boundary.formats import ACTOR_LABEL, IDENTIFIER, MANY_LETTERS, MAX_IDENTIFIER_CHARACTERS, PROVIDER
+from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Field, Format, Type
 
 _WHOLE: Final = r"\A(?:%s)?\z"
 _IDENTIFIER: Final = _WHOLE % IDENTIFIER

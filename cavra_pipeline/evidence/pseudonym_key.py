@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.landing import has_pseudonyms
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.queries import holds_pseudonyms
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Warehouse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Final
 
-from cavra_pipeline.evidence.kinds import WORD_COLUMNS
+from cavra_pipeline.boundary.kinds import WORD_COLUMNS
 from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cavra_pipeline.evidence.kinds import ENVELOPE, KIND_PREFIX, KINDS, Field, Type
-from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE
-from cavra_pipeline.evidence.verdict import ACTOR_CODE, NOT_AN_IDENTIFIER, Reason
+from cavra_pipeline.boundary.kinds import ENVELOPE, KIND_PREFIX, KINDS, Field, Type
+from cavra_pipeline.boundary.secrets import RULES, SENSITIVE_KEY_CODE
+from cavra_pipeline.boundary.verdict import ACTOR_CODE, NOT_AN_IDENTIFIER, Reason
 
 _MARK: Final = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)
 

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cavra_pipeline.evidence import boundary
+from cavra_pipeline.boundary import judge as boundary
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.boundary.scanner import ScannerFailed
+from cavra_pipeline.boundary.verdict import Finding, Kept, Quarantined
 from cavra_pipeline.evidence.misfits import misfits_in
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
-from cavra_pipeline.evidence.scanner import ScannerFailed
 from cavra_pipeline.evidence.typed import TYPED, column_of, numbers_of, rows_of
-from cavra_pipeline.evidence.verdict import Finding, Kept, Quarantined
 
 if TYPE_CHECKING:
     from cavra_pipeline.evidence.blocks import BlockReader

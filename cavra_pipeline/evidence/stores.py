@@ -15,15 +15,15 @@ from typing import IO, Final
 import pyarrow as pa
 import pyarrow.compute
 
+from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES
+from cavra_pipeline.boundary.verdict import Quarantined, Reason
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile, opened, sniffed
 from cavra_pipeline.evidence.encoding import encoding_of
 from cavra_pipeline.evidence.lines import LineBatch, LineReader, notes_on_nuls
-from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 from cavra_pipeline.evidence.shapes import Shape, after, shape_of, skip_blank
 from cavra_pipeline.evidence.sqlite_store import sqlite_payloads
-from cavra_pipeline.evidence.verdict import Quarantined, Reason
 
 #: Endings that ``import`` picks up from a folder.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".sqlite", ".sqlite3", ".db")

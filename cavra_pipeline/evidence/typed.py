@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from cavra_pipeline.evidence.kinds import (
+from cavra_pipeline.boundary.kinds import (
     COLUMNS,
     DELIVERIES_COLUMN,
     DELIVERIES_PATH,
@@ -26,8 +26,8 @@ from cavra_pipeline.evidence.kinds import (
     Type,
     fields_of,
 )
+from cavra_pipeline.boundary.verdict import Kept
 from cavra_pipeline.evidence.meaning import meaning_of
-from cavra_pipeline.evidence.verdict import Kept
 
 ARROW_TYPES: Final = {
     Type.STRING: pa.string(),

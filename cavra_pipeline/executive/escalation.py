@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
@@ -18,8 +19,9 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.executive.recoveries import (
+from cavra_pipeline.executive.standing import Standing, standings
+from cavra_pipeline.executive.words import listed, provider_name
+from cavra_pipeline.recoveries.intervals import (
     CLOSING,
     OWN_PLAN_PREFIX,
     RECOVERIES,
@@ -29,8 +31,6 @@ from cavra_pipeline.executive.recoveries import (
     open_recoveries,
     recovery_spells,
 )
-from cavra_pipeline.executive.standing import Standing, standings
-from cavra_pipeline.executive.words import listed, provider_name
 from cavra_pipeline.warehouse import Session
 
 DEFAULT_SLO_MINUTES: Final = 240

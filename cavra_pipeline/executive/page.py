@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 from cavra_pipeline.executive.pictures import standing
-from cavra_pipeline.executive.recoveries import RECOVERIES
 from cavra_pipeline.executive.words import (
     count,
     day_text,
@@ -17,6 +16,7 @@ from cavra_pipeline.executive.words import (
     provider_name,
     read,
 )
+from cavra_pipeline.recoveries.intervals import RECOVERIES
 
 _STATES: Final = {
     "action_needed": "Action needed",

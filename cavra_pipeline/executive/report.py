@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
@@ -18,9 +19,14 @@ from cavra_pipeline.documents import (
     naive_utc,
     whole_minutes,
 )
-from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_recoveries
-from cavra_pipeline.executive.recoveries import (
+from cavra_pipeline.executive.risks import key_risks
+from cavra_pipeline.executive.standing import Standing, failing_providers, standings
+from cavra_pipeline.executive.window import Window, windows
+from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
+from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
+from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.recoveries.intervals import (
     RECOVERIES,
     Open,
     Spell,
@@ -29,12 +35,6 @@ from cavra_pipeline.executive.recoveries import (
     recovery_spells,
     spells_until,
 )
-from cavra_pipeline.executive.risks import key_risks
-from cavra_pipeline.executive.standing import Standing, failing_providers, standings
-from cavra_pipeline.executive.window import Window, windows
-from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
-from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
-from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.warehouse import Session
 
 DEFAULT_WINDOW_DAYS: Final = 7

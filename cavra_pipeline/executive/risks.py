@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.recoveries import RECOVERIES
 from cavra_pipeline.executive.words import (
     are,
     count,
@@ -15,6 +14,7 @@ from cavra_pipeline.executive.words import (
     provider_name,
 )
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.intervals import RECOVERIES
 
 #: So many notices that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from cavra_pipeline.documents import ascending
-from cavra_pipeline.executive.recoveries import PACKAGE, RECOVERIES
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.intervals import RECOVERIES
 from cavra_pipeline.retention.horizon import PACKAGE as RETENTION
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
+_PACKAGE: Final = "cavra_pipeline.executive"
 _NOTHING: Final[Mapping[str, Any]] = {
     "evidence_record_count": 0,
     "future_record_count": 0,
@@ -50,9 +51,9 @@ def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, 
     require_answerable(session, instants)
     moments = ascending(instants)
     lanes: list[dict[str, Mapping[str, Any]]] = [{} for _ in moments]
-    for row in session.rows(PACKAGE, "lane_extents", {"instants": moments}):
+    for row in session.rows(_PACKAGE, "lane_extents", {"instants": moments}):
         lanes[int(str(row.pop("number"))) - 1][str(row.pop("lane"))] = row
-    unplanned = session.rows(PACKAGE, "unplanned_failures", {"lane": RECOVERIES.name, "instants": moments})
+    unplanned = session.rows(_PACKAGE, "unplanned_failures", {"lane": RECOVERIES.name, "instants": moments})
     pruned = int(str(session.rows(RETENTION, "closed_spell_count")[0]["closed_spell_count"]))
     return {
         at: Standing(known, int(str(row["unplanned_failure_count"])), pruned)
@@ -65,6 +66,6 @@ def failing_providers(session: Session, instants: Sequence[datetime]) -> dict[da
     moments = ascending(instants)
     failing: dict[datetime, list[dict[str, Any]]] = {at: [] for at in moments}
     for lane in LANES.values():
-        for row in session.rows(PACKAGE, "failing_providers", {"lane": lane.name, "instants": moments}):
+        for row in session.rows(_PACKAGE, "failing_providers", {"lane": lane.name, "instants": moments}):
             failing[moments[int(str(row.pop("number"))) - 1]].append({**row, "lane": lane.name})
     return failing

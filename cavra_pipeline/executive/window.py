@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from cavra_pipeline.executive.recoveries import PACKAGE
 from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.executive"
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ def windows(session: Session, starts: Mapping[datetime, datetime]) -> dict[datet
     asked: dict[str, object] = {"instants": moments, "window_starts": [starts[at] for at in moments]}
 
     def rows(name: str) -> Sequence[tuple[Window, dict[str, Any]]]:
-        return [(found[int(str(row.pop("number"))) - 1], row) for row in session.rows(PACKAGE, name, asked)]
+        return [(found[int(str(row.pop("number"))) - 1], row) for row in session.rows(_PACKAGE, name, asked)]
 
     for window, row in rows("lane_activity"):
         window.lanes[row["lane"]] = row

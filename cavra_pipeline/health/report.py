@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
@@ -20,7 +21,6 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.health.alerts import alerts_for
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.retention.horizon import require_answerable

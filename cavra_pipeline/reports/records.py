@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from cavra_pipeline.evidence.kinds import KIND_PREFIX, fields_of
+from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.evidence.own import record
 from cavra_pipeline.lanes import LANES
 

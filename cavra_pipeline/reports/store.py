@@ -19,10 +19,10 @@ from cavra_pipeline.documents import canonical_json, entry_texts, naive_utc, par
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retention.horizon import answerable_days, are_answerable
-from cavra_pipeline.retry.plan import retry_plans
-from cavra_pipeline.retry.policy import FIELDS as POLICY_FIELDS
-from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.warehouse import Session, Warehouse, columns
 
 _PACKAGE: Final = "cavra_pipeline.reports"

@@ -11,7 +11,7 @@ from typing import Any
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.executive.recoveries import RECOVERIES, recovery_spells
+from cavra_pipeline.recoveries.intervals import RECOVERIES, recovery_spells
 from cavra_pipeline.retention.horizon import PACKAGE, horizon_of
 from cavra_pipeline.settings import LEAST_RETENTION_DAYS, Settings
 from cavra_pipeline.warehouse import Session, Warehouse

@@ -11,16 +11,17 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.connectors.providers import normalised
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.own import record, save_own_drop
-from cavra_pipeline.evidence.secrets import secrets_in
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse.home import warehouse_of
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 #: States by lane kind: a delivery's, and a health alert's.

@@ -14,20 +14,21 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Severity
 from cavra_pipeline.documents import instant
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.records import delivery_record, digest, idempotency_id
 from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Purpose, Run, Sender
 from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, UNSETTLED, Intent, intents_where, write_intents
 from cavra_pipeline.sending.leases import LEASE_SECONDS, ended_early, running_runs, wait_for
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state.tables import leases, send_intents
+from cavra_pipeline.warehouse.home import warehouse_of
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 _SEVERITIES: Final[Mapping[str, Severity]] = {"critical": "critical", "warning": "warning", "healthy": "info"}

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
 from cavra_pipeline.documents import canonical_json, instant
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND
 from cavra_pipeline.evidence.own import record
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sending.engine import Purpose

@@ -13,18 +13,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant
 from cavra_pipeline.errors import PipelineError, UsageError
-from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.evidence.ingest import ingest, warehouse_of
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.policy import FIELDS, RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import replan
 from cavra_pipeline.retry.claims import Selection, SelectionContext, claim, pair_evidence, select
 from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
-from cavra_pipeline.retry.plan import retry_plan
-from cavra_pipeline.retry.policy import FIELDS, RetryPolicy, retry_policy
 from cavra_pipeline.retry.records import RETRIES, execution_status
 from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Run, Sender
 from cavra_pipeline.sending.intents import Intent
@@ -32,6 +32,7 @@ from cavra_pipeline.sending.leases import checked_run_id
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse.home import warehouse_of
 
 MAX_RETRY_DELIVERIES: Final = 25
 DEFAULT_RETRY_DELIVERIES: Final = 5

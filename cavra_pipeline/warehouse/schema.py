@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
+from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
+from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
-from cavra_pipeline.evidence.verdict import NOT_SECRETS
 from cavra_pipeline.sql import literal
 
 if TYPE_CHECKING:

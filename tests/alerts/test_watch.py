@@ -18,12 +18,13 @@ from cavra_pipeline.alerts.operators import acknowledge_alert
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import Pass, watch_pass
+from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.connectors.faults import MISCONFIGURED, SECRET_UNUSABLE
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.evidence.ingest import ingest, warehouse_of
-from cavra_pipeline.evidence.kinds import KIND_PREFIX
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.warehouse.home import warehouse_of
 from tests.alerts.support import signal
 from tests.connectors.receiver import Receiver, answer, hang, reset, slow_body
 from tests.support import AS_OF, NOW, empty_warehouse, files_holding, home_with, query

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES, parse_timestamp
+from cavra_pipeline.boundary.search import MAX_DEPTH
+from cavra_pipeline.boundary.verdict import Action, Kept, Quarantined, Reason
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.boundary import actor_label
-from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES, parse_timestamp
-from cavra_pipeline.evidence.search import MAX_DEPTH
-from cavra_pipeline.evidence.verdict import Action, Kept, Quarantined, Reason
 from tests.evidence.secrets_made_up import canary
 from tests.support import PSEUDONYMS, Line, Record, delivery, judged, raw, record, worker_run
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.evidence.formats import Grade, grade_of
-from cavra_pipeline.evidence.kinds import KINDS
-from cavra_pipeline.evidence.secrets import RULES, SENSITIVE_KEY_CODE, compiled
-from cavra_pipeline.evidence.verdict import Action, Finding, Kept, Quarantined, Reason
+from cavra_pipeline.boundary.formats import Grade, grade_of
+from cavra_pipeline.boundary.kinds import KINDS
+from cavra_pipeline.boundary.secrets import RULES, SENSITIVE_KEY_CODE, compiled
+from cavra_pipeline.boundary.verdict import Action, Finding, Kept, Quarantined, Reason
 from tests.evidence.secrets_made_up import HARMLESS, SECRETS
 from tests.support import PSEUDONYMS, Record, delivery, judged, raw
 
@@ -207,8 +207,8 @@ def test_no_line_however_it_is_made_takes_more_than_a_few_steps_for_each_letter(
     """By a step for each pair of letters, lines of this length would take hours: the limit tells the two apart."""
     code = """
 import json
-from cavra_pipeline.evidence.boundary import judge
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
+from cavra_pipeline.boundary.judge import judge
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 
 ENDS = ' user: //x:y@ a://b@ sig= token eyJ .logic.azure. bearer basic splunk sk- SG. '
 for piece in ('a', 'a.', 'a://', 'token-', 'secret', 'eyJ', 'sig=', '.logic.azure.0', 'bearer ', 'basic ', 'sk-', ' '):

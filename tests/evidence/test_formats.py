@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.evidence.formats import Grade, grade_of, is_actor_label, is_provider
-from cavra_pipeline.evidence.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Format, Type
+from cavra_pipeline.boundary.formats import Grade, grade_of, is_actor_label, is_provider
+from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Format, Type
 from cavra_pipeline.evidence.misfits import misfits_in
 from cavra_pipeline.evidence.typed import TYPED
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES
+from cavra_pipeline.boundary.verdict import Kept
 from cavra_pipeline.evidence.landing import list_drops, shown_name, strays
-from cavra_pipeline.evidence.parsing import MAX_LINE_BYTES
-from cavra_pipeline.evidence.verdict import Kept
 from tests.support import (
     DAY,
     PSEUDONYMS,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.kinds import KINDS
 from cavra_pipeline.lanes import LANES, lane_named
 from tests.evidence.secrets_made_up import SECRETS
 from tests.support import (

@@ -11,9 +11,9 @@ from stat import S_IMODE
 
 import pytest
 
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.pseudonym_key import KEY_BYTES, open_home, pseudonyms_of
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings, load_settings
 from tests.support import delivery, home_with, query, take_in

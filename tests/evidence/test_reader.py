@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cavra_pipeline.boundary.formats import provider_name
+from cavra_pipeline.boundary.kinds import KINDS
+from cavra_pipeline.boundary.parsing import parse_timestamp
 from cavra_pipeline.evidence import reader
-from cavra_pipeline.evidence.formats import provider_name
 from cavra_pipeline.evidence.grammar import grammar, hash_of
-from cavra_pipeline.evidence.kinds import KINDS
 from cavra_pipeline.evidence.meaning import meaning_of
-from cavra_pipeline.evidence.parsing import parse_timestamp
 
 
 def test_what_is_compiled_comes_from_one_file_since_its_date_is_all_that_numba_asks() -> None:

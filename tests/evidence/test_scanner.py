@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cavra_pipeline.evidence.scanner import hits_in
-from cavra_pipeline.evidence.verdict import Kept, Quarantined
+from cavra_pipeline.boundary.scanner import hits_in
+from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from tests.support import delivery, drop, home_with, judged, raw
 
 GITHUB = "gh" + "p_" + "q7Zr2Xw9Lm4Tb6Vn8Kd3Hs5Jf1Gp0Yc1ab12"
@@ -83,7 +83,8 @@ def test_without_the_scanner_every_line_is_quarantined(tmp_path: Path, broken: s
     code = (
         f"import sys; {broken}\n"
         "from datetime import datetime, UTC; from pathlib import Path\n"
-        "from cavra_pipeline.evidence.ingest import ingest, warehouse_of\n"
+        "from cavra_pipeline.evidence.ingest import ingest\n"
+        "from cavra_pipeline.warehouse.home import warehouse_of\n"
         "from cavra_pipeline.settings import Settings\n"
         "home = Settings(home=Path(sys.argv[1]))\n"
         "result = ingest(home, now=datetime(2026, 7, 1, tzinfo=UTC))\n"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.evidence.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Format, Type
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Format, Type
+from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from cavra_pipeline.evidence.screen import LINES, Screen, Screened
-from cavra_pipeline.evidence.verdict import Kept, Quarantined
 from cavra_pipeline.lanes import LANES
 from tests.support import PSEUDONYMS, judged
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.kinds import KIND_PREFIX, fields_of
 from tests.executive.histories import ask_escalation, opening
 from tests.support import (
     AS_OF,

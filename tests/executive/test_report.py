@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.ingest import warehouse_of
-from cavra_pipeline.evidence.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.warehouse.home import warehouse_of
 from tests.executive.histories import ask_escalation, ask_report, opening
 from tests.support import (
     AS_OF,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.evidence.importer import import_evidence
-from cavra_pipeline.evidence.kinds import KINDS
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
 from tests.evidence.secrets_made_up import SECRETS

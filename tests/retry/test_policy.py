@@ -8,7 +8,7 @@ import pytest
 
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.reports.policy import retry_policy
 
 LANE = LANES["recovery_escalation"]
 NAN, INF = float("nan"), float("inf")

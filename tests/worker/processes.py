@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline import cli
-from cavra_pipeline.evidence.ingest import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.report import executive_report
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.first_delivery import first_delivery
-from cavra_pipeline.retry.policy import retry_policy
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import MAX_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse.home import warehouse_of
 from tests.worker.support import SIGNING
 
 SECRETS: Final = {"SIGNING": SIGNING}

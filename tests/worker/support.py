@@ -13,7 +13,7 @@ import yaml
 
 from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Problem
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.retry.policy import retry_policy
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings
 from tests.support import AS_OF, Line, home_with

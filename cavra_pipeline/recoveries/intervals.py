@@ -17,7 +17,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.warehouse import Session, columns
 
-PACKAGE: Final = "cavra_pipeline.executive"
+_PACKAGE: Final = "cavra_pipeline.recoveries"
 #: The lane whose subjects are recoveries.
 RECOVERIES: Final = LANES["recovery_escalation"]
 #: Newest acknowledgements that close a route, unless its delivery is failing.
@@ -63,7 +63,7 @@ def recovery_spells(session: Session, *, as_of: datetime) -> list[Spell]:
         "closing": list(CLOSING),
         "own_plan": _OWN_PLAN,
     }
-    return [_spell(**row) for row in session.rows(PACKAGE, "recovery_spells", asked)]
+    return [_spell(**row) for row in session.rows(_PACKAGE, "recovery_spells", asked)]
 
 
 def spells_until(spells: Sequence[Spell], at: datetime) -> list[Spell]:
@@ -113,9 +113,9 @@ def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Spell]]
             "subject": columns.texts(subjects),
         }
         with session.given(open_recoveries=columns.table(opened)):
-            for row in session.rows(PACKAGE, "recovery_plans"):
+            for row in session.rows(_PACKAGE, "recovery_plans"):
                 found[int(str(row.pop("number"))) - 1].plans[str(row["subject"])] = row
-            for row in session.rows(PACKAGE, "recovery_routes", asked):
+            for row in session.rows(_PACKAGE, "recovery_routes", asked):
                 found[int(str(row.pop("number"))) - 1].routes[str(row["subject"])].append(row)
     return dict(zip(moments, found, strict=True))
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from cavra_pipeline.evidence.formats import Grade, grade_of, is_actor_label, is_provider, provider_name
-from cavra_pipeline.evidence.kinds import OTHER_WORD, Field, Format, Type, fields_of
-from cavra_pipeline.evidence.parsing import Object, parse_timestamp
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
-from cavra_pipeline.evidence.verdict import NOT_AN_IDENTIFIER, Action, Fault, Finding, Reason
+from cavra_pipeline.boundary.formats import Grade, grade_of, is_actor_label, is_provider, provider_name
+from cavra_pipeline.boundary.kinds import OTHER_WORD, Field, Format, Type, fields_of
+from cavra_pipeline.boundary.parsing import Object, parse_timestamp
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Fault, Finding, Reason
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _INT64: Final = range(-(2**63), 2**63)

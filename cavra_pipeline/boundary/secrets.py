@@ -19,7 +19,7 @@ from typing import Final
 
 import hyperscan
 
-from cavra_pipeline.evidence.formats import Grade, grade_of
+from cavra_pipeline.boundary.formats import Grade, grade_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
-from cavra_pipeline.evidence.verdict import Fault, Reason
+from cavra_pipeline.boundary.verdict import Fault, Reason
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 

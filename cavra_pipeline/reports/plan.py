@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import (
     DEFAULT_GENERATED_BY,
     PRODUCT,
@@ -17,13 +18,12 @@ from cavra_pipeline.documents import (
     naive_utc,
     spread,
 )
-from cavra_pipeline.evidence.boundary import actor_label
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.retention.horizon import require_answerable
-from cavra_pipeline.retry.policy import RetryPolicy
 from cavra_pipeline.warehouse import Session
 
-_PACKAGE: Final = "cavra_pipeline.retry"
+_PACKAGE: Final = "cavra_pipeline.reports"
 
 
 def retry_plan(

@@ -9,15 +9,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from cavra_pipeline.boundary.allowlist import Allowlist, Cut, allowlist_of
+from cavra_pipeline.boundary.formats import is_actor_label
+from cavra_pipeline.boundary.kinds import KINDS
+from cavra_pipeline.boundary.parsing import Object, parse, parse_timestamp
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.boundary.search import Search
+from cavra_pipeline.boundary.secrets import secrets_in_prose
+from cavra_pipeline.boundary.verdict import Fault, Finding, Kept, Quarantined, Reason
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.allowlist import Allowlist, Cut, allowlist_of
-from cavra_pipeline.evidence.formats import is_actor_label
-from cavra_pipeline.evidence.kinds import KINDS
-from cavra_pipeline.evidence.parsing import Object, parse, parse_timestamp
-from cavra_pipeline.evidence.pseudonyms import Pseudonyms
-from cavra_pipeline.evidence.search import Search
-from cavra_pipeline.evidence.secrets import secrets_in_prose
-from cavra_pipeline.evidence.verdict import Fault, Finding, Kept, Quarantined, Reason
 
 MAX_SESSION_ID_CHARACTERS: Final = 512
 

@@ -13,10 +13,10 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from cavra_pipeline.evidence.formats import Grade, grade_of, is_actor_label
-from cavra_pipeline.evidence.parsing import Ambiguous, Object
-from cavra_pipeline.evidence.scanner import Hit, ScannerFailed, hits_in
-from cavra_pipeline.evidence.secrets import (
+from cavra_pipeline.boundary.formats import Grade, grade_of, is_actor_label
+from cavra_pipeline.boundary.parsing import Ambiguous, Object
+from cavra_pipeline.boundary.scanner import Hit, ScannerFailed, hits_in
+from cavra_pipeline.boundary.secrets import (
     SENSITIVE_KEY_CODE,
     hints_in,
     is_header_key,
@@ -26,7 +26,7 @@ from cavra_pipeline.evidence.secrets import (
     secrets_in,
     secrets_in_prose,
 )
-from cavra_pipeline.evidence.verdict import ACTOR_CODE, Action, Fault, Finding, Reason
+from cavra_pipeline.boundary.verdict import ACTOR_CODE, Action, Fault, Finding, Reason
 
 #: Objects and lists inside each other; deeper is no record, and a walk of it could overrun the stack.
 MAX_DEPTH: Final = 100
