@@ -21,11 +21,11 @@ from benchmarks.cases import CASES, LANE
 from benchmarks.measure import NOW, measure
 from benchmarks.records import SPAN, START, write_drop
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.reports.plan import retry_plan
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 
 INSTANTS = {"early": START + timedelta(days=20), "middle": START + SPAN / 2, "end": NOW}
 DROP_RECORDS = 1_000_000

@@ -33,9 +33,9 @@ import yaml
 
 from benchmarks.records import write_drop
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SCHEDULE = "recovery_retry_worker"

@@ -17,10 +17,10 @@ from pathlib import Path
 from benchmarks.measure import NOW
 from benchmarks.records import START, write_drop
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.compact import compact
-from cavra_pipeline.warehouse.home import warehouse_of
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.warehouse import Memory, Warehouse
-from cavra_pipeline.warehouse.home import warehouse_of
 
 RESOURCE_KEY = "home"
 

@@ -14,9 +14,9 @@ import dagster as dg
 from cavra_pipeline.alerts.kinds import SECRET_FINDING
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.leaks import open_leaks
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from sensors import dagster_records as records
 from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 

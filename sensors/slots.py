@@ -15,6 +15,7 @@ import dagster as dg
 
 from cavra_pipeline.desired_state import SCHEDULE, declared, must_be_on
 from cavra_pipeline.errors import TransientError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
@@ -25,7 +26,6 @@ from cavra_pipeline.slots.verdicts import Kind
 from cavra_pipeline.slots.watcher import Episode, Memory, Records, Seen, watch
 from cavra_pipeline.slots.watching import Look, longest_pause
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 from sensors import dagster_records as records
 from sensors.alerting import Clock, Told, now_utc, patient, tell
 

@@ -20,6 +20,7 @@ from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plan
@@ -29,7 +30,6 @@ from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import leases
 from cavra_pipeline.warehouse import Warehouse
-from cavra_pipeline.warehouse.home import warehouse_of
 
 Record = dict[str, Any]
 Line = Record | str | bytes

@@ -16,10 +16,10 @@ from cavra_pipeline.alerts.store import PACKAGE, Event, alert_of, save
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.leaks import handle_leaks
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 
 MOST_SILENCE: Final = timedelta(days=366)
 DEFAULT_HISTORY: Final = 100

@@ -12,11 +12,11 @@ from typing import Final
 from cavra_pipeline.alerts.store import PACKAGE, Event, Written, aware, save
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
 from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.sending.engine import DONE, PENDING, REFUSED, Engine, Purpose, Sender, Verdict
 from cavra_pipeline.sending.intents import Intent, write_intents
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 
 BACKOFF_BASE: Final = timedelta(seconds=30)
 BACKOFF_CAP: Final = timedelta(minutes=15)

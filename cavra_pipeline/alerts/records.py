@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from cavra_pipeline.alerts.store import PACKAGE, aware
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 
 ACKNOWLEDGED: Final = "acknowledged"
 RESOLVED: Final = "resolved"

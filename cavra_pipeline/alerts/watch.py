@@ -14,9 +14,9 @@ from cavra_pipeline.alerts.records import record_plans
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.connectors import DeliverySettings
 from cavra_pipeline.errors import TransientError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 
 #: One try with short waits: the outbox is what repeats, and a sensor has a minute.
 _ONE_TRY: Final = DeliverySettings(

@@ -19,10 +19,10 @@ from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.api.keeper import Keeper
 from cavra_pipeline.api.problems import Problem
 from cavra_pipeline.documents import parse_as_of, pretty_json
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, Warehouse
-from cavra_pipeline.warehouse.home import warehouse_of
 from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
 
 #: The same question gets the same answer for so many times what it took to make, within these bounds, so that many

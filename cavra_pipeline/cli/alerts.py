@@ -22,8 +22,8 @@ from cavra_pipeline.alerts.operators import (
 from cavra_pipeline.cli import tables
 from cavra_pipeline.cli.common import AS_JSON, BY, answer, clock, home, instant_option, reading
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.terminal import Terminal, beside, facts, lines, shown, table
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _ID_SHOWN: Final = len("alert-") + 8
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")

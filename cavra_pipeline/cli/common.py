@@ -15,12 +15,12 @@ import click
 
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.lanes import LANES, lane_named
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.terminal import Terminal, print_json, standard_error, standard_output
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

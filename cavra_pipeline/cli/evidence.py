@@ -28,6 +28,7 @@ from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import IngestResult
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, strays
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
@@ -36,7 +37,6 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.terminal import Terminal, facts, print_json_line, standard_error, table
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _STDIN: Final = "-"
 _STRAYS_SHOWN: Final = 10

@@ -28,6 +28,7 @@ from cavra_pipeline.cli.common import (
     reading,
 )
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
@@ -42,7 +43,6 @@ from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_of_report
 from cavra_pipeline.terminal import print_document, standard_error
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
 _FORMS: Final = {"markdown": report_markdown, "html": report_html, "json": report_json}

@@ -8,10 +8,10 @@ from datetime import date, datetime
 import click
 
 from cavra_pipeline.cli.common import AS_JSON, answer, clock, home
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.warehouse.compact import Compacted, compact
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _MEGABYTE = 1_000_000
 

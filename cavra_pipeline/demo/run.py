@@ -14,6 +14,7 @@ from typing import Any, Final
 from cavra_pipeline.demo.history import demo_history, write_demo
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.importer import import_evidence
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
@@ -23,7 +24,6 @@ from cavra_pipeline.reports.plan import retry_plan
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _MARK: Final = "demo.json"
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from queue import SimpleQueue
 from threading import Thread
@@ -24,8 +24,8 @@ import pyarrow as pa
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar, name_findings, shown_name
-from cavra_pipeline.evidence.leaks import note_leaks
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, LineFinding, QuarantinedLine, Screen, Screened
@@ -36,7 +36,6 @@ from cavra_pipeline.limits import require_memory
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
-from cavra_pipeline.warehouse.home import warehouse_of
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _Result = TypeVar("_Result")
@@ -234,8 +233,40 @@ def ingest(
         wanted = frozenset(days)
         drops = [drop for drop in drops if drop.day in wanted]
         result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
+    _bring(warehouse, drops, settings, result, now=now, tick=tick)
+    return result
+
+
+def ingest_again(settings: Settings, fresh: Warehouse, files: Collection[tuple[date, str]]) -> set[tuple[date, str]]:
+    """Brings landing files that were ingested before into a warehouse that is being made again.
+
+    Args:
+        settings: The home and its limits.
+        fresh: The warehouse.
+        files: Drop day and file name of each.
+
+    Returns:
+        Those that can't be read.
+    """
+    drops = [one for one in list_drops(settings.landing, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
+    result = IngestResult()
+    _bring(fresh, drops, settings, result, now=datetime.now(UTC), tick=lambda _: None)
+    with fresh.reading() as session:
+        return {(row["drop_day"], row["file_name"]) for row in session.rows(_PACKAGE, "unreadable_drops")}  # type: ignore[misc]
+
+
+def _bring(
+    warehouse: Warehouse,
+    drops: list[Drop],
+    settings: Settings,
+    result: IngestResult,
+    *,
+    now: datetime,
+    tick: Callable[[int], None],
+) -> None:
+    """Reads drops and commits them, adding to the result."""
     if not drops:
-        return result
+        return
     try:
         with collected_seldom(), _screening_pool(drops, settings) as pool:
             for group in _screened(_parcels(drops, settings, tick), pool):
@@ -244,7 +275,6 @@ def ingest(
                         _add(result, screened)
     except MemoryError:
         raise OutOfMemory(str(settings.landing)) from None
-    return result
 
 
 def _kept(
@@ -498,7 +528,6 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         session.run(_PACKAGE, "insert_drops")
         for table in ("quarantine", "findings"):
             session.run(_PACKAGE, "insert_given", table=table)
-        note_leaks(session, ((one.drop.day, *found) for one in readable for found in one.findings), now=now)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
 
 

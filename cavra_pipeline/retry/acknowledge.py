@@ -17,11 +17,11 @@ from cavra_pipeline.connectors.providers import normalised
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 #: States by lane kind: a delivery's, and a health alert's.

@@ -19,6 +19,7 @@ from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Seve
 from cavra_pipeline.documents import instant
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
@@ -28,7 +29,6 @@ from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, UNSETTLED, Intent,
 from cavra_pipeline.sending.leases import LEASE_SECONDS, ended_early, running_runs, wait_for
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state.tables import leases, send_intents
-from cavra_pipeline.warehouse.home import warehouse_of
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 _SEVERITIES: Final[Mapping[str, Severity]] = {"critical": "critical", "warning": "warning", "healthy": "info"}

@@ -18,6 +18,7 @@ from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.plan import retry_plan
@@ -32,7 +33,6 @@ from cavra_pipeline.sending.leases import checked_run_id
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session, Warehouse
-from cavra_pipeline.warehouse.home import warehouse_of
 
 MAX_RETRY_DELIVERIES: Final = 25
 DEFAULT_RETRY_DELIVERIES: Final = 5

@@ -1,6 +1,7 @@
-"""The DuckDB file: connection, transaction, schema. No rule of a report lives here."""
+"""The DuckDB file, derived from the landing zone: connection, transaction, schema. No rule of a report lives here."""
 
-from cavra_pipeline.warehouse.connection import Rows, Session, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse.connection import Warehouse, WarehouseBusy
 from cavra_pipeline.warehouse.memory import Memory
+from cavra_pipeline.warehouse.session import Rows, Session
 
 __all__ = ["Memory", "Rows", "Session", "Warehouse", "WarehouseBusy"]

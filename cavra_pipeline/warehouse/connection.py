@@ -1,42 +1,43 @@
-"""The one class that owns the DuckDB connection: opens late, closes always, waits for a busy file within a bound.
+"""The one class that opens the DuckDB file: late, closed always, with a bounded wait for whoever holds it.
 
 Readers and writers of every process pass the same gate, a lock file, one at a time: a writer keeps it until it has
 committed, a reader only until it has opened, so readers can't starve a writer (docs/decisions/0004-one-writer.md).
+The file is derived: one that is missing, or that DuckDB refuses, is made again by the ``Keeper``.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import random
 import re
 import threading
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 import duckdb
-import pyarrow as pa
 
-from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
-from cavra_pipeline.sql import statement
+from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.warehouse import schema
 from cavra_pipeline.warehouse.memory import Memory
-from cavra_pipeline.warehouse.undo import UndoJournal, journal_of, roll_back
+from cavra_pipeline.warehouse.schema import Identity
+from cavra_pipeline.warehouse.session import Session
 
-_PACKAGE: Final = "cavra_pipeline.warehouse"
+_log = logging.getLogger("cavra_pipeline.warehouse")
+
 _POLL_SECONDS: Final = (0.005, 0.05)
-_BUSY_TEXT: Final = (
-    "conflicting lock",
-    "could not set lock",
-    "different configuration",
-    "being used by another",
-)
-
+_BUSY_SIGNS: Final = ("conflicting lock", "could not set lock", "different configuration", "being used by another")
+#: DuckDB checks every block that it reads. At the opening it may refuse the file as a whole besides.
+_DAMAGE_SIGNS: Final = ("corrupt database file", "could not read enough bytes")
+_REFUSAL_SIGNS: Final = (*_DAMAGE_SIGNS, "not a valid duckdb", "serializ", "version number", "extension", "magic")
+_NO_ROOM_SIGNS: Final = ("no space", "disk is full", "could not write")
 
 #: Inode, size and time of change of each file of a warehouse.
 Stamp = tuple[tuple[int, int, int], ...]
@@ -46,101 +47,25 @@ class WarehouseBusy(TransientError):
     """The warehouse stayed busy for longer than the caller was willing to wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A few rows to lend to statements. For these DuckDB needs no Arrow, which would load pandas to look at a list.
-
-    Attributes:
-        types: DuckDB type of each column, in order.
-        rows: The rows.
-    """
-
-    types: Mapping[str, str]
-    rows: Sequence[tuple[object, ...]]
+class _Refused(Exception):
+    """DuckDB can't use the file; it holds nothing that can't be made again."""
 
 
-class Session:
-    """An open connection. Statements come from ``.sql`` files and take their values as parameters."""
+class Keeper(Protocol):
+    """What a warehouse is derived from, and who remembers what it holds."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None) -> None:
-        self._connection = connection
-        self._memory = memory
+    def reason_to_remake(self, identity: Identity) -> str | None:
+        """Returns why a warehouse can't answer for what is known of it, or None."""
 
-    def run(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> None:
-        """Runs a statement for its effect."""
-        self._execute(statement(package, name, **parts), parameters)
+    def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
+        """Fills a warehouse that is empty with everything that is known.
 
-    def rows(
-        self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
-    ) -> list[dict[str, object]]:
-        """Returns every row of a statement as a dict by column name."""
-        return list(self.stream(package, name, parameters, **parts))
+        Raises:
+            PipelineError: Something that it is made from is gone.
+        """
 
-    def stream(
-        self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
-    ) -> Iterator[dict[str, Any]]:
-        """Yields the rows of a statement a thousand at a time, for results too large to hold."""
-        result = self._execute(statement(package, name, **parts), parameters)
-        names = [column[0] for column in result.description or ()]
-        while rows := result.fetchmany(1000):
-            yield from (dict(zip(names, row, strict=True)) for row in rows)
-
-    def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
-        """Returns every row of a short query that is written where it is asked."""
-        return self._execute(sql, parameters).fetchall()
-
-    def known(self) -> dict[Hashable, Any]:
-        """Returns what was worked out from the evidence as it is, to add to; nothing without a memory."""
-        if self._memory is None:
-            return {}
-        return self._memory.of(str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"]))
-
-    def execute(self, sql: str) -> None:
-        """Runs a statement that is made from a declared table, such as a table's definition."""
-        self._execute(sql, None)
-
-    def interrupt(self) -> None:
-        """Ends the statement that runs, from another thread."""
-        self._connection.interrupt()
-
-    @contextmanager
-    def given(self, **tables: pa.Table | pa.RecordBatchReader | Rows) -> Iterator[None]:
-        """Lends tables to the statements run inside, under their names."""
-        for name, table in tables.items():
-            if isinstance(table, Rows):
-                self._make(name, table)
-            else:
-                self._connection.register(name, table)
-        try:
-            yield
-        finally:
-            # An aborted transaction refuses this too; the failure that aborted it is the one to show.
-            with suppress(duckdb.TransactionException):
-                for name, table in tables.items():
-                    if isinstance(table, Rows):
-                        self.run(_PACKAGE, "drop_given", table=name)
-                    else:
-                        self._connection.unregister(name)
-
-    def _make(self, name: str, table: Rows) -> None:
-        columns = ", ".join(f"unnest(${column}::{type_}[]) AS {column}" for column, type_ in table.types.items())
-        values = zip(*table.rows, strict=True) if table.rows else [()] * len(table.types)
-        lists: dict[str, object] = {
-            column: list(of_column) for column, of_column in zip(table.types, values, strict=True)
-        }
-        self.run(_PACKAGE, "create_given", lists, table=name, columns=columns)
-
-    def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
-        except duckdb.ConversionException as error:
-            raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
-        except duckdb.OutOfMemoryException:
-            raise OutOfMemory("the warehouse") from None
-        except duckdb.InterruptException:
-            raise TransientError(
-                "the question took too long", where="the warehouse", remedy="Ask for less, or repeat it later"
-            ) from None
+    def committing(self, session: Session, identity: Identity) -> Callable[[], None]:
+        """Returns what remembers the commit, called once it is made and the warehouse is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +73,12 @@ class Warehouse:
     """The DuckDB file of a home.
 
     Attributes:
-        path: The file; made, with its schema, at first use.
+        path: The file; made at first use.
         busy_wait_seconds: How long to wait while others hold it.
         threads: DuckDB worker threads, or None for one a core.
         memory_limit: DuckDB memory limit, or None for its default.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
+        keeper: Makes the file again; None for a file that is filled by its caller.
     """
 
     path: Path
@@ -160,6 +86,7 @@ class Warehouse:
     threads: int | None = None
     memory_limit: str | None = None
     memory: Memory | None = field(default=None, compare=False)
+    keeper: Keeper | None = field(default=None, compare=False)
 
     @property
     def log(self) -> Path:
@@ -178,8 +105,8 @@ class Warehouse:
         return tuple(marks)
 
     def at(self, path: Path) -> Warehouse:
-        """Returns a warehouse in another file with the same limits."""
-        return replace(self, path=path)
+        """Returns a warehouse in another file with the same limits, which nobody makes again."""
+        return replace(self, path=path, keeper=None)
 
     def open_copy(self) -> duckdb.DuckDBPyConnection:
         """Opens a file that nobody else knows of, read-only, without the gate; the caller closes it."""
@@ -191,27 +118,22 @@ class Warehouse:
 
         Raises:
             WarehouseBusy: A writer held it for longer than ``busy_wait_seconds``.
-            PipelineError: The file is not a warehouse, or can't be read.
+            PipelineError: The file can't be read, or what it is made from is gone.
+            TransientError: The file is damaged; it was set aside, and the next command makes it again.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
-        connection = self._open_to_read(deadline)
+        with self._gate("read", deadline):
+            connection, _ = self._open(deadline, read_only=True)
         try:
             yield Session(connection, self.memory)
+        except duckdb.Error as error:
+            if not _has(error, _DAMAGE_SIGNS):
+                raise
+            connection.close()
+            with self._gate("set aside a damaged file", deadline):
+                raise self._damaged() from None
         finally:
             connection.close()
-
-    def _open_to_read(self, deadline: float) -> duckdb.DuckDBPyConnection:
-        """Opens the file read-only; makes it, or brings its schema up to date, if it must."""
-        while True:
-            if self.path.exists():
-                with self._gate("read", deadline):
-                    self._roll_back()
-                    connection = self._connect(deadline, read_only=True)
-                if schema.version(Session(connection)) == schema.VERSION:
-                    return connection
-                connection.close()
-            with self.writing("prepare the schema"):
-                pass
 
     @contextmanager
     def writing(self, act: str) -> Iterator[Session]:
@@ -222,57 +144,78 @@ class Warehouse:
 
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
-            PipelineError: The file is not a warehouse, can't be written, or the disk is full.
+            PipelineError: The file can't be written, the disk is full, or what the file is made from is gone.
+            TransientError: The file is damaged; it was set aside, and the next command makes it again.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
-        with self._gate(act, deadline), self._alone(deadline) as connection:
+        remember: Callable[[], None] | None = None
+        with self._gate(act, deadline):
+            connection, identity = self._open(deadline, read_only=False)
             try:
                 session = Session(connection)
-                found = schema.version(session)
                 session.execute("BEGIN")
-                schema.migrate(session, found, where=str(self.path))
                 yield session
+                identity = schema.count_commit(session, identity)
+                if self.keeper:
+                    remember = self.keeper.committing(session, identity)
                 session.execute("COMMIT")
-            except (duckdb.IOException, duckdb.TransactionException) as error:
-                raise self._refused(error) from None
-
-    @contextmanager
-    def _alone(self, deadline: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Opens the file for writing and closes it, which writes a checkpoint, under an undo journal."""
-        self._roll_back()
-        connection = self._connect(deadline, read_only=False)
-        journal: UndoJournal | None = None
-        is_over = False
-        try:
-            try:
-                journal = UndoJournal(self.path)
-                journal.write(*_metadata_blocks(connection))
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                    raise self._no_room() from None
-                raise PipelineError(
-                    f"what protects the file against a crash can't be written ({error.strerror})",
-                    where=str(journal_of(self.path)),
-                    remedy="Give this user write access to the folder; nothing was changed",
-                ) from None
-            yield connection
-        finally:
-            try:
-                connection.close()
-                is_over = True
+            except (duckdb.IOException, duckdb.TransactionException, duckdb.Error) as error:
+                if _has(error, _DAMAGE_SIGNS):
+                    connection.close()
+                    raise self._damaged() from None
+                if isinstance(error, duckdb.IOException | duckdb.TransactionException):
+                    raise self._unusable(error) from None
+                raise
             finally:
-                if journal is not None:
-                    journal.close(is_over=is_over)
+                connection.close()
+        if remember:
+            remember()
 
-    def _roll_back(self) -> None:
+    def _open(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
+        """Opens the file under the gate, after it was made if it must be."""
+        because, set_aside_as = None, None
         try:
-            roll_back(self.path)
-        except OSError as error:
+            if self.path.exists():
+                connection, identity = self._connected(deadline, read_only=read_only)
+                because = self.keeper.reason_to_remake(identity) if self.keeper else None
+                if because is None:
+                    return connection, identity
+                connection.close()
+                set_aside_as = self._set_aside()
+        except _Refused as error:
+            because, set_aside_as = str(error), self._set_aside()
+        self._make(because or "it was missing", set_aside_as)
+        try:
+            return self._connected(deadline, read_only=read_only)
+        except _Refused as error:
             raise PipelineError(
-                f"what a killed process left can't be undone ({error.strerror})",
+                f"DuckDB refuses the file that it has just written ({error})",
                 where=str(self.path),
-                remedy="Give this user write access to the file and its folder, and free some disk space",
+                remedy="Check the disk; the evidence is in the landing zone",
             ) from None
+
+    def _connected(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
+        connection = self._connect(deadline, read_only=read_only)
+        try:
+            return connection, schema.identity_of(Session(connection), where=str(self.path))
+        except duckdb.Error as error:
+            connection.close()
+            raise _Refused(type(error).__name__) from None
+        except BaseException:
+            connection.close()
+            raise
+
+    def _make(self, because: str, set_aside_as: str | None) -> None:
+        """Makes the file beside its place, whole, then puts it there; a kill at any moment leaves it missing."""
+        fresh = self.at(self._beside("fresh"))
+        _remove(fresh.path)
+        # A log without its file would be read into the new one.
+        self.log.unlink(missing_ok=True)
+        with _closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
+            schema.create(Session(connection))
+        if self.keeper:
+            self.keeper.fill(fresh, because=because, set_aside_as=set_aside_as)
+        self._put_in_place(fresh.path)
 
     @contextmanager
     def replacing(self, act: str) -> Iterator[tuple[Session, Path]]:
@@ -283,27 +226,61 @@ class Warehouse:
 
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
-            PipelineError: The file is not a warehouse, can't be written, or the disk is full; it is as it was.
+            PipelineError: The file can't be written, or the disk is full; it is as it was.
         """
-        with self.writing("prepare the schema"):
-            pass
         deadline = time.monotonic() + self.busy_wait_seconds
-        fresh = self.path.with_name(self.path.name + ".fresh")
+        fresh = self._beside("fresh")
         with self._gate(act, deadline):
-            # What a killed process left of an earlier attempt is worth nothing.
             _remove(fresh)
             try:
-                with self._alone(deadline) as connection:
+                connection, _ = self._open(deadline, read_only=False)
+                with _closing(connection):
                     session = Session(connection)
                     # Nothing of the old file may stand in its log, which would then be read into the new one.
                     session.execute("CHECKPOINT")
                     yield session, fresh
             except (duckdb.IOException, duckdb.TransactionException) as error:
                 _remove(fresh)
-                raise self._refused(error) from None
-            _sync(fresh)
-            fresh.replace(self.path)
-            _sync(self.path.parent)
+                raise self._unusable(error) from None
+            self._put_in_place(fresh)
+
+    def remake(self, because: str) -> None:
+        """Makes the file again from what it is derived from; the one there was is removed once the new one stands.
+
+        Raises:
+            WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
+            PipelineError: Something that it is made from is gone; the file is as it was.
+        """
+        with self._gate("rebuild", time.monotonic() + self.busy_wait_seconds):
+            self._make(because, None)
+
+    def _beside(self, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{suffix}")
+
+    def _put_in_place(self, fresh: Path) -> None:
+        _sync(fresh)
+        fresh.replace(self.path)
+        _sync(self.path.parent)
+        self._beside("fresh.gate").unlink(missing_ok=True)
+
+    def _set_aside(self) -> str:
+        """Gives the file and its log a name with the time, and returns it."""
+        name = f"{self.path.name}.refused-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        for path in (self.path, self.log):
+            if path.exists():
+                path.rename(path.with_name(path.name.replace(self.path.name, name, 1)))
+        _log.warning("%s: DuckDB can't use the file; it is kept as %s, and made again", self.path, name)
+        return name
+
+    def _damaged(self) -> TransientError:
+        """Sets a damaged file aside under the gate; another process may have done so."""
+        if self.path.exists():
+            self._set_aside()
+        return TransientError(
+            "the file is damaged and was set aside",
+            where=str(self.path),
+            remedy="Repeat: the next command makes it again from the landing zone",
+        )
 
     def _connect(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         # A file of another make must be refused, not fetch an extension for itself from the network.
@@ -312,6 +289,8 @@ class Warehouse:
             "autoload_known_extensions": False,
             # Row groups that a statement holds back before it writes them: the five of the default take 500 MB more.
             "write_buffer_row_group_count": 1,
+            # Of what every release reads, only the newest has the compression that the schema names.
+            "storage_compatibility_version": "latest",
         }
         if self.threads:
             config["threads"] = self.threads
@@ -320,11 +299,14 @@ class Warehouse:
         while True:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only, config=config)
-            except (duckdb.IOException, duckdb.ConnectionException) as error:
-                if not any(text in str(error).lower() for text in _BUSY_TEXT):
-                    raise self._refused(error) from None
-                if time.monotonic() >= deadline:
-                    raise self._busy(_holder_in(str(error))) from None
+            except duckdb.Error as error:
+                if _has(error, _BUSY_SIGNS):
+                    if time.monotonic() >= deadline:
+                        raise self._busy(_holder_in(str(error))) from None
+                elif _has(error, _REFUSAL_SIGNS):
+                    raise _Refused(type(error).__name__) from None
+                else:
+                    raise self._unusable(error) from None
             time.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 -- jitter
 
     def _busy(self, holder: str) -> WarehouseBusy:
@@ -334,42 +316,21 @@ class Warehouse:
             remedy="Close that program or wait for it, then repeat; CAVRA_BUSY_WAIT_SECONDS sets how long to wait",
         )
 
-    def _no_room(self) -> PipelineError:
-        return PipelineError(
-            "there is no room left to write",
-            where=str(self.path),
-            remedy="Free some disk space and repeat; nothing was changed",
-        )
-
-    def _refused(self, error: duckdb.Error) -> PipelineError:
+    def _unusable(self, error: duckdb.Error) -> PipelineError:
         text = str(error).lower()
-        if any(sign in text for sign in ("no space", "disk is full", "could not write")):
-            return self._no_room()
-        if "permission" in text or "read-only" in text:
-            what, remedy = (
-                "the file can't be opened",
-                "Give this user read and write access to it and its folder",
-            )
-        elif (
-            "not a valid duckdb" in text
-            or "serialize" in text
-            or "corrupt" in text
-            or "magic" in text
-            or "extension" in text
-        ):
-            what = "the file is not a DuckDB database this version reads"
-            remedy = "Move it away and ingest again; the landing zone holds the evidence"
+        if _has(error, _NO_ROOM_SIGNS):
+            what, remedy = "there is no room left to write", "Free some disk space and repeat; nothing was changed"
+        elif "permission" in text or "read-only" in text:
+            what, remedy = "the file can't be opened", "Give this user read and write access to it and its folder"
         else:
-            what, remedy = (
-                f"DuckDB refused the file ({type(error).__name__})",
-                "Check the path, the disk and its permissions",
-            )
+            what = f"DuckDB can't open the file ({type(error).__name__})"
+            remedy = "Check the path, the disk and its permissions"
         return PipelineError(what, where=str(self.path), remedy=remedy)
 
     @contextmanager
     def _gate(self, act: str, deadline: float) -> Iterator[None]:
         """Holds the lock file. The holder writes its process id and act into it for those who wait."""
-        path = self.path.with_name(self.path.name + ".gate")
+        path = self._beside("gate")
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -397,11 +358,17 @@ class Warehouse:
             os.close(handle)
 
 
-def _metadata_blocks(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[int]]:
-    """The size of a block, and the blocks that the next checkpoint may write over."""
-    ((block_size,),) = connection.execute("SELECT block_size FROM pragma_database_size()").fetchall()
-    found = connection.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
-    return int(block_size), [int(block) for (block,) in found]
+def _has(error: duckdb.Error, signs: tuple[str, ...]) -> bool:
+    text = str(error).lower()
+    return any(sign in text for sign in signs)
+
+
+@contextmanager
+def _closing(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _remove(path: Path) -> None:

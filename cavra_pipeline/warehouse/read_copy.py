@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.warehouse.connection import Session, Stamp, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse.connection import Stamp, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse.session import Session
 
 #: A question waits this long for a newer copy, and then takes the one there is.
 _WAIT_SECONDS: Final = 0.5

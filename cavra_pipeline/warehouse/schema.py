@@ -1,19 +1,20 @@
-"""The warehouse's schema and its migrations. Tables are made from the declared fields; views are ``.sql`` files."""
+"""The warehouse's schema. Tables are made from the declared fields; views are ``.sql`` files.
+
+There are no migrations: a file of another version is made again from what it is derived from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+import uuid
+from dataclasses import dataclass, replace
+from typing import Final
 
 import duckdb
 
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
-from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.sql import literal
-
-if TYPE_CHECKING:
-    from cavra_pipeline.warehouse.connection import Session
+from cavra_pipeline.warehouse.session import Session
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
 
@@ -51,6 +52,31 @@ EVIDENCE_COLUMNS: Final = (
 _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
+#: Raised by each release that changes a table, a view or a macro: files of another version are made again.
+VERSION: Final = 8
+
+_TABLES: Final = (
+    "identity",
+    "drops",
+    "quarantine",
+    "findings",
+    "watched_records",
+    "prunings",
+    "pruned_drops",
+    "pruned_lanes",
+    "pruned_providers",
+    "kept_reports",
+    "report_entries",
+)
+
+_MACROS: Final = (
+    "macro_place_id",
+    "macro_asked",
+    "macro_failing_states",
+    "macro_failing_pairs",
+    "macro_newest_acknowledgements",
+)
+
 _VIEWS: Final = {
     "evidence": "Current version of every record",
     "deliveries": "Deliveries through connectors",
@@ -78,124 +104,68 @@ def _compression(name: str, type_: str) -> str:
     return " USING COMPRESSION rle" if type_ == "BIGINT" and name != _RISING else ""
 
 
-def _create(session: Session) -> None:
-    for name in ("drops", "quarantine", "findings", "reports", "retry_intents"):
+def create(session: Session) -> None:
+    """Creates every table, view and macro in an empty file."""
+    for name in _TABLES:
         session.run(_PACKAGE, f"create_{name}")
     columns = ", ".join(f"{name} {type_}{_compression(name, type_)}" for name, type_, _ in EVIDENCE_COLUMNS)
     session.execute(f"CREATE TABLE evidence_records ({columns})")
     session.execute("COMMENT ON TABLE evidence_records IS 'Every version of every record, allowlisted fields only'")
     for name, _, comment in EVIDENCE_COLUMNS:
         session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
-
-
-#: The sequence comes before the table that numbers its rows by it.
-_ALERTS: Final = ("alerts", "alert_event_numbers", "alert_events", "alert_silences", "alert_outbox")
-
-
-def _watch(session: Session) -> None:
-    """The slot ledger and the life cycle of alerts."""
-    for name in ("schedule_configurations", "schedule_slots", *_ALERTS):
-        session.run(_PACKAGE, f"create_{name}")
-
-
-_MACROS: Final = (
-    "macro_place_id",
-    "macro_asked",
-    "macro_failing_states",
-    "macro_failing_pairs",
-    "macro_newest_acknowledgements",
-)
-
-
-def _watch_records(session: Session) -> None:
-    # The derived table is filled by this release's own view: it must be what this release's ingest would have kept.
-    session.run(_PACKAGE, "create_watched_records")
     session.execute(
         "COMMENT ON TABLE watched_records IS "
         "'Current records of every subject that ever had a failed delivery or execution, made from evidence_records'"
     )
-    session.run(_PACKAGE, "view_watchable_records")
-    session.run(_PACKAGE, "fill_watched_records")
-
-
-def _keep_entries_once(session: Session) -> None:
-    for name in ("create_kept_reports", "create_report_entries", "move_reports", "drop_reports"):
-        session.run(_PACKAGE, name)
-    session.execute("COMMENT ON TABLE kept_reports IS 'Kept reports: what is around the entries of each document'")
-    session.execute("COMMENT ON TABLE report_entries IS 'Entries of kept reports: each text once'")
-
-
-def _retain(session: Session) -> None:
-    """What pruning leaves in place of the evidence it removes."""
-    for name in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
-        session.run(_PACKAGE, f"create_{name}")
-
-
-def _remember_leaks(session: Session) -> None:
-    session.run(_PACKAGE, "create_leaks")
-    session.run(_PACKAGE, "macro_place_id")
-    session.run(_PACKAGE, "fill_leaks", {"not_secrets": sorted(NOT_SECRETS)})
-    session.run(_PACKAGE, "resolve_acknowledged_leaks")
-
-
-#: What the outbox of alerts knew of its sending, until send_intents knew it for everything that is sent.
-_MOVED: Final = ("state", "attempt_count", "next_attempt_at", "settled_at", "status_code", "reason")
-
-
-def _send_by_one_engine(session: Session) -> None:
-    for name in ("create_send_intents", "move_retry_intents", "move_notices", "drop_retry_intents"):
-        session.run(_PACKAGE, name)
-    for name in _MOVED:
-        session.execute(f"ALTER TABLE alert_outbox DROP COLUMN {name}")
-    session.execute("COMMENT ON TABLE send_intents IS 'What is to be sent, and what became of it'")
-
-
-#: Migration N brings a warehouse from version N - 1 to N. Never edit one that has shipped; append. Views and macros are
-#: made anew by each: a release that changes the text of one appends a migration too, an empty one if need be.
-MIGRATIONS: Final[tuple[Callable[[Session], None], ...]] = (
-    _create,
-    _watch,
-    _watch_records,
-    _keep_entries_once,
-    _retain,
-    _remember_leaks,
-    _send_by_one_engine,
-)
-VERSION: Final = len(MIGRATIONS)
-
-
-def version(session: Session) -> int:
-    """Returns the schema version of the open warehouse; 0 if it has none yet."""
-    # Asking the catalogue first takes longer than most questions; the failure would abort an open transaction.
-    try:
-        return int(str(session.tuples("SELECT max(version) FROM schema_version")[0][0]))
-    except duckdb.CatalogException:
-        return 0
-
-
-def migrate(session: Session, found: int, *, where: str) -> None:
-    """Brings the open warehouse from the version found to this version's schema; does nothing if it is there.
-
-    Raises:
-        PipelineError: The warehouse was written by a newer version of the pipeline.
-    """
-    if found == VERSION:
-        return
-    if found > VERSION:
-        raise PipelineError(
-            f"the warehouse has schema version {found}, this release reads up to {VERSION}",
-            where=where,
-            remedy="Upgrade cavra-pipeline, or use another CAVRA_HOME",
-        )
-    if found == 0:
-        session.run(_PACKAGE, "create_schema_version")
-    for number in range(found + 1, VERSION + 1):
-        MIGRATIONS[number - 1](session)
-        session.run(_PACKAGE, "record_schema_version", {"version": number})
-    # A view is written with this macro; the other macros are written with views.
-    session.run(_PACKAGE, "macro_document_of")
+    session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
     for name, comment in _VIEWS.items():
         session.run(_PACKAGE, f"view_{name}")
         session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")
     for name in _MACROS:
         session.run(_PACKAGE, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which warehouse a file is.
+
+    Attributes:
+        warehouse_id: Given when it was made.
+        commit_number: How many transactions were committed since.
+        is_current: Whether it has this release's schema. One that has not is made again.
+    """
+
+    warehouse_id: str
+    commit_number: int
+    is_current: bool = True
+
+
+def identity_of(session: Session, *, where: str) -> Identity:
+    """Returns which warehouse the open file is.
+
+    Raises:
+        PipelineError: It was written by a newer release, or by one that kept state in it.
+    """
+    try:
+        ((version, warehouse_id, commit_number),) = session.tuples("FROM identity")
+    except duckdb.CatalogException:
+        if session.tuples("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'"):
+            raise PipelineError(
+                "the warehouse is of a release that kept alerts, claims and reports in it",
+                where=where,
+                remedy="Run: cavra-pipeline upgrade",
+            ) from None
+        raise
+    if int(str(version)) > VERSION:
+        raise PipelineError(
+            f"the warehouse has schema version {version}, this release reads up to {VERSION}",
+            where=where,
+            remedy="Upgrade cavra-pipeline, or use another CAVRA_HOME",
+        )
+    return Identity(str(warehouse_id), int(str(commit_number)), int(str(version)) == VERSION)
+
+
+def count_commit(session: Session, identity: Identity) -> Identity:
+    """Counts the open transaction; returns the identity that it leaves."""
+    session.run(_PACKAGE, "count_commit")
+    return replace(identity, commit_number=identity.commit_number + 1)

@@ -13,8 +13,8 @@ from cavra_pipeline.alerts.outbox import Delivered, deliver_due, next_attempt_at
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.connectors import Notification
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import AS_OF, empty_warehouse, home_with
 from tests.worker.support import Clock, Provider
 

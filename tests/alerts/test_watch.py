@@ -23,8 +23,8 @@ from cavra_pipeline.connectors.faults import MISCONFIGURED, SECRET_UNUSABLE
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings, load_settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.alerts.support import signal
 from tests.connectors.receiver import Receiver, answer, hang, reset, slow_body
 from tests.support import AS_OF, NOW, empty_warehouse, files_holding, home_with, query

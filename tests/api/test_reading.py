@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from cavra_pipeline.warehouse.home import warehouse_of
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.warehouse.read_copy import ReadCopy
 from tests.api.server import NoDagster, served
 from tests.support import NOW, delivery, drop, ingested, query, take_in

@@ -13,10 +13,10 @@ from unittest import mock
 from benchmarks.__main__ import prepare
 from benchmarks.cases import CASES
 from benchmarks.records import write_drop
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, keep_reports
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import home_with, take_in
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

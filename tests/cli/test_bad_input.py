@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.cli.command import command, process
 from tests.evidence.secrets_made_up import canary
 from tests.imports.sources import json_lines, landed, sqlite_store

@@ -75,7 +75,7 @@ def test_what_a_dagster_run_and_a_written_report_make_is_private(tmp_path: Path)
 
 
 def test_a_copy_that_is_read_is_private(tmp_path: Path) -> None:
-    from cavra_pipeline.warehouse.home import warehouse_of
+    from cavra_pipeline.evidence.keeper import warehouse_of
 
     settings = Settings(home=tmp_path / "home").prepare()
     copy = ReadCopy(warehouse_of(settings), lambda: NOW)

@@ -13,13 +13,13 @@ from click.testing import CliRunner
 from cavra_pipeline.cli import cli
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.ledger import Judged
 from cavra_pipeline.slots.picture import MARKS, legend, picture
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Cause, Kind, Slot, Verdict
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import home_with, query
 
 AT = datetime(2026, 6, 25, 23, 0, tzinfo=UTC)

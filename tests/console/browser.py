@@ -17,9 +17,9 @@ from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.demo import demo_history
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, keep_every_report
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import NOW, drop, home_with, take_in
 
 _QUIET = (

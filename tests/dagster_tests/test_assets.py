@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health import report as health
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.dagster_tests.runs import (
     DAY,
     EVIDENCE,

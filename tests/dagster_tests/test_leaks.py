@@ -17,8 +17,8 @@ from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from sensors.boundary import build_boundary_sensor
 from tests.alerts.support import signal
 from tests.dagster_tests.runs import new_home

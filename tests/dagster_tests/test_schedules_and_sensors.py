@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.definitions import build_defs
-from cavra_pipeline.warehouse.home import warehouse_of
+from cavra_pipeline.evidence.keeper import warehouse_of
 from sensors.drops import MOST_RANGES
 from sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick

@@ -43,10 +43,10 @@ from cavra_pipeline.connectors import Secret
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from sensors import alerting
 from sensors.boundary import build_boundary_sensor
 from sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor

@@ -27,9 +27,9 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.memory import load
-from cavra_pipeline.warehouse.home import warehouse_of
 from sensors.slots import NAME, build_missed_worker_run_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.dagster_tests.test_daemon import default_signals, environment

@@ -19,13 +19,13 @@ from cavra_pipeline.demo.history import MAX_DAYS, MIN_DAYS
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health.report import health_parameters, retry_health
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plan
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import judged
 
 UNTIL = datetime(2026, 6, 30, 12, 0, tzinfo=UTC)

@@ -20,11 +20,11 @@ from markdown_it import MarkdownIt
 from assets.tables import MOST_ROWS
 from cavra_pipeline.boundary.kinds import DELIVERIES_PATH, KINDS, Type
 from cavra_pipeline.escaping import visible
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.render import report_html, report_markdown
 from cavra_pipeline.executive.report import executive_report
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.api.server import NoDagster, served
 from tests.cli.command import command
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, run

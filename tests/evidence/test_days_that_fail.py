@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, keep_every_report, keep_reports
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import NOW, delivery, drop, home_with, ingested, query, tables, take_in
 
 DAYS = [date(2026, 6, 23) + timedelta(days=number) for number in range(4)]

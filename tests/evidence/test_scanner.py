@@ -84,7 +84,7 @@ def test_without_the_scanner_every_line_is_quarantined(tmp_path: Path, broken: s
         f"import sys; {broken}\n"
         "from datetime import datetime, UTC; from pathlib import Path\n"
         "from cavra_pipeline.evidence.ingest import ingest\n"
-        "from cavra_pipeline.warehouse.home import warehouse_of\n"
+        "from cavra_pipeline.evidence.keeper import warehouse_of\n"
         "from cavra_pipeline.settings import Settings\n"
         "home = Settings(home=Path(sys.argv[1]))\n"
         "result = ingest(home, now=datetime(2026, 7, 1, tzinfo=UTC))\n"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.report import executive_report
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import AS_OF, NOW, Record, record
 
 

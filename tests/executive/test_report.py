@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.executive.histories import ask_escalation, ask_report, opening
 from tests.support import (
     AS_OF,

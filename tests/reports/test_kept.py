@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import Report, days_between, keep_every_report
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import (
     NOW,
     Record,

@@ -13,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.dashboard.counts import dashboards
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.health.report import health_parameters, retry_health_reports
@@ -21,7 +22,6 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retention.prune import Pruned, prune
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.evidence.test_watched import check
 from tests.executive.histories import opening
 from tests.retry.histories import PARAMETERS, POLICIES, histories

@@ -16,6 +16,7 @@ import pytest
 from cavra_pipeline.dashboard.counts import dashboard
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence import ingest as ingesting
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.reports.store import days_between, keep_every_report, keep_reports, outdated_report_days
@@ -23,7 +24,6 @@ from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.retention.prune import Pruned, horizon_day, preview, prune
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.cli.command import command
 from tests.executive.histories import ask_report, opening
 from tests.support import (

@@ -15,12 +15,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health.report import health_parameters, retry_health, retry_health_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plan, retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.retry import oracle
 from tests.retry.histories import PARAMETERS, POLICIES, histories, instants
 from tests.support import (

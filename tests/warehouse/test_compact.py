@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import keep_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import WarehouseBusy
 from cavra_pipeline.warehouse.compact import compact
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.cli.command import command
 from tests.support import DAY, NOW, ask_health, ask_plan, delivery, drop, home_with, query, take_in, worker_run
 from tests.warehouse.workers import hold_in_the_middle_of_a_replacement

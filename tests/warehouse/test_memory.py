@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.dashboard.counts import dashboards
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.health import report as health
 from cavra_pipeline.lanes import LANES
@@ -18,7 +19,6 @@ from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, days_between, 
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Memory, Warehouse
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import (
     AS_OF,
     NOW,

@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import NOW
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline import cli
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.report import executive_report
@@ -21,7 +22,6 @@ from cavra_pipeline.retry.first_delivery import first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import MAX_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.worker.support import SIGNING
 
 SECRETS: Final = {"SIGNING": SIGNING}

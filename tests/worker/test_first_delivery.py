@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence import own as own_module
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
@@ -27,7 +28,6 @@ from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.sending.engine import Engine
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import AS_OF, Record, ask_plan, at, drop, query, query_state, record, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, held, statuses, worker
 

@@ -16,11 +16,11 @@ from cavra_pipeline.connectors import Grade, Notification
 from cavra_pipeline.connectors.deliver import DeliveryOutcome
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence import own as own_module
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.retry.acknowledge import CLEARING_STATES, DELIVERY_STATES, acknowledge
 from cavra_pipeline.sending import engine as engine_module
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import AS_OF, ask_plan, delivery, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, worker
 

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence import own as own_module
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.sending import engine as engine_module
 from cavra_pipeline.sending.leases import LeaseLost
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of, tables
-from cavra_pipeline.warehouse.home import warehouse_of
 from tests.support import (
     AS_OF,
     MICROSECOND,

@@ -10,5 +10,6 @@ CREATE TABLE drops (
     unknown_kind_count BIGINT NOT NULL,
     dropped_field_count BIGINT NOT NULL,
     error VARCHAR,
-    ingested_at TIMESTAMP NOT NULL
+    ingested_at TIMESTAMP NOT NULL,
+    commit_number BIGINT NOT NULL
 )

@@ -1,0 +1,191 @@
+"""What a home's warehouse is derived from: landing files, and what the state database remembers of them.
+
+``warehouse_of`` opens the warehouse for everybody above. A file that is missing, refused by DuckDB, of another release,
+or older than the state is made again here (docs/operations.md, "Losing the warehouse").
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import State, state_of
+from cavra_pipeline.state.tables import ingested_files, pruned_drops, warehouses
+from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse.schema import Identity, identity_of
+
+_log = logging.getLogger("cavra_pipeline.warehouse")
+
+_PACKAGE: Final = "cavra_pipeline.evidence"
+_SHOWN_DAYS: Final = 10
+_FileKey = tuple[date, str]
+
+
+def warehouse_of(settings: Settings) -> Warehouse:
+    """Returns the home's warehouse with the limits of the settings."""
+    return Warehouse(
+        settings.warehouse,
+        settings.busy_wait_seconds,
+        settings.threads,
+        settings.memory_limit,
+        keeper=HomeKeeper(settings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HomeKeeper:
+    """Makes the warehouse of a home again, and tells the state what it holds.
+
+    Attributes:
+        settings: The home.
+        without_missing: Whether to go on where landing files that were ingested are gone.
+    """
+
+    settings: Settings
+    without_missing: bool = False
+
+    @property
+    def _state(self) -> State:
+        return state_of(self.settings)
+
+    def reason_to_remake(self, identity: Identity) -> str | None:
+        """Returns why the warehouse can't answer for what the state knows, or None."""
+        if not identity.is_current:
+            return "it was made by another release"
+        if self._known_commit(identity) > identity.commit_number:
+            return "it is older than the state, as from a backup"
+        return None
+
+    def _known_commit(self, identity: Identity) -> int:
+        known = sa.select(warehouses.c.commit_number).where(warehouses.c.warehouse_id == identity.warehouse_id)
+        with self._state.reading() as connection:
+            return int(connection.scalar(known) or 0)
+
+    def committing(self, session: Session, identity: Identity) -> Callable[[], None]:
+        """Returns what tells the state of the commit, and of every one before that it does not know."""
+        files = session.rows(_PACKAGE, "files_of_commits", {"after": self._known_commit(identity)})
+        return lambda: self._remember(identity, files)
+
+    def _remember(self, identity: Identity, files: Sequence[dict[str, Any]]) -> None:
+        of_warehouse = warehouses.c.warehouse_id == identity.warehouse_id
+        with self._state.writing() as connection:
+            _store_files(connection, files)
+            found = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
+            if found is None:
+                # The state was lost or is older than the warehouse: it knows it from now on.
+                connection.execute(
+                    sa.insert(warehouses).values(
+                        warehouse_id=identity.warehouse_id,
+                        commit_number=identity.commit_number,
+                        made_at=datetime.now(UTC),
+                        made_because="the state did not know it",
+                    )
+                )
+            elif found < identity.commit_number:
+                connection.execute(
+                    sa.update(warehouses).where(of_warehouse).values(commit_number=identity.commit_number)
+                )
+
+    def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
+        """Ingests into an empty warehouse the landing files that were ingested before, and prunes it as it was pruned.
+
+        Raises:
+            PipelineError: Landing files that were ingested are gone.
+        """
+        from cavra_pipeline.evidence.ingest import ingest_again
+
+        with self._state.reading() as connection:
+            known = {(row.drop_day, row.file_name) for row in connection.execute(sa.select(ingested_files))}
+        if known:
+            there = {
+                (drop.day, drop.file_name) for drop in list_drops(self.settings.landing, pseudonyms_of(self.settings))
+            }
+            gone = known - there
+            if gone and not self.without_missing:
+                self._refuse(self._needed(gone))
+            unread = ingest_again(self.settings, fresh, known & there)
+            if unread and not self.without_missing:
+                self._refuse(self._needed(unread))
+            _log.warning(
+                "%s was made again from %d landing files, because %s",
+                self.settings.warehouse,
+                len(known - gone),
+                because,
+            )
+        self._remember_made(fresh, because if known else "it is the first", set_aside_as)
+
+    def _needed(self, files: Iterable[_FileKey]) -> list[_FileKey]:
+        """Those of the files of which something stays: all but those that a pruning has emptied."""
+        c = pruned_drops.c
+        with self._state.reading() as connection:
+            pruned = connection.execute(
+                sa.select(c.drop_day, c.file_name, c.remaining_lines).order_by(c.pruning_number)
+            )
+            remaining = {(day, name): lines for day, name, lines in pruned}
+        return sorted(key for key in files if remaining.get(key, True))
+
+    def _refuse(self, files: Sequence[_FileKey]) -> None:
+        if not files:
+            return
+        days = sorted({str(day) for day, _ in files})
+        more = f" and {len(days) - _SHOWN_DAYS} more" if len(days) > _SHOWN_DAYS else ""
+        raise PipelineError(
+            f"{len(files)} landing files that were ingested can't be read any more; they are of "
+            f"{', '.join(days[:_SHOWN_DAYS])}{more}",
+            where=str(self.settings.landing),
+            remedy="Put them back from the archive, then repeat; or leave them out: "
+            "cavra-pipeline rebuild --without-them",
+        )
+
+    def _remember_made(self, fresh: Warehouse, because: str, set_aside_as: str | None) -> None:
+        with fresh.reading() as session:
+            identity = identity_of(session, where=str(fresh.path))
+            files = session.rows(_PACKAGE, "files_of_commits", {"after": 0})
+        with self._state.writing() as connection:
+            if self.without_missing:
+                connection.execute(sa.delete(ingested_files))
+            _store_files(connection, files)
+            connection.execute(
+                sa.insert(warehouses).values(
+                    warehouse_id=identity.warehouse_id,
+                    commit_number=identity.commit_number,
+                    made_at=datetime.now(UTC),
+                    made_because=because,
+                    set_aside_as=set_aside_as,
+                )
+            )
+
+
+def _store_files(connection: sa.Connection, files: Sequence[dict[str, Any]]) -> None:
+    if files:
+        c = ingested_files.c
+        same = c.drop_day == sa.bindparam("day"), c.file_name == sa.bindparam("name")
+        keys = [{"day": row["drop_day"], "name": row["file_name"]} for row in files]
+        connection.execute(sa.delete(ingested_files).where(*same), keys)
+        rows = [{**row, "ingested_at": row["ingested_at"].replace(tzinfo=UTC)} for row in files]
+        connection.execute(sa.insert(ingested_files), rows)
+
+
+def rebuild(settings: Settings, *, without_missing: bool, because: str = "somebody asked for it") -> int:
+    """Makes the warehouse again from the landing zone and the state.
+
+    Returns:
+        How many landing files it was made from.
+
+    Raises:
+        WarehouseBusy: Others held it for too long.
+        PipelineError: Landing files that were ingested are gone; nothing was changed.
+    """
+    keeper = HomeKeeper(settings, without_missing=without_missing)
+    replace(warehouse_of(settings), keeper=keeper).remake(because)
+    with state_of(settings).reading() as connection:
+        return int(connection.scalar(sa.select(sa.func.count()).select_from(ingested_files)) or 0)

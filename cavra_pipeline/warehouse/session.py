@@ -1,0 +1,114 @@
+"""An open connection to the warehouse: statements from ``.sql`` files, their rows, and tables lent to them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from cavra_pipeline.errors import OutOfMemory, TransientError
+from cavra_pipeline.sql import statement
+from cavra_pipeline.warehouse.memory import Memory
+
+_PACKAGE: Final = "cavra_pipeline.warehouse"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A few rows to lend to statements. For these DuckDB needs no Arrow, which would load pandas to look at a list.
+
+    Attributes:
+        types: DuckDB type of each column, in order.
+        rows: The rows.
+    """
+
+    types: Mapping[str, str]
+    rows: Sequence[tuple[object, ...]]
+
+
+class Session:
+    """An open connection. Statements come from ``.sql`` files and take their values as parameters."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: Memory | None = None) -> None:
+        self._connection = connection
+        self._memory = memory
+
+    def run(self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str) -> None:
+        """Runs a statement for its effect."""
+        self._execute(statement(package, name, **parts), parameters)
+
+    def rows(
+        self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
+    ) -> list[dict[str, object]]:
+        """Returns every row of a statement as a dict by column name."""
+        return list(self.stream(package, name, parameters, **parts))
+
+    def stream(
+        self, package: str, name: str, parameters: dict[str, object] | None = None, **parts: str
+    ) -> Iterator[dict[str, Any]]:
+        """Yields the rows of a statement a thousand at a time, for results too large to hold."""
+        result = self._execute(statement(package, name, **parts), parameters)
+        names = [column[0] for column in result.description or ()]
+        while rows := result.fetchmany(1000):
+            yield from (dict(zip(names, row, strict=True)) for row in rows)
+
+    def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
+        """Returns every row of a short query that is written where it is asked."""
+        return self._execute(sql, parameters).fetchall()
+
+    def known(self) -> dict[Hashable, Any]:
+        """Returns what was worked out from the evidence as it is, to add to; nothing without a memory."""
+        if self._memory is None:
+            return {}
+        return self._memory.of(str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"]))
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement that is made from a declared table, such as a table's definition."""
+        self._execute(sql, None)
+
+    def interrupt(self) -> None:
+        """Ends the statement that runs, from another thread."""
+        self._connection.interrupt()
+
+    @contextmanager
+    def given(self, **tables: pa.Table | pa.RecordBatchReader | Rows) -> Iterator[None]:
+        """Lends tables to the statements run inside, under their names."""
+        for name, table in tables.items():
+            if isinstance(table, Rows):
+                self._make(name, table)
+            else:
+                self._connection.register(name, table)
+        try:
+            yield
+        finally:
+            # An aborted transaction refuses this too; the failure that aborted it is the one to show.
+            with suppress(duckdb.TransactionException):
+                for name, table in tables.items():
+                    if isinstance(table, Rows):
+                        self.run(_PACKAGE, "drop_given", table=name)
+                    else:
+                        self._connection.unregister(name)
+
+    def _make(self, name: str, table: Rows) -> None:
+        columns = ", ".join(f"unnest(${column}::{type_}[]) AS {column}" for column, type_ in table.types.items())
+        values = zip(*table.rows, strict=True) if table.rows else [()] * len(table.types)
+        lists: dict[str, object] = {
+            column: list(of_column) for column, of_column in zip(table.types, values, strict=True)
+        }
+        self.run(_PACKAGE, "create_given", lists, table=name, columns=columns)
+
+    def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
+        except duckdb.ConversionException as error:
+            raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
+        except duckdb.OutOfMemoryException:
+            raise OutOfMemory("the warehouse") from None
+        except duckdb.InterruptException:
+            raise TransientError(
+                "the question took too long", where="the warehouse", remedy="Ask for less, or repeat it later"
+            ) from None

@@ -1,0 +1,1 @@
+UPDATE identity SET commit_number = commit_number + 1

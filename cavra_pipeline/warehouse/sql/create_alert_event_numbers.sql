@@ -1,1 +1,0 @@
-CREATE SEQUENCE alert_event_numbers

@@ -1,0 +1,1 @@
+INSERT INTO identity VALUES ($schema_version, $warehouse_id, 0)
