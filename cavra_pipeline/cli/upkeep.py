@@ -8,7 +8,7 @@ from datetime import date, datetime
 import click
 
 from cavra_pipeline.cli.common import AS_JSON, answer, clock, home
-from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.warehouse.compact import Compacted, compact
@@ -29,6 +29,20 @@ def compact_command(as_json: bool) -> None:
 
 def _sizes(done: Compacted) -> str:
     return f"{done.before_bytes / _MEGABYTE:.1f} MB before, {done.after_bytes / _MEGABYTE:.1f} MB now"
+
+
+@click.command("rebuild")
+@click.option(
+    "--without-them", is_flag=True, help="Go on where landing files that were ingested are gone, and forget them."
+)
+@AS_JSON
+def rebuild_command(without_them: bool, as_json: bool) -> None:
+    """Make the warehouse again from the landing zone and the state database.
+
+    Everybody else waits meanwhile. A failure leaves the warehouse as it was.
+    """
+    count = rebuild(home(), without_missing=without_them)
+    answer({"landing_file_count": count}, as_json, lambda console, _: console.print(f"made from {count} landing files"))
 
 
 @click.command("prune")

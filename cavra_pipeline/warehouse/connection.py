@@ -181,18 +181,17 @@ class Warehouse:
                 if because is None:
                     return connection, identity
                 connection.close()
-                set_aside_as = self._set_aside()
+                set_aside_as = self._set_aside(because)
         except _Refused as error:
-            because, set_aside_as = str(error), self._set_aside()
+            if not self.keeper:
+                raise self._foreign() from None
+            because = f"DuckDB refused it ({error})"
+            set_aside_as = self._set_aside(because)
         self._make(because or "it was missing", set_aside_as)
         try:
             return self._connected(deadline, read_only=read_only)
-        except _Refused as error:
-            raise PipelineError(
-                f"DuckDB refuses the file that it has just written ({error})",
-                where=str(self.path),
-                remedy="Check the disk; the evidence is in the landing zone",
-            ) from None
+        except _Refused:
+            raise self._foreign() from None
 
     def _connected(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
         connection = self._connect(deadline, read_only=read_only)
@@ -263,19 +262,19 @@ class Warehouse:
         _sync(self.path.parent)
         self._beside("fresh.gate").unlink(missing_ok=True)
 
-    def _set_aside(self) -> str:
+    def _set_aside(self, because: str) -> str:
         """Gives the file and its log a name with the time, and returns it."""
         name = f"{self.path.name}.refused-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         for path in (self.path, self.log):
             if path.exists():
                 path.rename(path.with_name(path.name.replace(self.path.name, name, 1)))
-        _log.warning("%s: DuckDB can't use the file; it is kept as %s, and made again", self.path, name)
+        _log.warning("%s was set aside as %s: %s", self.path, name, because)
         return name
 
     def _damaged(self) -> TransientError:
         """Sets a damaged file aside under the gate; another process may have done so."""
         if self.path.exists():
-            self._set_aside()
+            self._set_aside("it is damaged")
         return TransientError(
             "the file is damaged and was set aside",
             where=str(self.path),
@@ -314,6 +313,13 @@ class Warehouse:
             f"the warehouse stayed busy for {self.busy_wait_seconds:g} s; held by {holder}",
             where=str(self.path),
             remedy="Close that program or wait for it, then repeat; CAVRA_BUSY_WAIT_SECONDS sets how long to wait",
+        )
+
+    def _foreign(self) -> PipelineError:
+        return PipelineError(
+            "the file is not a DuckDB database this version reads",
+            where=str(self.path),
+            remedy="Move it away; the landing zone holds the evidence",
         )
 
     def _unusable(self, error: duckdb.Error) -> PipelineError:

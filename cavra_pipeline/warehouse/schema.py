@@ -91,9 +91,6 @@ _VIEWS: Final = {
     "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
     "reports": "Kept reports, each with its document",
     "drop_totals": "Received = accepted + superseded + quarantined + pruned, for each drop",
-    "open_alerts": "Alerts that are not over: firing or acknowledged",
-    "alert_history": "What happened to each alert: opened, acknowledged, notified, resolved",
-    "alert_notices": "Notices for each connector, and what became of them",
 }
 
 
@@ -118,6 +115,7 @@ def create(session: Session) -> None:
         "'Current records of every subject that ever had a failed delivery or execution, made from evidence_records'"
     )
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
+    session.run(_PACKAGE, "macro_document_of")
     for name, comment in _VIEWS.items():
         session.run(_PACKAGE, f"view_{name}")
         session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")

@@ -19,7 +19,7 @@ needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may read 
 def test_a_warehouse_is_made_with_its_schema_by_whoever_opens_it_first(tmp_path: Path) -> None:
     with Warehouse(tmp_path / "new.duckdb").reading() as session:
         assert session.tuples("SELECT count(*) FROM evidence") == [(0,)]
-        assert session.tuples("SELECT version FROM schema_version") == [(n,) for n in range(1, VERSION + 1)]
+        assert session.tuples("SELECT schema_version, commit_number FROM identity") == [(VERSION, 0)]
 
 
 def test_the_columns_are_the_declared_ones_and_each_says_what_it_means(tmp_path: Path) -> None:
@@ -51,14 +51,14 @@ def test_the_same_evidence_makes_a_schema_once(tmp_path: Path) -> None:
         drop(home, [delivery()], day=day)
         take_in(home)
 
-    assert query(home, "SELECT count(*) FROM schema_version") == [(VERSION,)]
+    assert query(home, "SELECT count(*) FROM identity") == [(1,)]
     assert query(home, "SELECT count(*) FROM evidence") == [(3,)]
 
 
 def test_a_warehouse_of_a_newer_release_is_refused_with_a_remedy_and_left_alone(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
     with duckdb.connect(str(home.warehouse)) as connection:
-        connection.execute("INSERT INTO schema_version VALUES (?, now()::TIMESTAMP)", [VERSION + 1])
+        connection.execute("UPDATE identity SET schema_version = ?", [VERSION + 1])
     before = home.warehouse.read_bytes()
 
     for opening in (Warehouse(home.warehouse).reading(), Warehouse(home.warehouse).writing("a test")):
@@ -86,6 +86,21 @@ def test_a_file_that_is_no_duckdb_database_is_refused_and_not_touched(content: b
             pass
         assert (e.value.where, "Move it away" in e.value.remedy) == (str(path), True)
     assert path.read_bytes() == content
+
+
+def test_a_warehouse_that_holds_state_of_its_own_is_left_for_the_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE schema_version (version INTEGER, migrated_at TIMESTAMP)")
+    before = path.read_bytes()
+
+    with (
+        pytest.raises(PipelineError, match="kept alerts, claims and reports in it") as raised,
+        Warehouse(path).reading(),
+    ):
+        pass
+    assert "cavra-pipeline upgrade" in e.value.remedy
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
