@@ -17,6 +17,7 @@ from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import slots_of_reports
+from cavra_pipeline.state import state_of
 
 Shown = dg.MetadataValue
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
@@ -212,8 +213,8 @@ def report_metadata(one: Report) -> dict[str, Any]:
 
 def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
     """What the slot ledger counts beside each report's outages; the report itself rests on evidence alone."""
-    with home.warehouse.reading() as session:
-        counts = slots_of_reports(session, [one.document for one in kept])
+    with state_of(home.settings).reading() as c:
+        counts = slots_of_reports(c, [one.document for one in kept])
     return {
         one.day: {
             "slots": table(("verdict", "slots"), list(found.items()), "No slot is judged in this window."),

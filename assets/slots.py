@@ -11,6 +11,7 @@ from cavra_pipeline.jobs import SLOTS_CHECK
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import newest_verdict
+from cavra_pipeline.state import state_of
 
 #: What is made once a day may be this late.
 DAILY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26), warn_window=timedelta(hours=25))
@@ -35,8 +36,8 @@ def _slots_check(one: Declared) -> dg.AssetChecksDefinition:
     )
     def slots_check(home: Home) -> dg.AssetCheckResult:
         now = datetime.now(UTC)
-        with home.warehouse.reading() as session:
-            newest = newest_verdict(session, one.name, after=now - timedelta(days=400), until=now)
+        with state_of(home.settings).reading() as c:
+            newest = newest_verdict(c, one.name, after=now - timedelta(days=400), until=now)
         verdict, cause = newest or ("none yet", None)
         return dg.AssetCheckResult(
             passed=verdict != "missed",

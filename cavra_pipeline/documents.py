@@ -51,6 +51,11 @@ def instant(moment: object) -> str | None:
     return moment.isoformat() if moment.tzinfo else f"{moment.isoformat()}+00:00"
 
 
+def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Returns a row with its instants as ISO-8601 text in UTC."""
+    return {name: instant(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
 def whole_minutes(age: timedelta) -> int:
     """Returns the age in whole minutes, rounded down."""
     return age // timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""How a sensor hands what it found to the life cycle of alerts, and stays off the warehouse while nothing changed."""
+"""How a sensor hands what it found to the life cycle of alerts, and stays off the databases while nothing changed."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings
 
-#: A tick waits no longer than this for a busy warehouse; the next one tries again.
+#: A tick waits no longer than this for a busy database; the next one tries again.
 PATIENCE_SECONDS: Final = 5.0
 
 Clock = Callable[[], datetime]
@@ -28,7 +28,7 @@ def now_utc() -> datetime:
 
 
 def patient(settings: Settings) -> Settings:
-    """Returns the settings of a sensor: it does not wait long for a busy warehouse."""
+    """Returns the settings of a sensor: it does not wait long for a busy database."""
     return open_home(replace(settings, busy_wait_seconds=min(settings.busy_wait_seconds, PATIENCE_SECONDS)))
 
 
@@ -77,15 +77,17 @@ def tell(
         is_failing: Whether notices may not reach people; then the ping says that it fails.
 
     Raises:
-        TransientError: The warehouse stayed busy; call again with the same.
+        TransientError: A database stayed busy; call again with the same.
     """
     mark = fingerprint(kinds, signals)
     if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at):
         if is_heartbeat:
             deadman.ping(settings.deadman_url, deadman.result(is_failing=is_failing), settings.ca_file)
         return told
-    done = watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat, is_failing=is_failing)
-    return Told(mark, done.due_at)
+    return Told(
+        mark,
+        watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat, is_failing=is_failing),
+    )
 
 
 def in_words(signals: Sequence[Signal]) -> str:
@@ -117,7 +119,7 @@ def told_result(
         signals: Everything of these kinds that is wrong now.
         clock: Tells the time.
         reason: What the tick says; a tick of these sensors never asks for a run.
-        cursor: What to remember beside what was told. While the warehouse is busy nothing was told, and the next
+        cursor: What to remember beside what was told. While the state database is busy nothing was told, and the next
             tick tells it.
         is_heartbeat: Whether this tick shows that the watching works.
         is_failing: Whether notices may not reach people.

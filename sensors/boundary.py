@@ -1,7 +1,7 @@
 """The boundary sensor: quarantined records, by what the ingest showed of each day, and leaked secrets.
 
-Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Leaks are read from
-the warehouse, which every ingest notes them in, whoever runs it; it is opened only after its file has changed.
+Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Secrets are read from
+the findings of the warehouse, whoever ingested them, only after its file has changed, and noted in the state database.
 """
 
 import json
@@ -12,11 +12,13 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.alerts.kinds import SECRET_FINDING
+from cavra_pipeline.alerts.leaks import OpenLeaks, note_leaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.leaks import open_leaks
+from cavra_pipeline.evidence.queries import found_secrets
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from sensors import dagster_records as records
 from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 
@@ -28,7 +30,7 @@ _DAYS: Final = 7
 
 
 def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the last ingest it has seen, the days with quarantine, and the open leaks."""
+    """Returns the sensor; its cursor is the last ingest it has seen, the days with quarantine, and marks of the warehouse."""
 
     @dg.sensor(
         name="boundary_sensor",
@@ -44,15 +46,15 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
             ascending=True,
         ).records
         days = _quarantined_days(known.get("days", {}), found, now)
-        leaks = _leaks(settings, known.get("leaks", {}))
+        stamp, leaks = _leaks(settings, known.get("stamp", ()))
         signals = [
             Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
             for day, held in sorted(days.items())
         ]
-        signals += [_leak_signal(*row) for row in leaks.get("open", [])]
+        signals += [_leak_signal(one) for one in leaks]
         after = found[-1].storage_id if found else known.get("after", 0)
         reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
-        cursor = {"after": after, "days": days, "leaks": leaks}
+        cursor = {"after": after, "days": days, "stamp": stamp}
         return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor=cursor)
 
     return boundary_sensor
@@ -76,26 +78,27 @@ def _quarantined_days(
     return days
 
 
-def _leaks(settings: Settings, known: dict[str, Any]) -> dict[str, Any]:
-    """Returns the open leaks by drop day; what the last tick knew while the file is unchanged, or busy."""
-    warehouse = warehouse_of(patient(settings))
-    stamp = [list(mark) for mark in warehouse.stamp()]
-    if not stamp or stamp == known.get("stamp"):
-        return known
-    try:
-        with warehouse.reading() as session:
-            rows = open_leaks(session)
-    except TransientError:
-        return known
-    return {
-        "stamp": stamp,
-        "open": [[one.drop_day.isoformat(), one.count, one.found_at.isoformat(), one.newest] for one in rows],
-    }
+def _leaks(settings: Settings, known: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[OpenLeaks]]:
+    """Notes the secrets of a warehouse that has changed; returns the marks of its file, and the open leaks."""
+    ours = patient(settings)
+    warehouse, state = warehouse_of(ours), state_of(ours)
+    stamp: list[Sequence[int]] = [list(mark) for mark in warehouse.stamp()]
+    if stamp and stamp != known:
+        try:
+            with warehouse.reading() as session:
+                found = found_secrets(session)
+            with state.writing() as c:
+                note_leaks(c, found)
+        except TransientError:
+            stamp = list(known)
+    with state.reading() as c:
+        return stamp, open_leaks(c)
 
 
-def _leak_signal(day: str, count: int, found_at: str, newest: int) -> Signal:
-    evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": newest}
-    return Signal(SECRET_FINDING, day, "warning", _instant(found_at), None, count, evidence)
+def _leak_signal(one: OpenLeaks) -> Signal:
+    day = one.drop_day.isoformat()
+    evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": one.newest}
+    return Signal(SECRET_FINDING, day, "warning", one.found_at, None, one.count, evidence)
 
 
 def _instant(text: str) -> datetime:

@@ -1,7 +1,7 @@
 """The missed-worker-run sensor: judges every slot that is due and keeps the slot ledger.
 
-It decides from Dagster's records. The warehouse is opened only when a slot has a new verdict; while it is busy the
-look is remembered and the verdicts wait for the next tick.
+It decides from Dagster's records. The warehouse is read only when a slot has a new verdict, before the state database
+is written; while one of them is busy the look is remembered and the verdicts wait for the next tick.
 """
 
 import json
@@ -20,11 +20,11 @@ from cavra_pipeline.jobs import SLOTS_CHECK
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.memory import dump, load
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
 from cavra_pipeline.slots.verdicts import Kind
 from cavra_pipeline.slots.watcher import Episode, Memory, Records, Seen, watch
 from cavra_pipeline.slots.watching import Look, longest_pause
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from sensors import dagster_records as records
 from sensors.alerting import Clock, Told, now_utc, patient, tell
@@ -49,18 +49,21 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
     def missed_worker_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         view, ours = _View.of(context, settings, clock()), patient(settings)
         document = json.loads(context.cursor) if context.cursor else {}
-        memory, told = load(document.get("memory")), Told.of(document.get("told"))
+        memory, told = Memory.of(document.get("memory")), Told.of(document.get("told"))
         looked = memory
         try:
             if memory is None:
-                with warehouse_of(ours).reading() as session:
-                    memory = looked = _recalled(session)
+                with state_of(ours).reading() as c:
+                    memory = looked = ledger.recalled(c)
             seen = view.judge(memory)
             looked = seen.only_looked(memory)
             if seen.judged or seen.configurations:
-                with warehouse_of(ours).writing("judge slots") as session:
+                with warehouse_of(ours).reading() as session:
                     seen = view.judge(memory, session)
-                    _keep(session, seen, view.look.at)
+                with state_of(ours).writing() as c:
+                    for configuration in seen.configurations:
+                        ledger.keep_configuration(c, configuration)
+                    ledger.keep_verdicts(c, seen.judged, now=view.look.at)
                 # The verdicts are kept: what is told of them may fail and is then told at the next tick.
                 looked = seen.memory
             signals = list(signals_of(seen.memory))
@@ -76,7 +79,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
 
 
 def _cursor(memory: Memory, told: Told) -> str:
-    return json.dumps({"memory": dump(memory), "told": told.document()}, separators=(",", ":"))
+    return json.dumps({"memory": memory.text(), "told": told.document()}, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -127,28 +130,13 @@ class _View:
             found, lanes = self.dagster(name, since), declared(name).lanes
             if session is None or not lanes:
                 return found
-            return replace(found, work=ledger.worker_evidence(session, lanes[:1], after=since, until=self.look.at))
+            return replace(found, work=ledger.worker_evidence(session, lanes[0], after=since, until=self.look.at))
 
         return watch(memory, self.look, self.configurations, calendar=_calendar, records=known, pause=self.pause)
 
 
 def _calendar(one: Configuration, after: datetime, until: datetime, most: int | None) -> list[datetime]:
     return records.instants_around(one.cron, one.time_zone, after=after, until=until, most=most)
-
-
-def _recalled(session: Session) -> Memory:
-    """What the ledger still knows when the cursor is new or lost."""
-    newest = ledger.newest_slots(session)
-    history: dict[str, list[Configuration]] = {}
-    for one in ledger.configurations(session):
-        history.setdefault(one.schedule, []).append(one)
-    return Memory(configurations=history, judged_until=newest)
-
-
-def _keep(session: Session, seen: Seen, now: datetime) -> None:
-    for one in seen.configurations:
-        ledger.keep_configuration(session, one)
-    ledger.keep_verdicts(session, seen.judged, now=now)
 
 
 def _reason(seen: Seen) -> str:

@@ -1,6 +1,6 @@
-"""One look of a sensor becomes episodes that begin, change and end, and notices in the outbox: one transaction.
+"""One observation of a sensor becomes episodes that begin, change and end, and notifications in the outbox.
 
-Nothing is sent here; what is to be sent is in the same transaction as what it tells of.
+All of it is one state transaction. Nothing is sent here: what is to be sent is stored with the change it reports.
 """
 
 from __future__ import annotations
@@ -10,73 +10,66 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+import sqlalchemy as sa
 
 from cavra_pipeline.alerts.kinds import FLAPPING, KINDS, UNDELIVERED
 from cavra_pipeline.alerts.model import Alert, Problem, opened, problems, resolved, seen_again
-from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by
-from cavra_pipeline.alerts.outbox import write_notice_intents
+from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by, target
+from cavra_pipeline.alerts.outbox import write_notices
 from cavra_pipeline.alerts.planning import Planned, Times, Told, plan
 from cavra_pipeline.alerts.policy import DEFAULT_POLICY, AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.store import (
     Event,
     Head,
-    Written,
+    alerts_of_look,
     changes_since,
     heads,
     newest_episodes,
     save,
     silences,
-    standing_alerts,
-    write_notices,
 )
 from cavra_pipeline.alerts.wording import document
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.warehouse import Session
 
 _ALERT_LANES: Final = tuple(lane for lane in LANES.values() if lane.kind_stem.endswith("-alert"))
-
-
-#: From so many attempts on a notice is taken to be stuck.
-_TRIES_IN_VAIN: Final = 3
+#: A notification counts as stuck after this many attempts.
+_ATTEMPTS_IN_VAIN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What one look changed.
+    """What one observation changed.
 
     Attributes:
         opened: Episodes that began.
-        resolved: Episodes that ended.
-        standing: Every alert that is open now.
-        notices: Ids of the notices that were put into the outbox.
+        notices: Ids of the notifications that were put into the outbox.
         due_at: When something would be due if nothing changes; None if nothing is waiting.
     """
 
     opened: Sequence[Alert]
-    resolved: Sequence[Alert]
-    standing: Sequence[Alert]
     notices: Sequence[str]
     due_at: datetime | None
 
 
 def observe(
-    session: Session,
+    c: sa.Connection,
     kinds: Collection[str],
     signals: Iterable[Signal],
     *,
     now: datetime,
     policy: AlertPolicy = DEFAULT_POLICY,
 ) -> Observed:
-    """Takes in one look inside the open transaction.
+    """Processes one observation inside the open transaction.
 
     Args:
-        session: The warehouse, open for writing.
+        c: The state database, open for writing.
         kinds: The kinds that were fully evaluated.
         signals: Everything of those kinds that is wrong now.
         now: When this is.
-        policy: How alerts are told.
+        policy: How alerts are notified.
 
     Raises:
         ValueError: A signal is of another kind than ``kinds``, or a kind is not declared.
@@ -85,114 +78,89 @@ def observe(
     strange = {*kinds, *(kind for kind, _ in found)} - KINDS.keys()
     if strange or not {kind for kind, _ in found} <= set(kinds):
         raise ValueError("signals: give only declared kinds, and only those that were evaluated")
-    known = heads(session, policy.connectors)
-    spells = [head.told.began_at for head in known.values() if head.told and head.told.firing]
-    look = _Look(now, {one.alert_id: one for one in standing_alerts(session, min(spells, default=None))})
-    look.take_in(set(kinds), found, newest_episodes(session, _unknown(look, found)))
-    refused = problems(undelivered_signals(known, now, timedelta(minutes=policy.window_minutes)))
-    look.take_in({UNDELIVERED}, refused, newest_episodes(session, _unknown(look, refused)))
-    save(session, new=look.new, changed=[], events=look.events)
-    _watch_flapping(session, look, policy)
-    silenced = silences(session, now)
+    known = heads(c, policy.connectors)
+    began = [head.told.began_at for head in known.values() if head.told and head.told.firing]
+    look = _Look(c, now, {one.alert_id: one for one in alerts_of_look(c, min(began, default=None))})
+    look.update(set(kinds), found)
+    window = timedelta(minutes=policy.window_minutes)
+    look.update({UNDELIVERED}, problems(undelivered_signals(known, now, window)))
+    _update_flapping(look, policy)
+    silenced = silences(c, now)
     _mute(look, silenced)
     _count_swallowed(look, known, policy)
     notices, waits = _plan(look, known, policy)
     waits += _unmuting(look, silenced, policy)
-    write_notices(session, notices, now=now)
-    write_notice_intents(session, notices, now=now)
-    save(session, new=[], changed=look.changed(), events=[])
-    return Observed(
-        opened=look.new,
-        resolved=look.ended,
-        standing=[one for one in look.alerts.values() if one.is_open],
-        notices=[one.notice_id for one in notices],
-        due_at=min(waits, default=None),
-    )
+    write_notices(c, notices, now=now)
+    save(c, changed=look.changed())
+    return Observed(look.new, [one["notice_id"] for one in notices], min(waits, default=None))
 
 
 @dataclass(slots=True)
 class _Look:
-    """The alerts as one look finds and leaves them."""
+    """The alerts as one observation finds and leaves them."""
 
+    c: sa.Connection
     now: datetime
     alerts: dict[str, Alert]
     before: dict[str, Alert] = field(init=False)
     new: list[Alert] = field(default_factory=list)
-    ended: list[Alert] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    has_events: bool = False
 
     def __post_init__(self) -> None:
         self.before = dict(self.alerts)
 
-    def open_by_key(self) -> dict[tuple[str, str], Alert]:
-        return {(one.kind, one.subject): one for one in self.alerts.values() if one.is_open}
-
-    def take_in(
-        self, kinds: set[str], found: dict[tuple[str, str], Problem], episodes: dict[tuple[str, str], int]
-    ) -> None:
-        """Begins, updates and ends episodes of these kinds."""
-        standing = self.open_by_key()
+    def update(self, kinds: set[str], found: Mapping[tuple[str, str], Problem]) -> None:
+        """Begins, updates and ends episodes of these kinds; stores what began, and the events."""
+        standing = {(one.kind, one.subject): one for one in self.alerts.values() if one.is_open}
+        episodes = newest_episodes(self.c, found.keys() - standing.keys())
+        new: list[Alert] = []
+        events: list[Event] = []
         for key, problem in sorted(found.items()):
             alert = standing.get(key)
             if alert is None:
-                made = opened(problem, episode=episodes.get(key, 0) + 1, now=self.now)
-                self.new.append(made)
-                self.alerts[made.alert_id] = self.before[made.alert_id] = made
-                self._note(made, "opened", ", ".join(sorted(made.causes)))
+                later = opened(problem, episode=episodes.get(key, 0) + 1, now=self.now)
+                new.append(later)
+                self.before[later.alert_id] = later
+                events.append(self._event(later, "opened", ", ".join(sorted(later.causes))))
             else:
-                self._update(alert, seen_again(alert, problem))
+                later = seen_again(alert, problem)
+                events += [self._event(later, "cause", cause) for cause in sorted(later.causes.keys() - alert.causes)]
+                events += [self._event(later, "severity", later.severity)] * (later.severity != alert.severity)
+            self.alerts[later.alert_id] = later
         for key, alert in standing.items():
             if alert.kind in kinds and key not in found and not KINDS[alert.kind].ends_by_hand:
-                ended = resolved(alert, now=self.now)
-                self.alerts[alert.alert_id] = ended
-                self.ended.append(ended)
-                self._note(ended, "resolved", None)
+                self.alerts[alert.alert_id] = resolved(alert, now=self.now)
+                events.append(self._event(alert, "resolved"))
+        self.new += new
+        self.has_events = self.has_events or bool(events)
+        save(self.c, new=new, events=events)
 
-    def _update(self, alert: Alert, later: Alert) -> None:
-        self.alerts[alert.alert_id] = later
-        for cause in sorted(later.causes.keys() - alert.causes.keys()):
-            self._note(later, "cause", cause)
-        if later.severity != alert.severity:
-            self._note(later, "severity", later.severity)
-
-    def _note(self, alert: Alert, event: str, detail: str | None) -> None:
-        self.events.append(Event(alert.alert_id, event, self.now, detail))
+    def _event(self, alert: Alert, event: str, detail: str | None = None) -> Event:
+        return Event(alert.alert_id, event, self.now, detail)
 
     def changed(self) -> list[Alert]:
-        """Alerts that differ from what the warehouse holds."""
+        """Alerts that differ from what is stored."""
         return [one for alert_id, one in self.alerts.items() if one != self.before[alert_id]]
 
 
 def undelivered_signals(known: Mapping[tuple[str, str], Head], now: datetime, window: timedelta) -> Iterator[Signal]:
-    """Yields the connectors that do not take notices: refused lately, or tried in vain a few times."""
+    """Yields the connectors that do not take notifications: refused lately, or tried in vain a few times."""
     for (group, provider), head in known.items():
         is_refused = head.state == "failed" and head.settled_at is not None and now < head.settled_at + 2 * window
         # Without a reason nobody answered: whoever sent it died.
-        is_stuck = head.state == "pending" and head.reason and head.attempt_count >= _TRIES_IN_VAIN
+        is_stuck = head.state == "pending" and head.reason and head.attempt_count >= _ATTEMPTS_IN_VAIN
         if (is_refused or is_stuck) and not group.startswith(UNDELIVERED):
             cause = head.reason if head.reason and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", head.reason) else None
             yield Signal(UNDELIVERED, provider, "warning", head.created_at, cause)
 
 
-def _unknown(look: _Look, found: dict[tuple[str, str], Problem]) -> list[tuple[str, str]]:
-    return sorted(found.keys() - look.open_by_key().keys())
-
-
-def _watch_flapping(session: Session, look: _Look, policy: AlertPolicy) -> None:
-    """Flapping is an alert about an alert: it begins, is told, mutes its target, and ends when that is stable."""
+def _update_flapping(look: _Look, policy: AlertPolicy) -> None:
+    """Flapping is an alert about an alert: it begins, is notified, mutes its target, and ends when that is stable."""
     flapping = [one for one in look.alerts.values() if one.is_open and one.kind == FLAPPING]
-    if not flapping and not look.events:
-        return
-    changes = changes_since(
-        session,
-        look.now - policy.flap_window,
-        least=policy.flap_changes,
-        flapping=[f"{one.evidence['alert_kind']} {one.evidence['alert_subject']}" for one in flapping],
-    )
-    found = problems(flapping_signals(changes, flapping, policy))
-    count = len(look.new), len(look.events)
-    look.take_in({FLAPPING}, found, newest_episodes(session, _unknown(look, found)))
-    save(session, new=look.new[count[0] :], changed=[], events=look.events[count[1] :])
+    if flapping or look.has_events:
+        after = look.now - policy.flap_window
+        changes = changes_since(look.c, after, least=policy.flap_changes, flapping=set(map(target, flapping)))
+        look.update({FLAPPING}, problems(flapping_signals(changes, flapping, policy)))
 
 
 def _mute(look: _Look, silenced: Sequence[Silence]) -> None:
@@ -219,17 +187,19 @@ def _count_swallowed(look: _Look, known: dict[tuple[str, str], Head], policy: Al
             windows.setdefault(group, []).append(head.told)
     fresh = {one.alert_id for one in look.new}
     for alert_id, alert in look.alerts.items():
-        came = alert.count - (0 if alert_id in fresh else look.before[alert_id].count)
+        came = alert.occurrence_count - (0 if alert_id in fresh else look.before[alert_id].occurrence_count)
         window = _times(alert.kind, policy).window
         if came > 0 and any(look.now < told.at + window for told in windows.get(alert.group, ())):
             look.alerts[alert_id] = replace(alert, swallowed_count=alert.swallowed_count + came)
 
 
-def _plan(look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy) -> tuple[list[Written], list[datetime]]:
+def _plan(
+    look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy
+) -> tuple[list[dict[str, Any]], list[datetime]]:
     groups: dict[str, list[Alert]] = {}
     for alert in look.alerts.values():
         groups.setdefault(alert.group, []).append(alert)
-    written: list[Written] = []
+    written: list[dict[str, Any]] = []
     waits: list[datetime] = []
     for group, alerts in sorted(groups.items()):
         planned: dict[str, Planned] = {}
@@ -277,8 +247,8 @@ def _written(
     known: dict[tuple[str, str], Head],
     policy: AlertPolicy,
     now: datetime,
-) -> Iterable[Written]:
-    """The notices of one group: each connector has its own, all of one plan."""
+) -> Iterator[dict[str, Any]]:
+    """Rows of the outbox for one group: each connector has its own, all of one plan."""
     plan_id = f"alert-plan-{_digest(group, now.isoformat())[:24]}"
     suppressed = [provider for provider in policy.connectors if provider not in planned]
     for provider, one in planned.items():
@@ -288,16 +258,21 @@ def _written(
         ids = [alert.alert_id for alert in mentioned]
         content = document(one, now)
         level = "healthy" if content["severity"] == "info" else content["severity"]
-        yield Written(
-            notice_id=f"cavra_alert_{_digest(group, provider, number, one.notice.value, *sorted(ids))[:32]}",
-            plan_id=plan_id,
-            provider=provider,
-            notice_number=number,
-            planned=one,
-            lane=alert_lane(mentioned[0]),
-            suppressed_providers=suppressed,
-            document={**content, "alert_level": level, "alert_ids": ids},
-        )
+        yield {
+            "notice_id": f"cavra_alert_{_digest(group, provider, number, one.notice.value, *sorted(ids))[:32]}",
+            "plan_id": plan_id,
+            "provider": provider,
+            "group_name": group,
+            "notice_number": number,
+            "notice": one.notice.value,
+            "alert_level": level,
+            "lane": alert_lane(mentioned[0]),
+            "suppressed_providers": suppressed,
+            "told": one.told.stored(),
+            "document": {**content, "alert_level": level, "alert_ids": ids},
+            "is_recorded": False,
+            "created_at": now,
+        }
 
 
 def alert_lane(alert: Alert) -> str:

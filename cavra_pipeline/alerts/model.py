@@ -85,7 +85,7 @@ class Alert:
         opened_at: When the life cycle first heard of it.
         cause: Its cause in the latest look; None if not known.
         causes: How often each cause was seen.
-        count: The most that one look has counted.
+        occurrence_count: The most that one look has counted.
         evidence: Ids and counts of the latest look.
         swallowed_count: How many of its occurrences came while its group's suppression window was open.
         acknowledged_at: When somebody took it on.
@@ -105,7 +105,7 @@ class Alert:
     opened_at: datetime
     cause: str | None
     causes: Mapping[str, int]
-    count: int
+    occurrence_count: int
     evidence: Mapping[str, str | int] = field(default_factory=dict)
     swallowed_count: int = 0
     acknowledged_at: datetime | None = None
@@ -139,7 +139,7 @@ def opened(problem: Problem, *, episode: int, now: datetime) -> Alert:
         opened_at=now,
         cause=problem.cause,
         causes=dict(problem.causes),
-        count=problem.count,
+        occurrence_count=problem.count,
         evidence=dict(problem.evidence),
     )
 
@@ -160,7 +160,7 @@ def seen_again(alert: Alert, problem: Problem) -> Alert:
         since=min(alert.since, problem.since),
         cause=problem.cause,
         causes=causes,
-        count=max(alert.count, problem.count),
+        occurrence_count=max(alert.occurrence_count, problem.count),
         evidence=dict(problem.evidence),
     )
 

@@ -61,7 +61,7 @@ def muted_by(
     for silence in silences:
         if silence.holds(alert, now):
             return silence.silence_id
-    if any(one.is_open and _target(one) == (alert.kind, alert.subject) for one in others.get(FLAPPING, ())):
+    if any(one.is_open and target(one) == (alert.kind, alert.subject) for one in others.get(FLAPPING, ())):
         return FLAPPING
     return _explanation(alert, others, now)
 
@@ -92,7 +92,8 @@ def _may_explain(source: Alert, alert: Alert) -> bool:
     return source.resolved_at is None or (alert.is_open and source.resolved_at >= alert.since)
 
 
-def _target(flapping: Alert) -> tuple[str, str]:
+def target(flapping: Alert) -> tuple[str, str]:
+    """Returns the kind and subject of the alert that a flapping alert is about."""
     return str(flapping.evidence["alert_kind"]), str(flapping.evidence["alert_subject"])
 
 
@@ -108,7 +109,7 @@ class Changes:
 
 def flapping_signals(changes: Iterable[Changes], open_alerts: Iterable[Alert], policy: AlertPolicy) -> Iterator[Signal]:
     """Yields what is flapping: from so many changes on, until there has been none for a whole window."""
-    already = {_target(alert): alert for alert in open_alerts if alert.kind == FLAPPING}
+    already = {target(alert): alert for alert in open_alerts if alert.kind == FLAPPING}
     for one in changes:
         key = (one.kind, one.subject)
         if (
@@ -122,6 +123,6 @@ def flapping_signals(changes: Iterable[Changes], open_alerts: Iterable[Alert], p
                 subject=f"{one.kind} {one.subject}"[:200],
                 severity=KINDS[one.kind].severity,
                 since=known.since if known else one.first_at,
-                count=max(one.count, known.count if known else 0),
+                count=max(one.count, known.occurrence_count if known else 0),
                 evidence={"alert_kind": one.kind, "alert_subject": one.subject},
             )

@@ -1,25 +1,27 @@
-"""What people do with alerts: see them, take one on, silence some for a while. Nothing is sent from here."""
+"""What people do with alerts: list, acknowledge, resolve and silence them. Nothing is sent from here."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from cavra_pipeline.alerts.kinds import KINDS, SECRET_FINDING, kind_named
-from cavra_pipeline.alerts.lifecycle import alert_lane
+from cavra_pipeline.alerts.leaks import handle_leaks
 from cavra_pipeline.alerts.model import Alert, State
+from cavra_pipeline.alerts.muting import Silence
 from cavra_pipeline.alerts.records import ACKNOWLEDGED, RESOLVED, record_acknowledgement
 from cavra_pipeline.alerts.signals import is_public_text
-from cavra_pipeline.alerts.store import PACKAGE, Event, alert_of, save
+from cavra_pipeline.alerts.store import Event, alerts, heads, open_alerts, plans_sent, save, silences
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.documents import instant, with_instants
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.leaks import handle_leaks
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.state import state_of
+from cavra_pipeline.state import tables as t
 
 MOST_SILENCE: Final = timedelta(days=366)
 DEFAULT_HISTORY: Final = 100
@@ -30,41 +32,48 @@ class EndsByItself(UsageError):
     """An alert that ends once its cause is gone can't be resolved by hand."""
 
 
-def list_alerts(session: Session, settings: Settings, *, now: datetime) -> dict[str, Any]:
-    """Returns the open alerts, the silences that hold or will, the notices that were not taken, and who is told."""
-    rows: list[dict[str, Any]] = session.rows(PACKAGE, "open_alerts")
-    silences = session.rows(PACKAGE, "silences_that_hold", {"now": naive_utc(now)})
-    waiting = session.rows(PACKAGE, "unsent_notices", {"providers": list(settings.alerts.connectors)})
+def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[str, Any]:
+    """Returns open alerts, silences that have not ended, undelivered notifications, and the connectors notified."""
+    found = sorted(open_alerts(c), key=lambda one: (one.severity, one.since, one.alert_id))
+    newest = sorted(heads(c, settings.alerts.connectors).items(), key=lambda one: (one[1].created_at, one[0][::-1]))
     return {
         "as_of": instant(now),
         "connectors": list(settings.alerts.connectors),
-        "alert_count": len(rows),
-        "alerts": [_alert_document(row) for row in rows],
-        "silences": [_with_instants(row) for row in silences],
-        "unsent_notices": [_with_instants(row) for row in waiting],
+        "alert_count": len(found),
+        "alerts": [_document(one) for one in found],
+        "silences": [with_instants(asdict(one)) for one in silences(c, now)],
+        "unsent_notices": [
+            {
+                "provider": provider,
+                "group_name": group,
+                "notice": head.notice,
+                "state": head.state,
+                "attempt_count": head.attempt_count,
+                "reason": head.reason,
+                "status_code": head.status_code,
+                "created_at": instant(head.created_at),
+                "next_attempt_at": instant(head.next_attempt_at),
+                "notice_id": head.notice_id,
+            }
+            for (group, provider), head in newest
+            if head.state != "sent"
+        ],
     }
 
 
-def _alert_document(row: dict[str, Any]) -> dict[str, Any]:
-    shown = _with_instants(row)
-    shown["causes"], shown["evidence"] = json.loads(row["causes"]), json.loads(row["evidence"])
-    kind = KINDS.get(row["kind"])
-    shown["action"] = kind.action if kind else None
-    shown["ends_by_hand"] = kind.ends_by_hand if kind else False
-    return shown
-
-
-def _with_instants(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: instant(value) if isinstance(value, datetime) else value for name, value in row.items()}
+def _document(alert: Alert) -> dict[str, Any]:
+    kind = KINDS.get(alert.kind)
+    described = {"action": kind.action if kind else None, "ends_by_hand": kind.ends_by_hand if kind else False}
+    return with_instants(asdict(alert)) | {"state": alert.state.value} | described
 
 
 def alert_history(
-    session: Session, *, alert_id: str | None = None, kind: str | None = None, most: int = DEFAULT_HISTORY
+    c: sa.Connection, *, alert_id: str | None = None, kind: str | None = None, most: int = DEFAULT_HISTORY
 ) -> list[dict[str, Any]]:
     """Returns what happened to alerts, the newest first.
 
     Args:
-        session: An open warehouse.
+        c: The state database.
         alert_id: Only this one; the beginning of its id is enough.
         kind: Only this kind.
         most: How many events.
@@ -72,10 +81,18 @@ def alert_history(
     Raises:
         UsageError: There is no such alert or kind.
     """
-    chosen = _one_alert(session, alert_id).alert_id if alert_id else None
-    name = kind_named(kind).name if kind else None
-    rows = session.rows(PACKAGE, "history", {"alert_id": chosen, "kind": name, "most": most})
-    return [_with_instants(row) for row in rows]
+    a, e = t.alerts.c, t.alert_events.c
+    found = (
+        sa.select(e.happened_at, a.kind, a.subject, a.episode, e.event, e.detail, e.actor, a.alert_id)
+        .select_from(t.alert_events.join(t.alerts, a.alert_id == e.alert_id))
+        .order_by(e.event_number.desc())
+        .limit(most)
+    )
+    if alert_id:
+        found = found.where(a.alert_id == _one_alert(c, alert_id).alert_id)
+    if kind:
+        found = found.where(a.kind == kind_named(kind).name)
+    return [with_instants(row) for row in c.execute(found).mappings()]
 
 
 def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
@@ -95,18 +112,7 @@ def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: dateti
     Raises:
         UsageError: There is no such alert, it is resolved, or the label is not public-safe.
     """
-    label = actor_label(by, where="by")
-    with warehouse_of(settings).writing("acknowledge an alert") as session:
-        alert = _open_alert(session, alert_id)
-        at = max(now, alert.opened_at)
-        if alert.state is State.FIRING:
-            session.run(
-                PACKAGE, "acknowledge_alert", {"alert_id": alert.alert_id, "now": naive_utc(at), "label": label}
-            )
-            _record(settings, session, alert, ACKNOWLEDGED, label, at)
-        if KINDS[alert.kind].ends_by_hand:
-            _end(session, alert, label, at)
-        return _alert_document(session.rows(PACKAGE, "alerts_by_id", {"start": alert.alert_id})[0])
+    return _act(settings, alert_id, ACKNOWLEDGED, by=by, now=now)
 
 
 def resolve_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
@@ -125,63 +131,58 @@ def resolve_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) 
         EndsByItself: Its cause decides when it ends.
         UsageError: There is no such alert, it is resolved, or the label is not public-safe.
     """
+    return _act(settings, alert_id, RESOLVED, by=by, now=now)
+
+
+def _act(settings: Settings, alert_id: str, said: str, *, by: str, now: datetime) -> dict[str, Any]:
+    """Writes what a person said as evidence, then changes the alert, unless somebody was quicker."""
     label = actor_label(by, where="by")
-    with warehouse_of(settings).writing("resolve an alert") as session:
-        alert = _open_alert(session, alert_id)
-        if not KINDS[alert.kind].ends_by_hand:
-            raise EndsByItself(
-                "this alert resolves by itself once its cause is gone",
-                where=alert.alert_id,
-                remedy="Fix the cause; until then acknowledge it, or silence its kind",
-            )
-        at = max(now, alert.opened_at)
-        _end(session, alert, label, at)
-        _record(settings, session, alert, RESOLVED, label, at)
-        return _alert_document(session.rows(PACKAGE, "alerts_by_id", {"start": alert.alert_id})[0])
-
-
-def _open_alert(session: Session, alert_id: str) -> Alert:
-    alert = _one_alert(session, alert_id)
+    with state_of(settings).reading() as c:
+        alert = _one_alert(c, alert_id)
+        plans = plans_sent(c, alert) if alert.kind in KINDS else {}
     if not alert.is_open or alert.kind not in KINDS:
         raise UsageError(
             "the alert is over", where=alert.alert_id, remedy="Only an open alert is acknowledged or resolved"
         )
-    return alert
+    ends_by_hand = KINDS[alert.kind].ends_by_hand
+    if said == RESOLVED and not ends_by_hand:
+        raise EndsByItself(
+            "this alert resolves by itself once its cause is gone",
+            where=alert.alert_id,
+            remedy="Fix the cause; until then acknowledge it, or silence its kind",
+        )
+    at = max(now, alert.opened_at)
+    if said == RESOLVED or alert.state is State.FIRING:
+        record_acknowledgement(settings, alert, plans, state=said, by=label, now=at)
+    state = State.RESOLVED if ends_by_hand else State.ACKNOWLEDGED
+    a = t.alerts.c
+    changes: dict[str, Any] = {
+        "state": state.value,
+        "acknowledged_at": sa.func.coalesce(a.acknowledged_at, sa.literal(at, t.Instant())),
+        "acknowledged_by": sa.func.coalesce(a.acknowledged_by, label),
+    }
+    with state_of(settings).writing() as c:
+        is_new = a.state != State.RESOLVED.value if ends_by_hand else a.state == State.FIRING.value
+        changed = sa.update(t.alerts).where(a.alert_id == alert.alert_id, is_new)
+        if c.execute(changed.values(**changes, **({"resolved_at": at} if ends_by_hand else {}))).rowcount:
+            save(c, events=[Event(alert.alert_id, said, at, None, label)])
+            if alert.kind == SECRET_FINDING and "newest_leak" in alert.evidence:
+                handle_leaks(c, alert.subject, newest=int(alert.evidence["newest_leak"]), now=at)
+        (alert,) = alerts(c, a.alert_id == alert.alert_id)
+    return _document(alert)
 
 
-def _record(settings: Settings, session: Session, alert: Alert, state: str, label: str, at: datetime) -> None:
-    """Writes what a person said of an alert into its history and as evidence."""
-    save(session, new=[], changed=[], events=[Event(alert.alert_id, state, at, None, label)])
-    health_id = alert.evidence.get("health_id")
-    record_acknowledgement(
-        settings,
-        session,
-        alert_id=alert.alert_id,
-        lane=alert_lane(alert),
-        health_id=str(health_id) if health_id else None,
-        state=state,
-        by=label,
-        now=at,
-    )
-
-
-def _end(session: Session, alert: Alert, label: str, at: datetime) -> None:
-    """Resolves an alert and handles the leaks that it has shown; one that was found since then opens the next."""
-    session.run(PACKAGE, "resolve_alert", {"alert_id": alert.alert_id, "now": naive_utc(at), "label": label})
-    if alert.kind == SECRET_FINDING and "newest_leak" in alert.evidence:
-        handle_leaks(session, alert.subject, newest=int(alert.evidence["newest_leak"]), now=at)
-
-
-def _one_alert(session: Session, start: str) -> Alert:
-    text = start.strip().removeprefix("alert-")
-    found = session.rows(PACKAGE, "alerts_by_id", {"start": f"alert-{text}"}) if len(text) >= _SHORTEST_ID else []
+def _one_alert(c: sa.Connection, start: str) -> Alert:
+    text = start.strip().lower().removeprefix("alert-")
+    is_it = t.alerts.c.alert_id.startswith(f"alert-{text}", autoescape=True)
+    found = alerts(c, is_it) if len(text) >= _SHORTEST_ID else []
     if len(found) != 1:
         raise UsageError(
             "more than one alert begins so" if found else "there is no such alert",
             where="alert",
             remedy=f"Give an id of cavra-pipeline alerts list, at least {_SHORTEST_ID} characters after alert-",
         )
-    return alert_of(found[0])
+    return found[0]
 
 
 def silence_alerts(
@@ -226,18 +227,11 @@ def silence_alerts(
         )
     name = kind_named(kind).name if kind else None
     identity = "\n".join(map(str, (name, subject, label, reason, starts_at, ends_at, now)))
-    silence: dict[str, object] = {
-        "silence_id": f"silence-{hashlib.sha256(identity.encode()).hexdigest()[:8]}",
-        "kind": name,
-        "subject": subject,
-        "author": label,
-        "starts_at": naive_utc(starts_at),
-        "ends_at": naive_utc(ends_at),
-        "comment": reason,
-    }
-    with warehouse_of(settings).writing("silence alerts") as session:
-        session.run(PACKAGE, "insert_silence", {**silence, "now": naive_utc(now)})
-    return _with_instants(silence)
+    silence_id = f"silence-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    silence = asdict(Silence(silence_id, name, subject, label, starts_at, ends_at, reason))
+    with state_of(settings).writing() as c:
+        c.execute(sa.insert(t.alert_silences).values(**silence, created_at=now))
+    return with_instants(silence)
 
 
 def end_silence(settings: Settings, silence_id: str, *, now: datetime) -> dict[str, Any]:
@@ -249,12 +243,14 @@ def end_silence(settings: Settings, silence_id: str, *, now: datetime) -> dict[s
     Raises:
         UsageError: There is no such silence, or it has ended.
     """
-    with warehouse_of(settings).writing("end a silence") as session:
-        ended = session.rows(PACKAGE, "end_silence", {"silence_id": silence_id, "now": naive_utc(now)})
-    if not ended:
-        raise UsageError(
-            "there is no such silence, or it has ended",
-            where="silence",
-            remedy="Give an id of cavra-pipeline alerts list",
-        )
-    return _with_instants(ended[0])
+    with state_of(settings).writing() as c:
+        ended = [one for one in silences(c, now) if one.silence_id == silence_id]
+        if not ended:
+            raise UsageError(
+                "there is no such silence, or it has ended",
+                where="silence",
+                remedy="Give an id of cavra-pipeline alerts list",
+            )
+        silence = asdict(replace(ended[0], starts_at=min(ended[0].starts_at, now), ends_at=now))
+        c.execute(sa.update(t.alert_silences).where(t.alert_silences.c.silence_id == silence_id).values(silence))
+    return with_instants(silence)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.model import Alert, State
@@ -50,6 +50,16 @@ class Told:
     planned_at: datetime
     began_at: datetime
     firing: Mapping[str, Believed] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any], *, at: datetime, planned_at: datetime) -> Told:
+        """Makes it from what the outbox stores of it (``stored``) and of its sending."""
+        firing = {subject: Believed(*believed) for subject, believed in stored["firing"].items()}
+        return cls(at, planned_at, datetime.fromisoformat(stored["began_at"]), firing)
+
+    def stored(self) -> dict[str, Any]:
+        """Returns what the outbox stores of it."""
+        return {"began_at": self.began_at.isoformat(), "firing": self.firing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ def _is_news(alert: Alert, told: Told | None) -> bool:
     if (
         known
         and KINDS[alert.kind].ends_by_hand
-        and (alert.alert_id != known.alert_id or alert.count > known.occurrence_count)
+        and (alert.alert_id != known.alert_id or alert.occurrence_count > known.occurrence_count)
     ):
         return True
     return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known.severity)
@@ -155,7 +165,9 @@ def _planned(
     ended = {one.subject for one in over}
     believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
     believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}
-    believed |= {one.subject: Believed(one.alert_id, one.severity, one.swallowed_count, one.count) for one in firing}
+    believed |= {
+        one.subject: Believed(one.alert_id, one.severity, one.swallowed_count, one.occurrence_count) for one in firing
+    }
     began_at = min((one.opened_at for one in mentioned), default=now)
     return Planned(
         notice=notice,

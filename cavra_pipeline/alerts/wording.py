@@ -107,7 +107,7 @@ def _listed(causes: Mapping[str, int]) -> str:
 
 
 def _count(alerts: Sequence[Alert]) -> int:
-    return sum(one.count for one in alerts)
+    return sum(one.occurrence_count for one in alerts)
 
 
 def _shown(names: Sequence[str]) -> str:

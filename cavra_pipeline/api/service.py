@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol
 
+import sqlalchemy as sa
 from starlette.responses import Response
 
 from cavra_pipeline.api.access import TokenFile
@@ -22,6 +23,7 @@ from cavra_pipeline.documents import parse_as_of, pretty_json
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
 
@@ -139,7 +141,7 @@ class Service:
         finally:
             self._turns.release()
 
-    def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState]]) -> Answer:
+    def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState | None]]) -> Answer:
         """Answers a question, or gives the answer that somebody else got to the same one within this second."""
         key = repr(question)
         made: Future[Answer] = Future()
@@ -203,6 +205,15 @@ class Service:
         def read() -> tuple[Any, CopyState]:
             with self.reading() as (session, state):
                 return make(session), state
+
+        return self.once(question, read)
+
+    def ask_state(self, question: Sequence[object], make: Callable[[sa.Connection], Any]) -> Answer:
+        """Answers a question from the state database alone, whatever has become of the warehouse."""
+
+        def read() -> tuple[Any, None]:
+            with state_of(self.settings).reading() as c:
+                return make(c), None
 
         return self.once(question, read)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
+import sqlalchemy as sa
 from fastapi import Depends, Path, Query
 from fastapi.routing import APIRouter
 from pydantic import BaseModel, Field
@@ -27,9 +28,8 @@ from cavra_pipeline.api.service import Service, json_answer
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.slots.document import slots_document
 from cavra_pipeline.slots.ledger import slots_between
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.slots.picture import slots_document
 
 _DEFAULT_SPAN: Final = timedelta(days=7)
 _MOST_SPAN: Final = timedelta(days=366)
@@ -112,10 +112,10 @@ class SlotsAnswer(BaseModel):
 def alerts(service: Served, _caller: _READ) -> Response:
     """Lists open alerts, as `cavra-pipeline alerts list` does."""
 
-    def make(session: Session) -> dict[str, Any]:
-        return list_alerts(session, service.settings, now=service.clock())
+    def make(c: sa.Connection) -> dict[str, Any]:
+        return list_alerts(c, service.settings, now=service.clock())
 
-    return service.ask(("alerts",), make).response()
+    return service.ask_state(("alerts",), make).response()
 
 
 @endpoint(
@@ -126,11 +126,11 @@ def alerts(service: Served, _caller: _READ) -> Response:
 def alert_events(service: Served, _caller: _READ, asked: Annotated[AlertEventsQuery, Query()]) -> Response:
     """Lists events of all alerts, as `cavra-pipeline alerts history` does."""
 
-    def make(session: Session) -> dict[str, Any]:
-        events = alert_history(session, most=asked.limit)
+    def make(c: sa.Connection) -> dict[str, Any]:
+        events = alert_history(c, most=asked.limit)
         return {"count": len(events), "events": events}
 
-    return service.ask(("alert events", asked.limit), make).response()
+    return service.ask_state(("alert events", asked.limit), make).response()
 
 
 @endpoint(
@@ -182,12 +182,12 @@ def slots(service: Served, _caller: _READ, asked: Annotated[SlotsQuery, Query()]
     first = parse_as_of(asked.since) if asked.since else _before(until, _DEFAULT_SPAN)
     first = max(first, _before(until, _MOST_SPAN))
 
-    def make(session: Session) -> dict[str, Any]:
+    def make(c: sa.Connection) -> dict[str, Any]:
         after = _before(first, timedelta(microseconds=1))
-        rows = slots_between(session, after=after, until=until, schedule=asked.schedule)
+        rows = slots_between(c, after=after, until=until, schedule=asked.schedule)
         return slots_document(rows, first, until)
 
-    return service.ask(("slots", asked.schedule, asked.since, asked.until), make).response()
+    return service.ask_state(("slots", asked.schedule, asked.since, asked.until), make).response()
 
 
 def _before(moment: datetime, span: timedelta) -> datetime:

@@ -20,9 +20,9 @@ from cavra_pipeline.alerts.operators import (
     silence_alerts,
 )
 from cavra_pipeline.cli import tables
-from cavra_pipeline.cli.common import AS_JSON, BY, answer, clock, home, instant_option, reading
+from cavra_pipeline.cli.common import AS_JSON, BY, answer, clock, home, instant_option, reading_state
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, beside, facts, lines, shown, table
 
 _ID_SHOWN: Final = len("alert-") + 8
@@ -43,8 +43,8 @@ def alerts(context: click.Context) -> None:
 def list_command(as_json: bool = False) -> None:
     """Open alerts, silences, and undelivered notifications."""
     settings = home()
-    with warehouse_of(settings).reading() as session:
-        document = list_alerts(session, settings, now=clock())
+    with state_of(settings).reading() as c:
+        document = list_alerts(c, settings, now=clock())
     answer(document, as_json, _show_list)
 
 
@@ -132,8 +132,8 @@ def unsilence(silence: str, as_json: bool) -> None:
 @AS_JSON
 def history(alert: str | None, kind: str | None, limit: int, as_json: bool) -> None:
     """What happened to alerts, or to one: opened, acknowledged, notified, resolved."""
-    with reading() as session:
-        events = alert_history(session, alert_id=alert, kind=kind, most=limit)
+    with reading_state() as c:
+        events = alert_history(c, alert_id=alert, kind=kind, most=limit)
     answer({"count": len(events), "events": events}, as_json, _show_history)
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 import click
+import sqlalchemy as sa
 
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.errors import PipelineError
@@ -19,6 +20,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.lanes import LANES, lane_named
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json, standard_error, standard_output
 from cavra_pipeline.warehouse import Session
 
@@ -103,6 +105,11 @@ def home() -> Settings:
 def reading() -> AbstractContextManager[Session]:
     """Opens the home's warehouse for reading."""
     return warehouse_of(home()).reading()
+
+
+def reading_state() -> AbstractContextManager[sa.Connection]:
+    """Opens the home's state database for reading."""
+    return state_of(home()).reading()
 
 
 def answer(document: Any, as_json: bool, show: Callable[[Terminal, Any], None]) -> None:

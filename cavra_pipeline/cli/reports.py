@@ -26,6 +26,7 @@ from cavra_pipeline.cli.common import (
     home,
     options,
     reading,
+    reading_state,
 )
 from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -41,7 +42,7 @@ from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.ledger import slots_of_report
+from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.terminal import print_document, standard_error
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
@@ -97,7 +98,8 @@ def retry_health_command(
     now, judged_by = clock(), health_parameters(lane, **parameters)
     with reading() as session:
         report = retry_health(session, lane, judged_by, as_of=as_of or now, now=now, generated_by=generated_by)
-        slots = slots_of_report(session, report)
+    with reading_state() as c:
+        (slots,) = slots_of_reports(c, [report])
     answer(report, as_json, lambda console, _: tables.show_health(console, report, slots=slots))
     sys.exit(EXIT_UNHEALTHY if fail_on and report["alert_level"] in _FAILING_LEVELS[fail_on] else 0)
 

@@ -10,13 +10,12 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli import tables
-from cavra_pipeline.cli.common import AS_JSON, answer, clock, reading
+from cavra_pipeline.cli.common import AS_JSON, answer, clock, reading_state
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
 from cavra_pipeline.documents import instant, parse_as_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.slots.document import slots_document
 from cavra_pipeline.slots.ledger import slots_between
-from cavra_pipeline.slots.picture import legend, picture
+from cavra_pipeline.slots.picture import legend, picture, slots_document
 from cavra_pipeline.slots.verdicts import Kind
 from cavra_pipeline.terminal import Styled, Terminal, shown, table
 
@@ -39,8 +38,8 @@ def slots(schedule: str | None, first: str | None, last: str | None, as_json: bo
     after = first_at - timedelta(microseconds=1)
     if after >= until:
         raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
-    with reading() as session:
-        rows = slots_between(session, after=after, until=until, schedule=schedule)
+    with reading_state() as c:
+        rows = slots_between(c, after=after, until=until, schedule=schedule)
     answer(slots_document(rows, first_at, until), as_json, lambda console, _: _show(console, rows))
 
 

@@ -57,7 +57,7 @@ _QUARANTINE: Final = {
 }  # fmt: skip
 _FINDINGS: Final = {
     "drop_day": "DATE", "file_name": "VARCHAR", "source_file": "VARCHAR", "line_number": "BIGINT",
-    "rule": "VARCHAR", "path": "VARCHAR", "action": "VARCHAR",
+    "rule": "VARCHAR", "path": "VARCHAR", "action": "VARCHAR", "sha256": "VARCHAR",
 }  # fmt: skip
 _DROPS: Final = {
     "number": "BIGINT", "drop_day": "DATE", "file_name": "VARCHAR", "fingerprint": "VARCHAR", "sha256": "VARCHAR",
@@ -478,7 +478,8 @@ def _quarantine_rows(group: list[ScreenedDrop]) -> Rows:
 
 def _findings_rows(group: list[ScreenedDrop]) -> Rows:
     return Rows(_FINDINGS, [
-        (one.drop.day, one.drop.file_name, source, found.line_number, found.rule, found.path, found.action)
+        (one.drop.day, one.drop.file_name, source, found.line_number, found.rule, found.path, found.action,
+         found.sha256)
         for one in group
         for source, found in one.findings
     ])  # fmt: skip

@@ -1,147 +1,135 @@
-"""The slot ledger in the warehouse: verdicts with the configuration they were judged by. Nothing is ever deleted."""
+"""The slot ledger in the state database: verdicts with the configuration they were judged by. Nothing is ever deleted.
+
+Each function runs inside the caller's transaction on the state database, but for ``worker_evidence``, which reads the
+warehouse.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+import sqlalchemy as sa
 
 from cavra_pipeline.desired_state import schedule_of
 from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.verdicts import Cause, Kind, Slot, Tolerance, Verdict, revised
+from cavra_pipeline.slots.verdicts import Cause, Kind, Tolerance, Verdict, revised
+from cavra_pipeline.slots.watcher import Episode, Judged, Memory
+from cavra_pipeline.state import tables as t
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.slots"
+_S: Final = t.schedule_slots.c
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A slot with its verdict and the configuration it was judged by."""
-
-    slot: Slot
-    verdict: Verdict
-    configuration_from: datetime
-
-
-def keep_configuration(session: Session, one: Configuration) -> None:
-    """Keeps how a schedule is set from some instant on; keeping the same again changes nothing."""
-    session.run(
-        _PACKAGE,
-        "insert_configuration",
-        {
-            "schedule": one.schedule,
-            "valid_from": naive_utc(one.valid_from),
-            "cron": one.cron,
-            "time_zone": one.time_zone,
-            "is_declared_on": one.is_declared_on,
-            "grace_minutes": one.tolerance.grace_minutes,
-            "grace_percent": one.tolerance.grace_percent,
-            "early_percent": one.tolerance.early_percent,
-        },
-    )
+def keep_configuration(c: sa.Connection, one: Configuration) -> None:
+    """Stores how a schedule is set from some instant on; storing the same again changes nothing."""
+    stored = t.schedule_configurations
+    is_same = (stored.c.schedule == one.schedule) & (stored.c.valid_from == one.valid_from)
+    if c.execute(sa.select(stored.c.schedule).where(is_same)).first() is None:
+        values = asdict(one)
+        c.execute(sa.insert(stored).values({**values, **values.pop("tolerance")}))
 
 
-def configurations(session: Session) -> list[Configuration]:
-    """Returns every configuration that was ever in force, by schedule and instant."""
-    return [
-        Configuration(
-            str(row["schedule"]),
-            _aware(row["valid_from"]),
-            str(row["cron"]),
-            str(row["time_zone"]),
-            bool(row["is_declared_on"]),
-            Tolerance(*(float(str(row[name])) for name in ("grace_minutes", "grace_percent", "early_percent"))),
-        )
-        for row in session.rows(_PACKAGE, "configurations")
-    ]
+def _configurations(c: sa.Connection) -> dict[str, list[Configuration]]:
+    """Every configuration that was ever in force, by schedule, the oldest first."""
+    stored = t.schedule_configurations
+    history: dict[str, list[Configuration]] = {}
+    for row in c.execute(sa.select(stored).order_by(stored.c.schedule, stored.c.valid_from)):
+        tolerance = Tolerance(row.grace_minutes, row.grace_percent, row.early_percent)
+        one = Configuration(row.schedule, row.valid_from, row.cron, row.time_zone, row.is_declared_on, tolerance)
+        history.setdefault(one.schedule, []).append(one)
+    return history
 
 
-def keep_verdicts(session: Session, judged: Iterable[Judged], *, now: datetime) -> list[Judged]:
-    """Keeps the verdicts of slots; a slot that has one already keeps it unless the new one is a gain.
-
-    Returns:
-        The slots with the verdicts that stand, in the order given.
-    """
-    stand: list[Judged] = []
+def keep_verdicts(c: sa.Connection, judged: Iterable[Judged], *, now: datetime) -> None:
+    """Stores the verdicts of slots; a slot that has one already keeps it unless the new one is a gain."""
     for one in judged:
-        known = _verdict_of(session, one.slot)
-        verdict = revised(known, one.verdict) if known else one.verdict
-        stand.append(Judged(one.slot, verdict, one.configuration_from))
-        values: dict[str, object] = {
-            "schedule": one.slot.schedule,
-            "expected_at": naive_utc(one.slot.expected_at),
-            "verdict": verdict.kind.value,
-            "cause": verdict.cause.value if verdict.cause else None,
-            "done_at": naive_utc(verdict.done_at) if verdict.done_at else None,
-            "run_id": verdict.run_id,
-            "judged_at": naive_utc(now),
-        }
-        if known is None:
-            of_slot = {"closes_at": naive_utc(one.slot.closes_at)}
-            session.run(
-                _PACKAGE,
-                "insert_slot",
-                {**values, **of_slot, "configuration_from": naive_utc(one.configuration_from)},
+        is_it = (_S.schedule == one.slot.schedule) & (_S.expected_at == one.slot.expected_at)
+        row = c.execute(sa.select(_S.verdict, _S.cause, _S.done_at, _S.run_id).where(is_it)).first()
+        if row is None:
+            c.execute(
+                sa.insert(t.schedule_slots).values(
+                    schedule=one.slot.schedule,
+                    expected_at=one.slot.expected_at,
+                    **_columns(one.verdict),
+                    closes_at=one.slot.closes_at,
+                    configuration_from=one.configuration_from,
+                    judged_at=now,
+                )
             )
-        elif known != verdict:
-            session.run(_PACKAGE, "revise_slot", values)
-    return stand
+            continue
+        known = Verdict(Kind(row.verdict), Cause(row.cause) if row.cause else None, row.done_at, row.run_id)
+        verdict = revised(known, one.verdict)
+        if verdict != known:
+            c.execute(sa.update(t.schedule_slots).where(is_it).values(**_columns(verdict), revised_at=now))
 
 
-def _verdict_of(session: Session, slot: Slot) -> Verdict | None:
-    rows = session.rows(_PACKAGE, "verdict_of", {"schedule": slot.schedule, "expected_at": naive_utc(slot.expected_at)})
-    return _verdict(rows[0]) if rows else None
+def _columns(verdict: Verdict) -> dict[str, Any]:
+    cause = verdict.cause.value if verdict.cause else None
+    return {"verdict": verdict.kind.value, "cause": cause, "done_at": verdict.done_at, "run_id": verdict.run_id}
 
 
-def _verdict(row: dict[str, object]) -> Verdict:
-    return Verdict(
-        Kind(str(row["verdict"])),
-        Cause(str(row["cause"])) if row["cause"] else None,
-        _aware(row["done_at"]) if row["done_at"] else None,
-        str(row["run_id"]) if row["run_id"] else None,
-    )
-
-
-def newest_slots(session: Session) -> dict[str, datetime]:
-    """Returns the newest slot with a verdict, by schedule."""
-    return {str(row["schedule"]): _aware(row["expected_at"]) for row in session.rows(_PACKAGE, "newest_slots")}
+def recalled(c: sa.Connection) -> Memory:
+    """Returns what the ledger knows of the watcher's memory, for a watcher whose own is new or lost."""
+    newest = sa.select(_S.schedule, sa.func.max(_S.expected_at)).group_by(_S.schedule)
+    judged_until: dict[str, datetime] = {row[0]: row[1] for row in c.execute(newest)}
+    served = newest.where(_S.verdict.not_in((Kind.MISSED.value, Kind.UNKNOWN.value)))
+    served_at: dict[str, datetime] = {row[0]: row[1] for row in c.execute(served)}
+    missed: dict[str, list[tuple[datetime, Cause]]] = {}
+    for schedule in judged_until:
+        is_open = (_S.schedule == schedule) & (_S.verdict == Kind.MISSED.value)
+        if schedule in served_at:
+            is_open &= _S.expected_at > served_at[schedule]
+        for at, cause in c.execute(sa.select(_S.expected_at, _S.cause).where(is_open).order_by(_S.expected_at)):
+            missed.setdefault(schedule, []).append((at, Cause(cause)))
+    episodes = {
+        schedule: Episode(found[0][0], found[-1][0], Counter(cause for _, cause in found))
+        for schedule, found in missed.items()
+    }
+    return Memory(configurations=_configurations(c), judged_until=judged_until, episodes=episodes)
 
 
 def slots_between(
-    session: Session, *, after: datetime, until: datetime, schedule: str | None = None
+    c: sa.Connection, *, after: datetime, until: datetime, schedule: str | None = None
 ) -> list[dict[str, Any]]:
     """Lists the slots of (``after``, ``until``] with their verdicts and configurations, by schedule and instant."""
-    asked: dict[str, object] = {"schedule": schedule, "after": naive_utc(after), "until": naive_utc(until)}
-    rows = session.rows(_PACKAGE, "slots_between", asked)
-    return [
-        {name: _aware(value) if isinstance(value, datetime) else value for name, value in row.items()} for row in rows
-    ]
+    f = t.schedule_configurations.c
+    found = (
+        sa.select(
+            _S.schedule, _S.expected_at, _S.verdict, _S.cause, _S.done_at, _S.run_id, _S.closes_at, _S.judged_at,
+            _S.revised_at, f.cron, f.time_zone, f.is_declared_on, f.grace_minutes, f.grace_percent, f.early_percent,
+            _S.configuration_from,
+        )
+        .where(_S.schedule == f.schedule, _S.configuration_from == f.valid_from, *_in_range(schedule, after, until))
+        .order_by(_S.schedule, _S.expected_at)
+    )  # fmt: skip
+    return [dict(row) for row in c.execute(found).mappings()]
 
 
-def slots_of_report(session: Session, report: Mapping[str, Any]) -> dict[str, int]:
-    """Counts the slots of the schedule of a health report's lane, in the report's own window."""
-    (counts,) = slots_of_reports(session, [report])
-    return counts
+def _in_range(schedule: str | None, after: datetime, until: datetime) -> list[sa.ColumnElement[bool]]:
+    return [_S.expected_at > after, _S.expected_at <= until, *([_S.schedule == schedule] if schedule else [])]
 
 
-def slots_of_reports(session: Session, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """Counts the slots of each health report by verdict, missed ones as ``missed: cause`` too; all are of one lane.
+def slots_of_reports(c: sa.Connection, reports: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
+    """Counts the slots of the schedule of health reports' lane, each in its report's own window; all are of one lane.
 
     Returns:
-        Counts that are not zero, the verdicts' own in their declared order; empty if the ledger has no such slot.
+        For each report, counts that are not zero: the verdicts in their declared order, then missed ones as
+        ``missed: cause`` too; empty if the ledger has no such slot.
     """
     windows = [_window(report) for report in reports]
-    asked: dict[str, object] = {
-        "schedule": schedule_of(reports[0]["lane"]),
-        "after": naive_utc(min(after for after, _ in windows)),
-        "until": naive_utc(max(until for _, until in windows)),
-    }
-    rows = session.rows(_PACKAGE, "slot_verdicts", asked)
-    moments = [_aware(row["expected_at"]) for row in rows]
+    in_range = _in_range(
+        schedule_of(reports[0]["lane"]), min(after for after, _ in windows), max(until for _, until in windows)
+    )
+    found = sa.select(_S.expected_at, _S.verdict, _S.cause).where(*in_range).order_by(_S.expected_at)
+    rows = c.execute(found).all()
+    moments = [row.expected_at for row in rows]
     return [_counted(rows[bisect_right(moments, after) : bisect_right(moments, until)]) for after, until in windows]
 
 
@@ -154,28 +142,22 @@ def _window(report: Mapping[str, Any]) -> tuple[datetime, datetime]:
         return datetime.min.replace(tzinfo=UTC), as_of
 
 
-def _counted(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    verdicts = Counter(row["verdict"] for row in rows)
-    causes = Counter(f"{row['verdict']}: {row['cause']}" for row in rows if row["cause"])
+def _counted(rows: Sequence[Any]) -> dict[str, int]:
+    verdicts = Counter(row.verdict for row in rows)
+    causes = Counter(f"{row.verdict}: {row.cause}" for row in rows if row.cause)
     return {kind.value: verdicts[kind.value] for kind in Kind if verdicts[kind.value]} | dict(sorted(causes.items()))
 
 
 def newest_verdict(
-    session: Session, schedule: str, *, after: datetime, until: datetime
+    c: sa.Connection, schedule: str, *, after: datetime, until: datetime
 ) -> tuple[str, str | None] | None:
     """Returns the verdict and the cause of a schedule's newest slot in (``after``, ``until``], or None without one."""
-    asked: dict[str, object] = {"schedule": schedule, "after": naive_utc(after), "until": naive_utc(until)}
-    rows = session.rows(_PACKAGE, "newest_verdict", asked)
-    return (str(rows[0]["verdict"]), str(rows[0]["cause"]) if rows[0]["cause"] else None) if rows else None
+    in_range = _in_range(schedule, after, until)
+    row = c.execute(sa.select(_S.verdict, _S.cause).where(*in_range).order_by(_S.expected_at.desc())).first()
+    return (row.verdict, row.cause) if row else None
 
 
-def worker_evidence(session: Session, lanes: Sequence[str], *, after: datetime, until: datetime) -> list[datetime]:
-    """Returns when worker-run evidence of the lanes was created, in order."""
-    rows = session.rows(_PACKAGE, "worker_evidence", {"after": naive_utc(after), "until": naive_utc(until)})
-    return sorted(_aware(row["created_at"]) for row in rows if row["lane"] in lanes)
-
-
-def _aware(moment: object) -> datetime:
-    if not isinstance(moment, datetime):
-        raise TypeError("an instant was expected")
-    return moment.replace(tzinfo=UTC)
+def worker_evidence(session: Session, lane: str, *, after: datetime, until: datetime) -> list[datetime]:
+    """Returns when worker-run evidence of a lane was created, in order."""
+    asked: dict[str, object] = {"lane": lane, "after": naive_utc(after), "until": naive_utc(until)}
+    return [row["created_at"].replace(tzinfo=UTC) for row in session.stream(_PACKAGE, "worker_evidence", asked)]

@@ -1,11 +1,13 @@
-"""The slot ledger as a picture in text: a line for each schedule and UTC day, a mark for each slot."""
+"""The slot ledger for a person (a picture in text) and for a program (one document)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 
+from cavra_pipeline.documents import instant, with_instants
 from cavra_pipeline.slots.verdicts import Cause, Kind
 
 MARKS: Final[dict[str, str]] = {
@@ -43,3 +45,14 @@ def legend(marks: Iterable[str]) -> str:
     """Says what the marks of a picture mean."""
     used = set("".join(marks))
     return ", ".join(f"{one} {name.replace('_', ' ')}" for name, one in MARKS.items() if one in used)
+
+
+def slots_document(rows: list[dict[str, Any]], first_at: datetime, until: datetime) -> dict[str, Any]:
+    """Returns the slots of a range and how many have each verdict, as the command line and the API answer."""
+    return {
+        "from": instant(first_at),
+        "to": instant(until),
+        "slot_count": len(rows),
+        "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in Kind},
+        "slots": [with_instants(row) for row in rows],
+    }

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+import msgspec
+
 from cavra_pipeline.slots.configurations import Configuration, slots_of
-from cavra_pipeline.slots.ledger import Judged
 from cavra_pipeline.slots.verdicts import (
     Cause,
     Evidence,
@@ -50,6 +51,15 @@ class Records:
     ticks: Mapping[datetime, Sequence[Tick]] = field(default_factory=dict)
     runs: Sequence[tuple[datetime, Run]] = ()
     work: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A slot with its verdict and the instant from which the configuration it was judged by was in force."""
+
+    slot: Slot
+    verdict: Verdict
+    configuration_from: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,19 @@ class Memory:
     judged_until: Mapping[str, datetime] = field(default_factory=dict)
     open: Mapping[str, Mapping[datetime, Verdict]] = field(default_factory=dict)
     episodes: Mapping[str, Episode] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Returns the memory as JSON, for the cursor of its sensor: names, instants and verdicts, no evidence."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def of(cls, text: str | None) -> Memory | None:
+        """Returns the memory that a text holds, or None if it holds none that this release reads."""
+        try:
+            memory = msgspec.json.decode(text or "", type=cls)
+        except msgspec.DecodeError:
+            return None
+        return memory if memory.look else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,6 @@ alerts: Final = sa.Table(
     _column("kind", sa.Text),
     _column("subject", sa.Text),
     _column("episode", _COUNT),
-    _column("group_name", sa.Text),
     _column("severity", sa.Text),
     _column("state", sa.Text),
     _column("since", Instant),

@@ -12,12 +12,15 @@ from typing import Any, Final
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
+from cavra_pipeline.sending import leases
 from cavra_pipeline.settings import Settings
 from tests.support import AS_OF
 from tests.worker.support import SIGNING
 
 #: How many seconds of the watcher's clock go by in one of the test's.
 SPEED: Final = 300
+#: What a killed watcher has claimed is taken over after so long.
+LEASE_SECONDS: Final = 5.0
 POLICY: Final = AlertPolicy(connectors=("webhook",), window_minutes=0, repeat_minutes=10000, flap_changes=1000)
 
 
@@ -29,6 +32,7 @@ def settings_of(home: Path) -> Settings:
 def look_again_and_again(home: Path, began: float) -> None:
     """Looks at what the test says is wrong, and says which state of it was taken in, until the test says stop."""
     os.environ["SIGNING"] = SIGNING
+    leases.LEASE_SECONDS = LEASE_SECONDS  # type: ignore[misc]
     settings = settings_of(home)
 
     def clock() -> datetime:

@@ -1,4 +1,4 @@
-SELECT lane, created_at
+SELECT created_at
 FROM worker_runs
-WHERE created_at > $after AND created_at <= $until
-ORDER BY lane, created_at
+WHERE lane = $lane AND created_at > $after AND created_at <= $until
+ORDER BY created_at

@@ -1,1 +1,0 @@
-SELECT * FROM alerts WHERE starts_with(alert_id, $start) ORDER BY alert_id LIMIT 2

@@ -1,1 +1,0 @@
-INSERT INTO alert_events BY NAME SELECT * FROM given_events

@@ -1,1 +1,0 @@
-SELECT * FROM open_alerts ORDER BY severity, since, alert_id

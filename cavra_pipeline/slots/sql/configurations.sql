@@ -1,3 +1,0 @@
-SELECT *
-FROM schedule_configurations
-ORDER BY schedule, valid_from
