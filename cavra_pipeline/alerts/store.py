@@ -16,10 +16,11 @@ from cavra_pipeline.alerts.kinds import FLAPPING, KINDS
 from cavra_pipeline.alerts.model import Alert, State
 from cavra_pipeline.alerts.muting import Changes, Silence
 from cavra_pipeline.alerts.planning import Told
+from cavra_pipeline.sending.intents import DONE, REFUSED
 from cavra_pipeline.state import tables as t
 
 #: What a notification's state is called, by the state of its intent; any other is pending.
-_STATES: Final = {"done": "sent", "refused": "failed"}
+_STATES: Final = {DONE: "sent", REFUSED: "failed"}
 _OPEN: Final = t.alerts.c.state != State.RESOLVED.value
 
 
@@ -153,7 +154,7 @@ def heads(c: sa.Connection, providers: Collection[str]) -> dict[tuple[str, str],
             o.group_name,
             o.provider,
             sa.func.max(o.notice_number).label("newest"),
-            sa.func.max(sa.case((i.state == "done", o.notice_number))).label("newest_sent"),
+            sa.func.max(sa.case((i.state == DONE, o.notice_number))).label("newest_sent"),
         )
         .select_from(every)
         .where(o.provider.in_(providers))
@@ -196,7 +197,7 @@ def plans_sent(c: sa.Connection, alert: Alert) -> dict[str, str]:
     found = (
         sa.select(o.provider, o.plan_id, o.document)
         .select_from(t.alert_outbox.join(t.send_intents, o.notice_id == i.intent_id))
-        .where(o.group_name == alert.group, i.state == "done")
+        .where(o.group_name == alert.group, i.state == DONE)
         .order_by(o.notice_number)
     )
     plans = {row.provider: row.plan_id for row in c.execute(found) if alert.alert_id in row.document["alert_ids"]}

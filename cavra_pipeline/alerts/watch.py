@@ -79,7 +79,7 @@ def _pass(
         with open_sender(settings, clock=clock) as sender:
             attempts = deliver_due(settings, replace(sender, settings=_ONE_TRY), clock=clock)
     try:
-        record_plans(settings, now=now)
+        record_plans(settings)
     except TransientError:
         # A busy warehouse holds up no notification; the next pass records the plans.
         return now

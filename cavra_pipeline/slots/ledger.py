@@ -33,7 +33,8 @@ def keep_configuration(c: sa.Connection, one: Configuration) -> None:
     is_same = (stored.c.schedule == one.schedule) & (stored.c.valid_from == one.valid_from)
     if c.execute(sa.select(stored.c.schedule).where(is_same)).first() is None:
         values = asdict(one)
-        c.execute(sa.insert(stored).values({**values, **values.pop("tolerance")}))
+        values |= values.pop("tolerance")
+        c.execute(sa.insert(stored).values(values))
 
 
 def _configurations(c: sa.Connection) -> dict[str, list[Configuration]]:

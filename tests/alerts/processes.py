@@ -41,9 +41,9 @@ def look_again_and_again(home: Path, began: float) -> None:
     while True:
         asked: dict[str, Any] = json.loads((home / "wrong.json").read_text())
         wrong = [Signal("missed_run", name, "critical", AS_OF, "failed_before_work") for name in asked["subjects"]]
-        done = watch_pass(settings, ["missed_run"], wrong, clock=clock)
+        due_at = watch_pass(settings, ["missed_run"], wrong, clock=clock)
         replace_text(home / "seen.json", str(asked["state"]))
-        if asked["is_last"] and done.due_at is None:
+        if asked["is_last"] and due_at is None:
             return
         time.sleep(0.02)
 

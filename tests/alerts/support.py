@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from cavra_pipeline.alerts.lifecycle import Observed, observe
-from cavra_pipeline.alerts.outbox import Delivered, deliver_due, next_attempt_at
+from cavra_pipeline.alerts.outbox import deliver_due, next_attempt_at
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.connectors import Notification
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from tests.support import AS_OF, empty_warehouse, home_with
 from tests.worker.support import Clock, Provider
 
@@ -39,14 +39,14 @@ class Desk:
 
     def look(self, *signals: Signal, kinds: Collection[str] = ()) -> Observed:
         """Takes in a look at the kinds of the signals, or at those given."""
-        with warehouse_of(self.settings).writing("test") as session:
+        with state_of(self.settings).writing() as c:
             looked_at = {*kinds, *(one.kind for one in signals)} or {"missed_run"}
-            observed = observe(session, looked_at, signals, now=self.clock(), policy=self.settings.alerts)
-            self.retry_at = next_attempt_at(session, self.settings)
+            observed = observe(c, looked_at, signals, now=self.clock(), policy=self.settings.alerts)
+            self.retry_at = next_attempt_at(c, self.settings)
         self.seen.append(observed)
         return observed
 
-    def deliver(self) -> Delivered:
+    def deliver(self) -> int:
         return deliver_due(self.settings, self.provider, clock=self.clock)
 
     def tick(self, *signals: Signal, minutes: float = 0, kinds: Collection[str] = ()) -> list[str]:
@@ -68,9 +68,12 @@ def in_short(message: Notification) -> str:
     return f"{message.event_type.removeprefix('cavra.alert.')} {message.subject}"
 
 
-def desk(tmp_path: Path, *, connectors: Iterable[str] = ("webhook",), **policy: Any) -> Desk:
+def desk(
+    tmp_path: Path, *, connectors: Iterable[str] = ("webhook",), state_address: str | None = None, **policy: Any
+) -> Desk:
     """A home whose notices go to a scripted provider."""
-    settings = home_with(tmp_path, threads=1, alerts=AlertPolicy(connectors=tuple(connectors), **policy))
+    alerts = AlertPolicy(connectors=tuple(connectors), **policy)
+    settings = home_with(tmp_path, threads=1, alerts=alerts, state_address=state_address)
     if not settings.warehouse.exists():
         settings.warehouse.write_bytes(empty_warehouse())
     return Desk(settings, Provider(Clock()))

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cavra_pipeline.alerts.operators import acknowledge_alert, end_silence, silence_alerts
 from cavra_pipeline.alerts.outbox import deliver_due
+from cavra_pipeline.alerts.store import alerts
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import UsageError
-from tests.alerts.support import desk, instant_at, minutes, signal
-from tests.support import AS_OF, query
+from cavra_pipeline.state import state_of
+from tests.alerts import support
+from tests.alerts.support import Desk, instant_at, minutes, signal
+from tests.support import AS_OF, query_state
 
 WORKER = "missed_run recovery_retry_worker"
 
 
-def test_an_alert_is_told_once_and_again_when_it_is_over_with_how_long_and_how_many(tmp_path: Path) -> None:
+@pytest.fixture
+def desk(state_address: str | None) -> Callable[..., Desk]:
+    """Makes desks whose alerts are in SQLite, and once more in PostgreSQL."""
+    return partial(support.desk, state_address=state_address)
+
+
+def test_an_alert_is_told_once_and_again_when_it_is_over_with_how_long_and_how_many(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
 
     assert one.tick(signal(cause="failed_before_work", count=1)) == [f"firing {WORKER}"]
@@ -29,10 +42,10 @@ def test_an_alert_is_told_once_and_again_when_it_is_over_with_how_long_and_how_m
     assert one.last.facts["duration_minutes"] == 65
     assert one.last.facts["missed_run_count"] == 3
     assert one.last.facts["causes"] == "failed_before_work 3"
-    assert query(one.settings, "SELECT state, episode, occurrence_count, resolved_at FROM alerts") == [
-        ("resolved", 1, 3, instant_at(65).replace(tzinfo=None))
-    ]
-    assert query(one.settings, "SELECT event, detail FROM alert_history ORDER BY event_number") == [
+    with state_of(one.settings).reading() as c:
+        (alert,) = alerts(c)
+    assert (alert.state, alert.episode, alert.occurrence_count, alert.resolved_at) == ("resolved", 1, 3, instant_at(65))
+    assert query_state(one.settings, "SELECT event, detail FROM alert_events ORDER BY event_number") == [
         ("opened", "failed_before_work"),
         ("notified", "firing by webhook"),
         ("resolved", None),
@@ -40,25 +53,32 @@ def test_an_alert_is_told_once_and_again_when_it_is_over_with_how_long_and_how_m
     ]
 
 
-def test_what_is_wrong_again_after_it_was_told_to_be_over_is_a_new_episode_and_told_at_once(tmp_path: Path) -> None:
+def test_what_is_wrong_again_after_it_was_told_to_be_over_is_a_new_episode_and_told_at_once(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     one.tick(signal())
     one.tick(minutes=1)
 
     assert one.tick(signal(since=instant_at(2)), minutes=1) == [f"firing {WORKER}"]
-    assert query(one.settings, "SELECT episode, state FROM alerts ORDER BY episode") == [(1, "resolved"), (2, "firing")]
+    assert query_state(one.settings, "SELECT episode, state FROM alerts ORDER BY episode") == [
+        (1, "resolved"),
+        (2, "firing"),
+    ]
     assert len(set(one.provider.ids)) == 3
 
 
 @pytest.mark.parametrize(("after", "told"), [(239.9, []), (240, [f"reminder {WORKER}"])])
-def test_it_is_repeated_at_the_repeat_interval_and_not_before(tmp_path: Path, after: float, told: list[str]) -> None:
+def test_it_is_repeated_at_the_repeat_interval_and_not_before(
+    desk: Callable[..., Desk], tmp_path: Path, after: float, told: list[str]
+) -> None:
     one = desk(tmp_path)
     one.tick(signal())
 
     assert one.tick(signal(), minutes=after) == told
 
 
-def test_an_acknowledged_alert_is_not_repeated_and_its_end_is_told(tmp_path: Path) -> None:
+def test_an_acknowledged_alert_is_not_repeated_and_its_end_is_told(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     one.tick(signal())
     alert = one.seen[0].opened[0].alert_id
@@ -70,7 +90,9 @@ def test_an_acknowledged_alert_is_not_repeated_and_its_end_is_told(tmp_path: Pat
     assert one.tick(signal(), minutes=240) == [f"reminder {WORKER}"]
 
 
-def test_acknowledging_is_refused_where_there_is_nothing_to_acknowledge(tmp_path: Path) -> None:
+def test_acknowledging_is_refused_where_there_is_nothing_to_acknowledge(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     one.tick(signal())
     alert = one.seen[0].opened[0].alert_id
@@ -83,7 +105,9 @@ def test_acknowledging_is_refused_where_there_is_nothing_to_acknowledge(tmp_path
             acknowledge_alert(one.settings, strange, by="on-call", now=one.clock())
 
 
-def test_five_hundred_failures_of_one_outage_are_one_notice_and_no_cause_is_lost(tmp_path: Path) -> None:
+def test_five_hundred_failures_of_one_outage_are_one_notice_and_no_cause_is_lost(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     failures = [signal("failed_run", f"run-{n}", cause=f"cause_{n % 40}") for n in range(500)]
 
@@ -99,7 +123,9 @@ def test_five_hundred_failures_of_one_outage_are_one_notice_and_no_cause_is_lost
     assert one.last.facts["over_alert_count"] == 500
 
 
-def test_failures_that_trickle_in_are_counted_in_the_window_and_told_after_it(tmp_path: Path) -> None:
+def test_failures_that_trickle_in_are_counted_in_the_window_and_told_after_it(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     failures = [signal("failed_run", f"run-{n}", cause="warehouse_busy") for n in range(120)]
     one.tick(failures[0])
@@ -110,10 +136,12 @@ def test_failures_that_trickle_in_are_counted_in_the_window_and_told_after_it(tm
 
     assert one.last.facts["swallowed_count"] == 99, "twenty more came in the look that told"
     assert one.last.facts["count"] == 120
-    assert query(one.settings, "SELECT sum(swallowed_count) FROM alerts") == [(99,)]
+    assert query_state(one.settings, "SELECT sum(swallowed_count) FROM alerts") == [(99,)]
 
 
-def test_an_alert_that_came_and_went_in_the_window_is_told_with_the_end_of_its_group(tmp_path: Path) -> None:
+def test_an_alert_that_came_and_went_in_the_window_is_told_with_the_end_of_its_group(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     first, second = signal("failed_run", "a", cause="first"), signal("failed_run", "b", cause="second")
     one.tick(first)
@@ -124,12 +152,12 @@ def test_an_alert_that_came_and_went_in_the_window_is_told_with_the_end_of_its_g
     assert one.last.facts["causes"] == "first 1, second 1"
 
 
-def test_the_window_opens_only_when_a_connector_has_taken_the_notice(tmp_path: Path) -> None:
+def test_the_window_opens_only_when_a_connector_has_taken_the_notice(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     one.provider.answers = [Grade.FAILED, Grade.FAILED, Grade.DELIVERED]
     one.tick(signal("failed_run", "a"))
     one.tick(signal("failed_run", "a"), signal("failed_run", "b"), minutes=1)
-    assert query(one.settings, "SELECT sum(swallowed_count) FROM alerts") == [(0,)]
+    assert query_state(one.settings, "SELECT sum(swallowed_count) FROM alerts") == [(0,)]
 
     one.tick(signal("failed_run", "a"), signal("failed_run", "b"), minutes=5)
     assert one.tick(signal("failed_run", "a"), signal("failed_run", "b"), minutes=59.9) == []
@@ -139,7 +167,9 @@ def test_the_window_opens_only_when_a_connector_has_taken_the_notice(tmp_path: P
     assert one.provider.ids[0] == one.provider.ids[1] == one.provider.ids[2]
 
 
-def test_a_refused_notice_is_written_anew_after_the_window_and_the_connector_is_an_alert_itself(tmp_path: Path) -> None:
+def test_a_refused_notice_is_written_anew_after_the_window_and_the_connector_is_an_alert_itself(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     one.provider.answers = [Grade.REJECTED, Grade.DELIVERED]
     one.tick(signal())
@@ -150,7 +180,7 @@ def test_a_refused_notice_is_written_anew_after_the_window_and_the_connector_is_
     assert len(set(one.provider.ids)) == 3
 
 
-def test_each_connector_is_told_by_itself(tmp_path: Path) -> None:
+def test_each_connector_is_told_by_itself(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path, connectors=("webhook", "slack"))
     one.provider.missing = {"slack"}
     assert one.tick(signal()) == [f"firing {WORKER}"]
@@ -163,7 +193,9 @@ def test_each_connector_is_told_by_itself(tmp_path: Path) -> None:
     assert one.tick(minutes=1) == [f"resolved {WORKER}"], "whoever is told late still hears the end"
 
 
-def test_without_a_connector_alerts_live_and_whoever_is_added_later_hears_of_open_ones(tmp_path: Path) -> None:
+def test_without_a_connector_alerts_live_and_whoever_is_added_later_hears_of_open_ones(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path, connectors=())
     assert one.tick(signal(), signal("failed_run", "a")) == []
     assert one.tick(signal(), kinds=["failed_run"], minutes=1) == []
@@ -172,7 +204,7 @@ def test_without_a_connector_alerts_live_and_whoever_is_added_later_hears_of_ope
     assert later.tick(signal(), minutes=2) == [f"firing {WORKER}"]
 
 
-def test_the_group_wait_gathers_the_first_notice(tmp_path: Path) -> None:
+def test_the_group_wait_gathers_the_first_notice(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path, group_wait_seconds=30)
     assert one.tick(signal("failed_run", "a")) == []
     assert one.seen[-1].due_at == AS_OF + minutes(0.5)
@@ -181,7 +213,7 @@ def test_the_group_wait_gathers_the_first_notice(tmp_path: Path) -> None:
     assert one.last.facts["open_alert_count"] == 2
 
 
-def test_a_severity_that_rises_is_news(tmp_path: Path) -> None:
+def test_a_severity_that_rises_is_news(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     one.tick(signal(severity="warning"))
 
@@ -190,7 +222,7 @@ def test_a_severity_that_rises_is_news(tmp_path: Path) -> None:
     assert one.last.severity == "critical"
 
 
-def test_a_silence_mutes_the_notices_and_nothing_else_until_its_end(tmp_path: Path) -> None:
+def test_a_silence_mutes_the_notices_and_nothing_else_until_its_end(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     silence_alerts(
         one.settings,
@@ -209,7 +241,9 @@ def test_a_silence_mutes_the_notices_and_nothing_else_until_its_end(tmp_path: Pa
     assert one.tick(signal(), minutes=0.1) == [f"firing {WORKER}"]
 
 
-def test_a_silence_that_is_ended_mutes_no_longer_and_an_end_in_it_is_told_after_it(tmp_path: Path) -> None:
+def test_a_silence_that_is_ended_mutes_no_longer_and_an_end_in_it_is_told_after_it(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     one.tick(signal())
     silence = silence_alerts(
@@ -242,7 +276,7 @@ def test_a_silence_that_is_ended_mutes_no_longer_and_an_end_in_it_is_told_after_
     ],
 )
 def test_a_silence_with_a_value_that_is_not_accepted_is_refused(
-    tmp_path: Path, wrong: dict[str, object], message: str
+    desk: Callable[..., Desk], tmp_path: Path, wrong: dict[str, object], message: str
 ) -> None:
     one = desk(tmp_path)
     asked: dict[str, object] = {
@@ -259,7 +293,9 @@ def test_a_silence_with_a_value_that_is_not_accepted_is_refused(
         silence_alerts(one.settings, **asked)  # type: ignore[arg-type]
 
 
-def test_a_daemon_that_is_down_mutes_the_slots_it_explains_also_after_it_is_back(tmp_path: Path) -> None:
+def test_a_daemon_that_is_down_mutes_the_slots_it_explains_also_after_it_is_back(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     missed = [signal(subject=f"schedule-{n}", cause="daemon_down") for n in range(6)]
     down = signal("daemon_down", "daemon")
@@ -270,27 +306,31 @@ def test_a_daemon_that_is_down_mutes_the_slots_it_explains_also_after_it_is_back
     assert one.tick(kinds=["daemon_down"], minutes=1) == ["resolved daemon_down daemon"]
     assert one.tick(*missed, minutes=30) == []
     assert one.tick(minutes=1) == []
-    assert {row[0] for row in query(one.settings, "SELECT muted_by FROM alerts WHERE kind = 'missed_run'")} <= {
+    assert {row[0] for row in query_state(one.settings, "SELECT muted_by FROM alerts WHERE kind = 'missed_run'")} <= {
         "daemon_down",
         None,
     }
 
 
-def test_a_slot_that_the_daemon_does_not_explain_is_told_although_it_is_down(tmp_path: Path) -> None:
+def test_a_slot_that_the_daemon_does_not_explain_is_told_although_it_is_down(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     told = one.tick(signal("daemon_down", "daemon"), signal(cause="failed_before_work"))
 
     assert sorted(told) == ["firing daemon_down daemon", f"firing {WORKER}"]
 
 
-def test_a_cause_that_names_an_alert_which_never_comes_is_told_after_two_minutes(tmp_path: Path) -> None:
+def test_a_cause_that_names_an_alert_which_never_comes_is_told_after_two_minutes(
+    desk: Callable[..., Desk], tmp_path: Path
+) -> None:
     one = desk(tmp_path)
     assert one.tick(signal(cause="daemon_down")) == []
     assert one.tick(signal(cause="daemon_down"), minutes=1.9) == []
     assert one.tick(signal(cause="daemon_down"), minutes=0.1) == [f"firing {WORKER}"]
 
 
-def test_a_second_cause_ends_the_muting(tmp_path: Path) -> None:
+def test_a_second_cause_ends_the_muting(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     one.tick(signal("daemon_down", "daemon"), signal(cause="daemon_down", count=10))
     both = [signal(cause="daemon_down", count=10), signal(cause="failed_before_work", count=1)]
@@ -300,7 +340,7 @@ def test_a_second_cause_ends_the_muting(tmp_path: Path) -> None:
 
 
 def test_an_alert_that_comes_and_goes_is_told_to_be_flapping_once_and_is_quiet_until_it_is_stable(
-    tmp_path: Path,
+    desk: Callable[..., Desk], tmp_path: Path
 ) -> None:
     one = desk(tmp_path)
     told = []
@@ -313,7 +353,7 @@ def test_an_alert_that_comes_and_goes_is_told_to_be_flapping_once_and_is_quiet_u
     assert one.tick(signal(), minutes=60) == [f"firing {WORKER}"]
 
 
-def test_no_notice_goes_twice_to_a_provider_that_took_it(tmp_path: Path) -> None:
+def test_no_notice_goes_twice_to_a_provider_that_took_it(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     one.tick(signal())
     for _ in range(5):
@@ -321,7 +361,7 @@ def test_no_notice_goes_twice_to_a_provider_that_took_it(tmp_path: Path) -> None
     assert len(one.provider.sent) == 1
 
 
-def test_a_connector_that_raises_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_connector_that_raises_is_named_and_the_others_go_on(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path, connectors=("webhook", "slack"))
     one.provider.answers = [RuntimeError("secret in here"), Grade.DELIVERED]
     one.look(signal())
@@ -329,13 +369,13 @@ def test_a_connector_that_raises_is_named_and_the_others_go_on(tmp_path: Path) -
     with pytest.raises(Exception, match=r"a connector failed in a way it should not \(RuntimeError\)") as caught:
         one.deliver()
     assert "secret" not in str(caught.value)
-    assert query(one.settings, "SELECT state, reason FROM alert_notices ORDER BY state") == [
+    assert query_state(one.settings, "SELECT state, reason FROM send_intents ORDER BY state DESC") == [
         ("pending", "connector_defect"),
-        ("sent", "delivered"),
+        ("done", "delivered"),
     ]
 
 
-def test_a_pass_ends_when_its_time_is_over_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_a_pass_ends_when_its_time_is_over_and_the_next_goes_on(desk: Callable[..., Desk], tmp_path: Path) -> None:
     one = desk(tmp_path)
     one.look(*(signal(subject=f"schedule-{n}") for n in range(4)))
     times = iter([0.0, 0.0, 10.0, 21.0])

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cavra_pipeline.alerts.operators import acknowledge_alert
 from cavra_pipeline.connectors import Grade
 from tests.alerts.support import desk, signal
-from tests.support import query
+from tests.support import query_state
 
 SUBJECTS = st.sets(st.sampled_from(["a", "b", "c"]))
 
@@ -68,8 +68,9 @@ class Lives(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2))
     def take_on(self, which: int) -> None:
-        found = query(
-            self.desk.settings, "SELECT alert_id, subject FROM open_alerts WHERE kind = 'missed_run' ORDER BY 2"
+        found = query_state(
+            self.desk.settings,
+            "SELECT alert_id, subject FROM alerts WHERE kind = 'missed_run' AND state <> 'resolved' ORDER BY 2",
         )
         if which < len(found):
             alert_id, subject = found[which]
@@ -77,8 +78,8 @@ class Lives(RuleBasedStateMachine):
             self.attended.add(subject)
 
     @invariant()
-    def the_warehouse_knows_what_is_wrong(self) -> None:
-        rows = query(self.desk.settings, "SELECT subject, max(episode), max(state) FILTER (state <> 'resolved') "
+    def the_state_knows_what_is_wrong(self) -> None:
+        rows = query_state(self.desk.settings, "SELECT subject, max(episode), max(state) FILTER (state <> 'resolved') "
                                          "FROM alerts WHERE kind = 'missed_run' GROUP BY subject")  # fmt: skip
         assert {name: count for name, count, _ in rows} == self.episodes
         states = {name: "acknowledged" if name in self.attended else "firing" for name in self.wrong}

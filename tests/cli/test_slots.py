@@ -6,21 +6,21 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from cavra_pipeline.cli import cli
-from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.ledger import Judged
 from cavra_pipeline.slots.picture import MARKS, legend, picture
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Cause, Kind, Slot, Verdict
-from tests.support import home_with, query
+from cavra_pipeline.slots.watcher import Judged
+from cavra_pipeline.state import state_of
+from tests.support import home_with
 
 AT = datetime(2026, 6, 25, 23, 0, tzinfo=UTC)
 GAP = timedelta(minutes=30)
@@ -29,20 +29,25 @@ SCHEDULE = "recovery_retry_worker"
 DOWN = Verdict(Kind.MISSED, Cause.DAEMON_DOWN)
 
 
-def keep(settings: Settings, verdicts: Sequence[Verdict], *, now: datetime = AT) -> list[Judged]:
+def keep(settings: Settings, verdicts: Sequence[Verdict], *, now: datetime = AT) -> None:
     """Judges one slot after another, from AT on."""
-    with warehouse_of(settings).writing("judge slots") as session:
-        ledger.keep_configuration(
-            session, Configuration(SCHEDULE, FROM, "*/30 * * * *", "UTC", True, DEFAULT_TOLERANCE)
-        )
+    with state_of(settings).writing() as c:
+        ledger.keep_configuration(c, Configuration(SCHEDULE, FROM, "*/30 * * * *", "UTC", True, DEFAULT_TOLERANCE))
         slots = [Slot(SCHEDULE, AT + n * GAP, AT + (n - 1) * GAP, AT + (n + 1) * GAP) for n in range(len(verdicts))]
         judged = [Judged(slot, verdict, FROM) for slot, verdict in zip(slots, verdicts, strict=True)]
-        return ledger.keep_verdicts(session, judged, now=now)
+        ledger.keep_verdicts(c, judged, now=now)
+
+
+def slots(settings: Settings) -> list[dict[str, Any]]:
+    with state_of(settings).reading() as c:
+        return ledger.slots_between(c, after=FROM, until=AT + 9 * GAP)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    settings = home_with(tmp_path)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state_address: str | None) -> Settings:
+    settings = home_with(tmp_path, state_address=state_address)
+    if state_address:
+        monkeypatch.setenv("CAVRA_STATE_URL", state_address)
     monkeypatch.setenv("CAVRA_HOME", str(settings.home))
     monkeypatch.setenv("COLUMNS", "120")
     return settings
@@ -93,14 +98,14 @@ def test_the_range_holds_both_its_ends(home: Settings) -> None:
 def test_a_slot_judged_again_is_the_same_slot_and_is_revised_only_by_a_gain(home: Settings) -> None:
     keep(home, [DOWN])
     keep(home, [Verdict(Kind.MISSED, Cause.WAREHOUSE_BUSY)], now=AT + GAP)
-    assert query(home, "SELECT verdict, cause, revised_at FROM schedule_slots") == [("missed", "daemon_down", None)]
+    (slot,) = slots(home)
+    assert (slot["verdict"], slot["cause"], slot["revised_at"]) == ("missed", "daemon_down", None)
 
-    (stands,) = keep(home, [Verdict(Kind.ON_TIME, None, AT)], now=AT + 2 * GAP)
+    keep(home, [Verdict(Kind.ON_TIME, None, AT)], now=AT + 2 * GAP)
 
-    assert stands.verdict == Verdict(Kind.LATE, None, AT)
-    assert query(home, "SELECT verdict, cause, revised_at, judged_at FROM schedule_slots") == [
-        ("late", None, naive_utc(AT + 2 * GAP), naive_utc(AT))
-    ]
+    (slot,) = slots(home)
+    assert (slot["verdict"], slot["cause"], slot["done_at"]) == ("late", None, AT)
+    assert (slot["revised_at"], slot["judged_at"]) == (AT + 2 * GAP, AT)
 
 
 def test_an_empty_ledger_says_who_keeps_it_and_wrong_ranges_are_refused(home: Settings) -> None:
