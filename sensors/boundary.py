@@ -30,7 +30,7 @@ _DAYS: Final = 7
 
 
 def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the last ingest it has seen, the days with quarantine, the warehouse's marks."""
+    """Returns the sensor; its cursor is the last ingest it has seen, the days with quarantine, the file's marks."""
 
     @dg.sensor(
         name="boundary_sensor",

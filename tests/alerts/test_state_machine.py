@@ -79,8 +79,9 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def the_state_knows_what_is_wrong(self) -> None:
-        rows = query_state(self.desk.settings, "SELECT subject, max(episode), max(CASE WHEN state <> 'resolved' THEN state END) "
-                                         "FROM alerts WHERE kind = 'missed_run' GROUP BY subject")  # fmt: skip
+        open_state = "max(CASE WHEN state <> 'resolved' THEN state END)"
+        sql = f"SELECT subject, max(episode), {open_state} FROM alerts WHERE kind = 'missed_run' GROUP BY subject"
+        rows = query_state(self.desk.settings, sql)
         assert {name: count for name, count, _ in rows} == self.episodes
         states = {name: "acknowledged" if name in self.attended else "firing" for name in self.wrong}
         assert {name: state for name, _, state in rows if state} == states
