@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -64,8 +65,10 @@ class Stopper:
         self._count()
         return done
 
-    def state(self, _connection: object, _cursor: object, sql: str, *_: object) -> None:
+    def state(self, _connection: object, cursor: sqlite3.Cursor, sql: str, *_: object) -> None:
         if not sql.startswith("BEGIN"):
+            if self.count + 1 == self.after:
+                cursor.close()  # an open result would hold the file
             self._count()
 
     def _count(self) -> None:
