@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from cavra_pipeline.boundary.formats import Grade, grade_of, is_actor_label, is_provider, provider_name
+from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider, provider_name
 from cavra_pipeline.boundary.kinds import OTHER_WORD, Field, Format, Type, fields_of
 from cavra_pipeline.boundary.parsing import Object, parse_timestamp
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
-from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Fault, Finding, Reason
+from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Finding, Reason, Rejection
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _INT64: Final = range(-(2**63), 2**63)
@@ -69,7 +69,7 @@ class Cut:
         """Returns the declared fields of an object, nested ones included.
 
         Raises:
-            Fault: A value is not of its declared type.
+            Rejection: A value is not of its declared type.
         """
         kept: Object = {}
         for key, value in record.items():
@@ -82,7 +82,7 @@ class Cut:
                 kept[key] = self._list(value, tree[f"{key}[]"], here)
             elif node is not None:
                 if value is not None and not isinstance(value, dict):
-                    raise Fault(Reason.WRONG_TYPE, here)
+                    raise Rejection(Reason.WRONG_TYPE, here)
                 kept[key] = None if value is None else self.of(value, node, here)
             else:
                 self.dropped.add(here)
@@ -92,7 +92,7 @@ class Cut:
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise Fault(Reason.WRONG_TYPE, path)
+            raise Rejection(Reason.WRONG_TYPE, path)
         return [self.of(item, tree, f"{path}[]") for item in value]
 
     def text(self, value: object, declared: Field) -> str:
@@ -102,7 +102,7 @@ class Cut:
     def texts(self, value: object, declared: Field) -> list[str]:
         """Returns a list of texts as it may be stored."""
         if not isinstance(value, list):
-            raise Fault(Reason.WRONG_TYPE, declared.path)
+            raise Rejection(Reason.WRONG_TYPE, declared.path)
         return [self._formatted(_text(item, declared), declared, f"{declared.path}[]") for item in value]
 
     def actor(self, value: object, declared: Field) -> str:
@@ -119,7 +119,7 @@ class Cut:
             # Names that are compared as equal keep one name.
             name = provider_name(text)
             return text if not name or is_provider(text) else self._pseudonym(name, path)
-        return text if grade_of(text) is not Grade.NONE else self._pseudonym(text, path)
+        return text if grade_of(text) is not TextGrade.NONE else self._pseudonym(text, path)
 
     def _pseudonym(self, text: str, path: str) -> str:
         self.findings.append(Finding(NOT_AN_IDENTIFIER, path, Action.PSEUDONYMISED))
@@ -128,9 +128,9 @@ class Cut:
 
 def _text(value: object, declared: Field) -> str:
     if not isinstance(value, str):
-        raise Fault(Reason.WRONG_TYPE, declared.path)
+        raise Rejection(Reason.WRONG_TYPE, declared.path)
     if ("\0" in value or not value.isascii()) and _NOT_TEXT.search(value):
-        raise Fault(Reason.INVALID_UTF8, declared.path)
+        raise Rejection(Reason.INVALID_UTF8, declared.path)
     return value
 
 
@@ -139,13 +139,13 @@ def _integer(_: Cut, value: object, declared: Field) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value not in _INT64:
-        raise Fault(Reason.WRONG_TYPE, declared.path)
+        raise Rejection(Reason.WRONG_TYPE, declared.path)
     return value
 
 
 def _boolean(_: Cut, value: object, declared: Field) -> bool:
     if not isinstance(value, bool):
-        raise Fault(Reason.WRONG_TYPE, declared.path)
+        raise Rejection(Reason.WRONG_TYPE, declared.path)
     return value
 
 
@@ -155,12 +155,12 @@ def _timestamp(_: Cut, value: object, declared: Field) -> str | None:
     try:
         return parse_timestamp(text).isoformat() if text else None
     except ValueError:
-        raise Fault(Reason.BAD_TIMESTAMP, declared.path) from None
+        raise Rejection(Reason.BAD_TIMESTAMP, declared.path) from None
 
 
 def _integers(cut: Cut, value: object, declared: Field) -> list[int | None]:
     if not isinstance(value, list):
-        raise Fault(Reason.WRONG_TYPE, declared.path)
+        raise Rejection(Reason.WRONG_TYPE, declared.path)
     return [None if item is None else _integer(cut, item, declared) for item in value]
 
 

@@ -51,7 +51,7 @@ _PROVIDER: Final = re.compile(PROVIDER)
 _BLANKS: Final = " \t\r\n"
 
 
-class Grade(IntEnum):
+class TextGrade(IntEnum):
     """How far the shape of a text vouches for it."""
 
     NONE = 0
@@ -60,15 +60,15 @@ class Grade(IntEnum):
 
 
 @lru_cache(maxsize=16384)
-def _grade_of_run(run: str) -> Grade:
+def _grade_of_run(run: str) -> TextGrade:
     if _ONLY_PURE_RUN.fullmatch(run):
-        return Grade.WORDS if _SHORT_LETTERS.fullmatch(run) else Grade.PURE
+        return TextGrade.WORDS if _SHORT_LETTERS.fullmatch(run) else TextGrade.PURE
     if not _ANY_RUN.fullmatch(run) or _MANY_LETTERS.search(run):
-        return Grade.NONE
-    return Grade.WORDS
+        return TextGrade.NONE
+    return TextGrade.WORDS
 
 
-def grade_of(text: str) -> Grade:
+def grade_of(text: str) -> TextGrade:
     """Returns what the shape of a text says of it.
 
     Args:
@@ -77,17 +77,17 @@ def grade_of(text: str) -> Grade:
     Returns:
         ``PURE`` for an identifier of digests and numbers only, ``WORDS`` for any other identifier, else ``NONE``.
     """
-    return Grade.NONE if len(text) > MAX_IDENTIFIER_CHARACTERS else _grade_of_short(text)
+    return TextGrade.NONE if len(text) > MAX_IDENTIFIER_CHARACTERS else _grade_of_short(text)
 
 
 @lru_cache(maxsize=16384)
-def _grade_of_short(text: str) -> Grade:
+def _grade_of_short(text: str) -> TextGrade:
     if not _CHARACTERS.fullmatch(text) or "://" in text:
-        return Grade.NONE
-    grade = Grade.PURE
+        return TextGrade.NONE
+    grade = TextGrade.PURE
     for run in _RUNS.findall(text):
         grade = min(grade, _grade_of_run(run))
-        if grade is Grade.NONE:
+        if grade is TextGrade.NONE:
             break
     return grade
 
@@ -101,7 +101,7 @@ def provider_name(text: str) -> str:
 
 def is_provider(text: str) -> bool:
     """Tells whether a text is a provider's name: short, plain once normalised, and an identifier as well."""
-    return _PROVIDER.fullmatch(provider_name(text)) is not None and grade_of(text.strip(_BLANKS)) is not Grade.NONE
+    return _PROVIDER.fullmatch(provider_name(text)) is not None and grade_of(text.strip(_BLANKS)) is not TextGrade.NONE
 
 
 def is_actor_label(text: str) -> bool:

@@ -16,7 +16,7 @@ from cavra_pipeline.boundary.parsing import Object, parse, parse_timestamp
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.search import Search
 from cavra_pipeline.boundary.secrets import secrets_in_prose
-from cavra_pipeline.boundary.verdict import Fault, Finding, Kept, Quarantined, Reason
+from cavra_pipeline.boundary.verdict import Finding, Kept, Quarantined, Reason, Rejection
 from cavra_pipeline.errors import UsageError
 
 MAX_SESSION_ID_CHARACTERS: Final = 512
@@ -42,9 +42,9 @@ def judge(raw: bytes, pseudonyms: Pseudonyms) -> Kept | Quarantined:
         search = Search(allowlist.paths, findings)
         search.run(record)
         if search.secret_field:
-            raise Fault(Reason.SECRET, search.secret_field)
+            raise Rejection(Reason.SECRET, search.secret_field)
         return _kept(record, allowlist, findings, pseudonyms)
-    except Fault as fault:
+    except Rejection as fault:
         return Quarantined(fault.reason, fault.field, _distinct(findings), created_at)
 
 
@@ -52,10 +52,10 @@ def _kept(record: Object, allowlist: Allowlist, findings: list[Finding], pseudon
     for path in allowlist.required:
         value = record.get(path)
         if value is None or (isinstance(value, str) and not value.strip()):
-            raise Fault(Reason.MISSING_FIELD, path)
+            raise Rejection(Reason.MISSING_FIELD, path)
     session_id = record["session_id"]
     if isinstance(session_id, str) and len(session_id) > MAX_SESSION_ID_CHARACTERS:
-        raise Fault(Reason.TOO_LONG, "session_id")
+        raise Rejection(Reason.TOO_LONG, "session_id")
     cut = Cut(pseudonyms)
     kept = cut.of(record, allowlist.tree)
     return Kept(kept, len(cut.dropped), _distinct([*findings, *cut.findings]))

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
-from cavra_pipeline.boundary.verdict import Fault, Reason
+from cavra_pipeline.boundary.verdict import Reason, Rejection
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 
@@ -53,18 +53,18 @@ def parse(raw: bytes) -> Object:
     """Reads one line.
 
     Raises:
-        Fault: It is too long, no UTF-8, no JSON or no object.
+        Rejection: It is too long, no UTF-8, no JSON or no object.
     """
     if len(raw) > MAX_LINE_BYTES:
-        raise Fault(Reason.LINE_TOO_LONG)
+        raise Rejection(Reason.LINE_TOO_LONG)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise Fault(Reason.INVALID_UTF8) from None
+        raise Rejection(Reason.INVALID_UTF8) from None
     try:
         parsed: object = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        raise Fault(Reason.NOT_JSON) from None
+        raise Rejection(Reason.NOT_JSON) from None
     if not isinstance(parsed, dict):
-        raise Fault(Reason.NOT_AN_OBJECT)
+        raise Rejection(Reason.NOT_AN_OBJECT)
     return parsed

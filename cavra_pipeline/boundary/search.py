@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from cavra_pipeline.boundary.formats import Grade, grade_of, is_actor_label
+from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label
 from cavra_pipeline.boundary.parsing import Ambiguous, Object
 from cavra_pipeline.boundary.scanner import Hit, ScannerFailed, hits_in
 from cavra_pipeline.boundary.secrets import (
@@ -26,7 +26,7 @@ from cavra_pipeline.boundary.secrets import (
     secrets_in,
     secrets_in_prose,
 )
-from cavra_pipeline.boundary.verdict import ACTOR_CODE, Action, Fault, Finding, Reason
+from cavra_pipeline.boundary.verdict import ACTOR_CODE, Action, Finding, Reason, Rejection
 
 #: Objects and lists inside each other; deeper is no record, and a walk of it could overrun the stack.
 MAX_DEPTH: Final = 100
@@ -47,7 +47,7 @@ class _Key(NamedTuple):
 
 
 def _key(key: str) -> _Key:
-    is_safe = _SAFE_KEY.fullmatch(key) is not None and not secrets_in(key, Grade.NONE)
+    is_safe = _SAFE_KEY.fullmatch(key) is not None and not secrets_in(key, TextGrade.NONE)
     return _Key(
         key if is_safe else "*",
         is_sensitive_key(key),
@@ -89,7 +89,7 @@ class Search:
         """Searches the record.
 
         Raises:
-            Fault: A key stands twice, the record is nested too deep, or the scanner failed.
+            Rejection: A key stands twice, the record is nested too deep, or the scanner failed.
         """
         self._walk(record, "", _NO_KEY, is_sensitive=False, depth=0)
         hit = self._hit()
@@ -101,7 +101,7 @@ class Search:
 
     def _walk(self, value: object, path: str, key: _Key, is_sensitive: bool, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise Fault(Reason.NOT_JSON)
+            raise Rejection(Reason.NOT_JSON)
         if isinstance(value, str):
             self._texts.append(_Text(value, path, key, is_sensitive))
         elif isinstance(value, dict):
@@ -115,7 +115,7 @@ class Search:
 
     def _walk_object(self, record: Object, path: str, is_sensitive: bool, depth: int) -> None:
         if isinstance(record, Ambiguous):
-            raise Fault(Reason.DUPLICATE_KEY)
+            raise Rejection(Reason.DUPLICATE_KEY)
         for name, member in record.items():
             key = _remembered_key(name) if len(name) <= _LONG_KEY else _key(name)
             inside = f"{path}.{key.shown}" if path else key.shown
@@ -156,9 +156,9 @@ class Search:
 def _codes(text: _Text) -> list[str]:
     """The rules that one text breaks: our own by name, else the scanner's."""
     grade = grade_of(text.value)
-    if grade is Grade.PURE:
+    if grade is TextGrade.PURE:
         return []
-    is_prose = text.key.is_actor and grade is Grade.NONE
+    is_prose = text.key.is_actor and grade is TextGrade.NONE
     own = secrets_in_prose(text.value) if is_prose else secrets_in(text.value, grade)
     return own or sorted({rule for _, _, rule in _scanned(text.value.encode("utf-8", "replace"))})
 
@@ -174,4 +174,4 @@ def _scanned(text: bytes) -> list[Hit]:
     try:
         return hits_in(text)
     except ScannerFailed:
-        raise Fault(Reason.SCANNER_FAILED) from None
+        raise Rejection(Reason.SCANNER_FAILED) from None

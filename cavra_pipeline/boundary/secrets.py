@@ -19,7 +19,7 @@ from typing import Final
 
 import hyperscan
 
-from cavra_pipeline.boundary.formats import Grade, grade_of
+from cavra_pipeline.boundary.formats import TextGrade, grade_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ def is_redacted(text: str) -> bool:
 def _looks_generated(match: re.Match[str]) -> bool:
     """Tells a credential from a word of prose: it is no identifier, or one with letters and digits mixed."""
     text = match.group(1).strip(_PUNCTUATION)
-    return not is_redacted(text) and (_LONG_MIXED.search(text) is not None or grade_of(text) is Grade.NONE)
+    return not is_redacted(text) and (_LONG_MIXED.search(text) is not None or grade_of(text) is TextGrade.NONE)
 
 
 def _is_assigned(match: re.Match[str]) -> bool:
     text = match.group(1).strip(_PUNCTUATION)
-    return not is_redacted(text) and (_MIXED.search(text) is not None or grade_of(text) is Grade.NONE)
+    return not is_redacted(text) and (_MIXED.search(text) is not None or grade_of(text) is TextGrade.NONE)
 
 
 def _is_basic_credential(match: re.Match[str]) -> bool:
@@ -253,7 +253,7 @@ def hints_in(raw: bytes) -> list[tuple[int, int]]:
     return hits
 
 
-def secrets_in(text: str, grade: Grade | None = None) -> list[str]:
+def secrets_in(text: str, grade: TextGrade | None = None) -> list[str]:
     """Returns the rules that a text breaks.
 
     Args:
@@ -265,12 +265,12 @@ def secrets_in(text: str, grade: Grade | None = None) -> list[str]:
         only those about an issuer's prefix.
     """
     grade = grade_of(text) if grade is None else grade
-    if grade is Grade.PURE:
+    if grade is TextGrade.PURE:
         return []
     return [
         rule.code
         for rule in _hinted_rules(text)
-        if (rule.overrules_words or grade is Grade.NONE) and any(map(rule.confirms, rule.pattern.finditer(text)))
+        if (rule.overrules_words or grade is TextGrade.NONE) and any(map(rule.confirms, rule.pattern.finditer(text)))
     ]
 
 
@@ -280,7 +280,7 @@ def secrets_in_prose(text: str) -> list[str]:
     A label that is an identifier breaks the same rules as any other identifier.
     """
     grade = grade_of(text)
-    if grade is not Grade.NONE:
+    if grade is not TextGrade.NONE:
         return secrets_in(text, grade)
     return [rule.code for rule in _hinted_rules(text) if rule.pattern.search(text)]
 

@@ -71,7 +71,7 @@ class Quarantined:
     created_at: datetime | None = None
 
 
-class Fault(Exception):
+class Rejection(Exception):
     """Stops the judgement of one line; never leaves the boundary."""
 
     def __init__(self, reason: Reason, field: str | None = None) -> None:

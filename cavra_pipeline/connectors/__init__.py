@@ -9,7 +9,7 @@ from cavra_pipeline.connectors.config import Connectors, read_connectors
 from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.deliver import DeliveryOutcome, DeliverySettings, deliver
 from cavra_pipeline.connectors.faults import PROBLEM_REASONS, WHOLE_FILE, ConnectorConfigError, Fault, Problem
-from cavra_pipeline.connectors.grading import Grade, Verdict
+from cavra_pipeline.connectors.grading import Grade, GradedResponse
 from cavra_pipeline.connectors.notification import Notification, Severity
 from cavra_pipeline.connectors.providers import PROVIDERS, grade, prepare
 from cavra_pipeline.connectors.secret import Secret
@@ -26,12 +26,12 @@ __all__ = [
     "DeliverySettings",
     "Fault",
     "Grade",
+    "GradedResponse",
     "Notification",
     "Problem",
     "Secret",
     "Severity",
     "Tokens",
-    "Verdict",
     "deliver",
     "grade",
     "prepare",

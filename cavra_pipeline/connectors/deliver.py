@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cavra_pipeline.connectors.connector import ClientCredentials, Connector
-from cavra_pipeline.connectors.grading import Grade, Verdict
+from cavra_pipeline.connectors.grading import Grade, GradedResponse
 from cavra_pipeline.connectors.notification import Notification
 from cavra_pipeline.connectors.providers import PROVIDERS, grade, prepare
 from cavra_pipeline.connectors.requests import PreparedRequest
 from cavra_pipeline.connectors.retry_after import retry_floor
 from cavra_pipeline.connectors.tokens import NoToken, Tokens
-from cavra_pipeline.connectors.transport import Answer, Limits, Unanswered, exchange
+from cavra_pipeline.connectors.transport import Limits, ProviderResponse, Unanswered, exchange
 
 MAX_IMMEDIATE_TRIES = 5
 #: Reason of an attempt for which the caller's claim leaves no time: nothing was sent.
@@ -102,7 +102,7 @@ class DeliveryOutcome:
 class _Try:
     """One request and its answer, if there was one."""
 
-    verdict: Verdict
+    verdict: GradedResponse
     status_code: int | None = None
     floor: datetime | None = None
 
@@ -139,7 +139,7 @@ def deliver(
     attempt = _Attempt(connector, notification, now, settings, tokens or Tokens(), claim_ends_at, monotonic)
     started_at = now()
     ambiguous: _Try | None = None
-    count, latest = 0, _Try(Verdict(Grade.FAILED, CLAIM_ENDS))
+    count, latest = 0, _Try(GradedResponse(Grade.FAILED, CLAIM_ENDS))
     while attempt.fits(0.0):
         count += 1
         latest = attempt.try_once()
@@ -219,7 +219,7 @@ class _Attempt:
             return _Try(found.verdict, status, self._floor(found.answer, found.verdict)), False
         token, was_held = found
         if not self.fits(0.0):
-            return _Try(Verdict(Grade.FAILED, CLAIM_ENDS)), False
+            return _Try(GradedResponse(Grade.FAILED, CLAIM_ENDS)), False
         latest = self._send({"Authorization": f"Bearer {token.reveal()}"})
         if latest.status_code == _UNAUTHORIZED:
             self.tokens.forget(credentials)
@@ -249,7 +249,7 @@ class _Attempt:
             own.connect_timeout_seconds, own.write_timeout_seconds, own.read_timeout_seconds, own.body_limit_bytes
         )
 
-    def _floor(self, answer: Answer | None, verdict: Verdict) -> datetime | None:
+    def _floor(self, answer: ProviderResponse | None, verdict: GradedResponse) -> datetime | None:
         """The instant that the other side asks to wait for; the end of a limit's window counts if it names no wait."""
         if answer is None or not verdict.grade.transient:
             return None
@@ -266,9 +266,9 @@ def _headers(prepared: PreparedRequest) -> dict[str, str]:
     return {**prepared.headers, **secrets}
 
 
-def _unanswered(error: Unanswered) -> Verdict:
+def _unanswered(error: Unanswered) -> GradedResponse:
     if error.was_sent:
-        return Verdict(Grade.AMBIGUOUS, error.reason)
+        return GradedResponse(Grade.AMBIGUOUS, error.reason)
     # nothing can have happened on the other side
     is_ours = error.reason == "request_not_sendable"
-    return Verdict(Grade.REJECTED if is_ours else Grade.FAILED, error.reason)
+    return GradedResponse(Grade.REJECTED if is_ours else Grade.FAILED, error.reason)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from cavra_pipeline.connectors import grading, requests
 from cavra_pipeline.connectors.connector import Connector
-from cavra_pipeline.connectors.grading import Verdict
+from cavra_pipeline.connectors.grading import GradedResponse
 from cavra_pipeline.connectors.notification import Notification
 from cavra_pipeline.connectors.requests import PreparedRequest
 
@@ -44,7 +44,7 @@ class Provider:
     """Everything that is particular to one provider."""
 
     build: Callable[[Connector, Notification, datetime], PreparedRequest]
-    grade: Callable[[int, bytes | None], Verdict]
+    grade: Callable[[int, bytes | None], GradedResponse]
     # appended to an address that has no path of its own; options in braces
     path: str = ""
     credential: Literal["address", "authorization", "api_key", "signature"] = "authorization"
@@ -146,6 +146,6 @@ def prepare(connector: Connector, notification: Notification, now: datetime) -> 
     return PROVIDERS[connector.provider].build(connector, notification, now)
 
 
-def grade(provider: str, status_code: int, body: bytes | None) -> Verdict:
+def grade(provider: str, status_code: int, body: bytes | None) -> GradedResponse:
     """Grade an answer by its API's own rules; `body` is None if it could not be read."""
     return PROVIDERS[normalised(provider)].grade(status_code, body)

@@ -16,10 +16,10 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from cavra_pipeline.connectors.connector import ClientCredentials
-from cavra_pipeline.connectors.grading import Grade, Verdict, grade_by_status
+from cavra_pipeline.connectors.grading import Grade, GradedResponse, grade_by_status
 from cavra_pipeline.connectors.requests import USER_AGENT
 from cavra_pipeline.connectors.secret import Secret
-from cavra_pipeline.connectors.transport import Answer, Limits, Unanswered, exchange
+from cavra_pipeline.connectors.transport import Limits, ProviderResponse, Unanswered, exchange
 
 #: A token is renewed so long before it expires, or at half its life if that is shorter.
 RENEWAL_SECONDS: Final = 300.0
@@ -37,8 +37,8 @@ class NoToken:
         answer: The token service's answer, if it gave one; it may ask for a wait.
     """
 
-    verdict: Verdict
-    answer: Answer | None = None
+    verdict: GradedResponse
+    answer: ProviderResponse | None = None
 
 
 @dataclass(slots=True)
@@ -93,13 +93,13 @@ def _request(
             limits=limits, monotonic=monotonic,
         )  # fmt: skip
     except Unanswered as error:
-        return NoToken(Verdict(Grade.FAILED, f"token_{error.reason}"))
+        return NoToken(GradedResponse(Grade.FAILED, f"token_{error.reason}"))
     if not 200 <= answer.status <= 299:
         grade = grade_by_status(answer.status).grade
         # whatever became of the token request, the message itself was not sent
         grade = Grade.FAILED if grade is Grade.AMBIGUOUS else grade
-        return NoToken(Verdict(grade, f"token_http_{answer.status}"), answer)
-    return _token(answer.body) or NoToken(Verdict(Grade.FAILED, "token_answer_unusable"))
+        return NoToken(GradedResponse(grade, f"token_http_{answer.status}"), answer)
+    return _token(answer.body) or NoToken(GradedResponse(Grade.FAILED, "token_answer_unusable"))
 
 
 def _token(body: bytes | None) -> tuple[Secret, float] | None:

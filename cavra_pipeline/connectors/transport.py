@@ -80,7 +80,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """The answer to a request; its repr shows the status only.
 
     Attributes:
@@ -120,7 +120,7 @@ def exchange(
     *,
     limits: Limits,
     monotonic: Callable[[], float],
-) -> Answer:
+) -> ProviderResponse:
     """Sends one request over a connection of its own and returns the answer. Redirects are not followed.
 
     Args:
@@ -160,7 +160,7 @@ def exchange(
                 ) as response,
             ):
                 head = tuple((k.decode("latin-1").lower(), v.decode("latin-1")) for k, v in response.headers)
-                return Answer(response.status, head, _body(response, head, limits.body_bytes))
+                return ProviderResponse(response.status, head, _body(response, head, limits.body_bytes))
         except Unanswered:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever the transport raises may hold the address

@@ -14,7 +14,16 @@ from random import Random
 from typing import Final
 
 from cavra_pipeline.demo.incidents import PLANTED, Month, Planted
-from cavra_pipeline.demo.records import MAX_ATTEMPTS, SIGNER, Answer, Counts, Entry, Record, Writer, success_code
+from cavra_pipeline.demo.records import (
+    MAX_ATTEMPTS,
+    SIGNER,
+    Counts,
+    DrillAnswer,
+    DrillEntry,
+    Record,
+    Writer,
+    success_code,
+)
 from cavra_pipeline.lanes import Lane
 
 EXHAUSTED: Final = 3
@@ -53,7 +62,7 @@ class Rhythm:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class DrillAlert:
     """A health report that people must be told of."""
 
     at: datetime
@@ -95,8 +104,8 @@ class Drill:
     month: Month
     random: Random
     start: datetime
-    alerts: list[Alert] = field(default_factory=list)
-    raised: list[Alert] = field(default_factory=list)
+    alerts: list[DrillAlert] = field(default_factory=list)
+    raised: list[DrillAlert] = field(default_factory=list)
     shown: dict[str, tuple[Record | None, Record]] = field(default_factory=dict)
     _writer: Writer = field(init=False)
     _pairs: dict[tuple[str, str], _Pair] = field(default_factory=dict)
@@ -110,7 +119,7 @@ class Drill:
     def __post_init__(self) -> None:
         self._writer = Writer(self.lane, self.rhythm.short_name)
 
-    def play(self) -> list[Entry]:
+    def play(self) -> list[DrillEntry]:
         """Plays the lane through and returns its records of the month, oldest first."""
         self._schedule()
         while self._queue:
@@ -171,7 +180,7 @@ class Drill:
 
     # What happens then.
 
-    def _notify(self, at: datetime, planted: Planted | None = None, alert: Alert | None = None) -> None:
+    def _notify(self, at: datetime, planted: Planted | None = None, alert: DrillAlert | None = None) -> None:
         if planted:
             providers = list(planted.providers)
         else:
@@ -188,7 +197,7 @@ class Drill:
                 self._acknowledge_soon(pair, at, "acknowledged")
 
     def _announce(
-        self, at: datetime, providers: list[str], alert: Alert | None
+        self, at: datetime, providers: list[str], alert: DrillAlert | None
     ) -> tuple[Record | None, str, dict[str, object]]:
         """Writes what the notification is about; returns the plan, the subject and what else names it."""
         writer, count = self._writer, self.random.randint(1, 3)
@@ -234,7 +243,7 @@ class Drill:
             self._note(self._pairs[subject, answer.provider], answer, delivered_at)
         return record
 
-    def _ask(self, pair: _Pair, at: datetime, *, is_retry: bool, by_hand: bool) -> Answer:
+    def _ask(self, pair: _Pair, at: datetime, *, is_retry: bool, by_hand: bool) -> DrillAnswer:
         down = self.month.failing(pair.provider, self.lane.name, at)
         if down and down.incident.status_code:
             code: int | None = down.incident.status_code
@@ -243,11 +252,11 @@ class Drill:
         elif not by_hand and self.random.random() < (RETRY_FAILURE_RATE if is_retry else FAILURE_RATE):
             code = self.random.choice(_PASSING_FAULTS)
         else:
-            return Answer(pair.provider, success_code(pair.provider))
+            return DrillAnswer(pair.provider, success_code(pair.provider))
         is_permanent = code is not None and code < 500 and code != 429
-        return Answer(pair.provider, code, 1 if is_permanent else MAX_ATTEMPTS)
+        return DrillAnswer(pair.provider, code, 1 if is_permanent else MAX_ATTEMPTS)
 
-    def _note(self, pair: _Pair, answer: Answer, at: datetime) -> None:
+    def _note(self, pair: _Pair, answer: DrillAnswer, at: datetime) -> None:
         if answer.is_success:
             pair.failures, pair.failed_at, pair.execution_stands_failed = 0, None, False
             self._open.pop((pair.subject, pair.provider), None)
@@ -375,4 +384,4 @@ class Drill:
         failed = sum(moment > at - _WINDOW for moment in self._failed_executions)
         health_id = self._writer.health(at, level, sum(critical) + sum(warnings), failed, len(reported))
         if level != "healthy":
-            self.raised.append(Alert(at, health_id, level))
+            self.raised.append(DrillAlert(at, health_id, level))

@@ -17,9 +17,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from cavra_pipeline.demo.drill import Alert, Drill, Rhythm
+from cavra_pipeline.demo.drill import Drill, DrillAlert, Rhythm
 from cavra_pipeline.demo.incidents import ALERTS_SINCE, Happened, Month
-from cavra_pipeline.demo.records import PLANNING_TYPES, Entry, Record, timestamp
+from cavra_pipeline.demo.records import PLANNING_TYPES, DrillEntry, Record, timestamp
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES, lane_named
 
@@ -155,12 +155,12 @@ def demo_history(
     return _assembled(seed, days, month, tuple(name for name in LANES if name in wanted), entries, secrets)
 
 
-def _play(month: Month, random: Random) -> tuple[dict[str, Drill], list[Entry]]:
+def _play(month: Month, random: Random) -> tuple[dict[str, Drill], list[DrillEntry]]:
     """Plays every lane, an alert lane after the one it tells of."""
     drills: dict[str, Drill] = {}
-    entries: list[Entry] = []
+    entries: list[DrillEntry] = []
     for name, rhythm in _RHYTHMS.items():
-        start, alerts = month.start, list[Alert]()
+        start, alerts = month.start, list[DrillAlert]()
         if name in _TELLS_OF:
             start = ALERTS_SINCE.at(month.until)
             alerts = [alert for alert in drills[_TELLS_OF[name]].raised if alert.at >= start]
@@ -187,7 +187,7 @@ class _Secrets:
         )
 
 
-def _add_what_may_not_pass(month: Month, drill: Drill, secrets: _Secrets) -> list[Entry]:
+def _add_what_may_not_pass(month: Month, drill: Drill, secrets: _Secrets) -> list[DrillEntry]:
     """Leaks the webhook address, and returns a record with a pasted token and a newer version of a plan."""
     plan, _ = drill.shown["failed_execution"]
     _, leaking = drill.shown["leaked_webhook"]
@@ -195,9 +195,9 @@ def _add_what_may_not_pass(month: Month, drill: Drill, secrets: _Secrets) -> lis
         raise AssertionError("the planted notification has a plan")
     leaking["delivery"]["deliveries"][0]["request"]["url"] = secrets.webhook_address
 
-    def copied(record: Record, incident: str, **changed: Any) -> Entry:
+    def copied(record: Record, incident: str, **changed: Any) -> DrillEntry:
         at = month.happened[incident].started_at
-        return Entry(at, drill.lane.name, {**record, "created_at": timestamp(at), **changed})
+        return DrillEntry(at, drill.lane.name, {**record, "created_at": timestamp(at), **changed})
 
     newer = copied(
         plan,
@@ -221,7 +221,7 @@ def _add_what_may_not_pass(month: Month, drill: Drill, secrets: _Secrets) -> lis
 
 
 def _assembled(
-    seed: int, days: int, month: Month, lanes: tuple[str, ...], entries: list[Entry], secrets: _Secrets
+    seed: int, days: int, month: Month, lanes: tuple[str, ...], entries: list[DrillEntry], secrets: _Secrets
 ) -> DemoHistory:
     late_day = month.happened["late_evidence"].started_at.date()
     sqlite_records: list[Record] = []

@@ -43,7 +43,7 @@ _SUCCESS_CODES: Final = {"jira": 201, "servicenow": 201, "sentinel": 202, "datad
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DrillEntry:
     """One record with what the demo needs to know of it: when and in which lane."""
 
     at: datetime
@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DrillAnswer:
     """What one connector answered: its status (None: nothing came back) and how often it was asked."""
 
     provider: str
@@ -101,7 +101,7 @@ class Writer:
 
     lane: Lane
     short_name: str
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[DrillEntry] = field(default_factory=list)
     _count: int = 0
 
     def name(self, what: str) -> str:
@@ -123,7 +123,7 @@ class Writer:
             "metadata_kind": kind,
             **fields,
         }
-        self.entries.append(Entry(at, self.lane.name, record))
+        self.entries.append(DrillEntry(at, self.lane.name, record))
         return record
 
     def _subject(self, subject: str, about: Mapping[str, object]) -> dict[str, object]:
@@ -230,7 +230,12 @@ class Writer:
         return health_id
 
     def delivery(
-        self, at: datetime, subject: str, answers: Sequence[Answer], about: Mapping[str, object], signer: str = SIGNER
+        self,
+        at: datetime,
+        subject: str,
+        answers: Sequence[DrillAnswer],
+        about: Mapping[str, object],
+        signer: str = SIGNER,
     ) -> Record:
         """Writes one delivery through its connectors, with the requests and answers CAVRA keeps beside it."""
         failed = [answer.provider for answer in answers if not answer.is_success]
@@ -257,7 +262,7 @@ class Writer:
         )
 
 
-def _exchange(at: datetime, answer: Answer) -> Record:
+def _exchange(at: datetime, answer: DrillAnswer) -> Record:
     url = f"https://{answer.provider}.example.net/{_INTAKES[answer.provider]}"
     code = answer.status_code
     response = None if code is None else {"status": code, "body": _ANSWERS.get(code, "refused")}

@@ -25,8 +25,8 @@ from cavra_pipeline.recoveries.intervals import (
     CLOSING,
     OWN_PLAN_PREFIX,
     RECOVERIES,
-    Open,
-    Spell,
+    Interval,
+    OpenRecoveries,
     bounded,
     open_recoveries,
     recovery_spells,
@@ -77,7 +77,7 @@ def escalation_plan(
 
 
 def plan_of_recoveries(
-    known: Open,
+    known: OpenRecoveries,
     *,
     standing: Standing,
     as_of: datetime,
@@ -164,7 +164,7 @@ def _selected(providers: Sequence[str]) -> list[str]:
 
 
 def _recovery(
-    spell: Spell,
+    spell: Interval,
     plan: Mapping[str, Any],
     evidence: Sequence[Mapping[str, Any]],
     *,

@@ -28,8 +28,8 @@ from cavra_pipeline.health.report import alert_level, health_parameters, retry_h
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.intervals import (
     RECOVERIES,
-    Open,
-    Spell,
+    Interval,
+    OpenRecoveries,
     bounded,
     open_recoveries,
     recovery_spells,
@@ -66,8 +66,8 @@ class _Known:
     standing: Mapping[datetime, Standing]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
     windows: Mapping[datetime, Window]
-    spells: Mapping[datetime, Sequence[Spell]]
-    recoveries: Mapping[datetime, Open]
+    spells: Mapping[datetime, Sequence[Interval]]
+    recoveries: Mapping[datetime, OpenRecoveries]
 
 
 def executive_report(
@@ -309,7 +309,7 @@ def _naive(text: str | None) -> datetime | None:
 # --- Recoveries over time ------------------------------------------------------------------------------------------
 
 
-def _totals(spells: Sequence[Spell], pruned_count: int, *, start: datetime, slo: timedelta) -> dict[str, Any]:
+def _totals(spells: Sequence[Interval], pruned_count: int, *, start: datetime, slo: timedelta) -> dict[str, Any]:
     """Opened = closed + open, over the whole history and, with what was open at its start, in the window."""
     closed = [spell for spell in spells if spell.closed_at is not None]
     lately = sorted(
@@ -327,7 +327,7 @@ def _totals(spells: Sequence[Spell], pruned_count: int, *, start: datetime, slo:
     }
 
 
-def _trend(spells: Sequence[Spell], *, start: datetime, at: datetime) -> list[dict[str, Any]]:
+def _trend(spells: Sequence[Interval], *, start: datetime, at: datetime) -> list[dict[str, Any]]:
     opened = Counter(spell.opened_at.date() for spell in spells)
     closed = Counter(spell.closed_at.date() for spell in spells if spell.closed_at)
     is_open = sum(spell.opened_at < start and not (spell.closed_at and spell.closed_at < start) for spell in spells)
@@ -342,7 +342,7 @@ def _trend(spells: Sequence[Spell], *, start: datetime, at: datetime) -> list[di
 
 
 def _backlog(
-    spells: Sequence[Spell], *, start: datetime, at: datetime, slo: timedelta, is_fine: bool
+    spells: Sequence[Interval], *, start: datetime, at: datetime, slo: timedelta, is_fine: bool
 ) -> list[dict[str, Any]]:
     """How many recoveries were open, and open for longer than the limit, at even steps and at the end."""
     step = timedelta(hours=6 if is_fine else 24)

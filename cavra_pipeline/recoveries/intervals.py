@@ -28,7 +28,7 @@ _OWN_PLAN: Final = OWN_PLAN_PREFIX + "-[0-9a-f]{24}"
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class Interval:
     """A time for which a recovery was open; UTC without a zone, as the warehouse keeps it.
 
     Attributes:
@@ -55,7 +55,7 @@ def bounded(name: str, value: object, high: int) -> int:
     return value
 
 
-def recovery_spells(session: Session, *, as_of: datetime) -> list[Spell]:
+def recovery_spells(session: Session, *, as_of: datetime) -> list[Interval]:
     """Returns every spell of every recovery up to an instant, sorted by opening, then subject."""
     asked: dict[str, object] = {
         "lane": RECOVERIES.name,
@@ -66,7 +66,7 @@ def recovery_spells(session: Session, *, as_of: datetime) -> list[Spell]:
     return [_spell(**row) for row in session.rows(_PACKAGE, "recovery_spells", asked)]
 
 
-def spells_until(spells: Sequence[Spell], at: datetime) -> list[Spell]:
+def spells_until(spells: Sequence[Interval], at: datetime) -> list[Interval]:
     """Returns the spells as they stood at an instant, from those up to a later one: what comes after changes none."""
     known = spells[: bisect_right(spells, at, key=lambda spell: spell.opened_at)]
     return [
@@ -76,7 +76,7 @@ def spells_until(spells: Sequence[Spell], at: datetime) -> list[Spell]:
 
 
 @dataclass(slots=True)
-class Open:
+class OpenRecoveries:
     """The recoveries that are open at an instant.
 
     Attributes:
@@ -85,12 +85,12 @@ class Open:
         routes: How each stands at each of its providers, by subject, sorted by provider.
     """
 
-    spells: list[Spell]
+    spells: list[Interval]
     plans: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     routes: defaultdict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
 
-def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Spell]]) -> dict[datetime, Open]:
+def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Interval]]) -> dict[datetime, OpenRecoveries]:
     """Returns the recoveries that are open at each instant.
 
     Args:
@@ -98,7 +98,7 @@ def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Spell]]
         spells: Every spell up to each instant, by the instant in UTC without a zone.
     """
     moments = sorted(spells)
-    found = [Open([spell for spell in spells[at] if spell.closed_at is None]) for at in moments]
+    found = [OpenRecoveries([spell for spell in spells[at] if spell.closed_at is None]) for at in moments]
     given = [
         (number, at, spell.subject)
         for number, (at, one) in enumerate(zip(moments, found, strict=True), start=1)
@@ -120,5 +120,5 @@ def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Spell]]
     return dict(zip(moments, found, strict=True))
 
 
-def _spell(subject: Any, opened_at: Any, closed_at: Any, spell_number: Any) -> Spell:
-    return Spell(subject, opened_at, closed_at, spell_number)
+def _spell(subject: Any, opened_at: Any, closed_at: Any, spell_number: Any) -> Interval:
+    return Interval(subject, opened_at, closed_at, spell_number)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.boundary.formats import Grade, grade_of
+from cavra_pipeline.boundary.formats import TextGrade, grade_of
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.secrets import RULES, SENSITIVE_KEY_CODE, compiled
 from cavra_pipeline.boundary.verdict import Action, Finding, Kept, Quarantined, Reason
@@ -141,7 +141,7 @@ def test_several_secrets_in_one_value_are_all_found_and_the_same_one_only_once()
 def test_text_that_only_looks_like_a_secret_has_no_finding_of_one(text: str) -> None:
     verdict = kept(delivery(event_type=text, extra={"note": text, "notes": [text]}))
 
-    is_identifier = grade_of(text) is not Grade.NONE
+    is_identifier = grade_of(text) is not TextGrade.NONE
     assert verdict.record["event_type"] == (text if is_identifier else PSEUDONYMS.of_text(text))
     assert [found.rule for found in verdict.findings] == ([] if is_identifier else ["not-an-identifier"])
 

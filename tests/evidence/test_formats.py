@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.boundary.formats import Grade, grade_of, is_actor_label, is_provider
+from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Format, Type
 from cavra_pipeline.evidence.misfits import misfits_in
 from cavra_pipeline.evidence.typed import TYPED
@@ -32,22 +32,22 @@ NEITHER = [
 
 @pytest.mark.parametrize("text", WORDS)
 def test_words_and_digests_between_separators_are_an_identifier(text: str) -> None:
-    assert grade_of(text) is Grade.WORDS
+    assert grade_of(text) is TextGrade.WORDS
 
 
 @pytest.mark.parametrize("text", PURE)
 def test_digests_and_numbers_alone_are_more_than_an_identifier(text: str) -> None:
-    assert grade_of(text) is Grade.PURE
+    assert grade_of(text) is TextGrade.PURE
 
 
 @pytest.mark.parametrize("text", NEITHER)
 def test_any_other_text_is_no_identifier(text: str) -> None:
-    assert grade_of(text) is Grade.NONE
+    assert grade_of(text) is TextGrade.NONE
 
 
 def test_an_identifier_has_at_most_256_characters() -> None:
-    assert grade_of("plan-" * 51 + "p") is Grade.WORDS
-    assert grade_of("plan-" * 51 + "pl") is Grade.NONE
+    assert grade_of("plan-" * 51 + "p") is TextGrade.WORDS
+    assert grade_of("plan-" * 51 + "pl") is TextGrade.NONE
 
 
 def test_a_provider_is_judged_by_its_normalised_name_and_by_its_shape() -> None:
@@ -119,6 +119,6 @@ TEXTS = st.one_of(st.lists(_PIECES, max_size=6).map("".join), st.text(max_size=6
 def test_what_fits_over_a_column_fits_by_itself(text: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in text) or not text:
         return
-    for column, fits in (("plan_id", grade_of(text) is not Grade.NONE), ("provider", is_provider(text))):
+    for column, fits in (("plan_id", grade_of(text) is not TextGrade.NONE), ("provider", is_provider(text))):
         assert fits or is_misfit(column, text), column
     assert is_actor_label(text) or is_misfit("signer", text)
