@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from cavra_pipeline.event_log import BatchedEventLog
+from cavra_pipeline.event_batches import BatchedEventLog
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import DAY, EVIDENCE, new_home, run
 from tests.support import delivery
