@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -130,3 +131,19 @@ def test_opening_the_warehouse_loads_no_ingest_no_pandas_and_no_dagster() -> Non
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_architecture_names_only_files_that_exist() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:cavra_pipeline|assets|sensors)/[\w/.]+)`", text))
+
+    assert len(named) > 40
+    assert {name for name in named if not (REPOSITORY / name).exists()} == set()
+
+
+@pytest.mark.parametrize(("title", "most"), [("One record, from file to decision", 15), ("One alert, from", 12)])
+def test_the_architecture_follows_a_record_and_an_alert_in_few_files(title: str, most: int) -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition(f"### {title}")[2].partition("\n#")[0]
+
+    assert 5 < len(set(re.findall(r"`((?:cavra_pipeline|sensors)/[\w/.]+)`", section))) <= most
