@@ -1,4 +1,4 @@
-"""The boundary sensor: quarantined records, by what the ingest showed of each day, and leaked secrets.
+"""The boundary sensor: quarantined records, by what the ingest showed of each day, leaked secrets, a lost warehouse.
 
 Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Secrets are read from
 the findings of the warehouse, whoever ingested them, only after its file has changed, and noted in the state database.
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.kinds import SECRET_FINDING
+from cavra_pipeline.alerts.kinds import REBUILT, SECRET_FINDING
 from cavra_pipeline.alerts.leaks import OpenLeaks, note_leaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
-from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.keeper import losses_since, warehouse_of
 from cavra_pipeline.evidence.queries import found_secrets
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -23,10 +23,12 @@ from sensors import dagster_records as records
 from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 
 QUARANTINE: Final = "quarantine"
-KINDS: Final = (QUARANTINE, SECRET_FINDING)
+KINDS: Final = (QUARANTINE, SECRET_FINDING, REBUILT)
 MOST_RECORDS: Final = 1000
 #: The quarantined records of a day raise an alert for so many days after it; then its alert ends.
 _DAYS: Final = 7
+#: The loss of the warehouse raises an alert for so long after it was made again.
+_LOSS_SHOWN: Final = timedelta(days=1)
 
 
 def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
@@ -36,7 +38,7 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
         name="boundary_sensor",
         minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Raises alerts when records were quarantined or a source carries secrets.",
+        description="Raises alerts when records were quarantined, a source carries secrets, or the warehouse was lost.",
     )
     def boundary_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
@@ -52,6 +54,9 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
             for day, held in sorted(days.items())
         ]
         signals += [_leak_signal(one) for one in leaks]
+        with state_of(settings).reading() as c:
+            losses = losses_since(c, now - _LOSS_SHOWN)
+        signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
         after = found[-1].storage_id if found else known.get("after", 0)
         reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
         cursor = {"after": after, "days": days, "stamp": stamp}

@@ -58,6 +58,7 @@ FLAPPING: Final = "flapping"
 UNDELIVERED: Final = "undelivered_notice"
 SECRET_FINDING: Final = "secret_finding"  # noqa: S105 -- a kind
 BROKEN_CONNECTOR: Final = "broken_connector"
+REBUILT: Final = "warehouse_rebuilt"
 #: Causes that say nothing: as good as none.
 UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
 
@@ -139,6 +140,12 @@ _TABLE: Final = (
         "a source carries secrets",
         "See cavra-pipeline findings; rotate what leaked, fix the source, then cavra-pipeline alerts resolve.",
         ends_by_hand=True,
+    ),
+    AlertKind(
+        REBUILT,
+        "warning",
+        "the warehouse was lost and rebuilt",
+        "Nothing was lost with it. Find out what removed or changed the file; a refused one lies beside it.",
     ),
     AlertKind(
         "late_evidence",

@@ -26,6 +26,8 @@ from cavra_pipeline.warehouse.schema import Identity, identity_of
 _log = logging.getLogger("cavra_pipeline.warehouse")
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
+#: Why the state knows a warehouse that was not lost: it was the first, it was there before, or a person asked for it.
+FIRST, UNKNOWN, REQUESTED = "first", "unknown_to_state", "requested"
 _SHOWN_DAYS: Final = 10
 _FileKey = tuple[date, str]
 
@@ -58,11 +60,11 @@ class HomeKeeper:
         return state_of(self.settings)
 
     def reason_to_remake(self, identity: Identity) -> str | None:
-        """Returns why the warehouse can't answer for what the state knows, or None."""
+        """Returns why the warehouse can't answer for what the state knows, as a word of an alert, or None."""
         if not identity.is_current:
-            return "it was made by another release"
+            return "other_release"
         if self._known_commit(identity) > identity.commit_number:
-            return "it is older than the state, as from a backup"
+            return "older_than_state"
         return None
 
     def _known_commit(self, identity: Identity) -> int:
@@ -87,7 +89,7 @@ class HomeKeeper:
                         warehouse_id=identity.warehouse_id,
                         commit_number=identity.commit_number,
                         made_at=datetime.now(UTC),
-                        made_because="the state did not know it",
+                        made_because=UNKNOWN,
                     )
                 )
             elif found < identity.commit_number:
@@ -121,7 +123,7 @@ class HomeKeeper:
                 len(known - gone),
                 because,
             )
-        self._remember_made(fresh, because if known else "it is the first", set_aside_as)
+        self._remember_made(fresh, because if known else FIRST, set_aside_as)
 
     def _needed(self, files: Iterable[_FileKey]) -> list[_FileKey]:
         """Those of the files of which something stays: all but those that a pruning has emptied."""
@@ -175,7 +177,7 @@ def _store_files(connection: sa.Connection, files: Sequence[dict[str, Any]]) -> 
         connection.execute(sa.insert(ingested_files), rows)
 
 
-def rebuild(settings: Settings, *, without_missing: bool, because: str = "somebody asked for it") -> int:
+def rebuild(settings: Settings, *, without_missing: bool, because: str = REQUESTED) -> int:
     """Makes the warehouse again from the landing zone and the state.
 
     Returns:
@@ -189,3 +191,11 @@ def rebuild(settings: Settings, *, without_missing: bool, because: str = "somebo
     replace(warehouse_of(settings), keeper=keeper).remake(because)
     with state_of(settings).reading() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(ingested_files)) or 0)
+
+
+def losses_since(connection: sa.Connection, since: datetime) -> list[tuple[datetime, str]]:
+    """Returns when a warehouse that was lost was made again, and why it was, since then."""
+    c = warehouses.c
+    lost = c.made_at > since, c.made_because.not_in((FIRST, UNKNOWN, REQUESTED))
+    found = connection.execute(sa.select(c.made_at, c.made_because).where(*lost).order_by(c.made_at))
+    return [(at, because) for at, because in found]

@@ -39,6 +39,10 @@ _DAMAGE_SIGNS: Final = ("corrupt database file", "could not read enough bytes")
 _REFUSAL_SIGNS: Final = (*_DAMAGE_SIGNS, "not a valid duckdb", "serializ", "version number", "extension", "magic")
 _NO_ROOM_SIGNS: Final = ("no space", "disk is full", "could not write")
 
+#: Why a file is made again, as words of an alert; a ``Keeper`` has more.
+MISSING: Final = "missing"
+REFUSED: Final = "refused"
+
 #: Inode, size and time of change of each file of a warehouse.
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -55,7 +59,7 @@ class Keeper(Protocol):
     """What a warehouse is derived from, and who remembers what it holds."""
 
     def reason_to_remake(self, identity: Identity) -> str | None:
-        """Returns why a warehouse can't answer for what is known of it, or None."""
+        """Returns why a warehouse can't answer for what is known of it, as a word of an alert, or None."""
 
     def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
         """Fills a warehouse that is empty with everything that is known.
@@ -185,9 +189,8 @@ class Warehouse:
         except _Refused as error:
             if not self.keeper:
                 raise self._foreign() from None
-            because = f"DuckDB refused it ({error})"
-            set_aside_as = self._set_aside(because)
-        self._make(because or "it was missing", set_aside_as)
+            because, set_aside_as = REFUSED, self._set_aside(f"DuckDB refused it ({error})")
+        self._make(because or MISSING, set_aside_as)
         try:
             return self._connected(deadline, read_only=read_only)
         except _Refused:
