@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Watched(Provider):
         self.unknown: set[tuple[str, str]] = set()
         self.ids_of: dict[tuple[str, str], str] = {}
 
-    def send(self, provider: str, notification: Notification) -> DeliveryOutcome:
+    def send(self, provider: str, notification: Notification, *, claim_ends_at: datetime) -> DeliveryOutcome:
         pair = (notification.subject, provider)
         failure = (str(notification.facts["latest_delivery"]), provider)
         assert self.said.get(pair) in CLEARING_STATES, f"{pair} was sent while the last word was {self.said.get(pair)}"
@@ -49,7 +49,7 @@ class Watched(Provider):
             assert notification.idempotency_id == self.ids_of[failure], "the second send has another id"
         self.ids_of[failure] = notification.idempotency_id
         self.unknown.add(failure)
-        return super().send(provider, notification)
+        return super().send(provider, notification, claim_ends_at=claim_ends_at)
 
 
 class Loop(RuleBasedStateMachine):
