@@ -20,6 +20,14 @@ from cavra_pipeline.demo import demo_history
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, keep_every_report
 from cavra_pipeline.settings import Settings
+<<<<<<< HEAD
+=======
+from cavra_pipeline.slots.configurations import Configuration
+from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
+from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Kind, Slot, Verdict
+from cavra_pipeline.slots.watcher import Judged
+from cavra_pipeline.state import state_of
+>>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from tests.support import NOW, drop, home_with, take_in
 
 _QUIET = (
@@ -98,17 +106,15 @@ def bad_fortnight(folder: Path) -> Settings:
     take_in(home)
     warehouse = warehouse_of(home)
     keep_every_report(warehouse, days_between(NOW.date() - timedelta(days=2), NOW.date()), now=NOW - timedelta(hours=1))
-    with warehouse.writing("alerts and slots for the console") as session:
+    with state_of(home).writing() as c:
         signals = [
             Signal("missed_run", name, severity="critical", since=NOW - timedelta(hours=hours))
             for name, hours in (("recovery_retry_worker", 2), ("executive_delivery_retry", 30))
         ]
-        observe(session, {"missed_run"}, signals, now=NOW, policy=AlertPolicy())
+        observe(c, {"missed_run"}, signals, now=NOW, policy=AlertPolicy())
         for n in range(100):
-            at = (NOW - timedelta(hours=n)).replace(tzinfo=None, minute=0)
-            moment = f"TIMESTAMP '{at}'"
-            session.execute(
-                f"INSERT INTO schedule_slots VALUES ('executive_delivery_retry', {moment}, '{_VERDICTS[n % 25 % 5]}', "
-                f"NULL, NULL, NULL, {moment}, {moment}, {moment}, NULL)"
-            )
+            at = (NOW - timedelta(hours=n)).replace(minute=0)
+            slot = Slot("executive_delivery_retry", at, at, at)
+            keep_configuration(c, Configuration(slot.schedule, at, "0 * * * *", "UTC", True, DEFAULT_TOLERANCE))
+            keep_verdicts(c, [Judged(slot, Verdict(Kind(_VERDICTS[n % 25 % 5])), at)], now=at)
     return home

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 
 from cavra_pipeline.alerts.operators import EndsByItself, acknowledge_alert, alert_history, list_alerts, resolve_alert
@@ -19,11 +18,17 @@ from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
+<<<<<<< HEAD
+=======
+from cavra_pipeline.state import state_of
+from sensors import alerting
+>>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from sensors.boundary import build_boundary_sensor
 from tests.alerts.support import signal
 from tests.dagster_tests.runs import new_home
 from tests.imports.sources import json_lines
-from tests.support import NOW, Record, as_of_version, delivery, drop, query
+from tests.support import NOW, Record, delivery, drop, query, query_state
+from tests.worker.support import Crash
 
 OLD = "2025-02-03"
 HOOK = "https://example.webhook.office.com/webhookb2/{}@y/IncomingWebhook/z"
@@ -54,8 +59,8 @@ class Watch:
         return self.alerts()
 
     def alerts(self) -> list[dict[str, Any]]:
-        with warehouse_of(self.settings).reading() as session:
-            listed = list_alerts(session, self.settings, now=self.now)["alerts"]
+        with state_of(self.settings).reading() as c:
+            listed = list_alerts(c, self.settings, now=self.now)["alerts"]
         return [one for one in listed if one["kind"] == "secret_finding"]
 
     def ingest(self) -> None:
@@ -101,7 +106,7 @@ def test_an_unsafe_actor_label_raises_none(watch: Watch) -> None:
 
     assert query(watch.settings, "SELECT count(*) > 0 FROM findings") == [(True,)]
     assert watch.tick() == []
-    assert query(watch.settings, "SELECT count(*) FROM leaks") == [(0,)]
+    assert query_state(watch.settings, "SELECT count(*) FROM leaks") == [(0,)]
 
 
 def test_a_corrected_file_does_not_end_the_alert(watch: Watch) -> None:
@@ -176,8 +181,8 @@ def test_many_acknowledged_leaks_are_not_taken_for_flapping(watch: Watch) -> Non
         assert (alert["episode"], alert["muted_by"]) == (number + 1, None)
         acknowledge_alert(watch.settings, alert["alert_id"], by="on-call", now=watch.now)
 
-    with warehouse_of(watch.settings).reading() as session:
-        assert alert_history(session, kind="flapping") == []
+    with state_of(watch.settings).reading() as c:
+        assert alert_history(c, kind="flapping") == []
 
 
 def test_what_a_person_says_is_evidence_without_the_text_none(watch: Watch) -> None:
@@ -195,29 +200,44 @@ def test_what_a_person_says_is_evidence_without_the_text_none(watch: Watch) -> N
 
 def test_an_alert_that_ends_by_itself_is_not_resolved_by_hand(watch: Watch) -> None:
     watch_pass(watch.settings, ["missed_run"], [signal(since=NOW)], clock=lambda: NOW)
-    with warehouse_of(watch.settings).reading() as session:
-        (alert,) = list_alerts(session, watch.settings, now=NOW)["alerts"]
+    with state_of(watch.settings).reading() as c:
+        (alert,) = list_alerts(c, watch.settings, now=NOW)["alerts"]
 
     with pytest.raises(EndsByItself, match="resolves by itself once its cause is gone"):
         resolve_alert(watch.settings, alert["alert_id"], by="on-call", now=NOW)
-    assert query(watch.settings, "SELECT state FROM alerts") == [("firing",)]
+    assert query_state(watch.settings, "SELECT state FROM alerts") == [("firing",)]
 
 
-def test_a_warehouse_of_the_release_before_knows_what_it_found_and_who_handled_it(watch: Watch) -> None:
-    handled, fresh = "2026-06-29", "2026-06-30"
-    for day in (handled, fresh):
-        drop(watch.settings, [leaking(1, day, session_id=day)], day=day)
+def test_a_warehouse_made_again_does_not_raise_what_was_handled(watch: Watch) -> None:
+    drop(watch.settings, [leaking()], day=OLD)
+    drop(watch.settings, [leaking(2)], name="open.jsonl", day="2025-02-04")
     watch.ingest()
-    as_of_version(watch.settings, 5)
-    with duckdb.connect(str(watch.settings.warehouse)) as connection:
-        connection.execute(
-            "INSERT INTO alerts BY NAME SELECT 'alert-1' AS alert_id, 'secret_finding' AS kind, ? AS subject, "
-            "1 AS episode, 'secret_finding' AS group_name, 'warning' AS severity, 'acknowledged' AS state, "
-            "TIMESTAMP '2026-06-29' AS since, since AS opened_at, since AS acknowledged_at, '{}' AS causes, "
-            "1 AS occurrence_count, 0 AS swallowed_count, '{}' AS evidence",
-            [handled],
-        )
+    handled, stays = sorted(watch.tick(), key=lambda one: str(one["subject"]))
+    acknowledge_alert(watch.settings, handled["alert_id"], by="on-call", now=watch.now)
+    assert [one["alert_id"] for one in watch.tick()] == [stays["alert_id"]]
 
-    assert in_short(watch.tick()) == [(fresh, "firing", 1, 1)]
-    ingest(watch.settings, now=watch.now, first=date(2026, 6, 1))
-    assert in_short(watch.tick()) == [(fresh, "firing", 1, 1)]
+    watch.settings.warehouse.unlink()
+    assert [one["alert_id"] for one in watch.tick(hours=1)] == [stays["alert_id"]]
+    watch.ingest()
+
+    assert query(watch.settings, "SELECT count(*) FROM findings") == [(2,)]
+    assert in_short(watch.tick(hours=1)) == [("2025-02-04", "firing", 1, 1)]
+    assert query_state(watch.settings, "SELECT count(*), count(handled_at) FROM leaks") == [(2, 1)]
+
+
+def test_a_crash_between_the_notes_and_the_alert_loses_no_leak(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(watch.settings, [leaking()], day=OLD)
+    watch.ingest()
+    with monkeypatch.context() as patched:
+        patched.setattr(alerting, "watch_pass", crash)
+        with pytest.raises(Crash):
+            watch.tick()
+    assert query_state(watch.settings, "SELECT count(*) FROM leaks") == [(1,)]
+    assert watch.alerts() == []
+
+    assert in_short(watch.tick()) == [(OLD, "firing", 1, 1)]
+    assert query_state(watch.settings, "SELECT count(*) FROM leaks") == [(1,)]
+
+
+def crash(*_: object, **__: object) -> None:
+    raise Crash

@@ -38,7 +38,6 @@ from dagster_shared.error import SerializableErrorInfo
 from assets import build_slot_checks
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
-from cavra_pipeline.alerts.watch import Pass
 from cavra_pipeline.connectors import Secret
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
@@ -47,6 +46,11 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
+<<<<<<< HEAD
+=======
+from cavra_pipeline.slots.ledger import slots_between
+from cavra_pipeline.state import state_of
+>>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from sensors import alerting
 from sensors.boundary import build_boundary_sensor
 from sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor
@@ -56,7 +60,7 @@ from sensors.slots import build_missed_worker_run_sensor
 from sensors.watchers import build_watcher_sensor
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import EVIDENCE, code_location, new_home, run
-from tests.support import delivery, drop, plan, query, take_in, worker_run
+from tests.support import delivery, drop, plan, query_state, take_in, worker_run
 from tests.worker.support import SIGNING
 
 NOW = datetime(2026, 6, 25, 12, 10, tzinfo=UTC)
@@ -79,13 +83,12 @@ class Told:
     looks: list[list[Signal]] = field(default_factory=list)
     is_busy: bool = False
 
-    def __call__(self, settings: Settings, kinds: Sequence[str], signals: Sequence[Signal], **how: object) -> Pass:
+    def __call__(self, settings: Settings, kinds: Sequence[str], signals: Sequence[Signal], **how: object) -> None:
         if self.is_busy:
-            with warehouse_of(settings).writing("wait"):
-                raise AssertionError("the warehouse was to be held")
+            with state_of(settings).writing():
+                raise AssertionError("the state database was to be held")
         assert {one.kind for one in signals} <= set(kinds)
         self.looks.append(list(signals))
-        return Pass(0, 0, len(signals), 0, 0, None, "off")
 
     @property
     def newest(self) -> list[tuple[str, str, str | None, int]]:
@@ -194,10 +197,9 @@ def beat(instance: dg.DagsterInstance, at: datetime, daemon_id: str = "first", k
 
 
 def ledger(settings: Settings, name: str = SCHEDULE) -> list[tuple[str, str, str | None]]:
-    rows = query(
-        settings, f"SELECT expected_at, verdict, cause FROM schedule_slots WHERE schedule = '{name}' ORDER BY 1"
-    )
-    return [(at.strftime("%H:%M"), verdict, cause) for at, verdict, cause in rows]
+    with state_of(settings).reading() as c:
+        slots = slots_between(c, after=NOW - timedelta(days=9), until=NOW + timedelta(days=9), schedule=name)
+    return [(one["expected_at"].strftime("%H:%M"), one["verdict"], one["cause"]) for one in slots]
 
 
 @contextmanager
@@ -412,7 +414,7 @@ def test_a_new_cadence_holds_from_the_look_that_sees_it_and_the_old_one_is_kept(
         watch.tick(NOW + minutes * MINUTE)
 
     kept = f"SELECT cron FROM schedule_configurations WHERE schedule = '{SCHEDULE}' ORDER BY valid_from"
-    assert query(settings, kept) == [("*/30 * * * *",), ("*/20 * * * *",)]
+    assert query_state(settings, kept) == [("*/30 * * * *",), ("*/20 * * * *",)]
     assert ledger(settings) == [("12:20", "missed", "unknown_cause")], "the old cadence had no slot at 12:20"
 
 

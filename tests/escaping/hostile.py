@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import sqlalchemy as sa
 
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.policy import AlertPolicy
@@ -24,6 +25,11 @@ from cavra_pipeline.evidence.meaning import meaning_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
+<<<<<<< HEAD
+=======
+from cavra_pipeline.state import state_of
+from cavra_pipeline.state.tables import alerts
+>>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from tests.support import empty_warehouse
 
 FOLDER: Final = Path(__file__).parent
@@ -94,21 +100,20 @@ def plant(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def plant_lists(settings: Settings, hostile: Sequence[str], at: datetime) -> None:
-    """Writes an open alert, a quarantined line and a finding for each value into the home's warehouse."""
-    with warehouse_of(settings).writing("plant alerts") as session:
+    """Writes an open alert, a quarantined line and a finding for each value into the home's databases."""
+    a = alerts.c
+    with state_of(settings).writing() as c:
         signals = [Signal("missed_run", f"subject-{n}", "critical", at) for n in range(len(hostile))]
-        observe(session, {"missed_run"}, signals, now=at, policy=AlertPolicy())
+        observe(c, {"missed_run"}, signals, now=at, policy=AlertPolicy())
+        for number, text in enumerate(hostile):
+            planted = {a.subject: text, a.acknowledged_by: text, a.muted_by: text}
+            c.execute(sa.update(alerts).where(a.subject == f"subject-{number}").values(planted))
     with duckdb.connect(str(settings.warehouse)) as connection:
         for number, text in enumerate(hostile):
-            named = {"subject": f"subject-{number}", "text": text}
-            connection.execute(
-                "UPDATE alerts SET subject = $text, acknowledged_by = $text, muted_by = $text WHERE subject = $subject",
-                named,
-            )
             line = {"day": at.date(), "text": text, "number": number}
-            for table in ("quarantine", "findings"):
+            for table, more in (("quarantine", ""), ("findings", ", NULL")):
                 connection.execute(
-                    f"INSERT INTO {table} VALUES ($day, $text, $text, $number, $text, $text, $text)", line
+                    f"INSERT INTO {table} VALUES ($day, $text, $text, $number, $text, $text, $text{more})", line
                 )
 
 
