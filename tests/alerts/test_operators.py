@@ -1,0 +1,198 @@
+"""What people do with alerts: evidence comes first, then the state; lists are read without the warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cavra_pipeline.alerts import operators, records
+from cavra_pipeline.alerts.operators import acknowledge_alert, resolve_alert
+from cavra_pipeline.cli import cli
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import State
+from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.home import warehouse_of
+from tests.alerts import support
+from tests.alerts.support import Desk, signal
+from tests.support import query, query_state, take_in
+from tests.worker.support import Crash
+
+ACKNOWLEDGED = "SELECT session_id, acknowledgement_state, signer FROM evidence WHERE record_type = 'acknowledgement'"
+
+
+@pytest.fixture
+def desk(state_address: str | None, tmp_path: Path) -> Desk:
+    """A home whose alerts are in SQLite, and once more in PostgreSQL."""
+    return support.desk(tmp_path, state_address=state_address)
+
+
+def crash(*_: object, **__: object) -> None:
+    raise Crash
+
+
+def state_of_alert(one: Desk) -> tuple[Any, ...]:
+    (found,) = query_state(one.settings, "SELECT state, acknowledged_by FROM alerts")
+    return found
+
+
+def events(one: Desk) -> list[str]:
+    return [event for (event,) in query_state(one.settings, "SELECT event FROM alert_events ORDER BY event_number")]
+
+
+@pytest.mark.parametrize(("module", "name"), [(records, "save_own_drop"), (operators, "save"), (operators, "alerts")])
+def test_after_a_crash_at_any_step_a_repeat_acknowledges_and_leaves_one_record(
+    desk: Desk, module: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.tick(signal())
+    alert_id = desk.seen[0].opened[0].alert_id
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, crash)
+        with pytest.raises(Crash):
+            acknowledge_alert(desk.settings, alert_id, by="on-call", now=desk.clock())
+    assert state_of_alert(desk) == ("firing", None)
+
+    desk.clock.move(5)
+    said = acknowledge_alert(desk.settings, alert_id, by="on-call", now=desk.clock())
+
+    assert (said["state"], state_of_alert(desk)) == ("acknowledged", ("acknowledged", "on-call"))
+    assert events(desk) == ["opened", "notified", "acknowledged"]
+    expected = [(f"acknowledgement-{alert_id}-webhook", "acknowledged", "on-call")]
+    assert query(desk.settings, ACKNOWLEDGED) == expected
+
+
+def test_after_a_crash_before_the_commit_of_the_file_a_repeat_leaves_one_record(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.tick(signal())
+    alert_id = desk.seen[0].opened[0].alert_id
+    with monkeypatch.context() as patched:
+        patched.setattr(Warehouse, "writing", crash)
+        with pytest.raises(Crash):
+            acknowledge_alert(desk.settings, alert_id, by="on-call", now=desk.clock())
+    assert len(list(desk.settings.landing.rglob("cavra-pipeline-acknowledgement-*.jsonl"))) == 1
+    assert (state_of_alert(desk), query(desk.settings, ACKNOWLEDGED)) == (("firing", None), [])
+
+    acknowledge_alert(desk.settings, alert_id, by="on-call", now=desk.clock())
+    take_in(desk.settings)
+
+    assert state_of_alert(desk) == ("acknowledged", "on-call")
+    assert len(query(desk.settings, ACKNOWLEDGED)) == 1
+
+
+def test_an_alert_that_ended_meanwhile_stays_resolved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.tick(signal())
+    alert_id = desk.seen[0].opened[0].alert_id
+    recorded = operators.record_acknowledgement
+
+    def ends_first(*given: Any, **named: Any) -> None:
+        recorded(*given, **named)
+        desk.tick(kinds=["missed_run"], minutes=1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operators, "record_acknowledgement", ends_first)
+        said = acknowledge_alert(desk.settings, alert_id, by="on-call", now=desk.clock())
+
+    assert (said["state"], state_of_alert(desk)) == ("resolved", ("resolved", None))
+    assert "acknowledged" not in events(desk)
+
+
+def test_of_two_people_at_once_the_first_has_acknowledged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.tick(signal())
+    alert_id = desk.seen[0].opened[0].alert_id
+    recorded = operators.record_acknowledgement
+
+    def second_first(*given: Any, **named: Any) -> None:
+        monkeypatch.setattr(operators, "record_acknowledgement", recorded)
+        acknowledge_alert(desk.settings, alert_id, by="second", now=desk.clock())
+        recorded(*given, **named)
+
+    monkeypatch.setattr(operators, "record_acknowledgement", second_first)
+    said = acknowledge_alert(desk.settings, alert_id, by="first", now=desk.clock())
+
+    assert (said["acknowledged_by"], state_of_alert(desk)) == ("second", ("acknowledged", "second"))
+    assert events(desk).count("acknowledged") == 1
+
+
+@pytest.mark.parametrize("act", [acknowledge_alert, resolve_alert])
+def test_no_lock_of_one_database_is_held_while_the_other_is_written(
+    desk: Desk, act: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.tick(signal("secret_finding", "2026-06-25", evidence={"newest_leak": 1}))
+    held: list[str] = []
+
+    @contextmanager
+    def holding(name: str, inner: Any, *given: Any) -> Iterator[Any]:
+        assert held == [], f"{name} is written under {held}"
+        held.append(name)
+        try:
+            with inner(*given) as opened:
+                yield opened
+        finally:
+            held.remove(name)
+
+    for kind, name in ((Warehouse, "writing"), (State, "writing"), (State, "reading")):
+        inner = getattr(kind, name)
+        wrapped = lambda *given, kind=kind, inner=inner: holding(kind.__name__, inner, *given)  # noqa: E731
+        monkeypatch.setattr(kind, name, wrapped)
+    act(desk.settings, desk.seen[0].opened[0].alert_id, by="on-call", now=desk.clock())
+
+
+@pytest.mark.parametrize("step", ["save_own_drop", "mark_recorded"])
+def test_after_a_crash_at_any_step_a_plan_is_recorded_once(
+    desk: Desk, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.tick(signal())
+    with monkeypatch.context() as patched:
+        patched.setattr(records, step, crash)
+        with pytest.raises(Crash):
+            records.record_plans(desk.settings)
+
+    for _ in range(2):
+        records.record_plans(desk.settings)
+
+    plans = "SELECT count(*) FROM evidence_records WHERE record_type = 'alert_plan'"
+    assert query(desk.settings, plans) == [(1,)]
+    assert query_state(desk.settings, "SELECT count(*) FROM alert_outbox WHERE is_recorded") == [(1,)]
+
+
+# --- Without the warehouse -----------------------------------------------------------------------------------------
+
+
+def locked(settings: Settings, stack: ExitStack) -> None:
+    stack.enter_context(warehouse_of(settings).writing("hold it"))
+
+
+def garbled(settings: Settings, _: ExitStack) -> None:
+    settings.warehouse.write_bytes(b"noise" * 5000)
+
+
+def missing(settings: Settings, _: ExitStack) -> None:
+    settings.warehouse.unlink()
+
+
+@pytest.mark.parametrize("break_it", [locked, garbled, missing])
+def test_lists_of_alerts_and_slots_answer_whatever_became_of_the_warehouse(
+    tmp_path: Path, break_it: Callable[[Settings, ExitStack], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = support.desk(tmp_path)
+    one.tick(signal())
+    monkeypatch.setenv("CAVRA_HOME", str(one.settings.home))
+    answers = {}
+    with ExitStack() as stack:
+        break_it(one.settings, stack)
+        before = one.settings.warehouse.stat().st_mtime_ns if one.settings.warehouse.exists() else None
+        for words in (["alerts", "list"], ["alerts", "history"], ["slots"]):
+            done = CliRunner().invoke(cli, [*words, "--json"], catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+            answers[words[-1]] = json.loads(done.stdout)
+        after = one.settings.warehouse.stat().st_mtime_ns if one.settings.warehouse.exists() else None
+    assert answers["list"]["alert_count"] == 1
+    assert [event["event"] for event in answers["history"]["events"]] == ["notified", "opened"]
+    assert answers["slots"]["slot_count"] == 0
+    assert before == after, "nobody opened it"
