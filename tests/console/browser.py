@@ -20,14 +20,11 @@ from cavra_pipeline.demo import demo_history
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, keep_every_report
 from cavra_pipeline.settings import Settings
-<<<<<<< HEAD
-=======
 from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
 from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Kind, Slot, Verdict
 from cavra_pipeline.slots.watcher import Judged
 from cavra_pipeline.state import state_of
->>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from tests.support import NOW, drop, home_with, take_in
 
 _QUIET = (

@@ -16,13 +16,9 @@ from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-<<<<<<< HEAD
-=======
 from cavra_pipeline.state import state_of
 from sensors import alerting
->>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from sensors.boundary import build_boundary_sensor
 from tests.alerts.support import signal
 from tests.dagster_tests.runs import new_home

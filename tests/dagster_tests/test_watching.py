@@ -46,11 +46,8 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
-<<<<<<< HEAD
-=======
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.state import state_of
->>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from sensors import alerting
 from sensors.boundary import build_boundary_sensor
 from sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor

@@ -29,11 +29,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-<<<<<<< HEAD
-from cavra_pipeline.slots.memory import load
-=======
 from cavra_pipeline.slots.watcher import Memory
->>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from sensors.slots import NAME, build_missed_worker_run_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.dagster_tests.test_daemon import default_signals, environment

@@ -20,16 +20,12 @@ from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_MEMBERS, KINDS, Kind, Type
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.meaning import meaning_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
-<<<<<<< HEAD
-=======
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import alerts
->>>>>>> e12684e (tests: read alerts, leaks and slots from the state database)
 from tests.support import empty_warehouse
 
 FOLDER: Final = Path(__file__).parent

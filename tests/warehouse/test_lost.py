@@ -129,9 +129,7 @@ def test_a_warehouse_from_an_older_backup_is_made_again_from_all_that_the_state_
     home.warehouse.write_bytes(backup)
 
     assert answers(home) == before
-    assert query_state(home, "SELECT made_because FROM warehouses ORDER BY made_at")[-1:] == [
-        ("older_than_state",)
-    ]
+    assert query_state(home, "SELECT made_because FROM warehouses ORDER BY made_at")[-1:] == [("older_than_state",)]
 
 
 def test_a_warehouse_that_the_state_knows_well_is_left_as_it_is(home: Settings) -> None:
