@@ -70,7 +70,6 @@ _TABLES: Final = (
 )
 
 _MACROS: Final = (
-    "macro_place_id",
     "macro_asked",
     "macro_failing_states",
     "macro_failing_pairs",
