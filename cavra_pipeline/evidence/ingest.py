@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache
 from queue import SimpleQueue
 from threading import Thread
@@ -237,20 +237,23 @@ def ingest(
     return result
 
 
-def ingest_again(settings: Settings, fresh: Warehouse, files: Collection[tuple[date, str]]) -> set[tuple[date, str]]:
+def ingest_again(
+    settings: Settings, fresh: Warehouse, files: Collection[tuple[date, str]], *, now: datetime
+) -> set[tuple[date, str]]:
     """Brings landing files that were ingested before into a warehouse that is being made again.
 
     Args:
         settings: The home and its limits.
         fresh: The warehouse.
         files: Drop day and file name of each.
+        now: When that is; stored beside each file.
 
     Returns:
         Those that can't be read.
     """
     drops = [one for one in list_drops(settings.landing, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
     result = IngestResult()
-    _bring(fresh, drops, settings, result, now=datetime.now(UTC), tick=lambda _: None)
+    _bring(fresh, drops, settings, result, now=now, tick=lambda _: None)
     with fresh.reading() as session:
         return {(row["drop_day"], row["file_name"]) for row in session.rows(_PACKAGE, "unreadable_drops")}  # type: ignore[misc]
 

@@ -18,7 +18,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.state import State, state_of
+from cavra_pipeline.state import State, database_now, state_of
 from cavra_pipeline.state.tables import ingested_files, pruned_drops, warehouses
 from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.schema import Identity, identity_of
@@ -88,7 +88,7 @@ class HomeKeeper:
                     sa.insert(warehouses).values(
                         warehouse_id=identity.warehouse_id,
                         commit_number=identity.commit_number,
-                        made_at=datetime.now(UTC),
+                        made_at=database_now(connection),
                         made_because=UNKNOWN,
                     )
                 )
@@ -106,6 +106,7 @@ class HomeKeeper:
         from cavra_pipeline.evidence.ingest import ingest_again
 
         with self._state.reading() as connection:
+            now = database_now(connection)
             known = {(row.drop_day, row.file_name) for row in connection.execute(sa.select(ingested_files))}
         if known:
             there = {
@@ -114,7 +115,7 @@ class HomeKeeper:
             gone = known - there
             if gone and not self.without_missing:
                 self._refuse(self._needed(gone))
-            unread = ingest_again(self.settings, fresh, known & there)
+            unread = ingest_again(self.settings, fresh, known & there, now=now)
             if unread and not self.without_missing:
                 self._refuse(self._needed(unread))
             _log.warning(
@@ -160,7 +161,7 @@ class HomeKeeper:
                 sa.insert(warehouses).values(
                     warehouse_id=identity.warehouse_id,
                     commit_number=identity.commit_number,
-                    made_at=datetime.now(UTC),
+                    made_at=database_now(connection),
                     made_because=because,
                     set_aside_as=set_aside_as,
                 )

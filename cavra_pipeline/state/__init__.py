@@ -4,6 +4,6 @@ Tables stand in ``tables``, connections and transactions in ``database``. What a
 ``alerts``, ``slots``, ``reports`` and ``retention``. Why it exists: docs/decisions/0022-state-database.md.
 """
 
-from cavra_pipeline.state.database import State, StateBusy, state_of
+from cavra_pipeline.state.database import State, StateBusy, database_now, state_of
 
-__all__ = ["State", "StateBusy", "state_of"]
+__all__ = ["State", "StateBusy", "database_now", "state_of"]

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.state.tables import now_ms
 
 if TYPE_CHECKING:
     from cavra_pipeline.settings import Settings
@@ -184,7 +186,13 @@ def _revision(connection: sa.Connection) -> str | None:
     """The revision of the tables, or None if there are none yet."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 -- a constant
+    table = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+    return connection.scalar(sa.select(table.c.version_num))
+
+
+def database_now(connection: sa.Connection) -> datetime:
+    """Returns the instant by the database's clock, which all hosts that share it share."""
+    return datetime.fromtimestamp(connection.scalar(sa.select(now_ms())) / 1000, UTC)
 
 
 def _make_private(path: Path) -> None:

@@ -266,8 +266,9 @@ class Warehouse:
         self._beside("fresh.gate").unlink(missing_ok=True)
 
     def _set_aside(self, because: str) -> str:
-        """Gives the file and its log a name with the time, and returns it."""
-        name = f"{self.path.name}.refused-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        """Gives the file and its log a name with the time at which the file was written last, and returns it."""
+        written_at = datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+        name = f"{self.path.name}.refused-{written_at:%Y%m%dT%H%M%S.%fZ}"
         for path in (self.path, self.log):
             if path.exists():
                 path.rename(path.with_name(path.name.replace(self.path.name, name, 1)))

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from cavra_pipeline.alerts import operators, records
 from cavra_pipeline.alerts.operators import acknowledge_alert, resolve_alert
 from cavra_pipeline.cli import cli
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Warehouse
-from cavra_pipeline.evidence.keeper import warehouse_of
 from tests.alerts import support
 from tests.alerts.support import Desk, signal
 from tests.support import query, query_state, take_in
