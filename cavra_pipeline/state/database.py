@@ -192,7 +192,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 def database_now(connection: sa.Connection) -> datetime:
     """Returns the instant by the database's clock, which all hosts that share it share."""
-    return datetime.fromtimestamp(connection.scalar(sa.select(now_ms())) / 1000, UTC)
+    return datetime.fromtimestamp(connection.scalars(sa.select(now_ms())).one() / 1000, UTC)
 
 
 def _make_private(path: Path) -> None:
