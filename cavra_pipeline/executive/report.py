@@ -23,11 +23,10 @@ from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_rec
 from cavra_pipeline.executive.risks import key_risks
 from cavra_pipeline.executive.standing import Standing, failing_providers, standings
 from cavra_pipeline.executive.window import Window, windows
-from cavra_pipeline.executive.words import are, count, duration, lane_title, limit_words, moment_text
+from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
 from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.intervals import (
-    RECOVERIES,
     Interval,
     OpenRecoveries,
     bounded,
@@ -60,8 +59,13 @@ _Health = Mapping[tuple[str, datetime], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was found for all reports at once, by instant."""
+    """What was asked and found for all reports at once; what was found is kept by instant."""
 
+    now: datetime
+    slo_minutes: int
+    window_days: int
+    providers: Sequence[str]
+    generated_by: str
     health: _Health
     standing: Mapping[datetime, Standing]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
@@ -70,27 +74,9 @@ class _Known:
     recoveries: Mapping[datetime, OpenRecoveries]
 
 
-def executive_report(
-    session: Session,
-    *,
-    as_of: datetime,
-    now: datetime,
-    slo_minutes: int = DEFAULT_SLO_MINUTES,
-    window_days: int = DEFAULT_WINDOW_DAYS,
-    providers: Sequence[str] = (),
-    generated_by: str = DEFAULT_GENERATED_BY,
-) -> dict[str, Any]:
+def executive_report(session: Session, *, as_of: datetime, now: datetime, **options: Any) -> dict[str, Any]:
     """Makes the executive recovery report as of one instant; otherwise as ``executive_reports``."""
-    (report,) = executive_reports(
-        session,
-        instants=[as_of],
-        now=now,
-        slo_minutes=slo_minutes,
-        window_days=window_days,
-        providers=providers,
-        generated_by=generated_by,
-    )
-    return report
+    return executive_reports(session, instants=[as_of], now=now, **options)[0]
 
 
 def executive_reports(
@@ -128,6 +114,11 @@ def executive_reports(
     every = recovery_spells(session, as_of=max(instants))
     spells = {at: spells_until(every, at) for at in moments}
     known = _Known(
+        now=now,
+        slo_minutes=slo_minutes,
+        window_days=window_days,
+        providers=providers,
+        generated_by=generated_by,
         health=_health(session, moments, window_days=window_days, now=now),
         standing=standings(session, instants),
         failing=failing_providers(session, instants),
@@ -135,53 +126,64 @@ def executive_reports(
         spells=spells,
         recoveries=open_recoveries(session, spells),
     )
-    return [
-        _report(
-            known, as_of=as_of, now=now, slo_minutes=slo_minutes, window_days=window_days,
-            providers=providers, generated_by=generated_by,
-        )
-        for as_of in instants
-    ]  # fmt: skip
+    return [_report(known, as_of) for as_of in instants]
 
 
-def _report(
-    known: _Known,
-    *,
-    as_of: datetime,
-    now: datetime,
-    slo_minutes: int,
-    window_days: int,
-    providers: Sequence[str],
-    generated_by: str,
-) -> dict[str, Any]:
+def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
     at = naive_utc(as_of)
-    start = _window_start(at, window_days)
-    window, spells = known.windows[at], known.spells[at]
     plan = plan_of_recoveries(
-        known.recoveries[at], as_of=as_of, now=now, slo_minutes=slo_minutes, providers=providers,
-        generated_by=generated_by, standing=known.standing[at],
+        known.recoveries[at], as_of=as_of, now=known.now, slo_minutes=known.slo_minutes, providers=known.providers,
+        generated_by=known.generated_by, standing=known.standing[at],
     )  # fmt: skip
-    slo = timedelta(minutes=slo_minutes)
-    lanes = [_lane(lane, window.lanes.get(lane.name, {}), known, at=at, start=start) for lane in LANES.values()]
-    report: dict[str, Any] = {
+    start = _window_start(at, known.window_days)
+    lanes = [_lane(lane, known, at=at, start=start) for lane in LANES.values()]
+    report = _counted(known, plan, lanes, at=at, start=start)
+    risks = key_risks(report, failing=known.failing[at], unplanned_failure_count=plan["unplanned_failure_count"])
+    actions = actions_for(risks)
+    level = alert_level(
+        [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(risk["severity"] for risk in risks)]
+    )
+    report |= {
+        "what_happened": what_happened(report),
+        "key_risks": risks,
+        "recommended_actions": actions,
+        "alert_level": level,
+        "state": _STATES[level] if report["evidence_record_count"] else "no_evidence",
+        "what_to_do": actions[0]["action"] if actions else "Nothing; the next report comes as scheduled.",
+    }
+    report["headline"] = headline(report)
+    for lane in lanes:
+        del lane["alerts"]
+    # A record that came later changes no report: counts of such records are of no lane's identity either.
+    of_lanes = [{name: value for name, value in lane.items() if name != "future_record_count"} for lane in lanes]
+    report["executive_report_id"] = identify("executive-report", {**report, "lanes": of_lanes})
+    return report
+
+
+def _counted(
+    known: _Known, plan: Mapping[str, Any], lanes: list[dict[str, Any]], *, at: datetime, start: datetime
+) -> dict[str, Any]:
+    """Returns the report without what is concluded from its counts; members that follow later keep their place."""
+    window, spells, slo = known.windows[at], known.spells[at], timedelta(minutes=known.slo_minutes)
+    return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
         "executive_report_id": "",
         "recovery_report_id": plan["recovery_report_id"],
         "escalation_plan_id": plan["plan_id"],
         "as_of": instant(at),
-        "generated_at": instant(now),
-        "generated_by": generated_by,
+        "generated_at": instant(known.now),
+        "generated_by": known.generated_by,
         "alert_level": "",
         "state": "",
         "headline": "",
         "what_to_do": "",
         "escalation_count": plan["escalation_count"],
-        "slo_minutes": slo_minutes,
+        "slo_minutes": known.slo_minutes,
         "slo_breached_count": plan["slo_breached_count"],
         "slo_at_risk_count": plan["slo_at_risk_count"],
         "failed_execution_count": plan["failed_execution_count"],
-        "window_days": window_days,
+        "window_days": known.window_days,
         "window_start": instant(start),
         "evidence_record_count": sum(lane["evidence_record_count"] for lane in lanes),
         "future_record_count": sum(lane["future_record_count"] for lane in lanes),
@@ -192,43 +194,20 @@ def _report(
         "recoveries": _totals(spells, known.standing[at].pruned_spell_count, start=start, slo=slo),
         "open_by_need": dict(sorted(Counter(one["need"] for one in plan["recoveries"]).items())),
         "closure_trend": _trend(spells, start=start, at=at),
-        "backlog": _backlog(spells, start=start, at=at, slo=slo, is_fine=window_days <= _FINE_WINDOW_DAYS),
-        "deliveries_by_provider": [_provider(row) for row in window.providers],
+        "backlog": _backlog(spells, start=start, at=at, slo=slo, is_fine=known.window_days <= _FINE_WINDOW_DAYS),
+        "deliveries_by_provider": [
+            {**row, "delivered_percent": row["delivered_count"] * 100 // (row["delivered_count"] + row["failed_count"])}
+            for row in window.providers
+        ],
         "lanes": lanes,
         "open_recoveries": plan["recoveries"],
         "key_risks": [],
         "recommended_actions": [],
     }
-    report["what_happened"] = _what_happened(report)
-    report["key_risks"] = key_risks(
-        report, failing=known.failing[at], unplanned_failure_count=plan["unplanned_failure_count"]
-    )
-    report["recommended_actions"] = _actions(report["key_risks"])
-    report["alert_level"] = alert_level(
-        [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(r["severity"] for r in report["key_risks"])]
-    )
-    report["state"] = _STATES[report["alert_level"]] if report["evidence_record_count"] else "no_evidence"
-    report["headline"] = _headline(report)
-    report["what_to_do"] = (
-        report["recommended_actions"][0]["action"]
-        if report["recommended_actions"]
-        else "Nothing; the next report comes as scheduled."
-    )
-    for lane in lanes:
-        del lane["alerts"]
-    # A record that came later changes no report: counts of such records are of no lane's identity either.
-    of_lanes = [{name: value for name, value in lane.items() if name != "future_record_count"} for lane in lanes]
-    report["executive_report_id"] = identify("executive-report", {**report, "lanes": of_lanes})
-    return report
 
 
 def _window_start(at: datetime, window_days: int) -> datetime:
     return datetime.fromordinal(max(1, at.toordinal() - window_days + 1))
-
-
-def _provider(row: Mapping[str, Any]) -> dict[str, Any]:
-    total = row["delivered_count"] + row["failed_count"]
-    return {**row, "delivered_percent": row["delivered_count"] * 100 // total}
 
 
 # --- Lanes ---------------------------------------------------------------------------------------------------------
@@ -258,9 +237,10 @@ def _health(session: Session, moments: Sequence[datetime], *, window_days: int, 
     }
 
 
-def _lane(lane: Lane, row: Mapping[str, Any], found: _Known, *, at: datetime, start: datetime) -> dict[str, Any]:
+def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[str, Any]:
     """A lane in the window. One without any evidence is a gap in what is known, neither healthy nor an outage."""
     extent = found.standing[at].of(lane.name)
+    row = found.windows[at].lanes.get(lane.name, {})
     counts = {name: row.get(name, 0) for name in _ACTIVITY}
     counts |= {name: extent[name] for name in ("evidence_record_count", "future_record_count")}
     known: dict[str, Any] = {
@@ -370,78 +350,3 @@ def _earlier(moment: datetime, span: timedelta) -> datetime:
         return moment - span
     except OverflowError:
         return datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
-
-
-# --- Words ---------------------------------------------------------------------------------------------------------
-
-
-def _what_happened(report: Mapping[str, Any]) -> list[str]:
-    if not report["evidence_record_count"]:
-        return ["No evidence has arrived, so this report cannot say what happened."]
-    recoveries, activity = report["recoveries"], report["activity"]
-    days = count(report["window_days"], "day")
-    opened, closed = recoveries["opened_in_window_count"], recoveries["closed_in_window_count"]
-    again = recoveries["reopened_in_window_count"]
-    said = [
-        f"{count(opened, 'recovery', 'recoveries')} opened"
-        + (f" ({again:,} of them again)" if again else "")
-        + f" and {closed:,} closed in {days}."
-    ]
-    if closed:
-        late = recoveries["closed_late_in_window_count"]
-        limit = limit_words(report["slo_minutes"])
-        said.append(
-            f"Half of them were closed within {duration(recoveries['median_minutes_to_close'])}; "
-            f"{late:,} took longer than the {limit} limit."
-        )
-    said.append(
-        f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
-        f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
-    )
-    tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
-    if tried:
-        said.append(
-            f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
-            f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
-        )
-    down = [lane for lane in report["lanes"] if lane["outage_count"]]
-    said += [
-        f"{lane['title']}: the worker stood still for {duration(lane['outage_minutes'])} "
-        f"in {count(lane['outage_count'], 'outage')}" + (", and still does." if lane["open_outage_count"] else ".")
-        for lane in down
-    ]
-    return said
-
-
-def _headline(report: Mapping[str, Any]) -> str:
-    """One sentence that says why the state is what it is."""
-    as_of = moment_text(datetime.fromisoformat(report["as_of"]))
-    if not report["evidence_record_count"]:
-        return f"No evidence has arrived up to {as_of}. That is not an all-clear: nothing is known."
-    if not next(lane for lane in report["lanes"] if lane["lane"] == RECOVERIES.name)["evidence_record_count"]:
-        return (
-            f"No evidence of recoveries has arrived up to {as_of}. That is not an all-clear: nothing is known of them."
-        )
-    total = report["escalation_count"]
-    if not total:
-        risks = report["key_risks"]
-        return f"No recovery is open. {risks[0]['risk']}" if risks else "No recovery is open and nothing is failing."
-    oldest = duration(max(one["age_minutes"] for one in report["open_recoveries"]))
-    late = report["slo_breached_count"]
-    limit = limit_words(report["slo_minutes"])
-    opened = are(total, "recovery", "recoveries")
-    if not late:
-        return f"{opened} open, none past the {limit} limit; the oldest is {oldest} old."
-    if total == 1:
-        return f"1 recovery is open, past the {limit} limit: it is {oldest} old."
-    past = "all of them" if late == total else f"{late:,} of them"
-    return f"{opened} open, {past} past the {limit} limit; the oldest is {oldest} old."
-
-
-def _actions(risks: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """What to do, each thing once, in the order of the risks that call for it."""
-    actions: dict[str, dict[str, str]] = {}
-    for risk in risks:
-        urgency = "now" if risk["severity"] == "critical" else "soon"
-        actions.setdefault(risk["action"], {"urgency": urgency, "action": risk["action"], "because": risk["risk"]})
-    return list(actions.values())

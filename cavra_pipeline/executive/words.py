@@ -1,9 +1,12 @@
-"""Plain words for executives: durations, moments, names, counts. No judgement and no markup."""
+"""Plain words for executives: durations, moments, names, counts, and the sentences of the report. No markup."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+from cavra_pipeline.recoveries.intervals import RECOVERIES
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PROVIDERS: Final = {
@@ -85,3 +88,76 @@ def moment_text(moment: datetime) -> str:
 def read(instant: str) -> datetime:
     """Reads an instant of a report."""
     return datetime.fromisoformat(instant)
+
+
+def what_happened(report: Mapping[str, Any]) -> list[str]:
+    """Returns sentences that sum the window up: recoveries, deliveries, live retries and outages."""
+    if not report["evidence_record_count"]:
+        return ["No evidence has arrived, so this report cannot say what happened."]
+    recoveries, activity = report["recoveries"], report["activity"]
+    days = count(report["window_days"], "day")
+    opened, closed = recoveries["opened_in_window_count"], recoveries["closed_in_window_count"]
+    again = recoveries["reopened_in_window_count"]
+    said = [
+        f"{count(opened, 'recovery', 'recoveries')} opened"
+        + (f" ({again:,} of them again)" if again else "")
+        + f" and {closed:,} closed in {days}."
+    ]
+    if closed:
+        late = recoveries["closed_late_in_window_count"]
+        limit = limit_words(report["slo_minutes"])
+        said.append(
+            f"Half of them were closed within {duration(recoveries['median_minutes_to_close'])}; "
+            f"{late:,} took longer than the {limit} limit."
+        )
+    said.append(
+        f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
+        f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
+    )
+    tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
+    if tried:
+        said.append(
+            f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
+            f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
+        )
+    down = [lane for lane in report["lanes"] if lane["outage_count"]]
+    said += [
+        f"{lane['title']}: the worker was down for {duration(lane['outage_minutes'])} "
+        f"in {count(lane['outage_count'], 'outage')}" + (", and still is." if lane["open_outage_count"] else ".")
+        for lane in down
+    ]
+    return said
+
+
+def headline(report: Mapping[str, Any]) -> str:
+    """Returns one sentence that says why the state is what it is."""
+    as_of = moment_text(datetime.fromisoformat(report["as_of"]))
+    if not report["evidence_record_count"]:
+        return f"No evidence has arrived up to {as_of}. That is not an all-clear: nothing is known."
+    if not next(lane for lane in report["lanes"] if lane["lane"] == RECOVERIES.name)["evidence_record_count"]:
+        return (
+            f"No evidence of recoveries has arrived up to {as_of}. That is not an all-clear: nothing is known of them."
+        )
+    total = report["escalation_count"]
+    if not total:
+        risks = report["key_risks"]
+        return f"No recovery is open. {risks[0]['risk']}" if risks else "No recovery is open and nothing is failing."
+    oldest = duration(max(one["age_minutes"] for one in report["open_recoveries"]))
+    late = report["slo_breached_count"]
+    limit = limit_words(report["slo_minutes"])
+    opened = are(total, "recovery", "recoveries")
+    if not late:
+        return f"{opened} open, none past the {limit} limit; the oldest is {oldest} old."
+    if total == 1:
+        return f"1 recovery is open, past the {limit} limit: it is {oldest} old."
+    past = "all of them" if late == total else f"{late:,} of them"
+    return f"{opened} open, {past} past the {limit} limit; the oldest is {oldest} old."
+
+
+def actions_for(risks: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Returns what to do, each thing once, in the order of the risks that call for it."""
+    actions: dict[str, dict[str, str]] = {}
+    for risk in risks:
+        urgency = "now" if risk["severity"] == "critical" else "soon"
+        actions.setdefault(risk["action"], {"urgency": urgency, "action": risk["action"], "because": risk["risk"]})
+    return list(actions.values())
