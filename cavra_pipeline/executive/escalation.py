@@ -19,7 +19,7 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.executive.standing import Standing, standings
+from cavra_pipeline.executive.counts import Standing, standings
 from cavra_pipeline.executive.words import listed, provider_name
 from cavra_pipeline.recoveries.intervals import (
     CLOSING,

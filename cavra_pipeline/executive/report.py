@@ -19,10 +19,9 @@ from cavra_pipeline.documents import (
     naive_utc,
     whole_minutes,
 )
+from cavra_pipeline.executive.counts import Standing, Window, failing_providers, standings, windows
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_recoveries
 from cavra_pipeline.executive.risks import key_risks
-from cavra_pipeline.executive.standing import Standing, failing_providers, standings
-from cavra_pipeline.executive.window import Window, windows
 from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
 from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane
