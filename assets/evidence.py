@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import dagster as dg
 
-from assets.days import show_days
+from assets.metadata import show_days, table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
-from assets.tables import table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.queries import day_counts, schema_differences

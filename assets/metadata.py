@@ -1,9 +1,10 @@
-"""Tables and texts for Dagster's metadata. Dagster shows both as they are; Markdown, it would obey."""
+"""What assets show in Dagster: tables, texts, the days of a run. Dagster would obey Markdown, and shows these as is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
 
 import dagster as dg
 
@@ -36,3 +37,23 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], nothing: str
 
 def _cell(value: object) -> Cell:
     return value if value is None or isinstance(value, bool | int | float) else visible(value)
+
+
+def show_days(context: dg.AssetExecutionContext, asset: dg.AssetKey, days: Mapping[date, Mapping[str, Any]]) -> None:
+    """Adds metadata to the materialisation of each day, as ``context.add_asset_metadata`` does for one.
+
+    That one lists the run's partitions and copies all that was added before, each time: a year of eight assets is
+    four million copies. Where Dagster's internals are others than these were written for, it is called all the same.
+    """
+    try:
+        from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
+
+        step = context.get_step_execution_context()
+        noted = dict(step._metadata_accumulator.per_output_metadata)
+        for day, metadata in days.items():
+            handle = AssetMetadataHandle(asset_key=asset, partition_key=day.isoformat())
+            noted[handle] = {**noted.get(handle, {}), **metadata}
+        step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=noted)
+    except (ImportError, AttributeError, TypeError):
+        for day, metadata in days.items():
+            context.add_asset_metadata(metadata, asset_key=asset, partition_key=day.isoformat())

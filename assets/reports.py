@@ -7,10 +7,9 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from assets.days import show_days
+from assets.metadata import show_days, table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY, fresh_for
-from assets.tables import table
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane

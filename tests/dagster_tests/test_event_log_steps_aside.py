@@ -1,14 +1,15 @@
 """The event log on a Dagster whose internals are others than it was written for: it steps aside, with one warning."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from assets.metadata import show_days
 from cavra_pipeline.event_batches import SOURCE_DIGEST, source_digest
 from cavra_pipeline.settings import Settings
 from tests.support import REPOSITORY
@@ -85,3 +86,24 @@ def test_a_home_that_was_written_in_batches_is_read_by_dagsters_own(tmp_path: Pa
     lines, _ = opened(home, ALTERED["a method that does something else"])
 
     assert lines == ["dagster SqliteEventLogStorage ['2026-06-25']"] * 2
+
+
+@pytest.mark.parametrize("is_altered", [False, True])
+def test_metadata_of_days_is_shown_on_a_dagster_with_other_internals_too(
+    monkeypatch: pytest.MonkeyPatch, is_altered: bool
+) -> None:
+    days = dg.DailyPartitionsDefinition("2026-06-24", end_date="2026-06-26")
+
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def evidence(context: dg.AssetExecutionContext) -> None:
+        show_days(context, context.asset_key, {date(2026, 6, 24): {"rows": 1}, date(2026, 6, 25): {"rows": 2}})
+
+    if is_altered:
+        monkeypatch.setitem(sys.modules, "dagster._core.execution.context.metadata_logging", None)
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = {"dagster/asset_partition_range_start": "2026-06-24", "dagster/asset_partition_range_end": "2026-06-25"}
+        assert dg.materialize([evidence], instance=instance, tags=tags).success
+        made = instance.fetch_materializations(evidence.key, limit=5).records
+
+    shown = {one.partition_key: one.asset_materialization.metadata["rows"].value for one in made}  # type: ignore[union-attr]
+    assert shown == {"2026-06-24": 1, "2026-06-25": 2}

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from markdown_it import MarkdownIt
 
-from assets.tables import MOST_ROWS
+from assets.metadata import MOST_ROWS
 from cavra_pipeline.boundary.kinds import DELIVERIES_PATH, KINDS, Type
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.keeper import warehouse_of
