@@ -112,7 +112,7 @@ def test_no_function_is_longer_than_60_lines() -> None:
 
 @pytest.mark.xfail(
     strict=True,
-    reason="Fault, Keeper, Kind, LineReader, Memory, Problem, Run, Signal, State, Told: two each, in files being rewritten",
+    reason="Fault, Keeper, Kind, LineReader, Memory, Problem, Run, Signal, State, Told: two each, where others work",
 )
 def test_no_two_public_classes_have_one_name() -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
