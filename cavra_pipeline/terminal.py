@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -51,6 +51,33 @@ class Terminal:
         """Prints texts, each escaped to one line, and tables."""
         escaped = [shown(one) if isinstance(one, str) else one for one in what]
         self._console.print(*escaped, style=style or None, soft_wrap=soft_wrap)
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
+    ) -> None:
+        """Prints rows under their columns; what is cut off is said."""
+        drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+        every = list(rows)
+        for number, column in enumerate(columns):
+            numeric = bool(every) and all(isinstance(row[number], int) for row in every)
+            is_short = all(len(visible(row[number])) <= _SHORT for row in every)
+            drawn.add_column(shown(column), justify="right" if numeric else "left", overflow="fold", no_wrap=is_short)
+        for row in every[:most]:
+            drawn.add_row(*map(_cell, row))
+        self._console.print(drawn)
+        if len(every) > most:
+            self._console.print(shown(f"... and {len(every) - most} more; --json lists all", "dim"))
+
+    def facts(self, title: str, pairs: Iterable[tuple[str, Any]]) -> None:
+        """Prints what is known of one thing, a line each."""
+        drawn = Table(
+            title=shown(title), box=None, show_header=False, title_justify="left", title_style="bold", pad_edge=False
+        )
+        drawn.add_column(style="dim")
+        drawn.add_column(overflow="fold")
+        for name, value in pairs:
+            drawn.add_row(shown(name), _cell(value))
+        self._console.print(drawn)
 
     def failure(self, word: str, failure: PipelineError) -> None:
         """Prints a failure behind a red word; the message's own line ends stay."""
@@ -114,35 +141,6 @@ def lines(*parts: str | Text) -> Text:
 def beside(*parts: str | Text) -> Text:
     """Returns texts beside each other, each escaped."""
     return Text(" ").join(part if isinstance(part, Text) else shown(part) for part in parts)
-
-
-def table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
-) -> RenderableType:
-    """Lays rows out under their columns; what is cut off is said."""
-    drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
-    every = list(rows)
-    for number, column in enumerate(columns):
-        numeric = bool(every) and all(isinstance(row[number], int) for row in every)
-        is_short = all(len(visible(row[number])) <= _SHORT for row in every)
-        drawn.add_column(shown(column), justify="right" if numeric else "left", overflow="fold", no_wrap=is_short)
-    for row in every[:most]:
-        drawn.add_row(*map(_cell, row))
-    if len(every) > most:
-        return Group(drawn, shown(f"... and {len(every) - most} more; --json lists all", "dim"))
-    return drawn
-
-
-def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> RenderableType:
-    """Lays out what is known of one thing, a line each."""
-    drawn = Table(
-        title=shown(title), box=None, show_header=False, title_justify="left", title_style="bold", pad_edge=False
-    )
-    drawn.add_column(style="dim")
-    drawn.add_column(overflow="fold")
-    for name, value in pairs:
-        drawn.add_row(shown(name), _cell(value))
-    return drawn
 
 
 def _cell(value: object) -> Text:

@@ -23,7 +23,7 @@ from cavra_pipeline.cli import tables
 from cavra_pipeline.cli.common import AS_JSON, BY, answer, clock, home, instant_option, reading_state
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import Terminal, beside, facts, lines, shown, table
+from cavra_pipeline.terminal import Terminal, beside, lines, shown
 
 _ID_SHOWN: Final = len("alert-") + 8
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")
@@ -148,7 +148,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
     if document["alerts"]:
         columns = ("alert", "what", "since (UTC)", "n", "state")
         rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
-        console.print(table(f"Open alerts: {len(rows)}", columns, rows))
+        console.table(f"Open alerts: {len(rows)}", columns, rows)
     else:
         console.print("Open alerts: none")
     if document["silences"]:
@@ -156,7 +156,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
             (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])
             for one in document["silences"]
         ]
-        console.print(table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences))
+        console.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences)
     if document["unsent_notices"]:
         unsent = [
             (
@@ -169,7 +169,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
             for one in document["unsent_notices"]
         ]
         columns = ("connector", "about", "notice", "tries", "why")
-        console.print(table("Notices that were not taken", columns, unsent))
+        console.table("Notices that were not taken", columns, unsent)
     if not document["connectors"]:
         console.print("Nobody is told: CAVRA_ALERT_CONNECTORS names no connector.", style="yellow")
 
@@ -191,17 +191,15 @@ def _matches(silence: Mapping[str, Any]) -> str:
 
 
 def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
-    console.print(
-        facts(
-            "Resolved" if alert["resolved_at"] else "Acknowledged",
-            [
-                ("alert", alert["alert_id"]),
-                ("what", f"{alert['kind']} {alert['subject']}"),
-                ("by", alert["acknowledged_by"]),
-                ("do", alert["action"]),
-                ("reminders", "none" if alert["resolved_at"] else "none until it is over"),
-            ],
-        )
+    console.facts(
+        "Resolved" if alert["resolved_at"] else "Acknowledged",
+        [
+            ("alert", alert["alert_id"]),
+            ("what", f"{alert['kind']} {alert['subject']}"),
+            ("by", alert["acknowledged_by"]),
+            ("do", alert["action"]),
+            ("reminders", "none" if alert["resolved_at"] else "none until it is over"),
+        ],
     )
 
 
@@ -214,7 +212,7 @@ def _show_silence(console: Terminal, silence: Mapping[str, Any]) -> None:
         ("by", silence["author"]),
         ("why", silence["comment"]),
     ]
-    console.print(facts("Silence", pairs))
+    console.facts("Silence", pairs)
 
 
 def _episode(one: Mapping[str, Any]) -> str:
@@ -235,4 +233,4 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
         for one in document["events"]
     ]
     columns = ("at (UTC)", "alert", "event", "detail")
-    console.print(table("History, newest first", columns, rows))
+    console.table("History, newest first", columns, rows)

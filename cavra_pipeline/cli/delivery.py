@@ -26,7 +26,7 @@ from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge, withdraw
 from cavra_pipeline.retry.sender import host_connectors, host_problems, open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
-from cavra_pipeline.terminal import Terminal, table
+from cavra_pipeline.terminal import Terminal
 
 
 @click.command()
@@ -110,7 +110,7 @@ def connectors(as_json: bool) -> None:
 
     def show(console: Terminal, _document: object) -> None:
         rows = [(one["connector"], one["state"]) for one in states]
-        console.print(table("Connectors that are on", ("connector", "state"), rows))
+        console.table("Connectors that are on", ("connector", "state"), rows)
         tables.show_connector_problems(console, document["connector_problems"])
 
     answer(document, as_json, show)

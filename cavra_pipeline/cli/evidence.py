@@ -36,7 +36,7 @@ from cavra_pipeline.evidence.stores import source_files
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.terminal import Terminal, facts, print_json_line, standard_error, table
+from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
 
 _STDIN: Final = "-"
 _STRAYS_SHOWN: Final = 10
@@ -83,7 +83,7 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
 
 
 def _facts(title: str, pairs: Sequence[tuple[str, Any]]) -> Callable[[Terminal, Any], None]:
-    return lambda console, _document: console.print(facts(title, pairs))
+    return lambda console, _document: console.facts(title, pairs)
 
 
 def _size_of(sources: Sequence[Path | IO[bytes]]) -> int:
@@ -230,8 +230,10 @@ def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tup
         rows = read(session)
 
     def show(console: Terminal, _document: object) -> None:
+        if not rows:
+            console.print(f"{title}: none")
+            return
         shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in columns] for row in rows]
-        drawn = table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in columns], shown)
-        console.print(drawn if rows else f"{title}: none")
+        console.table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in columns], shown)
 
     answer({"count": len(rows), title.lower(): rows}, as_json, show)

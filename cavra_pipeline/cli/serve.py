@@ -14,7 +14,7 @@ from cavra_pipeline.cli import tables
 from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, check_order, clock, home
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
-from cavra_pipeline.terminal import facts, print_document, shown, standard_error, standard_output
+from cavra_pipeline.terminal import print_document, shown, standard_error, standard_output
 
 
 @click.command()
@@ -111,17 +111,15 @@ def demo(seed: int, days: int) -> None:
     for lane in ("recovery_escalation", "executive_report"):
         tables.show_health(out, outcome.health[lane], brief=True)
         tables.show_plan(out, outcome.plans[lane], most=8)
-    out.print(facts("What happened in this month", [("-", line) for line in outcome.story]))
-    out.print(
-        facts(
-            "Where to look",
-            [
-                ("boundary", f"{outcome.quarantined_count} quarantined, {outcome.finding_count} findings"),
-                ("", "cavra-pipeline quarantine    cavra-pipeline findings    cavra-pipeline dashboard"),
-                ("home", settings.home),
-                ("the UI", "make dev    (or: cavra-pipeline dev), then http://127.0.0.1:3000/asset-groups"),
-            ],
-        )
+    out.facts("What happened in this month", [("-", line) for line in outcome.story])
+    out.facts(
+        "Where to look",
+        [
+            ("boundary", f"{outcome.quarantined_count} quarantined, {outcome.finding_count} findings"),
+            ("", "cavra-pipeline quarantine    cavra-pipeline findings    cavra-pipeline dashboard"),
+            ("home", settings.home),
+            ("the UI", "make dev    (or: cavra-pipeline dev), then http://127.0.0.1:3000/asset-groups"),
+        ],
     )
     sys.exit(0 if outcome.succeeded else EXIT_FAILED)
 

@@ -17,7 +17,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import legend, picture, slots_document
 from cavra_pipeline.slots.verdicts import Kind
-from cavra_pipeline.terminal import Styled, Terminal, shown, table
+from cavra_pipeline.terminal import Styled, Terminal, shown
 
 SCHEDULES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
 _DEFAULT_DAYS: Final = 7
@@ -64,7 +64,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     console.print(legend(marks for _, _, marks in lines))
     counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
-    console.print(table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted))
+    console.table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted)
     odd = [row for row in rows if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
     if odd:
         late = [
@@ -79,7 +79,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
             for row in sorted(odd, key=lambda row: row["expected_at"], reverse=True)
         ]
         columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
-        console.print(table("Not on time, newest first", columns, late, most=20))
+        console.table("Not on time, newest first", columns, late, most=20)
 
 
 def _styled(verdict: str) -> Styled:

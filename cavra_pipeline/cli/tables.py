@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, facts, shown, table
+from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, shown
 
 _LEVEL_STYLES: Final = {
     "critical": "bold red",
@@ -37,46 +37,44 @@ def show_health(
     """Shows a health report, with what the slot ledger counts; in brief, without the lists behind it."""
     subject = LANES[report["lane"]].subject_field
     ran, planned = report["latest_worker_age_minutes"], report["latest_retry_plan_age_minutes"]
-    console.print(
-        facts(
-            f"Retry health of {report['lane']}",
-            [
-                ("state", level(report["alert_level"])),
-                ("as of", f"{short_time(report['as_of'])} UTC"),
-                ("worker", f"last run {ran} min ago" if ran is not None else "no run yet"),
-                ("", f"{report['missed_run_count']} missed runs in {len(report['outages'])} outages"),
-                ("retry plan", f"{planned} min old" if planned is not None else "none yet"),
-                ("deliveries", f"{report['unresolved_delivery_count']} failing"),
-                ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
-                ("executions", _executions(report)),
-                (
-                    "rests on",
-                    f"{report['evidence_record_count']} records ({report['future_record_count']} later ones left out)",
-                ),
-                ("report", report["health_id"]),
-            ],
-        )
+    console.facts(
+        f"Retry health of {report['lane']}",
+        [
+            ("state", level(report["alert_level"])),
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("worker", f"last run {ran} min ago" if ran is not None else "no run yet"),
+            ("", f"{report['missed_run_count']} missed runs in {len(report['outages'])} outages"),
+            ("retry plan", f"{planned} min old" if planned is not None else "none yet"),
+            ("deliveries", f"{report['unresolved_delivery_count']} failing"),
+            ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
+            ("executions", _executions(report)),
+            (
+                "rests on",
+                f"{report['evidence_record_count']} records ({report['future_record_count']} later ones left out)",
+            ),
+            ("report", report["health_id"]),
+        ],
     )
     if report["alerts"]:
         rows = [
             (level(alert["severity"]), alert["message"], action)
             for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
         ]
-        console.print(table("Alerts", ("severity", "what is wrong", "what to do"), rows))
+        console.table("Alerts", ("severity", "what is wrong", "what to do"), rows)
     if brief:
         return
     if slots:
-        console.print(table("Slots of its schedule in the window", ("verdict", "slots"), list(slots.items())))
+        console.table("Slots of its schedule in the window", ("verdict", "slots"), list(slots.items()))
     if report["outages"]:
         newest = list(reversed(report["outages"]))
         outages = [(short_time(o["started_at"]), short_time(o["ended_at"]), o["missed_runs"]) for o in newest]
-        console.print(table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10))
+        console.table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10)
     if report["acknowledgement_gaps"]:
         gaps = [
             (g[subject], g["provider"], short_time(g["since"]), g["acknowledgement_state"] or "none")
             for g in report["acknowledgement_gaps"]
         ]
-        console.print(table("Missing acknowledgements", (subject, "provider", "failing since", "state"), gaps))
+        console.table("Missing acknowledgements", (subject, "provider", "failing since", "state"), gaps)
 
 
 def _executions(report: Mapping[str, Any]) -> str:
@@ -94,18 +92,16 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], *, most: int = MOST_RO
         f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
         f"{plan['backoff_multiplier']:g}, at most {plan['max_retry_delay_minutes']:g} min"
     )
-    console.print(
-        facts(
-            f"Retry plan of {plan['lane']}",
-            [
-                ("state", level(plan["alert_level"])),
-                ("as of", f"{short_time(plan['as_of'])} UTC"),
-                ("decisions", counts),
-                ("policy", policy),
-                ("rests on", f"{plan['evidence_record_count']} deliveries"),
-                ("plan", plan["retry_plan_id"]),
-            ],
-        )
+    console.facts(
+        f"Retry plan of {plan['lane']}",
+        [
+            ("state", level(plan["alert_level"])),
+            ("as of", f"{short_time(plan['as_of'])} UTC"),
+            ("decisions", counts),
+            ("policy", policy),
+            ("rests on", f"{plan['evidence_record_count']} deliveries"),
+            ("plan", plan["retry_plan_id"]),
+        ],
     )
     if plan["retry_decisions"]:
         rows = [
@@ -120,26 +116,24 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], *, most: int = MOST_RO
             for d in plan["retry_decisions"]
         ]
         columns = (subject, "provider", "action", "failures", "next retry (UTC)", "status")
-        console.print(table("Decisions", columns, rows, most=most))
+        console.table("Decisions", columns, rows, most=most)
 
 
 def show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows a worker run: what was selected, what waits and why, what became of it."""
     subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
-    console.print(
-        facts(
-            f"Worker run of {document['lane']}",
-            [
-                ("kind", kind),
-                ("as of", f"{short_time(document['as_of'])} UTC"),
-                ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
-                ("acknowledgement", f"{document['acknowledgement_pending_count']} wait for one"),
-                ("held back", document["held_retry_count"]),
-                ("plan", document["retry_plan_id"]),
-                ("run", document["run_id"]),
-            ],
-        )
+    console.facts(
+        f"Worker run of {document['lane']}",
+        [
+            ("kind", kind),
+            ("as of", f"{short_time(document['as_of'])} UTC"),
+            ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
+            ("acknowledgement", f"{document['acknowledgement_pending_count']} wait for one"),
+            ("held back", document["held_retry_count"]),
+            ("plan", document["retry_plan_id"]),
+            ("run", document["run_id"]),
+        ],
     )
     outcomes = {(e[subject], e["provider"]): e for e in document["executions"]}
     rows: list[tuple[Any, ...]] = []
@@ -150,7 +144,7 @@ def show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows += [(d[subject], d["provider"], "waits for an acknowledgement") for d in document["acknowledgement_pending"]]
     rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
-        console.print(table("Retries", (subject, "provider", "state"), rows))
+        console.table("Retries", (subject, "provider", "state"), rows)
     show_connector_problems(console, document["connector_problems"])
 
 
@@ -158,31 +152,29 @@ def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, A
     """Shows why connectors cannot be used, and what to fix."""
     rows = [(one["connector"], fault) for one in problems for fault in one["faults"]]
     if rows:
-        console.print(table("Connectors to fix", ("connector", "fault"), rows))
+        console.table("Connectors to fix", ("connector", "fault"), rows)
 
 
 def show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows an escalation plan and its delivery."""
     plan = document["plan"]
     counts = f"{plan['escalation_count']} open, {plan['slo_breached_count']} past {plan['slo_minutes']} minutes"
-    console.print(
-        facts(
-            "Escalation plan",
-            [
-                ("state", level(plan["alert_level"])),
-                ("as of", f"{short_time(plan['as_of'])} UTC"),
-                ("recoveries", counts),
-                ("tell", ", ".join(plan["selected_providers"]) or "nobody"),
-                ("plan", plan["plan_id"]),
-            ],
-        )
+    console.facts(
+        "Escalation plan",
+        [
+            ("state", level(plan["alert_level"])),
+            ("as of", f"{short_time(plan['as_of'])} UTC"),
+            ("recoveries", counts),
+            ("tell", ", ".join(plan["selected_providers"]) or "nobody"),
+            ("plan", plan["plan_id"]),
+        ],
     )
     if plan["recoveries"]:
         rows = [
             (one["plan_id"], short_time(one["opened_at"]), one["slo_state"], one["recommended_action"])
             for one in plan["recoveries"]
         ]
-        console.print(table("Open recoveries, oldest first", ("plan_id", "open since (UTC)", "limit", "do"), rows))
+        console.table("Open recoveries, oldest first", ("plan_id", "open since (UTC)", "limit", "do"), rows)
     show_delivery(console, document["delivery"])
 
 
@@ -211,9 +203,9 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
         for name, lane in document["lanes"].items()
     ]
     columns = ("lane", "state", "records", "runs dry/live", "retries ok/failed/skipped", "outages", "gaps")
-    console.print(table(f"Lanes as of {short_time(document['as_of'])} UTC", columns, rows))
+    console.table(f"Lanes as of {short_time(document['as_of'])} UTC", columns, rows)
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
-    console.print(table("Deliveries", ("provider", "delivered", "failed"), providers))
+    console.table("Deliveries", ("provider", "delivered", "failed"), providers)
     console.print(
         f"{document['quarantined_record_count']} quarantined records, "
         f"{document['redaction_finding_count']} redaction findings"
