@@ -67,7 +67,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
                 now=now,
                 slo_minutes=config.slo_minutes,
                 window_days=config.window_days,
-                providers=home.settings.on_this_host().report_connectors,
+                providers=home.settings.report_connectors,
             )
         folder = home.settings.home / "reports"
         shown = {}
@@ -85,7 +85,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         show_days(context, context.asset_key, shown)
         is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
         if days[-1] == now.date() and not is_preview:
-            _publish(context, home.settings.on_this_host(), reports[-1], now)
+            _publish(context, home.settings, reports[-1], now)
         return dg.MaterializeResult()
 
     return executive_report_asset

@@ -10,9 +10,12 @@ from pydantic import Field
 from assets.metadata import show_days, table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY, fresh_for
+from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.health.report import HealthParameters
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import slots_of_reports
@@ -22,27 +25,18 @@ Shown = dg.MetadataValue
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
+@with_fields_of(RetryPolicy, is_plain=True)
 class PlanConfig(dg.Config):
     """The retry policy; a field that is not set has the lane's default (contract section 6)."""
 
     as_of: str | None = Field(None, description="ISO-8601 instant to plan for; each day's end, or now, if not set.")
-    max_retry_attempts: int | None = Field(
-        None, description="Failures in a row from which a pair is exhausted, 1..100."
-    )
-    retry_delay_minutes: float | None = Field(None, description="Delay after the first failure, 0..525600.")
-    allow_immediate_retry: bool | None = Field(None, description="Let a delay be under one minute.")
-    backoff_multiplier: float | None = Field(None, description="Factor on the delay for each further failure, 1..100.")
-    max_retry_delay_minutes: float | None = Field(None, description="The delay never grows past this, 1..525600.")
-    non_retryable_status_codes: list[int] | None = Field(None, description="HTTP statuses that are never retried.")
 
 
+@with_fields_of(HealthParameters, is_plain=True)
 class HealthConfig(dg.Config):
     """What health is judged by; a field that is not set has the lane's default (contract section 7)."""
 
     as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
-    expected_interval_minutes: int | None = Field(None, description="The worker's cadence, 1..525600.")
-    stale_metadata_minutes: int | None = Field(None, description="Age over which a retry plan is stale, 1..525600.")
-    window_hours: int | None = Field(None, description="How far back counts reach.")
 
 
 class DashboardConfig(dg.Config):

@@ -39,7 +39,7 @@ def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
         freshness_policy=fresh_for(lane),
     )
     def retry_worker_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        settings = home.settings.on_this_host()
+        settings = home.settings
         request = WorkerRequest(lane=lane, policy=retry_policy(lane), is_live=lane.name in settings.live_lanes)
         with open_sender(settings, clock=_now) as sender:
             document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)

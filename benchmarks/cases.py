@@ -11,9 +11,9 @@ from benchmarks.records import SPAN, START
 from benchmarks.references import all_declared_columns, pydantic_and_pandas, raw_load
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, keep_reports
 from cavra_pipeline.settings import Settings
@@ -62,13 +62,13 @@ def _ingest_growth(folder: Path) -> int:
 
 def _health(folder: Path) -> int:
     with warehouse_of(Settings(home=folder / "clean")).reading() as session:
-        report = retry_health(session, LANE, health_parameters(LANE), as_of=NOW, now=NOW)
+        report = retry_health_reports(session, LANE, health_parameters(LANE), instants=[NOW], now=NOW)[0]
     return int(report["evidence_record_count"])
 
 
 def _plan(folder: Path) -> int:
     with warehouse_of(Settings(home=folder / "clean")).reading() as session:
-        plan = retry_plan(session, LANE, retry_policy(LANE, {}), as_of=NOW, now=NOW)
+        plan = retry_plans(session, LANE, retry_policy(LANE, {}), instants=[NOW], now=NOW)[0]
     return int(plan["evidence_record_count"])
 
 

@@ -22,8 +22,8 @@ from benchmarks.measure import NOW, measure
 from benchmarks.records import SPAN, START, write_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
 
@@ -38,9 +38,9 @@ def _report(report: str, at: datetime) -> Callable[[Path], int]:
     def make(folder: Path) -> int:
         with warehouse_of(Settings(home=folder / "clean")).reading() as session:
             if report == "health":
-                found = retry_health(session, LANE, health_parameters(LANE), as_of=at, now=NOW)
+                found = retry_health_reports(session, LANE, health_parameters(LANE), instants=[at], now=NOW)[0]
             else:
-                found = retry_plan(session, LANE, retry_policy(LANE, {}), as_of=at, now=NOW)
+                found = retry_plans(session, LANE, retry_policy(LANE, {}), instants=[at], now=NOW)[0]
         return int(found["evidence_record_count"])
 
     return make

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.lanes import LANES, lanes_of
+from cavra_pipeline.settings import ENVIRONMENTS
 
-#: The accepted values of CAVRA_ENVIRONMENT; the first is the default.
-ENVIRONMENTS: Final = ("production", "staging", "development")
 _DEPLOYED: Final = ("production", "staging")
 
 SCHEDULE: Final = "schedule"
@@ -36,19 +36,9 @@ class Declared:
 
 
 DESIRED_STATE: Final = (
-    Declared(
-        "recovery_retry_worker",
-        SCHEDULE,
-        _DEPLOYED,
-        "recovery_escalation_retry_worker",
-        ("recovery_escalation", "recovery_health_alert"),
-    ),
-    Declared(
-        "executive_delivery_retry",
-        SCHEDULE,
-        _DEPLOYED,
-        "executive_report_retry_worker",
-        ("executive_report", "executive_health_alert"),
+    *(
+        Declared(name, SCHEDULE, _DEPLOYED, f"{lanes_of(name)[0]}_retry_worker", lanes_of(name))
+        for name in dict.fromkeys(lane.schedule for lane in LANES.values())
     ),
     Declared("morning_report", SCHEDULE, _DEPLOYED, "executive_recovery_report"),
     Declared("daily_close", SCHEDULE, _DEPLOYED, "dashboard"),
@@ -63,6 +53,7 @@ DESIRED_STATE: Final = (
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
 )
 
+SCHEDULE_NAMES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
 _BY_NAME: Final = {one.name: one for one in DESIRED_STATE}
 
 
@@ -74,11 +65,6 @@ def declared(name: str) -> Declared:
 def must_be_on(name: str, environment: str) -> bool:
     """Says whether a schedule or sensor must be on in an environment."""
     return environment in _BY_NAME[name].on_in
-
-
-def schedule_of(lane: str) -> str:
-    """Returns the schedule that runs a lane's worker."""
-    return next(one.name for one in DESIRED_STATE if lane in one.lanes)
 
 
 def require_declared(schedules: Iterable[str], sensors: Iterable[str]) -> None:

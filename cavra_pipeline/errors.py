@@ -1,6 +1,16 @@
-"""Errors a user meets: what went wrong, where, and what to do. No record content ever enters a message."""
+"""Errors a user meets: what went wrong, where, and what to do. No record content ever enters a message.
+
+What a declared model (pydantic) refuses is put into the same three words here, and never with the value.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cavra_pipeline.escaping import visible, visible_lines
 
@@ -47,3 +57,98 @@ class OutOfMemory(PipelineError):
             remedy="Raise the limit (DuckDB's is CAVRA_MEMORY_LIMIT), or lower CAVRA_THREADS and "
             "CAVRA_BATCH_MEGABYTES, then repeat",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One value that is not accepted, of a request, a setting or the connectors file.
+
+    Attributes:
+        where: Which value.
+        what: The rule it breaks.
+        remedy: What to give instead.
+        is_of_secret: Whether the file is right and the secret that it names is missing or malformed.
+    """
+
+    where: str
+    what: str
+    remedy: str
+    is_of_secret: bool = False
+
+    def __str__(self) -> str:
+        return visible(f"{self.where}: {self.what}; {self.remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """Says of a field of a declared model what it accepts; stands last in ``Annotated``.
+
+    Attributes:
+        words: What is accepted; read from the bounds of the field if it is empty.
+        what: The rule that another value breaks.
+    """
+
+    words: str = ""
+    what: str = "the value is not accepted"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Replaces whatever the field finds wrong by its own rule and remedy."""
+        inner = handler(source)
+        accepted = self.words or _accepted(inner)
+
+        def check(value: Any, validate: Any) -> Any:
+            try:
+                return validate(value)
+            except (ValidationError, OverflowError):
+                raise PydanticCustomError("not_accepted", "{what}", {"what": self.what, "accepted": accepted}) from None
+
+        return core_schema.no_info_wrap_validator_function(check, inner)
+
+
+def _accepted(schema: Mapping[str, Any]) -> str:
+    """Says what a number accepts, from its bounds."""
+    while "ge" not in schema:
+        schema = schema["schema"]
+    kind = "an integer" if schema["type"] == "int" else "a finite number"
+    return f"{kind} from {schema['ge']:.15g} to {schema['le']:.15g}"
+
+
+#: What is wrong and what to give, by pydantic's name of the error; the rest is what a field says itself.
+_RULES: Final = {
+    "missing": ("a value is missing", "Give it"),
+    "extra_forbidden": ("there is no such field", "Leave it out"),
+    "greater_than_equal": ("the value is too small", "Give at least {ge}"),
+    "less_than_equal": ("the value is too large", "Give at most {le}"),
+    "literal_error": ("the value is not accepted", "Give one of {expected}"),
+    "string_too_long": ("the value is too long", "Give at most {max_length} characters"),
+    "bool_type": ("the value is not accepted", "Give true or false"),
+    "not_accepted": ("{what}", "Give {accepted}"),
+}
+_OTHER_RULE: Final = ("the value is not accepted", "Give what /openapi.json declares")
+
+
+def faults_of(errors: Iterable[Mapping[str, Any]]) -> list[Fault]:
+    """Returns what a declared model refuses, from pydantic's list of errors; never a value."""
+    return [_fault(error) for error in errors]
+
+
+def _fault(error: Mapping[str, Any]) -> Fault:
+    parts = [str(part)[:64] for part in error["loc"] if part not in ("query", "body", "path")]
+    fields = [part for part in parts if not part.isdigit() and "[" not in part]
+    what, remedy = _RULES.get(error["type"], _OTHER_RULE)
+    limits = error.get("ctx", {})
+    return Fault(".".join(fields) or "body", what.format_map(limits), remedy.format_map(limits))
+
+
+def refusal(error: ValidationError, *, within: str = "", fields: Iterable[str] = ()) -> UsageError:
+    """Returns the first thing that a declared model refuses as an error.
+
+    Args:
+        error: What pydantic raised.
+        within: What the place of a field begins with.
+        fields: The fields there are, for an unknown one.
+    """
+    first, *_ = error.errors(include_url=False, include_input=False)
+    fault = _fault(first)
+    remedy = f"Use {', '.join(fields)}" if first["type"] == "extra_forbidden" else fault.remedy
+    return UsageError(fault.what, where=f"{within}{fault.where}", remedy=remedy)

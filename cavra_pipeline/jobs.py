@@ -8,6 +8,8 @@ from typing import Final
 
 import dagster as dg
 
+from cavra_pipeline.lanes import LANES, lanes_of
+
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 
@@ -24,20 +26,21 @@ def workers() -> dg.AssetSelection:
     return dg.AssetSelection.tag(key, value)
 
 
-#: Each lane's plan, worker and health, and the evidence they rest on.
-_ESCALATIONS: Final = dg.AssetSelection.groups(INGEST_GROUP, "recovery_escalation", "recovery_health_alert")
-_REPORTS: Final = dg.AssetSelection.groups(INGEST_GROUP, "executive_report", "executive_health_alert")
+def _ladders(schedule: str) -> dg.AssetSelection:
+    """The plan, worker and health of each lane that a schedule runs, and the evidence they are based on."""
+    return dg.AssetSelection.groups(INGEST_GROUP, *lanes_of(schedule))
+
 
 #: Job name, what it materialises, what it is for.
 _JOBS: Final[tuple[tuple[str, dg.AssetSelection, str], ...]] = (
     (
         "recovery_retry_worker",
-        _ESCALATIONS,
+        _ladders("recovery_retry_worker"),
         "Ingest new evidence, plan, run the retry workers of recovery escalations and their alerts, judge health.",
     ),
     (
         "executive_delivery_retry",
-        _REPORTS,
+        _ladders("executive_delivery_retry"),
         "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health.",
     ),
     (
@@ -47,7 +50,7 @@ _JOBS: Final[tuple[tuple[str, dg.AssetSelection, str], ...]] = (
     ),
     (
         "daily_close",
-        (_ESCALATIONS | _REPORTS | dg.AssetSelection.groups(DASHBOARD_GROUP)) - workers(),
+        dg.AssetSelection.groups(INGEST_GROUP, DASHBOARD_GROUP, *LANES) - workers(),
         "Everything for one day, judged at its end.",
     ),
 )

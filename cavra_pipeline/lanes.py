@@ -1,4 +1,4 @@
-"""The four retry ladders as data (contract section 4). A lane is a row here, never a copy of the code."""
+"""The retry ladders as data (contract section 4). A lane is one row here and listed nowhere else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from cavra_pipeline.errors import UsageError
 
 SOURCE_PREFIX = "go_backend_rollback_drill_acknowledgement_audit_"
+
+#: What an operator may say of a delivery, and of a health alert (contract section 2).
+ACKNOWLEDGEMENT_STATES = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
+ALERT_STATES = ("acknowledged", "dismissed", "escalated", "resolved")
+#: Newest states that let a live retry go ahead (contract section 8).
+CLEARING_STATES = ("acknowledged", "accepted", "resolved")
+#: Newest states that close a failed execution, and a recovery at a provider (contract section 7).
+CLOSING_STATES = ("dismissed", "resolved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,8 @@ class Lane:
         ladder_stem: Last part of its worker-run and execution kinds up to what they name.
         health_kind: Last part of its health-report kind.
         alert_name: What alert categories call the lane.
+        schedule: The schedule that runs its worker.
+        cavra_path: CAVRA's own path of its reports, or None if CAVRA has none.
         takes_acknowledgements: Whether operators acknowledge its deliveries.
         delivery_alert: Alert category for unresolved deliveries, if the lane has one.
         decides_on_reports: Whether a decision names the executive report too.
@@ -43,6 +53,8 @@ class Lane:
     ladder_stem: str
     health_kind: str
     alert_name: str
+    schedule: str
+    cavra_path: str | None = None
     takes_acknowledgements: bool = True
     delivery_alert: str | None = None
     decides_on_reports: bool = False
@@ -56,6 +68,26 @@ class Lane:
     def acknowledgement_kind(self) -> str | None:
         """Last part of its acknowledgement kind; None where nothing is acknowledged."""
         return f"{self.kind_stem}-ack" if self.takes_acknowledgements else None
+
+    @property
+    def acknowledgement_states(self) -> tuple[str, ...]:
+        """States that an operator may give in this lane; none where nothing is acknowledged."""
+        if not self.takes_acknowledgements:
+            return ()
+        return ACKNOWLEDGEMENT_STATES if self.live_needs_acknowledgement else ALERT_STATES
+
+    @property
+    def withdrawn_state(self) -> str:
+        """State of a withdrawal: it neither clears a live retry nor closes what it is about.
+
+        CAVRA has no state of its own for it. ``dismissed`` would close a failed execution (contract section 7).
+        """
+        return "deferred" if self.live_needs_acknowledgement else "escalated"
+
+    @property
+    def alerts_of(self) -> str | None:
+        """Name of the lane whose health alerts this one delivers; None for a lane that delivers no alerts."""
+        return next((one.name for one in LANES.values() if self.kind_stem == f"{one.health_kind}-alert"), None)
 
     @property
     def failed_delivery_field(self) -> str:
@@ -79,6 +111,8 @@ LANES: dict[str, Lane] = {
             ladder_stem="recovery-escalation-retry",
             health_kind="recovery-escalation-retry-health",
             alert_name="recovery_escalation",
+            schedule="recovery_retry_worker",
+            cavra_path="recovery-escalations",
         ),
         Lane(
             name="executive_report",
@@ -93,6 +127,8 @@ LANES: dict[str, Lane] = {
             ladder_stem="recovery-executive-report-delivery-retry",
             health_kind="recovery-executive-report-delivery-retry-health",
             alert_name="executive_delivery",
+            schedule="executive_delivery_retry",
+            cavra_path="recovery-executive-report",
             takes_acknowledgements=False,
             delivery_alert="failed_executive_report_delivery",
             decides_on_reports=True,
@@ -110,6 +146,7 @@ LANES: dict[str, Lane] = {
             ladder_stem="recovery-escalation-retry-health-alert-delivery-retry",
             health_kind="recovery-escalation-retry-health-alert-delivery-retry-health",
             alert_name="recovery_health_alert",
+            schedule="recovery_retry_worker",
         ),
         Lane(
             name="executive_health_alert",
@@ -124,9 +161,15 @@ LANES: dict[str, Lane] = {
             ladder_stem="recovery-executive-report-delivery-retry-health-alert-delivery-retry",
             health_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-health",
             alert_name="executive_health_alert",
+            schedule="executive_delivery_retry",
         ),
     )
 }
+
+
+def lanes_of(schedule: str) -> tuple[str, ...]:
+    """Returns the names of the lanes whose workers a schedule runs."""
+    return tuple(lane.name for lane in LANES.values() if lane.schedule == schedule)
 
 
 def lane_named(name: str) -> Lane:

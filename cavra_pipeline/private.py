@@ -10,8 +10,11 @@ import os
 import stat
 from collections.abc import Iterator
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Final
+
+from cavra_pipeline.errors import UsageError
 
 _log = logging.getLogger("cavra_pipeline.private")
 
@@ -80,3 +83,28 @@ def _close(path: Path) -> None:
 @cache
 def _say_open(path: Path) -> None:
     _log.warning("%s is open to others and can't be closed. Give it to this user, mode 700 or 600", path)
+
+
+def make_home(home: Path, landing: Path, dagster_home: Path) -> None:
+    """Creates a home and its folders, for their owner alone. From then on this process makes every file so.
+
+    Raises:
+        UsageError: The home can't be created or written.
+    """
+    keep_private()
+    try:
+        for folder in (home, landing, dagster_home):
+            folder.mkdir(parents=True, exist_ok=True)
+        instance = dagster_home / "dagster.yaml"
+        if not instance.exists():
+            instance.write_bytes(resources.files("cavra_pipeline").joinpath("dagster.yaml").read_bytes())
+        probe = home / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        tighten(home)
+    except OSError as error:
+        raise UsageError(
+            f"the home folder can't be written ({error.strerror})",
+            where=f"CAVRA_HOME={home}",
+            remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
+        ) from None

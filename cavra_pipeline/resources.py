@@ -37,7 +37,7 @@ class Home(dg.ConfigurableResource["Home"]):
         busy_wait_seconds: How long to wait for a busy warehouse.
         threads: DuckDB worker threads; 0 for one a core.
         memory_limit: DuckDB memory limit; empty for its default.
-        batch_bytes: Raw evidence parsed at once, in bytes.
+        batch_megabytes: Raw evidence parsed at once, in MiB.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Home(dg.ConfigurableResource["Home"]):
     busy_wait_seconds: float = 120.0
     threads: int = 0
     memory_limit: str = ""
-    batch_bytes: int = 96 * 1024 * 1024
+    batch_megabytes: float = 96.0
 
     #: Of the run: Dagster makes the resource anew for each.
     _memory: Memory = PrivateAttr(default_factory=Memory)
@@ -59,23 +59,19 @@ class Home(dg.ConfigurableResource["Home"]):
             busy_wait_seconds=settings.busy_wait_seconds,
             threads=settings.threads or 0,
             memory_limit=settings.memory_limit or "",
-            batch_bytes=settings.batch_bytes,
+            batch_megabytes=settings.batch_megabytes,
         )
 
     @property
     def settings(self) -> Settings:
-        """The settings, with the folders and the key of the home. Only the host says where key and state lie."""
-        home, host = Path(self.path), load_settings()
-        is_ours = host.home == home
-        settings = Settings(
-            home=home,
+        """The host's settings with those of the run, and the folders and the key of the home made."""
+        settings = load_settings().of_home(Path(self.path))
+        settings = settings.but(
             start_date=date.fromisoformat(self.start_date),
             busy_wait_seconds=self.busy_wait_seconds,
             threads=self.threads or None,
             memory_limit=self.memory_limit or None,
-            batch_bytes=self.batch_bytes,
-            pseudonym_key_file=host.pseudonym_key_file if is_ours else None,
-            state_address=host.state_address if is_ours else None,
+            batch_megabytes=self.batch_megabytes,
         )
         return open_home(settings)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ def now_utc() -> datetime:
 
 def patient(settings: Settings) -> Settings:
     """Returns the settings of a sensor: it does not wait long for a busy database."""
-    return open_home(replace(settings, busy_wait_seconds=min(settings.busy_wait_seconds, PATIENCE_SECONDS)))
+    return open_home(settings.but(busy_wait_seconds=min(settings.busy_wait_seconds, PATIENCE_SECONDS)))
 
 
 @dataclass(frozen=True, slots=True)

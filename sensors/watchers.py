@@ -102,7 +102,7 @@ def _broken(problem: Problem, since: str) -> Signal:
     """The alert of a problem; what a person typed in the wrong place may be a secret, and then is not repeated."""
     fault = problem.faults[0]
     # the key of a fault of the whole file is a path of this host
-    shown = {"rule": fault.rule} | ({} if problem.subject == WHOLE_FILE else {"key": fault.key})
+    shown = {"rule": fault.what} | ({} if problem.subject == WHOLE_FILE else {"key": fault.where})
     evidence: dict[str, str | int] = {name: text for name, text in shown.items() if is_public_text(text)}
     subject = problem.subject if is_public_text(problem.subject) else WHOLE_FILE
     return Signal(

@@ -21,9 +21,9 @@ from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
@@ -283,14 +283,14 @@ def ask_plan(
 ) -> dict[str, Any]:
     """A lane's retry plan, through the domain functions."""
     with warehouse_of(settings).reading() as session:
-        return retry_plan(
+        return retry_plans(
             session,
             LANES[lane],
             retry_policy(LANES[lane], policy),
-            as_of=as_of,
+            instants=[as_of],
             now=now,
             generated_by=generated_by,
-        )
+        )[0]
 
 
 def ask_health(
@@ -304,14 +304,14 @@ def ask_health(
 ) -> dict[str, Any]:
     """A lane's health report, through the domain functions."""
     with warehouse_of(settings).reading() as session:
-        return retry_health(
+        return retry_health_reports(
             session,
             LANES[lane],
             health_parameters(LANES[lane], **parameters),
-            as_of=as_of,
+            instants=[as_of],
             now=now,
             generated_by=generated_by,
-        )
+        )[0]
 
 
 def ask(settings: Settings, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from pydantic import SecretStr
+
 from cavra_pipeline.connectors.requests import USER_AGENT
 from cavra_pipeline.connectors.route import host_route
 from cavra_pipeline.connectors.secret import Secret
@@ -33,7 +35,7 @@ def result(*, is_failing: bool) -> Signal:
     return Signal.FAIL if is_failing else Signal.SUCCESS
 
 
-def ping(url: Secret | None, signal: Signal, ca_file: Path | None = None) -> str:
+def ping(url: SecretStr | None, signal: Signal, ca_file: Path | None = None) -> str:
     """Calls the address. Never raises for what the network or the other side does, and shows nothing of the address.
 
     Args:
@@ -47,7 +49,7 @@ def ping(url: Secret | None, signal: Signal, ca_file: Path | None = None) -> str
     """
     if url is None:
         return "off"
-    parts = urlsplit(url.reveal())
+    parts = urlsplit(url.get_secret_value())
     target = Secret(urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal.value)))
     # of the answer's body next to nothing is read: it says nothing that is needed, and may be endless
     limits = Limits(connect=TIMEOUT_SECONDS, write=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS, body_bytes=0)

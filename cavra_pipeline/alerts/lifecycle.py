@@ -19,7 +19,6 @@ from cavra_pipeline.alerts.model import Alert, Problem, opened, problems, resolv
 from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by, target
 from cavra_pipeline.alerts.outbox import write_notices
 from cavra_pipeline.alerts.planning import Planned, Times, Told, plan
-from cavra_pipeline.alerts.policy import DEFAULT_POLICY, AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.store import (
     Event,
@@ -33,8 +32,9 @@ from cavra_pipeline.alerts.store import (
 )
 from cavra_pipeline.alerts.wording import document
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import DEFAULT_POLICY, AlertPolicy
 
-_ALERT_LANES: Final = tuple(lane for lane in LANES.values() if lane.kind_stem.endswith("-alert"))
+_ALERT_LANES: Final = tuple(lane for lane in LANES.values() if lane.alerts_of)
 #: A notification counts as stuck after this many attempts.
 _ATTEMPTS_IN_VAIN: Final = 3
 
@@ -277,9 +277,8 @@ def _written(
 
 def alert_lane(alert: Alert) -> str:
     """Returns the lane whose records tell of the alert: of the ladder it names, else the first."""
-    named = LANES.get(str(alert.evidence.get("lane", "")))
-    stems = (named.kind_stem, f"{named.health_kind}-alert") if named else ()
-    return next((lane.name for lane in _ALERT_LANES if lane.kind_stem in stems), _ALERT_LANES[0].name)
+    named = alert.evidence.get("lane")
+    return next((lane.name for lane in _ALERT_LANES if named in (lane.name, lane.alerts_of)), _ALERT_LANES[0].name)
 
 
 def _digest(*parts: object) -> str:

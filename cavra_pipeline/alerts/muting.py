@@ -9,8 +9,8 @@ from typing import Final
 
 from cavra_pipeline.alerts.kinds import FLAPPING, KINDS, UNKNOWN_CAUSES, Inhibitor
 from cavra_pipeline.alerts.model import Alert
-from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.settings import AlertPolicy
 
 #: How long an alert whose cause names another alert waits for that one to be found too.
 EXPLANATION_WAIT: Final = timedelta(minutes=2)

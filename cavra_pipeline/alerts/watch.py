@@ -36,7 +36,7 @@ def watch_pass(
     """Processes one sensor observation: updates alerts, plans and sends notifications, pings.
 
     Args:
-        settings: The home, on this host (``Settings.on_this_host``): others name no connector, so nothing is sent.
+        settings: The home; of another home than the host's they name no connector, so nothing is sent.
         kinds: The kinds that were fully evaluated: an open alert of these that has no signal is resolved.
         signals: Everything of those kinds that is wrong now.
         clock: Tells the time.

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Path
+from fastapi import Path
 from fastapi.routing import APIRouter
-from starlette.responses import Response
 
-from cavra_pipeline.api import examples, models
+from cavra_pipeline.api import answers, models
 from cavra_pipeline.api.access import Caller
-from cavra_pipeline.api.common import Served, allowed, endpoint
+from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.lists import MOST_DAYS, days_asked
 from cavra_pipeline.api.problems import Problem
-from cavra_pipeline.api.service import json_answer
+from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.reports.store import days_between
@@ -24,9 +23,6 @@ REFRESH_JOB: Final = "daily_close"
 _RUN_ID: Final = re.compile(r"[0-9a-f-]{36}")
 
 router = APIRouter(tags=["actions"])
-_READ = Annotated[Caller, Depends(allowed("read"))]
-_ACKNOWLEDGE = Annotated[Caller, Depends(allowed("acknowledge"))]
-_LIVE = Annotated[Caller, Depends(allowed("live"))]
 
 
 def signer_of(caller: Caller, by: str | None) -> str:
@@ -44,12 +40,11 @@ def signer_of(caller: Caller, by: str | None) -> str:
 
 @endpoint(
     router, "POST", "/api/v1/lanes/{lane}/acknowledgements", scope="acknowledge", status=201,
-    answer=models.AcknowledgementAnswer, summary="Acknowledge a failing delivery for one provider.",
-    example=examples.ACKNOWLEDGED,
+    answer=answers.AcknowledgementAnswer,
 )  # fmt: skip
 def make_acknowledgement(
-    service: Served, caller: _ACKNOWLEDGE, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
-) -> Response:
+    service: Served, caller: Asker, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
+) -> Answer:
     """Records what an operator says as evidence, so that a live retry may go ahead or is known to be handled.
 
     With `withdraw` in place of `state` it records that the acknowledgement no longer holds.
@@ -65,14 +60,11 @@ def make_acknowledgement(
             service.writing_settings, lane_named(lane), **said, state=body.state, is_forced=body.force
         )
     service.written()
-    return json_answer({"acknowledgement": written, "actor": caller.name}).response(201)
+    return json_answer({"acknowledgement": written, "actor": caller.name})
 
 
-@endpoint(
-    router, "POST", "/api/v1/refresh", scope="live", status=202, answer=models.RefreshAnswer,
-    summary="Ingest and make every report of the days, in a Dagster run.", example=examples.REFRESH,
-)  # fmt: skip
-def refresh(service: Served, _caller: _LIVE, body: models.RefreshBody) -> Response:
+@endpoint(router, "POST", "/api/v1/refresh", scope="live", status=202, answer=answers.RefreshAnswer)
+def refresh(service: Served, body: models.Days) -> Answer:
     """Starts a run; today if no day is given. It runs no worker; a scheduled report that is due and unsent is sent."""
     first_day, last_day = days_asked(service, body, default=1)
     if first_day > last_day or (last_day - first_day).days >= MOST_DAYS or last_day > service.clock().date():
@@ -88,19 +80,16 @@ def refresh(service: Served, _caller: _LIVE, body: models.RefreshBody) -> Respon
         raise Problem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
     first, last = days[0].isoformat(), days[-1].isoformat()
     started = {"run_id": run_id, "status": "starting", "job": REFRESH_JOB, "from": first, "to": last}
-    return json_answer({**started, "ui": _ui(service.settings.dagster_url, run_id)}).response(202)
+    return json_answer({**started, "ui": _ui(service.settings.dagster_url, run_id)})
 
 
-@endpoint(
-    router, "GET", "/api/v1/refresh/{run_id}", scope="read", answer=models.RefreshAnswer,
-    summary="How a refresh does.", example=examples.REFRESH,
-)  # fmt: skip
-def refresh_status(service: Served, _caller: _READ, run_id: Annotated[str, Path(max_length=64)]) -> Response:
+@endpoint(router, "GET", "/api/v1/refresh/{run_id}", scope="read", answer=answers.RefreshAnswer)
+def refresh_status(service: Served, run_id: Annotated[str, Path(max_length=64)]) -> Answer:
     """Gives the status of a refresh as Dagster has it."""
     found = service.dagster.run_status(run_id) if _RUN_ID.fullmatch(run_id) else None
     if found is None:
         raise Problem(404, "There is no refresh of that id; one that has just been asked for takes seconds to appear.")
-    return json_answer({**found, "ui": _ui(service.settings.dagster_url, run_id)}).response()
+    return json_answer({**found, "ui": _ui(service.settings.dagster_url, run_id)})
 
 
 def _ui(url: str, run_id: str) -> str:

@@ -19,9 +19,9 @@ from starlette.routing import Match
 from cavra_pipeline.api import actions, lists, reports, status, watching
 from cavra_pipeline.api.guard import BODY_SECONDS, Guard
 from cavra_pipeline.api.openapi import openapi_of
-from cavra_pipeline.api.problems import TITLES, Fault, Problem
+from cavra_pipeline.api.problems import TITLES, Problem
 from cavra_pipeline.api.service import Service
-from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageError, faults_of
 
 _THREADS = 64
 _log = logging.getLogger("cavra_pipeline.api")
@@ -114,27 +114,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
         return Problem(415, "Send the body as application/json.").response()
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(400, "The body is not JSON.").response()
-    faults = [_fault(one) for one in found[:50]]
-    return Problem(422, "See errors: each names a value and what is accepted.", faults).response()
-
-
-#: What is wrong and what to give, by pydantic's name of the error; the rest is said by the schema.
-_WORDS = {
-    "missing": ("a value is missing", "Give it"),
-    "extra_forbidden": ("there is no such field", "Leave it out"),
-    "greater_than_equal": ("the value is too small", "Give at least {ge}"),
-    "less_than_equal": ("the value is too large", "Give at most {le}"),
-    "literal_error": ("the value is not accepted", "Give one of {expected}"),
-    "string_too_long": ("the value is too long", "Give at most {max_length} characters"),
-}
-
-
-def _fault(error: dict[str, Any]) -> Fault:
-    where = [str(part) for part in error["loc"] if part not in ("query", "body", "path")]
-    fields = [part for part in where if not part.isdigit() and "[" not in part and part not in ("int", "float")]
-    what, remedy = _WORDS.get(error["type"], ("the value is not accepted", "Give what /openapi.json declares"))
-    limits = {"ge": "", "le": "", "expected": "", "max_length": "", **error.get("ctx", {})}
-    return Fault(".".join(fields) or "body", what, remedy.format(**limits))
+    return Problem(422, "See errors: each names a value and what is accepted.", faults_of(found[:50])).response()
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

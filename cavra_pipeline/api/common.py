@@ -1,8 +1,12 @@
-"""What every router uses: the service, the caller with the scope an endpoint asks for, answers made elsewhere."""
+"""What every router uses: the service, the caller, and the declaration of an endpoint with its scope and its answer."""
 
 from __future__ import annotations
 
+import inspect
+import json
 from collections.abc import Callable
+from functools import cache, wraps
+from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -12,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.problems import Problem
-from cavra_pipeline.api.service import Service
+from cavra_pipeline.api.service import Answer, Service
 
 #: Extension of an operation in OpenAPI that names the scope it asks for.
 SCOPE_KEY = "x-scope"
@@ -23,19 +27,29 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
 Served = Annotated[Service, Depends(_service)]
+#: Whoever asks; the endpoint has checked their scope.
+Asker = Annotated[Caller, Depends(_caller)]
 
 
-def allowed(scope: str) -> Callable[[Request], Caller]:
-    """Returns a dependency that gives the caller, who must have this scope."""
-
-    def caller_of(request: Request) -> Caller:
-        caller: Caller = request.state.caller
-        if scope not in caller.scopes:
+def _require(scope: str) -> Callable[[Request], None]:
+    def check(request: Request) -> None:
+        if scope not in request.state.caller.scopes:
             raise Problem(403, f"This asks for the scope {scope}, which the token does not have.")
-        return caller
 
-    return caller_of
+    return check
+
+
+@cache
+def examples() -> dict[str, Any]:
+    """Returns one recorded answer of each endpoint, by its operation; tests/api/test_examples.py records them."""
+    recorded: dict[str, Any] = json.loads(files(__package__).joinpath("examples.json").read_text(encoding="utf-8"))
+    return recorded
 
 
 def endpoint(
@@ -45,30 +59,48 @@ def endpoint(
     *,
     scope: str,
     answer: type[BaseModel] | None,
-    summary: str,
+    summary: str = "",
     status: int = 200,
-    example: Any = None,
     name: str | None = None,
-) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
-    """Declares an endpoint. What it returns is sent as it is. ``name`` is its own where one function serves many."""
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declares an endpoint. Its answer is checked against its model when it is made, and sent as it is.
 
-    def declare(function: Callable[..., Response]) -> Callable[..., Response]:
-        shown: dict[str, Any] = {"description": summary}
-        if example is not None:
+    Args:
+        router: Where it belongs.
+        method: HTTP method.
+        path: Its address.
+        scope: What the caller must have; ``none`` for everybody.
+        answer: Model of its answer; None where it is no JSON.
+        summary: What it answers, in one sentence; the first line of the function's docstring if it is empty.
+        status: HTTP status of its answer.
+        name: Its operation, where one function serves many.
+    """
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        operation = name or function.__name__
+        first, _, more = (inspect.getdoc(function) or "").partition("\n")
+        shown: dict[str, Any] = {"description": summary or first}
+        if example := examples().get(operation):
             shown["content"] = {"application/json": {"example": example}}
-        if answer is not None:
-            shown["model"] = answer
+
+        @wraps(function)
+        def answered(*args: Any, **kwargs: Any) -> Response:
+            made = function(*args, **kwargs)
+            return made.checked(answer).response(status) if isinstance(made, Answer) and answer else made
+
         router.add_api_route(
             path,
-            function,
+            answered,
             methods=[method],
             status_code=status,
-            summary=summary,
+            summary=summary or first,
+            description=more.strip(),
             response_class=Response if answer is None else JSONResponse,
-            response_model=None,
+            response_model=answer,
             responses={status: shown},
-            operation_id=name or function.__name__,
+            operation_id=operation,
             openapi_extra={SCOPE_KEY: scope},
+            dependencies=[] if scope == "none" else [Depends(_require(scope))],
         )
         return function
 

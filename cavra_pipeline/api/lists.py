@@ -5,16 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Path, Query
+from fastapi import Path, Query
 from fastapi.routing import APIRouter
-from pydantic import BaseModel
-from starlette.responses import Response
 
-from cavra_pipeline.api import examples, models, pages
-from cavra_pipeline.api.access import Caller
-from cavra_pipeline.api.common import Served, allowed, endpoint
+from cavra_pipeline.api import answers, models, pages
+from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import Problem
-from cavra_pipeline.api.service import Service
+from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.reports.store import days_between, reports_of_days
@@ -24,47 +21,37 @@ MOST_DAYS: Final = 366
 DEFAULT_DAYS: Final = 31
 
 router = APIRouter(tags=["lists"])
-_READ = Annotated[Caller, Depends(allowed("read"))]
 
 
 def _filters(asked: models.PageQuery) -> dict[str, Any]:
     return asked.model_dump(exclude={"limit", "cursor", "documents"}, by_alias=True)
 
 
-def _evidence(service: Service, member: str, asked: models.PageQuery, filters: dict[str, Any]) -> Response:
+def _evidence(service: Service, member: str, asked: models.PageQuery, filters: dict[str, Any]) -> Answer:
     def make(session: Session) -> dict[str, Any]:
         rows, following = pages.evidence_page(session, filters, limit=asked.limit, cursor=asked.cursor)
         return {member: rows, "next": following}
 
-    return service.ask((member, filters, asked.limit, asked.cursor), make).response()
+    return service.ask((member, filters, asked.limit, asked.cursor), make)
 
 
-@endpoint(
-    router, "GET", "/api/v1/evidence", scope="read", answer=models.EvidenceAnswer,
-    summary="Current evidence, newest first.", example=examples.EVIDENCE,
-)  # fmt: skip
-def evidence(service: Served, _caller: _READ, asked: Annotated[models.EvidenceQuery, Query()]) -> Response:
+@endpoint(router, "GET", "/api/v1/evidence", scope="read", answer=answers.EvidenceAnswer)
+def evidence(service: Served, asked: Annotated[models.EvidenceQuery, Query()]) -> Answer:
     """Lists records by their allowlisted fields, in CAVRA's own shape."""
     return _evidence(service, "records", asked, _filters(asked))
 
 
-@endpoint(
-    router, "GET", "/api/v1/lanes/{lane}/acknowledgements", scope="read", answer=models.AcknowledgementsAnswer,
-    summary="What operators acknowledged, newest first.", example=examples.ACKNOWLEDGEMENTS,
-)  # fmt: skip
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/acknowledgements", scope="read", answer=answers.AcknowledgementsAnswer)
 def list_acknowledgements(
-    service: Served, _caller: _READ, lane: models.LaneName, asked: Annotated[models.AcknowledgementQuery, Query()]
-) -> Response:
+    service: Served, lane: models.LaneName, asked: Annotated[models.AcknowledgementQuery, Query()]
+) -> Answer:
     """Lists the acknowledgements of a lane."""
     filters = {**_filters(asked), "lane": lane_named(lane).name, "record_type": "acknowledgement"}
     return _evidence(service, "acknowledgements", asked, filters)
 
 
-@endpoint(
-    router, "GET", "/api/v1/history", scope="read", answer=models.HistoryAnswer,
-    summary="Kept reports, newest day first.", example=examples.HISTORY,
-)  # fmt: skip
-def history(service: Served, _caller: _READ, asked: Annotated[models.HistoryQuery, Query()]) -> Response:
+@endpoint(router, "GET", "/api/v1/history", scope="read", answer=answers.HistoryAnswer)
+def history(service: Served, asked: Annotated[models.HistoryQuery, Query()]) -> Answer:
     """Lists the reports that runs kept, one for each lane and day, and the plans that were kept by their id."""
     filters = _filters(asked)
 
@@ -74,16 +61,11 @@ def history(service: Served, _caller: _READ, asked: Annotated[models.HistoryQuer
         )
         return {"reports": rows, "next": following}
 
-    return service.ask(("history", filters, asked.documents, asked.limit, asked.cursor), make).response()
+    return service.ask(("history", filters, asked.documents, asked.limit, asked.cursor), make)
 
 
-@endpoint(
-    router, "GET", "/api/v1/history/{report_id}", scope="read", answer=models.ReportAnswer,
-    summary="One kept report with its document.", example=examples.REPORT,
-)  # fmt: skip
-def kept_report(
-    service: Served, _caller: _READ, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
-) -> Response:
+@endpoint(router, "GET", "/api/v1/history/{report_id}", scope="read", answer=answers.ReportAnswer)
+def saved_report(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]) -> Answer:
     """Gives a report that was kept, by its id."""
 
     def make(session: Session) -> dict[str, Any] | None:
@@ -93,42 +75,33 @@ def kept_report(
     answer = service.ask(("report", report_id), make)
     if answer.body == b"null\n":
         raise Problem(404, "No report of that id is kept.")
-    return answer.response()
+    return answer
 
 
-def _boundary(service: Service, table: str, asked: models.PageQuery) -> Response:
+def _boundary(service: Service, table: str, asked: models.PageQuery) -> Answer:
     filters = _filters(asked)
 
     def make(session: Session) -> dict[str, Any]:
         count, (rows, following) = pages.boundary_page(session, table, filters, limit=asked.limit, cursor=asked.cursor)
         return {"count": count, table: rows, "next": following}
 
-    return service.ask((table, filters, asked.limit, asked.cursor), make).response()
+    return service.ask((table, filters, asked.limit, asked.cursor), make)
 
 
-@endpoint(
-    router, "GET", "/api/v1/quarantine", scope="read", answer=models.QuarantineAnswer,
-    summary="Lines of which nothing was kept: where they stood, their SHA-256 and why.", example=examples.QUARANTINE,
-)  # fmt: skip
-def quarantine(service: Served, _caller: _READ, asked: Annotated[models.QuarantineQuery, Query()]) -> Response:
+@endpoint(router, "GET", "/api/v1/quarantine", scope="read", answer=answers.QuarantineAnswer)
+def quarantine(service: Served, asked: Annotated[models.QuarantineQuery, Query()]) -> Answer:
     """Lists quarantined lines; never what they said."""
     return _boundary(service, "quarantine", asked)
 
 
-@endpoint(
-    router, "GET", "/api/v1/findings", scope="read", answer=models.FindingsAnswer,
-    summary="What was not public-safe: where, which rule, which field.", example=examples.FINDINGS,
-)  # fmt: skip
-def findings(service: Served, _caller: _READ, asked: Annotated[models.FindingQuery, Query()]) -> Response:
+@endpoint(router, "GET", "/api/v1/findings", scope="read", answer=answers.FindingsAnswer)
+def findings(service: Served, asked: Annotated[models.FindingQuery, Query()]) -> Answer:
     """Lists findings; never the value."""
     return _boundary(service, "findings", asked)
 
 
-@endpoint(
-    router, "GET", "/api/v1/partitions", scope="read", answer=models.PartitionsAnswer,
-    summary="UTC days: what came in, and the alert level of each kept report.", example=examples.PARTITIONS,
-)  # fmt: skip
-def partitions(service: Served, _caller: _READ, asked: Annotated[models.DaysQuery, Query()]) -> Response:
+@endpoint(router, "GET", "/api/v1/partitions", scope="read", answer=answers.PartitionsAnswer)
+def partitions(service: Served, asked: Annotated[models.Days, Query()]) -> Answer:
     """Lists the days of a range, also those on which nothing came in."""
     first, last = days_asked(service, asked, default=DEFAULT_DAYS)
     until = last if (last - first).days < MOST_DAYS else first + timedelta(days=MOST_DAYS - 1)
@@ -146,10 +119,10 @@ def partitions(service: Served, _caller: _READ, asked: Annotated[models.DaysQuer
         rows = [{"day": day.isoformat(), **counts[day], "reports": reports.get(day, {})} for day in days]
         return {"partitions": rows, "next_from": following}
 
-    return service.ask(("partitions", first, until, following), make).response()
+    return service.ask(("partitions", first, until, following), make)
 
 
-def days_asked(service: Service, asked: BaseModel, *, default: int) -> tuple[date, date]:
+def days_asked(service: Service, asked: models.Days, *, default: int) -> tuple[date, date]:
     """Returns the first and the last day of a range; so many up to the last where no first is given."""
     first, last = (getattr(asked, name) for name in ("first", "last"))
     until: date = last or max(first or date.min, service.clock().astimezone(UTC).date())

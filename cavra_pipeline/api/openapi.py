@@ -9,31 +9,12 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from cavra_pipeline.api.answers import ProblemDocument
 from cavra_pipeline.api.common import SCOPE_KEY
 from cavra_pipeline.api.problems import MEDIA_TYPE, TITLES
 
 _ALWAYS: Final = (400, 403, 413, 421, 429, 500, 503)
 _WITH_BODY: Final = (408, 415)
-
-_PROBLEM: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "What went wrong (RFC 9457). No value of the request and no record is ever in it.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["where", "what", "remedy"],
-                "properties": {name: {"type": "string"} for name in ("where", "what", "remedy")},
-            },
-        },
-    },
-}
 
 
 def openapi_of(app: FastAPI) -> bytes:
@@ -49,7 +30,8 @@ def openapi_of(app: FastAPI) -> bytes:
     schemas = components.setdefault("schemas", {})
     for made in ("HTTPValidationError", "ValidationError"):
         schemas.pop(made, None)
-    schemas["Problem"] = _PROBLEM
+    schemas["Problem"] = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schemas["Problem"].pop("$defs"))
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "Not needed where the service is open."}
     }

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from cavra_pipeline.api.problems import Problem
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN
-from cavra_pipeline.connectors.providers import normalised
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.export import record_of, stamp
+from cavra_pipeline.provider_names import normalised
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"
@@ -43,7 +43,7 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    about = {name: row[name] for name in ("record_type", "lane", "subject", "drop_day")}
+    about = {name: row[name] for name in ("record_type", "lane", "subject", "drop_day", "status")}
     return {**about, "record": json.loads(json.dumps(record_of(row), default=stamp))}
 
 

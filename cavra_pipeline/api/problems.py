@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from cavra_pipeline.boundary.secrets import secrets_in
+from cavra_pipeline.errors import Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:cavra-pipeline:problem:"
@@ -33,15 +34,6 @@ TITLES: Final[dict[int, tuple[str, str]]] = {
     500: ("failed", "The request failed"),
     503: ("busy", "Not now"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One value that is not accepted: which, the rule it breaks, what to give instead."""
-
-    where: str
-    what: str
-    remedy: str
 
 
 @dataclass

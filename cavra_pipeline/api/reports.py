@@ -8,45 +8,35 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Query
+from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.api import examples, models
+from cavra_pipeline.api import answers, models
 from cavra_pipeline.api.access import Caller
-from cavra_pipeline.api.common import Served, allowed, endpoint
-from cavra_pipeline.api.service import Service
+from cavra_pipeline.api.common import Asker, Served, endpoint
+from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
+from cavra_pipeline.dashboard.counts import dashboards as make_dashboards
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.escaping import csv_cell
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, keep_plan
-from cavra_pipeline.retry.acknowledge import states_of
 from cavra_pipeline.warehouse import Session
 
 CAVRA: Final = "/runtime/go-pilot/rollback-drill-notifications/acknowledgements/audit-delivery"
-#: CAVRA's own paths, by the lane they are about.
-_HEALTH_PATHS: Final = {
-    "recovery_escalation": f"{CAVRA}/recovery-escalations/retry-health",
-    "executive_report": f"{CAVRA}/recovery-executive-report/delivery-retry-health",
-}
-_PLAN_PATHS: Final = {
-    "recovery_escalation": f"{CAVRA}/recovery-escalations/delivery-retry-plan",
-    "executive_report": f"{CAVRA}/recovery-executive-report/delivery-retry-plan",
-}
+#: What a question has beside its parameters.
+_ASKED: Final = set(models.ReportQuery.model_fields)
 
 router = APIRouter(tags=["reports"])
-_READ = Annotated[Caller, Depends(allowed("read"))]
-_PLAN = Annotated[Caller, Depends(allowed("plan"))]
 
 
-def _health(service: Service, caller: Caller, lane: Lane, asked: models.HealthQuery) -> Response:
-    given = asked.model_dump(exclude={"as_of", "generated_by"})
+def _health(service: Service, caller: Caller, lane: Lane, asked: models.HealthQuery) -> Answer:
+    given = asked.model_dump(exclude=_ASKED)
     parameters = health_parameters(lane, **given)
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     service.instants(asked.as_of)
@@ -54,28 +44,24 @@ def _health(service: Service, caller: Caller, lane: Lane, asked: models.HealthQu
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
             now, as_of = service.instants(asked.as_of)
-            report = retry_health(session, lane, parameters, as_of=as_of, now=now, generated_by=label)
+            report = retry_health_reports(session, lane, parameters, instants=[as_of], now=now, generated_by=label)[0]
         record = health_record(report, now=now) if caller.may_save else None
         if record:
             service.made(RETRY_HEALTH, lane.name, report, record)
         return {"health": report, "metadata": record}, state
 
-    return service.once(("health", caller.may_save, lane.name, asked.model_dump()), make).response()
+    return service.once(("health", caller.may_save, lane.name, asked.model_dump()), make)
 
 
-@endpoint(
-    router, "GET", "/api/v1/lanes/{lane}/health", scope="read", answer=models.HealthAnswer,
-    summary="Is the lane's retry worker running, are its plans fresh, what failed, what waits for a person?",
-    example=examples.HEALTH,
-)  # fmt: skip
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/health", scope="read", answer=answers.HealthAnswer)
 def lane_health(
-    service: Served, caller: _READ, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]
-) -> Response:
+    service: Served, caller: Asker, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]
+) -> Answer:
     """Makes the health report of a lane. With the scope `plan` it is saved as evidence and shows in Dagster too."""
     return _health(service, caller, lane_named(lane), asked)
 
 
-def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -> Response:
+def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -> Answer:
     given = body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {}
     policy = retry_policy(lane, given)
     label = actor_label(body.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
@@ -84,7 +70,7 @@ def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
             now, as_of = service.instants(body.as_of)
-            plan = retry_plan(session, lane, policy, as_of=as_of, now=now, generated_by=label)
+            plan = retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=label)[0]
         record = plan_record(plan, now=now)
         service.made(RETRY_PLAN, lane.name, plan, record)
         if body.keep:
@@ -92,72 +78,62 @@ def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -
             service.written()
         return {"plan": plan, "metadata": record, "actor": caller.name}, state
 
-    return service.once(("plan", caller.name, lane.name, body.model_dump()), make).response()
+    return service.once(("plan", caller.name, lane.name, body.model_dump()), make)
 
 
-@endpoint(
-    router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=models.PlanAnswer,
-    summary="Which failed deliveries to retry, which wait, which are exhausted?", example=examples.PLAN,
-)  # fmt: skip
-def make_plan(service: Served, caller: _PLAN, lane: models.LaneName, body: models.PlanBody) -> Response:
+@endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
+def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: models.PlanBody) -> Answer:
     """Makes a retry plan, keeps its evidence record and tells Dagster. Nothing is sent."""
     return _plan(service, caller, lane_named(lane), body)
 
 
 def _declare_alias(lane: Lane) -> None:
+    """Declares CAVRA's own paths of a lane. Of the first lane CAVRA calls the report itself by another name."""
+    base = f"{CAVRA}/{lane.cavra_path}"
+    health = "retry-health" if lane.live_needs_acknowledgement else "delivery-retry-health"
+
     @endpoint(
-        router, "GET", _HEALTH_PATHS[lane.name], scope="read", answer=models.HealthAnswer,
-        summary=f"CAVRA's own path for the health of {lane.name}.", example=examples.HEALTH,
-        name=f"cavra_health_{lane.name}",
+        router, "GET", f"{base}/{health}", scope="read", answer=answers.HealthAnswer,
+        summary=f"CAVRA's own path for the health of {lane.name}.", name=f"cavra_health_{lane.name}",
     )  # fmt: skip
-    def cavra_health(service: Served, caller: _READ, asked: Annotated[models.HealthQuery, Query()]) -> Response:
+    def cavra_health(service: Served, caller: Asker, asked: Annotated[models.HealthQuery, Query()]) -> Answer:
         return _health(service, caller, lane, asked)
 
     @endpoint(
-        router, "POST", _PLAN_PATHS[lane.name], scope="plan", answer=models.PlanAnswer,
-        summary=f"CAVRA's own path for the retry plan of {lane.name}.", example=examples.PLAN,
-        name=f"cavra_plan_{lane.name}",
+        router, "POST", f"{base}/delivery-retry-plan", scope="plan", answer=answers.PlanAnswer,
+        summary=f"CAVRA's own path for the retry plan of {lane.name}.", name=f"cavra_plan_{lane.name}",
     )  # fmt: skip
-    def cavra_plan(service: Served, caller: _PLAN, body: models.PlanBody) -> Response:
+    def cavra_plan(service: Served, caller: Asker, body: models.PlanBody) -> Answer:
         return _plan(service, caller, lane, body)
 
 
-for _name in _HEALTH_PATHS:
-    _declare_alias(LANES[_name])
+for _lane in LANES.values():
+    if _lane.cavra_path:
+        _declare_alias(_lane)
 
 
 def _look(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
-    given = asked.model_dump(exclude_unset=True, exclude={"as_of", "generated_by"})
+    given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
     policy = retry_policy(lane, given)
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     service.instants(asked.as_of)
 
     def make(session: Session) -> dict[str, Any]:
         now, as_of = service.instants(asked.as_of)
-        return {"plan": retry_plan(session, lane, policy, as_of=as_of, now=now, generated_by=label)}
+        return {"plan": retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=label)[0]}
 
     return make, {"lane": lane.name, **asked.model_dump()}
 
 
-@endpoint(
-    router, "GET", "/api/v1/lanes/{lane}/plan", scope="read", answer=models.PlanLook,
-    summary="What a retry plan would say; nothing is kept.", example={"plan": examples.PLAN["plan"]},
-)  # fmt: skip
-def look_at_plan(
-    service: Served, _caller: _READ, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]
-) -> Response:
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/plan", scope="read", answer=answers.PlanPreview)
+def preview_plan(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Answer:
     """Makes a retry plan without any trace."""
     make, question = _look(service, lane_named(lane), asked)
-    return service.ask(("look", question), make).response()
+    return service.ask(("look", question), make)
 
 
-@endpoint(
-    router, "GET", "/api/v1/lanes/{lane}/plan.csv", scope="read", answer=None,
-    summary="The decisions of a retry plan as CSV.",
-)  # fmt: skip
-def plan_as_csv(
-    service: Served, _caller: _READ, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]
-) -> Response:
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/plan.csv", scope="read", answer=None)
+def plan_as_csv(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Response:
     """Makes a retry plan without any trace, and writes its decisions as a table."""
     make, _ = _look(service, lane_named(lane), asked)
     with service.reading() as (session, _):
@@ -176,11 +152,8 @@ def _csv(decisions: list[dict[str, Any]]) -> str:
     return table.getvalue()
 
 
-@endpoint(
-    router, "GET", "/api/v1/lanes", scope="read", answer=models.LanesAnswer,
-    summary="Each lane at a glance, now; nothing is kept.", example=examples.LANES,
-)  # fmt: skip
-def lanes(service: Served, _caller: _READ) -> Response:
+@endpoint(router, "GET", "/api/v1/lanes", scope="read", answer=answers.LanesAnswer)
+def lanes(service: Served) -> Answer:
     """Judges every lane by its own parameters."""
 
     def make(session: Session) -> dict[str, Any]:
@@ -191,7 +164,7 @@ def lanes(service: Served, _caller: _READ) -> Response:
             "lanes": [_at_a_glance(session, lane, now) for lane in LANES.values()],
         }
 
-    return service.ask(("lanes",), make).response()
+    return service.ask(("lanes",), make)
 
 
 _GLANCE: Final = (
@@ -202,9 +175,9 @@ _GLANCE: Final = (
 
 
 def _at_a_glance(session: Session, lane: Lane, now: datetime) -> dict[str, Any]:
-    health = retry_health(session, lane, health_parameters(lane), as_of=now, now=now)
+    health = retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)[0]
     policy: RetryPolicy = retry_policy(lane)
-    plan = retry_plan(session, lane, policy, as_of=now, now=now)
+    plan = retry_plans(session, lane, policy, instants=[now], now=now)[0]
     return {
         "lane": lane.name,
         "subject_field": lane.subject_field,
@@ -212,7 +185,7 @@ def _at_a_glance(session: Session, lane: Lane, now: datetime) -> dict[str, Any]:
         "stale_metadata_minutes": lane.stale_metadata_minutes,
         "retry_delay_minutes": lane.retry_delay_minutes,
         "live_needs_acknowledgement": lane.live_needs_acknowledgement,
-        "acknowledgement_states": list(states_of(lane)) if lane.takes_acknowledgements else [],
+        "acknowledgement_states": list(lane.acknowledgement_states),
         **{name: health[name] for name in _GLANCE},
         **{name: plan[name] for name in ("retryable_count", "waiting_count", "suppressed_count")},
         "alerts": [
@@ -228,20 +201,17 @@ def _first(rows: list[Mapping[str, Any]], name: str, which: Any = lambda _: True
     return min((row[name] for row in rows if which(row) and row[name]), default=None)
 
 
-@endpoint(
-    router, "GET", "/api/v1/dashboard", scope="read", answer=models.Dashboard,
-    summary="Counts of everything, over all lanes and per lane.", example=examples.DASHBOARD,
-)  # fmt: skip
-def dashboard(service: Served, caller: _READ, asked: Annotated[models.MomentQuery, Query()]) -> Response:
+@endpoint(router, "GET", "/api/v1/dashboard", scope="read", answer=answers.Dashboard)
+def dashboard(service: Served, caller: Asker, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Makes the dashboard. With the scope `plan` it shows in Dagster too."""
     service.instants(asked.as_of)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
             now, as_of = service.instants(asked.as_of)
-            document = make_dashboard(session, as_of=as_of, now=now)
+            document = make_dashboards(session, instants=[as_of], now=now)[0]
         if caller.may_save:
             service.made(DASHBOARD, None, document, None)
         return document, state
 
-    return service.once(("dashboard", caller.may_save, asked.as_of), make).response()
+    return service.once(("dashboard", caller.may_save, asked.as_of), make)

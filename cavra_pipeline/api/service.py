@@ -9,11 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from cavra_pipeline.api.access import TokenFile
@@ -68,6 +69,19 @@ class Answer:
     state: CopyState | None
     made_at: float
     cost: float = 0.0
+    #: The model that it has been checked against.
+    passed: list[type[BaseModel]] = field(default_factory=list)
+
+    def checked(self, model: type[BaseModel]) -> Answer:
+        """Returns the answer itself, checked against its model once however often it is given.
+
+        Raises:
+            ValidationError: The answer is not what OpenAPI declares.
+        """
+        if not self.passed:
+            model.model_validate_json(self.body)
+            self.passed.append(model)
+        return self
 
     def response(self, status: int = 200, **headers: str) -> Response:
         """The answer as HTTP."""
@@ -104,7 +118,7 @@ class Service:
     @property
     def writing_settings(self) -> Settings:
         """The home for an endpoint that writes: it waits for a run no longer than a person would."""
-        return replace(self.settings, busy_wait_seconds=min(self.settings.busy_wait_seconds, _WRITE_SECONDS))
+        return self.settings.but(busy_wait_seconds=min(self.settings.busy_wait_seconds, _WRITE_SECONDS))
 
     def writable(self) -> Warehouse:
         """The warehouse itself, for an endpoint that writes."""

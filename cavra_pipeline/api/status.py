@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Annotated
 
-from fastapi import Depends
 from fastapi.routing import APIRouter
-from starlette.responses import Response
 
-from cavra_pipeline.api import examples, models
-from cavra_pipeline.api.access import SCOPES, Caller
-from cavra_pipeline.api.common import Served, allowed, endpoint
-from cavra_pipeline.api.service import json_answer
+from cavra_pipeline.api import answers
+from cavra_pipeline.api.access import SCOPES
+from cavra_pipeline.api.common import Asker, Served, endpoint
+from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.documents import instant
 
 OPEN_NOTICE = (
@@ -24,11 +21,8 @@ TOKENS_NOTICE = "Every request needs a token with the scope of its endpoint."
 router = APIRouter(tags=["service"])
 
 
-@endpoint(
-    router, "GET", "/api/v1/status", scope="read", answer=models.Status,
-    summary="What this service is, who you are to it, and how it does.", example=examples.STATUS,
-)  # fmt: skip
-def status(service: Served, caller: Annotated[Caller, Depends(allowed("read"))]) -> Response:
+@endpoint(router, "GET", "/api/v1/status", scope="read", answer=answers.Status)
+def status(service: Served, caller: Asker) -> Answer:
     """Says how the service is reached, how fresh its copy is, and what was kept and told to Dagster."""
     copy = service.copy.state()
     failure = service.copy.failure
@@ -49,11 +43,10 @@ def status(service: Served, caller: Annotated[Caller, Depends(allowed("read"))])
         "dagster": {"url": service.settings.dagster_url, **service.dagster.state()},
         "live_lanes": sorted(service.settings.live_lanes),
     }
-    return json_answer(document).response()
+    return json_answer(document)
 
 
-@endpoint(router, "GET", "/healthz", scope="none", answer=models.Alive, summary="Does the process answer?",
-          example={"status": "ok"})  # fmt: skip
-def alive() -> Response:
+@endpoint(router, "GET", "/healthz", scope="none", answer=answers.Alive,)  # fmt: skip
+def alive() -> Answer:
     """Answers without looking at anything."""
-    return json_answer({"status": "ok"}).response()
+    return json_answer({"status": "ok"})

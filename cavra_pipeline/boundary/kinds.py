@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES
 
 KIND_PREFIX: Final = "go-backend-rollback-drill-acknowledgement-audit-delivery-"
 DELIVERY_KIND: Final = "release-connector-delivery"
@@ -45,7 +45,6 @@ class Format(Enum):
 #: Declared words; another word is stored as ``OTHER_WORD``.
 OTHER_WORD: Final = "other"
 LEVELS: Final = ("critical", "warning", "healthy", "unknown")
-ACKNOWLEDGEMENT_STATES: Final = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
 EXECUTION_STATUSES: Final = ("delivered", "failed", "skipped")
 
 _SQL_TYPES: Final = {
@@ -259,7 +258,7 @@ def _kinds() -> Iterator[Kind]:
     yield _kind(f"{stem}-delivery-retry-health", "health_report", lane, health)
 
     for alert_lane in LANES.values():
-        if alert_lane.kind_stem.endswith("-alert"):
+        if alert_lane.alerts_of:
             yield from _alert_ladder(alert_lane.kind_stem, alert_lane.name)
 
 

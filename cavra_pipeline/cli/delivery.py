@@ -21,9 +21,9 @@ from cavra_pipeline.cli.common import (
     home,
     lane_option,
 )
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
-from cavra_pipeline.retry.acknowledge import DELIVERY_STATES, acknowledge, withdraw
+from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.retry.sender import host_connectors, host_problems, open_sender
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
 from cavra_pipeline.terminal import Terminal
@@ -65,10 +65,10 @@ def worker(
 
 
 @click.command()
-@lane_option(default="recovery_escalation", show_default=True, help="A lane that takes them.")
+@lane_option(default=next(iter(LANES)), show_default=True, help="A lane that takes them.")
 @click.option("--plan", "subject", required=True, metavar="ID", help="The plan, or the health report of an alert lane.")
 @click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
-@click.option("--state", metavar="STATE", help=f"One of {', '.join(DELIVERY_STATES)}.")
+@click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")
 @click.option("--withdraw", "is_withdrawn", is_flag=True, help="Withdraw the acknowledgement; in place of --state.")
 @click.option("--force", is_flag=True, help="Record it although no such delivery is known.")
 @BY

@@ -28,16 +28,17 @@ from cavra_pipeline.cli.common import (
     reading,
     reading_state,
 )
-from cavra_pipeline.dashboard.counts import dashboard as make_dashboard
+from cavra_pipeline.dashboard.counts import dashboards
+from cavra_pipeline.declared import options_of
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
-from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_report
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
+from cavra_pipeline.health.report import HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.reports.plan import retry_plan
-from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import keep_plan
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
@@ -61,30 +62,12 @@ _ANNOUNCED: Final = options(
 )
 
 
-class _Number(click.ParamType[int | float]):
-    """A number as it is written: 15 stays whole, 7.5 does not."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
-        for read in (int, float):
-            try:
-                return read(value)
-            except ValueError:
-                continue
-        self.fail(f"{value!r} is not a number", param, ctx)
-
-
 @click.command("retry-health")
 @LANE
 @AS_OF
 @GENERATED_BY
 @AS_JSON
-@click.option(
-    "--expected-interval-minutes", type=int, metavar="N", help="The worker's cadence; the lane's own if not given."
-)
-@click.option("--stale-metadata-minutes", type=int, metavar="N", help="Age over which a retry plan is stale.")
-@click.option("--window-hours", type=int, metavar="N", help="How far back counts reach (168).")
+@options_of(HealthParameters)
 @click.option("--fail-on", type=click.Choice(list(_FAILING_LEVELS)), help="Exit 3 at or above this alert level.")
 def retry_health_command(
     lane: Lane,
@@ -97,7 +80,9 @@ def retry_health_command(
     """Is the retry worker running, are its plans fresh, what failed, what waits for a person?"""
     now, judged_by = clock(), health_parameters(lane, **parameters)
     with reading() as session:
-        report = retry_health(session, lane, judged_by, as_of=as_of or now, now=now, generated_by=generated_by)
+        (report,) = retry_health_reports(
+            session, lane, judged_by, instants=[as_of or now], now=now, generated_by=generated_by
+        )
     with reading_state() as c:
         (slots,) = slots_of_reports(c, [report])
     answer(report, as_json, lambda console, _: tables.show_health(console, report, slots=slots))
@@ -109,14 +94,7 @@ def retry_health_command(
 @AS_OF
 @GENERATED_BY
 @AS_JSON
-@click.option("--max-retry-attempts", type=int, metavar="N", help="Failures from which a pair is exhausted (3).")
-@click.option(
-    "--retry-delay-minutes", type=_Number(), metavar="N", help="Delay after the first failure; the lane's own."
-)
-@click.option("--allow-immediate-retry", is_flag=True, default=None, help="Let a delay be under one minute.")
-@click.option("--backoff-multiplier", type=_Number(), metavar="X", help="Factor for each further failure (2).")
-@click.option("--max-retry-delay-minutes", type=_Number(), metavar="N", help="The delay never grows past this (1440).")
-@click.option("--non-retryable-status-code", type=int, multiple=True, metavar="N", help="Never retry such a failure.")
+@options_of(RetryPolicy)
 @click.option("--keep", is_flag=True, help="Keep the plan, so that worker --plan can execute it.")
 def retry_plan_command(
     lane: Lane,
@@ -124,15 +102,14 @@ def retry_plan_command(
     generated_by: str,
     as_json: bool,
     keep: bool,
-    non_retryable_status_code: tuple[int, ...],
     **fields: Any,
 ) -> None:
     """Which failed deliveries to retry, which wait, which are exhausted?"""
     now = clock()
-    policy = retry_policy(lane, {**fields, "non_retryable_status_codes": list(non_retryable_status_code)})
+    policy = retry_policy(lane, fields)
     warehouse = warehouse_of(home())
     with warehouse.reading() as session:
-        plan = retry_plan(session, lane, policy, as_of=as_of or now, now=now, generated_by=generated_by)
+        (plan,) = retry_plans(session, lane, policy, instants=[as_of or now], now=now, generated_by=generated_by)
     if keep:
         keep_plan(warehouse, plan, now=now)
     answer(plan, as_json, tables.show_plan)
@@ -145,7 +122,7 @@ def dashboard(as_of: datetime | None, as_json: bool) -> None:
     """Counts of everything, over all lanes and per lane."""
     now = clock()
     with reading() as session:
-        document = make_dashboard(session, as_of=as_of or now, now=now)
+        (document,) = dashboards(session, instants=[as_of or now], now=now)
     answer(document, as_json, tables.show_dashboard)
 
 
@@ -192,9 +169,9 @@ def executive_report_command(
     """The recovery report for executives: what happened, what is open, what to do."""
     settings, now, err = home(), clock(), standard_error()
     with warehouse_of(settings).reading() as session:
-        report = executive_report(
+        (report,) = executive_reports(
             session,
-            as_of=as_of or now,
+            instants=[as_of or now],
             now=now,
             slo_minutes=slo_minutes,
             window_days=window_days,

@@ -103,12 +103,13 @@ def demo(seed: int, days: int) -> None:
 
     It takes the real path: stores and files, import, then a Dagster run on an instance under CAVRA_HOME.
     """
+    from cavra_pipeline.demo.incidents import MAIN_LANES
     from cavra_pipeline.demo.run import run_demo
 
     settings, now = home(), clock()
     outcome = run_demo(settings, seed=seed, days=days, now=now, say=lambda text: standard_error().print(text))
     out = standard_output()
-    for lane in ("recovery_escalation", "executive_report"):
+    for lane in MAIN_LANES:
         tables.show_health(out, outcome.health[lane], brief=True)
         tables.show_plan(out, outcome.plans[lane], most=8)
     out.facts("What happened in this month", [("-", line) for line in outcome.story])

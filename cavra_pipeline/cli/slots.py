@@ -11,7 +11,7 @@ import click
 
 from cavra_pipeline.cli import tables
 from cavra_pipeline.cli.common import AS_JSON, answer, clock, reading_state
-from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE
+from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.documents import instant, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.ledger import slots_between
@@ -19,20 +19,21 @@ from cavra_pipeline.slots.picture import legend, picture, slots_document
 from cavra_pipeline.slots.verdicts import Kind
 from cavra_pipeline.terminal import Styled, Terminal, shown
 
-SCHEDULES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
 _DEFAULT_DAYS: Final = 7
 _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "unknown": "cyan"}
 
 
 @click.command("slots")
-@click.option("--schedule", metavar="NAME", help=f"One of {', '.join(SCHEDULES)}; all if not given.")
+@click.option("--schedule", metavar="NAME", help=f"One of {', '.join(SCHEDULE_NAMES)}; all if not given.")
 @click.option("--from", "first", metavar="WHEN", help="First UTC day, or ISO-8601 instant; 7 days back.")
 @click.option("--to", "last", metavar="WHEN", help="Last UTC day, or ISO-8601 instant, inclusive; now.")
 @AS_JSON
 def slots(schedule: str | None, first: str | None, last: str | None, as_json: bool) -> None:
     """Which slots of the schedules were served, which were missed and why?"""
-    if schedule is not None and schedule not in SCHEDULES:
-        raise UsageError("there is no such schedule", where="schedule", remedy=f"Use one of {', '.join(SCHEDULES)}")
+    if schedule is not None and schedule not in SCHEDULE_NAMES:
+        raise UsageError(
+            "there is no such schedule", where="schedule", remedy=f"Use one of {', '.join(SCHEDULE_NAMES)}"
+        )
     until = _instant(last, time.max) if last else clock()
     first_at = _instant(first, time.min) if first else until - timedelta(days=_DEFAULT_DAYS)
     after = first_at - timedelta(microseconds=1)

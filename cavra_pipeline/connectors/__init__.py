@@ -8,7 +8,7 @@ What does not: Dagster, DuckDB, and deciding what is sent, when, or whether agai
 from cavra_pipeline.connectors.config import Connectors, read_connectors
 from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.deliver import DeliveryOutcome, DeliverySettings, deliver
-from cavra_pipeline.connectors.faults import PROBLEM_REASONS, WHOLE_FILE, ConnectorConfigError, Fault, Problem
+from cavra_pipeline.connectors.faults import PROBLEM_REASONS, WHOLE_FILE, ConnectorConfigError, Problem
 from cavra_pipeline.connectors.grading import Grade, GradedResponse
 from cavra_pipeline.connectors.notification import Notification, Severity
 from cavra_pipeline.connectors.providers import PROVIDERS, grade, prepare
@@ -24,7 +24,6 @@ __all__ = [
     "Connectors",
     "DeliveryOutcome",
     "DeliverySettings",
-    "Fault",
     "Grade",
     "GradedResponse",
     "Notification",

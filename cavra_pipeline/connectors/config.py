@@ -18,10 +18,12 @@ import yaml
 
 from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.entry import read_entry, shown_key
-from cavra_pipeline.connectors.faults import WHOLE_FILE, ConnectorConfigError, Fault, Problem
-from cavra_pipeline.connectors.providers import PROVIDERS, normalised
+from cavra_pipeline.connectors.faults import WHOLE_FILE, ConnectorConfigError, Problem
+from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.connectors.route import CA_FILE_RULE, tls_context
 from cavra_pipeline.connectors.sources import OpenToOthersError, TooLargeError, read_file
+from cavra_pipeline.errors import Fault
+from cavra_pipeline.provider_names import normalised
 
 MAX_CONFIG_FILE_BYTES = 256 * 1024
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from cavra_pipeline.connectors.connector import ClientCredentials, Connector
-from cavra_pipeline.connectors.faults import Fault
 from cavra_pipeline.connectors.providers import PROVIDERS, Provider
 from cavra_pipeline.connectors.route import CA_FILE_RULE, environment_proxy, is_proxy_url, split, tls_context
 from cavra_pipeline.connectors.rules import (
@@ -30,6 +29,7 @@ from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.connectors.signing import is_signing_secret
 from cavra_pipeline.connectors.sources import SecretSource
 from cavra_pipeline.connectors.transport import Route
+from cavra_pipeline.errors import Fault
 
 _KEYS = (
     "enabled",
@@ -381,7 +381,7 @@ class _Reader:
         source = SecretSource(key, pointer if isinstance(pointer, str) else "", self.folder)
         found = source.form_fault() or (source.read(self.environ) if self.environ is not None else None)
         if isinstance(found, Fault):
-            self._fault(found.key, found.rule, found.remedy, is_of_secret=found.is_of_secret)
+            self._fault(found.where, found.what, found.remedy, is_of_secret=found.is_of_secret)
             return None
         return found
 

@@ -1,6 +1,6 @@
 """What is wrong with the configuration of connectors, in words that hold none of its values.
 
-What belongs here: one fault, the faults of one connector, and the error that carries them.
+What belongs here: the faults of one connector, and the error that carries them.
 What does not: finding them (config, entry, sources).
 """
 
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.escaping import visible
+from cavra_pipeline.errors import Fault, PipelineError
 
 #: The subject of a problem that concerns every connector.
 WHOLE_FILE: Final = "connectors file"
@@ -21,26 +20,6 @@ MISCONFIGURED: Final = "connector_misconfigured"
 SECRET_UNUSABLE: Final = "connector_secret_unusable"  # noqa: S105 -- it says what is wrong
 #: Why a retry is held, or an alert raised, for a connector that cannot be used.
 PROBLEM_REASONS: Final = (FILE_UNUSABLE, MISCONFIGURED, SECRET_UNUSABLE)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing to fix.
-
-    Attributes:
-        key: Where it is.
-        rule: The rule it breaks.
-        remedy: What to do.
-        is_of_secret: Whether the file is right and the secret that it names is missing or malformed.
-    """
-
-    key: str
-    rule: str
-    remedy: str
-    is_of_secret: bool = False
-
-    def __str__(self) -> str:
-        return visible(f"{self.key}: {self.rule}; {self.remedy}")
 
 
 @dataclass(frozen=True, slots=True)

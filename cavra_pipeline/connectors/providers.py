@@ -18,6 +18,7 @@ from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.grading import GradedResponse
 from cavra_pipeline.connectors.notification import Notification
 from cavra_pipeline.connectors.requests import PreparedRequest
+from cavra_pipeline.provider_names import normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,6 @@ PROVIDERS: Mapping[str, Provider] = {
         api_key_header="DD-API-KEY",
     ),
 }
-
-
-def normalised(provider: str) -> str:
-    """Return the provider's name as it is compared: trimmed, lower case, `-` as `_`."""
-    return provider.strip().lower().replace("-", "_")
 
 
 def prepare(connector: Connector, notification: Notification, now: datetime) -> PreparedRequest:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from cavra_pipeline.connectors.faults import Fault
 from cavra_pipeline.connectors.secret import Secret
+from cavra_pipeline.errors import Fault
 
 MAX_SECRET_FILE_BYTES = 16 * 1024
 

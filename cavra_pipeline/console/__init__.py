@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from importlib.resources import files
 from typing import Final
 
@@ -10,6 +11,8 @@ from fastapi.routing import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from cavra_pipeline.lanes import LANES
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -46,7 +49,14 @@ def _files() -> dict[str, tuple[bytes, str]]:
         kind = _TYPES.get("." + entry.name.rpartition(".")[2])
         if kind and entry.is_file():
             found[entry.name] = (entry.read_bytes(), kind)
+    found["lanes.js"] = (_lanes().encode(), _TYPES[".js"])
     return found
+
+
+def _lanes() -> str:
+    """The lanes and the schedule of each, as a script module."""
+    schedules = {name: lane.schedule for name, lane in LANES.items()}
+    return f"export const LANES = {json.dumps(list(LANES))};\nexport const SCHEDULES = {json.dumps(schedules)};\n"
 
 
 def _answer(request: Request, content: bytes, kind: str) -> Response:

@@ -28,19 +28,17 @@ _COUNTS: Final = (
 )
 
 
-def dashboard(session: Session, *, as_of: datetime, now: datetime) -> dict[str, Any]:
-    """Counts per lane and over all lanes (contract section 9).
+def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime) -> list[dict[str, Any]]:
+    """Counts per lane and over all lanes (contract section 9) as of each instant, in one pass over the evidence.
 
     Args:
         session: An open warehouse.
-        as_of: Records after it do not exist.
-        now: When it is made; only ``generated_at`` shows it.
+        instants: Records after one do not exist for its dashboard.
+        now: When they are made; only ``generated_at`` shows it.
+
+    Returns:
+        A dashboard for each instant, in the order of the instants.
     """
-    return dashboards(session, instants=[as_of], now=now)[0]
-
-
-def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime) -> list[dict[str, Any]]:
-    """Makes the dashboard as of each instant, in one pass over the evidence, in the order of the instants."""
     asked = ascending(instants)
     parameters: dict[str, object] = {"instants": asked}
     counted = _up_to_each(session.rows(_PACKAGE, "lane_counts", parameters), len(asked))

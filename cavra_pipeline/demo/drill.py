@@ -24,11 +24,10 @@ from cavra_pipeline.demo.records import (
     Writer,
     success_code,
 )
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import CLEARING_STATES, Lane
 
 EXHAUSTED: Final = 3
 MAX_SELECTED: Final = 5
-ACCEPTING: Final = frozenset({"acknowledged", "accepted", "resolved"})
 SKIP_EVERY: Final = 9
 FAILURE_RATE: Final = 0.04
 RETRY_FAILURE_RATE: Final = 0.15
@@ -327,7 +326,7 @@ class Drill:
         return pair.failed_at is None or pair.failed_at + delay <= at
 
     def _may_retry(self, pair: _Pair) -> bool:
-        return not self.lane.live_needs_acknowledgement or pair.acknowledged in ACCEPTING
+        return not self.lane.live_needs_acknowledgement or pair.acknowledged in CLEARING_STATES
 
     def _work(self, at: datetime, *, live: bool) -> None:
         self._last_run_at = at

@@ -40,11 +40,7 @@ _RHYTHMS: Final = {
     "recovery_health_alert": Rhythm("recovery-alert", _CHAT, 10, 8, 24, 0),
     "executive_health_alert": Rhythm("executive-alert", _CHAT, 20, 4, 24, 0),
 }
-#: Which lane tells people of an unhealthy report of which.
-_TELLS_OF: Final = {
-    "recovery_health_alert": "recovery_escalation",
-    "executive_health_alert": "executive_report",
-}
+_OTHER_RHYTHM: Final = Rhythm("other", _CHAT, 15, 4, 24, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +155,12 @@ def _play(month: Month, random: Random) -> tuple[dict[str, Drill], list[DrillEnt
     """Plays every lane, an alert lane after the one it tells of."""
     drills: dict[str, Drill] = {}
     entries: list[DrillEntry] = []
-    for name, rhythm in _RHYTHMS.items():
+    for name, lane in LANES.items():
         start, alerts = month.start, list[DrillAlert]()
-        if name in _TELLS_OF:
+        if lane.alerts_of:
             start = ALERTS_SINCE.at(month.until)
-            alerts = [alert for alert in drills[_TELLS_OF[name]].raised if alert.at >= start]
-        drills[name] = Drill(LANES[name], rhythm, month, random, start, alerts)
+            alerts = [alert for alert in drills[lane.alerts_of].raised if alert.at >= start]
+        drills[name] = Drill(lane, _RHYTHMS.get(name, _OTHER_RHYTHM), month, random, start, alerts)
         entries += drills[name].play()
     return drills, entries
 

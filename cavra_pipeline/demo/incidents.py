@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-MAIN_LANES: Final = ("recovery_escalation", "executive_report")
+from cavra_pipeline.lanes import LANES
+
+#: Lanes that carry no health alerts of another lane.
+MAIN_LANES: Final = tuple(lane.name for lane in LANES.values() if lane.alerts_of is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
@@ -78,8 +78,8 @@ def run_demo(settings: Settings, *, seed: int, days: int, now: datetime, say: Ca
     plans: dict[str, dict[str, Any]] = {}
     with warehouse_of(settings).reading() as session:
         for lane in LANES.values():
-            health[lane.name] = retry_health(session, lane, health_parameters(lane), as_of=now, now=now)
-            plans[lane.name] = retry_plan(session, lane, retry_policy(lane), as_of=now, now=now)
+            health[lane.name] = retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)[0]
+            plans[lane.name] = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)[0]
         quarantined, found = len(list_quarantine(session)), len(list_findings(session))
     return DemoOutcome(succeeded, health, plans, history.story, quarantined, found)
 

@@ -21,8 +21,8 @@ from cavra_pipeline.documents import (
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.counts import Standing, standings
 from cavra_pipeline.executive.words import listed, provider_name
+from cavra_pipeline.lanes import CLEARING_STATES, CLOSING_STATES
 from cavra_pipeline.recoveries.intervals import (
-    CLOSING,
     OWN_PLAN_PREFIX,
     RECOVERIES,
     Interval,
@@ -36,7 +36,6 @@ from cavra_pipeline.warehouse import Session
 DEFAULT_SLO_MINUTES: Final = 240
 MAX_SLO_MINUTES: Final = 525_600
 _PROVIDER: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
-_ACCEPTING: Final = ("accepted", "acknowledged")
 
 
 def escalation_plan(
@@ -230,13 +229,13 @@ def route_state(row: Mapping[str, Any]) -> str:
     answer = row.get("acknowledgement_state")
     if row.get("failure_count"):
         return "failing"
-    if answer in CLOSING:
+    if answer in CLOSING_STATES:
         return str(answer)
     if row.get("is_execution_failed"):
         return "retry_failed"
     if answer in ("escalated", "deferred"):
         return str(answer)
-    if answer in _ACCEPTING:
+    if answer in CLEARING_STATES:
         return "acknowledged"
     return "delivered" if row.get("delivered_at") else "not_sent"
 
@@ -270,7 +269,7 @@ class Need:
 
     def action(self, routes: Sequence[Mapping[str, Any]]) -> str:
         """Says what to do."""
-        unclosed = [route for route in routes if route["state"] not in CLOSING]
+        unclosed = [route for route in routes if route["state"] not in CLOSING_STATES]
         return self.text.format(providers=_names(self.routes(routes)), unclosed=_names(unclosed))
 
 
@@ -279,7 +278,7 @@ def _names(routes: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _may_retry(route: Mapping[str, Any]) -> bool:
-    return route["acknowledgement_state"] in (*_ACCEPTING, "resolved")
+    return route["acknowledgement_state"] in CLEARING_STATES
 
 
 #: The first that applies is what a recovery needs; the last applies to whatever is left.

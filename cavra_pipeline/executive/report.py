@@ -73,11 +73,6 @@ class _Known:
     recoveries: Mapping[datetime, OpenRecoveries]
 
 
-def executive_report(session: Session, *, as_of: datetime, now: datetime, **options: Any) -> dict[str, Any]:
-    """Makes the executive recovery report as of one instant; otherwise as ``executive_reports``."""
-    return executive_reports(session, instants=[as_of], now=now, **options)[0]
-
-
 def executive_reports(
     session: Session,
     *,

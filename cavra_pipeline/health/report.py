@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import (
@@ -20,9 +21,9 @@ from cavra_pipeline.documents import (
     spread,
     whole_minutes,
 )
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import Accepts, refusal
 from cavra_pipeline.health.alerts import alerts_for
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import CLEARING_STATES, CLOSING_STATES, Lane
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
@@ -32,79 +33,37 @@ MAX_WINDOW_HOURS: Final = 87_600
 DEFAULT_WINDOW_HOURS: Final = 168
 
 
-@dataclass(frozen=True, slots=True)
-class HealthParameters:
-    """What a health report is judged by.
-
-    Attributes:
-        expected_interval_minutes: The worker's cadence.
-        stale_metadata_minutes: Age over which the newest retry plan is stale.
-        window_hours: How far back the counts in the window reach.
-    """
-
-    expected_interval_minutes: int
-    stale_metadata_minutes: int
-    window_hours: int
+_Minutes = Annotated[int, Field(ge=1, le=MAX_MINUTES), Accepts()]
 
 
-def health_parameters(
-    lane: Lane,
-    *,
-    expected_interval_minutes: int | None = None,
-    stale_metadata_minutes: int | None = None,
-    window_hours: int | None = None,
-) -> HealthParameters:
-    """Returns the parameters, the lane's own where none are given.
+class HealthParameters(BaseModel):
+    """What a health report is judged by. The API, the command line and run configuration take the same fields."""
 
-    Raises:
-        UsageError: A value is outside what is accepted; the message names it.
-    """
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    def bounded(name: str, value: Any, default: int, high: int) -> int:
-        if value is None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= high:
-            raise UsageError("the value is not accepted", where=name, remedy=f"Give an integer from 1 to {high}")
-        return value
-
-    return HealthParameters(
-        bounded(
-            "expected_interval_minutes",
-            expected_interval_minutes,
-            lane.expected_interval_minutes,
-            MAX_MINUTES,
-        ),
-        bounded("stale_metadata_minutes", stale_metadata_minutes, lane.stale_metadata_minutes, MAX_MINUTES),
-        bounded("window_hours", window_hours, DEFAULT_WINDOW_HOURS, MAX_WINDOW_HOURS),
+    expected_interval_minutes: _Minutes = Field(
+        description="The worker's cadence; the lane's own if not given.", examples=[30]
+    )
+    stale_metadata_minutes: _Minutes = Field(
+        description="Age over which the newest retry plan is stale; the lane's own if not given.", examples=[120]
+    )
+    window_hours: Annotated[int, Field(ge=1, le=MAX_WINDOW_HOURS), Accepts()] = Field(
+        DEFAULT_WINDOW_HOURS, description="How far back the counts in the window reach, in hours.", examples=[168]
     )
 
 
-def retry_health(
-    session: Session,
-    lane: Lane,
-    parameters: HealthParameters,
-    *,
-    as_of: datetime,
-    now: datetime,
-    generated_by: str = DEFAULT_GENERATED_BY,
-) -> dict[str, Any]:
-    """Makes the health report of a lane.
-
-    Args:
-        session: An open warehouse.
-        lane: The retry ladder.
-        parameters: What it is judged by.
-        as_of: The instant of the report; later records are counted and otherwise do not exist.
-        now: When the report is made; only ``generated_at`` shows it.
-        generated_by: Actor label of who asked.
-
-    Returns:
-        The report as the contract names its fields.
+def health_parameters(lane: Lane, **values: Any) -> HealthParameters:
+    """Returns the parameters, the lane's own where none are given.
 
     Raises:
-        UsageError: The label is not public-safe.
+        UsageError: A value is unknown or outside what is accepted; the message names it.
     """
-    return retry_health_reports(session, lane, parameters, instants=[as_of], now=now, generated_by=generated_by)[0]
+    given = {name: value for name, value in values.items() if value is not None}
+    defaults = {name: getattr(lane, name) for name in ("expected_interval_minutes", "stale_metadata_minutes")}
+    try:
+        return HealthParameters.model_validate({**defaults, **given})
+    except ValidationError as error:
+        raise refusal(error, fields=HealthParameters.model_fields) from None
 
 
 def retry_health_reports(
@@ -163,8 +122,8 @@ def _reports(
     records = session.rows(_PACKAGE, "lane_records", about)
     newest = session.rows(_PACKAGE, "newest_records", {**about, "runs_since": runs_since, "plans_since": plans_since})
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
-    executions = session.rows(_PACKAGE, "unresolved_executions", about)
-    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", about)
+    executions = session.rows(_PACKAGE, "unresolved_executions", {**about, "closing": CLOSING_STATES})
+    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", {**about, "clearing": CLEARING_STATES})
     failing = count_standing(unresolved, len(asked))
     unanswered = [r for r in unresolved if not r["is_acknowledged"]] if lane.live_needs_acknowledgement else []
     gaps = spread(unanswered, len(asked), lambda row: _gap(row, lane))

@@ -14,14 +14,12 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import CLOSING_STATES, LANES
 from cavra_pipeline.warehouse import Session, columns
 
 _PACKAGE: Final = "cavra_pipeline.recoveries"
 #: The lane whose subjects are recoveries.
 RECOVERIES: Final = LANES["recovery_escalation"]
-#: Newest acknowledgements that close a route, unless its delivery is failing.
-CLOSING: Final = ("dismissed", "resolved")
 #: How plans that this pipeline makes are called. They sum recoveries up and are none themselves.
 OWN_PLAN_PREFIX: Final = "pipeline-escalation-plan"
 _OWN_PLAN: Final = OWN_PLAN_PREFIX + "-[0-9a-f]{24}"
@@ -60,7 +58,7 @@ def recovery_spells(session: Session, *, as_of: datetime) -> list[Interval]:
     asked: dict[str, object] = {
         "lane": RECOVERIES.name,
         "as_of": naive_utc(as_of),
-        "closing": list(CLOSING),
+        "closing": CLOSING_STATES,
         "own_plan": _OWN_PLAN,
     }
     return [_spell(**row) for row in session.rows(_PACKAGE, "recovery_spells", asked)]
@@ -105,7 +103,7 @@ def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Interva
         for spell in one.spells
     ]
     if given:
-        asked: dict[str, object] = {"lane": RECOVERIES.name, "closing": list(CLOSING), "instants": moments}
+        asked: dict[str, object] = {"lane": RECOVERIES.name, "closing": CLOSING_STATES, "instants": moments}
         numbers, instants, subjects = zip(*given, strict=True)
         opened = {
             "number": columns.numbers(numbers),

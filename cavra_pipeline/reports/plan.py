@@ -26,34 +26,6 @@ from cavra_pipeline.warehouse import Session
 _PACKAGE: Final = "cavra_pipeline.reports"
 
 
-def retry_plan(
-    session: Session,
-    lane: Lane,
-    policy: RetryPolicy,
-    *,
-    as_of: datetime,
-    now: datetime,
-    generated_by: str = DEFAULT_GENERATED_BY,
-) -> dict[str, Any]:
-    """Makes the retry plan of a lane.
-
-    Args:
-        session: An open warehouse.
-        lane: The retry ladder.
-        policy: Bounds and delays.
-        as_of: The instant of the plan; later records do not exist for it.
-        now: When the plan is made; only ``generated_at`` shows it.
-        generated_by: Actor label of who asked.
-
-    Returns:
-        The plan as CAVRA shapes it, decisions sorted by subject, then provider.
-
-    Raises:
-        UsageError: The label is not public-safe.
-    """
-    return retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=generated_by)[0]
-
-
 def retry_plans(
     session: Session,
     lane: Lane,

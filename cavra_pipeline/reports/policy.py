@@ -2,35 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from cavra_pipeline.errors import UsageError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from cavra_pipeline.errors import Accepts, refusal
 from cavra_pipeline.lanes import Lane
 
 MAX_MINUTES: Final = 525_600
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """A policy in force.
+def _whole(value: float) -> float:
+    """Keeps a whole number whole, so that 30 and 30.0 make the same plan."""
+    return int(value) if value == int(value) else value
 
-    Attributes:
-        max_retry_attempts: Failures in a row from which a pair is exhausted.
-        retry_delay_minutes: Delay after the first failure.
-        allow_immediate_retry: Whether a delay under a minute is meant.
-        backoff_multiplier: Factor on the delay for each further failure.
-        max_retry_delay_minutes: The delay never grows past this.
-        non_retryable_status_codes: A latest failure with one of these is never retried.
-    """
 
-    max_retry_attempts: int
-    retry_delay_minutes: float
-    allow_immediate_retry: bool
-    backoff_multiplier: float
-    max_retry_delay_minutes: float
-    non_retryable_status_codes: tuple[int, ...]
+_Attempts = Annotated[int, Field(ge=1, le=100), Accepts()]
+_Delay = Annotated[float, Field(ge=0, le=MAX_MINUTES, allow_inf_nan=False), AfterValidator(_whole), Accepts()]
+_Limit = Annotated[float, Field(ge=1, le=MAX_MINUTES, allow_inf_nan=False), AfterValidator(_whole), Accepts()]
+_Factor = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False), AfterValidator(_whole), Accepts()]
+_StatusCodes = Annotated[
+    tuple[Annotated[int, Field(ge=100, le=599)], ...],
+    Field(max_length=500),
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    AfterValidator(lambda codes: tuple(sorted(set(codes)))),
+    Accepts("a list of HTTP status codes from 100 to 599"),
+]
+
+
+class RetryPolicy(BaseModel):
+    """A policy in force. The API, the command line and run configuration take the same fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    max_retry_attempts: _Attempts = Field(
+        3, description="Failures in a row from which a pair is exhausted.", examples=[3]
+    )
+    retry_delay_minutes: _Delay = Field(
+        description="Delay after the first failure; the lane's own if not given.", examples=[30]
+    )
+    allow_immediate_retry: Annotated[bool, Accepts("true or false")] = Field(
+        False, description="Let a delay be under one minute."
+    )
+    backoff_multiplier: _Factor = Field(2, description="Factor on the delay for each further failure.", examples=[2])
+    max_retry_delay_minutes: _Limit = Field(1440, description="The delay never grows past this.", examples=[1440])
+    non_retryable_status_codes: _StatusCodes = Field(
+        (), description="HTTP statuses that are never retried.", examples=[[404]]
+    )
 
     @property
     def base_retry_delay_minutes(self) -> float:
@@ -38,46 +57,7 @@ class RetryPolicy:
         return self.retry_delay_minutes if self.allow_immediate_retry else max(1, self.retry_delay_minutes)
 
 
-def _integer(low: int, high: int) -> Callable[[Any], int | None]:
-    def check(value: Any) -> int | None:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return value if whole and low <= value <= high else None
-
-    return check
-
-
-def _number(low: float, high: float) -> Callable[[Any], float | None]:
-    """A whole number is kept whole, so that 30 and 30.0 make the same plan."""
-
-    def check(value: Any) -> float | None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value <= high:
-            return None
-        return int(value) if value == int(value) else value
-
-    return check
-
-
-def _boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _status_codes(value: Any) -> tuple[int, ...] | None:
-    is_status = _integer(100, 599)
-    if not isinstance(value, list | tuple) or any(is_status(code) is None for code in value):
-        return None
-    return tuple(sorted(set(value)))
-
-
-#: Each field's check and what it accepts.
-FIELDS: Final[dict[str, tuple[Callable[[Any], Any], str]]] = {
-    "max_retry_attempts": (_integer(1, 100), "an integer from 1 to 100"),
-    "retry_delay_minutes": (_number(0, MAX_MINUTES), f"a number from 0 to {MAX_MINUTES}"),
-    "allow_immediate_retry": (_boolean, "true or false"),
-    "backoff_multiplier": (_number(1, 100), "a finite number from 1 to 100"),
-    "max_retry_delay_minutes": (_number(1, MAX_MINUTES), f"a number from 1 to {MAX_MINUTES}"),
-    "non_retryable_status_codes": (_status_codes, "a list of HTTP status codes from 100 to 599"),
-}
+FIELDS: Final = tuple(RetryPolicy.model_fields)
 
 
 def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPolicy:
@@ -86,24 +66,9 @@ def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPo
     Raises:
         UsageError: A field is unknown or outside its bounds; the message names it and what is accepted.
     """
-    checked: dict[str, Any] = {}
-    for name, value in (values or {}).items():
-        if name not in FIELDS:
-            raise UsageError(
-                "there is no such field", where=f"retry_policy.{name[:64]}", remedy=f"Use {', '.join(FIELDS)}"
-            )
-        if value is None:
-            continue
-        check, accepted = FIELDS[name]
-        checked[name] = check(value)
-        if checked[name] is None:
-            raise UsageError("the value is not accepted", where=f"retry_policy.{name}", remedy=f"Give {accepted}")
-    immediate = checked.get("allow_immediate_retry", False)
-    return RetryPolicy(
-        max_retry_attempts=checked.get("max_retry_attempts", 3),
-        retry_delay_minutes=checked.get("retry_delay_minutes", 0 if immediate else lane.retry_delay_minutes),
-        allow_immediate_retry=immediate,
-        backoff_multiplier=checked.get("backoff_multiplier", 2),
-        max_retry_delay_minutes=checked.get("max_retry_delay_minutes", 1440),
-        non_retryable_status_codes=checked.get("non_retryable_status_codes", ()),
-    )
+    given = {name: value for name, value in (values or {}).items() if value is not None}
+    delay = 0 if given.get("allow_immediate_retry") is True else lane.retry_delay_minutes
+    try:
+        return RetryPolicy.model_validate({"retry_delay_minutes": delay, **given})
+    except ValidationError as error:
+        raise refusal(error, within="retry_policy.", fields=FIELDS) from None

@@ -17,7 +17,7 @@ import pyarrow as pa
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.documents import canonical_json, entry_texts, naive_utc, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
+from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
@@ -351,7 +351,7 @@ def outdated_report_days(session: Session, touched: set[date], *, leave_out: set
 
 _PARAMETERS: Final = {
     RETRY_PLAN: {name: name for name in POLICY_FIELDS} | {"retry_delay_minutes": "base_retry_delay_minutes"},
-    RETRY_HEALTH: {name: name for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")},
+    RETRY_HEALTH: {name: name for name in HealthParameters.model_fields},
     DASHBOARD: {},
 }
 _MEMBERS: Final = sorted({member for members in _PARAMETERS.values() for member in members.values()})

@@ -13,37 +13,19 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.boundary.secrets import secrets_in
-from cavra_pipeline.connectors.providers import normalised
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.provider_names import normalised
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.retry"
-#: States by lane kind: a delivery's, and a health alert's.
-DELIVERY_STATES: Final = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
-ALERT_STATES: Final = ("acknowledged", "dismissed", "escalated", "resolved")
-#: States that let a live retry go ahead.
-CLEARING_STATES: Final = ("acknowledged", "accepted", "resolved")
 #: Names of evidence that a message may repeat.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
-
-
-def states_of(lane: Lane) -> tuple[str, ...]:
-    """Returns the states an operator may give in this lane."""
-    return DELIVERY_STATES if lane.live_needs_acknowledgement else ALERT_STATES
-
-
-def withdrawn_state(lane: Lane) -> str:
-    """Returns the state of a withdrawal: one that neither clears a live retry nor closes what it is about.
-
-    CAVRA has no state of its own for it. ``dismissed`` would close a failed execution (contract section 7).
-    """
-    return "deferred" if lane.live_needs_acknowledgement else "escalated"
 
 
 def acknowledge(
@@ -64,7 +46,7 @@ def acknowledge(
         lane: A lane that takes acknowledgements.
         subject: The plan or health report that is acknowledged.
         provider: The connector it is acknowledged for.
-        state: One of ``states_of(lane)``.
+        state: One of ``lane.acknowledgement_states``.
         by: Actor label of the operator.
         now: When it is said; dated later than what was said before, also where a clock went back.
         is_forced: Whether to record it although no delivery of the subject to the provider is known.
@@ -76,8 +58,10 @@ def acknowledge(
         UsageError: The lane takes none, a value is not accepted, or there is no such delivery; the message names it.
     """
     _require_lane(lane)
-    if state not in states_of(lane):
-        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(states_of(lane))}")
+    if state not in lane.acknowledgement_states:
+        raise UsageError(
+            "there is no such state", where="state", remedy=f"Use one of {', '.join(lane.acknowledgement_states)}"
+        )
     label = _checked(lane, subject, provider, by)
     ingest(settings, now=now)
     with warehouse_of(settings).reading() as session:
@@ -88,7 +72,7 @@ def acknowledge(
 
 
 def withdraw(settings: Settings, lane: Lane, *, subject: str, provider: str, by: str, now: datetime) -> dict[str, Any]:
-    """Withdraws the acknowledgement of a pair: a newer record in the state ``withdrawn_state(lane)``.
+    """Withdraws the acknowledgement of a pair: a newer record in the state ``lane.withdrawn_state``.
 
     Args:
         settings: The home.
@@ -109,13 +93,13 @@ def withdraw(settings: Settings, lane: Lane, *, subject: str, provider: str, by:
     ingest(settings, now=now)
     with warehouse_of(settings).reading() as session:
         at, state = _last_word(session, lane, subject, provider, now)
-    if state in (None, withdrawn_state(lane)):
+    if state in (None, lane.withdrawn_state):
         raise UsageError(
             "there is no acknowledgement of it to withdraw",
             where=f"{lane.subject_field} and provider",
             remedy="Give both as the acknowledgement has them; one that is withdrawn already stays so",
         )
-    return _write(settings, lane, subject, provider, withdrawn_state(lane), label, at, word="withdrawal")
+    return _write(settings, lane, subject, provider, lane.withdrawn_state, label, at, word="withdrawal")
 
 
 def _require_lane(lane: Lane) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import DeliverySettings, Problem
 from cavra_pipeline.documents import instant, naive_utc
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import CLEARING_STATES, Lane
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
 from cavra_pipeline.retry.records import RETRIES, digest, idempotency_id, retry_notification
 from cavra_pipeline.sending.engine import Run
@@ -86,12 +86,13 @@ def pair_evidence(
     ids = [_execution_id(lane, decision) for decision in decisions]
     executed = session.rows(_PACKAGE, "executed_retries", {"lane": lane.name, "execution_ids": ids})
     newest = session.rows(_PACKAGE, "newest_outcomes", {**about, "subjects": subjects})
+    cleared = session.rows(_PACKAGE, "cleared_pairs", {**about, "clearing": CLEARING_STATES})
     return PairEvidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={
             _pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest if row["is_failed"]
         },
-        cleared=frozenset(_pair(lane, row, "subject") for row in session.rows(_PACKAGE, "cleared_pairs", about)),
+        cleared=frozenset(_pair(lane, row, "subject") for row in cleared),
     )
 
 

@@ -14,7 +14,6 @@ from cavra_pipeline.connectors import (
     Connectors,
     DeliveryOutcome,
     DeliverySettings,
-    Fault,
     Grade,
     Notification,
     Problem,
@@ -22,6 +21,7 @@ from cavra_pipeline.connectors import (
     deliver,
     read_connectors,
 )
+from cavra_pipeline.errors import Fault
 from cavra_pipeline.settings import Settings
 
 

@@ -21,7 +21,7 @@ from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS, RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import replan
 from cavra_pipeline.retry.claims import Selection, SelectionContext, claim, pair_evidence, select
@@ -150,7 +150,7 @@ def _planned(session: Session, request: WorkerRequest, *, now: datetime) -> tupl
     if request.retry_plan_id:
         kept = replan(session, lane, request.retry_plan_id, now=now)
     policy = _policy_of(lane, kept) if kept else request.policy
-    plan = retry_plan(session, lane, policy, as_of=now, now=now, generated_by=request.generated_by)
+    plan = retry_plans(session, lane, policy, instants=[now], now=now, generated_by=request.generated_by)[0]
     decisions = _due(plan)
     if kept:
         key = lane.subject_field

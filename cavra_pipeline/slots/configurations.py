@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cavra_pipeline.slots.verdicts import Slot, Tolerance
+from cavra_pipeline.settings import Tolerance
+from cavra_pipeline.slots.verdicts import Slot
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.desired_state import schedule_of
 from cavra_pipeline.documents import naive_utc, parse_as_of
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import Tolerance
 from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.verdicts import Cause, Kind, Tolerance, Verdict, revised
+from cavra_pipeline.slots.verdicts import Cause, Kind, Verdict, revised
 from cavra_pipeline.slots.watcher import Episode, Judged, Memory
 from cavra_pipeline.state import tables as t
 from cavra_pipeline.warehouse import Session
@@ -42,7 +43,7 @@ def _configurations(c: sa.Connection) -> dict[str, list[Configuration]]:
     stored = t.schedule_configurations
     history: dict[str, list[Configuration]] = {}
     for row in c.execute(sa.select(stored).order_by(stored.c.schedule, stored.c.valid_from)):
-        tolerance = Tolerance(row.grace_minutes, row.grace_percent, row.early_percent)
+        tolerance = Tolerance(**{name: getattr(row, name) for name in Tolerance.model_fields})
         one = Configuration(row.schedule, row.valid_from, row.cron, row.time_zone, row.is_declared_on, tolerance)
         history.setdefault(one.schedule, []).append(one)
     return history
@@ -126,7 +127,7 @@ def slots_of_reports(c: sa.Connection, reports: Sequence[Mapping[str, Any]]) -> 
     """
     windows = [_window(report) for report in reports]
     in_range = _in_range(
-        schedule_of(reports[0]["lane"]), min(after for after, _ in windows), max(until for _, until in windows)
+        LANES[reports[0]["lane"]].schedule, min(after for after, _ in windows), max(until for _, until in windows)
     )
     found = sa.select(_S.expected_at, _S.verdict, _S.cause).where(*in_range).order_by(_S.expected_at)
     rows = c.execute(found).all()

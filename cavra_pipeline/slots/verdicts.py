@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from cavra_pipeline.settings import DEFAULT_TOLERANCE, Tolerance
+
 
 class Kind(StrEnum):
     """What became of a slot."""
@@ -36,32 +38,6 @@ class Cause(StrEnum):
 _SPELL_CAUSES: Final = (Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN, Cause.CODE_LOCATION_NOT_LOADABLE)
 #: What stopped a tick may have been seen to work up to this long before the tick was due.
 _LOOK_SLACK: Final = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How late and how early is still on time.
-
-    Attributes:
-        grace_minutes: The shortest grace, in minutes.
-        grace_percent: Grace in percent of the gap to the next slot, where that is longer.
-        early_percent: How early is still on time, in percent of the gap from the slot before.
-    """
-
-    grace_minutes: float = 5.0
-    grace_percent: float = 20.0
-    early_percent: float = 10.0
-
-    def grace(self, gap: timedelta) -> timedelta:
-        """Returns how late is still on time."""
-        return max(timedelta(minutes=self.grace_minutes), gap * (self.grace_percent / 100))
-
-    def early(self, gap: timedelta) -> timedelta:
-        """Returns how early is still on time."""
-        return gap * (self.early_percent / 100)
-
-
-DEFAULT_TOLERANCE: Final = Tolerance()
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ def create(session: Session) -> None:
     )
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
     session.run(_PACKAGE, "macro_document_of")
+    session.run(_PACKAGE, "macro_status_of_execution")
     for name, comment in _VIEWS.items():
         session.run(_PACKAGE, f"view_{name}")
         session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")

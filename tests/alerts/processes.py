@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.sending import leases
-from cavra_pipeline.settings import Settings
+from cavra_pipeline.settings import AlertPolicy, Settings
 from tests.support import AS_OF
 from tests.worker.support import SIGNING
 

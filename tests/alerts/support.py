@@ -10,10 +10,9 @@ from typing import Any
 
 from cavra_pipeline.alerts.lifecycle import Observed, observe
 from cavra_pipeline.alerts.outbox import deliver_due, next_attempt_at
-from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.connectors import Notification
-from cavra_pipeline.settings import Settings
+from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.state import state_of
 from tests.support import AS_OF, empty_warehouse, home_with
 from tests.worker.support import Clock, Provider

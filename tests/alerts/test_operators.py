@@ -88,7 +88,7 @@ def test_after_a_crash_before_the_commit_of_the_file_a_repeat_leaves_one_record(
 def test_an_alert_that_ended_meanwhile_stays_resolved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.tick(signal())
     alert_id = desk.seen[0].opened[0].alert_id
-    recorded = operators.record_acknowledgement
+    recorded = records.record_acknowledgement
 
     def ends_first(*given: Any, **named: Any) -> None:
         recorded(*given, **named)
@@ -105,7 +105,7 @@ def test_an_alert_that_ended_meanwhile_stays_resolved(desk: Desk, monkeypatch: p
 def test_of_two_people_at_once_the_first_has_acknowledged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.tick(signal())
     alert_id = desk.seen[0].opened[0].alert_id
-    recorded = operators.record_acknowledgement
+    recorded = records.record_acknowledgement
 
     def second_first(*given: Any, **named: Any) -> None:
         monkeypatch.setattr(operators, "record_acknowledgement", recorded)

@@ -6,25 +6,23 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from cavra_pipeline.alerts import deadman, watch
 from cavra_pipeline.alerts.operators import acknowledge_alert
-from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal, fingerprint
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.connectors.faults import MISCONFIGURED, SECRET_UNUSABLE
-from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.settings import AlertPolicy, Settings, load_settings
 from cavra_pipeline.state import state_of
 from tests.alerts.support import signal
 from tests.connectors.receiver import Receiver, answer, hang, reset, slow_body
@@ -49,7 +47,7 @@ def watched(tmp_path: Path, receiver: Receiver) -> Settings:
         tmp_path,
         threads=1,
         alerts=AlertPolicy(connectors=("webhook",)),
-        deadman_url=Secret(receiver.base_url + SECRET_PATH),
+        deadman_url=SecretStr(receiver.base_url + SECRET_PATH),
         connectors_file=tmp_path / "home" / "connectors.yaml",
     )
     settings.warehouse.write_bytes(empty_warehouse())
@@ -97,7 +95,7 @@ def test_a_pass_that_is_no_heartbeat_does_not_ping(tmp_path: Path, receiver: Rec
 def test_a_ping_that_is_not_taken_stops_nothing(tmp_path: Path, receiver: Receiver, answers: object) -> None:
     receiver.script(SECRET_PATH, answers)  # type: ignore[arg-type]
 
-    url = Secret(receiver.base_url + SECRET_PATH)
+    url = SecretStr(receiver.base_url + SECRET_PATH)
     assert deadman.ping(url, deadman.Signal.SUCCESS) in ("http_503", "http_404", "connection_lost_after_send")
     look(watched(tmp_path, receiver), signal())
     assert notified(receiver) == 1
@@ -107,7 +105,7 @@ def test_a_ping_waits_no_longer_than_its_limit_and_reads_no_body(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadman, "TIMEOUT_SECONDS", 0.2)
-    url = Secret(receiver.base_url + SECRET_PATH)
+    url = SecretStr(receiver.base_url + SECRET_PATH)
     receiver.script(SECRET_PATH, hang())
     assert deadman.ping(url, deadman.Signal.SUCCESS) == "timeout_after_send"
     receiver.script(SECRET_PATH, slow_body())
@@ -116,7 +114,7 @@ def test_a_ping_waits_no_longer_than_its_limit_and_reads_no_body(
 
 
 def test_a_query_stays_behind_the_path(receiver: Receiver) -> None:
-    url = Secret(f"{receiver.base_url}{SECRET_PATH}/?create=1")
+    url = SecretStr(f"{receiver.base_url}{SECRET_PATH}/?create=1")
     deadman.ping(url, deadman.Signal.FAIL)
     assert receiver.requests()[0].path == f"{SECRET_PATH}/fail?create=1"
 
@@ -141,7 +139,7 @@ def test_a_pass_that_fails_says_so_outside_and_the_look_is_not_lost(
 @pytest.mark.parametrize("slack", ["{enabled: perhaps}", "{url_env: NOT_SET}", "{url_file: none}", "7"])
 def test_a_broken_connector_holds_up_no_notice_of_another(slack: str, tmp_path: Path, receiver: Receiver) -> None:
     settings = watched(tmp_path, receiver)
-    settings = replace(settings, alerts=AlertPolicy(connectors=("slack", "webhook")))
+    settings = settings.but(alerts=AlertPolicy(connectors=("slack", "webhook")))
     path = settings.home / "connectors.yaml"
     path.write_text(f"{path.read_text()}  slack: {slack}\n")
 
@@ -169,7 +167,7 @@ def test_a_connector_file_that_is_none_loses_no_notice_and_each_is_sent_once_it_
 def test_a_busy_state_database_is_transient_and_outside_only_a_start_is_seen(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    settings = replace(watched(tmp_path, receiver), busy_wait_seconds=0.1)
+    settings = watched(tmp_path, receiver).but(busy_wait_seconds=0.1)
     holds, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -192,7 +190,7 @@ def test_a_busy_state_database_is_transient_and_outside_only_a_start_is_seen(
 
 
 def test_a_busy_warehouse_holds_up_no_notice_and_the_plan_is_recorded_later(tmp_path: Path, receiver: Receiver) -> None:
-    settings = replace(watched(tmp_path, receiver), busy_wait_seconds=0.1)
+    settings = watched(tmp_path, receiver).but(busy_wait_seconds=0.1)
     with warehouse_of(settings).writing("hold it"):
         assert look(settings, signal()) == AS_OF, "the next pass is due at once"
     assert (notified(receiver), pings(receiver)) == (1, ["/start", ""])
@@ -309,8 +307,7 @@ def test_settings_that_name_another_home_than_the_host_tell_nobody(tmp_path: Pat
         "CAVRA_ALERT_CONNECTORS": "Slack,webhook, slack",
         "CAVRA_DEADMAN_URL": "https://hc.example.org/x",
     }
-    ours = Settings(home=(tmp_path / "ours").resolve()).on_this_host(environ)
-    other = Settings(home=(tmp_path / "other").resolve()).on_this_host(environ)
+    ours, other = (load_settings(environ).of_home(tmp_path.resolve() / name) for name in ("ours", "other"))
 
     assert (ours.alerts.connectors, ours.deadman_url is None) == (("slack", "webhook"), False)
     assert (other.alerts.connectors, other.deadman_url is None) == ((), True)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cavra_pipeline.connectors import ConnectorConfigError, Fault, read_connectors
+from cavra_pipeline.connectors import ConnectorConfigError, read_connectors
 from cavra_pipeline.connectors.faults import FILE_UNUSABLE, MISCONFIGURED, SECRET_UNUSABLE, WHOLE_FILE
+from cavra_pipeline.errors import Fault
 from tests.connectors.examples import ALL_PROVIDERS, CANARIES, ENTRIES, document_for, environment_for
 
 URL = "https://example.org/CANARYpath"
@@ -35,13 +36,13 @@ def faults_of(path: Path, environ: dict[str, str] | None = None) -> tuple[Fault,
     faults = tuple(fault for problem in problems for fault in problem.faults)
     assert faults
     assert "CANARY" not in f"{problems} {[problem.document() for problem in problems]}".replace(str(path), "")
-    assert all(fault.rule and fault.remedy for fault in faults)
+    assert all(fault.what and fault.remedy for fault in faults)
     return faults
 
 
 def keys_of(tmp_path: Path, provider: str, environ: dict[str, str] | None = None, **changes: Any) -> list[str]:
     path = write(tmp_path, document_for(provider, changes))
-    return [fault.key.removeprefix(f"connectors.{provider}.") for fault in faults_of(path, environ)]
+    return [fault.where.removeprefix(f"connectors.{provider}.") for fault in faults_of(path, environ)]
 
 
 def test_all_eight_providers_load_from_one_file_in_its_order(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         "extra": 1,
     }
     faults = faults_of(write(tmp_path, document))
-    assert sorted(fault.key for fault in faults) == [
+    assert sorted(fault.where for fault in faults) == [
         "connectors.jira.method",
         "connectors.jira.project_key",
         "connectors.jira.token_env",
@@ -102,7 +103,7 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 
 def test_an_unknown_key_comes_with_the_list_of_those_that_are_known(tmp_path: Path) -> None:
     (fault,) = faults_of(write(tmp_path, document_for("splunk", {"indexx": "a"})))
-    assert fault.key == "connectors.splunk.indexx"
+    assert fault.where == "connectors.splunk.indexx"
     for key in ("url_env", "token_env", "index", "sourcetype"):
         assert key in fault.remedy
     assert "project_key" not in fault.remedy
@@ -111,7 +112,7 @@ def test_an_unknown_key_comes_with_the_list_of_those_that_are_known(tmp_path: Pa
 @pytest.mark.parametrize("key", ["token", "authorization", "api_key"])
 def test_a_secret_written_into_the_file_is_refused_and_not_shown(key: str, tmp_path: Path) -> None:
     (fault,) = faults_of(write(tmp_path, document_for("splunk", {key: "CANARYliteral"})))
-    assert fault.key == f"connectors.splunk.{key}"
+    assert fault.where == f"connectors.splunk.{key}"
     assert f"{key}_env" in fault.remedy
 
 
@@ -303,13 +304,13 @@ def test_a_secret_that_cannot_go_into_a_header_is_refused(tmp_path: Path) -> Non
     ],
 )
 def test_a_file_that_is_not_the_form_is_refused_without_a_quotation(content: str, rule: str, tmp_path: Path) -> None:
-    assert any(rule in fault.rule for fault in faults_of(write(tmp_path, content)))
+    assert any(rule in fault.what for fault in faults_of(write(tmp_path, content)))
 
 
 def test_a_file_that_is_missing_too_large_or_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "large.yaml").write_bytes(b"# CANARY\n" * 40_000)
     (tmp_path / "latin.yaml").write_bytes(b"connectors: CANARY\xe9\n")
-    rules = [faults_of(tmp_path / name)[0].rule for name in ("none.yaml", "large.yaml", "latin.yaml", ".")]
+    rules = [faults_of(tmp_path / name)[0].what for name in ("none.yaml", "large.yaml", "latin.yaml", ".")]
     assert rules == [
         "it cannot be read",
         "it is over 262144 bytes",
@@ -397,7 +398,7 @@ def test_a_connector_file_that_others_may_change_is_not_used(mode: int, rule: st
     path = write(tmp_path, document_for("slack"))
     path.chmod(mode)
     problems = read_connectors(path, environment_for(URL)).problems()
-    assert [rule in problem.faults[0].rule for problem in problems if rule] == ([True] if rule else [])
+    assert [rule in problem.faults[0].what for problem in problems if rule] == ([True] if rule else [])
     assert len(problems) == (1 if rule else 0)
 
 

@@ -58,7 +58,7 @@ def test_certificates_that_others_may_change_are_not_trusted(authority: Authorit
     for mode, keys in ((0o644, []), (0o664, ["connectors.slack.ca_file"])):
         (tmp_path / "own.pem").chmod(mode)
         problems = read_connectors(path, environment_for("https://a.example/x")).problems()
-        assert [fault.key for problem in problems for fault in problem.faults] == keys
+        assert [fault.where for problem in problems for fault in problem.faults] == keys
 
 
 @pytest.mark.parametrize("is_safe_proxy", [False, True])
@@ -179,6 +179,6 @@ def test_a_proxy_of_the_environment_that_is_none_is_a_fault_of_those_that_would_
     path.write_text(yaml.safe_dump(document_for("slack")), encoding="utf-8")
     environ = environment_for("https://a.example/x") | {"HTTPS_PROXY": "socks5://CANARY:1"}
     (problem,) = read_connectors(path, environ).problems()
-    assert [fault.key for fault in problem.faults] == ["connectors.slack.HTTPS_PROXY"]
+    assert [fault.where for fault in problem.faults] == ["connectors.slack.HTTPS_PROXY"]
     assert "CANARY" not in str(problem.document())
     assert read_connectors(path, environ | {"NO_PROXY": "a.example"}).problems() == []

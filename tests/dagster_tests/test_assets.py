@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -314,7 +313,7 @@ def test_a_range_over_pruned_days_makes_the_reports_that_can_still_be_made_and_o
     tmp_path: Path,
 ) -> None:
     lines = {"2026-06-10": [delivery(at(60 * 24 * 15)), "no json"], **LINES_BY_DAY}
-    settings = replace(new_home(tmp_path, lines), start_date=date(2026, 6, 1))
+    settings = new_home(tmp_path, lines).but(start_date=date(2026, 6, 1))
     days = days_between(date(2026, 6, 10), DAY)
     assert run(settings, days, assets=EVIDENCE).success
     prune(warehouse_of(settings), date(2026, 6, 12), now=NOW)

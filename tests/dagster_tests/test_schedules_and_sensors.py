@@ -6,7 +6,6 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -186,10 +185,10 @@ def test_days_past_the_retention_of_the_setting_are_not_asked_for(tmp_path: Path
     oldest = (datetime.now(UTC) - timedelta(days=30)).date()
     days = [oldest - timedelta(days=1), oldest]
     lines = {day.isoformat(): [delivery()] for day in days}
-    settings = replace(new_home(tmp_path, lines), retention_days=30)
+    settings = new_home(tmp_path, lines).but(retention_days=30)
 
     assert asked_days(tick(settings, "drop_sensor", instance)) == [(oldest.isoformat(), oldest.isoformat())]
-    kept = tick(replace(settings, retention_days=31), "drop_sensor", instance)
+    kept = tick(settings.but(retention_days=31), "drop_sensor", instance)
     assert asked_days(kept) == [(days[0].isoformat(), oldest.isoformat())]
 
 
@@ -286,7 +285,7 @@ def test_a_busy_warehouse_keeps_no_late_day_from_its_refresh_and_is_told_at_the_
 ) -> None:
     days = [date(2026, 6, 24), date(2026, 6, 25)]
     lines = {day.isoformat(): [worker_run(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))] for day in days}
-    settings = replace(new_home(tmp_path, lines), busy_wait_seconds=0.0)
+    settings = new_home(tmp_path, lines).but(busy_wait_seconds=0.0)
     assert run(settings, days, instance=instance).success
     first = tick(settings, "late_evidence_sensor", instance)
     late = delivery(datetime(2026, 6, 24, 13, tzinfo=UTC), failed=["slack"])

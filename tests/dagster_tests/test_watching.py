@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,18 +34,17 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
+from pydantic import SecretStr
 
 from assets import build_slot_checks
-from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
-from cavra_pipeline.connectors import Secret
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
-from cavra_pipeline.settings import Settings
+from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.state import state_of
 from sensors import alerting
@@ -404,7 +403,7 @@ def test_a_new_cadence_holds_from_the_look_that_sees_it_and_the_old_one_is_kept(
 ) -> None:
     settings = new_home(tmp_path)
     first_look(settings, instance)
-    faster = replace(settings, crons={SCHEDULE: "*/20 * * * *"})
+    faster = settings.but(crons={SCHEDULE: "*/20 * * * *"})
     watch = Watch(build_missed_worker_run_sensor, faster, instance)
 
     for minutes in (4, 8, 12, 16):
@@ -419,7 +418,7 @@ def test_where_a_schedule_is_declared_off_its_slots_are_not_expected(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
     settings = new_home(tmp_path)
-    development = replace(settings, environment="development")
+    development = settings.but(environment="development")
     watch = Watch(build_missed_worker_run_sensor, development, instance)
     for minutes in (0, 4, 24):
         watch.tick(NOW + minutes * MINUTE)
@@ -451,7 +450,7 @@ def test_what_must_be_on_and_is_off_is_told_once_and_its_end_once(
 def test_what_is_off_where_it_need_not_be_on_is_nobodys_concern(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    settings = replace(new_home(tmp_path), environment="development")
+    settings = new_home(tmp_path).but(environment="development")
     put_schedule(instance, is_on=False)
 
     Watch(build_disabled_schedule_sensor, settings, instance).tick()
@@ -669,11 +668,10 @@ def test_a_broken_connector_is_an_alert_through_the_others_and_the_ping_fails(
     with Receiver() as receiver:
         for path in ("/hook", "/ping", "/ping/start", "/ping/fail"):
             receiver.script(path, answer(200))
-        settings = replace(
-            new_home(tmp_path),
+        settings = new_home(tmp_path).but(
             connectors_file=tmp_path / "connectors.yaml",
             alerts=AlertPolicy(connectors=("slack", "webhook")),
-            deadman_url=Secret(f"{receiver.base_url}/ping"),
+            deadman_url=SecretStr(f"{receiver.base_url}/ping"),
         )
         watch = Watch(build_watcher_sensor, settings, instance)
         webhook = f"connectors:\n  webhook: {{url: '{receiver.base_url}/hook', signing_secrets_env: SIGNING}}\n"
@@ -689,7 +687,7 @@ def test_a_broken_connector_is_an_alert_through_the_others_and_the_ping_fails(
 
         slack_off = "  slack: {enabled: false, url_env: NOT_SET}\n"
         assert tick(slack_off, 0) == ["cavra.alert.firing", "/ping/fail"]  # alerts name slack, which is off
-        watch.settings = replace(settings, alerts=AlertPolicy(connectors=("webhook",)))
+        watch.settings = settings.but(alerts=AlertPolicy(connectors=("webhook",)))
         assert tick(slack_off, 1) == ["cavra.alert.resolved", "/ping"]
         assert tick(slack_off, 2) == ["/ping"]
         assert tick(f"  slack: {slack}\n", 3) == ["cavra.alert.firing", "/ping/fail"]

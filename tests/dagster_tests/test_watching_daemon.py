@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -143,7 +142,7 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
         # A schedule is stopped; two runs come to nothing, one as the warehouse is held, one by its own fault.
         put_schedule(instance, name=EXECUTIVE, is_on=False)
         with warehouse_of(settings).writing("hold it"):
-            assert not run_of_slot(replace(settings, busy_wait_seconds=0.2), instance, busy)
+            assert not run_of_slot(settings.but(busy_wait_seconds=0.2), instance, busy)
         broken = {"ops": {"recovery_escalation_retry_plan": {"config": {"max_retry_attempts": 1000}}}}
         assert not run_of_slot(settings, instance, failed, **broken)
 

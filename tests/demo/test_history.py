@@ -20,9 +20,9 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.plan import retry_plan
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
@@ -42,11 +42,11 @@ def land(settings: Settings, history: DemoHistory, *, with_late: bool = True) ->
 
 def report(session: Session, lane: str, *, as_of: datetime, window_hours: int | None = None) -> dict[str, Any]:
     parameters = health_parameters(LANES[lane], window_hours=window_hours)
-    return retry_health(session, LANES[lane], parameters, as_of=as_of, now=as_of)
+    return retry_health_reports(session, LANES[lane], parameters, instants=[as_of], now=as_of)[0]
 
 
 def plan(session: Session, lane: str, *, as_of: datetime) -> dict[str, Any]:
-    return retry_plan(session, LANES[lane], retry_policy(LANES[lane]), as_of=as_of, now=as_of)
+    return retry_plans(session, LANES[lane], retry_policy(LANES[lane]), instants=[as_of], now=as_of)[0]
 
 
 def categories(health: dict[str, Any]) -> set[str]:

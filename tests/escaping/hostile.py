@@ -17,12 +17,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from cavra_pipeline.alerts.lifecycle import observe
-from cavra_pipeline.alerts.policy import AlertPolicy
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_MEMBERS, KINDS, Kind, Type
 from cavra_pipeline.evidence.meaning import meaning_of
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.settings import Settings
+from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import alerts

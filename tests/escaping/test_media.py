@@ -22,7 +22,7 @@ from cavra_pipeline.boundary.kinds import DELIVERIES_PATH, KINDS, Type
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.render import report_html, report_markdown
-from cavra_pipeline.executive.report import executive_report
+from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.api.server import NoDagster, served
@@ -185,7 +185,7 @@ def _metadata(event: dg.DagsterEvent) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def report(home: Settings) -> dict[str, Any]:
     with warehouse_of(home).reading() as session:
-        return executive_report(session, as_of=AS_OF, now=AS_OF)
+        return executive_reports(session, instants=[AS_OF], now=AS_OF)[0]
 
 
 def test_the_markdown_report_holds_no_image_no_link_and_no_html(report: dict[str, Any]) -> None:

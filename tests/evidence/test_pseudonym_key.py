@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from stat import S_IMODE
 
@@ -112,7 +111,7 @@ def test_a_dagster_run_uses_the_key_that_the_host_names(tmp_path: Path, monkeypa
     host = load_settings()
     assert pseudonyms_of(Home.of(host).settings) == pseudonyms_of(host)
     assert not (tmp_path / "home" / "pseudonym.key").exists()
-    other = Home.of(replace(host, home=tmp_path / "other")).settings
+    other = Home.of(host.but(home=tmp_path / "other")).settings
     assert other.pseudonym_key == tmp_path / "other" / "pseudonym.key"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -53,7 +52,7 @@ def check(home: Settings) -> None:
 
 def rebuilt(home: Settings) -> Settings:
     """A copy of the home whose watched records are made anew, as the migration makes them."""
-    copy = replace(home, home=home.home.with_name("rebuilt")).prepare()
+    copy = home.but(home=home.home.with_name("rebuilt")).prepare()
     copy.warehouse.write_bytes(home.warehouse.read_bytes())
     with duckdb.connect(str(copy.warehouse)) as connection:
         connection.execute("DELETE FROM watched_records")

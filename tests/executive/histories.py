@@ -8,7 +8,7 @@ from typing import Any
 
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
-from cavra_pipeline.executive.report import executive_report
+from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.settings import Settings
 from tests.support import AS_OF, NOW, Record, record
 
@@ -44,4 +44,4 @@ def ask_escalation(
 def ask_report(settings: Settings, as_of: datetime = AS_OF, *, now: datetime = NOW, **more: Any) -> dict[str, Any]:
     """The executive report of a home."""
     with warehouse_of(settings).reading() as session:
-        return executive_report(session, as_of=as_of, now=now, **more)
+        return executive_reports(session, instants=[as_of], now=now, **more)[0]

@@ -124,7 +124,7 @@ def test_standard_input_may_hold_any_shape(shape: str, tmp_path: Path, expected:
 
 
 def test_a_long_stream_is_taken_to_its_end_line_by_line(tmp_path: Path) -> None:
-    home = home_with(tmp_path, batch_bytes=1024 * 1024)
+    home = home_with(tmp_path, batch_megabytes=1)
     lines = [delivery(at(n / 100), session_id=f"s-{n}", note="n" * 500) for n in range(6000)]
     content = b"".join(raw(line) + b"\n" for line in lines)
     assert len(content) > 3 * 1024 * 1024

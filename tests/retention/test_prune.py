@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.dashboard.counts import dashboard
+from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence import ingest as ingesting
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -70,7 +70,7 @@ def pruned(tmp_path: Path, lines_by_day: Mapping[str, list[Line]]) -> Settings:
 
 def count_at(home: Settings, as_of: datetime) -> object:
     with warehouse_of(home).reading() as session:
-        return dashboard(session, as_of=as_of, now=NOW)
+        return dashboards(session, instants=[as_of], now=NOW)[0]
 
 
 # --- What goes and what stays ----------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_the_command_says_what_it_removed_and_dry_run_only_what_it_would(tmp_pat
 def test_evidence_of_exactly_the_days_of_the_setting_stays(tmp_path: Path) -> None:
     home, today = aged(tmp_path, 90)
 
-    assert horizon_day(Settings(home.home, retention_days=90), now=NOW) == NOW.date() - timedelta(days=90)
+    assert horizon_day(Settings(home=home.home, retention_days=90), now=NOW) == NOW.date() - timedelta(days=90)
     assert command(home.home, "prune", environ={"CAVRA_RETENTION_DAYS": "91"}).code == 0
     assert kept_ids(home) == ["new", "old"]
     assert command(home.home, "prune", "--before", str(today - timedelta(days=89))).code == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +15,9 @@ from hypothesis import strategies as st
 
 from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health, retry_health_reports
+from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.plan import retry_plan, retry_plans
+from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings
 from tests.retry import oracle
@@ -75,24 +74,24 @@ def test_many_instants_at_once_are_the_same_as_one_by_one_and_as_the_contract_sa
             plans: list[dict[str, Any]] = []
             reports: list[dict[str, Any]] = []
             for threads in (1, 2, 8):
-                with warehouse_of(replace(home, threads=threads)).reading() as session:
+                with warehouse_of(home.but(threads=threads)).reading() as session:
                     plans = retry_plans(session, lane, in_force, instants=asked, now=NOW)
                     reports = retry_health_reports(session, lane, judged_by, instants=asked, now=NOW)
                 made.append([canonical_json(one) for one in (*plans, *reports)])
             assert made[0] == made[1] == made[2]
             with warehouse_of(home).reading() as session:
                 for at, one_plan, one_report in zip(asked, plans, reports, strict=True):
-                    assert without_clock(retry_plan(session, lane, in_force, as_of=at, now=NOW)) == without_clock(
-                        one_plan
-                    )
-                    alone = retry_health(session, lane, judged_by, as_of=at, now=NOW)
+                    assert without_clock(
+                        retry_plans(session, lane, in_force, instants=[at], now=NOW)[0]
+                    ) == without_clock(one_plan)
+                    alone = retry_health_reports(session, lane, judged_by, instants=[at], now=NOW)[0]
                     assert without_clock(alone) == without_clock(one_report)
                     assert same(oracle.plan(records, lane.name, at, policy), one_plan) == []
                     assert same(oracle.health(records, lane.name, at, parameters), one_report) == []
 
 
 def answers(home: Settings, threads: int) -> list[bytes]:
-    asked = replace(home, threads=threads)
+    asked = home.but(threads=threads)
     now = NOW + timedelta(seconds=threads)
     return [without_clock(ask(asked, lane, now=now)) for lane in LANES for ask in (ask_plan, ask_health)]
 

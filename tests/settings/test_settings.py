@@ -39,7 +39,7 @@ def test_the_password_of_the_state_database_is_not_in_the_repr() -> None:
 
 def test_another_home_than_the_hosts_keeps_its_own_state_database(tmp_path: Path) -> None:
     environ = {"CAVRA_HOME": str(tmp_path / "ours"), "CAVRA_STATE_URL": "postgresql://user@db.example/cavra"}
-    ours, other = (Settings(home=(tmp_path / name).resolve()).on_this_host(environ) for name in ("ours", "other"))
+    ours, other = (load_settings(environ).of_home(tmp_path.resolve() / name) for name in ("ours", "other"))
 
     assert ours.state_url == environ["CAVRA_STATE_URL"]
     assert other.state_url == f"sqlite:///{other.home}/state.db"

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cavra_pipeline.settings import DEFAULT_TOLERANCE
 from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.verdicts import DEFAULT_TOLERANCE, Run, Tick, Verdict
+from cavra_pipeline.slots.verdicts import Run, Tick, Verdict
 from cavra_pipeline.slots.watcher import Memory, Records, watch
 from cavra_pipeline.slots.watching import Look
 from sensors.dagster_records import instants_around

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def test_a_cadence_that_never_comes_is_refused_with_its_variable(cron: str) -> N
              "0 0 31 * *", "*/30 * * * *"]
 )  # fmt: skip
 def test_a_cadence_that_comes_is_taken_and_its_schedule_loads(cron: str, tmp_path: Path) -> None:
-    settings = replace(load_settings({VARIABLE: cron}), home=tmp_path)
+    settings = load_settings({VARIABLE: cron}).but(home=tmp_path)
 
     schedule = build_defs(settings).get_repository_def().get_schedule_def("morning_report")
     assert schedule.cron_schedule == cron
@@ -48,7 +47,7 @@ def test_a_cadence_that_comes_is_taken_and_its_schedule_loads(cron: str, tmp_pat
 def test_what_only_dagster_can_tell_is_refused_when_the_schedules_load(tmp_path: Path) -> None:
     for cron, why in (("0 0 31 2 1", "it is no cron expression"), ("0 0 30,31 2 *", "no instant at which")):
         with pytest.raises(UsageError, match=f"{VARIABLE}: .*{why}"):
-            build_defs(Settings(home=tmp_path, crons={"morning_report": cron}))
+            build_defs(Settings(home=tmp_path).but(crons={"morning_report": cron}))
 
 
 def test_the_declared_cadences_come() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cavra_pipeline.settings import Tolerance
 from cavra_pipeline.slots.verdicts import (
     Cause,
     Evidence,
@@ -16,7 +17,6 @@ from cavra_pipeline.slots.verdicts import (
     Slot,
     Spell,
     Tick,
-    Tolerance,
     Verdict,
     decide,
     revised,
@@ -68,7 +68,9 @@ def test_a_tenth_of_the_gap_early_is_on_time_and_more_is_early() -> None:
 
 
 def test_the_tolerances_are_settings() -> None:
-    slot = Slot("worker", AT, AT - GAP, AT + GAP, tolerance=Tolerance(1, 0, 50))
+    slot = Slot(
+        "worker", AT, AT - GAP, AT + GAP, tolerance=Tolerance(grace_minutes=1, grace_percent=0, early_percent=50)
+    )
 
     assert (slot.opens_at, slot.closes_at) == (AT - 15 * MINUTE, AT + MINUTE)
 

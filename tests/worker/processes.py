@@ -15,7 +15,7 @@ from cavra_pipeline import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
-from cavra_pipeline.executive.report import executive_report
+from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.first_delivery import first_delivery
@@ -66,7 +66,7 @@ def announce_until_enough(home: Path, newest: str, providers: list[str]) -> None
             as_of = datetime.fromisoformat(newest) - timedelta(minutes=number)
             with warehouse_of(settings).reading() as session:
                 plan = escalation_plan(session, as_of=as_of, now=_now(), providers=providers)
-                report = executive_report(session, as_of=as_of, now=_now(), providers=providers)
+                report = executive_reports(session, instants=[as_of], now=_now(), providers=providers)[0]
             for announcement in (
                 escalation(plan, requested_at=_now(), made_at=_now(), as_of=as_of),
                 report_announcement(

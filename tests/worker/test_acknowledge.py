@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.lanes import LANES
-from cavra_pipeline.retry.acknowledge import ALERT_STATES, CLEARING_STATES, DELIVERY_STATES, acknowledge, withdraw
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, ALERT_STATES, CLEARING_STATES, LANES
+from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.settings import Settings
 from tests.support import AS_OF, ask_health, at, delivery, drop, home_with, query
 from tests.worker.support import Clock, Provider, armed_home, worker
@@ -31,7 +31,7 @@ def say(
     return acknowledge(home, LANES[lane], **said, now=now, is_forced=is_forced)
 
 
-@pytest.mark.parametrize("state", DELIVERY_STATES)
+@pytest.mark.parametrize("state", ACKNOWLEDGEMENT_STATES)
 def test_each_state_closes_the_gap_and_clears_the_live_retry_as_the_contract_says(tmp_path: Path, state: str) -> None:
     home = armed_home(tmp_path, [delivery(at(60), failed=["slack"])])
 
@@ -52,7 +52,7 @@ def test_a_health_alert_takes_its_own_states_and_no_others(tmp_path: Path, lane:
 
     for minutes, state in enumerate(ALERT_STATES):
         say(home, state, lane=lane, now=at(-minutes))
-    for state in sorted(set(DELIVERY_STATES) - set(ALERT_STATES)):
+    for state in sorted(set(ACKNOWLEDGEMENT_STATES) - set(ALERT_STATES)):
         with pytest.raises(UsageError, match="state") as raised:
             say(home, state, lane=lane)
         assert "acknowledged, dismissed, escalated, resolved" in raised.value.remedy

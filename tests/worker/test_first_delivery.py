@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
-from cavra_pipeline.executive.report import executive_report
+from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.retry import first_delivery as first_delivery_module
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.sending.engine import Engine
@@ -64,7 +64,7 @@ def escalate(home: Settings, clock: Clock, as_of: datetime | None) -> Announceme
 def report(home: Settings, clock: Clock, as_of: datetime | None) -> Announcement:
     now = clock()
     with warehouse_of(home).reading() as session:
-        made = executive_report(session, as_of=as_of or now, now=now, providers=PROVIDERS)
+        made = executive_reports(session, instants=[as_of or now], now=now, providers=PROVIDERS)[0]
     return report_announcement(made, run_id=report_run_id(made), made_at=now, requested_at=now, as_of=as_of)
 
 

@@ -17,9 +17,9 @@ from cavra_pipeline.connectors.deliver import DeliveryOutcome
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence import own as own_module
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, CLEARING_STATES, LANES
 from cavra_pipeline.reports.store import keep_plan
-from cavra_pipeline.retry.acknowledge import CLEARING_STATES, DELIVERY_STATES, acknowledge
+from cavra_pipeline.retry.acknowledge import acknowledge
 from cavra_pipeline.sending import engine as engine_module
 from tests.support import AS_OF, ask_plan, delivery, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, worker
@@ -84,7 +84,7 @@ class Loop(RuleBasedStateMachine):
     def cavra_delivers(self, pair: tuple[str, str]) -> None:
         self._drop(pair, has_failed=False)
 
-    @rule(pair=PAIR, state=st.sampled_from([*DELIVERY_STATES, *CLEARING_STATES, *CLEARING_STATES]))
+    @rule(pair=PAIR, state=st.sampled_from([*ACKNOWLEDGEMENT_STATES, *CLEARING_STATES, *CLEARING_STATES]))
     def an_operator_acknowledges(self, pair: tuple[str, str], state: str) -> None:
         subject, provider = pair
         acknowledge(

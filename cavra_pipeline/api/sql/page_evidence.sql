@@ -1,5 +1,5 @@
 -- Current evidence, newest first, from a place on.
-SELECT {{columns}}, lane, record_type, subject, drop_day
+SELECT {{columns}}, lane, record_type, subject, drop_day, status
 FROM evidence
 WHERE
     ($lane::VARCHAR IS NULL OR lane = $lane)

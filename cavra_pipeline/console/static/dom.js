@@ -1,6 +1,10 @@
 // Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup, and what steers or
 // cannot be seen in it is written as its escape: the same rule as visible in cavra_pipeline/escaping.py.
 
+import { LANES, SCHEDULES } from "./lanes.js"; // written by the server, from lanes.py
+
+export { LANES, SCHEDULES };
+
 const SVG = "http://www.w3.org/2000/svg";
 
 const UNSEEN = /[\p{C}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]|(?! )\p{Zs}/gu;
@@ -104,7 +108,6 @@ export const choice = (name, options, chosen) =>
   el("select", { name, "data-key": `field-${name}` }, options.map(([value, text]) =>
     el("option", { value, selected: value === chosen }, text ?? words(value))));
 
-export const LANES = ["recovery_escalation", "executive_report", "recovery_health_alert", "executive_health_alert"];
 export const laneChoice = (chosen) => field("Lane", choice("lane", LANES.map((lane) => [lane]), chosen));
 
 export function save(name, type, text) {

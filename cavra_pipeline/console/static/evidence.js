@@ -5,7 +5,7 @@ import { LANES, announce, choice, el, field, problem, showDocument, swap, time, 
 import { table } from "./table.js";
 
 const TYPES = ["delivery", "acknowledgement", "retry_plan", "worker_run", "execution"];
-const MEMBERS = ["execution_status", "acknowledgement_state", "alert_level", "delivery_success"];
+const MEMBERS = ["acknowledgement_state", "alert_level", "delivery_success"];
 
 export async function render(params) {
   const input = (name) => el("input", { name, maxlength: 512, value: params[name] || "" });
@@ -50,7 +50,8 @@ function list(rows) {
   ] });
 }
 
-function outcome({ record }) {
+function outcome({ record, status }) {
+  if (status) return words(status);
   if (record.failed_providers?.length) return `Failed: ${record.failed_providers.join(" ")}`;
   const name = MEMBERS.find((one) => record[one] !== undefined && record[one] !== null);
   if (!name) return "";

@@ -2,7 +2,7 @@
 
 import { ask, askAll, askIfThere, query } from "./api.js";
 import { acknowledgeButton } from "./acknowledge.js";
-import { ago, announce, el, facts, field, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
 import { alertItems } from "./overview.js";
 import { healthTimeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -15,7 +15,7 @@ export async function render(params, context, root) {
   const asOf = el("input", { name: "as_of", type: "datetime-local", step: 1, value: (params.as_of || "").slice(0, 19) });
   const form = el("form", { "aria-label": "Retry Health" },
     el("div", { class: "fields" },
-      laneChoice(params.lane || "recovery_escalation"),
+      laneChoice(params.lane || LANES[0]),
       field("At this instant", asOf, "UTC; empty for now."),
       field("Expected interval, minutes", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525600; empty: the lane's."),
       field("A plan is stale after, minutes", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600; empty: the lane's."),
@@ -52,8 +52,8 @@ async function report(health, metadata, lane, context, again) {
     askAll("/evidence", "records", { ...span, record_type: "execution" }, 2000),
     askIfThere("/slots", { since, until }),
   ]);
-  const failed = executions.rows.filter((one) => one.record.execution_status !== "delivered");
-  const own = (slots?.slots || []).filter((one) => one.schedule.startsWith(health.lane.split("_")[0]));
+  const failed = executions.rows.filter((one) => one.status !== "delivered");
+  const own = (slots?.slots || []).filter((one) => one.schedule === SCHEDULES[health.lane]);
   const alerts = health.alerts.map((one, at) => ({ ...one, action: health.recommended_actions[at] }));
   const states = lane.acknowledgement_states;
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
@@ -83,7 +83,7 @@ async function report(health, metadata, lane, context, again) {
       { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
       { name: "subject", title: "Subject", value: (one) => one.subject },
       { name: "provider", title: "Provider", value: (one) => one.record.provider },
-      { name: "status", title: "Status", value: (one) => one.record.execution_status },
+      { name: "status", title: "Status", value: (one) => one.status },
       { name: "record", title: "Record", cell: (one) => [el("button", { type: "button", "aria-label": `Open the record of ${one.subject}, ${one.record.provider}`,
         onclick: () => showDocument(`Execution ${one.record.session_id}`, one.record) }, "Open"), " ", act(one.subject, one.record.provider, `failed-${one.record.session_id}`)] },
     ] }),

@@ -1,14 +1,14 @@
 // What was reported day by day, and the counts of the dashboard.
 
 import { ask, query } from "./api.js";
-import { choice, el, facts, field, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
+import { LANES, choice, el, facts, field, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
 import { lines } from "./pictures.js";
 import { table } from "./table.js";
 
 const DAY = 86400000;
 
 export async function render(params) {
-  const lane = params.lane || "recovery_escalation";
+  const lane = params.lane || LANES[0];
   const count = Number(params.days) || 31;
   const first = new Date(now() - (count - 1) * DAY).toISOString().slice(0, 10);
   const [dashboard, { partitions }, health, plans] = await Promise.all([

@@ -20,9 +20,9 @@ SELECT
     coalesce(sum(retryable_count) FILTER (record_type = 'retry_plan'), 0) AS retryable_count,
     count(*) FILTER (record_type = 'worker_run' AND dry_run IS DISTINCT FROM false) AS dry_worker_run_count,
     count(*) FILTER (record_type = 'worker_run' AND NOT dry_run) AS live_worker_run_count,
-    count(*) FILTER (record_type = 'execution' AND execution_status = 'delivered') AS delivered_execution_count,
-    count(*) FILTER (record_type = 'execution' AND execution_status = 'failed') AS failed_execution_count,
-    count(*) FILTER (record_type = 'execution' AND execution_status = 'skipped') AS skipped_execution_count,
+    count(*) FILTER (status = 'delivered') AS delivered_execution_count,
+    count(*) FILTER (status = 'failed') AS failed_execution_count,
+    count(*) FILTER (status = 'skipped') AS skipped_execution_count,
     count(*) AS evidence_record_count
 FROM placed
 GROUP BY number, lane

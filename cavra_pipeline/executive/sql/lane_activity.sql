@@ -11,10 +11,7 @@ acts AS (
         record_type,
         dry_run,
         record_type = 'delivery' AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed)) AS is_failed,
-        CASE
-            WHEN record_type = 'execution'
-                THEN coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
-        END AS status
+        status
     FROM evidence
     WHERE lane IS NOT NULL AND created_at >= list_min($window_starts::TIMESTAMP[])
 ),

@@ -41,7 +41,7 @@ SELECT
     failing.provider,
     failing.failing_since,
     acknowledged.acknowledgement_state,
-    coalesce(acknowledged.acknowledgement_state IN ('acknowledged', 'accepted', 'resolved'), false) AS is_acknowledged,
+    coalesce(list_contains($clearing::VARCHAR[], acknowledged.acknowledgement_state), false) AS is_acknowledged,
     greatest(failing.first_seen, coalesce(acknowledged.first_seen, 1)) AS first_seen,
     least(failing.last_seen, coalesce(acknowledged.last_seen, len($instants::TIMESTAMP[]))) AS last_seen
 FROM failing

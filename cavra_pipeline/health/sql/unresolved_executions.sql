@@ -19,7 +19,7 @@ executed AS (
 ),
 
 suspects AS MATERIALIZED (
-    SELECT DISTINCT subject, provider FROM executed WHERE execution_status IN ('failed', 'skipped')
+    SELECT DISTINCT subject, provider FROM executed WHERE execution_status <> 'delivered'
 ),
 
 delivered AS (
@@ -49,7 +49,7 @@ states AS (
     SELECT
         created_at,
         coalesce(last_value(is_delivered IGNORE NULLS) OVER so_far, true) AS is_delivered,
-        coalesce(last_value(answer IGNORE NULLS) OVER so_far IN ('resolved', 'dismissed'), false) AS is_closed,
+        coalesce(list_contains($closing::VARCHAR[], last_value(answer IGNORE NULLS) OVER so_far), false) AS is_closed,
         lead(created_at) OVER so_far AS next_at
     FROM histories
     WINDOW so_far AS (PARTITION BY subject, provider ORDER BY created_at, session_id)

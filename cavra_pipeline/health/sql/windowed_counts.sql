@@ -14,13 +14,10 @@ seen AS (
         (record_type = 'retry_plan')::BIGINT AS retry_plan_count,
         CASE WHEN record_type = 'retry_plan' THEN retryable_count END AS retryable_count,
         (record_type = 'execution')::BIGINT AS execution_record_count,
-        (record_type = 'execution' AND status IN ('failed', 'skipped'))::BIGINT AS failed_execution_count,
+        (record_type = 'execution' AND status <> 'delivered')::BIGINT AS failed_execution_count,
         (record_type = 'execution' AND status = 'delivered')::BIGINT AS delivered_execution_count,
         0 AS failed_delivery_count
-    FROM (
-        SELECT *, coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END) AS status
-        FROM evidence
-    )
+    FROM evidence
     WHERE
         lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
         AND created_at > list_min($window_starts::TIMESTAMP[])

@@ -41,10 +41,7 @@ retries AS (
         open_recoveries.number,
         subject,
         provider,
-        last(
-            coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
-            ORDER BY created_at, session_id
-        ) AS execution_status,
+        last(execution_status ORDER BY created_at, session_id) AS execution_status,
         max({'at': created_at, 'id': session_id}) AS stamp
     FROM executions
     INNER JOIN open_recoveries USING (subject)
@@ -81,7 +78,7 @@ SELECT
     failing.latest_status_code AS failed_status_code,
     retries.execution_status,
     retries.stamp.at AS executed_at,
-    coalesce(retries.execution_status IN ('failed', 'skipped'), false)
+    coalesce(retries.execution_status <> 'delivered', false)
     AND delivered_later.subject IS NULL
     AND NOT coalesce(list_contains($closing::VARCHAR[], answers.acknowledgement_state), false) AS is_execution_failed
 FROM pairs

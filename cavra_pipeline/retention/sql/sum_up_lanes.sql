@@ -10,11 +10,14 @@ SELECT
     coalesce(sum(retryable_count) FILTER (record_type = 'retry_plan'), 0) AS retryable_count,
     count(*) FILTER (record_type = 'worker_run' AND dry_run IS DISTINCT FROM false) AS dry_worker_run_count,
     count(*) FILTER (record_type = 'worker_run' AND NOT dry_run) AS live_worker_run_count,
-    count(*) FILTER (record_type = 'execution' AND execution_status = 'delivered') AS delivered_execution_count,
-    count(*) FILTER (record_type = 'execution' AND execution_status = 'failed') AS failed_execution_count,
-    count(*) FILTER (record_type = 'execution' AND execution_status = 'skipped') AS skipped_execution_count,
+    count(*) FILTER (status = 'delivered') AS delivered_execution_count,
+    count(*) FILTER (status = 'failed') AS failed_execution_count,
+    count(*) FILTER (status = 'skipped') AS skipped_execution_count,
     count(*) AS evidence_record_count
-FROM evidence_records
-WHERE is_current AND lane IS NOT NULL AND rowid IN (SELECT row_id FROM removable)
+FROM (
+    SELECT *, status_of_execution(record_type, execution_status, delivery_success) AS status
+    FROM evidence_records
+    WHERE is_current AND lane IS NOT NULL AND rowid IN (SELECT row_id FROM removable)
+)
 GROUP BY lane
 ORDER BY lane

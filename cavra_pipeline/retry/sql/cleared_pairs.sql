@@ -4,6 +4,6 @@ SELECT newest.subject, newest.provider
 FROM newest_acknowledgements($lane, $as_of::TIMESTAMP) AS newest
 INNER JOIN newest_acknowledgements($lane, $as_of::TIMESTAMP + INTERVAL 1 DAY) AS last_word USING (subject, provider)
 WHERE
-    newest.acknowledgement_state IN ('acknowledged', 'accepted', 'resolved')
-    AND last_word.acknowledgement_state IN ('acknowledged', 'accepted', 'resolved')
+    list_contains($clearing::VARCHAR[], newest.acknowledgement_state)
+    AND list_contains($clearing::VARCHAR[], last_word.acknowledgement_state)
 ORDER BY newest.subject, newest.provider

@@ -1,2 +1,4 @@
 CREATE OR REPLACE VIEW evidence AS
-SELECT * EXCLUDE (is_current) FROM evidence_records WHERE is_current
+SELECT * EXCLUDE (is_current), status_of_execution(record_type, execution_status, delivery_success) AS status
+FROM evidence_records
+WHERE is_current

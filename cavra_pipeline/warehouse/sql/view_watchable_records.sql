@@ -11,14 +11,10 @@ SELECT
     executive_report_id,
     outcomes,
     acknowledgement_state,
-    CASE WHEN record_type = 'execution' THEN
-        coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
-    END AS execution_status,
+    status_of_execution(record_type, execution_status, delivery_success) AS execution_status,
     CASE record_type
         WHEN 'delivery' THEN delivery_success IS DISTINCT FROM true OR coalesce(len(failed_providers), 0) > 0
-        WHEN 'execution' THEN
-            coalesce(execution_status, CASE WHEN delivery_success THEN 'delivered' ELSE 'failed' END)
-            IN ('failed', 'skipped')
+        WHEN 'execution' THEN status_of_execution(record_type, execution_status, delivery_success) <> 'delivered'
         ELSE false
     END AS is_failed,
     drop_day,

@@ -1,0 +1,279 @@
+"""What the endpoints answer: OpenAPI declares it, and each answer is checked against it when it is made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cavra_pipeline.api.models import AlertLevel, LaneName
+
+
+class Open(BaseModel):
+    """An answer: what is declared is there, and there may be more."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Record(Open):
+    """An evidence record in CAVRA's shape."""
+
+    session_id: str
+    created_at: str
+    metadata_kind: str
+    signer: str | None = None
+
+
+class Health(Open):
+    """A health report (contract section 7)."""
+
+    schema_version: str
+    lane: LaneName
+    health_id: str
+    as_of: str
+    generated_at: str
+    generated_by: str
+    alert_level: AlertLevel
+    alert_count: int
+    alerts: list[dict[str, Any]]
+    recommended_actions: list[str]
+    outages: list[dict[str, Any]]
+    acknowledgement_gaps: list[dict[str, Any]]
+
+
+class HealthAnswer(BaseModel):
+    """A health report and its own evidence record; null where it is not saved, for want of the scope `plan`."""
+
+    health: Health
+    metadata: Record | None
+
+
+class Plan(Open):
+    """A retry plan (contract section 6)."""
+
+    schema_version: str
+    lane: LaneName
+    retry_plan_id: str
+    as_of: str
+    generated_at: str
+    generated_by: str
+    alert_level: AlertLevel
+    decision_count: int
+    retryable_count: int
+    waiting_count: int
+    suppressed_count: int
+    retry_decisions: list[dict[str, Any]]
+
+
+class PlanPreview(BaseModel):
+    """A retry plan that is not saved."""
+
+    plan: Plan
+
+
+class PlanAnswer(PlanPreview):
+    """A retry plan, its own evidence record and who asked for it."""
+
+    metadata: Record
+    actor: str
+
+
+class LaneState(Open):
+    """A lane at a glance."""
+
+    lane: LaneName
+    alert_level: AlertLevel
+    alerts: list[dict[str, Any]]
+
+
+class LanesAnswer(BaseModel):
+    """Every lane at a glance."""
+
+    as_of: str
+    generated_at: str
+    lanes: list[LaneState]
+
+
+class Dashboard(Open):
+    """Counts over all lanes and per lane (contract section 9)."""
+
+    dashboard_id: str
+    as_of: str
+    generated_at: str
+    alert_level: AlertLevel
+    lanes: dict[str, dict[str, Any]]
+
+
+class AcknowledgementAnswer(BaseModel):
+    """The record that was written and who asked for it."""
+
+    acknowledgement: Record
+    actor: str
+
+
+class EvidenceRow(BaseModel):
+    """A record and what the pipeline made of it."""
+
+    record_type: str | None
+    lane: str | None
+    subject: str | None
+    drop_day: str
+    status: str | None = Field(description="How an execution ended.")
+    record: Record
+
+
+class Next(BaseModel):
+    """A page's end."""
+
+    next: str | None = Field(description="Cursor of the following page; null on the last.")
+
+
+class AcknowledgementsAnswer(Next):
+    """Acknowledgements, newest first."""
+
+    acknowledgements: list[EvidenceRow]
+
+
+class EvidenceAnswer(Next):
+    """Evidence, newest first."""
+
+    records: list[EvidenceRow]
+
+
+class ReportRow(Open):
+    """A kept report."""
+
+    report: str
+    lane: LaneName | None
+    report_day: str
+    as_of: str
+    report_id: str
+    alert_level: str | None
+    generated_at: str
+    document: dict[str, Any] | None = None
+
+
+class HistoryAnswer(Next):
+    """Kept reports, newest day first."""
+
+    reports: list[ReportRow]
+
+
+class ReportAnswer(BaseModel):
+    """One kept report with its document."""
+
+    report: ReportRow
+
+
+class QuarantineAnswer(Next):
+    """Lines of which nothing was kept."""
+
+    count: int
+    quarantine: list[dict[str, Any]]
+
+
+class FindingsAnswer(Next):
+    """What was not public-safe."""
+
+    count: int
+    findings: list[dict[str, Any]]
+
+
+class PartitionRow(Open):
+    """A UTC day: what came in, and how the lanes were."""
+
+    day: str
+    drop_count: int
+    received_count: int
+    reports: dict[str, dict[str, str | None]]
+
+
+class PartitionsAnswer(BaseModel):
+    """UTC days in order."""
+
+    partitions: list[PartitionRow]
+    next_from: str | None = Field(description="`from` of the days that follow; null where the range is whole.")
+
+
+class RefreshAnswer(BaseModel):
+    """A run that ingests and makes every report of its days."""
+
+    run_id: str
+    status: str
+    job: str
+    first: str = Field(alias="from")
+    last: str = Field(alias="to")
+    ui: str
+
+
+class Status(Open):
+    """What this service is and how it does."""
+
+    service: str
+    version: str
+    access: Literal["open", "tokens"]
+    notice: str
+    actor: str
+    scopes: list[str]
+    reading: dict[str, Any]
+    evidence: dict[str, Any]
+    dagster: dict[str, Any]
+    live_lanes: list[str]
+
+
+class AlertsAnswer(Open):
+    """Open alerts, silences, undelivered notifications, and who is notified."""
+
+    as_of: str
+    alert_count: int
+    alerts: list[dict[str, Any]]
+    silences: list[dict[str, Any]]
+    unsent_notices: list[dict[str, Any]]
+
+
+class AlertEventsAnswer(BaseModel):
+    """What happened to alerts, newest first."""
+
+    count: int
+    events: list[dict[str, Any]]
+
+
+class AlertAnswer(BaseModel):
+    """The alert and who asked."""
+
+    alert: dict[str, Any]
+    actor: str
+
+
+class SlotsAnswer(BaseModel):
+    """Scheduled runs with their verdicts."""
+
+    first: str = Field(alias="from")
+    last: str = Field(alias="to")
+    slot_count: int
+    counts: dict[str, int]
+    slots: list[dict[str, Any]]
+
+
+class FaultDocument(BaseModel):
+    """A value that is not accepted."""
+
+    where: str
+    what: str
+    remedy: str
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong (RFC 9457). No value of the request and no record is ever in it."""
+
+    type: str = Field(json_schema_extra={"format": "uri"})
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultDocument] = []
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]

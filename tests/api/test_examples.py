@@ -1,0 +1,145 @@
+"""The examples in OpenAPI are recorded answers of the service: CAVRA_RECORD_EXAMPLES=1 records them again."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from assets.reports import HealthConfig, PlanConfig
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.watch import watch_pass
+from cavra_pipeline.api import answers, common, models
+from cavra_pipeline.api.service import json_answer
+from cavra_pipeline.cli import cli
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.health.report import HealthParameters
+from cavra_pipeline.reports.policy import RetryPolicy
+from cavra_pipeline.reports.store import keep_every_report
+from tests.api.server import CAVRA, NoDagster, Served, served
+from tests.support import AS_OF, DAY, NOW, REPOSITORY, acknowledgement, delivery, execution, home_with, plan, take_in
+
+FILE = REPOSITORY / "cavra_pipeline" / "api" / "examples.json"
+LANE = "/api/v1/lanes/recovery_escalation"
+STAMP = {"as_of": AS_OF.isoformat()}
+TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
+RUN = uuid.UUID(int=1)
+
+
+class OneRefresh(NoDagster):
+    """Knows one refresh, by a fixed id."""
+
+    def launch_refresh(self, days: Any) -> str:
+        return str(RUN)
+
+    def run_status(self, run_id: str) -> dict[str, Any] | None:
+        return {"run_id": run_id, "status": "success", "job": "daily_close", "from": DAY, "to": DAY}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Served]:
+    before = AS_OF - timedelta(hours=1)
+    home = home_with(tmp_path, [
+        delivery(before, session_id="delivery-1", subject="plan-1", failed=["slack"], password=TOKEN),
+        acknowledgement(AS_OF - timedelta(minutes=30), session_id="ack-1", subject="plan-1"),
+        execution(AS_OF - timedelta(minutes=20), session_id="execution-1", subject="plan-1"),
+        plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), "not json",
+    ])  # fmt: skip
+    take_in(home)
+    list(keep_every_report(warehouse_of(home), [AS_OF.date()], now=NOW))
+    signals = [Signal("secret_finding", DAY, "warning", NOW, evidence={"newest_leak": 1})]
+    watch_pass(home, ["secret_finding"], signals, clock=lambda: NOW)
+    with served(home, dagster=OneRefresh()) as one:
+        yield one
+
+
+def recorded(client: httpx.Client) -> dict[str, Any]:
+    """One answer of each operation, each list cut to its first entry."""
+    body = {"subject": "plan-1", "provider": "slack", "state": "accepted", "by": "incident-lead"}
+    alert = client.get("/api/v1/alerts").json()["alerts"][0]["alert_id"]
+    saved = client.get("/api/v1/history").json()["reports"][0]["report_id"]
+    answers = {
+        "lane_health": client.get(f"{LANE}/health", params=STAMP),
+        "make_plan": client.post(f"{LANE}/plan", json=STAMP),
+        "cavra_health_recovery_escalation": client.get(f"{CAVRA}/recovery-escalations/retry-health", params=STAMP),
+        "preview_plan": client.get(f"{LANE}/plan", params=STAMP),
+        "lanes": client.get("/api/v1/lanes"),
+        "dashboard": client.get("/api/v1/dashboard", params=STAMP),
+        "evidence": client.get("/api/v1/evidence", params={"limit": 1}),
+        "list_acknowledgements": client.get(f"{LANE}/acknowledgements"),
+        "history": client.get("/api/v1/history", params={"limit": 1}),
+        "saved_report": client.get(f"/api/v1/history/{saved}"),
+        "quarantine": client.get("/api/v1/quarantine"),
+        "findings": client.get("/api/v1/findings"),
+        "partitions": client.get("/api/v1/partitions", params={"from": DAY, "to": DAY}),
+        "make_acknowledgement": client.post(f"{LANE}/acknowledgements", json=body),
+        "refresh": client.post("/api/v1/refresh", json={}),
+        "refresh_status": client.get(f"/api/v1/refresh/{RUN}"),
+        "alerts": client.get("/api/v1/alerts"),
+        "alert_events": client.get("/api/v1/alerts/events"),
+        "acknowledge_an_alert": client.post(f"/api/v1/alerts/{alert}/acknowledge", json={"by": "on-call"}),
+        "slots": client.get("/api/v1/slots"),
+        "status": client.get("/api/v1/status"),
+        "alive": client.get("/healthz"),
+    }
+    assert {name: one.status_code for name, one in answers.items() if one.status_code >= 300} == {}
+    return {name: _cut(one.json()) for name, one in sorted(answers.items())}
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _cut(member) for name, member in value.items()}
+    return [_cut(member) for member in value[:1]] if isinstance(value, list) else value
+
+
+def _shape(value: Any) -> Any:
+    """The names in a document; ids, counts and instants aside."""
+    if isinstance(value, dict):
+        return {name: _shape(member) for name, member in value.items()}
+    return [_shape(member) for member in value] if isinstance(value, list) else None
+
+
+def test_the_examples_have_the_shape_of_what_the_service_answers(service: Served) -> None:
+    with service.client() as client:
+        answers = recorded(client)
+        document = client.get("/openapi.json").json()
+    if os.environ.get("CAVRA_RECORD_EXAMPLES"):
+        FILE.write_text(json.dumps(answers, indent=1) + "\n", encoding="utf-8")
+        common.examples.cache_clear()
+
+    assert _shape(common.examples()) == _shape(answers)
+    operations = {one["operationId"]: one for path in document["paths"].values() for one in path.values()}
+    assert answers.keys() <= operations.keys()
+    without = operations.keys() - answers.keys()
+    assert without == {
+        "plan_as_csv", "resolve_alert_by_hand", "cavra_plan_recovery_escalation",
+        "cavra_health_executive_report", "cavra_plan_executive_report",
+    }  # fmt: skip
+
+
+def test_an_answer_that_is_not_what_openapi_declares_is_not_given() -> None:
+    fitting, other = json_answer({"status": "ok"}), json_answer({"status": "well"})
+
+    assert fitting.checked(answers.Alive) is fitting
+    with pytest.raises(ValidationError):
+        other.checked(answers.Alive)
+
+
+@pytest.mark.parametrize("source", [RetryPolicy, HealthParameters])
+def test_api_options_and_run_configuration_have_the_fields_of_the_one_model(source: type[BaseModel]) -> None:
+    query, config, command = {
+        RetryPolicy: (models.PlanQuery, PlanConfig, "retry-plan"),
+        HealthParameters: (models.HealthQuery, HealthConfig, "retry-health"),
+    }[source]
+
+    options = {parameter.name for parameter in cli.commands[command].params}
+    for fields in (query.model_fields.keys(), config.model_fields.keys(), options):
+        assert source.model_fields.keys() <= fields

@@ -1,0 +1,59 @@
+"""How an execution ended, where its record does not say so itself: the same in every report."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from cavra_pipeline.dashboard.counts import dashboards
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.retention.prune import prune
+from tests.api.server import NoDagster, served
+from tests.executive.histories import ask_report
+from tests.support import ask_health, execution, ingested, query
+
+AT = datetime(2026, 6, 25, 10, tzinfo=UTC)
+AS_OF = AT + timedelta(hours=2)
+LATER = datetime(2026, 9, 1, tzinfo=UTC)
+SAID = [
+    execution(AT, session_id=f"x{n}", subject=f"p{n}", status=None, delivery_success=success)
+    for n, success in enumerate((False, True, False, None))
+]
+COUNTS = ("failed_execution_count", "delivered_execution_count")
+
+
+def test_without_a_status_delivery_success_decides_in_every_report(tmp_path: Path) -> None:
+    home = ingested(tmp_path, SAID)
+    with warehouse_of(home).reading() as session:
+        counted = dashboards(session, instants=[AS_OF], now=AS_OF)[0]
+    health = ask_health(home, as_of=AS_OF, now=AS_OF)
+    (executive,) = [one for one in ask_report(home, AS_OF)["lanes"] if one["lane"] == "recovery_escalation"]
+
+    for report in (counted, counted["lanes"]["recovery_escalation"], health, executive):
+        assert [report[name] for name in COUNTS] == [3, 1]
+    assert health["unresolved_failed_execution_count"] == 3
+    assert query(home, "SELECT execution_status, count(*) FROM executions GROUP BY 1 ORDER BY 1") == [
+        ("delivered", 1),
+        ("failed", 3),
+    ]
+
+
+def test_a_pruned_execution_counts_as_it_did_before_the_pruning(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [SAID[1], execution(AT, session_id="s", subject="p9", status="skipped")])
+    prune(warehouse_of(home), date(2026, 7, 1), now=LATER)
+    left = query(home, "SELECT session_id FROM evidence_records")
+    with warehouse_of(home).reading() as session:
+        counted = dashboards(session, instants=[LATER], now=LATER)[0]
+
+    assert left == [("s",)]  # not resolved, so it stays
+    assert [counted[name] for name in (*COUNTS, "skipped_execution_count")] == [0, 1, 1]
+
+
+def test_the_api_says_the_status_beside_a_record_that_does_not(tmp_path: Path) -> None:
+    with served(ingested(tmp_path, SAID), dagster=NoDagster()) as one, one.client() as client:
+        rows = client.get("/api/v1/evidence", params={"record_type": "execution"}).json()["records"]
+
+    assert {row["subject"]: row["status"] for row in rows} == {
+        "p0": "failed", "p1": "delivered", "p2": "failed", "p3": "failed",
+    }  # fmt: skip
+    assert not any("execution_status" in row["record"] for row in rows)
