@@ -18,7 +18,7 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.demo import demo_history
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, keep_every_report
-from cavra_pipeline.settings import DEFAULT_TOLERANCE, Settings
+from cavra_pipeline.settings import DEFAULT_TOLERANCE, AlertPolicy, Settings
 from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
 from cavra_pipeline.slots.verdicts import Kind, Slot, Verdict
