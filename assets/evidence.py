@@ -12,7 +12,7 @@ from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.jobs import INGEST_GROUP
-from cavra_pipeline.reports.store import outdated_report_days
+from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
@@ -90,7 +90,8 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
         with home.warehouse.reading() as session:
             counts = day_counts(session, days)
             differences = schema_differences(session)
-            outdated = outdated_report_days(session, result.touched_days, leave_out=set(days), now=now)
+        # The reports of the run's own days are made by the run.
+        outdated = [day for day in days_to_remake(home.state) if day not in days]
         context.log.info("ingested %d drops, %d records", len(result.drops), result.received_count)
         checks = _check_results(result, counts, differences)
         for name in _TABLES:
@@ -180,7 +181,7 @@ def _check(
 
 
 def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict[str, Any]:
-    """What the run as a whole did; the sensor for late evidence reads ``outdated_days``."""
+    """What the run as a whole did, and the days whose reports late evidence may have changed."""
     if name != "evidence":
         return {}
     return {

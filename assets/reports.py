@@ -16,7 +16,7 @@ from cavra_pipeline.health.report import HealthParameters
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import RetryPolicy
-from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, keep_reports
+from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, save_reports
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
@@ -145,16 +145,17 @@ def _materialize(
     lane: Lane | None,
     config: dict[str, Any],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-    """Keeps the report of each day of the run and shows it: numbers for the plots, a table for a person."""
+    """Saves the report of each day of the run and shows it: numbers for the plots, a table for a person."""
     as_of = config.pop("as_of")
     days = [date.fromisoformat(key) for key in context.partition_keys]
     parameters = {name: value for name, value in config.items() if value is not None}
     kept: list[Report] = []
 
     try:
-        # What was kept before a failure stays in the list.
-        for one in keep_reports(
+        # What was saved before a failure stays in the list.
+        for one in save_reports(
             home.warehouse,
+            home.state,
             report,
             lane.name if lane else None,
             days,
@@ -164,9 +165,9 @@ def _materialize(
         ):
             kept.append(one)
             if len(kept) % DAYS_TOGETHER == 0:
-                context.log.info("%s: %d of %d days are kept, up to %s", report, len(kept), len(days), one.day)
+                context.log.info("%s: %d of %d days are saved, up to %s", report, len(kept), len(days), one.day)
     except PipelineError:
-        # A step that fails has no result: say which days are kept, so that only the others count as failed.
+        # A step that fails has no result: say which days are saved, so that only the others count as failed.
         for one in kept:
             context.log_event(
                 dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())

@@ -15,8 +15,9 @@ from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
-from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, keep_reports
+from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, save_reports
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 
 DROP_DAY = NOW.date()
 LANE = LANES["recovery_escalation"]
@@ -73,14 +74,15 @@ def _plan(folder: Path) -> int:
 
 
 def _year(folder: Path) -> int:
-    """The health report and the plan of two lanes for each day of the records' year, made and kept."""
-    warehouse = warehouse_of(Settings(home=folder / "clean"))
+    """The health report and the plan of two lanes for each day of the records' year, made and saved."""
+    settings = Settings(home=folder / "clean")
+    warehouse, state = warehouse_of(settings), state_of(settings)
     days = days_between(START.date(), (START + SPAN).date() - timedelta(days=1))
     return sum(
         1
         for lane in ("recovery_escalation", "executive_report")
         for report in (RETRY_HEALTH, RETRY_PLAN)
-        for _ in keep_reports(warehouse, report, lane, days, now=NOW)
+        for _ in save_reports(warehouse, state, report, lane, days, now=NOW)
     )
 
 

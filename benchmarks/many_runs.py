@@ -25,7 +25,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ from benchmarks.records import write_drop
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SCHEDULE = "recovery_retry_worker"
@@ -197,7 +199,7 @@ def measure(folder: Path, runs: int, records_a_day: int, limit_seconds: float, p
         ((rows, ids),) = session.tuples(
             "SELECT count(*), count(DISTINCT session_id) FROM evidence WHERE drop_day < '2026-01-01'"
         )
-        ((reports,),) = session.tuples("SELECT count(*) FROM reports WHERE report_day < DATE '2026-01-01'")
+    reports = len(list_reports(state_of(settings), SavedReports(last=date(2025, 12, 31))))
     return {
         "runs": runs, "records_a_day": records_a_day, "pool": pool,
         "seconds": seconds, "queued_seconds": queued_seconds,

@@ -20,6 +20,7 @@ from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse.compact import compact
 
 
@@ -48,7 +49,7 @@ def main() -> None:
         seconds = time.perf_counter() - began
         began = time.perf_counter()
         horizon = START.date() + timedelta(days=options.days - options.days // 10)
-        pruned = prune(warehouse_of(settings), horizon, now=NOW)
+        pruned = prune(warehouse_of(settings), state_of(settings), horizon, now=NOW)
         prune_seconds = time.perf_counter() - began
         pruned_bytes = compact(warehouse_of(settings)).after_bytes
     finally:

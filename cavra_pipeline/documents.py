@@ -102,15 +102,12 @@ def count_standing(rows: Iterable[Mapping[str, Any]], instants: int) -> list[int
 
 def canonical_json(document: object) -> str:
     """Returns the document as JSON that is the same for the same content."""
-    return b"".join(_pieces(document)).decode()
+    return canonical_bytes(document).decode()
 
 
-def entry_texts(entries: Sequence[Mapping[str, object]]) -> list[bytes]:
-    """Returns each entry as canonical JSON."""
-    try:
-        return [entry.text for entry in entries]  # type: ignore[attr-defined]
-    except AttributeError:
-        return [entry.text if isinstance(entry, Entry) else _json(entry).encode() for entry in entries]
+def canonical_bytes(document: object) -> bytes:
+    """Returns ``canonical_json`` in UTF-8."""
+    return b"".join(_pieces(document))
 
 
 def _pieces(document: object) -> Iterator[bytes]:
@@ -125,7 +122,7 @@ def _pieces(document: object) -> Iterator[bytes]:
         # All at once is quicker than one by one, unless some are made already.
         if isinstance(value, list) and any(isinstance(one, Entry) for one in value):
             yield f"{text}[".encode()
-            yield b",".join(entry_texts(value))
+            yield b",".join(one.text if isinstance(one, Entry) else _json(one).encode() for one in value)
             text = "]"
         else:
             text += _json(value)

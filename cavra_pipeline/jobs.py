@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -62,6 +62,13 @@ def range_tags(days: Sequence[date]) -> dict[str, str]:
         "dagster/asset_partition_range_start": days[0].isoformat(),
         "dagster/asset_partition_range_end": days[-1].isoformat(),
     }
+
+
+def is_of_range(tags: Mapping[str, str], day: date) -> bool:
+    """Tells whether a run with these tags takes the day as one of its partitions."""
+    one = tags.get("dagster/partition", "")
+    first, last = (tags.get(f"dagster/asset_partition_range_{end}", one) for end in ("start", "end"))
+    return bool(first) and first <= day.isoformat() <= last
 
 
 def build_jobs(executor: dg.ExecutorDefinition) -> Sequence[dg.UnresolvedAssetJobDefinition]:

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.state import State, state_of
 from cavra_pipeline.warehouse import Memory, Warehouse
 
 RESOURCE_KEY = "home"
@@ -74,6 +75,11 @@ class Home(dg.ConfigurableResource["Home"]):
             batch_megabytes=self.batch_megabytes,
         )
         return open_home(settings)
+
+    @property
+    def state(self) -> State:
+        """The state database of the home."""
+        return state_of(self.settings)
 
     @property
     def warehouse(self) -> Warehouse:

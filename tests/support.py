@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -19,12 +19,14 @@ from cavra_pipeline.boundary.judge import judge
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
+from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.evidence.ingest import IngestResult, ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
@@ -256,6 +258,15 @@ def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
     """Every row of a query on the home's warehouse."""
     with warehouse_of(settings).reading() as session:
         return [tuple(row) for row in session.tuples(sql)]
+
+
+def saved(settings: Settings) -> dict[tuple[str, str | None, date], dict[str, Any]]:
+    """Every saved report of a day: its columns and its document as canonical JSON, by report, lane and day."""
+    rows = list_reports(state_of(settings), SavedReports(), with_documents=True)
+    return {
+        (row["report"], row["lane"], row["report_day"]): {**row, "document": canonical_json(row["document"])}
+        for row in sorted(rows, key=lambda row: row["report_day"])
+    }
 
 
 def query_state(settings: Settings, sql: str) -> list[tuple[Any, ...]]:

@@ -11,10 +11,11 @@ from fastapi.routing import APIRouter
 from cavra_pipeline.api import answers, models, pages
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import Problem
-from cavra_pipeline.api.service import Answer, Service
+from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.lanes import lane_named
-from cavra_pipeline.reports.store import days_between, reports_of_days
+from cavra_pipeline.reports.store import SavedReports, days_between, list_reports
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
 MOST_DAYS: Final = 366
@@ -53,29 +54,21 @@ def list_acknowledgements(
 @endpoint(router, "GET", "/api/v1/history", scope="read", answer=answers.HistoryAnswer)
 def history(service: Served, asked: Annotated[models.HistoryQuery, Query()]) -> Answer:
     """Lists the reports that runs kept, one for each lane and day, and the plans that were kept by their id."""
-    filters = _filters(asked)
-
-    def make(session: Session) -> dict[str, Any]:
-        rows, following = pages.report_page(
-            session, filters, limit=asked.limit, cursor=asked.cursor, with_documents=asked.documents
-        )
-        return {"reports": rows, "next": following}
-
-    return service.ask(("history", filters, asked.documents, asked.limit, asked.cursor), make)
+    state, filters = state_of(service.settings), _filters(asked)
+    rows, following = pages.report_page(
+        state, filters, limit=asked.limit, cursor=asked.cursor, with_documents=asked.documents
+    )
+    return json_answer({"reports": rows, "next": following})
 
 
 @endpoint(router, "GET", "/api/v1/history/{report_id}", scope="read", answer=answers.ReportAnswer)
 def saved_report(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]) -> Answer:
     """Gives a report that was kept, by its id."""
-
-    def make(session: Session) -> dict[str, Any] | None:
-        rows, _ = pages.report_page(session, {"report_id": report_id}, limit=1, cursor=None, with_documents=True)
-        return {"report": rows[0]} if rows else None
-
-    answer = service.ask(("report", report_id), make)
-    if answer.body == b"null\n":
-        raise Problem(404, "No report of that id is kept.")
-    return answer
+    state, filters = state_of(service.settings), {"report_id": report_id}
+    rows, _ = pages.report_page(state, filters, limit=1, cursor=None, with_documents=True)
+    if not rows:
+        raise Problem(404, "No report of that id is saved.")
+    return json_answer({"report": rows[0]})
 
 
 def _boundary(service: Service, table: str, asked: models.PageQuery) -> Answer:
@@ -113,7 +106,9 @@ def partitions(service: Served, asked: Annotated[models.Days, Query()]) -> Answe
             return {"partitions": [], "next_from": None}
         counts = day_counts(session, days)
         reports: dict[object, dict[str, dict[str, Any]]] = {}
-        for row in reports_of_days(session, days[0], days[-1]):
+        saved = list_reports(state_of(service.settings), SavedReports(first=days[0], last=days[-1]))
+        saved.sort(key=lambda one: (one["report"], one["lane"] or "", one["generated_at"]))
+        for row in saved:
             lane, report = (row["lane"] or "all", str(row["report"]))
             reports.setdefault(row["report_day"], {}).setdefault(str(lane), {})[report] = row["alert_level"]
         rows = [{"day": day.isoformat(), **counts[day], "reports": reports.get(day, {})} for day in days]

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from cavra_pipeline.api.problems import Problem
@@ -15,6 +15,8 @@ from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_a
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.export import record_of, stamp
 from cavra_pipeline.provider_names import normalised
+from cavra_pipeline.reports.store import SavedReports, list_reports
+from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"
@@ -47,32 +49,23 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {**about, "record": json.loads(json.dumps(record_of(row), default=stamp))}
 
 
-def report_page(session: Session, filters: Filters, *, limit: int, cursor: str | None, with_documents: bool) -> Page:
-    """Returns kept reports, newest day first."""
+def report_page(state: State, filters: Filters, *, limit: int, cursor: str | None, with_documents: bool) -> Page:
+    """Returns saved reports, newest day first."""
     after = _opened(cursor, filters, (str, str, str, str))
-    asked = {
+    which = SavedReports(
         **{name: filters.get(name) for name in ("report", "lane", "alert_level", "report_id")},
-        "first": filters.get("from"),
-        "last": filters.get("to"),
-        "after_day": _day(after[0]) if after else None,
-        "after_at": _place_at(after[1]) if after else None,
-        "after_id": after[2] if after else None,
-        "after_report": after[3] if after else None,
-        "documents": with_documents,
-        "most": limit + 1,
-    }
-    rows = session.rows(_PACKAGE, "page_reports", asked)
+        first=filters.get("from"),
+        last=filters.get("to"),
+        after=(_day(after[0]), _place_at(after[1]).replace(tzinfo=UTC), after[2], after[3]) if after else None,
+    )
+    rows = list_reports(state, which, limit=limit + 1, with_documents=with_documents)
+    for row in rows:
+        row.update({name: instant(row[name]) for name in ("as_of", "generated_at")})
     last = rows[limit - 1] if len(rows) > limit else None
     place = (
-        [str(last["report_day"]), instant(last["generated_at"]), last["report_id"], last["report"]] if last else None
+        [str(last["report_day"]), *(last[name] for name in ("generated_at", "report_id", "report"))] if last else None
     )
-    return [_report(row, with_documents=with_documents) for row in rows[:limit]], _closed(place, filters)
-
-
-def _report(row: dict[str, Any], *, with_documents: bool) -> dict[str, Any]:
-    document = row.pop("document")
-    row.update({name: instant(row[name]) for name in ("as_of", "generated_at")})
-    return {**row, "document": json.loads(str(document))} if with_documents else row
+    return rows[:limit], _closed(place, filters)
 
 
 def boundary_page(

@@ -25,7 +25,8 @@ from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
-from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, keep_plan
+from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, save_plan
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
 CAVRA: Final = "/runtime/go-pilot/rollback-drill-notifications/acknowledgements/audit-delivery"
@@ -74,8 +75,7 @@ def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -
         record = plan_record(plan, now=now)
         service.made(RETRY_PLAN, lane.name, plan, record)
         if body.keep:
-            keep_plan(service.writable(), plan, now=now)
-            service.written()
+            save_plan(state_of(service.writing_settings), plan, now=now)
         return {"plan": plan, "metadata": record, "actor": caller.name}, state
 
     return service.once(("plan", caller.name, lane.name, body.model_dump()), make)

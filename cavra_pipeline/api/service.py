@@ -25,7 +25,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
 
 #: The same question gets the same answer for so many times what it took to make, within these bounds, so that many
@@ -119,10 +119,6 @@ class Service:
     def writing_settings(self) -> Settings:
         """The home for an endpoint that writes: it waits for a run no longer than a person would."""
         return self.settings.but(busy_wait_seconds=min(self.settings.busy_wait_seconds, _WRITE_SECONDS))
-
-    def writable(self) -> Warehouse:
-        """The warehouse itself, for an endpoint that writes."""
-        return warehouse_of(self.writing_settings)
 
     def close(self) -> None:
         """Ends what works in the background; what waits is finished first."""

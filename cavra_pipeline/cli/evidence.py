@@ -34,8 +34,9 @@ from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.evidence.stores import source_files
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.store import days_between, evaluated_at, keep_every_report
+from cavra_pipeline.reports.store import days_between, evaluated_at, save_every_report
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
 
 _STDIN: Final = "-"
@@ -162,7 +163,7 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
     result = _ingest(settings, now, first, last)
     levels: Counter[str] = Counter()
     with standard_error().step_progress("making reports", len(days) * (2 * len(LANES) + 1)) as step:
-        for one in keep_every_report(warehouse_of(settings), days, now=now):
+        for one in save_every_report(warehouse_of(settings), state_of(settings), days, now=now):
             levels[str(one.document["alert_level"])] += 1
             step(f"{one.report} of {one.lane or 'all lanes'}, {one.day}")
     document = {

@@ -39,11 +39,12 @@ from cavra_pipeline.health.report import HealthParameters, health_parameters, re
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
-from cavra_pipeline.reports.store import keep_plan
+from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_of_reports
+from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import print_document, standard_error
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
@@ -107,11 +108,10 @@ def retry_plan_command(
     """Which failed deliveries to retry, which wait, which are exhausted?"""
     now = clock()
     policy = retry_policy(lane, fields)
-    warehouse = warehouse_of(home())
-    with warehouse.reading() as session:
+    with reading() as session:
         (plan,) = retry_plans(session, lane, policy, instants=[as_of or now], now=now, generated_by=generated_by)
     if keep:
-        keep_plan(warehouse, plan, now=now)
+        save_plan(state_of(home()), plan, now=now)
     answer(plan, as_json, tables.show_plan)
 
 

@@ -10,6 +10,7 @@ import click
 from cavra_pipeline.cli.common import AS_JSON, answer, clock, home
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
+from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.warehouse.compact import Compacted, compact
 
@@ -64,7 +65,7 @@ def prune_command(before: datetime | None, dry_run: bool, compacts: bool, as_jso
     settings, now = home(), clock()
     day = horizon_day(settings, now=now, before=before.date() if before else None)
     warehouse = warehouse_of(settings)
-    removed = preview(warehouse, day) if dry_run else prune(warehouse, day, now=now)
+    removed = preview(warehouse, day) if dry_run else prune(warehouse, state_of(settings), day, now=now)
     compacted = compact(warehouse) if compacts and not dry_run else None
 
     def show(console: Terminal, _document: object) -> None:

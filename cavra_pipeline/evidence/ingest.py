@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
+from cavra_pipeline.evidence.changes import write_change
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import Drop, HandedOn, list_drops, load_sidecar, name_findings, shown_name
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
@@ -33,8 +34,10 @@ from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 from cavra_pipeline.evidence.typed import column_of, numbers_of
 from cavra_pipeline.garbage import collected_seldom
 from cavra_pipeline.limits import require_memory
+from cavra_pipeline.retention.apply import finish_prunings
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
@@ -228,6 +231,7 @@ def ingest(
         require_memory(_thread_count(settings), where=str(settings.landing))
         # All of it will be read: what reads blocks loads while the tables are made.
         Thread(target=Screen(pseudonyms).prepare, name="prepare").start()
+    finish_prunings(warehouse, state_of(settings))
     drops = _choose(warehouse, listed, result, pseudonyms, again=again)
     if days is not None and not again:
         wanted = frozenset(days)
@@ -527,6 +531,7 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         (most,) = session.rows(_PACKAGE, "most_came", {"came": came})
         session.run(_PACKAGE, "mark_all_contested" if most["most_came"] else "mark_contested")
         session.run(_PACKAGE, "settle_versions")
+        write_change(session)
         _watch(session)
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")

@@ -15,8 +15,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.changes import changes_after, note_changes
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.retention.apply import apply_prunings
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, database_now, state_of
 from cavra_pipeline.state.tables import ingested_files, pruned_drops, warehouses
@@ -72,16 +74,23 @@ class HomeKeeper:
         with self._state.reading() as connection:
             return int(connection.scalar(known) or 0)
 
+    def beginning(self, session: Session) -> None:
+        """Applies prunings that a process which was killed has only stored."""
+        apply_prunings(session, self._state)
+
     def committing(self, session: Session, identity: Identity) -> Callable[[], None]:
         """Returns what tells the state of the commit, and of every one before that it does not know."""
-        files = session.rows(_PACKAGE, "files_of_commits", {"after": self._known_commit(identity)})
-        return lambda: self._remember(identity, files)
+        known = self._known_commit(identity)
+        files = session.rows(_PACKAGE, "files_of_commits", {"after": known})
+        changes = changes_after(session, known)
+        return lambda: self._remember(identity, files, changes)
 
-    def _remember(self, identity: Identity, files: Sequence[dict[str, Any]]) -> None:
+    def _remember(self, identity: Identity, files: Sequence[dict[str, Any]], changes: Sequence[dict[str, Any]]) -> None:
         of_warehouse = warehouses.c.warehouse_id == identity.warehouse_id
         with self._state.writing() as connection:
             _store_files(connection, files)
             found = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
+            note_changes(connection, [one["earliest"] for one in changes if one["commit_number"] > (found or 0)])
             if found is None:
                 # The state was lost or is older than the warehouse: it knows it from now on.
                 connection.execute(
@@ -118,6 +127,8 @@ class HomeKeeper:
             unread = ingest_again(self.settings, fresh, known & there, now=now)
             if unread and not self.without_missing:
                 self._refuse(self._needed(unread))
+            with fresh.writing("apply prunings") as session:
+                apply_prunings(session, self._state)
             _log.warning(
                 "%s was made again from %d landing files, because %s",
                 self.settings.warehouse,
@@ -154,6 +165,11 @@ class HomeKeeper:
             identity = identity_of(session, where=str(fresh.path))
             files = session.rows(_PACKAGE, "files_of_commits", {"after": 0})
         with self._state.writing() as connection:
+            known = {(row.drop_day, row.file_name): row.sha256 for row in connection.execute(sa.select(ingested_files))}
+            there = {(row["drop_day"], row["file_name"]): row["sha256"] for row in files}
+            if any(there.get(key) != sha256 for key, sha256 in known.items() if key in there or self.without_missing):
+                # It is not made from what it was made from, so any report may differ.
+                note_changes(connection, [datetime(1970, 1, 1, tzinfo=UTC)])
             if self.without_missing:
                 connection.execute(sa.delete(ingested_files))
             _store_files(connection, files)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import CLOSING_STATES, LANES
-from cavra_pipeline.warehouse import Session, columns
+from cavra_pipeline.warehouse import Rows, Session
 
 _PACKAGE: Final = "cavra_pipeline.recoveries"
 #: The lane whose subjects are recoveries.
@@ -104,13 +104,8 @@ def open_recoveries(session: Session, spells: Mapping[datetime, Sequence[Interva
     ]
     if given:
         asked: dict[str, object] = {"lane": RECOVERIES.name, "closing": CLOSING_STATES, "instants": moments}
-        numbers, instants, subjects = zip(*given, strict=True)
-        opened = {
-            "number": columns.numbers(numbers),
-            "as_of": columns.moments(instants),
-            "subject": columns.texts(subjects),
-        }
-        with session.given(open_recoveries=columns.table(opened)):
+        opened = Rows({"number": "BIGINT", "as_of": "TIMESTAMP", "subject": "VARCHAR"}, given)
+        with session.given(open_recoveries=opened):
             for row in session.rows(_PACKAGE, "recovery_plans"):
                 found[int(str(row.pop("number"))) - 1].plans[str(row["subject"])] = row
             for row in session.rows(_PACKAGE, "recovery_routes", asked):

@@ -1,43 +1,41 @@
-"""Makes the reports of a UTC day and keeps them in the warehouse, the newest in place of the one before."""
+"""Makes the reports of a UTC day and saves them in the state database, the newest in place of the one before."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import chain
 from typing import Any, Final, TypeVar
 
-import numpy as np
-import pyarrow as pa
+import sqlalchemy as sa
+from backports import zstd
 
 from cavra_pipeline.dashboard.counts import dashboards
-from cavra_pipeline.documents import canonical_json, entry_texts, naive_utc, parse_as_of
+from cavra_pipeline.documents import canonical_bytes, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, HealthParameters, health_parameters, retry_health_reports
+from cavra_pipeline.evidence.changes import newest_change
+from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
 from cavra_pipeline.reports.policy import retry_policy
-from cavra_pipeline.retention.horizon import answerable_days, are_answerable
-from cavra_pipeline.warehouse import Session, Warehouse, columns
-
-_PACKAGE: Final = "cavra_pipeline.reports"
+from cavra_pipeline.retention.horizon import answerable_days, earliest_answerable
+from cavra_pipeline.state import State
+from cavra_pipeline.state.tables import EVERY_LANE, evidence_changes, prunings, saved_reports
+from cavra_pipeline.warehouse import Session, Warehouse
 
 RETRY_PLAN: Final = "retry_plan"
 RETRY_HEALTH: Final = "retry_health"
 DASHBOARD: Final = "dashboard"
-#: What a plan is kept as that somebody asked for; a day's own plan is kept as RETRY_PLAN.
+#: What a plan is saved as that somebody asked for; a day's own plan is saved as RETRY_PLAN.
 ASKED_PLAN: Final = "asked_retry_plan"
-#: Days of reports that are made in one pass and committed together; reports of many days share their entries, so that a
-#: year is small. If the commit fails, each day is committed on its own.
+#: Days of reports that are made in one pass and saved in one transaction: all of them, or none.
 DAYS_TOGETHER: Final = 366
+#: Level of zstd; what the others take: docs/decisions/0022-state-database.md.
+_LEVEL: Final = 1
 _ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
-#: The list of a document whose entries stand in the documents of many days.
-_SHARED: Final = {RETRY_PLAN: "retry_decisions", RETRY_HEALTH: "acknowledgement_gaps"}
+_saved: Final = saved_reports.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +90,9 @@ def _looks_back(report: str, lane: Lane | None, parameters: Mapping[str, Any]) -
     return timedelta(hours=hours)
 
 
-def keep_reports(
+def save_reports(
     warehouse: Warehouse,
+    state: State,
     report: str,
     lane_name: str | None,
     days: Sequence[date],
@@ -102,14 +101,14 @@ def keep_reports(
     as_of: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> Iterator[Report]:
-    """Makes a report for each day and keeps it; a failure at one day keeps the days before it.
+    """Makes a report for each day and saves it, up to 366 days at a time; a failure keeps the days before those.
 
-    Some days at a time are made in one pass over the evidence, before the warehouse is opened for writing. A report
-    that is kept already and says the same is left as it is, so that a second run does what the first left undone.
-    So are the reports of days of which the evidence has been pruned, if there are other days.
+    A report that is saved already and says the same is left as it is, so that a second run does what the first left
+    undone. So are the reports of days of which the evidence has been pruned, if there are other days.
 
     Args:
         warehouse: The home's warehouse.
+        state: The state database.
         report: ``retry_plan``, ``retry_health`` or ``dashboard``.
         lane_name: The lane, or None for the dashboard.
         days: UTC days, each judged at its end, or now if it is today.
@@ -118,13 +117,12 @@ def keep_reports(
         parameters: Policy fields or health parameters.
 
     Yields:
-        The kept reports, in the order of the days.
+        The saved reports, in the order of the days.
 
     Raises:
         UsageError: A day is still to come, a parameter is not accepted, or the evidence of all days has been pruned;
-            nothing was made or kept.
-        PipelineError: A day failed; the message names it, or the range of days that were being made together. The days
-            before it are kept, and have been yielded.
+            nothing was made or saved.
+        PipelineError: Some days failed; the message names them. The days before them are saved, and have been yielded.
     """
     lane = lane_named(lane_name) if lane_name else None
     moment_of = {day: parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in days}
@@ -133,37 +131,18 @@ def keep_reports(
         days = answerable_days(session, moment_of, looks_back=back)
     for some in _batches(days, DAYS_TOGETHER):
         try:
+            # Read before the evidence: a change that is noted later may not be in it.
+            newest = newest_change(state)
             moments = [moment_of[day] for day in some]
             with warehouse.reading() as session:
                 made = make_reports(session, report, lane, instants=moments, now=now, parameters=parameters or {})
-                standing = _standing(session, report, lane_name, some)
+            reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
+            _save(state, reports, newest, now)
         except UsageError:
             raise
         except Exception as error:
             raise _stopped(report, lane_name, some[0], some[-1], error) from error
-        reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
-        fresh = [one for one in reports if standing.get(one.day) != _says(one)]
-        try:
-            _keep(warehouse, fresh, now)
-        except TransientError as error:
-            raise _stopped(report, lane_name, some[0], some[-1], error) from error
-        except Exception:  # noqa: BLE001 -- whatever it is, the day that fails is to be found and named
-            # One of them can't be kept: each on its own, up to that one.
-            yield from _keep_one_by_one(warehouse, reports, fresh, now)
-        else:
-            yield from reports
-
-
-def _keep_one_by_one(
-    warehouse: Warehouse, together: Sequence[Report], fresh: Sequence[Report], now: datetime
-) -> Iterator[Report]:
-    for one in together:
-        if one in fresh:
-            try:
-                _keep(warehouse, [one], now)
-            except Exception as error:
-                raise _stopped(one.report, one.lane, one.day, one.day, error) from error
-        yield one
+        yield from reports
 
 
 _Item = TypeVar("_Item")
@@ -175,125 +154,117 @@ def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
 
 
 def _stopped(report: str, lane: str | None, first: date, last: date, error: Exception) -> PipelineError:
-    """Names the day, or the days made together, at which a range stopped; one that waiting may cure stays that."""
+    """Names the days at which a range stopped; an error that waiting may cure stays one."""
     what, days = ("this day", str(first)) if first == last else ("these days", f"{first} to {last}")
     kind = TransientError if isinstance(error, TransientError) else PipelineError
     return kind(
-        f"{what} could not be made or kept: {error if isinstance(error, PipelineError) else type(error).__name__}",
+        f"{what} could not be made or saved: {error if isinstance(error, PipelineError) else type(error).__name__}",
         where=f"{report} of {lane or 'all lanes'}, {days}",
-        remedy="The days before are kept; run the same range again for the rest",
+        remedy="The days before are saved; run the same range again for the rest",
     )
 
 
-_Said = tuple[str, int | None]
-
-
-def _says(one: Report) -> _Said:
-    """What tells whether a kept report is out of date: its id, and what the id leaves out but evidence decides."""
-    return one.report_id, one.document.get("future_record_count")
-
-
-def _standing(session: Session, report: str, lane: str | None, days: Sequence[date]) -> dict[object, object]:
-    asked: dict[str, object] = {"report": report, "lane": lane, "days": list(days)}
-    rows = session.rows(_PACKAGE, "standing_reports", asked)
-    return {row["report_day"]: (row["report_id"], row["future_record_count"]) for row in rows}
-
-
-def _keep(warehouse: Warehouse, fresh: Sequence[Report], now: datetime) -> None:
-    """Puts reports in place of those of their days, all in one transaction."""
-    if not fresh:
-        return
-    tables = _tables(fresh, now)
-    with warehouse.writing(f"keep {fresh[0].report} reports") as session, session.given(**tables):
-        session.run(_PACKAGE, "delete_replaced_reports")
-        _insert(session)
-
-
-def _insert(session: Session) -> None:
-    session.run(_PACKAGE, "insert_entries")
-    session.run(_PACKAGE, "insert_reports")
-
-
-def _tables(reports: Sequence[Report], now: datetime, kept_as: str | None = None) -> dict[str, pa.Table]:
-    """The reports and their entries as the statements take them: each entry once, found by its place from 1."""
-    texts = [entry_texts(one.document[_SHARED[one.report]]) if one.report in _SHARED else [] for one in reports]
-    places = {text: place for place, text in enumerate(dict.fromkeys(chain.from_iterable(texts)), start=1)}
-    found = np.fromiter(map(places.__getitem__, chain.from_iterable(texts)), np.int64, sum(map(len, texts)))
-    ends = np.cumsum([0, *map(len, texts)])
-    entries = {
-        "place": columns.numbers(places.values()),
-        "digest": columns.texts(hashlib.sha256(text).hexdigest()[:32] for text in places),
-        "entry": columns.texts(places),
-    }
-    around = [_around(one.document, _SHARED.get(one.report)) for one in reports]
-    documents = [one.document for one in reports]
-    rows = {
-        "report": columns.texts(kept_as or one.report for one in reports),
-        "lane": columns.texts(one.lane for one in reports),
-        "report_day": columns.days(one.day for one in reports),
-        "as_of": columns.moments(naive_utc(parse_as_of(document["as_of"])) for document in documents),
-        "report_id": columns.texts(one.report_id for one in reports),
-        "alert_level": columns.texts(document.get("alert_level") for document in documents),
-        "evidence_record_count": columns.numbers(document["evidence_record_count"] for document in documents),
-        "future_record_count": columns.numbers(document.get("future_record_count") for document in documents),
-        "generated_at": columns.moments(naive_utc(now) for _ in reports),
-        "opening": columns.texts(opening for opening, _ in around),
-        "closing": columns.texts(closing for _, closing in around),
-        "entries": columns.lists(found, ends),
-    }
-    return {"given_entries": columns.table(entries), "given_reports": columns.table(rows)}
-
-
-def _around(document: Mapping[str, Any], shared: str | None) -> tuple[str, str]:
-    """The canonical JSON of a document before the entries of a list and after them."""
-    if shared is None:
-        return canonical_json(document), ""
-    before = canonical_json({name: value for name, value in document.items() if name < shared})
-    after = canonical_json({name: value for name, value in document.items() if name > shared})
-    return (
-        f'{before[:-1]}{"" if before == "{}" else ","}"{shared}":[',
-        f"],{after[1:]}" if after != "{}" else "]}",
+def _save(state: State, reports: Sequence[Report], change_number: int, now: datetime) -> None:
+    """Puts reports in place of those of their days in one transaction; those that say the same are left alone."""
+    one = reports[0]
+    of_days = (
+        (_saved.report == one.report)
+        & (_saved.lane == (one.lane or EVERY_LANE))
+        & _saved.report_day.in_([each.day for each in reports])
     )
+    with state.reading() as c:
+        rows = c.execute(sa.select(_saved.report_day, _saved.report_id, _saved.future_record_count).where(of_days))
+        saved = {row.report_day: (row.report_id, row.future_record_count) for row in rows}
+    # What tells that a report is out of date: its id, and what the id leaves out but evidence decides.
+    fresh = [
+        each for each in reports if saved.get(each.day) != (each.report_id, each.document.get("future_record_count"))
+    ]
+    values = [_values(each, each.report, change_number, now) for each in fresh]
+    with state.writing() as c:
+        if fresh:
+            c.execute(sa.delete(saved_reports).where(of_days, _saved.report_day.in_([each.day for each in fresh])))
+            c.execute(sa.insert(saved_reports), values)
+        # The others were made again from evidence of now and say the same, so no change before has outdated them.
+        confirmed = sa.tuple_(_saved.report_day, _saved.report_id).in_([(each.day, each.report_id) for each in reports])
+        c.execute(
+            sa.update(saved_reports)
+            .where(of_days, confirmed, _saved.change_number < change_number, _is_outdated())
+            .values(change_number=change_number)
+        )
 
 
-def keep_every_report(warehouse: Warehouse, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
-    """Makes and keeps every report of the days, lane by lane: plan and health, then the dashboard."""
+def _values(one: Report, saved_as: str, change_number: int, now: datetime) -> dict[str, Any]:
+    document = one.document
+    return {
+        "report": saved_as,
+        "lane": one.lane or EVERY_LANE,
+        "report_day": one.day,
+        "as_of": parse_as_of(document["as_of"]),
+        "report_id": one.report_id,
+        "alert_level": document.get("alert_level"),
+        "evidence_record_count": document["evidence_record_count"],
+        "future_record_count": document.get("future_record_count"),
+        "generated_at": now,
+        "change_number": change_number,
+        "document": zstd.compress(canonical_bytes(document), _LEVEL),
+    }
+
+
+def _document(packed: bytes) -> Any:
+    return json.loads(zstd.decompress(packed))
+
+
+def save_every_report(warehouse: Warehouse, state: State, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
+    """Makes and saves every report of the days, lane by lane: plan and health, then the dashboard."""
     for lane in LANES:
-        yield from keep_reports(warehouse, RETRY_PLAN, lane, days, now=now)
-        yield from keep_reports(warehouse, RETRY_HEALTH, lane, days, now=now)
-    yield from keep_reports(warehouse, DASHBOARD, None, days, now=now)
+        yield from save_reports(warehouse, state, RETRY_PLAN, lane, days, now=now)
+        yield from save_reports(warehouse, state, RETRY_HEALTH, lane, days, now=now)
+    yield from save_reports(warehouse, state, DASHBOARD, None, days, now=now)
 
 
-def keep_plan(warehouse: Warehouse, plan: dict[str, Any], *, now: datetime) -> None:
-    """Keeps a plan that somebody asked for, by its id, so that a worker run can be told to execute it."""
-    day = parse_as_of(plan["as_of"]).date()
-    tables = _tables([Report(RETRY_PLAN, plan["lane"], day, plan)], now, ASKED_PLAN)
-    with warehouse.writing("keep a retry plan") as session, session.given(**tables):
-        session.run(_PACKAGE, "delete_asked_plan", {"report_id": plan["retry_plan_id"]})
-        _insert(session)
+def save_plan(state: State, plan: dict[str, Any], *, now: datetime) -> None:
+    """Saves a plan that somebody asked for, by its id, so that a worker run can execute it."""
+    one = Report(RETRY_PLAN, plan["lane"], parse_as_of(plan["as_of"]).date(), plan)
+    values = _values(one, ASKED_PLAN, 0, now)
+    with state.writing() as c:
+        c.execute(sa.delete(saved_reports).where(_saved.report == ASKED_PLAN, _saved.report_id == one.report_id))
+        c.execute(sa.insert(saved_reports), values)
 
 
-def replan(session: Session, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
-    """Makes a kept plan again from the evidence of now, as of the plan's own instant.
+def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
+    """Makes a saved plan again from the evidence of now, as of the plan's own instant.
 
     Raises:
-        PipelineError: No plan of that id is kept for the lane, or its evidence has changed since.
+        PipelineError: No plan of that id is saved for the lane, or its evidence has changed since.
     """
-    rows = session.rows(_PACKAGE, "plan_by_id", {"report_id": retry_plan_id, "lane": lane.name})
-    if not rows:
+    is_it = (
+        _saved.report.in_([RETRY_PLAN, ASKED_PLAN]) & (_saved.report_id == retry_plan_id) & (_saved.lane == lane.name)
+    )
+    with state.reading() as c:
+        packed = c.execute(
+            sa.select(_saved.document).where(is_it).order_by(_saved.generated_at.desc()).limit(1)
+        ).scalar()
+    if packed is None:
         raise PipelineError(
-            "no plan of that id is kept for this lane",
+            "no plan of that id is saved for this lane",
             where=f"plan {retry_plan_id[:80]}",
-            remedy=f"Make and keep one: cavra-pipeline retry-plan --lane {lane.name} --keep",
+            remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --keep",
         )
-    again = _made_again(session, RETRY_PLAN, json.loads(str(rows[0]["document"])), now=now)
+    document = _document(packed)
+    parameters = {name: document[member] for name, member in _POLICY_MEMBERS.items()}
+    moment = parse_as_of(document["as_of"])
+    (again,) = make_reports(session, RETRY_PLAN, lane, instants=[moment], now=now, parameters=parameters)
     if again["retry_plan_id"] != retry_plan_id:
         raise PipelineError(
-            "the evidence the plan rests on has changed since it was made",
+            "the evidence the plan is based on has changed since it was made",
             where=f"plan {retry_plan_id}",
             remedy="Make a new plan, look at it, and execute that one",
         )
     return again
+
+
+#: Policy fields, and the members of a plan that hold them.
+_POLICY_MEMBERS: Final = {**{name: name for name in POLICY_FIELDS}, "retry_delay_minutes": "base_retry_delay_minutes"}
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -301,70 +272,81 @@ def days_between(first: date, last: date) -> list[date]:
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
-def reports_of_days(session: Session, first: date | None = None, last: date | None = None) -> list[dict[str, object]]:
-    """Lists the kept reports of a range of days without their documents."""
-    return session.rows(_PACKAGE, "reports_of_days", {"first": first, "last": last})
+@dataclass(frozen=True, slots=True)
+class SavedReports:
+    """Which saved reports to list; None stands for any.
 
-
-def outdated_report_days(session: Session, touched: set[date], *, leave_out: set[date], now: datetime) -> list[date]:
-    """Finds the days whose kept reports late evidence has changed.
-
-    A report rests on all evidence up to its instant, so every kept report from the earliest touched day on is made
-    again and compared by id; those that say the same are left alone, and those of which evidence has been pruned.
-
-    Args:
-        session: An open warehouse.
-        touched: Days on which late records were created.
-        leave_out: Days whose reports are made again anyway.
-        now: When this is asked.
+    Attributes:
+        after: Place of the last row of the page before: day, ``generated_at``, id, report.
     """
-    if not touched:
-        return []
-    asked: dict[str, object] = {"first": min(touched), "paths": [f"$.{name}" for name in _MEMBERS]}
-    alike: defaultdict[tuple[str, str | None, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in session.rows(_PACKAGE, "kept_since", asked):
-        if row["report_day"] not in leave_out:
-            alike[str(row["report"]), row["lane"], json.dumps(row["members"])].append(row)  # type: ignore[index]
-    outdated: set[date] = set()
-    for (report, lane, members), rows in alike.items():
-        said = {name: json.loads(text) for name, text in zip(_MEMBERS, json.loads(members), strict=True) if text}
-        judged_by = _judged_by(report, said)
-        instants = [row["as_of"].replace(tzinfo=UTC) for row in rows]
-        chosen = lane_named(lane) if lane else None
-        there = are_answerable(session, instants, looks_back=_looks_back(report, chosen, judged_by))
-        for batch in _batches([row for row, is_there in zip(rows, there, strict=True) if is_there], DAYS_TOGETHER):
-            again = make_reports(
-                session,
-                report,
-                chosen,
-                instants=[row["as_of"].replace(tzinfo=UTC) for row in batch],
-                now=now,
-                parameters=judged_by,
-            )
-            outdated |= {
-                row["report_day"]
-                for row, document in zip(batch, again, strict=True)
-                if document[_ID_FIELDS[report]] != row["report_id"]
-            }
-    return sorted(outdated)
+
+    report: str | None = None
+    lane: str | None = None
+    alert_level: str | None = None
+    first: date | None = None
+    last: date | None = None
+    report_id: str | None = None
+    after: tuple[date, datetime, str, str] | None = None
 
 
-_PARAMETERS: Final = {
-    RETRY_PLAN: {name: name for name in POLICY_FIELDS} | {"retry_delay_minutes": "base_retry_delay_minutes"},
-    RETRY_HEALTH: {name: name for name in HealthParameters.model_fields},
-    DASHBOARD: {},
-}
-_MEMBERS: Final = sorted({member for members in _PARAMETERS.values() for member in members.values()})
+#: Columns of a listed report, and the order of the list.
+_LISTED: Final = (
+    _saved.report, _saved.lane, _saved.report_day, _saved.as_of, _saved.report_id, _saved.alert_level,
+    _saved.evidence_record_count, _saved.generated_at,
+)  # fmt: skip
+_ORDER: Final = (_saved.report_day, _saved.generated_at, _saved.report_id, _saved.report)
 
 
-def _judged_by(report: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a kept report was made with."""
-    return {name: document[member] for name, member in _PARAMETERS[report].items()}
+def list_reports(
+    state: State, which: SavedReports, *, limit: int | None = None, with_documents: bool = False
+) -> list[dict[str, Any]]:
+    """Returns saved reports, newest day first; ``lane`` is None for a report over all lanes."""
+    columns = (*_LISTED, _saved.document) if with_documents else _LISTED
+    wanted = sa.select(*columns).order_by(*(column.desc() for column in _ORDER)).limit(limit)
+    for name in ("report", "lane", "alert_level", "report_id"):
+        if (value := getattr(which, name)) is not None:
+            wanted = wanted.where(_saved[name] == value)
+    if which.first:
+        wanted = wanted.where(_saved.report_day >= which.first)
+    if which.last:
+        wanted = wanted.where(_saved.report_day <= which.last)
+    if which.after:
+        place = [sa.literal(value, column.type) for value, column in zip(which.after, _ORDER, strict=True)]
+        wanted = wanted.where(sa.tuple_(*_ORDER) < sa.tuple_(*place))
+    with state.reading() as c:
+        rows = [dict(row) for row in c.execute(wanted).mappings()]
+    for row in rows:
+        row["lane"] = row["lane"] or None
+        if with_documents:
+            row["document"] = _document(row["document"])
+    return rows
 
 
-def _made_again(session: Session, report: str, document: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Makes a kept report again, with the parameters it was made with."""
-    lane = lane_named(document["lane"]) if "lane" in document else None
-    moments = [parse_as_of(document["as_of"])]
-    parameters = _judged_by(report, document)
-    return make_reports(session, report, lane, instants=moments, now=now, parameters=parameters)[0]
+def _is_outdated() -> sa.ColumnElement[bool]:
+    """Whether evidence from before a report's instant has changed since the report was made."""
+    change = evidence_changes.c
+    return sa.exists().where(change.change_number > _saved.change_number, change.earliest <= _saved.as_of)
+
+
+def days_to_remake(state: State) -> dict[date, int]:
+    """Returns the days of which a saved report may be out of date, each with the number of the newest change.
+
+    A report is based on all evidence up to its instant, so each change outdates every report as of a later instant,
+    until it is made again (``save_reports``). Reports of which the evidence has been pruned can't be.
+    """
+    change = evidence_changes.c
+    newest = (
+        sa.select(_saved.report, _saved.report_day, _saved.as_of, sa.func.max(change.change_number).label("number"))
+        .where(_saved.report != ASKED_PLAN)
+        .where(change.change_number > _saved.change_number, change.earliest <= _saved.as_of)
+        .group_by(_saved.report, _saved.lane, _saved.report_day, _saved.report_id, _saved.as_of)
+    )
+    with state.reading() as c:
+        horizon = c.execute(sa.select(sa.func.max(prunings.c.horizon))).scalar()
+        rows = c.execute(newest).all()
+    numbers: dict[date, int] = {}
+    for row in rows:
+        back = timedelta(0) if row.report == RETRY_PLAN else timedelta(hours=DEFAULT_WINDOW_HOURS)
+        if horizon is None or row.as_of >= earliest_answerable(horizon, back):
+            numbers[row.report_day] = max(row.number, numbers.get(row.report_day, 0))
+    return dict(sorted(numbers.items()))

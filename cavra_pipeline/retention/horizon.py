@@ -49,12 +49,6 @@ def earliest_answerable(horizon: datetime, looks_back: timedelta = _NOTHING) -> 
     return horizon + looks_back - _JUST_BEFORE
 
 
-def are_answerable(session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING) -> list[bool]:
-    """Tells of each instant whether pruning has left all that an answer rests on."""
-    horizon = horizon_of(session)
-    return [horizon is None or naive_utc(at) >= earliest_answerable(horizon, looks_back) for at in instants]
-
-
 def answerable_days(
     session: Session, moment_of: Mapping[date, datetime], *, looks_back: timedelta = _NOTHING
 ) -> list[date]:
@@ -63,11 +57,14 @@ def answerable_days(
     Raises:
         UsageError: None of them can.
     """
-    moments = list(moment_of.values())
-    there = are_answerable(session, moments, looks_back=looks_back)
-    if not any(there):
-        require_answerable(session, moments, looks_back=looks_back)
-    return [day for day, is_there in zip(moment_of, there, strict=True) if is_there]
+    horizon = horizon_of(session)
+    if horizon is None:
+        return list(moment_of)
+    earliest = earliest_answerable(horizon, looks_back)
+    days = [day for day, moment in moment_of.items() if naive_utc(moment) >= earliest]
+    if not days:
+        require_answerable(session, list(moment_of.values()), looks_back=looks_back)
+    return days
 
 
 def require_answerable(session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.recoveries.intervals import RECOVERIES, recovery_spells
+from cavra_pipeline.retention.apply import COUNTED, apply_prunings, finish_prunings, store_pruning
 from cavra_pipeline.retention.horizon import PACKAGE, horizon_of
 from cavra_pipeline.settings import LEAST_RETENTION_DAYS, Settings
+from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session, Warehouse
 
 
@@ -67,14 +69,16 @@ def preview(warehouse: Warehouse, day: date) -> Pruned:
         return _survey(session, datetime.combine(day, time.min))
 
 
-def prune(warehouse: Warehouse, day: date, *, now: datetime) -> Pruned:
-    """Removes evidence created before a day, in one transaction; a second time it finds nothing to do.
+def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pruned:
+    """Removes evidence created before a day; a second time it finds nothing to do.
 
-    Reports, the digests and counts of drops, and what answers after the horizon rest on are kept. The landing zone is
-    not touched.
+    The pruning is stored in the state and then applied to the warehouse, which nobody else writes meanwhile. What is
+    stored is applied by the next writer if this one is killed. Reports, the digests and counts of drops, and what
+    answers after the horizon rest on are kept. The landing zone is not touched.
 
     Args:
         warehouse: The home's warehouse.
+        state: The state database.
         day: UTC day from whose start on all evidence is kept. An earlier one than before changes nothing.
         now: When it is pruned.
 
@@ -83,15 +87,20 @@ def prune(warehouse: Warehouse, day: date, *, now: datetime) -> Pruned:
 
     Raises:
         WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
-        PipelineError: There is no room to write; nothing was changed.
+        PipelineError: There is no room to write.
     """
     horizon = datetime.combine(day, time.min)
+    finish_prunings(warehouse, state)
     if preview(warehouse, day) == Pruned():
         return Pruned()
     with warehouse.writing("prune") as session:
         pruned = _survey(session, horizon)
         if pruned != Pruned():
-            _remove(session, horizon, pruned, now)
+            at: dict[str, object] = {"horizon": horizon}
+            drops = session.rows(PACKAGE, "sum_up_drops", at)
+            counted = {table: session.rows(PACKAGE, f"sum_up_{table}") for table in COUNTED}
+            store_pruning(state, {**at, "pruned_at": naive_utc(now), **asdict(pruned)}, drops, counted)
+            apply_prunings(session, state)
         return pruned
 
 
@@ -107,18 +116,7 @@ def _survey(session: Session, horizon: datetime) -> Pruned:
     session.run(PACKAGE, "mark_open_subjects", at)
     session.run(PACKAGE, "mark_told_subjects", {**recoveries, "open_recoveries": still_open})
     session.run(PACKAGE, "mark_removable", recoveries)
+    session.run(PACKAGE, "add_older_versions", {**at, "is_new": True})
     told = {row["subject"] for row in session.rows(PACKAGE, "told_subjects", {"lane": RECOVERIES.name})}
     counts: dict[str, Any] = session.rows(PACKAGE, "count_removable", at)[0]
     return Pruned(**counts, closed_spell_count=sum(spell.subject not in told for spell in spells))
-
-
-def _remove(session: Session, horizon: datetime, pruned: Pruned, now: datetime) -> None:
-    at: dict[str, object] = {"horizon": horizon}
-    session.run(PACKAGE, "sum_up_drops", at)
-    session.run(PACKAGE, "sum_up_lanes")
-    session.run(PACKAGE, "sum_up_providers")
-    session.run(PACKAGE, "unwatch_removable")
-    session.run(PACKAGE, "delete_removable")
-    for table in ("quarantine", "findings"):
-        session.run(PACKAGE, "delete_of_closed_days", at, table=table)
-    session.run(PACKAGE, "insert_pruning", {**at, "pruned_at": naive_utc(now), **asdict(pruned)})

@@ -137,18 +137,20 @@ def decide(
 ) -> tuple[dict[str, Any], Selection]:
     """Makes the plan and selects from it; the same for a dry and a live run."""
     with warehouse.reading() as session:
-        plan, decisions = _planned(session, request, now=now)
+        plan, decisions = _planned(session, state, request, now=now)
         evidence = pair_evidence(session, request.lane, decisions, now=now)
     with state.reading() as connection:
         limit = request.max_retry_deliveries
         return plan, select(evidence, connection, context, decisions, limit=limit, now=now)
 
 
-def _planned(session: Session, request: WorkerRequest, *, now: datetime) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _planned(
+    session: Session, state: State, request: WorkerRequest, *, now: datetime
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The plan, and its decisions that are due."""
     lane, kept = request.lane, None
     if request.retry_plan_id:
-        kept = replan(session, lane, request.retry_plan_id, now=now)
+        kept = replan(session, state, lane, request.retry_plan_id, now=now)
     policy = _policy_of(lane, kept) if kept else request.policy
     plan = retry_plans(session, lane, policy, instants=[now], now=now, generated_by=request.generated_by)[0]
     decisions = _due(plan)

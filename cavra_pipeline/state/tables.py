@@ -238,38 +238,42 @@ schedule_slots: Final = sa.Table(
     sa.Index("schedule_slots_by_time", "expected_at"),
 )
 
+#: Text that is compared and ordered by code point on both databases.
+_KEY: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 #: Saved reports: the newest for each report, lane and day, and plans that somebody asked for by their id. The document
-#: is canonical JSON, compressed with zstd.
+#: is canonical JSON, compressed with zstd. ``change_number``: the newest row of ``evidence_changes`` that it includes.
 saved_reports: Final = sa.Table(
     "saved_reports",
     METADATA,
-    _column("report", sa.Text, primary_key=True),
-    _column("lane", sa.Text, primary_key=True),
+    _column("report", _KEY, primary_key=True),
+    _column("lane", _KEY, primary_key=True),
     _column("report_day", sa.Date, primary_key=True),
-    _column("report_id", sa.Text, primary_key=True),
+    _column("report_id", _KEY, primary_key=True),
     _column("as_of", Instant),
     _column("alert_level", sa.Text, null=True),
     _column("evidence_record_count", _COUNT),
     _column("future_record_count", _COUNT, null=True),
     _column("generated_at", Instant),
+    _column("change_number", _COUNT),
     _column("document", sa.LargeBinary),
     sa.Index("saved_reports_by_day", "report_day"),
     sa.Index("saved_reports_by_id", "report_id"),
 )
 
-#: Days whose saved reports late evidence may have changed, until they are made again.
-days_to_remake: Final = sa.Table(
-    "days_to_remake",
+#: Commits of evidence, in the order in which they became known: what was created from ``earliest`` on has changed.
+evidence_changes: Final = sa.Table(
+    "evidence_changes",
     METADATA,
-    _column("day", sa.Date, primary_key=True),
-    _column("noted_at", Instant),
+    _column("change_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _column("earliest", Instant),
 )
 
-#: Prunings in order: up to when, and what each removed.
+#: Prunings in order: up to when, what each removed, and the rows of ``pruned_lanes`` and ``pruned_providers``.
 prunings: Final = sa.Table(
     "prunings",
     METADATA,
-    _column("pruning_number", _NUMBER, primary_key=True, autoincrement=True),
+    _column("pruning_number", sa.BigInteger, primary_key=True, autoincrement=False),
     _column("horizon", Instant),
     _column("pruned_at", Instant),
     _column("record_count", _COUNT),
@@ -277,6 +281,7 @@ prunings: Final = sa.Table(
     _column("finding_count", _COUNT),
     _column("closed_drop_count", _COUNT),
     _column("closed_spell_count", _COUNT),
+    _column("counts", Json),
 )
 
 #: What each pruning removed of each landing file, and the lines from before its horizon that stay.
@@ -290,16 +295,6 @@ pruned_drops: Final = sa.Table(
     _column("quarantined_count", _COUNT),
     _column("finding_count", _COUNT),
     _column("remaining_lines", Json),
-)
-
-#: What each pruning leaves of the counts of each lane, and of each lane and provider, by column of the warehouse.
-pruned_counts: Final = sa.Table(
-    "pruned_counts",
-    METADATA,
-    _column("pruning_number", sa.BigInteger, primary_key=True, autoincrement=False),
-    _column("lane", sa.Text, primary_key=True),
-    _column("provider", sa.Text, primary_key=True),
-    _column("counts", Json),
 )
 
 #: Landing files whose content was ingested: what a rebuilt warehouse must be made from.

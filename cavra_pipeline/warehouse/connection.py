@@ -68,6 +68,9 @@ class Keeper(Protocol):
             PipelineError: Something that it is made from is gone.
         """
 
+    def beginning(self, session: Session) -> None:
+        """Brings a warehouse that was just opened for writing to what is known, in the open transaction."""
+
     def committing(self, session: Session, identity: Identity) -> Callable[[], None]:
         """Returns what remembers the commit, called once it is made and the warehouse is closed."""
 
@@ -158,6 +161,8 @@ class Warehouse:
             try:
                 session = Session(connection)
                 session.execute("BEGIN")
+                if self.keeper:
+                    self.keeper.beginning(session)
                 yield session
                 identity = schema.count_commit(session, identity)
                 if self.keeper:

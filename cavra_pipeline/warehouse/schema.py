@@ -65,8 +65,7 @@ _TABLES: Final = (
     "pruned_drops",
     "pruned_lanes",
     "pruned_providers",
-    "kept_reports",
-    "report_entries",
+    "evidence_changes",
 )
 
 _MACROS: Final = (
@@ -88,7 +87,6 @@ _VIEWS: Final = {
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
     "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
-    "reports": "Kept reports, each with its document",
     "drop_totals": "Received = accepted + superseded + quarantined + pruned, for each drop",
 }
 
@@ -114,7 +112,6 @@ def create(session: Session) -> None:
         "'Current records of every subject that ever had a failed delivery or execution, made from evidence_records'"
     )
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
-    session.run(_PACKAGE, "macro_document_of")
     session.run(_PACKAGE, "macro_status_of_execution")
     for name, comment in _VIEWS.items():
         session.run(_PACKAGE, f"view_{name}")

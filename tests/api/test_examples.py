@@ -23,7 +23,8 @@ from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health.report import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
-from cavra_pipeline.reports.store import keep_every_report
+from cavra_pipeline.reports.store import save_every_report
+from cavra_pipeline.state import state_of
 from tests.api.server import CAVRA, NoDagster, Served, served
 from tests.support import AS_OF, DAY, NOW, REPOSITORY, acknowledgement, delivery, execution, home_with, plan, take_in
 
@@ -54,7 +55,7 @@ def service(tmp_path: Path) -> Iterator[Served]:
         plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), "not json",
     ])  # fmt: skip
     take_in(home)
-    list(keep_every_report(warehouse_of(home), [AS_OF.date()], now=NOW))
+    list(save_every_report(warehouse_of(home), state_of(home), [AS_OF.date()], now=NOW))
     signals = [Signal("secret_finding", DAY, "warning", NOW, evidence={"newest_leak": 1})]
     watch_pass(home, ["secret_finding"], signals, clock=lambda: NOW)
     with served(home, dagster=OneRefresh()) as one:

@@ -14,8 +14,9 @@ from benchmarks.__main__ import prepare
 from benchmarks.cases import CASES
 from benchmarks.records import write_drop
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, keep_reports
+from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, save_reports
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from tests.support import home_with, take_in
 
@@ -84,7 +85,7 @@ def test_a_range_of_days_is_one_pass_whatever_its_length(tmp_path: Path) -> None
         for length in (2, 30):
             days = days_between(START.date(), START.date() + timedelta(days=length - 1))
             with counted() as statements:
-                kept = list(keep_reports(warehouse_of(home), report, "executive_report", days, now=NOW))
+                kept = list(save_reports(warehouse_of(home), state_of(home), report, "executive_report", days, now=NOW))
             assert [one.day for one in kept] == days
             passes.append(statements.total())
         assert passes[0] == passes[1], report

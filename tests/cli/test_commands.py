@@ -11,7 +11,7 @@ from cavra_pipeline.cli import cli
 from cavra_pipeline.lanes import LANES
 from tests.cli.command import command, process
 from tests.imports.sources import json_lines, sqlite_store
-from tests.support import acknowledgement, at, delivery, home_with, plan, query, take_in, text, worker_run
+from tests.support import acknowledgement, at, delivery, home_with, plan, query, saved, take_in, text, worker_run
 
 AS_OF = "2026-06-25T12:00:00Z"
 ASKED = ["--lane", "recovery_escalation", "--as-of", AS_OF]
@@ -225,11 +225,10 @@ def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_
     assert (said.document["day_count"], said.document["drop_count"], said.document["received_count"]) == (3, 1, 1)
     assert said.document["report_count"] == 3 * (2 * len(LANES) + 1)
     assert said.document["reports_by_alert_level"].keys() == {"critical", "healthy"}
-    ids = "SELECT report, lane, report_day, report_id FROM reports ORDER BY ALL"
-    before = query(settings, ids)
+    before = saved(settings)
     assert len(before) == said.document["report_count"]
     command(settings.home, "backfill", "--from", "2026-06-24", "--to", "2026-06-26")
-    assert query(settings, ids) == before
+    assert saved(settings) == before
 
 
 def test_an_unreadable_drop_is_a_failure_that_does_not_stop_the_others(tmp_path: Path) -> None:

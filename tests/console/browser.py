@@ -17,7 +17,7 @@ from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.demo import demo_history
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.reports.store import days_between, keep_every_report
+from cavra_pipeline.reports.store import days_between, save_every_report
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, AlertPolicy, Settings
 from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
@@ -100,8 +100,8 @@ def bad_fortnight(folder: Path) -> Settings:
     for day, lines in history.lines_by_day().items():
         drop(home, list(lines), day=day.isoformat())
     take_in(home)
-    warehouse = warehouse_of(home)
-    keep_every_report(warehouse, days_between(NOW.date() - timedelta(days=2), NOW.date()), now=NOW - timedelta(hours=1))
+    days = days_between(NOW.date() - timedelta(days=2), NOW.date())
+    list(save_every_report(warehouse_of(home), state_of(home), days, now=NOW - timedelta(hours=1)))
     with state_of(home).writing() as c:
         signals = [
             Signal("missed_run", name, severity="critical", since=NOW - timedelta(hours=hours))

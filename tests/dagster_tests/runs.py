@@ -16,7 +16,7 @@ from cavra_pipeline.jobs import range_tags
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
-from tests.support import home_with, query
+from tests.support import home_with, saved
 
 DAY: Final = date(2026, 6, 25)
 EVIDENCE: Final = (
@@ -86,14 +86,13 @@ def metadata_of(result: dg.ExecuteInProcessResult, asset: str, day: date = DAY) 
 
 
 def reports(settings: Settings) -> dict[tuple[str, str | None, date], dict[str, Any]]:
-    """Every kept report by kind, lane and day."""
-    rows = query(settings, "SELECT report, lane, report_day, document FROM reports")
-    return {(report, lane, day): json.loads(document) for report, lane, day, document in rows}
+    """Every saved report by kind, lane and day."""
+    return {key: json.loads(row["document"]) for key, row in saved(settings).items()}
 
 
 def report_ids(settings: Settings) -> list[tuple[Any, ...]]:
-    """The id of every kept report."""
-    return query(settings, "SELECT report, lane, report_day, report_id FROM reports ORDER BY ALL")
+    """The id of every saved report."""
+    return [(*key, row["report_id"]) for key, row in saved(settings).items()]
 
 
 def new_home(folder: Path, lines: Any = None) -> Settings:

@@ -8,13 +8,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.health import report as health
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports import store
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from tests.dagster_tests.runs import (
     DAY,
     EVIDENCE,
@@ -28,7 +31,7 @@ from tests.dagster_tests.runs import (
 )
 from tests.evidence.secrets_made_up import SECRETS, canary
 from tests.imports.sources import bring, json_lines
-from tests.support import NOW, acknowledgement, at, delivery, drop, execution, plan, query, worker_run
+from tests.support import NOW, acknowledgement, at, delivery, drop, execution, plan, query, saved, worker_run
 
 LINES_BY_DAY = {
     "2026-06-24": [
@@ -276,17 +279,19 @@ def test_no_secret_is_in_dagsters_own_records(tmp_path: Path) -> None:
     assert [name for name, value in values.items() if value.splitlines()[-1] in logged] == []
 
 
-def test_a_day_that_fails_keeps_the_days_before_it_and_a_second_run_does_exactly_the_rest(tmp_path: Path) -> None:
+REFUSED = "WHEN NEW.report_day = '2026-06-26' BEGIN SELECT RAISE(ABORT, 'refused'); END"
+
+
+def test_days_that_fail_keep_those_before_and_a_second_run_does_exactly_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "DAYS_TOGETHER", 2)
     settings = new_home(tmp_path, LINES_BY_DAY)
     asset = "recovery_escalation_retry_health"
     with dg.DagsterInstance.ephemeral() as instance:
         assert run(settings, DAYS, assets=EVIDENCE, instance=instance).success
-        with warehouse_of(settings).writing("make one day fail") as session:
-            session.execute("CREATE UNIQUE INDEX one_a_day ON kept_reports (report_day)")
-            session.execute(
-                "INSERT INTO kept_reports SELECT 'blocker', NULL, DATE '2026-06-26', now()::TIMESTAMP, '', NULL, 0, "
-                "NULL, now()::TIMESTAMP, '{}', NULL, ''"
-            )
+        with state_of(settings).writing() as c:
+            c.execute(sa.text(f"CREATE TRIGGER refused BEFORE INSERT ON saved_reports {REFUSED}"))
         failed = run(settings, DAYS, assets=[asset], instance=instance)
         assert not failed.success
         (failure,) = (event for event in failed.all_node_events if event.is_step_failure)
@@ -294,19 +299,18 @@ def test_a_day_that_fails_keeps_the_days_before_it_and_a_second_run_does_exactly
         assert [key[2] for key in reports(settings) if key[0] == "retry_health"] == DAYS[:2]
         assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {day.isoformat() for day in DAYS[:2]}
 
-        with warehouse_of(settings).writing("mend it") as session:
-            session.execute("DROP INDEX one_a_day")
-            session.execute("DELETE FROM kept_reports WHERE report = 'blocker'")
-        before = kept_at(settings)
+        with state_of(settings).writing() as c:
+            c.execute(sa.text("DROP TRIGGER refused"))
+        before = made_at(settings)
         assert run(settings, DAYS, assets=[asset], instance=instance).success
-        after = kept_at(settings)
+        after = made_at(settings)
         assert {day: after[day] for day in DAYS[:2]} == before
         assert list(after) == DAYS
 
 
-def kept_at(settings: Settings) -> dict[date, datetime]:
+def made_at(settings: Settings) -> dict[date, datetime]:
     """When the report of each day was made."""
-    return dict(query(settings, "SELECT report_day, generated_at FROM reports ORDER BY report_day"))
+    return {day: row["generated_at"] for (_, _, day), row in saved(settings).items()}
 
 
 def test_a_range_over_pruned_days_makes_the_reports_that_can_still_be_made_and_only_such_days_are_refused(
@@ -316,7 +320,7 @@ def test_a_range_over_pruned_days_makes_the_reports_that_can_still_be_made_and_o
     settings = new_home(tmp_path, lines).but(start_date=date(2026, 6, 1))
     days = days_between(date(2026, 6, 10), DAY)
     assert run(settings, days, assets=EVIDENCE).success
-    prune(warehouse_of(settings), date(2026, 6, 12), now=NOW)
+    prune(warehouse_of(settings), state_of(settings), date(2026, 6, 12), now=NOW)
 
     config = {"ingest": {"read_again": True}}
     result = run(settings, days, assets=[*EVIDENCE, *REPORTS, "executive_recovery_report"], config=config)

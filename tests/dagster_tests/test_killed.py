@@ -27,6 +27,7 @@ from tests.support import (
     home_with,
     plan,
     query,
+    saved,
     without_clock,
     worker_run,
 )
@@ -91,22 +92,14 @@ def wait_for_a_warehouse(settings: Settings, one: subprocess.Popen[bytes]) -> No
 
 
 def digests(settings: Settings) -> dict[str, str]:
-    """A digest of each table's rows and of the kept documents, the instants at which this machine made them aside."""
-    names = [str(name) for (name,) in query(settings, "SELECT table_name FROM duckdb_tables() ORDER BY 1")]
-    names.append("reports")
-    clocks = {
-        "drops": "* EXCLUDE (ingested_at, fingerprint)",
-        "kept_reports": "* EXCLUDE (generated_at, opening, closing)",
-        "reports": "* EXCLUDE (generated_at)",
-        "schema_version": "version",
-    }
-    found = {}
-    for name in names:
-        rows = query(settings, f"SELECT {clocks.get(name, '*')} FROM {name}")
-        if name == "reports":
-            rows = [(*row[:-1], without_clock(json.loads(row[-1]))) for row in rows]
-        found[name] = hashlib.sha256("\n".join(sorted(map(repr, rows))).encode()).hexdigest()
-    return found
+    """A digest of each table's rows and of the saved documents, the instants at which this machine made them aside."""
+    names = {str(name) for (name,) in query(settings, "SELECT table_name FROM duckdb_tables()")}
+    clocks = {"drops": "* EXCLUDE (ingested_at, fingerprint, commit_number)"}
+    names -= {"identity", "evidence_changes"}
+    rows = {name: query(settings, f"SELECT {clocks.get(name, '*')} FROM {name}") for name in names}
+    rows["reports"] = [(*key, without_clock(json.loads(row["document"]))) for key, row in saved(settings).items()]
+    texts = {name: "\n".join(sorted(map(repr, found))) for name, found in rows.items()}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 @pytest.mark.slow

@@ -8,16 +8,20 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.reports.store import save_every_report
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from sensors.drops import MOST_RANGES
 from sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
-from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
-from tests.support import at, delivery, drop, query, worker_run
+from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
+from tests.support import delivery, drop, query_state, take_in, worker_run
 
 DEFS = build_defs()
 
@@ -235,10 +239,37 @@ def test_the_cursor_is_small_and_holds_no_name_of_a_file(tmp_path: Path, instanc
 # --- The late-evidence sensor --------------------------------------------------------------------------------------
 
 
-def test_without_an_ingest_there_is_nothing_to_look_at(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    decision = tick(new_home(tmp_path), "late_evidence_sensor", instance)
+LATE_DAYS = [date(2026, 6, 21) + timedelta(days=n) for n in range(13)]
 
-    assert (decision.skip_message, decision.run_requests or []) == ("No ingest since the last look.", [])
+
+def with_reports(tmp_path: Path, days: list[date]) -> Settings:
+    """A home with the saved reports of some days, whose evidence came in time."""
+    lines = {day.isoformat(): [worker_run(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))] for day in days}
+    settings = new_home(tmp_path, lines)
+    take_in(settings)
+    save(settings, days)
+    return settings
+
+
+def save(settings: Settings, days: list[date]) -> None:
+    list(save_every_report(warehouse_of(settings), state_of(settings), days, now=datetime.now(UTC)))
+
+
+def come_late(settings: Settings, day: date, name: str = "late.jsonl") -> None:
+    """Evidence of one in the afternoon of a day, in the folder of a later one, read by whoever reads it."""
+    late = delivery(datetime(day.year, day.month, day.day, 13, tzinfo=UTC), failed=["slack"])
+    drop(settings, [late], day="2026-07-04", name=name)
+    take_in(settings)
+
+
+def late_alerts(settings: Settings) -> list[tuple[Any, ...]]:
+    return query_state(settings, "SELECT subject, state FROM alerts WHERE kind = 'late_evidence' ORDER BY 1")
+
+
+def test_without_late_evidence_no_report_is_made_again(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    decision = tick(with_reports(tmp_path, LATE_DAYS[:1]), "late_evidence_sensor", instance)
+
+    assert (decision.skip_message, decision.run_requests or []) == ("No report needs to be made again.", [])
 
 
 def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
@@ -249,9 +280,7 @@ def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
     settings = new_home(tmp_path, lines)
     assert run(settings, days, instance=instance).success
     first = tick(settings, "late_evidence_sensor", instance)
-    assert (first.run_requests or [], first.skip_message) == (
-        [], "The latest ingest left no report of another day outdated.",
-    )  # fmt: skip
+    assert not first.run_requests
     before = report_ids(settings)
 
     drop(
@@ -268,87 +297,62 @@ def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
     selected = {key.to_user_string() for key in request.asset_selection}
     assert selected >= set(REPORTS)
     assert not selected & set(EVIDENCE)
-    assert query(settings, "SELECT subject, state FROM alerts WHERE kind = 'late_evidence' ORDER BY 1") == [
-        ("2026-06-24", "firing"), ("2026-06-25", "firing"),
-    ]  # fmt: skip
-    assert not tick(settings, "late_evidence_sensor", instance, late.cursor).run_requests
-    assert query(settings, "SELECT DISTINCT state FROM alerts WHERE kind = 'late_evidence'") == [("resolved",)]
+    assert late_alerts(settings) == [("2026-06-24", "firing"), ("2026-06-25", "firing")]
+    again = tick(settings, "late_evidence_sensor", instance, late.cursor)
+    assert not again.run_requests
+    assert late_alerts(settings) == [("2026-06-24", "firing"), ("2026-06-25", "firing")]
 
     assert run(settings, days[2:4], assets=REPORTS, instance=instance).success
     changed = {row[2] for row in set(report_ids(settings)) - set(before)}
     assert changed == set(days[2:])
-    assert not tick(settings, "late_evidence_sensor", instance, late.cursor).run_requests
+    assert not tick(settings, "late_evidence_sensor", instance, again.cursor).run_requests
+    assert late_alerts(settings) == [("2026-06-24", "resolved"), ("2026-06-25", "resolved")]
 
 
-def test_a_busy_warehouse_keeps_no_late_day_from_its_refresh_and_is_told_at_the_next_tick(
+def test_a_day_whose_run_is_in_progress_is_asked_for_only_if_that_run_leaves_it(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    days = [date(2026, 6, 24), date(2026, 6, 25)]
-    lines = {day.isoformat(): [worker_run(datetime(day.year, day.month, day.day, 12, tzinfo=UTC))] for day in days}
-    settings = new_home(tmp_path, lines).but(busy_wait_seconds=0.0)
-    assert run(settings, days, instance=instance).success
-    first = tick(settings, "late_evidence_sensor", instance)
-    late = delivery(datetime(2026, 6, 24, 13, tzinfo=UTC), failed=["slack"])
-    drop(settings, [late], day="2026-06-25", name="late.jsonl")
-    assert run(settings, [days[1]], instance=instance).success
-
-    with warehouse_of(settings).writing("hold it"):
-        asked = tick(settings, "late_evidence_sensor", instance, first.cursor)
-    assert asked_days(asked) == [("2026-06-24", "2026-06-24")]
-    assert query(settings, "SELECT count(*) FROM alerts WHERE kind = 'late_evidence'") == [(0,)]
-
-    told = tick(settings, "late_evidence_sensor", instance, asked.cursor)
-    assert not told.run_requests
-    assert query(settings, "SELECT subject, state FROM alerts WHERE kind = 'late_evidence'") == [
-        ("2026-06-24", "firing")
-    ]
-
-
-def test_an_ingest_of_evidence_that_changes_no_answer_refreshes_nothing(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    settings = new_home(tmp_path, {"2026-06-24": [delivery(at(60 * 24))], "2026-06-25": [delivery()]})
-    assert run(settings, [date(2026, 6, 24), DAY], instance=instance).success
-    first = tick(settings, "late_evidence_sensor", instance)
-
-    drop(
-        settings,
-        [{"session_id": "x", "created_at": "2026-06-24T10:00:00Z", "metadata_kind": "x-other"}],
-        name="l.jsonl",
+    settings = with_reports(tmp_path, LATE_DAYS[:3])
+    come_late(settings, LATE_DAYS[0])
+    going_on = instance.add_run(
+        dg.DagsterRun(
+            job_name="__ASSET_JOB",
+            run_id=str(uuid.uuid4()),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={"dagster/partition": LATE_DAYS[1].isoformat()},
+        )
     )
-    assert run(settings, instance=instance).success
-    late = tick(settings, "late_evidence_sensor", instance, first.cursor)
 
-    assert [day for day in asked_days(late) if day[0] < "2026-06-24"] == []
-    assert late.cursor != first.cursor
-
-
-def test_two_ingests_between_two_looks_are_both_seen(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    days = [date(2026, 6, 22) + timedelta(days=n) for n in range(4)]
-    settings = new_home(tmp_path, {day.isoformat(): [] for day in days})
-    assert run(settings, days, instance=instance).success
     first = tick(settings, "late_evidence_sensor", instance)
+    assert asked_days(first) == [(day.isoformat(), day.isoformat()) for day in (LATE_DAYS[0], LATE_DAYS[2])]
+    instance.delete_run(going_on.run_id)
+    second = tick(settings, "late_evidence_sensor", instance, first.cursor)
 
-    for hour, created in ((1, days[2]), (2, days[0])):
-        late = delivery(datetime(created.year, created.month, created.day, hour, tzinfo=UTC), failed=["slack"])
-        drop(settings, [late], day=days[3].isoformat(), name=f"late-{hour}.jsonl")
-        assert run(settings, [days[3]], instance=instance).success
-
-    assert asked_days(tick(settings, "late_evidence_sensor", instance, first.cursor)) == [("2026-06-22", "2026-06-24")]
+    assert asked_days(second) == [(LATE_DAYS[1].isoformat(), LATE_DAYS[1].isoformat())]
 
 
-def ingest_that_outdates(instance: dg.DagsterInstance, days: list[date]) -> None:
-    """What an ingest shows of itself, without one."""
-    listed = dg.MetadataValue.json([day.isoformat() for day in days])
-    instance.report_runless_asset_event(dg.AssetMaterialization("evidence", metadata={"outdated_days": listed}))
+def test_a_refresh_that_failed_leaves_its_alert_and_evidence_that_follows_asks_again(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = with_reports(tmp_path, LATE_DAYS[:2])
+    come_late(settings, LATE_DAYS[1])
+    first = tick(settings, "late_evidence_sensor", instance)
+    second = tick(settings, "late_evidence_sensor", instance, first.cursor)
+    assert (second.run_requests or [], late_alerts(settings)) == ([], [(LATE_DAYS[1].isoformat(), "firing")])
+
+    come_late(settings, LATE_DAYS[0], name="more.jsonl")
+    third = tick(settings, "late_evidence_sensor", instance, second.cursor)
+
+    assert asked_days(third) == [(LATE_DAYS[0].isoformat(), LATE_DAYS[1].isoformat())]
+    assert third.run_requests[0].run_key != first.run_requests[0].run_key
 
 
 def test_a_tick_asks_for_five_ranges_at_most_and_the_next_goes_on_until_every_day_was_asked_for_once(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    settings = new_home(tmp_path)
-    days = [date(2026, 6, 21) + timedelta(days=2 * n) for n in range(7)]
-    ingest_that_outdates(instance, days)
+    days = LATE_DAYS[::2]
+    settings = with_reports(tmp_path, days)
+    come_late(settings, days[0])
 
     first = tick(settings, "late_evidence_sensor", instance)
     second = tick(settings, "late_evidence_sensor", instance, first.cursor)
@@ -356,34 +360,19 @@ def test_a_tick_asks_for_five_ranges_at_most_and_the_next_goes_on_until_every_da
 
     assert len(asked_days(first)) == MOST_LATE_RANGES
     assert [day for day, _ in asked_days(first) + asked_days(second)] == [day.isoformat() for day in days]
-    assert third.skip_message == "No ingest since the last look."
+    assert third.skip_message == "No report needs to be made again."
     keys = [one.run_key for one in first.run_requests + second.run_requests]
     assert len(set(keys)) == 7
 
 
-def test_a_day_that_waits_and_is_touched_again_is_asked_for_once_and_by_its_newest_content(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    settings = new_home(tmp_path)
-    days = [date(2026, 6, 21) + timedelta(days=2 * n) for n in range(6)]
-    ingest_that_outdates(instance, days)
-    first = tick(settings, "late_evidence_sensor", instance)
-    once = tick(settings, "late_evidence_sensor", instance, first.cursor)
+@pytest.mark.parametrize("cursor", ["7", '{"seen":7,"left":{"2026-06-21":3},"untold":[],"told":["",null]}'])
+def test_a_cursor_of_an_earlier_release_is_read(cursor: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = with_reports(tmp_path, LATE_DAYS[:1])
+    come_late(settings, LATE_DAYS[0])
 
-    ingest_that_outdates(instance, days[5:])
-    again = tick(settings, "late_evidence_sensor", instance, first.cursor)
+    decision = tick(settings, "late_evidence_sensor", instance, cursor)
 
-    assert asked_days(once) == asked_days(again) == [(days[5].isoformat(), days[5].isoformat())]
-    assert once.run_requests[0].run_key != again.run_requests[0].run_key
-
-
-def test_a_cursor_of_the_release_before_is_read(tmp_path: Path, instance: dg.DagsterInstance) -> None:
-    settings = new_home(tmp_path)
-    ingest_that_outdates(instance, [DAY])
-    seen = json.loads(tick(settings, "late_evidence_sensor", instance).cursor)["seen"]
-
-    assert not tick(settings, "late_evidence_sensor", instance, str(seen)).run_requests
-    assert asked_days(tick(settings, "late_evidence_sensor", instance, str(seen - 1)))
+    assert asked_days(decision) == [(LATE_DAYS[0].isoformat(), LATE_DAYS[0].isoformat())]
 
 
 def test_the_offset_of_a_clock_does_not_move_a_day() -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, keep_every_report, keep_reports
-from tests.support import NOW, delivery, drop, home_with, ingested, query, tables, take_in
+from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, save_every_report, save_reports
+from cavra_pipeline.state import state_of
+from tests.support import NOW, delivery, drop, home_with, ingested, query, saved, tables, take_in
 
 DAYS = [date(2026, 6, 23) + timedelta(days=number) for number in range(4)]
 LINES = {day.isoformat(): [delivery(session_id=f"{day}-{number}") for number in range(3)] for day in DAYS}
@@ -59,10 +60,11 @@ def test_a_range_that_reaches_into_the_future_is_refused_before_anything_is_kept
     range_ = [NOW.date() - timedelta(days=1), NOW.date(), NOW.date() + timedelta(days=1)]
 
     with pytest.raises(UsageError, match="2026-07-02: the day is still to come"):
-        list(keep_every_report(warehouse_of(home), range_, now=NOW))
+        list(save_every_report(warehouse_of(home), state_of(home), range_, now=NOW))
 
-    assert query(home, "SELECT count(*) FROM reports") == [(0,)]
-    assert len(list(keep_reports(warehouse_of(home), RETRY_PLAN, "executive_report", range_[:2], now=NOW))) == 2
+    assert saved(home) == {}
+    warehouse, state = warehouse_of(home), state_of(home)
+    assert len(list(save_reports(warehouse, state, RETRY_PLAN, "executive_report", range_[:2], now=NOW))) == 2
 
 
 def test_days_that_are_made_together_are_named_together_when_the_statement_fails(tmp_path: Path) -> None:
@@ -72,6 +74,6 @@ def test_days_that_are_made_together_are_named_together_when_the_statement_fails
         session.execute("DROP TABLE evidence_records CASCADE")
 
     with pytest.raises(PipelineError, match="recovery_escalation, 2026-06-23 to 2026-06-26: these days"):
-        list(keep_reports(warehouse_of(home), RETRY_HEALTH, "recovery_escalation", DAYS, now=NOW))
+        list(save_reports(warehouse_of(home), state_of(home), RETRY_HEALTH, "recovery_escalation", DAYS, now=NOW))
 
-    assert query(home, "SELECT count(*) FROM reports") == [(0,)]
+    assert saved(home) == {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
+from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, served
 from tests.executive.histories import ask_report
 from tests.support import ask_health, execution, ingested, query
@@ -40,7 +41,7 @@ def test_without_a_status_delivery_success_decides_in_every_report(tmp_path: Pat
 
 def test_a_pruned_execution_counts_as_it_did_before_the_pruning(tmp_path: Path) -> None:
     home = ingested(tmp_path, [SAID[1], execution(AT, session_id="s", subject="p9", status="skipped")])
-    prune(warehouse_of(home), date(2026, 7, 1), now=LATER)
+    prune(warehouse_of(home), state_of(home), date(2026, 7, 1), now=LATER)
     left = query(home, "SELECT session_id FROM evidence_records")
     with warehouse_of(home).reading() as session:
         counted = dashboards(session, instants=[LATER], now=LATER)[0]

@@ -22,6 +22,7 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retention.prune import Pruned, prune
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from tests.evidence.test_watched import check
 from tests.executive.histories import opening
 from tests.retry.histories import PARAMETERS, POLICIES, histories
@@ -122,13 +123,13 @@ def test_after_pruning_every_answer_after_the_horizon_is_the_same_bytes(
         landed.setdefault(DROP_DAYS[number % 3], []).append(named)
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
         pruned, twin = ingested(Path(one), landed), ingested(Path(other), landed)
-        gone = prune(warehouse_of(pruned), DAY, now=NOW)
+        gone = prune(warehouse_of(pruned), state_of(pruned), DAY, now=NOW)
         check(pruned)
         assert answers(pruned, asked, policy, parameters) == answers(twin, asked, policy, parameters)
         assert stories_told(pruned, asked) == stories_told(twin, asked)
         left = query(twin, "SELECT count(*) FROM evidence_records")[0][0] - gone.record_count
         assert query(pruned, "SELECT count(*) FROM evidence_records") == [(left,)]
-        assert prune(warehouse_of(pruned), DAY, now=NOW) == Pruned()
+        assert prune(warehouse_of(pruned), state_of(pruned), DAY, now=NOW) == Pruned()
 
         # Evidence that comes later, of pairs that were over too, and another pruning.
         fresh = [one for one in moved(later, timedelta(hours=6)) if one["created_at"] >= HORIZON.isoformat()]
@@ -137,7 +138,7 @@ def test_after_pruning_every_answer_after_the_horizon_is_the_same_bytes(
             take_in(home)
         check(pruned)
         assert answers(pruned, asked, policy, parameters) == answers(twin, asked, policy, parameters)
-        prune(warehouse_of(pruned), DAY + timedelta(days=1), now=NOW)
+        prune(warehouse_of(pruned), state_of(pruned), DAY + timedelta(days=1), now=NOW)
         check(pruned)
         last = asked[-1:]
         assert answers(pruned, last, policy, parameters) == answers(twin, last, policy, parameters)
@@ -147,7 +148,7 @@ def test_the_same_drops_in_any_order_of_ingests_and_prunings_never_bring_back_wh
     home = home_with(tmp_path)
     drop(home, [delivery(HORIZON - timedelta(hours=1), session_id="old")], day="2026-06-24")
     take_in(home)
-    prune(warehouse_of(home), DAY, now=NOW)
+    prune(warehouse_of(home), state_of(home), DAY, now=NOW)
     assert take_in(home).unchanged_count == 1
     again = take_in(home, first=date(2026, 6, 1), last=date(2026, 6, 30))
     assert [drop.name for drop in again.closed_drops] == ["2026-06-24/evidence.jsonl"]

@@ -17,19 +17,18 @@ from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence import ingest as ingesting
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.queries import day_counts
-from cavra_pipeline.reports.store import days_between, keep_every_report, keep_reports, outdated_report_days
+from cavra_pipeline.reports.store import days_between, days_to_remake, save_every_report, save_reports
 from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.retention.prune import Pruned, horizon_day, preview, prune
 from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from tests.cli.command import command
 from tests.executive.histories import ask_report, opening
 from tests.support import (
     MICROSECOND,
     NOW,
-    PSEUDONYMS,
     Line,
     acknowledgement,
     ask_health,
@@ -41,7 +40,9 @@ from tests.support import (
     ingested,
     plan,
     query,
+    query_state,
     record,
+    saved,
     sha256,
     take_in,
     worker_run,
@@ -58,13 +59,23 @@ def before(minutes: float) -> datetime:
     return HORIZON - timedelta(minutes=minutes)
 
 
+def contents(home: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, which warehouse it is and the machine's own instants aside."""
+    names = {name for (name,) in query(home, "SELECT table_name FROM duckdb_tables()")} - {
+        "identity",
+        "evidence_changes",
+    }
+    but = {"drops": "EXCLUDE (ingested_at, commit_number, fingerprint)"}
+    return {name: sorted(query(home, f"SELECT * {but.get(name, '')} FROM {name}"), key=repr) for name in sorted(names)}
+
+
 def kept_ids(home: Settings) -> list[str]:
     return [name for (name,) in query(home, "SELECT session_id FROM evidence_records ORDER BY 1")]
 
 
 def pruned(tmp_path: Path, lines_by_day: Mapping[str, list[Line]]) -> Settings:
     home = ingested(tmp_path, lines_by_day)
-    prune(warehouse_of(home), DAY, now=NOW)
+    prune(warehouse_of(home), state_of(home), DAY, now=NOW)
     return home
 
 
@@ -142,15 +153,15 @@ def test_reports_and_the_digests_of_drops_stay_and_the_totals_of_every_day_add_u
         "2026-05-01": [delivery(HORIZON), "{"],
     })  # fmt: skip
     days = days_between(date(2026, 4, 30), DAY)
-    list(keep_every_report(warehouse_of(home), days, now=NOW))
-    reports, drops = query(home, "FROM reports"), query(home, "FROM drops")
+    list(save_every_report(warehouse_of(home), state_of(home), days, now=NOW))
+    reports, drops = saved(home), query(home, "FROM drops")
     late = HORIZON + timedelta(days=9)
     counted = count_at(home, late)
 
-    gone = prune(warehouse_of(home), DAY, now=NOW)
+    gone = prune(warehouse_of(home), state_of(home), DAY, now=NOW)
 
     assert gone == Pruned(record_count=2, quarantined_count=1, finding_count=1, closed_drop_count=1)
-    assert (query(home, "FROM reports"), query(home, "FROM drops")) == (reports, drops)
+    assert (saved(home), query(home, "FROM drops")) == (reports, drops)
     assert [row[1] for row in query(home, "SELECT drop_day, sha256 FROM drops WHERE sha256 IS NOT NULL")] != []
     assert query(home, "SELECT drop_day FROM quarantine") == [(DAY,)]
     assert query(home, "SELECT * FROM drop_totals ORDER BY drop_day") == [
@@ -166,8 +177,8 @@ def test_a_second_time_and_an_earlier_day_find_nothing_to_do(tmp_path: Path) -> 
     home = pruned(tmp_path, {"2026-04-01": [delivery(before(60 * 24 * 30))], "2026-04-30": [plan(before(5))]})
     standing = everything(home)
 
-    assert prune(warehouse_of(home), DAY, now=NOW + timedelta(days=1)) == Pruned()
-    assert prune(warehouse_of(home), DAY - timedelta(days=10), now=NOW) == Pruned()
+    assert prune(warehouse_of(home), state_of(home), DAY, now=NOW + timedelta(days=1)) == Pruned()
+    assert prune(warehouse_of(home), state_of(home), DAY - timedelta(days=10), now=NOW) == Pruned()
     assert everything(home) == standing
 
 
@@ -205,31 +216,33 @@ def test_a_range_of_reports_leaves_the_pruned_days_as_they_are_and_one_of_only_s
     home = ingested(tmp_path, {"2026-04-30": [delivery(before(60))], "2026-05-20": [delivery(HORIZON)]})
     days = days_between(date(2026, 4, 29), date(2026, 5, 8))
     warehouse, lane = warehouse_of(home), "recovery_escalation"
-    made = list(keep_reports(warehouse, "retry_health", lane, days, now=NOW))
-    kept = query(home, "FROM reports ORDER BY report_day")
-    prune(warehouse, DAY, now=NOW)
+    made = list(save_reports(warehouse, state_of(home), "retry_health", lane, days, now=NOW))
+    kept = saved(home)
+    prune(warehouse, state_of(home), DAY, now=NOW)
 
-    again = list(keep_reports(warehouse, "retry_health", lane, days, now=NOW))
+    again = list(save_reports(warehouse, state_of(home), "retry_health", lane, days, now=NOW))
 
     assert [one.day for one in again] == days_between(date(2026, 5, 7), date(2026, 5, 8))
     assert [one.document for one in again] == [one.document for one in made[-2:]]
-    assert query(home, "FROM reports ORDER BY report_day") == kept
+    assert saved(home) == kept
     with pytest.raises(UsageError, match="has been pruned"):
-        list(keep_reports(warehouse, "retry_health", lane, days[:5], now=NOW))
+        list(save_reports(warehouse, state_of(home), "retry_health", lane, days[:5], now=NOW))
 
 
 def test_late_evidence_leaves_kept_reports_of_pruned_days_as_they_are_and_finds_the_others(tmp_path: Path) -> None:
     home = ingested(tmp_path, {"2026-04-30": [delivery(before(60))]})
-    list(keep_every_report(warehouse_of(home), [date(2026, 4, 30), date(2026, 5, 2), date(2026, 5, 9)], now=NOW))
-    prune(warehouse_of(home), DAY, now=NOW)
+    list(
+        save_every_report(
+            warehouse_of(home), state_of(home), [date(2026, 4, 30), date(2026, 5, 2), date(2026, 5, 9)], now=NOW
+        )
+    )
+    prune(warehouse_of(home), state_of(home), DAY, now=NOW)
     drop(home, [delivery(before(30), failed=["slack"]), delivery(HORIZON, failed=["teams"])], day="2026-05-03")
 
     result = take_in(home)
 
     assert result.touched_days == {DAY}
-    with warehouse_of(home).reading() as session:
-        outdated = outdated_report_days(session, result.touched_days, leave_out=set(), now=NOW)
-    assert outdated == [date(2026, 5, 2), date(2026, 5, 9)]
+    assert list(days_to_remake(state_of(home))) == [date(2026, 5, 2), date(2026, 5, 9)]
 
 
 # --- Drops -----------------------------------------------------------------------------------------------------------
@@ -275,7 +288,7 @@ def test_a_pruning_while_a_drop_is_read_again_stops_that_drop_and_nothing_is_los
     commit = ingesting.commit
 
     def prune_first(session: Session, *more: object) -> set[date]:
-        session.execute("INSERT INTO prunings VALUES (TIMESTAMP '2026-05-01', now()::TIMESTAMP, 0, 0, 0, 0, 0)")
+        session.execute("INSERT INTO prunings VALUES (1, TIMESTAMP '2026-05-01', now()::TIMESTAMP, 0, 0, 0, 0, 0)")
         return commit(session, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ingesting, "commit", prune_first)
@@ -284,22 +297,19 @@ def test_a_pruning_while_a_drop_is_read_again_stops_that_drop_and_nothing_is_los
     assert kept_ids(home) == ["failing"]
 
 
-def test_a_warehouse_that_is_made_anew_from_the_landing_zone_has_it_all_again(tmp_path: Path) -> None:
-    home = pruned(tmp_path, {"2026-04-30": [delivery(before(60), session_id="back")]})
-    home.warehouse.unlink()
-    take_in(home)
-
-    assert kept_ids(home) == ["back"]
-    assert [one.name for one in list_drops(home.landing, PSEUDONYMS)] == ["2026-04-30/evidence.jsonl"]
-
-
 # --- Failures --------------------------------------------------------------------------------------------------------
 
 
+def prunings_of(home: Settings) -> list[tuple[Any, ...]]:
+    """What the state holds of prunings."""
+    tables = ("prunings", "pruned_drops")
+    return [row for table in tables for row in query_state(home, f"SELECT * FROM {table} ORDER BY 1, 2, 3")]
+
+
 @pytest.mark.slow
-def test_a_kill_in_the_middle_leaves_everything_as_it_was(tmp_path: Path) -> None:
+def test_a_kill_in_the_middle_is_made_good_by_the_next_writer(tmp_path: Path) -> None:
     home = ingested(tmp_path, {"2026-04-30": [delivery(before(60)), "{"]})
-    standing = everything(home)
+    standing = contents(home)
     context = get_context("spawn")
     held = context.Event()
     process = context.Process(target=hold_in_the_middle_of_a_pruning, args=(home.home, DAY, held))
@@ -312,18 +322,14 @@ def test_a_kill_in_the_middle_leaves_everything_as_it_was(tmp_path: Path) -> Non
         process.kill()
         process.join(30)
 
-    assert everything(home) == standing
-    assert prune(warehouse_of(home), DAY, now=NOW).record_count == 1
+    assert contents(home) == standing
+    stored = prunings_of(home)
+    assert prune(warehouse_of(home), state_of(home), DAY, now=NOW) == Pruned()
+    assert (kept_ids(home), prunings_of(home)) == ([], stored)
 
 
-@pytest.mark.parametrize(
-    "last", ["sum_up_drops", "sum_up_providers", "unwatch_removable", "delete_removable", "insert_pruning"]
-)
-def test_a_failure_after_any_statement_leaves_everything_as_it_was(
-    last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60)), "{"]})
-    standing, run = everything(home), Session.run
+def fail_after(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    run = Session.run
 
     def fails(session: Session, package: str, name: str, *more: Any, **parts: Any) -> None:
         run(session, package, name, *more, **parts)
@@ -331,9 +337,43 @@ def test_a_failure_after_any_statement_leaves_everything_as_it_was(
             raise RuntimeError
 
     monkeypatch.setattr(Session, "run", fails)
-    with pytest.raises(RuntimeError):
-        prune(warehouse_of(home), DAY, now=NOW)
-    assert everything(home) == standing
+
+
+def test_a_failure_before_a_pruning_is_stored_leaves_everything_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ingested(tmp_path, {"2026-04-30": [delivery(before(60)), "{"]})
+    standing = contents(home)
+
+    with monkeypatch.context() as patched:
+        fail_after(patched, "add_older_versions")
+        with pytest.raises(RuntimeError):
+            prune(warehouse_of(home), state_of(home), DAY, now=NOW)
+
+    assert (contents(home), prunings_of(home)) == (standing, [])
+
+
+@pytest.mark.parametrize("last", ["insert_pruned_drops", "delete_marked", "fill_watched_records", "mirror_rows"])
+def test_a_failure_after_a_pruning_is_stored_is_made_good_before_new_evidence(
+    last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {"2026-04-30": [delivery(before(60)), delivery(before(50), session_id="f", failed=["slack"]), "{"]}
+    home, twin = (ingested(tmp_path / name, lines) for name in ("one", "other"))
+    standing = contents(home)
+
+    with monkeypatch.context() as patched:
+        fail_after(patched, last)
+        with pytest.raises(RuntimeError):
+            prune(warehouse_of(home), state_of(home), DAY, now=NOW)
+
+    assert contents(home) == standing
+    prune(warehouse_of(twin), state_of(twin), DAY, now=NOW)
+    assert prunings_of(home) == prunings_of(twin)
+    for one in (home, twin):
+        drop(one, [delivery(before(50), subject="late", failed=["slack"], session_id="late")], day="2026-05-02")
+        drop(one, [delivery(before(50), subject="closed", session_id="closed")], day="2026-04-30", name="more.jsonl")
+        take_in(one)
+    assert contents(home) == contents(twin)
 
 
 # --- The command and the setting -------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.reports.store import keep_every_report
+from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import WarehouseBusy
 from cavra_pipeline.warehouse.compact import compact
 from tests.cli.command import command
@@ -47,7 +48,7 @@ def home(tmp_path: Path) -> Settings:
         lines = [delivery(failed=["slack"], subject=f"{count}-{n}", session_id=f"s-{n}") for n in range(count)]
         drop(home, [*lines, worker_run(), "{"])
         take_in(home)
-    list(keep_every_report(warehouse_of(home), [date.fromisoformat(DAY)], now=NOW))
+    list(save_every_report(warehouse_of(home), state_of(home), [date.fromisoformat(DAY)], now=NOW))
     return home
 
 

@@ -15,9 +15,10 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.health import report as health
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, days_between, evaluated_at, keep_reports
+from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, days_between, evaluated_at, save_reports
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Memory, Warehouse
 from tests.support import (
     AS_OF,
@@ -105,8 +106,8 @@ def test_dashboard_and_executive_report_take_the_health_that_was_kept_before_the
     home: Settings, shared: Warehouse, made: list[tuple[str, int]]
 ) -> None:
     for lane in LANES:
-        list(keep_reports(shared, RETRY_HEALTH, lane, DAYS, now=NOW))
-    kept = list(keep_reports(shared, DASHBOARD, None, DAYS, now=NOW))
+        list(save_reports(shared, state_of(home), RETRY_HEALTH, lane, DAYS, now=NOW))
+    kept = list(save_reports(shared, state_of(home), DASHBOARD, None, DAYS, now=NOW))
     with shared.reading() as session:
         reports = executive_reports(session, instants=INSTANTS, now=NOW)
 
@@ -136,7 +137,7 @@ def test_evidence_that_comes_changes_or_goes_is_seen_at_once(home: Settings, sha
 def test_a_pruning_makes_the_memory_forget(home: Settings, shared: Warehouse, made: list[tuple[str, int]]) -> None:
     now = NOW + timedelta(days=60)
     ask(shared, [now])
-    prune(warehouse_of(home), date(2026, 7, 10), now=now)
+    prune(warehouse_of(home), state_of(home), date(2026, 7, 10), now=now)
 
     assert ask(shared, [now]) == ask(warehouse_of(home), [now])
     assert len(made) == 3

@@ -14,6 +14,7 @@ from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from tests.support import NOW
 
@@ -69,9 +70,10 @@ def hold_in_the_middle_of_a_pruning(home: Path, day: date, held: Event) -> None:
 
     def slowly(session: Session, package: str, name: str, *more: Any, **parts: Any) -> None:
         run(session, package, name, *more, **parts)
-        if name == "insert_pruning":
+        if name == "mirror_rows":
             held.set()
             time.sleep(60)
 
     Session.run = slowly  # type: ignore[method-assign,assignment]
-    prune(warehouse_of(Settings(home=home)), day, now=NOW)
+    settings = Settings(home=home)
+    prune(warehouse_of(settings), state_of(settings), day, now=NOW)

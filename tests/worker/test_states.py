@@ -16,11 +16,11 @@ from cavra_pipeline.connectors import Grade, Notification
 from cavra_pipeline.connectors.deliver import DeliveryOutcome
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence import own as own_module
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, CLEARING_STATES, LANES
-from cavra_pipeline.reports.store import keep_plan
+from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.retry.acknowledge import acknowledge
 from cavra_pipeline.sending import engine as engine_module
+from cavra_pipeline.state import state_of
 from tests.support import AS_OF, ask_plan, delivery, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, worker
 
@@ -108,7 +108,7 @@ class Loop(RuleBasedStateMachine):
     def a_plan_is_kept(self) -> None:
         take_in(self.home)
         plan = ask_plan(self.home, as_of=self.clock(), **POLICY)
-        keep_plan(warehouse_of(self.home), plan, now=self.clock())
+        save_plan(state_of(self.home), plan, now=self.clock())
         self.plans.append(plan["retry_plan_id"])
 
     @rule(
@@ -175,7 +175,7 @@ class Loop(RuleBasedStateMachine):
         except Crash:
             return None
         except PipelineError as error:
-            if "the plan rests on has changed" not in error.what:
+            if "the plan is based on has changed" not in error.what:
                 raise
             return None
 

@@ -14,9 +14,8 @@ import sqlalchemy as sa
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence import own as own_module
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.store import keep_plan
+from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.sending import engine as engine_module
 from cavra_pipeline.sending.leases import LeaseLost
 from cavra_pipeline.settings import Settings
@@ -633,7 +632,7 @@ def test_a_clock_that_went_back_does_not_bring_an_old_acknowledgement_back(tmp_p
 def kept_plan(home: Settings, lane: str = "recovery_escalation", **policy: Any) -> str:
     take_in(home)
     plan = ask_plan(home, lane, **policy)
-    keep_plan(warehouse_of(home), plan, now=AS_OF)
+    save_plan(state_of(home), plan, now=AS_OF)
     return str(plan["retry_plan_id"])
 
 
@@ -678,7 +677,7 @@ def test_a_plan_whose_evidence_has_changed_is_refused_dry_and_live(tmp_path: Pat
     drop(home, [delivery(at(40), subject="subject-9")], name="late.jsonl")
 
     for live in (False, True):
-        with pytest.raises(PipelineError, match="evidence the plan rests on has changed"):
+        with pytest.raises(PipelineError, match="evidence the plan is based on has changed"):
             worker(home, provider, live=live, retry_plan_id=kept)
     assert provider.sent == []
     assert query_state(home, "SELECT count(*) FROM send_intents") == [(0,)]
@@ -689,7 +688,7 @@ def test_a_plan_of_another_lane_or_of_nobody_is_refused(tmp_path: Path, provider
     kept = kept_plan(home)
 
     for lane, plan_id in (("executive_report", kept), ("recovery_escalation", "retry-plan-unknown")):
-        with pytest.raises(PipelineError, match="no plan of that id is kept for this lane"):
+        with pytest.raises(PipelineError, match="no plan of that id is saved for this lane"):
             worker(home, provider, lane=lane, retry_plan_id=plan_id)
 
 

@@ -1,4 +1,4 @@
-SELECT created_day FROM replaced
+SELECT created_at::DATE AS created_day FROM replaced
 UNION
 SELECT created_at::DATE
 FROM evidence_records

@@ -7,7 +7,9 @@ SELECT
         FROM (
             SELECT drop_day, file_name FROM drops WHERE drop_day < $horizon::DATE
             UNION
-            SELECT drop_day, file_name FROM evidence_records WHERE created_at < $horizon
+            SELECT drop_day, file_name
+            FROM evidence_records
+            WHERE created_at < $horizon OR rowid IN (SELECT row_id FROM removable)
             EXCEPT
             SELECT drop_day, file_name FROM pruned_drops WHERE is_closed
         )

@@ -1,9 +1,12 @@
--- What is no longer there of a drop. A closed one held evidence from before the horizon and is not read again.
+-- What is no longer there of a drop. A closed one held evidence from before the horizon and is not read again; its rows
+-- are a mirror of the state database. The others count records that were left out of a drop that is read.
 CREATE TABLE pruned_drops (
+    pruning_number BIGINT,
     drop_day DATE NOT NULL,
     file_name VARCHAR NOT NULL,
     is_closed BOOLEAN NOT NULL,
     record_count BIGINT NOT NULL,
     quarantined_count BIGINT NOT NULL,
-    finding_count BIGINT NOT NULL
+    finding_count BIGINT NOT NULL,
+    remaining_lines BIGINT[]
 )

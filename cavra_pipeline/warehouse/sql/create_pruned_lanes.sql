@@ -1,5 +1,6 @@
--- What pruned records add to the counts of each lane.
+-- Mirror of the state database: what pruned records add to the counts of each lane.
 CREATE TABLE pruned_lanes (
+    pruning_number BIGINT NOT NULL,
     lane VARCHAR NOT NULL,
     latest_record_at TIMESTAMP NOT NULL,
     delivery_count BIGINT NOT NULL,

@@ -1,5 +1,6 @@
--- One row for each pruning: up to when, and what it removed. The latest horizon is in force.
+-- Mirror of the state database: one row for each pruning that was applied here: up to when, and what it removed.
 CREATE TABLE prunings (
+    pruning_number BIGINT NOT NULL,
     horizon TIMESTAMP NOT NULL,
     pruned_at TIMESTAMP NOT NULL,
     record_count BIGINT NOT NULL,

@@ -1,5 +1,4 @@
 -- What the records that go add to the counts of their lane; superseded versions add nothing.
-INSERT INTO pruned_lanes BY NAME
 SELECT
     lane,
     max(created_at) AS latest_record_at,

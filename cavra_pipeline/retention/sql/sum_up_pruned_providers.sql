@@ -1,9 +1,8 @@
-INSERT INTO pruned_providers
 SELECT
     lane,
     provider,
-    count(*) FILTER (is_failed),
-    count(*) FILTER (NOT is_failed)
+    count(*) FILTER (is_failed) AS failed_delivery_count,
+    count(*) FILTER (NOT is_failed) AS delivered_delivery_count
 FROM (
     SELECT lane, unnest(outcomes, max_depth := 2)
     FROM evidence_records

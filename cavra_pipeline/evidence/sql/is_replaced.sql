@@ -1,0 +1,1 @@
+SELECT count(*) > 0 AS is_replaced FROM replaced

@@ -1,0 +1,11 @@
+-- As write_change where the given drops have brought nothing before: all of their records are new.
+INSERT INTO evidence_changes
+SELECT (SELECT commit_number + 1 FROM identity), min(created_at)
+FROM (
+    SELECT created_at
+    FROM evidence_records
+    SEMI JOIN (SELECT drop_day, file_name FROM given_drops WHERE error IS NULL) AS given USING (drop_day, file_name)
+    UNION ALL
+    SELECT created_at FROM evidence_records WHERE session_id IN (SELECT session_id FROM contested)
+)
+HAVING count(*) > 0

@@ -1,0 +1,1 @@
+SELECT pruning_number FROM prunings ORDER BY pruning_number

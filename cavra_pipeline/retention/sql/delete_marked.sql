@@ -1,0 +1,1 @@
+DELETE FROM evidence_records WHERE rowid IN (SELECT row_id FROM late UNION ALL SELECT row_id FROM removable)

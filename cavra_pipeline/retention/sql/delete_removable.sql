@@ -1,1 +1,0 @@
-DELETE FROM evidence_records WHERE rowid IN (SELECT row_id FROM removable)

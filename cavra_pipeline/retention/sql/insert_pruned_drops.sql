@@ -1,0 +1,1 @@
+INSERT INTO pruned_drops BY NAME SELECT *, true AS is_closed FROM given_drops
