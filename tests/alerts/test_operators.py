@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from cavra_pipeline.alerts import operators, records
-from cavra_pipeline.alerts.operators import acknowledge_alert, resolve_alert
+from cavra_pipeline.alerts.operators import acknowledge_alert
 from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.state import State
+from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Warehouse
 from tests.alerts import support
 from tests.alerts.support import Desk, signal
-from tests.support import query, query_state, take_in
+from tests.support import AS_OF, query, query_state, take_in
 from tests.worker.support import Crash
 
 ACKNOWLEDGED = "SELECT session_id, acknowledgement_state, signer FROM evidence WHERE record_type = 'acknowledgement'"
@@ -119,28 +122,41 @@ def test_of_two_people_at_once_the_first_has_acknowledged(desk: Desk, monkeypatc
     assert events(desk).count("acknowledged") == 1
 
 
-@pytest.mark.parametrize("act", [acknowledge_alert, resolve_alert])
-def test_no_lock_of_one_database_is_held_while_the_other_is_written(
-    desk: Desk, act: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.tick(signal("secret_finding", "2026-06-25", evidence={"newest_leak": 1}))
-    held: list[str] = []
+def acknowledging(one: Desk) -> threading.Thread:
+    """Acknowledges the alert in a thread, and returns once its evidence is on the disk."""
+    alert_id = one.seen[0].opened[0].alert_id
+    thread = threading.Thread(
+        target=acknowledge_alert, args=(one.settings, alert_id), kwargs={"by": "on-call", "now": AS_OF}
+    )
+    thread.start()
+    while not list(one.settings.landing.rglob("cavra-pipeline-acknowledgement-*.jsonl")):
+        time.sleep(0.01)
+    return thread
 
-    @contextmanager
-    def holding(name: str, inner: Any, *given: Any) -> Iterator[Any]:
-        assert held == [], f"{name} is written under {held}"
-        held.append(name)
-        try:
-            with inner(*given) as opened:
-                yield opened
-        finally:
-            held.remove(name)
 
-    for kind, name in ((Warehouse, "writing"), (State, "writing"), (State, "reading")):
-        inner = getattr(kind, name)
-        wrapped = lambda *given, kind=kind, inner=inner: holding(kind.__name__, inner, *given)  # noqa: E731
-        monkeypatch.setattr(kind, name, wrapped)
-    act(desk.settings, desk.seen[0].opened[0].alert_id, by="on-call", now=desk.clock())
+def test_whoever_waits_for_the_state_holds_no_warehouse(desk: Desk) -> None:
+    desk.tick(signal())
+    with state_of(desk.settings).writing():
+        thread = acknowledging(desk)
+        for _ in range(3):
+            with Warehouse(desk.settings.warehouse, 10).writing("something else"):
+                time.sleep(0.05)
+        assert thread.is_alive()
+    thread.join(30)
+    assert state_of_alert(desk) == ("acknowledged", "on-call")
+
+
+def test_whoever_waits_for_the_warehouse_holds_no_state(desk: Desk) -> None:
+    desk.tick(signal())
+    with warehouse_of(desk.settings).writing("hold it"):
+        thread = acknowledging(desk)
+        for _ in range(3):
+            with state_of(replace(desk.settings, busy_wait_seconds=10.0)).writing():
+                time.sleep(0.05)
+        assert thread.is_alive()
+        assert state_of_alert(desk) == ("firing", None)
+    thread.join(30)
+    assert state_of_alert(desk) == ("acknowledged", "on-call")
 
 
 @pytest.mark.parametrize("step", ["save_own_drop", "mark_recorded"])
