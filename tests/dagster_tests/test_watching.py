@@ -194,7 +194,7 @@ def beat(instance: dg.DagsterInstance, at: datetime, daemon_id: str = "first", k
 
 def ledger(settings: Settings, name: str = SCHEDULE) -> list[tuple[str, str, str | None]]:
     with state_of(settings).reading() as c:
-        slots = slots_between(c, after=NOW - timedelta(days=9), until=NOW + timedelta(days=9), schedule=name)
+        slots = slots_between(c, after=NOW - timedelta(days=9), until=NOW + timedelta(days=9999), schedule=name)
     return [(one["expected_at"].strftime("%H:%M"), one["verdict"], one["cause"]) for one in slots]
 
 
