@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -365,15 +365,28 @@ def test_worker_run_evidence_serves_a_slot_that_dagster_knows_nothing_of(
     assert ("missed_run", SCHEDULE) not in [one[:2] for one in told.newest]
 
 
-def test_a_busy_warehouse_delays_the_verdicts_and_loses_no_look(
-    tmp_path: Path, instance: dg.DagsterInstance, told: Told, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def held_state(settings: Settings) -> Iterator[None]:
+    """Somebody else writes to the state database."""
+    with state_of(settings).writing():
+        yield
+
+
+@pytest.mark.parametrize(("hold", "name"), [(held, "warehouse"), (held_state, "state database")])
+def test_a_busy_database_delays_the_verdicts_and_loses_no_look(
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+    told: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    hold: Callable[[Settings], AbstractContextManager[None]],
+    name: str,
 ) -> None:
     monkeypatch.setattr(alerting, "PATIENCE_SECONDS", 0.1)
     settings = new_home(tmp_path)
     watch = first_look(settings, instance)
-    with held(settings):
+    with hold(settings):
         said = [watch.tick(NOW + minutes * MINUTE).skip_message for minutes in range(4, 44, 4)]
-        assert said[-1].startswith("It goes on at the next tick: the warehouse stayed busy")
+        assert said[-1].startswith(f"It goes on at the next tick: the {name} stayed busy")
     watch.tick(NOW + 44 * MINUTE)
 
     assert ledger(settings) == [("12:30", "missed", "unknown_cause")], "no look was lost, so no gap explains it"
@@ -396,6 +409,25 @@ def test_a_lost_cursor_goes_on_from_the_ledger_and_judges_no_slot_twice(
     watch.tick(NOW + 64 * MINUTE)
     watch.tick(NOW + 100 * MINUTE)
     assert [at for at, _, _ in ledger(settings)] == ["12:30", "13:00", "13:30"]
+
+
+def test_a_lost_cursor_ends_no_alert_about_missed_slots(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    settings = new_home(tmp_path)
+    watch = first_look(settings, instance)
+    for minutes in range(4, 80, 4):
+        watch.tick(NOW + minutes * MINUTE)
+    before = told.newest
+    assert ("missed_run", SCHEDULE, "unknown_cause", 2) in before
+    watch.cursor = None
+    watch.tick(NOW + 80 * MINUTE)
+    assert told.newest == before
+    state = put_schedule(instance, is_on=True)
+    put_tick(instance, state, NOW + 90 * MINUTE, TickStatus.SKIPPED)
+    watch.tick(NOW + 91 * MINUTE)
+    watch.tick(NOW + 92 * MINUTE)
+    assert SCHEDULE not in {subject for _, subject, _, _ in told.newest}
 
 
 def test_a_new_cadence_holds_from_the_look_that_sees_it_and_the_old_one_is_kept(
@@ -698,7 +730,7 @@ def test_a_broken_connector_is_an_alert_through_the_others_and_the_ping_fails(
         assert tick(slack_off, 5) == ["cavra.alert.resolved", "/ping"]
 
 
-def test_what_could_not_be_told_as_the_warehouse_was_busy_is_told_at_the_next_tick(
+def test_what_could_not_be_told_as_the_state_was_busy_is_told_at_the_next_tick(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerting, "PATIENCE_SECONDS", 0.1)
@@ -707,8 +739,8 @@ def test_what_could_not_be_told_as_the_warehouse_was_busy_is_told_at_the_next_ti
     watch.tick()
     put_schedule(instance, is_on=False)
     told.is_busy = True
-    with held(settings):
-        assert "It is told at the next tick: the warehouse stayed busy" in watch.tick().skip_message
+    with state_of(settings).writing():
+        assert "It is told at the next tick: the state database stayed busy" in watch.tick().skip_message
     told.is_busy = False
     watch.tick()
 
