@@ -424,9 +424,9 @@ def test_a_lost_cursor_ends_no_alert_about_missed_slots(
     watch.tick(NOW + 80 * MINUTE)
     assert told.newest == before
     state = put_schedule(instance, is_on=True)
-    put_tick(instance, state, NOW + 90 * MINUTE, TickStatus.SKIPPED)
-    watch.tick(NOW + 91 * MINUTE)
-    watch.tick(NOW + 92 * MINUTE)
+    put_tick(instance, state, NOW + 80 * MINUTE, TickStatus.SKIPPED)
+    watch.tick(NOW + 81 * MINUTE)
+    watch.tick(NOW + 82 * MINUTE)
     assert SCHEDULE not in {subject for _, subject, _, _ in told.newest}
 
 
