@@ -149,6 +149,11 @@ class AlertPolicy(BaseModel):
         return timedelta(seconds=self.group_wait_seconds)
 
     @property
+    def window(self) -> timedelta:
+        """The suppression window."""
+        return timedelta(minutes=self.window_minutes)
+
+    @property
     def repeat(self) -> timedelta:
         """The repeat interval."""
         return timedelta(minutes=self.repeat_minutes)

@@ -82,7 +82,7 @@ def tell(
     mark = fingerprint(kinds, signals)
     if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at):
         if is_heartbeat:
-            deadman.ping(settings.deadman_url, deadman.result(is_failing=is_failing), settings.ca_file)
+            deadman.ping(settings.deadman_url, deadman.FAIL if is_failing else deadman.SUCCESS, settings.ca_file)
         return told
     return Told(
         mark,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -20,27 +19,16 @@ from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.connectors.transport import Limits, Unanswered, exchange
 
 TIMEOUT_SECONDS: Final = 5.0
+#: What a ping says, as the end of its path.
+START, SUCCESS, FAIL = "/start", "", "/fail"
 
 
-class Signal(StrEnum):
-    """What a ping says."""
-
-    START = "/start"
-    SUCCESS = ""
-    FAIL = "/fail"
-
-
-def result(*, is_failing: bool) -> Signal:
-    """Returns what a ping says at the end of a pass."""
-    return Signal.FAIL if is_failing else Signal.SUCCESS
-
-
-def ping(url: SecretStr | None, signal: Signal, ca_file: Path | None = None) -> str:
+def ping(url: SecretStr | None, end: str, ca_file: Path | None = None) -> str:
     """Calls the address. Never raises for what the network or the other side does, and shows nothing of the address.
 
     Args:
         url: The address; None if there is none.
-        signal: What to say.
+        end: What to say: ``START``, ``SUCCESS`` or ``FAIL``.
         ca_file: Certificates to trust besides the well-known ones.
 
     Returns:
@@ -50,7 +38,7 @@ def ping(url: SecretStr | None, signal: Signal, ca_file: Path | None = None) -> 
     if url is None:
         return "off"
     parts = urlsplit(url.get_secret_value())
-    target = Secret(urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal.value)))
+    target = Secret(urlunsplit(parts._replace(path=parts.path.rstrip("/") + end)))
     # of the answer's body next to nothing is read: it says nothing that is needed, and may be endless
     limits = Limits(connect=TIMEOUT_SECONDS, write=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS, body_bytes=0)
     try:

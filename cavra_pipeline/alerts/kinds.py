@@ -38,7 +38,6 @@ class AlertKind:
         inhibited_by: What explains it.
         is_told_by_subject: Whether each subject has notices of its own. Else all alerts of the kind share one notice
             and one suppression window: right where one outage makes hundreds of them.
-        window_minutes: Suppression window in place of the setting.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
         ends_by_hand: Whether only a person ends it, by acknowledging or resolving it. More of it is news at once.
     """
@@ -49,7 +48,6 @@ class AlertKind:
     action: str
     inhibited_by: tuple[Inhibitor, ...] = ()
     is_told_by_subject: bool = False
-    window_minutes: int | None = None
     counts_missed_runs: bool = False
     ends_by_hand: bool = False
 

@@ -18,7 +18,7 @@ from cavra_pipeline.alerts.kinds import FLAPPING, KINDS, UNDELIVERED
 from cavra_pipeline.alerts.model import Alert, Problem, opened, problems, resolved, seen_again
 from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by, target
 from cavra_pipeline.alerts.outbox import write_notices
-from cavra_pipeline.alerts.planning import Planned, Times, Told, plan
+from cavra_pipeline.alerts.planning import Planned, Told, plan
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.store import (
     Event,
@@ -30,28 +30,14 @@ from cavra_pipeline.alerts.store import (
     save,
     silences,
 )
-from cavra_pipeline.alerts.wording import document
+from cavra_pipeline.alerts.wording import notification
+from cavra_pipeline.connectors import Notification
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import DEFAULT_POLICY, AlertPolicy
 
 _ALERT_LANES: Final = tuple(lane for lane in LANES.values() if lane.alerts_of)
 #: A notification counts as stuck after this many attempts.
 _ATTEMPTS_IN_VAIN: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What one observation changed.
-
-    Attributes:
-        opened: Episodes that began.
-        notices: Ids of the notifications that were put into the outbox.
-        due_at: When something would be due if nothing changes; None if nothing is waiting.
-    """
-
-    opened: Sequence[Alert]
-    notices: Sequence[str]
-    due_at: datetime | None
 
 
 def observe(
@@ -61,8 +47,8 @@ def observe(
     *,
     now: datetime,
     policy: AlertPolicy = DEFAULT_POLICY,
-) -> Observed:
-    """Processes one observation inside the open transaction.
+) -> datetime | None:
+    """Processes one observation inside the open transaction: changes alerts and puts notifications into the outbox.
 
     Args:
         c: The state database, open for writing.
@@ -70,6 +56,9 @@ def observe(
         signals: Everything of those kinds that is wrong now.
         now: When this is.
         policy: How alerts are notified.
+
+    Returns:
+        When something would be due if nothing changes; None if nothing is waiting.
 
     Raises:
         ValueError: A signal is of another kind than ``kinds``, or a kind is not declared.
@@ -82,8 +71,7 @@ def observe(
     began = [head.told.began_at for head in known.values() if head.told and head.told.firing]
     look = _Look(c, now, {one.alert_id: one for one in alerts_of_look(c, min(began, default=None))})
     look.update(set(kinds), found)
-    window = timedelta(minutes=policy.window_minutes)
-    look.update({UNDELIVERED}, problems(undelivered_signals(known, now, window)))
+    look.update({UNDELIVERED}, problems(undelivered_signals(known, now, policy.window)))
     _update_flapping(look, policy)
     silenced = silences(c, now)
     _mute(look, silenced)
@@ -92,7 +80,7 @@ def observe(
     waits += _unmuting(look, silenced, policy)
     write_notices(c, notices, now=now)
     save(c, changed=look.changed())
-    return Observed(look.new, [one["notice_id"] for one in notices], min(waits, default=None))
+    return min(waits, default=None)
 
 
 @dataclass(slots=True)
@@ -173,12 +161,6 @@ def _mute(look: _Look, silenced: Sequence[Silence]) -> None:
             look.alerts[alert_id] = replace(alert, muted_by=reason)
 
 
-def _times(kind: str, policy: AlertPolicy) -> Times:
-    minutes = KINDS[kind].window_minutes
-    window = timedelta(minutes=policy.window_minutes if minutes is None else minutes)
-    return Times(policy.group_wait, window, policy.repeat)
-
-
 def _count_swallowed(look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy) -> None:
     """Counts what came while the window of its group was open at any connector."""
     windows: dict[str, list[Told]] = {}
@@ -188,18 +170,17 @@ def _count_swallowed(look: _Look, known: dict[tuple[str, str], Head], policy: Al
     fresh = {one.alert_id for one in look.new}
     for alert_id, alert in look.alerts.items():
         came = alert.occurrence_count - (0 if alert_id in fresh else look.before[alert_id].occurrence_count)
-        window = _times(alert.kind, policy).window
-        if came > 0 and any(look.now < told.at + window for told in windows.get(alert.group, ())):
+        if came > 0 and any(look.now < told.at + policy.window for told in windows.get(alert.group, ())):
             look.alerts[alert_id] = replace(alert, swallowed_count=alert.swallowed_count + came)
 
 
 def _plan(
     look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy
-) -> tuple[list[dict[str, Any]], list[datetime]]:
+) -> tuple[list[tuple[dict[str, Any], Notification]], list[datetime]]:
     groups: dict[str, list[Alert]] = {}
     for alert in look.alerts.values():
         groups.setdefault(alert.group, []).append(alert)
-    written: list[dict[str, Any]] = []
+    written: list[tuple[dict[str, Any], Notification]] = []
     waits: list[datetime] = []
     for group, alerts in sorted(groups.items()):
         planned: dict[str, Planned] = {}
@@ -216,18 +197,17 @@ def _plan(
 def _plan_one(
     alerts: Sequence[Alert], head: Head | None, policy: AlertPolicy, now: datetime
 ) -> Planned | datetime | None:
-    times = _times(alerts[0].kind, policy)
     if head and head.state == "pending":
         return None
-    if head and head.state == "failed" and head.settled_at and now < head.settled_at + times.window:
-        return head.settled_at + times.window
+    if head and head.state == "failed" and head.settled_at and now < head.settled_at + policy.window:
+        return head.settled_at + policy.window
     told = head.told if head else None
     mentionable = [
         one
         for one in alerts
         if one.is_open or (told and (one.opened_at >= told.began_at or one.subject in told.firing))
     ]
-    return plan(mentionable, told, times, now)
+    return plan(mentionable, told, policy, now)
 
 
 def _unmuting(look: _Look, silenced: Sequence[Silence], policy: AlertPolicy) -> Iterator[datetime]:
@@ -247,32 +227,33 @@ def _written(
     known: dict[tuple[str, str], Head],
     policy: AlertPolicy,
     now: datetime,
-) -> Iterator[dict[str, Any]]:
-    """Rows of the outbox for one group: each connector has its own, all of one plan."""
+) -> Iterator[tuple[dict[str, Any], Notification]]:
+    """Yields the notifications of one group with their rows of the outbox: one for each connector, all of one plan."""
     plan_id = f"alert-plan-{_digest(group, now.isoformat())[:24]}"
     suppressed = [provider for provider in policy.connectors if provider not in planned]
     for provider, one in planned.items():
         head = known.get((group, provider))
         number = head.notice_number + 1 if head else 1
-        mentioned = (*one.firing, *one.over)
-        ids = [alert.alert_id for alert in mentioned]
-        content = document(one, now)
-        level = "healthy" if content["severity"] == "info" else content["severity"]
-        yield {
-            "notice_id": f"cavra_alert_{_digest(group, provider, number, one.notice.value, *sorted(ids))[:32]}",
+        ids = [alert.alert_id for alert in one.mentioned]
+        notice_id = f"cavra_alert_{_digest(group, provider, number, one.notice.value, *sorted(ids))[:32]}"
+        message = notification(one, notice_id, now)
+        row = {
+            "notice_id": notice_id,
             "plan_id": plan_id,
             "provider": provider,
             "group_name": group,
             "notice_number": number,
             "notice": one.notice.value,
-            "alert_level": level,
-            "lane": alert_lane(mentioned[0]),
+            "alert_level": "healthy" if message.severity == "info" else message.severity,
+            "lane": alert_lane(one.mentioned[0]),
             "suppressed_providers": suppressed,
             "told": one.told.stored(),
-            "document": {**content, "alert_level": level, "alert_ids": ids},
+            "alert_ids": ids,
+            "health_id": message.facts.get("evidence_health_id"),
             "is_recorded": False,
             "created_at": now,
         }
+        yield row, message
 
 
 def alert_lane(alert: Alert) -> str:

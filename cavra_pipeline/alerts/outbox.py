@@ -61,38 +61,26 @@ def deliver_due(
     return attempts
 
 
-def write_notices(c: sa.Connection, notices: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
-    """Stores notifications (rows of ``alert_outbox``) and what is sent for each: every attempt sends the same."""
+def write_notices(
+    c: sa.Connection, notices: Sequence[tuple[Mapping[str, Any], Notification]], *, now: datetime
+) -> None:
+    """Stores notifications: each is a row of ``alert_outbox`` and the message that every attempt sends."""
     if not notices:
         return
-    c.execute(sa.insert(t.alert_outbox), list(notices))
+    c.execute(sa.insert(t.alert_outbox), [row for row, _ in notices])
     intents = [
         Intent(
-            intent_id=one["notice_id"],
+            intent_id=row["notice_id"],
             purpose=NOTICES.name,
-            lane=one["lane"],
-            subject=one["group_name"],
-            provider=one["provider"],
-            message=_message(one),
-            context={"notice": one["notice"], "alert_ids": one["document"]["alert_ids"]},
+            lane=row["lane"],
+            subject=row["group_name"],
+            provider=row["provider"],
+            message=message,
+            context={"notice": row["notice"], "alert_ids": row["alert_ids"]},
         )
-        for one in notices
+        for row, message in notices
     ]
     write_intents(c, intents, now=now)
-
-
-def _message(notice: Mapping[str, Any]) -> Notification:
-    content = notice["document"]
-    return Notification(
-        idempotency_id=notice["notice_id"],
-        event_type=f"cavra.alert.{notice['notice']}",
-        title=content["title"],
-        summary=content["summary"],
-        severity=content["severity"],
-        subject=content["subject"],
-        occurred_at=datetime.fromisoformat(content["occurred_at"]),
-        facts=content["facts"],
-    )
 
 
 def _settlement(notice: Intent, outcome: DeliveryOutcome | None, at: datetime) -> Settlement:

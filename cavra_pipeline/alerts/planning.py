@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.model import Alert, State
+from cavra_pipeline.settings import AlertPolicy
 from cavra_pipeline.alerts.signals import SEVERITIES, Severity
 
 
@@ -80,23 +81,19 @@ class Planned:
     told: Told
     swallowed_count: int
 
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """How long things wait."""
-
-    group_wait: timedelta
-    window: timedelta
-    repeat: timedelta
+    @property
+    def mentioned(self) -> Sequence[Alert]:
+        """Every alert that it tells of."""
+        return (*self.firing, *self.over)
 
 
-def plan(alerts: Sequence[Alert], told: Told | None, times: Times, now: datetime) -> Planned | datetime | None:
+def plan(alerts: Sequence[Alert], told: Told | None, policy: AlertPolicy, now: datetime) -> Planned | datetime | None:
     """Decides about one group and one connector that has no notice under way.
 
     Args:
         alerts: The group's alerts that are open, and those that were opened since ``told.began_at``.
         told: What the connector took last; None if nothing yet.
-        times: How long things wait.
+        policy: How long things wait.
         now: The instant.
 
     Returns:
@@ -106,26 +103,26 @@ def plan(alerts: Sequence[Alert], told: Told | None, times: Times, now: datetime
     firing = [one for one in alerts if one.is_open and not one.muted_by]
     news = [one for one in firing if one.state is State.FIRING and _is_news(one, told)]
     if told is None or not told.firing:
-        return _first(firing, news, times, now)
+        return _first(firing, news, policy, now)
     over = [one for one in alerts if not one.is_open and not one.muted_by and _is_untold_end(one, alerts, told)]
     is_open = {one.subject for one in alerts if one.is_open}
     is_told_over = any(one.subject in told.firing and one.subject not in is_open for one in over)
     if is_told_over and not firing and is_open.isdisjoint(told.firing):
         return _planned(Notice.RESOLVED, alerts, firing, over, told, now)
     if news or is_told_over:
-        ends_at = told.at + times.window
+        ends_at = told.at + policy.window
         return _planned(Notice.MORE, alerts, firing, over, told, now) if now >= ends_at else ends_at
     unattended = [one for one in firing if one.state is State.FIRING]
     if not unattended:
         return None
-    repeats_at = told.at + times.repeat
+    repeats_at = told.at + policy.repeat
     return _planned(Notice.REMINDER, alerts, unattended, over, told, now) if now >= repeats_at else repeats_at
 
 
-def _first(firing: list[Alert], news: list[Alert], times: Times, now: datetime) -> Planned | datetime | None:
+def _first(firing: list[Alert], news: list[Alert], policy: AlertPolicy, now: datetime) -> Planned | datetime | None:
     if not news:
         return None
-    due_at = min(one.opened_at for one in news) + times.group_wait
+    due_at = min(one.opened_at for one in news) + policy.group_wait
     if now < due_at:
         return due_at
     return _planned(Notice.FIRING, firing, firing, [], None, now)

@@ -44,7 +44,6 @@ def record_plans(settings: Settings) -> None:
 
 def _plan_record(rows: Sequence[sa.RowMapping]) -> dict[str, Any]:
     first = rows[0]
-    health_id = first["document"]["facts"].get("evidence_health_id")
     return record(
         f"{LANES[first['lane']].kind_stem}-plan",
         session_id=first["plan_id"],
@@ -54,7 +53,7 @@ def _plan_record(rows: Sequence[sa.RowMapping]) -> dict[str, Any]:
         alert_level=first["alert_level"],
         selected_providers=[row["provider"] for row in rows],
         suppressed_providers=list(first["suppressed_providers"]),
-        **({"health_id": health_id} if health_id else {}),
+        **({"health_id": first["health_id"]} if first["health_id"] else {}),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -71,18 +71,5 @@ def fingerprint(kinds: Iterable[str], signals: Iterable[Signal]) -> str:
     A sensor that keeps it in its cursor need not open the warehouse until ``due_at`` of the pass before
     (``cavra_pipeline.alerts.watch``).
     """
-    found = sorted(
-        canonical_json(
-            [
-                one.kind,
-                one.subject,
-                one.severity,
-                one.since.isoformat(),
-                one.cause,
-                one.count,
-                dict(one.evidence),
-            ]
-        )
-        for one in signals
-    )
+    found = sorted(canonical_json({**asdict(one), "since": one.since.isoformat()}) for one in signals)
     return hashlib.sha256(canonical_json([sorted(set(kinds)), found]).encode()).hexdigest()[:24]

@@ -195,12 +195,12 @@ def plans_sent(c: sa.Connection, alert: Alert) -> dict[str, str]:
     """Returns the connectors that took a notification of the alert, each with the newest plan that chose it."""
     o, i = t.alert_outbox.c, t.send_intents.c
     found = (
-        sa.select(o.provider, o.plan_id, o.document)
+        sa.select(o.provider, o.plan_id, o.alert_ids)
         .select_from(t.alert_outbox.join(t.send_intents, o.notice_id == i.intent_id))
         .where(o.group_name == alert.group, i.state == DONE)
         .order_by(o.notice_number)
     )
-    plans = {row.provider: row.plan_id for row in c.execute(found) if alert.alert_id in row.document["alert_ids"]}
+    plans = {row.provider: row.plan_id for row in c.execute(found) if alert.alert_id in row.alert_ids}
     return dict(sorted(plans.items()))
 
 

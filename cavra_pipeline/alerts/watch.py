@@ -54,16 +54,16 @@ def watch_pass(
         ValueError: A signal is of another kind than ``kinds``.
     """
     url = settings.deadman_url if is_heartbeat else None
-    deadman.ping(url, deadman.Signal.START, settings.ca_file)
+    deadman.ping(url, deadman.START, settings.ca_file)
     try:
         due_at = _pass(settings, kinds, signals, clock)
     except TransientError:
         # Send no ping: the monitor times out on the open /start.
         raise
     except BaseException:
-        deadman.ping(url, deadman.Signal.FAIL, settings.ca_file)
+        deadman.ping(url, deadman.FAIL, settings.ca_file)
         raise
-    deadman.ping(url, deadman.result(is_failing=is_failing), settings.ca_file)
+    deadman.ping(url, deadman.FAIL if is_failing else deadman.SUCCESS, settings.ca_file)
     return due_at
 
 
@@ -72,7 +72,7 @@ def _pass(
 ) -> datetime | None:
     now = clock()
     with state_of(settings).writing() as c:
-        seen = observe(c, kinds, signals, now=now, policy=settings.alerts)
+        due_at = observe(c, kinds, signals, now=now, policy=settings.alerts)
         retry_at = next_attempt_at(c, settings)
     attempts = 0
     if retry_at is not None and retry_at <= now:
@@ -83,6 +83,4 @@ def _pass(
     except TransientError:
         # A busy warehouse holds up no notification; the next pass records the plans.
         return now
-    if seen.notices or attempts:
-        return now
-    return min((at for at in (seen.due_at, retry_at) if at), default=None)
+    return now if attempts else min((at for at in (due_at, retry_at) if at), default=None)

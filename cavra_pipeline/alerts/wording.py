@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from cavra_pipeline.alerts.kinds import KINDS, AlertKind
 from cavra_pipeline.alerts.model import Alert, State, worst
 from cavra_pipeline.alerts.planning import Notice, Planned
+from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
 
 _MOST_NAMED: Final = 5
 _MOST_EVIDENCE: Final = 12
 
 
-def document(planned: Planned, now: datetime) -> dict[str, Any]:
-    """Returns the notice as it is kept and sent: title, summary, severity, subject, occurred_at, facts."""
-    mentioned = (*planned.firing, *planned.over)
+def notification(planned: Planned, notice_id: str, now: datetime) -> Notification:
+    """Returns the notification as it is sent."""
+    mentioned = planned.mentioned
     kind = KINDS[mentioned[0].kind]
     is_over = planned.notice is Notice.RESOLVED
     ended_at = max((one.resolved_at for one in planned.over if one.resolved_at), default=now)
-    return {
-        "title": _title(planned, kind),
-        "summary": _summary(planned, kind, ended_at, now),
-        "severity": "info" if is_over else worst(one.severity for one in planned.firing or mentioned),
-        "subject": mentioned[0].group,
-        "occurred_at": instant(ended_at if is_over else min(one.since for one in mentioned)),
-        "facts": _facts(planned, kind, ended_at if is_over else now),
-    }
+    return Notification(
+        idempotency_id=notice_id,
+        event_type=f"cavra.alert.{planned.notice.value}",
+        title=_title(planned, kind),
+        summary=_summary(planned, kind, ended_at, now),
+        severity="info" if is_over else worst(one.severity for one in planned.firing or mentioned),
+        subject=mentioned[0].group,
+        occurred_at=ended_at if is_over else min(one.since for one in mentioned),
+        facts=_facts(planned, kind, ended_at if is_over else now),
+    )
 
 
 def _title(planned: Planned, kind: AlertKind) -> str:
-    mentioned = (*planned.firing, *planned.over)
+    mentioned = planned.mentioned
     about = mentioned[0].subject if len(mentioned) == 1 or kind.is_told_by_subject else f"{len(mentioned)} alerts"
     level = worst(one.severity for one in mentioned)
     start = {
@@ -45,7 +48,7 @@ def _title(planned: Planned, kind: AlertKind) -> str:
 
 
 def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetime) -> str:
-    mentioned = (*planned.firing, *planned.over)
+    mentioned = planned.mentioned
     since = min(one.since for one in mentioned)
     lines = []
     if planned.notice is Notice.RESOLVED:
@@ -66,7 +69,7 @@ def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetim
 
 
 def _facts(planned: Planned, kind: AlertKind, until: datetime) -> dict[str, str | int | None]:
-    mentioned = (*planned.firing, *planned.over)
+    mentioned = planned.mentioned
     since = min(one.since for one in mentioned)
     causes = causes_of(mentioned)
     facts: dict[str, str | int | None] = {

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cavra_pipeline.alerts.lifecycle import Observed, observe
+from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.outbox import deliver_due, next_attempt_at
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.state import state_of
-from tests.support import AS_OF, empty_warehouse, home_with
+from tests.support import AS_OF, empty_warehouse, home_with, query_state
 from tests.worker.support import Clock, Provider
 
 
@@ -29,21 +29,24 @@ class Desk:
 
     settings: Settings
     provider: Provider
-    seen: list[Observed] = field(default_factory=list)
+    due_at: datetime | None = None
     retry_at: datetime | None = None
 
     @property
     def clock(self) -> Clock:
         return self.provider.clock
 
-    def look(self, *signals: Signal, kinds: Collection[str] = ()) -> Observed:
+    def look(self, *signals: Signal, kinds: Collection[str] = ()) -> None:
         """Takes in a look at the kinds of the signals, or at those given."""
         with state_of(self.settings).writing() as c:
             looked_at = {*kinds, *(one.kind for one in signals)} or {"missed_run"}
-            observed = observe(c, looked_at, signals, now=self.clock(), policy=self.settings.alerts)
+            self.due_at = observe(c, looked_at, signals, now=self.clock(), policy=self.settings.alerts)
             self.retry_at = next_attempt_at(c, self.settings)
-        self.seen.append(observed)
-        return observed
+
+    @property
+    def alert_id(self) -> str:
+        """The id of the first alert there was."""
+        return str(query_state(self.settings, "SELECT alert_id FROM alerts ORDER BY opened_at")[0][0])
 
     def deliver(self) -> int:
         return deliver_due(self.settings, self.provider, clock=self.clock)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.alerts.model import Alert, opened, problems, resolved
-from cavra_pipeline.alerts.planning import Planned, Times, Told, plan
+from cavra_pipeline.alerts.planning import Planned, Told, plan
+from cavra_pipeline.settings import AlertPolicy
 from tests.alerts.alertmanager import Group
 from tests.alerts.support import minutes, signal
 from tests.support import AS_OF
@@ -23,8 +24,8 @@ NAMES: Final = ("a", "b", "c", "d")
 class Ours:
     """Our rules over one group, with a connector that takes everything; the episodes are kept by hand."""
 
-    def __init__(self, times: Times) -> None:
-        self.times = times
+    def __init__(self, policy: AlertPolicy) -> None:
+        self.policy = policy
         self.alerts: list[Alert] = []
         self.told: Told | None = None
 
@@ -38,7 +39,7 @@ class Ours:
         ]
         told = self.told
         mentionable = [one for one in self.alerts if one.is_open or (told and one.opened_at >= told.began_at)]
-        planned = plan(mentionable, told, self.times, now)
+        planned = plan(mentionable, told, self.policy, now)
         if not isinstance(planned, Planned):
             return None
         self.told = replace(planned.told, at=now)
@@ -56,7 +57,7 @@ def test_the_same_timeline_gives_the_same_notices(
     timeline: list[tuple[int, set[str]]], group_wait: int, window: int, repeat: int
 ) -> None:
     group = Group(minutes(group_wait), minutes(window), minutes(repeat))
-    ours = Ours(Times(minutes(group_wait), minutes(window), minutes(repeat)))
+    ours = Ours(AlertPolicy(group_wait_seconds=60 * group_wait, window_minutes=window, repeat_minutes=repeat))
     now = AS_OF
     for pause, active in timeline:
         now += minutes(pause)

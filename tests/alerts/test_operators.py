@@ -53,7 +53,7 @@ def test_after_a_crash_at_any_step_a_repeat_acknowledges_and_leaves_one_record(
     desk: Desk, module: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.tick(signal())
-    alert_id = desk.seen[0].opened[0].alert_id
+    alert_id = desk.alert_id
     with monkeypatch.context() as patched:
         patched.setattr(module, name, crash)
         with pytest.raises(Crash):
@@ -73,7 +73,7 @@ def test_after_a_crash_before_the_commit_of_the_file_a_repeat_leaves_one_record(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.tick(signal())
-    alert_id = desk.seen[0].opened[0].alert_id
+    alert_id = desk.alert_id
     with monkeypatch.context() as patched:
         patched.setattr(Warehouse, "writing", crash)
         with pytest.raises(Crash):
@@ -90,7 +90,7 @@ def test_after_a_crash_before_the_commit_of_the_file_a_repeat_leaves_one_record(
 
 def test_an_alert_that_ended_meanwhile_stays_resolved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.tick(signal())
-    alert_id = desk.seen[0].opened[0].alert_id
+    alert_id = desk.alert_id
     recorded = records.record_acknowledgement
 
     def ends_first(*given: Any, **named: Any) -> None:
@@ -107,7 +107,7 @@ def test_an_alert_that_ended_meanwhile_stays_resolved(desk: Desk, monkeypatch: p
 
 def test_of_two_people_at_once_the_first_has_acknowledged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.tick(signal())
-    alert_id = desk.seen[0].opened[0].alert_id
+    alert_id = desk.alert_id
     recorded = records.record_acknowledgement
 
     def second_first(*given: Any, **named: Any) -> None:
@@ -124,7 +124,7 @@ def test_of_two_people_at_once_the_first_has_acknowledged(desk: Desk, monkeypatc
 
 def acknowledging(one: Desk) -> threading.Thread:
     """Acknowledges the alert in a thread, and returns once its evidence is on the disk."""
-    alert_id = one.seen[0].opened[0].alert_id
+    alert_id = one.alert_id
     thread = threading.Thread(
         target=acknowledge_alert, args=(one.settings, alert_id), kwargs={"by": "on-call", "now": AS_OF}
     )

@@ -96,7 +96,7 @@ def test_a_ping_that_is_not_taken_stops_nothing(tmp_path: Path, receiver: Receiv
     receiver.script(SECRET_PATH, answers)  # type: ignore[arg-type]
 
     url = SecretStr(receiver.base_url + SECRET_PATH)
-    assert deadman.ping(url, deadman.Signal.SUCCESS) in ("http_503", "http_404", "connection_lost_after_send")
+    assert deadman.ping(url, deadman.SUCCESS) in ("http_503", "http_404", "connection_lost_after_send")
     look(watched(tmp_path, receiver), signal())
     assert notified(receiver) == 1
 
@@ -107,15 +107,15 @@ def test_a_ping_waits_no_longer_than_its_limit_and_reads_no_body(
     monkeypatch.setattr(deadman, "TIMEOUT_SECONDS", 0.2)
     url = SecretStr(receiver.base_url + SECRET_PATH)
     receiver.script(SECRET_PATH, hang())
-    assert deadman.ping(url, deadman.Signal.SUCCESS) == "timeout_after_send"
+    assert deadman.ping(url, deadman.SUCCESS) == "timeout_after_send"
     receiver.script(SECRET_PATH, slow_body())
-    assert deadman.ping(url, deadman.Signal.SUCCESS) == "sent"
-    assert deadman.ping(None, deadman.Signal.FAIL) == "off"
+    assert deadman.ping(url, deadman.SUCCESS) == "sent"
+    assert deadman.ping(None, deadman.FAIL) == "off"
 
 
 def test_a_query_stays_behind_the_path(receiver: Receiver) -> None:
     url = SecretStr(f"{receiver.base_url}{SECRET_PATH}/?create=1")
-    deadman.ping(url, deadman.Signal.FAIL)
+    deadman.ping(url, deadman.FAIL)
     assert receiver.requests()[0].path == f"{SECRET_PATH}/fail?create=1"
 
 

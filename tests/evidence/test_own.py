@@ -42,7 +42,7 @@ def test_a_missing_value_and_a_name_that_evidence_gave_are_accepted() -> None:
 def test_an_alert_that_nobody_was_notified_of_is_acknowledged_without_plan_and_provider(tmp_path: Path) -> None:
     one = desk(tmp_path, connectors=())
     one.tick(signal())
-    alert_id = one.seen[0].opened[0].alert_id
+    alert_id = one.alert_id
     acknowledge_alert(one.settings, alert_id, by="on-call", now=one.clock())
 
     (written,) = one.settings.landing.rglob("*.jsonl")
