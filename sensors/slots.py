@@ -19,11 +19,9 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
-from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
-from cavra_pipeline.slots.verdicts import Kind
-from cavra_pipeline.slots.watcher import Episode, Memory, Records, Seen, watch
-from cavra_pipeline.slots.watching import Look, longest_pause
+from cavra_pipeline.slots.verdicts import Configuration, Kind
+from cavra_pipeline.slots.watcher import Episode, Look, Memory, Records, Seen, longest_pause, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from sensors import dagster_records as records

@@ -16,7 +16,7 @@ from cavra_pipeline.alerts.signals import Signal, is_public_text
 from cavra_pipeline.connectors import WHOLE_FILE, Problem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.watching import LONGEST_PAUSE, longest_pause
+from cavra_pipeline.slots.watcher import LONGEST_PAUSE, longest_pause
 from sensors import dagster_records as records
 from sensors.alerting import Clock, in_words, now_utc, told_result
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.model import Alert, State
-from cavra_pipeline.settings import AlertPolicy
 from cavra_pipeline.alerts.signals import SEVERITIES, Severity
+from cavra_pipeline.settings import AlertPolicy
 
 
 class Notice(StrEnum):

@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Tolerance
-from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.verdicts import Cause, Kind, Verdict, revised
+from cavra_pipeline.slots.verdicts import Cause, Configuration, Kind, Verdict, revised
 from cavra_pipeline.slots.watcher import Episode, Judged, Memory
 from cavra_pipeline.state import tables as t
 from cavra_pipeline.warehouse import Session

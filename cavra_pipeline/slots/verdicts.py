@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -69,6 +69,39 @@ class Slot:
     def opens_at(self) -> datetime:
         """First instant at which the work is on time."""
         return self.expected_at - self.tolerance.early(self.expected_at - self.previous_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How a schedule was set from some instant on.
+
+    Attributes:
+        schedule: Its name.
+        valid_from: Since when.
+        cron: Its cron expression.
+        time_zone: The zone the expression is read in.
+        is_declared_on: Whether the declared desired state had it on.
+        tolerance: Grace and early tolerance.
+    """
+
+    schedule: str
+    valid_from: datetime
+    cron: str
+    time_zone: str
+    is_declared_on: bool
+    tolerance: Tolerance
+
+    def differs_from(self, other: Configuration) -> bool:
+        """Says whether anything but the instant is different."""
+        return replace(self, valid_from=other.valid_from) != other
+
+
+def slots_of(configuration: Configuration, instants: Sequence[datetime]) -> list[Slot]:
+    """Makes slots of a schedule's instants in order; the first and last only say how wide the gaps beside them are."""
+    return [
+        Slot(configuration.schedule, at, before, after, configuration.is_declared_on, configuration.tolerance)
+        for before, at, after in zip(instants, instants[1:], instants[2:], strict=False)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """One look of the watcher: from what it remembers and what it sees now to the verdicts that are due.
 
-Pure: the calendar of slots and Dagster's records come in as functions, the memory goes out with the answer.
+Pure: the calendar of slots and Dagster's records come in as functions, the memory goes out with the answer. A daemon
+that is down, or a code location that does not load, leaves no row in Dagster. What it does leave is a gap in the
+watcher's own looks, since the watcher runs in the same daemon and from the same code location.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,9 +15,10 @@ from typing import Final
 
 import msgspec
 
-from cavra_pipeline.slots.configurations import Configuration, slots_of
+from cavra_pipeline.settings import Tolerance
 from cavra_pipeline.slots.verdicts import (
     Cause,
+    Configuration,
     Evidence,
     Kind,
     Run,
@@ -26,9 +29,13 @@ from cavra_pipeline.slots.verdicts import (
     decide,
     revised,
     share_out,
+    slots_of,
 )
-from cavra_pipeline.slots.watching import LONGEST_PAUSE, Look, remembered, spells_between
 
+#: Looks further apart than this have a gap between them, at the usual 30 seconds between two: nobody was there to look.
+LONGEST_PAUSE: Final = timedelta(minutes=5)
+#: How many spells are remembered; more than enough for the slots that are still open.
+MOST_SPELLS: Final = 50
 #: Slots of one schedule that one look judges at most; the next look goes on.
 MOST_SLOTS: Final = 200
 #: For how long a slot that was missed or unknown is judged again.
@@ -36,6 +43,66 @@ STAYS_OPEN: Final = timedelta(hours=48)
 
 #: Gives a configuration's instants in (after, until], with the one before them and the one that follows; so many.
 Calendar = Callable[[Configuration, datetime, datetime, int | None], Sequence[datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look of the watcher saw.
+
+    Attributes:
+        at: When it looked.
+        daemon_id: Which daemon process was alive, by Dagster's id of it; None if none has ever been.
+        stopped: Schedules that were found off.
+        started: Since when each schedule that is on was switched on by hand, where Dagster knows.
+    """
+
+    at: datetime
+    daemon_id: str | None
+    stopped: frozenset[str] = frozenset()
+    started: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def longest_pause(watch_seconds: float) -> timedelta:
+    """Returns how far apart two looks may be: ten times what they should be, a minute at least."""
+    return max(timedelta(minutes=1), 10 * timedelta(seconds=watch_seconds))
+
+
+def spells_between(before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE) -> list[Spell]:
+    """Returns what kept slots from running between two looks in a row.
+
+    Args:
+        before: The look before, or None at the first look.
+        after: The look now.
+        pause: How far apart two looks may be.
+    """
+    if before is None:
+        return [Spell(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
+    spells: list[Spell] = []
+    if after.at - before.at > pause:
+        # The same daemon still beats: it was there all along, and what it could not do is load the code.
+        is_same = before.daemon_id is not None and before.daemon_id == after.daemon_id
+        cause = Cause.CODE_LOCATION_NOT_LOADABLE if is_same else Cause.DAEMON_DOWN
+        spells.append(Spell(cause, before.at, after.at))
+    for name in sorted(before.stopped | after.stopped):
+        ended_at = None if name in after.stopped else min(after.started.get(name, after.at), after.at)
+        spells.append(Spell(Cause.SCHEDULE_STOPPED, before.at, ended_at, name))
+    return spells
+
+
+def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
+    """Adds new spells to those that are known; one that goes on where an open one was is the same spell."""
+    known = list(spells)
+    for spell in new:
+        same = [
+            number
+            for number, one in enumerate(known)
+            if one.ended_at is None and (one.cause, one.schedule) == (spell.cause, spell.schedule)
+        ]
+        if same:
+            known[same[0]] = replace(known[same[0]], ended_at=spell.ended_at)
+        else:
+            known.append(spell)
+    return known[-MOST_SPELLS:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +179,13 @@ class Memory:
 
     def text(self) -> str:
         """Returns the memory as JSON, for the cursor of its sensor: names, instants and verdicts, no evidence."""
-        return msgspec.json.encode(self).decode()
+        return msgspec.json.encode(self, enc_hook=Tolerance.model_dump).decode()
 
     @classmethod
     def of(cls, text: str | None) -> Memory | None:
         """Returns the memory that a text holds, or None if it holds none that this release reads."""
         try:
-            memory = msgspec.json.decode(text or "", type=cls)
+            memory = msgspec.json.decode(text or "", type=cls, dec_hook=lambda kind, found: kind(**found))
         except msgspec.DecodeError:
             return None
         return memory if memory.look else None

@@ -15,9 +15,8 @@ from cavra_pipeline.cli import cli
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, Settings
 from cavra_pipeline.slots import ledger
-from cavra_pipeline.slots.configurations import Configuration
 from cavra_pipeline.slots.picture import MARKS, legend, picture
-from cavra_pipeline.slots.verdicts import Cause, Kind, Slot, Verdict
+from cavra_pipeline.slots.verdicts import Cause, Configuration, Kind, Slot, Verdict
 from cavra_pipeline.slots.watcher import Judged
 from cavra_pipeline.state import state_of
 from tests.support import home_with

@@ -14,10 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
-from cavra_pipeline.slots.configurations import Configuration
-from cavra_pipeline.slots.verdicts import Run, Tick, Verdict
-from cavra_pipeline.slots.watcher import Memory, Records, watch
-from cavra_pipeline.slots.watching import Look
+from cavra_pipeline.slots.verdicts import Configuration, Run, Tick, Verdict
+from cavra_pipeline.slots.watcher import Look, Memory, Records, watch
 from sensors.dagster_records import instants_around
 
 DAYS: Final = 30
