@@ -17,7 +17,7 @@ from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.demo import demo_history
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.reports.store import days_between
+from cavra_pipeline.reports.store import days_between, save_every_report
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, AlertPolicy, Settings
 from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
 from cavra_pipeline.slots.verdicts import Configuration, Kind, Slot, Verdict
