@@ -58,7 +58,6 @@ $(VENV)/.ready: $(VENV)/.packages pyproject.toml
 	@{ $(PIP) install --no-deps --no-build-isolation -e . && $(PIP) check; } >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
 		echo "make: the project could not be installed (whole log: $(LOG))." \
 			"If the pins do not fit pyproject.toml: make pins" >&2; exit 1; }
-	@$(BIN)/python -c 'from cavra_pipeline.evidence.blocks import compile_ahead; compile_ahead()'
 	@touch $@
 
 demo: $(VENV)/.ready ## a bad month, seeded: import it, run Dagster on it, say what is wrong

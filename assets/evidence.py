@@ -9,7 +9,8 @@ import dagster as dg
 from assets.metadata import show_days, table
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from cavra_pipeline.escaping import visible
-from cavra_pipeline.evidence.ingest import IngestResult, ingest
+from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.jobs import INGEST_GROUP
 from cavra_pipeline.reports.store import days_to_remake

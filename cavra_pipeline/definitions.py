@@ -18,7 +18,6 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from assets import build_assets, build_slot_checks  # noqa: E402
 from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
-from cavra_pipeline.garbage import collected_seldom  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance  # noqa: E402
 from cavra_pipeline.schedules import build_schedules  # noqa: E402
@@ -86,7 +85,7 @@ def materialize(
         Whether the run succeeded; its log is in the Dagster UI.
     """
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    with dagster_instance(settings) as instance, collected_seldom():
+    with dagster_instance(settings) as instance:
         result = (
             build_defs(settings)
             .resolve_job_def(job_name)

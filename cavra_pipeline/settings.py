@@ -29,7 +29,7 @@ from cavra_pipeline.cadence import never_comes
 from cavra_pipeline.errors import Accepts, UsageError, refusal
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import make_home
-from cavra_pipeline.provider_names import PROVIDER_NAMES, normalised
+from cavra_pipeline.provider_names import PROVIDER_NAMES, provider_name
 
 Environment = Literal["production", "staging", "development"]
 #: The accepted values of CAVRA_ENVIRONMENT; the first is the default.
@@ -68,7 +68,7 @@ def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tupl
 
 
 def _connector_names(value: Any) -> tuple[str, ...]:
-    return _names(PROVIDER_NAMES, ",".join(map(normalised, value.split(","))) if isinstance(value, str) else value)
+    return _names(PROVIDER_NAMES, ",".join(map(provider_name, value.split(","))) if isinstance(value, str) else value)
 
 
 def _coming(cron: str) -> str:

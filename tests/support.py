@@ -20,8 +20,9 @@ from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from cavra_pipeline.documents import canonical_json
-from cavra_pipeline.evidence.ingest import IngestResult, ingest
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plans

@@ -14,7 +14,7 @@ from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.export import record_of, stamp
-from cavra_pipeline.provider_names import normalised
+from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session
@@ -31,7 +31,7 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
     after = _opened(cursor, filters, (str, str))
     asked = {
         **{name: filters.get(name) for name in ("lane", "record_type", "session_id", "subject", "state")},
-        "provider": normalised(filters["provider"]) if filters.get("provider") else None,
+        "provider": provider_name(filters["provider"]) if filters.get("provider") else None,
         "since": _moment(filters.get("since")),
         "until": _moment(filters.get("until")),
         "after_at": _place_at(after[0]) if after else None,

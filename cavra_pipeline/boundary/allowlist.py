@@ -12,18 +12,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider, provider_name
+from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider
 from cavra_pipeline.boundary.kinds import OTHER_WORD, Field, Format, Type, fields_of
 from cavra_pipeline.boundary.parsing import Object, parse_timestamp
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Finding, Reason, Rejection
+from cavra_pipeline.provider_names import provider_name
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _INT64: Final = range(-(2**63), 2**63)
-
-
-class _Declared(NamedTuple):
-    field: Field
 
 
 class Allowlist(NamedTuple):
@@ -47,7 +44,7 @@ def allowlist_of(kind: str) -> Allowlist:
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[last] = _Declared(one)
+        node[last] = one
     return Allowlist(frozenset(one.path for one in fields), tuple(one.path for one in fields if one.required), tree)
 
 
@@ -74,8 +71,8 @@ class Cut:
         kept: Object = {}
         for key, value in record.items():
             node = tree.get(key)
-            if isinstance(node, _Declared):
-                kept[key] = None if value is None else _CHECKS[node.field.type](self, value, node.field)
+            if isinstance(node, Field):
+                kept[key] = None if value is None else _CHECKS[node.type](self, value, node)
                 continue
             here = f"{path}.{key}" if path else key
             if f"{key}[]" in tree:

@@ -11,6 +11,8 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
+from cavra_pipeline.provider_names import BLANKS, provider_name
+
 MAX_IDENTIFIER_CHARACTERS: Final = 256
 MAX_WORD_LETTERS: Final = 40
 ACTOR_LABEL: Final = "[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127}"
@@ -48,7 +50,6 @@ _SHORT_LETTERS: Final = re.compile("[A-Fa-f]{1,3}")
 _MANY_LETTERS: Final = re.compile(MANY_LETTERS)
 _ACTOR_LABEL: Final = re.compile(ACTOR_LABEL)
 _PROVIDER: Final = re.compile(PROVIDER)
-_BLANKS: Final = " \t\r\n"
 
 
 class TextGrade(IntEnum):
@@ -92,16 +93,9 @@ def _grade_of_short(text: str) -> TextGrade:
     return grade
 
 
-def provider_name(text: str) -> str:
-    """Returns a provider's name as names are compared: trimmed, in lower case letter by letter, with _ for -."""
-    text = text.strip(_BLANKS)
-    lower = text.lower() if text.isascii() else "".join(letter.lower()[0] for letter in text)
-    return lower.replace("-", "_")
-
-
 def is_provider(text: str) -> bool:
     """Tells whether a text is a provider's name: short, plain once normalised, and an identifier as well."""
-    return _PROVIDER.fullmatch(provider_name(text)) is not None and grade_of(text.strip(_BLANKS)) is not TextGrade.NONE
+    return _PROVIDER.fullmatch(provider_name(text)) is not None and grade_of(text.strip(BLANKS)) is not TextGrade.NONE
 
 
 def is_actor_label(text: str) -> bool:

@@ -22,12 +22,13 @@ from cavra_pipeline.errors import UsageError
 MAX_SESSION_ID_CHARACTERS: Final = 512
 
 
-def judge(raw: bytes, pseudonyms: Pseudonyms) -> Kept | Quarantined:
+def judge(raw: bytes, pseudonyms: Pseudonyms, *, is_scanned: bool = False) -> Kept | Quarantined:
     """Decides what of one raw line may pass.
 
     Args:
         raw: The line's bytes, without its line ending.
         pseudonyms: What replaces texts that are not of their declared format.
+        is_scanned: Whether the scanner has read the line, which holds no escape, and found nothing.
 
     Returns:
         The allowlisted record, or the reason why nothing of it is kept. Findings name rule and path only.
@@ -39,7 +40,7 @@ def judge(raw: bytes, pseudonyms: Pseudonyms) -> Kept | Quarantined:
         created_at = _created_at(record)
         kind = record.get("metadata_kind")
         allowlist = allowlist_of(kind if isinstance(kind, str) and kind in KINDS else "")
-        search = Search(allowlist.paths, findings)
+        search = Search(allowlist.paths, findings, is_scanned)
         search.run(record)
         if search.secret_field:
             raise Rejection(Reason.SECRET, search.secret_field)

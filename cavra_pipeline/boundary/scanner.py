@@ -7,7 +7,10 @@ a text can switch it off.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from kingfisher_sdk import Scanner
@@ -51,3 +54,20 @@ def hits_in(text: bytes) -> list[Hit]:
         ]
     except Exception as error:  # noqa: BLE001 -- nothing may pass unscanned, and the error's own text may quote content
         raise ScannerFailed(type(error).__name__) from None
+
+
+def hit_lines(text: bytes, ends: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Returns for each line of a text whether it holds a secret, or a part of one.
+
+    Args:
+        text: Lines, one after the other, each ended by a newline.
+        ends: Where each of them ends.
+
+    Raises:
+        ScannerFailed: The scanner is missing or raised.
+    """
+    found = np.zeros(len(ends), bool)
+    for start, end, _ in hits_in(text) if text else ():
+        first, last = np.searchsorted(ends, [start, max(start, end - 1)], side="right")
+        found[first : last + 1] = True
+    return found

@@ -76,11 +76,13 @@ class Search:
     Attributes:
         allowed: The paths of the allowlist.
         findings: What was found.
+        is_scanned: Whether the scanner has read the record as it stands, without an escape, and found nothing.
         secret_field: The last allowlisted field in which there was a secret.
     """
 
     allowed: frozenset[str]
     findings: list[Finding] = field(default_factory=list)
+    is_scanned: bool = False
     secret_field: str | None = None
     _texts: list[_Text] = field(default_factory=list)
     _labels: dict[str, tuple[str, bool]] = field(default_factory=dict)
@@ -128,7 +130,7 @@ class Search:
         ends = list(accumulate(len(one) + 1 for one in encoded))
         joined = b"\n".join(encoded)
         hit = {bisect_right(ends, end - 1) for end, _ in hints_in(joined)}
-        for start, end, _ in _scanned(joined):
+        for start, end, _ in () if self.is_scanned else _scanned(joined):
             hit.update(range(bisect_right(ends, start), bisect_right(ends, max(start, end - 1)) + 1))
         return hit
 

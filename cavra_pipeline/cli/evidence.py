@@ -11,7 +11,6 @@ from typing import IO, Any, Final
 
 import click
 
-from cavra_pipeline.boundary.formats import provider_name
 from cavra_pipeline.cli.common import (
     AS_JSON,
     RANGE,
@@ -26,14 +25,15 @@ from cavra_pipeline.cli.common import (
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import import_evidence
-from cavra_pipeline.evidence.ingest import IngestResult
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, strays
+from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.evidence.stores import source_files
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.store import days_between, evaluated_at, save_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of

@@ -23,7 +23,7 @@ from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.connectors.route import CA_FILE_RULE, tls_context
 from cavra_pipeline.connectors.sources import OpenToOthersError, TooLargeError, read_file
 from cavra_pipeline.errors import Fault
-from cavra_pipeline.provider_names import normalised
+from cavra_pipeline.provider_names import provider_name
 
 MAX_CONFIG_FILE_BYTES = 256 * 1024
 
@@ -159,7 +159,7 @@ def _ca_faults(ca_file: Path) -> dict[str, tuple[Fault, ...]]:
 def _add_entries(connectors: Connectors, entries: _Mapping) -> None:
     """Adds each provider's entry and the faults of its form; whatever is no provider's is a stray."""
     for key, settings in entries.items():
-        provider = normalised(str(key))
+        provider = provider_name(str(key))
         where = f"connectors.{shown_key(key)}"
         faults: tuple[Fault, ...]
         if provider not in PROVIDERS:

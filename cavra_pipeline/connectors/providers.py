@@ -18,7 +18,7 @@ from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.grading import GradedResponse
 from cavra_pipeline.connectors.notification import Notification
 from cavra_pipeline.connectors.requests import PreparedRequest
-from cavra_pipeline.provider_names import normalised
+from cavra_pipeline.provider_names import provider_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +144,4 @@ def prepare(connector: Connector, notification: Notification, now: datetime) -> 
 
 def grade(provider: str, status_code: int, body: bytes | None) -> GradedResponse:
     """Grade an answer by its API's own rules; `body` is None if it could not be read."""
-    return PROVIDERS[normalised(provider)].grade(status_code, body)
+    return PROVIDERS[provider_name(provider)].grade(status_code, body)

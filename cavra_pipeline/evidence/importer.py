@@ -28,6 +28,8 @@ from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen,
 from cavra_pipeline.evidence.stores import read_source, source_files
 from cavra_pipeline.settings import Settings
 
+#: A batch takes several times its size: its lines stand in memory as bytes, as texts and as they are written.
+_BATCH_BYTES: Final = 32 * 1024 * 1024
 _NAME: Final = re.compile(r"import-(\d{6,})-([0-9a-f]{16})\.jsonl")
 
 
@@ -157,7 +159,7 @@ def _import_one(
         for batch in read_source(
             source,
             name=where,
-            batch_bytes=settings.batch_bytes,
+            batch_bytes=min(settings.batch_bytes, _BATCH_BYTES),
             tick=tick,
             note=result.notes.append,
         ):

@@ -112,7 +112,7 @@ class HomeKeeper:
         Raises:
             PipelineError: Landing files that were ingested are gone.
         """
-        from cavra_pipeline.evidence.ingest import ingest_again
+        from cavra_pipeline.evidence.load import load_again
 
         with self._state.reading() as connection:
             now = database_now(connection)
@@ -124,7 +124,7 @@ class HomeKeeper:
             gone = known - there
             if gone and not self.without_missing:
                 self._refuse(self._needed(gone))
-            unread = ingest_again(self.settings, fresh, known & there, now=now)
+            unread = load_again(self.settings, fresh, known & there, now=now)
             if unread and not self.without_missing:
                 self._refuse(self._needed(unread))
             with fresh.writing("apply prunings") as session:

@@ -22,14 +22,10 @@ from cavra_pipeline.boundary.verdict import Quarantined, Reason
 from cavra_pipeline.evidence.content import opened
 from cavra_pipeline.evidence.encoding import Block, Cleaner
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
-from cavra_pipeline.evidence.typed import column_of
 
 #: From 4 MB on NumPy asks for huge pages, which a virtual machine may have to fetch from its host (decision 5).
 READ_BYTES: Final = 3 * 1024 * 1024
-#: Blocks are looked through for bytes beyond ASCII in pieces of so many; past so many pieces that hold one, at once.
-_PIECE: Final = 4096
-_FEW_PIECES: Final = 200
-_NEWLINE, _LAST_BLANK, _FIRST_NOT_ASCII = 10, 32, 128
+_NEWLINE, _LAST_BLANK = 10, 32
 #: The encoding of a file is decided from so many of its first bytes.
 _HEAD_BYTES: Final = 64 * 1024
 
@@ -220,7 +216,8 @@ class _Splitter:
         quarantined: list[QuarantinedLine] = []
         is_text = np.ones(len(ends), dtype=bool)
         is_doubtful = lengths > MAX_LINE_BYTES
-        is_doubtful[np.searchsorted(ends, _not_ascii(block), side="right")] = True
+        if not _is_utf8(block):
+            is_doubtful[:] = True
         for row in np.flatnonzero(is_doubtful):
             line = block[offsets[row] : offsets[row + 1]]
             raw = line.tobytes().rstrip(b"\r\n")
@@ -237,17 +234,7 @@ class _Splitter:
         missing = len(ends) - int(np.count_nonzero(is_text))
         validity = pa.py_buffer(np.packbits(is_text, bitorder="little")) if missing else None
         column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block), validity, missing)
-        return LineBatch(pa.table([column_of(numbers), column], schema=LINES), quarantined)
-
-
-def _not_ascii(block: Block) -> npt.NDArray[np.int64]:
-    """Where bytes beyond ASCII stand, unless the whole block is proven to be UTF-8."""
-    starts = np.arange(0, len(block), _PIECE)
-    starts = starts[np.maximum.reduceat(block, starts) >= _FIRST_NOT_ASCII]
-    places = [np.empty(0, np.int64)]
-    if len(starts) <= _FEW_PIECES or not _is_utf8(block):
-        places += [start + np.flatnonzero(block[start : start + _PIECE] >= _FIRST_NOT_ASCII) for start in starts]
-    return np.concatenate(places)
+        return LineBatch(pa.table([pa.array(numbers), column], schema=LINES), quarantined)
 
 
 def _is_utf8(block: Block) -> bool:

@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.ingest import Group, commit, screen_drop
+from cavra_pipeline.evidence.commit import Group, commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import Drop, drop_at
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.evidence.screening import screen_drop
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 

@@ -1,38 +1,33 @@
 """The boundary over batches of lines: typed rows, quarantine and findings out. Decides nothing by itself.
 
-A line that holds no hint of a secret and reads plainly by the declared table passes as it stands (``blocks.py``); every
-other line goes through the reference one by one (docs/decisions/0003-boundary.md, 0005-ingest-speed.md).
+A line that holds no hint of a secret and reads plainly by the declared table passes as it stands (``reader.py``); every
+other line is judged by itself (``boundary.py``). Rows are made of both in the same way (``typed.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import Final
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from cavra_pipeline.boundary import judge as boundary
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
-from cavra_pipeline.boundary.scanner import ScannerFailed
+from cavra_pipeline.boundary.scanner import ScannerFailed, hit_lines
 from cavra_pipeline.boundary.verdict import Finding, Kept, Quarantined
-from cavra_pipeline.evidence.misfits import misfits_in
-from cavra_pipeline.evidence.typed import TYPED, column_of, numbers_of, rows_of
-
-if TYPE_CHECKING:
-    from cavra_pipeline.evidence.blocks import BlockReader
+from cavra_pipeline.evidence.reader import RecordReader
+from cavra_pipeline.evidence.typed import NO_ROWS, UNKNOWN_KIND, Lines, RecordTables
 
 LINES: Final = pa.schema([("line_number", pa.int64()), ("line", pa.string())])
-#: Without an array, for which Arrow would load pandas.
-NO_LINES: Final = pa.Table.from_batches([], LINES)
-_NO_ROWS: Final = pa.Table.from_batches([], TYPED)
-#: So many lines go through the reference sooner than what reads blocks is loaded.
-_FEW: Final = 2000
+NO_LINES: Final = LINES.empty_table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +63,10 @@ class Screened:
         findings: What was found in any of the lines.
     """
 
-    rows: pa.Table = field(default_factory=lambda: _NO_ROWS)
+    rows: pa.Table = field(default_factory=lambda: NO_ROWS)
     kept: dict[int, Kept] = field(default_factory=dict)
     quarantined: list[QuarantinedLine] = field(default_factory=list)
     findings: list[LineFinding] = field(default_factory=list)
-
-
-def _flags(flags: npt.NDArray[np.bool_]) -> pa.BooleanArray:
-    bits = pa.py_buffer(np.packbits(flags, bitorder="little"))
-    return pa.BooleanArray.from_buffers(pa.bool_(), len(flags), [None, bits])
 
 
 def sha256_of(raw: bytes) -> str:
@@ -89,20 +79,18 @@ class Screen:
 
     Args:
         pseudonyms: What replaces texts that are not of their declared format.
-        few: Up to so many lines are judged by the reference alone.
     """
 
-    def __init__(self, pseudonyms: Pseudonyms, few: int = _FEW) -> None:
-        self._pseudonyms, self._few = pseudonyms, few
-        self._reader: BlockReader | None = None
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self._pseudonyms = pseudonyms
 
-    def prepare(self) -> BlockReader:
-        """Loads what reads blocks, if it is not there yet: Numba takes longer to load than a few lines to judge."""
-        if self._reader is None:
-            from cavra_pipeline.evidence.blocks import BlockReader
+    @cached_property
+    def _tables(self) -> RecordTables:
+        return RecordTables()
 
-            self._reader = BlockReader()
-        return self._reader
+    @cached_property
+    def _reader(self) -> RecordReader:
+        return RecordReader(self._tables)
 
     def screen(self, lines: pa.Table) -> Screened:
         """Puts lines through the boundary.
@@ -113,71 +101,64 @@ class Screen:
         Returns:
             What may pass, what is quarantined and what was found.
         """
-        if len(lines) <= self._few:
-            return self.judge(lines)
         try:
-            return self._screen_blocks(lines)
+            rows, doubtful = self._reader.read(lines)
         except ScannerFailed:
-            # The reference quarantines what can't be scanned.
+            # The slow path quarantines what can't be scanned.
             return self.judge(lines)
-
-    def _screen_blocks(self, lines: pa.Table) -> Screened:
-        rows, doubtful = self._read(lines)
         if not doubtful.any():
             return Screened(rows)
-        # The blocks of the others are let go of first, for the reference takes its time.
-        lines = lines.filter(_flags(doubtful))
-        screened = self._judged(lines)
-        again, still_doubtful = self._read(_lines_of(screened.kept))
-        others = [number for number, is_doubtful in zip(screened.kept, still_doubtful, strict=True) if is_doubtful]
-        of_others = rows_of({number: screened.kept[number] for number in others})
-        screened.rows = pa.concat_tables([rows, _with_counts(again, screened.kept), of_others])
+        screened = self.judge(lines.filter(pa.array(doubtful)), at_once=True)
+        screened.rows = pa.concat_tables([rows, screened.rows])
         return screened
 
-    def _read(self, lines: pa.Table) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-        """Returns the typed rows of the lines that need no judgement, and for each line whether it needs one."""
-        rows, doubtful = self.prepare().read(lines)
-        misfits = misfits_in(rows)
-        if misfits.any():
-            rows = rows.filter(_flags(~misfits))
-            doubtful[np.flatnonzero(~doubtful)[misfits]] = True
-        return rows, doubtful
+    def judge(self, lines: pa.Table, *, at_once: bool = False) -> Screened:
+        """Judges each line by itself.
 
-    def judge(self, lines: pa.Table) -> Screened:
-        """Puts each line through the reference."""
-        screened = self._judged(lines)
-        screened.rows = rows_of(screened.kept)
-        return screened
-
-    def _judged(self, lines: pa.Table) -> Screened:
-        """Puts each line through the reference, and makes no rows yet."""
+        Args:
+            lines: As ``screen`` takes them.
+            at_once: Whether the scanner reads all lines first, and only those in which it finds something again.
+        """
         screened = Screened()
-        for number, line in zip(lines["line_number"].to_pylist(), lines["line"].to_pylist(), strict=True):
-            if line is None:
-                continue
-            raw = line.rstrip("\r\n").encode()
-            verdict = boundary.judge(raw, self._pseudonyms)
+        texts = {
+            number: line.rstrip("\r\n").encode()
+            for number, line in zip(lines["line_number"].to_pylist(), lines["line"].to_pylist(), strict=True)
+            if line is not None
+        }
+        scanned = _without_hits(texts) if at_once else frozenset()
+        for number, raw in texts.items():
+            verdict = boundary.judge(raw, self._pseudonyms, is_scanned=number in scanned)
             screened.findings.extend(_at(number, raw, verdict.findings))
             if isinstance(verdict, Quarantined):
                 screened.quarantined.append(quarantined_line(number, raw, verdict))
             else:
                 screened.kept[number] = verdict
+        screened.rows = self._tables.of_kinds(_by_kind(screened.kept))
         return screened
 
 
-def _lines_of(kept: Mapping[int, Kept]) -> pa.Table:
-    """What the reference let through as lines: most are plain now, and blocks are read in a tenth of the time."""
-    lines = [json.dumps(one.record, ensure_ascii=False).encode() + b"\n" for one in kept.values()]
-    ends = np.cumsum([0, *map(len, lines)], dtype=np.int32)
-    texts = pa.StringArray.from_buffers(len(lines), pa.py_buffer(ends), pa.py_buffer(b"".join(lines)))
-    return pa.table([column_of(np.fromiter(kept, np.int64, len(kept))), texts], schema=LINES)
+def _without_hits(lines: Mapping[int, bytes]) -> frozenset[int]:
+    """The numbers of the lines without an escape in which the scanner finds nothing."""
+    text = b"".join(line + b"\n" for line in lines.values())
+    try:
+        hits = hit_lines(text, np.cumsum([len(line) + 1 for line in lines.values()]))
+    except ScannerFailed:
+        return frozenset()
+    return frozenset(
+        number for (number, line), is_hit in zip(lines.items(), hits, strict=True) if not is_hit and b"\\" not in line
+    )
 
 
-def _with_counts(rows: pa.Table, kept: Mapping[int, Kept]) -> pa.Table:
-    """The rows with the fields that the reference left out of them counted."""
-    place = rows.schema.get_field_index("dropped_field_count")
-    counts = [kept[number].dropped_field_count for number in numbers_of(rows["line_number"]).tolist()]
-    return rows.set_column(place, rows.schema.field(place), column_of(np.array(counts, np.int64)))
+def _by_kind(kept: Mapping[int, Kept]) -> dict[str, Lines]:
+    """What may pass of judged lines as lines of their kinds."""
+    by_kind: defaultdict[str, Lines] = defaultdict(Lines)
+    for number, one in kept.items():
+        kind = str(one.record["metadata_kind"])
+        lines = by_kind[kind if kind in KINDS else UNKNOWN_KIND]
+        lines.numbers.append(number)
+        lines.dropped.append(one.dropped_field_count)
+        lines.texts.append(msgspec.json.encode(one.record) + b"\n")
+    return by_kind
 
 
 def _at(number: int, raw: bytes, findings: tuple[Finding, ...]) -> Iterator[LineFinding]:

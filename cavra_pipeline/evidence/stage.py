@@ -6,6 +6,8 @@ The file is unlinked before its first byte, so it is gone with the process, howe
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
@@ -13,6 +15,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.typed import nulls
 
 _COMPRESSION: Final = "lz4"
 #: Rows in one row group of DuckDB. Batches of that size are taken in a third faster than ones a tenth of it.
@@ -29,7 +32,8 @@ class Stage:
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self._folder, self._limit_bytes = folder, limit_bytes
-        self._loose: list[pa.Table] = []
+        #: Batches by which of their columns are null throughout: joined with others, nulls would take memory.
+        self._loose: defaultdict[tuple[bool, ...], list[pa.RecordBatch]] = defaultdict(list)
         self._held: list[pa.Table] = []
         self._held_bytes = 0
         self._file: IO[bytes] | None = None
@@ -41,7 +45,8 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loose, self._held = [], []
+        self._loose.clear()
+        self._held = []
         if self._file:
             self._file.close()
 
@@ -52,24 +57,21 @@ class Stage:
             PipelineError: They have to go to the file and there is no room for it.
         """
         for batch in rows.to_batches():
-            one = pa.Table.from_batches([batch])
-            if len(batch) >= ROWS_IN_A_GROUP // 2:
-                self._hold(one)
-            else:
-                self._loose.append(one)
-        if sum(map(len, self._loose)) >= ROWS_IN_A_GROUP:
-            self._join()
+            if len(batch):
+                are_null = tuple(column.null_count == len(batch) for column in batch.columns)
+                self._loose[are_null].append(batch)
+                if sum(map(len, self._loose[are_null])) >= ROWS_IN_A_GROUP:
+                    self._join(are_null)
 
-    def _join(self) -> None:
-        """Makes one batch of the small ones."""
-        joined = pa.concat_tables(self._loose) if self._loose else None
-        self._loose = []
-        if joined is not None and len(joined):
-            self._hold(joined.combine_chunks())
-
-    def _hold(self, rows: pa.Table) -> None:
-        self._held.append(rows)
-        self._held_bytes += rows.nbytes
+    def _join(self, are_null: tuple[bool, ...]) -> None:
+        """Makes one batch of small ones that are alike."""
+        joined = pa.Table.from_batches(self._loose.pop(are_null))
+        columns = [
+            nulls(column.type, len(joined)) if is_null else column.combine_chunks()
+            for column, is_null in zip(joined.columns, are_null, strict=True)
+        ]
+        self._held.append(pa.Table.from_arrays(columns, schema=joined.schema))
+        self._held_bytes += sum(one.nbytes for one, is_null in zip(columns, are_null, strict=True) if not is_null)
         if self._held_bytes > self._limit_bytes:
             self._write_out()
 
@@ -89,12 +91,19 @@ class Stage:
             ) from None
         self._held, self._held_bytes = [], 0
 
-    def rows(self) -> pa.Table | pa.RecordBatchReader | None:
-        """Returns all rows for one statement to read once, or None if there are none."""
-        self._join()
+    def rows(self) -> pa.RecordBatchReader | None:
+        """Returns all rows for one statement to read once, or None if there are none. What was read is let go of."""
+        for are_null in list(self._loose):
+            self._join(are_null)
         if self._file is None:
-            return pa.concat_tables(self._held) if self._held else None
+            held, self._held = self._held, []
+            return pa.RecordBatchReader.from_batches(held[0].schema, _batches_of(held)) if held else None
         self._write_out()
         self._writer.close()
         self._file.seek(0)
         return pa.ipc.open_stream(self._file)
+
+
+def _batches_of(tables: list[pa.Table]) -> Iterator[pa.RecordBatch]:
+    while tables:
+        yield from tables.pop(0).to_batches()

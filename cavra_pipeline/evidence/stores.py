@@ -6,9 +6,11 @@ Shapes are decided in ``shapes.py``; the SQLite store is in ``sqlite_store.py``.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
-from collections.abc import Callable, Generator, Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,12 +24,17 @@ from cavra_pipeline.evidence.content import UnreadableFile, opened, sniffed
 from cavra_pipeline.evidence.encoding import encoding_of
 from cavra_pipeline.evidence.lines import LineBatch, LineReader, notes_on_nuls
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
-from cavra_pipeline.evidence.shapes import Shape, after, shape_of, skip_blank
+from cavra_pipeline.evidence.shapes import Shape, shape_of
 from cavra_pipeline.evidence.sqlite_store import sqlite_payloads
 
 #: Endings that ``import`` picks up from a folder.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".sqlite", ".sqlite3", ".db")
-_BOM: Final = "\ufeff"
+_BLANKS: Final = re.compile("[ \n\r\t]*")
+_GAP: Final = re.compile("[ \n\r\t\0\ufeff]*")
+#: A JSON store is read in windows of so many bytes; a longer value has one of its own size.
+_WINDOW_BYTES: Final = 4 * 1024 * 1024
+#: Where a value is cut in a name or an escape, Python reports a place at most so far before the end.
+_LONGEST_TOKEN: Final = 16
 _STORE_LINE: Final = '{"items":'
 
 
@@ -89,7 +96,7 @@ def read_source(
             yield from _batches(sqlite_payloads(source, content, name, note), batch_bytes, tick)
             notes = []
         elif shape is Shape.JSON_STORE:
-            stores = _JsonStores(content.read(), encoding_of(head, name), name)
+            stores = _JsonStores(content, encoding_of(head, name), name)
             yield from _batches(stores.records(), batch_bytes, tick)
             notes = notes_on_nuls(name, stores.nul_count)
         else:
@@ -139,28 +146,25 @@ def _batches(records: Iterator[bytes], batch_bytes: int, tick: Callable[[int], N
 
 
 class _JsonStores:
-    """CAVRA JSON stores, one or several after another.
+    """CAVRA JSON stores, one or several after another. Of their text only a window is held, as large as one value.
 
     Args:
-        data: The whole file.
-        encoding: Its encoding.
-        name: What messages call it.
+        content: The uncompressed bytes.
+        encoding: Their encoding.
+        name: What messages call the source.
 
     Attributes:
         nul_count: NUL bytes left out so far, around the stores.
     """
 
-    def __init__(self, data: bytes, encoding: str, name: str) -> None:
-        self._encoding, self._name = encoding, name
+    def __init__(self, content: IO[bytes], encoding: str, name: str) -> None:
+        self._content, self._encoding, self._name = content, encoding, name
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._scan = json.JSONDecoder().raw_decode
+        self._text, self._at = "", 0
+        #: Bytes that were read, and those among them in front of the window.
+        self._read_bytes = self._bytes_before = 0
         self.nul_count = 0
-        try:
-            self._text = data.decode(encoding)
-        except UnicodeDecodeError as error:
-            raise UnreadableFile(
-                f"the JSON store is not {encoding.upper()} at byte {error.start}",
-                where=name,
-                remedy="Export it again as UTF-8",
-            ) from None
 
     def records(self) -> Iterator[bytes]:
         """Yields each member of each ``items`` as it is written, so that its digest is that of the source.
@@ -168,64 +172,122 @@ class _JsonStores:
         Raises:
             UnreadableFile: A store is damaged, cut short or followed by something else; the message names the place.
         """
-        position = self._between(0)
-        while position < len(self._text):
-            if position and self._text[position] != "{":
-                raise self._error("something else follows the JSON store", position)
+        is_first = True
+        while self._next_in_gap():
+            if not is_first and self._text[self._at] != "{":
+                raise self._error("something else follows the JSON store", self._at)
             try:
-                position = yield from self._store(position)
+                yield from self._store()
             except json.JSONDecodeError as error:
                 raise self._error("the JSON store is damaged or cut short", error.pos) from None
             except RecursionError:
-                raise self._error("the JSON store is damaged or cut short: too deep", position) from None
-            position = self._between(position)
+                raise self._error("the JSON store is damaged or cut short: too deep", self._at) from None
+            is_first = False
 
-    def _between(self, position: int) -> int:
-        """Skips what may stand around a store: space, byte order marks, and NUL bytes of a file system."""
-        start = position
-        while self._text[position : position + 1] in (" ", "\n", "\r", "\t", "\0", _BOM) and position < len(self._text):
-            position += 1
-        self.nul_count += self._text.count("\0", start, position)
-        return position
+    def _store(self) -> Iterator[bytes]:
+        """Yields the items of the store that begins here, and goes behind it."""
+        has_items, offset = False, self._offset(self._at)
+        self._skip("{")
+        while True:
+            key = json.loads(self._value())
+            if key == "items" and has_items:
+                raise self._error("the JSON store is damaged or cut short", self._at - len('"items"'))
+            self._skip(":")
+            if key == "items":
+                has_items = True
+                yield from self._items()
+            else:
+                self._value()
+            if self._next() == "}":
+                break
+            self._skip(",")
+        if not has_items:
+            raise self._error("a JSON object that is no store follows the JSON store", self._at, offset)
+        self._at += 1
 
-    def _error(self, what: str, position: int) -> UnreadableFile:
-        offset = len(self._text[:position].encode(self._encoding, "surrogatepass"))
+    def _items(self) -> Iterator[bytes]:
+        self._skip("[")
+        while self._next() != "]":
+            yield self._value().encode("utf-8", "surrogatepass")
+            if self._next() != "]":
+                self._skip(",")
+        self._at += 1
+
+    def _next(self) -> str:
+        """Goes to the next character that is no blank and returns it, or nothing at the end."""
+        self._pass(_BLANKS)
+        return self._text[self._at : self._at + 1]
+
+    def _next_in_gap(self) -> bool:
+        """Passes over what may stand around a store: blanks, byte order marks, and NUL bytes of a file system."""
+        self.nul_count += self._pass(_GAP).count("\0")
+        return self._at < len(self._text)
+
+    def _pass(self, pattern: re.Pattern[str]) -> str:
+        passed = ""
+        while True:
+            match = pattern.match(self._text, self._at)
+            passed += match[0] if match else ""
+            self._at = match.end() if match else self._at
+            if self._at < len(self._text) or not self._read_on():
+                return passed
+
+    def _skip(self, mark: str) -> None:
+        """Goes behind a mark.
+
+        Raises:
+            JSONDecodeError: Something else stands there.
+        """
+        if self._next() != mark:
+            raise json.JSONDecodeError(f"Expecting {mark!r}", self._text, self._at)
+        self._at += 1
+
+    def _value(self) -> str:
+        """Goes behind the value that begins here, after blanks, and returns its text.
+
+        Raises:
+            JSONDecodeError: It is no JSON, or cut short.
+        """
+        self._next()
+        end = 0
+        while not end:
+            try:
+                _, end = self._scan(self._text, self._at)
+                # A number may go on past the window.
+                if end == len(self._text) and self._read_on():
+                    end = 0
+            except json.JSONDecodeError as error:
+                is_cut = error.msg.startswith("Unterminated") or error.pos >= len(self._text) - _LONGEST_TOKEN
+                if not is_cut or not self._read_on():
+                    raise
+        text = self._text[self._at : end]
+        self._at = end
+        return text
+
+    def _read_on(self) -> bool:
+        """Moves the window to where we are and reads as much as it holds, or more; False at the end of the source."""
+        data = self._content.read(max(_WINDOW_BYTES, len(self._text) - self._at))
+        pending = len(self._decoder.getstate()[0])
+        try:
+            decoded = self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            raise UnreadableFile(
+                f"the JSON store is not {self._encoding.upper()} at byte {self._read_bytes - pending + error.start}",
+                where=self._name,
+                remedy="Export it again as UTF-8",
+            ) from None
+        self._read_bytes += len(data)
+        if data:
+            self._bytes_before = self._offset(self._at)
+            self._text, self._at = self._text[self._at :] + decoded, 0
+        return bool(data)
+
+    def _offset(self, position: int) -> int:
+        return self._bytes_before + len(self._text[:position].encode(self._encoding, "surrogatepass"))
+
+    def _error(self, what: str, position: int, offset: int | None = None) -> UnreadableFile:
         return UnreadableFile(
-            f"{what} (byte {offset})",
+            f"{what} (byte {self._offset(position) if offset is None else offset})",
             where=self._name,
             remedy="Export it again, or import what stands there from a file of its own",
         )
-
-    def _store(self, start: int) -> Generator[bytes, None, int]:
-        """Yields the items of one store and returns the position behind it."""
-        text, scan = self._text, json.JSONDecoder().raw_decode
-        has_items, position = False, after(text, start, "{")
-        while True:
-            key_position = position
-            key, position = scan(text, position)
-            position = after(text, position, ":")
-            if key == "items":
-                if has_items:
-                    raise json.JSONDecodeError("items stands there twice", text, key_position)
-                has_items = True
-                position = yield from self._items(position)
-            else:
-                _, position = scan(text, position)
-            position = skip_blank(text, position)
-            if text[position : position + 1] == "}":
-                break
-            position = after(text, position, ",")
-        if not has_items:
-            raise self._error("a JSON object that is no store follows the JSON store", start)
-        return position + 1
-
-    def _items(self, position: int) -> Generator[bytes, None, int]:
-        text, scan = self._text, json.JSONDecoder().raw_decode
-        position = after(text, position, "[")
-        while text[position : position + 1] != "]":
-            _, end = scan(text, position)
-            yield text[position:end].encode("utf-8", "surrogatepass")
-            position = skip_blank(text, end)
-            if text[position : position + 1] != "]":
-                position = after(text, position, ",")
-        return position + 1

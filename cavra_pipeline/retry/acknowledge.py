@@ -19,7 +19,7 @@ from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.provider_names import normalised
+from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
@@ -155,10 +155,10 @@ def _require_delivery(session: Session, lane: Lane, subject: str, provider: str)
     """Refuses a subject and provider without a delivery, and suggests the names that come near."""
     of_lane: dict[str, object] = {"lane": lane.name, "subject": subject}
     providers = [str(row["provider"]) for row in session.rows(_PACKAGE, "providers_of_subject", of_lane)]
-    if normalised(provider) in providers:
+    if provider_name(provider) in providers:
         return
     if providers:
-        near = difflib.get_close_matches(normalised(provider), providers, n=3, cutoff=0.0)
+        near = difflib.get_close_matches(provider_name(provider), providers, n=3, cutoff=0.0)
         what, where = "no delivery of it through this provider is known", "provider"
     else:
         alike = [str(row["subject"]) for row in session.rows(_PACKAGE, "subjects_alike", of_lane)]
@@ -174,7 +174,7 @@ def _last_word(session: Session, lane: Lane, subject: str, provider: str, now: d
     key: dict[str, object] = {
         "lane": lane.name,
         "subject": subject,
-        "provider": normalised(provider),
+        "provider": provider_name(provider),
         "as_of": naive_utc(now),
     }
     (row,) = session.rows(_PACKAGE, "last_word", key)

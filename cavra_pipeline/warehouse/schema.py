@@ -112,6 +112,8 @@ def create(session: Session) -> None:
         "'Current records of every subject that ever had a failed delivery or execution, made from evidence_records'"
     )
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
+    # Views and other macros are written with these two.
+    session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
     for name, comment in _VIEWS.items():
         session.run(_PACKAGE, f"view_{name}")

@@ -18,8 +18,9 @@ from cavra_pipeline.demo import DemoHistory, demo_history, write_demo
 from cavra_pipeline.demo.history import MAX_DAYS, MIN_DAYS
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
-from cavra_pipeline.evidence.ingest import IngestResult, ingest
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.plan import retry_plans

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_MEMBERS, KINDS, Kind, Type
-from cavra_pipeline.evidence.meaning import meaning_of
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
@@ -118,21 +118,27 @@ def rows_of(hostile: Sequence[str], at: datetime, *, arrives: bool = False) -> l
     for text in hostile:
         for kind in KINDS.values():
             if kind.record_type != "delivery":
-                rows.append(_typed(_record(kind, text), at, len(rows)))
+                rows.append(_typed(_record(kind, text), kind.lane, at, len(rows)))
                 continue
             for lane in LANES.values():
                 failing = {**_record(kind, text), "connector_delivery_source": lane.delivery_source}
                 arrived = {**failing, "failed_providers": [], "delivery_success": True, "status_codes": [200]}
-                rows.append(_typed(failing, at, len(rows)))
+                rows.append(_typed(failing, lane.name, at, len(rows)))
                 if arrives:
-                    rows.append(_typed(arrived, at + timedelta(days=1), len(rows)))
+                    rows.append(_typed(arrived, lane.name, at + timedelta(days=1), len(rows)))
     return rows
 
 
-def _typed(one: dict[str, Any], at: datetime, number: int) -> dict[str, Any]:
+def _typed(one: dict[str, Any], lane: str | None, at: datetime, number: int) -> dict[str, Any]:
+    record_type, text = KINDS[one["metadata_kind"]].record_type, one["schema_version"]
+    has_subject = lane and record_type in ("delivery", "execution", "acknowledgement")
+    outcome = {"provider": provider_name(text), "is_failed": not one["delivery_success"], "status_code": 503}
     return {
         **one,
-        **meaning_of(one),
+        "record_type": record_type,
+        "lane": lane,
+        "subject": text if has_subject else None,
+        "outcomes": [outcome] if record_type == "delivery" else None,
         "session_id": f"{one['schema_version']} {at:%d}-{number}",
         "created_at": at.astimezone(UTC).replace(tzinfo=None) + timedelta(microseconds=number),
         "dropped_field_count": 0,

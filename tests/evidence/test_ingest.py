@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from datetime import date, datetime
 from pathlib import Path
 
@@ -379,20 +377,6 @@ def test_a_delivery_is_kept_with_its_outcome_for_each_provider(tmp_path: Path) -
     assert json.loads(kept[0])[0]["started_at"] == "2026-06-25 08:00:00"
     assert "request" not in kept[0]
     assert kept[1] == 1
-
-
-def test_many_lines_come_in_without_pandas_which_takes_longer_to_load_than_they_take(tmp_path: Path) -> None:
-    home = home_with(tmp_path)
-    lines: list[Record | str] = [delivery(session_id=f"s-{number}") for number in range(2498)]
-    drop(home, [*lines, "no JSON", delivery(session_id="redacted", signer="someone@example.com")])
-    code = (
-        "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
-        "from cavra_pipeline.evidence.ingest import ingest; from cavra_pipeline.settings import Settings\n"
-        "result = ingest(Settings(home=Path(sys.argv[1])), now=datetime(2026, 7, 1, tzinfo=UTC))\n"
-        "print(result.received_count, result.quarantined_count, 'numba' in sys.modules, 'pandas' in sys.modules)"
-    )
-    ran = subprocess.run([sys.executable, "-c", code, str(home.home)], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["2500", "1", "True", "False"]
 
 
 def test_lines_without_a_record_among_many_are_passed_over_where_they_stand(tmp_path: Path) -> None:

@@ -22,8 +22,7 @@ def test_rows_come_back_whether_they_went_to_the_file_or_not(tmp_path: Path, lim
             stage.add(table)
         rows = stage.rows()
         assert rows is not None
-        whole = rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
-        assert whole.sort_by("n").equals(pa.concat_tables([*TABLES, LARGE]))
+        assert rows.read_all().sort_by("n").equals(pa.concat_tables([*TABLES, LARGE]))
         assert list(tmp_path.iterdir()) == []
 
 

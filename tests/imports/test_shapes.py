@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.evidence.importer import import_evidence
+from cavra_pipeline.evidence.stores import read_source
 from cavra_pipeline.settings import Settings
 from tests.imports.sources import TABLE, bring, compressed, json_lines, json_store, landed, one_file_each, sqlite_store
 from tests.support import NOW, Record, acknowledgement, at, delivery, home_with, query, raw, take_in, worker_run
@@ -206,4 +207,24 @@ def test_what_can_not_be_dated_lands_under_today_and_is_quarantined_on_ingest(tm
     assert query(home, "SELECT drop_day::VARCHAR, source_file, line_number, reason FROM quarantine ORDER BY 3") == [
         ("2026-07-03", "e.jsonl", 1, "not_json"),
         ("2026-07-03", "e.jsonl", 2, "missing_field"),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_store_is_read_to_its_end_wherever_its_bytes_are_cut(encoding: str) -> None:
+    """Windows of 4 MiB end inside of texts, numbers, escapes and a record that is longer than a window."""
+    texts = [
+        f'{{"session_id": "s-{n}", "note": "{"u00e9" * (n % 9)}\u00e9", "x": [1.5e3, -{n}, true, null]}}'
+        for n in range(70_000)
+    ]
+    texts[35_000] = f'{{"session_id": "long", "note": "{"u00fc" * 900_000}"}}'
+    texts = [text.replace("u00", "\\u00") for text in texts]
+    content = f'{{"a": {{"items": [7]}}, "items": [{" , ".join(texts)}], "b": 12345}} \n'.encode(encoding)
+
+    batches = list(read_source(io.BytesIO(content), name="store", batch_bytes=2**20))
+
+    read = {number: line for batch in batches for number, line in zip(*batch.lines.to_pydict().values(), strict=True)}
+    assert read == {n: text for n, text in enumerate(texts, start=1) if n != 35_001}
+    assert [(one.line_number, one.reason) for batch in batches for one in batch.quarantined] == [
+        (35_001, "line_too_long")
     ]

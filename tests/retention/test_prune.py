@@ -16,6 +16,7 @@ import pytest
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence import ingest as ingesting
+from cavra_pipeline.evidence.commit import commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.reports.store import days_between, days_to_remake, save_every_report, save_reports
@@ -285,7 +286,6 @@ def test_a_pruning_while_a_drop_is_read_again_stops_that_drop_and_nothing_is_los
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = ingested(tmp_path, {"2026-04-30": [delivery(before(60), failed=["slack"], session_id="failing")]})
-    commit = ingesting.commit
 
     def prune_first(session: Session, *more: object) -> set[date]:
         session.execute("INSERT INTO prunings VALUES (1, TIMESTAMP '2026-05-01', now()::TIMESTAMP, 0, 0, 0, 0, 0)")

@@ -4,7 +4,7 @@ WITH planned AS (
     SELECT DISTINCT
         open_recoveries.number,
         open_recoveries.subject,
-        replace(lower(trim(unnest(plans.selected_providers), E' \t\r\n')), '-', '_') AS provider
+        provider_name(unnest(plans.selected_providers)) AS provider
     FROM escalation_plans AS plans
     INNER JOIN open_recoveries ON open_recoveries.subject = coalesce(nullif(plans.plan_id, ''), plans.session_id)
     WHERE plans.created_at <= open_recoveries.as_of AND plans.escalation_count IS DISTINCT FROM 0

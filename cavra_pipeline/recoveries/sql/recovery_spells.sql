@@ -21,7 +21,7 @@ recoveries AS (
 routes AS (
     SELECT
         subject,
-        replace(lower(trim(unnest(selected_providers), E' \t\r\n')), '-', '_') AS provider,
+        provider_name(unnest(selected_providers)) AS provider,
         created_at,
         session_id,
         NULL::VARCHAR AS acknowledgement_state,

@@ -12,7 +12,7 @@ WITH old AS (
             ELSE coalesce(subject, '')
         END AS subject,
         {'at': created_at, 'id': session_id} AS stamp,
-        replace(lower(trim(provider, E' \t\r\n')), '-', '_') AS provider
+        provider_name(provider) AS provider
     FROM evidence_records
     WHERE created_at < $horizon
 ),

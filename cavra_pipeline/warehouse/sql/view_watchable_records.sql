@@ -5,7 +5,7 @@ SELECT
     record_type,
     lane,
     subject,
-    replace(lower(trim(provider, E' \t\r\n')), '-', '_') AS provider,
+    provider_name(provider) AS provider,
     created_at,
     session_id,
     executive_report_id,

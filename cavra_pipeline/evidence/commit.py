@@ -1,0 +1,183 @@
+"""Commits screened drops: one short transaction replaces whole drops and settles which version of a record is current.
+
+The same files give the same tables in any order and any number of times (docs/decisions/0005-ingest-speed.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+
+from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.evidence.changes import write_change
+from cavra_pipeline.evidence.landing import Drop
+from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
+from cavra_pipeline.evidence.stage import Stage
+from cavra_pipeline.retention.horizon import Closed, closed_drops
+from cavra_pipeline.warehouse import Rows, Session
+from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
+
+_PACKAGE: Final = "cavra_pipeline.evidence"
+#: A line's number while it travels with other drops: the drop's number in its group above, its own below.
+LINE_BITS: Final = 40
+LINE_MASK: Final = (1 << LINE_BITS) - 1
+
+_QUARANTINE: Final = {
+    "drop_day": "DATE", "file_name": "VARCHAR", "source_file": "VARCHAR", "line_number": "BIGINT",
+    "sha256": "VARCHAR", "reason": "VARCHAR", "field": "VARCHAR",
+}  # fmt: skip
+_FINDINGS: Final = {
+    "drop_day": "DATE", "file_name": "VARCHAR", "source_file": "VARCHAR", "line_number": "BIGINT",
+    "rule": "VARCHAR", "path": "VARCHAR", "action": "VARCHAR", "sha256": "VARCHAR",
+}  # fmt: skip
+_DROPS: Final = {
+    "number": "BIGINT", "drop_day": "DATE", "file_name": "VARCHAR", "fingerprint": "VARCHAR", "sha256": "VARCHAR",
+    "raw_bytes": "BIGINT", "received_count": "BIGINT", "quarantined_count": "BIGINT", "unknown_kind_count": "BIGINT",
+    "dropped_field_count": "BIGINT", "error": "VARCHAR", "ingested_at": "TIMESTAMP",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class ScreenedDrop:
+    """What the boundary made of a drop, its rows aside."""
+
+    drop: Drop
+    quarantined: list[tuple[str, QuarantinedLine]] = field(default_factory=list)
+    findings: list[tuple[str, LineFinding]] = field(default_factory=list)
+    raw_bytes: int = 0
+    received_count: int = 0
+    unknown_kind_count: int = 0
+    dropped_field_count: int = 0
+    past_retention_count: int = 0
+    sha256: str | None = None
+    notes: list[str] = field(default_factory=list)
+    error: PipelineError | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """Drops that are committed together, and their rows."""
+
+    stage: Stage
+    drops: list[ScreenedDrop] = field(default_factory=list)
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes read of its drops so far, uncompressed."""
+        return sum(screened.raw_bytes for screened in self.drops)
+
+
+def _quarantine_rows(group: list[ScreenedDrop]) -> Rows:
+    return Rows(_QUARANTINE, [
+        (one.drop.day, one.drop.file_name, source, line.line_number, line.sha256, line.reason, line.field)
+        for one in group
+        for source, line in one.quarantined
+    ])  # fmt: skip
+
+
+def _findings_rows(group: list[ScreenedDrop]) -> Rows:
+    return Rows(_FINDINGS, [
+        (one.drop.day, one.drop.file_name, source, found.line_number, found.rule, found.path, found.action,
+         found.sha256)
+        for one in group
+        for source, found in one.findings
+    ])  # fmt: skip
+
+
+def _drops_rows(group: list[ScreenedDrop], now: datetime) -> Rows:
+    at = now.replace(tzinfo=None)
+    return Rows(_DROPS, [
+        (number, one.drop.day, one.drop.file_name, one.drop.fingerprint, one.sha256, one.raw_bytes,
+         one.received_count, len(one.quarantined), one.unknown_kind_count, one.dropped_field_count, None, at)
+        if one.error is None else
+        (number, one.drop.day, one.drop.file_name, "", None, 0, 0, 0, 0, 0, one.error.what, at)
+        for number, one in enumerate(group)
+    ])  # fmt: skip
+
+
+def commit(session: Session, group: Group, now: datetime) -> set[date]:
+    """Replaces the group's drops in the open transaction and settles which version of each record is current.
+
+    A drop that can't be read keeps what an earlier, readable version of it brought. Records created before the
+    retention horizon are left out.
+
+    Returns:
+        The UTC days on which the records were created that came in or went.
+
+    Raises:
+        TransientError: A drop was closed by a pruning since it was chosen.
+    """
+    closed = closed_drops(session)
+    _check_open(closed, group)
+    readable = [screened for screened in group.drops if not screened.error]
+    with session.given(
+        given_drops=_drops_rows(group.drops, now),
+        given_quarantine=_quarantine_rows(readable),
+        given_findings=_findings_rows(readable),
+    ):
+        session.run(_PACKAGE, "mark_replaced_records")
+        for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
+            session.run(_PACKAGE, "delete_replaced", table=table)
+        came = _insert_records(session, group)
+        _leave_out_past_retention(session, group, closed.horizon)
+        (most,) = session.rows(_PACKAGE, "most_came", {"came": came})
+        session.run(_PACKAGE, "mark_all_contested" if most["most_came"] else "mark_contested")
+        session.run(_PACKAGE, "settle_versions")
+        write_change(session)
+        _watch(session)
+        session.run(_PACKAGE, "mark_unreadable_drops")
+        session.run(_PACKAGE, "insert_drops")
+        for table in ("quarantine", "findings"):
+            session.run(_PACKAGE, "insert_given", table=table)
+        return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
+
+
+def _check_open(closed: Closed, group: Group) -> None:
+    for screened in group.drops:
+        if closed.holds(screened.drop.day, screened.drop.file_name):
+            raise TransientError(
+                "evidence of this drop has been pruned while it was read",
+                where=screened.drop.name,
+                remedy="Ingest again; what stands of it stays as it is",
+            )
+
+
+def _leave_out_past_retention(session: Session, group: Group, horizon: datetime | None) -> None:
+    if horizon is None:
+        return
+    at: dict[str, object] = {"horizon": horizon}
+    rows = session.rows(_PACKAGE, "count_past_retention", at)
+    if rows:
+        counted = {(row["drop_day"], row["file_name"]): int(str(row["record_count"])) for row in rows}
+        for screened in group.drops:
+            screened.past_retention_count = counted.get((screened.drop.day, screened.drop.file_name), 0)
+        session.run(_PACKAGE, "note_past_retention", at)
+        session.run(_PACKAGE, "delete_past_retention", at)
+
+
+def _watch(session: Session) -> None:
+    """Keeps ``watched_records``: of a subject that is in it every current record is, and every failing one is in it."""
+    session.run(_PACKAGE, "unwatch_contested")
+    session.run(_PACKAGE, "mark_came")
+    session.run(_PACKAGE, "mark_newly_failing")
+    session.run(_PACKAGE, "watch_came")
+    session.run(_PACKAGE, "watch_newly_failing")
+
+
+def _insert_records(session: Session, group: Group) -> int:
+    """Inserts the rows, those of unreadable drops aside, and returns how many they are."""
+    rows = group.stage.rows()
+    if rows is None:
+        return 0
+    made_here = ("drop_day", "file_name", "line_number", "is_current")
+    columns = ", ".join(name for name, _, _ in EVIDENCE_COLUMNS if name not in made_here)
+    bits, mask = str(LINE_BITS), str(LINE_MASK)
+    # Lists by the number of the drop: a join with a table of them takes longer.
+    drops: dict[str, object] = {
+        "drop_days": [one.drop.day for one in group.drops],
+        "file_names": [None if one.error else one.drop.file_name for one in group.drops],
+    }
+    with session.given(given_records=rows):
+        (inserted,) = session.rows(_PACKAGE, "insert_records", drops, columns=columns, line_bits=bits, line_mask=mask)
+    return int(str(inserted["Count"]))

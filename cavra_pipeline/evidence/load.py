@@ -1,0 +1,139 @@
+"""Loads landing files into a warehouse: through the boundary (``screening``), then in groups (``commit``).
+
+Which files, and into which warehouse, is the caller's: ``ingest`` and ``keeper``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+
+from cavra_pipeline.errors import OutOfMemory, PipelineError
+from cavra_pipeline.evidence.commit import Group, ScreenedDrop, commit
+from cavra_pipeline.evidence.landing import Drop, list_drops
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.evidence.screening import screen_drop, screened_groups
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Warehouse
+
+_PACKAGE: Final = "cavra_pipeline.evidence"
+
+
+@dataclass(slots=True)
+class IngestResult:
+    """What an ingest did.
+
+    Attributes:
+        drops: Drops it read, in order.
+        unchanged_count: Drops it left alone because they had not changed.
+        received_count: Lines that were not blank.
+        quarantined_count: Lines of which nothing was kept.
+        finding_count: Findings recorded.
+        unknown_kind_count: Records of kinds the contract does not know, kept with their envelope only.
+        dropped_field_count: Fields left out.
+        past_retention_count: Records left out because evidence of their time has been pruned.
+        closed_drops: Drops left alone because evidence of their day, or what they held, has been pruned; of unchanged
+            ones only those that were to be read again.
+        touched_days: Days on which the records that came in, or went, were created.
+        failures: Drops that could not be read; the others are in the warehouse.
+        notes: What was left out of a drop that is no line.
+    """
+
+    drops: list[Drop] = field(default_factory=list)
+    unchanged_count: int = 0
+    received_count: int = 0
+    quarantined_count: int = 0
+    finding_count: int = 0
+    unknown_kind_count: int = 0
+    dropped_field_count: int = 0
+    past_retention_count: int = 0
+    closed_drops: list[Drop] = field(default_factory=list)
+    touched_days: set[date] = field(default_factory=set)
+    failures: list[PipelineError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def load_again(
+    settings: Settings, fresh: Warehouse, files: Collection[tuple[date, str]], *, now: datetime
+) -> set[tuple[date, str]]:
+    """Brings landing files that were ingested before into a warehouse that is being made again.
+
+    Args:
+        settings: The home and its limits.
+        fresh: The warehouse.
+        files: Drop day and file name of each.
+        now: When that is; stored beside each file.
+
+    Returns:
+        Those that can't be read.
+    """
+    drops = [one for one in list_drops(settings.landing, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
+    result = IngestResult()
+    load(fresh, drops, settings, result, now=now, tick=lambda _: None)
+    with fresh.reading() as session:
+        return {(row["drop_day"], row["file_name"]) for row in session.rows(_PACKAGE, "unreadable_drops")}  # type: ignore[misc]
+
+
+def load(
+    warehouse: Warehouse,
+    drops: list[Drop],
+    settings: Settings,
+    result: IngestResult,
+    *,
+    now: datetime,
+    tick: Callable[[int], None],
+) -> None:
+    """Reads drops and commits them, adding to the result."""
+    if not drops:
+        return
+    try:
+        for group in screened_groups(drops, settings, tick):
+            for whole in _kept(warehouse, group, settings, now, result.touched_days):
+                for screened in whole.drops:
+                    _add(result, screened)
+    except MemoryError:
+        raise OutOfMemory(str(settings.landing)) from None
+
+
+def _kept(
+    warehouse: Warehouse, group: Group, settings: Settings, now: datetime, touched_days: set[date]
+) -> Iterator[Group]:
+    """Commits a group; if that fails, each of its drops on its own, so that those before the failing one are kept."""
+    try:
+        with group.stage, warehouse.writing("commit drops") as session:
+            touched_days |= commit(session, group, now)
+        yield group
+        return
+    except Exception as error:
+        if isinstance(error, PipelineError) and not isinstance(error, OutOfMemory):
+            # The file is busy, or there is no room: no fault of one drop.
+            raise
+        if len(group.drops) == 1:
+            raise _stopped(group.drops[0].drop, error) from error
+    for one in group.drops:
+        yield from _kept(warehouse, screen_drop(one.drop, settings), settings, now, touched_days)
+
+
+def _stopped(drop: Drop, error: Exception) -> PipelineError:
+    if isinstance(error, OutOfMemory | MemoryError):
+        return OutOfMemory(drop.name, "there is not enough memory to commit this drop; the drops before it are kept")
+    return PipelineError(
+        f"this drop could not be committed: {type(error).__name__}",
+        where=drop.name,
+        remedy="The drops before it are kept; ingest again for the rest",
+    )
+
+
+def _add(result: IngestResult, screened: ScreenedDrop) -> None:
+    result.drops.append(screened.drop)
+    result.received_count += screened.received_count
+    result.quarantined_count += len(screened.quarantined)
+    result.finding_count += len(screened.findings)
+    result.unknown_kind_count += screened.unknown_kind_count
+    result.dropped_field_count += screened.dropped_field_count
+    result.past_retention_count += screened.past_retention_count
+    result.notes += screened.notes
+    if screened.error:
+        result.failures.append(screened.error)

@@ -1,0 +1,230 @@
+"""Drops through the boundary, side by side: read in parcels, screened on threads, gathered in groups to be committed.
+
+Why they are cut so: docs/decisions/0005-ingest-speed.md.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.commit import LINE_BITS, LINE_MASK, Group, ScreenedDrop
+from cavra_pipeline.evidence.landing import Drop, HandedOn, load_sidecar, name_findings
+from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.evidence.screen import LINES, NO_LINES, Screen, Screened
+from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
+from cavra_pipeline.limits import require_memory
+from cavra_pipeline.settings import Settings
+
+_COMMIT_BYTES: Final = 512 * 1024 * 1024
+#: So much is screened before another screen would be ready.
+_SMALL_BYTES: Final = 4 * 1024 * 1024
+#: Typed rows take about three quarters of their lines, so what is held in memory stays near ten batches.
+_STAGE_BATCHES: Final = 10
+#: While its lines are read, a parcel stands in memory twice.
+_PARCELS_IN_A_BATCH: Final = 3
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """Lines that go through the boundary at once: a part of a big drop, or many small drops of a group."""
+
+    group: Group
+    lines: list[pa.Table] = field(default_factory=list)
+    row_count: int = 0
+    raw_bytes: int = 0
+    ends_group: bool = False
+
+    def take(self, lines: pa.Table) -> None:
+        """Takes the lines of one block."""
+        self.lines.append(lines)
+        self.row_count += len(lines)
+        self.raw_bytes += lines.nbytes
+
+    def hand_over(self) -> pa.Table:
+        """Returns its lines and lets go of them, for the memory behind them is soon wanted again."""
+        lines = pa.concat_tables([NO_LINES, *self.lines])
+        self.lines = []
+        return lines
+
+
+def _parcels(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[_Parcel]:
+    """Reads the drops in order. No parcel holds lines of two groups."""
+    parcel = _Parcel(_group(settings))
+    for drop in drops:
+        group = parcel.group
+        screened = ScreenedDrop(drop)
+        group.drops.append(screened)
+        for lines in _read(screened, len(group.drops) - 1, tick):
+            parcel.take(lines)
+            if parcel.row_count >= ROWS_IN_A_GROUP or parcel.raw_bytes >= settings.batch_bytes // _PARCELS_IN_A_BATCH:
+                yield parcel
+                parcel = _Parcel(group)
+        if group.raw_bytes >= _COMMIT_BYTES or drop is drops[-1]:
+            parcel.ends_group = True
+            yield parcel
+            parcel = _Parcel(_group(settings))
+
+
+def _group(settings: Settings) -> Group:
+    return Group(Stage(settings.home, _STAGE_BATCHES * settings.batch_bytes))
+
+
+def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
+    """Reads one drop; one that can't be read to its end is taken as an error, whole."""
+    drop = screened.drop
+    reader = LineReader(drop.path, name=drop.name, batch_bytes=READ_BYTES, tick=tick)
+    try:
+        handed_on = load_sidecar(drop)
+        for batch in reader:
+            screened.raw_bytes += batch.raw_bytes
+            screened.received_count += batch.received_count
+            screened.quarantined += [(drop.file_name, line) for line in batch.quarantined]
+            numbers = pa.array(batch.lines["line_number"].to_numpy() + (number << LINE_BITS))
+            yield batch.lines.set_column(0, LINES.field("line_number"), numbers)
+    except PipelineError as error:
+        screened.error = error
+        return
+    screened.sha256, screened.notes = reader.sha256, reader.notes
+    screened.findings += [(drop.file_name, found) for found in name_findings(drop)]
+    if handed_on:
+        _hand_on(screened, handed_on)
+
+
+class _ScreeningPool:
+    """Screens that work side by side, each with a thread of its own."""
+
+    def __init__(self, size: int, pseudonyms: Pseudonyms) -> None:
+        self.size, self._pseudonyms = size, pseudonyms
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="screen")
+        self._of_thread = threading.local()
+
+    def close(self) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, parcel: _Parcel) -> Future[Screened]:
+        return self._threads.submit(self._screen, parcel)
+
+    def _screen(self, parcel: _Parcel) -> Screened:
+        if not hasattr(self._of_thread, "screen"):
+            self._of_thread.screen = Screen(self._pseudonyms)
+        screen: Screen = self._of_thread.screen
+        return screen.screen(parcel.hand_over())
+
+
+@cache
+def _small_pool(process_id: int, pseudonyms: Pseudonyms) -> _ScreeningPool:  # noqa: ARG001 -- a fork needs its own
+    """The screen that the small drops of a process share; making one costs more than they do."""
+    return _ScreeningPool(1, pseudonyms)
+
+
+def _are_small(drops: Sequence[Drop]) -> bool:
+    return sum(drop.size_bytes for drop in drops) <= _SMALL_BYTES
+
+
+def _thread_count(settings: Settings) -> int:
+    return settings.threads or os.cpu_count() or 1
+
+
+def require_memory_for(drops: Sequence[Drop], settings: Settings) -> None:
+    """Refuses to read drops that this process is not given enough memory for.
+
+    Raises:
+        OutOfMemory: A memory limit is too low.
+    """
+    if not _are_small(drops):
+        require_memory(_thread_count(settings), where=str(settings.landing))
+
+
+@contextmanager
+def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ScreeningPool]:
+    pseudonyms = pseudonyms_of(settings)
+    if _are_small(drops):
+        yield _small_pool(os.getpid(), pseudonyms)
+        return
+    require_memory_for(drops, settings)
+    pool = _ScreeningPool(_thread_count(settings), pseudonyms)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _screened(parcels: Iterator[_Parcel], pool: _ScreeningPool) -> Iterator[Group]:
+    """Sends parcels through the boundary, as many at once as there are screens; yields each group when it is whole."""
+    waiting: deque[tuple[_Parcel, Future[Screened]]] = deque()
+
+    def first() -> Iterator[Group]:
+        parcel, future = waiting.popleft()
+        _unpack(parcel.group, future.result())
+        if parcel.ends_group:
+            yield parcel.group
+
+    for parcel in parcels:
+        waiting.append((parcel, pool.submit(parcel)))
+        if len(waiting) > pool.size:
+            yield from first()
+    while waiting:
+        yield from first()
+
+
+def _unpack(group: Group, screened: Screened) -> None:
+    rows = screened.rows
+    group.stage.add(rows)
+    for line in screened.quarantined:
+        drop, line_number = _origin(group, line.line_number)
+        drop.quarantined.append((drop.drop.file_name, replace(line, line_number=line_number)))
+    for found in screened.findings:
+        drop, line_number = _origin(group, found.line_number)
+        drop.findings.append((drop.drop.file_name, replace(found, line_number=line_number)))
+    numbers = rows["line_number"].to_numpy() >> LINE_BITS
+    unknown = np.bincount(numbers[rows["record_type"].is_null().to_numpy()], minlength=len(group.drops))
+    dropped = np.bincount(numbers, weights=rows["dropped_field_count"].to_numpy(), minlength=len(group.drops))
+    for number in np.unique(numbers):
+        group.drops[number].unknown_kind_count += int(unknown[number])
+        group.drops[number].dropped_field_count += int(dropped[number])
+
+
+def _origin(group: Group, line_number: int) -> tuple[ScreenedDrop, int]:
+    return group.drops[line_number >> LINE_BITS], line_number & LINE_MASK
+
+
+def _hand_on(screened: ScreenedDrop, handed_on: HandedOn) -> None:
+    screened.received_count += len(handed_on.quarantined)
+    screened.dropped_field_count += handed_on.dropped_field_count
+    screened.quarantined += [(handed_on.source_file, line) for line in handed_on.quarantined]
+    screened.findings += [(handed_on.source_file, found) for found in handed_on.findings]
+
+
+def screened_groups(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[Group]:
+    """Takes drops through the boundary and yields them in groups, each ready to be committed.
+
+    Args:
+        drops: The drops, in order.
+        settings: The home and its limits.
+        tick: Called with bytes read, for progress.
+
+    Raises:
+        OutOfMemory: A memory limit is too low for what is to be read.
+    """
+    with _screening_pool(drops, settings) as pool:
+        yield from _screened(_parcels(drops, settings, tick), pool)
+
+
+def screen_drop(drop: Drop, settings: Settings) -> Group:
+    """Takes one drop through the boundary, ready to be committed inside ``with group.stage``."""
+    (group,) = screened_groups([drop], settings, lambda _: None)
+    return group
