@@ -157,5 +157,4 @@ def test_evidence_is_written_only_where_the_mark_is_left() -> None:
         if writes.search(path.read_text(encoding="utf-8"))
     }
 
-    # Migrations fill a table before anybody reads.
-    assert found == {"evidence", "retention", "warehouse"}
+    assert found == {"evidence", "retention"}
