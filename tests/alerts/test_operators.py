@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,7 @@ def test_whoever_waits_for_the_warehouse_holds_no_state(desk: Desk) -> None:
     with warehouse_of(desk.settings).writing("hold it"):
         thread = acknowledging(desk)
         for _ in range(3):
-            with state_of(replace(desk.settings, busy_wait_seconds=10.0)).writing():
+            with state_of(desk.settings.but(busy_wait_seconds=10.0)).writing():
                 time.sleep(0.05)
         assert thread.is_alive()
         assert state_of_alert(desk) == ("firing", None)

@@ -22,7 +22,6 @@ from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_MEMBERS, KINDS, Kind
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import AlertPolicy, Settings
-from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import alerts
 from tests.support import empty_warehouse
@@ -91,7 +90,8 @@ def plant(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
         table = pa.Table.from_pylist(list(rows), schema=empty.schema)
         connection.register("planted_rows", table)
         connection.execute("INSERT INTO evidence_records BY NAME SELECT * FROM planted_rows")
-        connection.execute(statement("cavra_pipeline.warehouse", "fill_watched_records"))
+        watched = "SELECT * EXCLUDE (row_id, drop_day, file_name) FROM watchable_records"
+        connection.execute(f"INSERT INTO watched_records {watched}")
 
 
 def plant_lists(settings: Settings, hostile: Sequence[str], at: datetime) -> None:
