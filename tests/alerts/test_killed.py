@@ -199,7 +199,10 @@ def test_killed_at_random_moments_every_alert_is_told_to_begin_and_to_end(tmp_pa
             ask(is_last=True)
             processes[-1].join(300)
             assert processes[-1].exitcode == 0
-        requests = receiver.requests("/hook")
+        # A sender that was killed while it wrote has left a part of a request, which no receiver takes.
+        requests = [
+            one for one in receiver.requests("/hook") if len(one.body) == int(one.header("content-length") or 0)
+        ]
 
     found = told(requests)
     # A watcher slowed down by its deaths may also find the connector slow: that alert is not what is asked here.
