@@ -15,7 +15,7 @@ import pytest
 
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.evidence import ingest as ingesting
+from cavra_pipeline.evidence import load as loading
 from cavra_pipeline.evidence.commit import commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.queries import day_counts
@@ -291,7 +291,7 @@ def test_a_pruning_while_a_drop_is_read_again_stops_that_drop_and_nothing_is_los
         session.execute("INSERT INTO prunings VALUES (1, TIMESTAMP '2026-05-01', now()::TIMESTAMP, 0, 0, 0, 0, 0)")
         return commit(session, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ingesting, "commit", prune_first)
+    monkeypatch.setattr(loading, "commit", prune_first)
     with pytest.raises(TransientError, match=r"2026-04-30/evidence.jsonl.*pruned while it was read"):
         take_in(home, first=EVERY[0], last=EVERY[1])
     assert kept_ids(home) == ["failing"]
