@@ -77,3 +77,25 @@ class Rejection(Exception):
     def __init__(self, reason: Reason, field: str | None = None) -> None:
         super().__init__(reason)
         self.reason, self.field = reason, field
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedLine:
+    """A line of which nothing is kept but where it stood, its digest and why."""
+
+    line_number: int
+    sha256: str
+    reason: str
+    field: str | None
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineFinding:
+    """A finding at a line; the digest of the line, where it is known, tells a finding from the same one read again."""
+
+    line_number: int
+    rule: str
+    path: str
+    action: str
+    sha256: str | None = None

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
+from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.changes import write_change
 from cavra_pipeline.evidence.landing import Drop
-from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 from cavra_pipeline.evidence.stage import Stage
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.warehouse import Rows, Session

@@ -18,13 +18,14 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.compute
 
+from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import unreadable
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar, public_name
 from cavra_pipeline.evidence.leftovers import locked, remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine, Screen, Screened
+from cavra_pipeline.evidence.screen import Screen, Screened
 from cavra_pipeline.evidence.stores import read_source, source_files
 from cavra_pipeline.settings import Settings
 

@@ -20,10 +20,9 @@ from typing import Any, Final
 from cavra_pipeline.boundary.formats import TextGrade, grade_of
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.secrets import secrets_in
-from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Reason
+from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, LineFinding, QuarantinedLine, Reason
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile
-from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 
 _DROP: Final = re.compile(r"[^.].*\.(?:jsonl|ndjson)(?:\.gz|\.zst)?")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")

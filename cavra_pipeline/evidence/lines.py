@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES
-from cavra_pipeline.boundary.verdict import Quarantined, Reason
+from cavra_pipeline.boundary.verdict import Quarantined, QuarantinedLine, Reason
 from cavra_pipeline.evidence.content import opened
 from cavra_pipeline.evidence.encoding import Block, Cleaner
-from cavra_pipeline.evidence.screen import LINES, NO_LINES, QuarantinedLine, quarantined_line
+from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 
 #: From 4 MB on NumPy asks for huge pages, which a virtual machine may have to fetch from its host (decision 5).
 READ_BYTES: Final = 3 * 1024 * 1024

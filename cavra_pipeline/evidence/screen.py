@@ -10,7 +10,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Final
 
@@ -22,34 +21,12 @@ from cavra_pipeline.boundary import judge as boundary
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.scanner import ScannerFailed, hit_lines
-from cavra_pipeline.boundary.verdict import Finding, Kept, Quarantined
+from cavra_pipeline.boundary.verdict import Finding, Kept, LineFinding, Quarantined, QuarantinedLine
 from cavra_pipeline.evidence.reader import RecordReader
 from cavra_pipeline.evidence.typed import NO_ROWS, UNKNOWN_KIND, Lines, RecordTables
 
 LINES: Final = pa.schema([("line_number", pa.int64()), ("line", pa.string())])
 NO_LINES: Final = LINES.empty_table()
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedLine:
-    """A line of which nothing is kept but where it stood, its digest and why."""
-
-    line_number: int
-    sha256: str
-    reason: str
-    field: str | None
-    created_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class LineFinding:
-    """A finding at a line; the digest of the line, where it is known, tells a finding from the same one read again."""
-
-    line_number: int
-    rule: str
-    path: str
-    action: str
-    sha256: str | None = None
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.boundary.search import MAX_DEPTH
+from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine
 from cavra_pipeline.evidence.landing import HandedOn, dump_sidecar, list_drops, load_sidecar, sidecar_of, strays
-from cavra_pipeline.evidence.screen import LineFinding, QuarantinedLine
 from cavra_pipeline.settings import Settings
 from tests.evidence.secrets_made_up import canary
 from tests.support import DAY, PSEUDONYMS, delivery, drop, files_holding, home_with, query, sha256, take_in
