@@ -1,7 +1,7 @@
 """The boundary sensor: quarantined records, by what the ingest showed of each day, leaked secrets, a lost warehouse.
 
-Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Secrets are read from
-the findings of the warehouse, whoever ingested them, only after its file has changed, and noted in the state database.
+Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Leaks and losses are
+read from the state database, whoever ingested.
 """
 
 import json
@@ -12,11 +12,9 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.alerts.kinds import REBUILT, SECRET_FINDING
-from cavra_pipeline.alerts.leaks import OpenLeaks, note_leaks, open_leaks
+from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
-from cavra_pipeline.errors import TransientError
-from cavra_pipeline.evidence.keeper import losses_since, warehouse_of
-from cavra_pipeline.evidence.queries import found_secrets
+from cavra_pipeline.evidence.keeper import losses_since
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from sensors import dagster_records as records
@@ -32,7 +30,7 @@ _LOSS_SHOWN: Final = timedelta(days=1)
 
 
 def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the last ingest it has seen, the days with quarantine, the file's marks."""
+    """Returns the sensor; its cursor is the last ingest it has seen, and the days with quarantine."""
 
     @dg.sensor(
         name="boundary_sensor",
@@ -48,18 +46,17 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
             ascending=True,
         ).records
         days = _quarantined_days(known.get("days", {}), found, now)
-        stamp, leaks = _leaks(settings, known.get("stamp", ()))
         signals = [
             Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
             for day, held in sorted(days.items())
         ]
-        signals += [_leak_signal(one) for one in leaks]
-        with state_of(settings).reading() as c:
+        with state_of(patient(settings)).reading() as c:
+            signals += map(_leak_signal, open_leaks(c))
             losses = losses_since(c, now - _LOSS_SHOWN)
         signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
         after = found[-1].storage_id if found else known.get("after", 0)
         reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
-        cursor = {"after": after, "days": days, "stamp": stamp}
+        cursor = {"after": after, "days": days}
         return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor=cursor)
 
     return boundary_sensor
@@ -81,23 +78,6 @@ def _quarantined_days(
         if count:
             days[day] = {QUARANTINE: count, "since": since}
     return days
-
-
-def _leaks(settings: Settings, known: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[OpenLeaks]]:
-    """Notes the secrets of a warehouse that has changed; returns the marks of its file, and the open leaks."""
-    ours = patient(settings)
-    warehouse, state = warehouse_of(ours), state_of(ours)
-    stamp: list[Sequence[int]] = [list(mark) for mark in warehouse.stamp()]
-    if stamp and stamp != known:
-        try:
-            with warehouse.reading() as session:
-                found = found_secrets(session)
-            with state.writing() as c:
-                note_leaks(c, found)
-        except TransientError:
-            stamp = list(known)
-    with state.reading() as c:
-        return stamp, open_leaks(c)
 
 
 def _leak_signal(one: OpenLeaks) -> Signal:

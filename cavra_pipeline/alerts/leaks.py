@@ -1,4 +1,4 @@
-"""Leaks: every secret that was found, once, until a person has handled its alert.
+"""Open leaks: every secret that was found, once (``evidence.leaks``), until a person has handled its alert.
 
 A leak outlives its file, its finding, the warehouse and the window of any report: only ``handle_leaks`` ends it. Each
 function runs inside the caller's transaction on the state database.
@@ -6,10 +6,8 @@ function runs inside the caller's transaction on the state database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -31,14 +29,6 @@ class OpenLeaks:
     count: int
     found_at: datetime
     newest: int
-
-
-def note_leaks(c: sa.Connection, found: Iterable[Mapping[str, Any]]) -> None:
-    """Stores those secrets (rows of ``evidence.queries.found_secrets``) that were never found before."""
-    known = set(c.execute(sa.select(leaks.c.leak_id)).scalars())
-    new = [dict(one) for one in found if one["leak_id"] not in known]
-    if new:
-        c.execute(sa.insert(leaks), new)
 
 
 def open_leaks(c: sa.Connection) -> list[OpenLeaks]:

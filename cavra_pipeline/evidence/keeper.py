@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.changes import changes_after, note_changes
 from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.leaks import found_secrets, note_leaks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.retention.apply import apply_prunings
 from cavra_pipeline.settings import Settings
@@ -32,6 +33,7 @@ _PACKAGE: Final = "cavra_pipeline.evidence"
 FIRST, UNKNOWN, REQUESTED = "first", "unknown_to_state", "requested"
 _SHOWN_DAYS: Final = 10
 _FileKey = tuple[date, str]
+_Rows = Sequence[dict[str, Any]]
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
@@ -83,12 +85,14 @@ class HomeKeeper:
         known = self._known_commit(identity)
         files = session.rows(_PACKAGE, "files_of_commits", {"after": known})
         changes = changes_after(session, known)
-        return lambda: self._remember(identity, files, changes)
+        secrets = found_secrets(session, after=known) if files else []
+        return lambda: self._remember(identity, files, changes, secrets)
 
-    def _remember(self, identity: Identity, files: Sequence[dict[str, Any]], changes: Sequence[dict[str, Any]]) -> None:
+    def _remember(self, identity: Identity, files: _Rows, changes: _Rows, secrets: _Rows) -> None:
         of_warehouse = warehouses.c.warehouse_id == identity.warehouse_id
         with self._state.writing() as connection:
             _store_files(connection, files)
+            note_leaks(connection, secrets)
             found = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
             note_changes(connection, [one["earliest"] for one in changes if one["commit_number"] > (found or 0)])
             if found is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date
+from datetime import date
 from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import WORD_COLUMNS
-from cavra_pipeline.boundary.verdict import NOT_SECRETS
 from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
@@ -57,15 +56,6 @@ def list_quarantine(session: Session, most: int = EVERY) -> list[dict[str, objec
 def list_findings(session: Session, most: int = EVERY) -> list[dict[str, object]]:
     """Lists findings: place, rule, dotted path and what became of the value; never the value."""
     return session.rows(_PACKAGE, "list_findings", {"most": most})
-
-
-def found_secrets(session: Session) -> list[dict[str, Any]]:
-    """Lists each secret among the findings once: ``leak_id``, drop day, rule and when it was found, in UTC.
-
-    The id is made of the line's digest, the rule and the path; where no digest is known, of the place of the line.
-    """
-    found = session.rows(_PACKAGE, "found_secrets", {"not_secrets": sorted(NOT_SECRETS)})
-    return [{**row, "found_at": row["found_at"].replace(tzinfo=UTC)} for row in found]  # type: ignore[attr-defined]
 
 
 def schema_differences(session: Session) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, shown_name, sidecar_of, strays
-from cavra_pipeline.evidence.queries import found_secrets
+from cavra_pipeline.evidence.leaks import found_secrets
 from tests.cli.command import command
 from tests.support import DAY, NOW, PSEUDONYMS, delivery, drop, files_holding, home_with, query, take_in
 

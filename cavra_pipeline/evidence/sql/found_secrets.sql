@@ -1,4 +1,4 @@
--- A value that a pseudonym stands for is no secret.
+-- The secrets of landing files read from a commit on. A value that a pseudonym stands for is no secret.
 WITH named AS (
     SELECT
         left(sha256(concat_ws(
@@ -8,7 +8,8 @@ WITH named AS (
         f.drop_day, f.rule, coalesce(d.ingested_at, f.drop_day::TIMESTAMP) AS found_at
     FROM findings AS f
     LEFT JOIN drops AS d USING (drop_day, file_name)
-    WHERE f.action IN ('dropped', 'quarantined') AND NOT list_contains($not_secrets::VARCHAR[], f.rule)
+    WHERE
+        coalesce(d.commit_number, 0) >= $after AND f.action IN ('dropped', 'quarantined') AND NOT list_contains($not_secrets::VARCHAR[], f.rule)
 )
 SELECT leak_id, min(drop_day) AS drop_day, min(rule) AS rule, min(found_at) AS found_at
 FROM named

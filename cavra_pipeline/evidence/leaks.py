@@ -1,0 +1,37 @@
+"""Leaks: every secret that was found, once, noted in the state with the commit that found it (contract section 3).
+
+What becomes of a leak is ``alerts.leaks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cavra_pipeline.boundary.verdict import NOT_SECRETS
+from cavra_pipeline.state.tables import leaks
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.evidence"
+
+
+def found_secrets(session: Session, *, after: int = 0) -> list[dict[str, Any]]:
+    """Lists each secret that commits after a number have found: ``leak_id``, drop day, rule, when it was found.
+
+    The id is made of the line's digest, the rule and the path; where no digest is known, of the place of the line.
+    """
+    asked: dict[str, object] = {"not_secrets": sorted(NOT_SECRETS), "after": after + 1 if after else 0}
+    found = session.rows(_PACKAGE, "found_secrets", asked)
+    return [{**row, "found_at": row["found_at"].replace(tzinfo=UTC)} for row in found]  # type: ignore[attr-defined]
+
+
+def note_leaks(connection: sa.Connection, found: Iterable[Mapping[str, Any]]) -> None:
+    """Stores, in the open transaction of the state, those of the secrets that were never found before."""
+    rows = [dict(one) for one in found]
+    if rows:
+        known = set(connection.scalars(sa.select(leaks.c.leak_id)))
+        if new := [one for one in rows if one["leak_id"] not in known]:
+            connection.execute(sa.insert(leaks), new)
