@@ -19,7 +19,7 @@ from cavra_pipeline.errors import UsageError
 _log = logging.getLogger("cavra_pipeline.private")
 
 #: What the product makes in a home.
-_FOLDERS: Final = ("landing", "dagster", "live-runs", "reports")
+_FOLDERS: Final = ("landing", "dagster", "reports")
 _FILES: Final = ("warehouse.duckdb*", "state.db*", "demo.json")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 

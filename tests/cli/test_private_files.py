@@ -91,7 +91,7 @@ def test_what_was_left_open_is_closed_at_the_next_start(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home").prepare()
     os.umask(0)
     path = drop(settings, [delivery()])
-    for name in ("warehouse.duckdb", "warehouse.duckdb.wal", "dagster/runs.db", "live-runs/a", "reports/r.html"):
+    for name in ("warehouse.duckdb", "warehouse.duckdb.wal", "dagster/runs.db", "state.db", "reports/r.html"):
         (settings.home / name).parent.mkdir(exist_ok=True)
         (settings.home / name).touch()
     for folder in (settings.home, settings.landing, settings.dagster_home):
