@@ -64,7 +64,6 @@ class State:
         """
         self._make_ready()
         with self._errors_named(), self._engine.connect() as connection:
-            connection = connection.execution_options(cavra_begin="BEGIN")
             if not self._is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -79,7 +78,12 @@ class State:
             PipelineError: The database can't be reached or written, or belongs to a newer release.
         """
         self._make_ready()
-        with self._errors_named(), self._engine.connect() as connection:
+        with self._errors_named(), self._alone() as connection:
+            yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
             connection = connection.execution_options(cavra_begin="BEGIN IMMEDIATE")
             with connection.begin():
                 if not self._is_sqlite:
@@ -107,7 +111,7 @@ class State:
 
         @sa.event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(connection.get_execution_options().get("cavra_begin", "BEGIN IMMEDIATE"))
+            connection.exec_driver_sql(connection.get_execution_options().get("cavra_begin", "BEGIN"))
 
         return engine
 
@@ -137,9 +141,7 @@ class State:
 
         config = Config()
         config.set_main_option("script_location", "cavra_pipeline.state:migrations")
-        with self._engine.connect() as connection, connection.begin():
-            if not self._is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
+        with self._alone() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
