@@ -191,15 +191,18 @@ def test_one_bad_source_does_not_stop_the_others(tmp_path: Path) -> None:
     assert (said.document["imported_count"], len(said.document["drops_written"])) == (1, 1)
 
 
-def test_a_warehouse_that_is_none_is_said_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_warehouse_that_is_none_is_kept_aside_and_made_again(tmp_path: Path) -> None:
     settings = home_with(tmp_path, [delivery()])
-    settings.warehouse.write_bytes(b"not a warehouse at all" * 1000)
+    assert process(settings.home, "ingest").code == 0
+    content = b"not a warehouse at all" * 1000
+    settings.warehouse.write_bytes(content)
 
-    for asked in (["ingest"], ["retry-plan", *LANE], ["dashboard", "--json"]):
-        said = command(settings.home, *asked)
-        refused(said.code, 1, said.err, str(settings.warehouse), "not a DuckDB database", "Move it away")
-        assert said.out == ""
-    assert settings.warehouse.read_bytes() == b"not a warehouse at all" * 1000
+    said = process(settings.home, "dashboard", "--json")
+
+    (aside,) = settings.home.glob("warehouse.duckdb.refused-*")
+    assert (said.code, json.loads(said.out)["evidence_record_count"]) == (0, 1)
+    assert aside.read_bytes() == content
+    assert all(part in said.err for part in (f"was set aside as {aside.name}", "was made again from 1 landing files"))
 
 
 def test_a_busy_warehouse_is_said_with_who_holds_it_after_the_wait_that_was_asked_for(settings: Settings) -> None:

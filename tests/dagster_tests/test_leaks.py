@@ -55,9 +55,15 @@ class Watch:
         return self.alerts()
 
     def alerts(self) -> list[dict[str, Any]]:
+        return [one for one in self._listed() if one["kind"] == "secret_finding"]
+
+    def kinds(self) -> list[tuple[str, str]]:
+        return [(one["kind"], one["cause"]) for one in self._listed()]
+
+    def _listed(self) -> list[dict[str, Any]]:
         with state_of(self.settings).reading() as c:
-            listed = list_alerts(c, self.settings, now=self.now)["alerts"]
-        return [one for one in listed if one["kind"] == "secret_finding"]
+            listed: list[dict[str, Any]] = list_alerts(c, self.settings, now=self.now)["alerts"]
+        return listed
 
     def ingest(self) -> None:
         assert not ingest(self.settings, now=self.now).failures
@@ -237,3 +243,20 @@ def test_a_crash_between_the_notes_and_the_alert_loses_no_leak(watch: Watch, mon
 
 def crash(*_: object, **__: object) -> None:
     raise Crash
+
+
+def test_a_warehouse_that_was_lost_raises_an_alert_for_a_day_after_it_was_made_again(watch: Watch) -> None:
+    drop(watch.settings, [delivery()], day=OLD)
+    watch.ingest()
+    kinds = watch.kinds
+    watch.tick()
+    assert kinds() == []
+    watch.settings.warehouse.unlink()
+    query(watch.settings, "SELECT 1")
+    ((made_at,),) = query_state(watch.settings, "SELECT max(made_at) FROM warehouses")
+
+    watch.now = datetime.fromisoformat(made_at)
+    watch.tick(hours=23.9)
+    assert kinds() == [("warehouse_rebuilt", "missing")]
+    watch.tick(hours=0.2)
+    assert kinds() == []
