@@ -25,16 +25,25 @@ def require_memory(threads: int, *, where: str) -> None:
     Raises:
         OutOfMemory: A limit on address space (``ulimit -v``) or of a control group (a container's) is too low.
     """
-    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     for limit, least in (
-        (None if address_space == resource.RLIM_INFINITY else address_space,
-         _ADDRESS_BYTES + threads * _ADDRESS_BYTES_A_THREAD),
+        (_address_space_limit(), _ADDRESS_BYTES + threads * _ADDRESS_BYTES_A_THREAD),
         (_control_group_limit(), _RESIDENT_BYTES + threads * _RESIDENT_BYTES_A_THREAD),
     ):  # fmt: skip
         if limit is not None and limit < least:
             raise OutOfMemory(
                 where, f"this process may take {limit // _MEBIBYTE:,} MB, and {threads} threads need {least >> 20:,} MB"
             )
+
+
+def can_open_a_warehouse() -> bool:
+    """Tells whether the address space is enough for DuckDB at all; short of it, it may end the process."""
+    limit = _address_space_limit()
+    return limit is None or limit >= _ADDRESS_BYTES + _ADDRESS_BYTES_A_THREAD
+
+
+def _address_space_limit() -> int | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _control_group_limit() -> int | None:

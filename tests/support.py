@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import duckdb
 import sqlalchemy as sa
 
 from cavra_pipeline.boundary.judge import judge
@@ -29,7 +28,6 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.sql import statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import leases
 from cavra_pipeline.warehouse import Warehouse
@@ -229,29 +227,6 @@ def empty_warehouse() -> bytes:
         return path.read_bytes()
 
 
-def as_of_version(settings: Settings, version: int) -> None:
-    """Makes the home's warehouse what a release of schema version 2, 3 or 5 would have left."""
-    with duckdb.connect(str(settings.warehouse)) as connection:
-        connection.execute(
-            "DROP VIEW alert_notices; DROP TABLE send_intents; DROP TABLE alert_outbox; DROP TABLE leaks"
-        )
-        for name in ("create_alert_outbox", "create_retry_intents"):
-            connection.execute(statement("cavra_pipeline.warehouse", name))
-        if version < 5:
-            connection.execute("CREATE TEMP TABLE held AS SELECT * FROM reports")
-            connection.execute(
-                "DROP VIEW reports; DROP MACRO document_of; DROP TABLE kept_reports; DROP TABLE report_entries"
-            )
-            connection.execute(statement("cavra_pipeline.warehouse", "create_reports"))
-            connection.execute("INSERT INTO reports SELECT * FROM held")
-            connection.execute("DROP VIEW drop_totals")
-            for table in ("prunings", "pruned_drops", "pruned_lanes", "pruned_providers"):
-                connection.execute(f"DROP TABLE {table}")
-        if version < 3:
-            connection.execute("DROP VIEW watchable_records; DROP TABLE watched_records")
-        connection.execute("DELETE FROM schema_version WHERE version > ?", [version])
-
-
 # --- Questions -----------------------------------------------------------------------------------------------------
 
 
@@ -338,7 +313,7 @@ def tables(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
         "evidence_records": "SELECT * FROM evidence_records",
         "quarantine": "SELECT * FROM quarantine",
         "findings": "SELECT * FROM findings",
-        "drops": "SELECT * EXCLUDE (fingerprint, ingested_at) FROM drops",
+        "drops": "SELECT * EXCLUDE (fingerprint, ingested_at, commit_number) FROM drops",
         "drop_totals": "SELECT * FROM drop_totals",
     }
     return {name: sorted(query(settings, sql), key=repr) for name, sql in names.items()}

@@ -16,6 +16,7 @@ from cavra_pipeline.evidence.landing import Drop, list_drops, shown_name
 from cavra_pipeline.evidence.load import IngestResult, load
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import require_memory_for
+from cavra_pipeline.limits import can_open_a_warehouse
 from cavra_pipeline.retention.apply import finish_prunings
 from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.settings import Settings
@@ -94,8 +95,8 @@ def ingest(
     again = bool(first or last)
     pseudonyms = pseudonyms_of(settings)
     listed = list_drops(settings.landing, pseudonyms, first, last)
-    if days is None and not settings.warehouse.exists():
-        # All of it will be read: short of memory, not even the warehouse could be made.
+    if not can_open_a_warehouse() or (days is None and not settings.warehouse.exists()):
+        # Where all of it will be read, short of memory not even the warehouse could be made.
         require_memory_for(listed, settings)
     finish_prunings(warehouse, state_of(settings))
     drops = _choose(warehouse, listed, result, pseudonyms, again=again)

@@ -24,7 +24,7 @@ def test_a_day_that_cannot_be_committed_keeps_the_days_before_it_and_a_second_in
     with warehouse_of(home).writing("make one day fail") as session:
         session.execute("CREATE UNIQUE INDEX one_a_day ON drops (drop_day)")
         session.execute(
-            "INSERT INTO drops SELECT DATE '2026-06-25', 'blocker', '', '', 0, 0, 0, 0, 0, NULL, now()::TIMESTAMP"
+            "INSERT INTO drops SELECT DATE '2026-06-25', 'blocker', '', '', 0, 0, 0, 0, 0, NULL, now()::TIMESTAMP, 0"
         )
 
     with pytest.raises(PipelineError, match=r"2026-06-25/evidence\.jsonl: this drop could not be committed"):

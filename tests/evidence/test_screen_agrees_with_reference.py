@@ -341,7 +341,7 @@ def passes_as_it_stands(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> bo
     screen = Screen(PSEUDONYMS)
     monkeypatch.setattr(screen, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
     screened = screen.screen(pa.table([list(range(len(lines))), lines], schema=LINES))
-    return bool(screened.rows["line_number"].to_pylist() == list(range(len(lines))))
+    return bool(sorted(screened.rows["line_number"].to_pylist()) == list(range(len(lines))))
 
 
 @pytest.mark.parametrize(

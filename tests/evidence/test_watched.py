@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import duckdb
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.evidence.keeper import rebuild
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.sql import statement
 from tests.retry.histories import histories
 from tests.support import (
     Record,
     acknowledgement,
-    as_of_version,
     ask_health,
     ask_plan,
     at,
@@ -51,12 +50,11 @@ def check(home: Settings) -> None:
 
 
 def rebuilt(home: Settings) -> Settings:
-    """A copy of the home whose watched records are made anew, as the migration makes them."""
-    copy = home.but(home=home.home.with_name("rebuilt")).prepare()
-    copy.warehouse.write_bytes(home.warehouse.read_bytes())
-    with duckdb.connect(str(copy.warehouse)) as connection:
-        connection.execute("DELETE FROM watched_records")
-        connection.execute(statement("cavra_pipeline.warehouse", "fill_watched_records"))
+    """A copy of the home whose warehouse is made again from the landing zone."""
+    copy = home.but(home=home.home.with_name("rebuilt"))
+    shutil.rmtree(copy.home, ignore_errors=True)
+    shutil.copytree(home.home, copy.home)
+    rebuild(copy, without_missing=False)
     return copy
 
 
@@ -132,18 +130,3 @@ def test_a_failure_that_a_newer_version_takes_back_or_moves_is_no_longer_in_it(t
     take_in(home)
     check(home)
     assert query(home, "SELECT count(*) FROM watched_records WHERE is_failed") == [(0,)]
-
-
-def test_a_warehouse_of_the_release_before_is_filled_when_it_is_opened(tmp_path: Path) -> None:
-    def failed(minutes: float) -> Record:
-        return delivery(at(minutes), failed=["slack"])
-
-    home = ingested(tmp_path, {"2026-06-24": [failed(50), acknowledgement(at(45)), execution(at(40), subject="other")]})
-    said = answers(home)
-    as_of_version(home, 2)
-
-    assert answers(home) == said
-    check(home)
-    drop(home, [failed(10)])
-    take_in(home)
-    check(home)
