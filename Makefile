@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo dev test testall lint format bench pins clean
+.PHONY: help setup demo dev test testall testduckdb lint format bench pins clean
 
 # A user's own pip or Python settings must not change what is installed here.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -80,6 +80,15 @@ test: lint ## lint, then the tests but for the long ones, on all cores
 
 testall: lint ## the same with the long ones: daemon, browser, kill -9, simulations
 	@$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+# The folders whose tests run the SQL, on the oldest DuckDB that pyproject.toml allows.
+SQL_TESTS := warehouse retention reports health retry executive cases slots
+
+testduckdb: $(VENV)/.ready ## the tests of the SQL again, on DuckDB 1.5.5
+	@$(PIP) install --quiet --require-hashes --no-deps --upgrade --target $(VENV)/duckdb-1.5 -r constraints-duckdb-1.5.txt
+	@PYTHONPATH=$(VENV)/duckdb-1.5 $(BIN)/python -c 'import duckdb; assert duckdb.__version__ == "1.5.5", duckdb.__version__'
+	@PYTHONPATH=$(VENV)/duckdb-1.5 $(BIN)/pytest -n auto --dist worksteal -m "not slow" $(addprefix tests/,$(SQL_TESTS)) \
+		$(PYTEST_ARGS)
 
 bench: $(VENV)/.ready ## the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
