@@ -33,7 +33,7 @@ def patient(settings: Settings) -> Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LastObservation:
     """What the life cycle was last told.
 
     Attributes:
@@ -49,7 +49,7 @@ class Told:
         return [self.fingerprint, self.due_at.isoformat() if self.due_at else None]
 
     @classmethod
-    def of(cls, document: Sequence[str | None] | None) -> "Told":
+    def of(cls, document: Sequence[str | None] | None) -> "LastObservation":
         """Reads it from a cursor."""
         mark, due_at = document or ("", None)
         return cls(mark or "", datetime.fromisoformat(due_at) if due_at else None)
@@ -57,14 +57,14 @@ class Told:
 
 def tell(
     settings: Settings,
-    told: Told,
+    told: LastObservation,
     kinds: Collection[str],
     signals: Sequence[Signal],
     clock: Clock,
     *,
     is_heartbeat: bool = False,
     is_failing: bool = False,
-) -> Told:
+) -> LastObservation:
     """Tells the life cycle of a look, if it differs from the last or something is due.
 
     Args:
@@ -84,7 +84,7 @@ def tell(
         if is_heartbeat:
             deadman.ping(settings.deadman_url, deadman.FAIL if is_failing else deadman.SUCCESS, settings.ca_file)
         return told
-    return Told(
+    return LastObservation(
         mark,
         watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat, is_failing=is_failing),
     )
@@ -124,7 +124,7 @@ def told_result(
         is_heartbeat: Whether this tick shows that the watching works.
         is_failing: Whether notices may not reach people.
     """
-    told = Told.of(known.get("told"))
+    told = LastObservation.of(known.get("told"))
     try:
         told = tell(patient(settings), told, kinds, signals, clock, is_heartbeat=is_heartbeat, is_failing=is_failing)
     except TransientError as busy:

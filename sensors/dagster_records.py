@@ -24,7 +24,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
-from cavra_pipeline.slots.verdicts import Run, Tick
+from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
 _MOST_RECORDS: Final = 1000
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -153,7 +153,9 @@ def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: 
     return instance.get_ticks(one.state.instigator_origin_id, one.state.selector_id, after=after, limit=most)
 
 
-def runs_since(instance: dg.DagsterInstance, schedule: str, work: str, since: datetime) -> list[tuple[datetime, Run]]:
+def runs_since(
+    instance: dg.DagsterInstance, schedule: str, work: str, since: datetime
+) -> list[tuple[datetime, ScheduledRun]]:
     """Returns the runs that a schedule asked for, each with its slot, in the order of their creation.
 
     Args:
@@ -175,7 +177,7 @@ def runs_since(instance: dg.DagsterInstance, schedule: str, work: str, since: da
             limit=_MOST_RECORDS,
         ).records
     }
-    found: list[tuple[datetime, Run]] = []
+    found: list[tuple[datetime, ScheduledRun]] = []
     for record in reversed(records):
         slot_at = record.dagster_run.tags.get(SCHEDULED_EXECUTION_TIME_TAG)
         if slot_at is None:
@@ -188,7 +190,7 @@ def runs_since(instance: dg.DagsterInstance, schedule: str, work: str, since: da
         found.append(
             (
                 datetime.fromisoformat(slot_at).astimezone(UTC),
-                Run(run.run_id, started_at, ended_at, worked.get(run.run_id), is_busy),
+                ScheduledRun(run.run_id, started_at, ended_at, worked.get(run.run_id), is_busy),
             )
         )
     return found

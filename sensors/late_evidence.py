@@ -16,7 +16,7 @@ from cavra_pipeline.jobs import INGEST_GROUP, is_of_range, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from sensors.alerting import Clock, Told, now_utc, patient, tell
+from sensors.alerting import Clock, LastObservation, now_utc, patient, tell
 from sensors.requests import ranges, request_for, resolve
 
 _GROUP = dg.AssetSelection.groups(INGEST_GROUP)
@@ -89,7 +89,7 @@ class _Asked:
     since: datetime
 
 
-def _tell(settings: Settings, told: Told, asked: Mapping[date, _Asked], clock: Clock) -> Told:
+def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, _Asked], clock: Clock) -> LastObservation:
     """Tells which days were asked for and are still outdated; what can't be told now waits for the next tick."""
     if not asked and not told.fingerprint:
         return told
@@ -108,7 +108,7 @@ class _Cursor:
     """What the sensor remembers: the days it asked for and that are not made yet, and what it told."""
 
     asked: dict[date, _Asked] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    told: LastObservation = field(default_factory=LastObservation)
 
     def dump(self) -> str:
         asked = {day.isoformat(): [one.change_number, one.since.isoformat()] for day, one in sorted(self.asked.items())}
@@ -124,4 +124,4 @@ def _read(cursor: str | None) -> _Cursor:
         date.fromisoformat(day): _Asked(number, datetime.fromisoformat(since))
         for day, (number, since) in document.get("asked", {}).items()
     }
-    return _Cursor(asked, Told.of(document["told"]))
+    return _Cursor(asked, LastObservation.of(document["told"]))

@@ -20,12 +20,12 @@ from cavra_pipeline.jobs import SLOTS_CHECK
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
-from cavra_pipeline.slots.verdicts import Configuration, Kind
-from cavra_pipeline.slots.watcher import Episode, Look, Memory, Records, Seen, longest_pause, watch
+from cavra_pipeline.slots.verdicts import Configuration, VerdictKind
+from cavra_pipeline.slots.watcher import Episode, Look, Records, Seen, WatcherState, longest_pause, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from sensors import dagster_records as records
-from sensors.alerting import Clock, Told, now_utc, patient, tell
+from sensors.alerting import Clock, LastObservation, now_utc, patient, tell
 
 NAME: Final = "missed_worker_run_sensor"
 
@@ -47,7 +47,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
     def missed_worker_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         view, ours = _View.of(context, settings, clock()), patient(settings)
         document = json.loads(context.cursor) if context.cursor else {}
-        memory, told = Memory.of(document.get("memory")), Told.of(document.get("told"))
+        memory, told = WatcherState.of(document.get("memory")), LastObservation.of(document.get("told"))
         looked = memory
         try:
             if memory is None:
@@ -76,7 +76,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
     return missed_worker_run_sensor
 
 
-def _cursor(memory: Memory, told: Told) -> str:
+def _cursor(memory: WatcherState, told: LastObservation) -> str:
     return json.dumps({"memory": memory.text(), "told": told.document()}, separators=(",", ":"))
 
 
@@ -121,7 +121,7 @@ class _View:
 
         return cls(look, configurations, of_schedule, longest_pause(settings.watch_seconds))
 
-    def judge(self, memory: Memory, session: Session | None = None) -> Seen:
+    def judge(self, memory: WatcherState, session: Session | None = None) -> Seen:
         """Judges what is due; with the warehouse open, worker-run evidence is heard too."""
 
         def known(name: str, since: datetime) -> Records:
@@ -140,13 +140,13 @@ def _calendar(one: Configuration, after: datetime, until: datetime, most: int | 
 def _reason(seen: Seen) -> str:
     if not seen.judged:
         return "No slot has a new verdict."
-    counts = {kind: sum(one.verdict.kind is kind for one in seen.judged) for kind in Kind}
+    counts = {kind: sum(one.verdict.kind is kind for one in seen.judged) for kind in VerdictKind}
     judged = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
     missed = [episode_in_words(name, episode) for name, episode in sorted(seen.memory.episodes.items())]
     return " ".join([f"Slots judged: {judged}.", *missed])
 
 
-def _check_events(before: Memory, seen: Seen) -> list[dg.AssetCheckEvaluation]:
+def _check_events(before: WatcherState, seen: Seen) -> list[dg.AssetCheckEvaluation]:
     """Turns the work of a schedule red in the UI when its slots are missed, and green again; no run is needed."""
     judged = {one.slot.schedule for one in seen.judged}
     return [
@@ -168,6 +168,6 @@ def _check_events(before: Memory, seen: Seen) -> list[dg.AssetCheckEvaluation]:
     ]
 
 
-def _standing(memory: Memory, schedule: str) -> Episode | None:
+def _standing(memory: WatcherState, schedule: str) -> Episode | None:
     episode = memory.episodes.get(schedule)
     return episode if episode and not episode.is_over else None

@@ -13,7 +13,7 @@ import dagster as dg
 
 from cavra_pipeline.alerts.kinds import BROKEN_CONNECTOR
 from cavra_pipeline.alerts.signals import Signal, is_public_text
-from cavra_pipeline.connectors import WHOLE_FILE, Problem
+from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watcher import LONGEST_PAUSE, longest_pause
@@ -93,12 +93,12 @@ def _silent_daemons(instance: dg.DagsterInstance, now: datetime) -> Iterator[Sig
             yield Signal("daemon_heartbeat", kind.lower(), "critical", beat.at.astimezone(UTC))
 
 
-def _broken_since(problems: Sequence[Problem], known: Mapping[str, str], now: datetime) -> dict[str, str]:
+def _broken_since(problems: Sequence[ConnectorProblem], known: Mapping[str, str], now: datetime) -> dict[str, str]:
     """When each problem was first seen."""
     return {problem.subject: known.get(problem.subject, now.isoformat()) for problem in problems}
 
 
-def _broken(problem: Problem, since: str) -> Signal:
+def _broken(problem: ConnectorProblem, since: str) -> Signal:
     """The alert of a problem; what a person typed in the wrong place may be a secret, and then is not repeated."""
     fault = problem.faults[0]
     # the key of a fault of the whole file is a path of this host

@@ -15,10 +15,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.alerts.kinds import FLAPPING, KINDS, UNDELIVERED
-from cavra_pipeline.alerts.model import Alert, Problem, opened, problems, resolved, seen_again
+from cavra_pipeline.alerts.model import Alert, Condition, conditions, opened, resolved, seen_again
 from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by, target
 from cavra_pipeline.alerts.outbox import write_notices
-from cavra_pipeline.alerts.planning import Planned, Told, plan
+from cavra_pipeline.alerts.planning import LastNotice, Planned, plan
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.store import (
     Event,
@@ -63,7 +63,7 @@ def observe(
     Raises:
         ValueError: A signal is of another kind than ``kinds``, or a kind is not declared.
     """
-    found = problems(signals)
+    found = conditions(signals)
     strange = {*kinds, *(kind for kind, _ in found)} - KINDS.keys()
     if strange or not {kind for kind, _ in found} <= set(kinds):
         raise ValueError("signals: give only declared kinds, and only those that were evaluated")
@@ -71,7 +71,7 @@ def observe(
     began = [head.told.began_at for head in known.values() if head.told and head.told.firing]
     look = _Look(c, now, {one.alert_id: one for one in alerts_of_look(c, min(began, default=None))})
     look.update(set(kinds), found)
-    look.update({UNDELIVERED}, problems(undelivered_signals(known, now, policy.window)))
+    look.update({UNDELIVERED}, conditions(undelivered_signals(known, now, policy.window)))
     _update_flapping(look, policy)
     silenced = silences(c, now)
     _mute(look, silenced)
@@ -97,7 +97,7 @@ class _Look:
     def __post_init__(self) -> None:
         self.before = dict(self.alerts)
 
-    def update(self, kinds: set[str], found: Mapping[tuple[str, str], Problem]) -> None:
+    def update(self, kinds: set[str], found: Mapping[tuple[str, str], Condition]) -> None:
         """Begins, updates and ends episodes of these kinds; stores what began, and the events."""
         standing = {(one.kind, one.subject): one for one in self.alerts.values() if one.is_open}
         episodes = newest_episodes(self.c, found.keys() - standing.keys())
@@ -148,7 +148,7 @@ def _update_flapping(look: _Look, policy: AlertPolicy) -> None:
     if flapping or look.has_events:
         after = look.now - policy.flap_window
         changes = changes_since(look.c, after, least=policy.flap_changes, flapping=set(map(target, flapping)))
-        look.update({FLAPPING}, problems(flapping_signals(changes, flapping, policy)))
+        look.update({FLAPPING}, conditions(flapping_signals(changes, flapping, policy)))
 
 
 def _mute(look: _Look, silenced: Sequence[Silence]) -> None:
@@ -163,7 +163,7 @@ def _mute(look: _Look, silenced: Sequence[Silence]) -> None:
 
 def _count_swallowed(look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy) -> None:
     """Counts what came while the window of its group was open at any connector."""
-    windows: dict[str, list[Told]] = {}
+    windows: dict[str, list[LastNotice]] = {}
     for (group, _), head in known.items():
         if head.told and head.told.firing:
             windows.setdefault(group, []).append(head.told)

@@ -15,7 +15,7 @@ from cavra_pipeline.alerts.signals import SEVERITIES, Severity, Signal
 NO_CAUSE = "unknown_cause"
 
 
-class State(StrEnum):
+class AlertState(StrEnum):
     """Where an episode stands."""
 
     FIRING = "firing"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Condition:
     """All signals of one kind and subject in one look."""
 
     kind: str
@@ -37,15 +37,15 @@ class Problem:
     evidence: Mapping[str, str | int]
 
 
-def problems(signals: Iterable[Signal]) -> dict[tuple[str, str], Problem]:
+def conditions(signals: Iterable[Signal]) -> dict[tuple[str, str], Condition]:
     """Returns what is wrong by kind and subject; counts of one kind and subject add up, cause by cause."""
     found: dict[tuple[str, str], list[Signal]] = {}
     for signal in signals:
         found.setdefault((signal.kind, signal.subject), []).append(signal)
-    return {key: _problem(*key, same) for key, same in found.items()}
+    return {key: _condition(*key, same) for key, same in found.items()}
 
 
-def _problem(kind: str, subject: str, signals: list[Signal]) -> Problem:
+def _condition(kind: str, subject: str, signals: list[Signal]) -> Condition:
     causes: dict[str, int] = {}
     evidence: dict[str, str | int] = {}
     for signal in signals:
@@ -53,7 +53,7 @@ def _problem(kind: str, subject: str, signals: list[Signal]) -> Problem:
         causes[cause] = causes.get(cause, 0) + signal.count
         evidence.update(signal.evidence)
     named = {cause: count for cause, count in causes.items() if cause not in UNKNOWN_CAUSES}
-    return Problem(
+    return Condition(
         kind=kind,
         subject=subject,
         severity=worst(signal.severity for signal in signals),
@@ -100,7 +100,7 @@ class Alert:
     subject: str
     episode: int
     severity: Severity
-    state: State
+    state: AlertState
     since: datetime
     opened_at: datetime
     cause: str | None
@@ -117,7 +117,7 @@ class Alert:
     @property
     def is_open(self) -> bool:
         """Whether it is not over."""
-        return self.state is not State.RESOLVED
+        return self.state is not AlertState.RESOLVED
 
     @property
     def group(self) -> str:
@@ -125,7 +125,7 @@ class Alert:
         return f"{self.kind} {self.subject}" if KINDS[self.kind].is_told_by_subject else self.kind
 
 
-def opened(problem: Problem, *, episode: int, now: datetime) -> Alert:
+def opened(problem: Condition, *, episode: int, now: datetime) -> Alert:
     """Begins an episode."""
     identity = "\n".join((problem.kind, problem.subject, str(episode), now.isoformat()))
     return Alert(
@@ -134,7 +134,7 @@ def opened(problem: Problem, *, episode: int, now: datetime) -> Alert:
         subject=problem.subject,
         episode=episode,
         severity=problem.severity,
-        state=State.FIRING,
+        state=AlertState.FIRING,
         since=problem.since,
         opened_at=now,
         cause=problem.cause,
@@ -144,7 +144,7 @@ def opened(problem: Problem, *, episode: int, now: datetime) -> Alert:
     )
 
 
-def seen_again(alert: Alert, problem: Problem) -> Alert:
+def seen_again(alert: Alert, problem: Condition) -> Alert:
     """Brings an open episode up to date with a later look.
 
     No cause that was ever seen is lost, but for the unknown one: a later look may have found what it was.
@@ -167,4 +167,4 @@ def seen_again(alert: Alert, problem: Problem) -> Alert:
 
 def resolved(alert: Alert, *, now: datetime) -> Alert:
     """Ends an episode, and with it its acknowledgement."""
-    return replace(alert, state=State.RESOLVED, resolved_at=max(now, alert.opened_at))
+    return replace(alert, state=AlertState.RESOLVED, resolved_at=max(now, alert.opened_at))

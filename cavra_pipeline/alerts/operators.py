@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.alerts.kinds import KINDS, SECRET_FINDING, kind_named
 from cavra_pipeline.alerts.leaks import handle_leaks
-from cavra_pipeline.alerts.model import Alert, State
+from cavra_pipeline.alerts.model import Alert, AlertState
 from cavra_pipeline.alerts.muting import Silence
 from cavra_pipeline.alerts.records import ACKNOWLEDGED, RESOLVED, record_acknowledgement
 from cavra_pipeline.alerts.signals import is_public_text
@@ -152,9 +152,9 @@ def _act(settings: Settings, alert_id: str, said: str, *, by: str, now: datetime
             remedy="Fix the cause; until then acknowledge it, or silence its kind",
         )
     at = max(now, alert.opened_at)
-    if said == RESOLVED or alert.state is State.FIRING:
+    if said == RESOLVED or alert.state is AlertState.FIRING:
         record_acknowledgement(settings, alert, plans, state=said, by=label, now=at)
-    state = State.RESOLVED if ends_by_hand else State.ACKNOWLEDGED
+    state = AlertState.RESOLVED if ends_by_hand else AlertState.ACKNOWLEDGED
     a = t.alerts.c
     changes: dict[str, Any] = {
         "state": state.value,
@@ -162,7 +162,7 @@ def _act(settings: Settings, alert_id: str, said: str, *, by: str, now: datetime
         "acknowledged_by": sa.func.coalesce(a.acknowledged_by, label),
     }
     with state_of(settings).writing() as c:
-        is_new = a.state != State.RESOLVED.value if ends_by_hand else a.state == State.FIRING.value
+        is_new = a.state != AlertState.RESOLVED.value if ends_by_hand else a.state == AlertState.FIRING.value
         changed = sa.update(t.alerts).where(a.alert_id == alert.alert_id, is_new)
         if c.execute(changed.values(**changes, **({"resolved_at": at} if ends_by_hand else {}))).rowcount:
             save(c, events=[Event(alert.alert_id, said, at, None, label)])

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from cavra_pipeline.alerts.kinds import KINDS
-from cavra_pipeline.alerts.model import Alert, State
+from cavra_pipeline.alerts.model import Alert, AlertState
 from cavra_pipeline.alerts.signals import SEVERITIES, Severity
 from cavra_pipeline.settings import AlertPolicy
 
@@ -37,7 +37,7 @@ class Believed(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LastNotice:
     """What the last notice that a connector took has said of a group.
 
     Attributes:
@@ -53,7 +53,7 @@ class Told:
     firing: Mapping[str, Believed] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any], *, at: datetime, planned_at: datetime) -> Told:
+    def of(cls, stored: Mapping[str, Any], *, at: datetime, planned_at: datetime) -> LastNotice:
         """Makes it from what the outbox stores of it (``stored``) and of its sending."""
         firing = {subject: Believed(*believed) for subject, believed in stored["firing"].items()}
         return cls(at, planned_at, datetime.fromisoformat(stored["began_at"]), firing)
@@ -78,7 +78,7 @@ class Planned:
     notice: Notice
     firing: Sequence[Alert]
     over: Sequence[Alert]
-    told: Told
+    told: LastNotice
     swallowed_count: int
 
     @property
@@ -87,7 +87,9 @@ class Planned:
         return (*self.firing, *self.over)
 
 
-def plan(alerts: Sequence[Alert], told: Told | None, policy: AlertPolicy, now: datetime) -> Planned | datetime | None:
+def plan(
+    alerts: Sequence[Alert], told: LastNotice | None, policy: AlertPolicy, now: datetime
+) -> Planned | datetime | None:
     """Decides about one group and one connector that has no notice under way.
 
     Args:
@@ -101,7 +103,7 @@ def plan(alerts: Sequence[Alert], told: Told | None, policy: AlertPolicy, now: d
     """
     alerts = sorted(alerts, key=lambda one: (one.opened_at, one.alert_id))
     firing = [one for one in alerts if one.is_open and not one.muted_by]
-    news = [one for one in firing if one.state is State.FIRING and _is_news(one, told)]
+    news = [one for one in firing if one.state is AlertState.FIRING and _is_news(one, told)]
     if told is None or not told.firing:
         return _first(firing, news, policy, now)
     over = [one for one in alerts if not one.is_open and not one.muted_by and _is_untold_end(one, alerts, told)]
@@ -112,7 +114,7 @@ def plan(alerts: Sequence[Alert], told: Told | None, policy: AlertPolicy, now: d
     if news or is_told_over:
         ends_at = told.at + policy.window
         return _planned(Notice.MORE, alerts, firing, over, told, now) if now >= ends_at else ends_at
-    unattended = [one for one in firing if one.state is State.FIRING]
+    unattended = [one for one in firing if one.state is AlertState.FIRING]
     if not unattended:
         return None
     repeats_at = told.at + policy.repeat
@@ -128,7 +130,7 @@ def _first(firing: list[Alert], news: list[Alert], policy: AlertPolicy, now: dat
     return _planned(Notice.FIRING, firing, firing, [], None, now)
 
 
-def _is_news(alert: Alert, told: Told | None) -> bool:
+def _is_news(alert: Alert, told: LastNotice | None) -> bool:
     known = told.firing.get(alert.subject) if told else None
     if (
         known
@@ -139,7 +141,7 @@ def _is_news(alert: Alert, told: Told | None) -> bool:
     return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known.severity)
 
 
-def _is_untold_end(alert: Alert, alerts: Sequence[Alert], told: Told) -> bool:
+def _is_untold_end(alert: Alert, alerts: Sequence[Alert], told: LastNotice) -> bool:
     """Ended since the last notice, or before it while it was muted and is believed to be open."""
     is_newest = all(one.episode <= alert.episode for one in alerts if one.subject == alert.subject)
     ended_since = alert.resolved_at is not None and alert.resolved_at > told.planned_at
@@ -151,14 +153,14 @@ def _planned(
     alerts: Sequence[Alert],
     firing: Sequence[Alert],
     over: Sequence[Alert],
-    told: Told | None,
+    told: LastNotice | None,
     now: datetime,
 ) -> Planned:
     known = dict(told.firing) if told else {}
     mentioned = (*firing, *over)
     baseline = {believed.alert_id: believed.swallowed_count for believed in known.values()}
     swallowed = sum(one.swallowed_count - baseline.get(one.alert_id, 0) for one in mentioned)
-    # Told to be over is forgotten; what is muted or attended stays believed until its end can be told.
+    # Drops subjects whose end was sent; keeps muted and acknowledged ones until their end is sent.
     ended = {one.subject for one in over}
     believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
     believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}
@@ -170,7 +172,7 @@ def _planned(
         notice=notice,
         firing=firing,
         over=over,
-        told=Told(
+        told=LastNotice(
             at=now,
             planned_at=now,
             began_at=min(began_at, told.began_at) if told and told.firing else began_at,

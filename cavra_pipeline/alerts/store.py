@@ -13,15 +13,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.alerts.kinds import FLAPPING, KINDS
-from cavra_pipeline.alerts.model import Alert, State
+from cavra_pipeline.alerts.model import Alert, AlertState
 from cavra_pipeline.alerts.muting import Changes, Silence
-from cavra_pipeline.alerts.planning import Told
+from cavra_pipeline.alerts.planning import LastNotice
 from cavra_pipeline.sending.intents import DONE, REFUSED
 from cavra_pipeline.state import tables as t
 
 #: What a notification's state is called, by the state of its intent; any other is pending.
 _STATES: Final = {DONE: "sent", REFUSED: "failed"}
-_OPEN: Final = t.alerts.c.state != State.RESOLVED.value
+_OPEN: Final = t.alerts.c.state != AlertState.RESOLVED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Head:
     attempt_count: int
     reason: str | None
     status_code: int | None
-    told: Told | None
+    told: LastNotice | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Event:
 def alerts(c: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Alert]:
     """Returns the alerts that meet every condition, the oldest first."""
     found = sa.select(t.alerts).where(*conditions).order_by(t.alerts.c.opened_at, t.alerts.c.alert_id)
-    return [Alert(**{**row, "state": State(row["state"])}) for row in c.execute(found).mappings()]
+    return [Alert(**{**row, "state": AlertState(row["state"])}) for row in c.execute(found).mappings()]
 
 
 def open_alerts(c: sa.Connection) -> list[Alert]:
@@ -168,13 +168,13 @@ def heads(c: sa.Connection, providers: Collection[str]) -> dict[tuple[str, str],
         .where((o.notice_number == n.newest) | (o.notice_number == n.newest_sent))
         .order_by(o.notice_number)
     )
-    told: dict[tuple[str, str], Told] = {}
+    told: dict[tuple[str, str], LastNotice] = {}
     answer: dict[tuple[str, str], Head] = {}
     # The newest comes last: it replaces the one that was sent before it.
     for row in c.execute(found).mappings():
         key, state = (row["group_name"], row["provider"]), _STATES.get(row["state"], "pending")
         if state == "sent":
-            told[key] = Told.of(row["told"], at=row["completed_at"], planned_at=row["created_at"])
+            told[key] = LastNotice.of(row["told"], at=row["completed_at"], planned_at=row["created_at"])
         answer[key] = Head(
             notice_id=row["notice_id"],
             notice_number=row["notice_number"],

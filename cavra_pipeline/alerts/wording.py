@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from cavra_pipeline.alerts.kinds import KINDS, AlertKind
-from cavra_pipeline.alerts.model import Alert, State, worst
+from cavra_pipeline.alerts.model import Alert, AlertState, worst
 from cavra_pipeline.alerts.planning import Notice, Planned
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
@@ -78,7 +78,7 @@ def _facts(planned: Planned, kind: AlertKind, until: datetime) -> dict[str, str 
         "subjects": _shown([one.subject for one in mentioned]),
         "open_alert_count": len(planned.firing),
         "over_alert_count": len(planned.over),
-        "acknowledged_alert_count": sum(one.state is State.ACKNOWLEDGED for one in planned.firing),
+        "acknowledged_alert_count": sum(one.state is AlertState.ACKNOWLEDGED for one in planned.firing),
         "count": _count(mentioned),
         "causes": _listed(causes),
         "cause_count": len(causes),

@@ -12,7 +12,7 @@ from cavra_pipeline.api import answers, models
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.lists import MOST_DAYS, days_asked
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.lanes import lane_named
@@ -29,12 +29,12 @@ def signer_of(caller: Caller, by: str | None) -> str:
     """Returns who says it: the token's name, or what is given where the service is open.
 
     Raises:
-        Problem: Somebody with a token speaks for another.
+        HttpProblem: Somebody with a token speaks for another.
     """
     if not caller.has_token:
         return by or caller.name
     if by not in (None, caller.name):
-        raise Problem(403, "With a token, `by` is the token's name; leave it out.")
+        raise HttpProblem(403, "With a token, `by` is the token's name; leave it out.")
     return caller.name
 
 
@@ -77,7 +77,7 @@ def refresh(service: Served, body: models.Days) -> Answer:
     try:
         run_id = service.dagster.launch_refresh(days)
     except TransientError as error:
-        raise Problem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
+        raise HttpProblem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
     first, last = days[0].isoformat(), days[-1].isoformat()
     started = {"run_id": run_id, "status": "starting", "job": REFRESH_JOB, "from": first, "to": last}
     return json_answer({**started, "ui": _ui(service.settings.dagster_url, run_id)})
@@ -88,7 +88,9 @@ def refresh_status(service: Served, run_id: Annotated[str, Path(max_length=64)])
     """Gives the status of a refresh as Dagster has it."""
     found = service.dagster.run_status(run_id) if _RUN_ID.fullmatch(run_id) else None
     if found is None:
-        raise Problem(404, "There is no refresh of that id; one that has just been asked for takes seconds to appear.")
+        raise HttpProblem(
+            404, "There is no refresh of that id; one that has just been asked for takes seconds to appear."
+        )
     return json_answer({**found, "ui": _ui(service.settings.dagster_url, run_id)})
 
 

@@ -19,7 +19,7 @@ from starlette.routing import Match
 from cavra_pipeline.api import actions, lists, reports, status, watching
 from cavra_pipeline.api.guard import BODY_SECONDS, Guard
 from cavra_pipeline.api.openapi import openapi_of
-from cavra_pipeline.api.problems import TITLES, Problem
+from cavra_pipeline.api.problems import TITLES, HttpProblem
 from cavra_pipeline.api.service import Service
 from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageError, faults_of
 
@@ -78,7 +78,7 @@ def create_app(
 
 
 async def _problem(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101 -- registered for it alone
+    assert isinstance(error, HttpProblem)  # noqa: S101 -- registered for it alone
     return error.response()
 
 
@@ -93,7 +93,7 @@ async def _http(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if known == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
-    return Problem(known, details.get(known, "The request failed."), headers=headers).response()
+    return HttpProblem(known, details.get(known, "The request failed."), headers=headers).response()
 
 
 def _methods_at(request: Request) -> list[str]:
@@ -111,33 +111,33 @@ async def _invalid(request: Request, error: Exception) -> Response:
     found = error.errors()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method == "POST" and kind != "application/json":
-        return Problem(415, "Send the body as application/json.").response()
+        return HttpProblem(415, "Send the body as application/json.").response()
     if any(one["type"] == "json_invalid" for one in found):
-        return Problem(400, "The body is not JSON.").response()
-    return Problem(422, "See errors: each names a value and what is accepted.", faults_of(found[:50])).response()
+        return HttpProblem(400, "The body is not JSON.").response()
+    return HttpProblem(422, "See errors: each names a value and what is accepted.", faults_of(found[:50])).response()
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, PipelineError)  # noqa: S101 -- registered for it alone
     if isinstance(error, UsageError):
         fault = Fault(error.where, error.what, error.remedy)
-        return Problem(422, "See errors: each names a value and what is accepted.", [fault]).response()
+        return HttpProblem(422, "See errors: each names a value and what is accepted.", [fault]).response()
     if isinstance(error, TransientError):
-        return Problem(
+        return HttpProblem(
             503, "The warehouse is busy with a run. Nothing was changed; repeat in a moment.",
             headers={"Retry-After": "5"},
         ).response()  # fmt: skip
     _log.error("%s", error)
-    return Problem(500, "The pipeline refused; whoever runs the service finds why in its log.").response()
+    return HttpProblem(500, "The pipeline refused; whoever runs the service finds why in its log.").response()
 
 
 async def _failed(_request: Request, error: Exception) -> Response:
     _log.error("an endpoint failed: %s", type(error).__name__)
-    return Problem(500, "Something failed on our side; the log has this X-Request-Id.").response()
+    return HttpProblem(500, "Something failed on our side; the log has this X-Request-Id.").response()
 
 
 _HANDLERS: dict[Any, Any] = {
-    Problem: _problem,
+    HttpProblem: _problem,
     HTTPException: _http,
     RequestValidationError: _invalid,
     PipelineError: _refused,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from cavra_pipeline.api.access import Caller
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service
 
 #: Extension of an operation in OpenAPI that names the scope it asks for.
@@ -40,7 +40,7 @@ Asker = Annotated[Caller, Depends(_caller)]
 def _require(scope: str) -> Callable[[Request], None]:
     def check(request: Request) -> None:
         if scope not in request.state.caller.scopes:
-            raise Problem(403, f"This asks for the scope {scope}, which the token does not have.")
+            raise HttpProblem(403, f"This asks for the scope {scope}, which the token does not have.")
 
     return check
 

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cavra_pipeline.api.access import LOCAL_ACTOR, SCOPES, Caller, TokenFile
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.errors import PipelineError
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -124,12 +124,12 @@ class Guard:
         try:
             receive = await self._admit(scope, receive)
             await self._app(scope, receive, guarded)
-        except Problem as problem:
+        except HttpProblem as problem:
             await problem.response()(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001 -- the last line: nothing of it may reach a client or the log
             _log.error("request %s failed: %s", request_id, type(error).__name__)
             if not status:
-                failed = Problem(500, "Something failed on our side; the log has this X-Request-Id.")
+                failed = HttpProblem(500, "Something failed on our side; the log has this X-Request-Id.")
                 await failed.response()(scope, receive, guarded)
         finally:
             route = scope.get("route")
@@ -141,9 +141,9 @@ class Guard:
         headers = Headers(scope=scope)
         client = scope["client"][0] if scope.get("client") else "-"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
-            raise Problem(413, f"The address is longer than {MAX_TARGET_BYTES} bytes.")
+            raise HttpProblem(413, f"The address is longer than {MAX_TARGET_BYTES} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
-            raise Problem(413, f"The head is longer than {MAX_HEAD_BYTES} bytes.")
+            raise HttpProblem(413, f"The head is longer than {MAX_HEAD_BYTES} bytes.")
         self._check_host(headers)
         self._check_origin(scope, headers)
         caller = await self._authenticate(scope["path"], headers, client)
@@ -156,9 +156,9 @@ class Guard:
     def _check_host(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
         if len(hosts) != 1:
-            raise Problem(400, "Exactly one Host is needed.")
+            raise HttpProblem(400, "Exactly one Host is needed.")
         if self._hosts is not None and _host_of(hosts[0]) not in self._hosts:
-            raise Problem(421, "Ask for it by the name or address it was started with.")
+            raise HttpProblem(421, "Ask for it by the name or address it was started with.")
 
     @staticmethod
     def _check_origin(scope: Scope, headers: Headers) -> None:
@@ -169,7 +169,7 @@ class Guard:
         origin = headers.get("origin")
         is_own = origin is None or urlsplit(origin).netloc.lower() == headers["host"].lower()
         if not is_own or headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            raise Problem(403, "Pages of other origins may not ask.")
+            raise HttpProblem(403, "Pages of other origins may not ask.")
 
     async def _authenticate(self, path: str, headers: Headers, client: str) -> Caller:
         open_to_all = Caller(LOCAL_ACTOR, frozenset(SCOPES), has_token=False)
@@ -183,14 +183,16 @@ class Guard:
                 caller = await run_in_threadpool(tokens.caller, token.strip())
         except PipelineError as error:
             _log.error("the token file can't be used: %s", error.what)
-            raise Problem(503, "The tokens can't be checked. Whoever runs the service finds why in its log.") from None
+            raise HttpProblem(
+                503, "The tokens can't be checked. Whoever runs the service finds why in its log."
+            ) from None
         if caller is not None:
             return caller
         if kind:
             wait = self._wrong.take(client)
             if wait:
                 raise _too_many(wait)
-        raise Problem(
+        raise HttpProblem(
             401, "Send the header Authorization: Bearer TOKEN.", headers={"WWW-Authenticate": 'Bearer realm="cavra"'}
         )
 
@@ -208,13 +210,13 @@ class Guard:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Problem(408, "The request ended before its body did.")
+                        raise HttpProblem(408, "The request ended before its body did.")
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > MAX_BODY_BYTES:
                         raise _too_large()
         except TimeoutError:
-            raise Problem(
+            raise HttpProblem(
                 408, f"The body did not arrive within {self._body_seconds:g} seconds.", headers={"Connection": "close"}
             ) from None
         is_sent = False
@@ -229,12 +231,12 @@ class Guard:
         return replay
 
 
-def _too_large() -> Problem:
-    return Problem(413, f"The body is larger than {MAX_BODY_BYTES} bytes.", headers={"Connection": "close"})
+def _too_large() -> HttpProblem:
+    return HttpProblem(413, f"The body is larger than {MAX_BODY_BYTES} bytes.", headers={"Connection": "close"})
 
 
-def _too_many(wait: float) -> Problem:
-    return Problem(429, "Ask less often.", headers={"Retry-After": str(max(1, round(wait)))})
+def _too_many(wait: float) -> HttpProblem:
+    return HttpProblem(429, "Ask less often.", headers={"Retry-After": str(max(1, round(wait)))})
 
 
 def _host_of(header: str) -> str:

@@ -21,7 +21,7 @@ _Waiting = tuple[dict[str, Any], "Future[None]"]
 _MOST_AT_ONCE: Final = 200
 
 
-class Keeper:
+class EvidenceWriter:
     """Writes records as they come: those that wait while a drop is written go into the next one together."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRouter
 
 from cavra_pipeline.api import answers, models, pages
 from cavra_pipeline.api.common import Served, endpoint
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.lanes import lane_named
@@ -67,7 +67,7 @@ def saved_report(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Z
     state, filters = state_of(service.settings), {"report_id": report_id}
     rows, _ = pages.report_page(state, filters, limit=1, cursor=None, with_documents=True)
     if not rows:
-        raise Problem(404, "No report of that id is saved.")
+        raise HttpProblem(404, "No report of that id is saved.")
     return json_answer({"report": rows[0]})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
@@ -133,5 +133,5 @@ def _day(text: str) -> date:
         raise _no_such_page() from None
 
 
-def _no_such_page() -> Problem:
-    return Problem(404, "There is no such page. Ask for the first without a cursor, and follow its next.")
+def _no_such_page() -> HttpProblem:
+    return HttpProblem(404, "There is no such page. Ask for the first without a cursor, and follow its next.")

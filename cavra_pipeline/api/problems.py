@@ -37,7 +37,7 @@ TITLES: Final[dict[int, tuple[str, str]]] = {
 
 
 @dataclass
-class Problem(Exception):
+class HttpProblem(Exception):
     """Ends a request with a status and an explanation.
 
     Attributes:

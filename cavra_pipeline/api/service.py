@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from cavra_pipeline.api.access import TokenFile
-from cavra_pipeline.api.keeper import Keeper
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.keeper import EvidenceWriter
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.documents import parse_as_of, pretty_json
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import Report
@@ -109,7 +109,7 @@ class Service:
         """
         self.settings, self.clock, self.dagster, self.tokens = settings, clock, dagster, tokens
         self.copy = ReadCopy(warehouse_of(settings), clock)
-        self.keeper = Keeper(settings, clock)
+        self.keeper = EvidenceWriter(settings, clock)
         self._turns = threading.BoundedSemaphore(settings.threads or os.cpu_count() or 1)
         self._answers: OrderedDict[str, Future[Answer]] = OrderedDict()
         self._before: dict[str, Answer | None] = {}
@@ -131,12 +131,12 @@ class Service:
         """Lends the copy to one of a few at a time, each within a limit of time.
 
         Raises:
-            Problem: Too many ask at once.
+            HttpProblem: Too many ask at once.
         """
         # Before its turn: a question that waits for a newer copy must not keep others from theirs.
         self.copy.wait_for_newer()
         if not self._turns.acquire(timeout=_TURN_SECONDS):
-            raise Problem(
+            raise HttpProblem(
                 503, "Too many questions are being answered. Repeat in a moment.", headers={"Retry-After": "5"}
             )
         try:

@@ -21,7 +21,7 @@ from cavra_pipeline.api import answers, models
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.actions import signer_of
 from cavra_pipeline.api.common import Asker, Served, endpoint
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
@@ -75,11 +75,11 @@ def _say(
     try:
         alert = act(service.writing_settings, alert_id, by=by, now=service.clock())
     except EndsByItself as error:
-        raise Problem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
+        raise HttpProblem(409, f"{error.what.capitalize()}. {error.remedy}.") from None
     except UsageError as error:
         if error.where == "by":
             raise
-        raise Problem(404, "There is no open alert of that id; /api/v1/alerts lists them.") from None
+        raise HttpProblem(404, "There is no open alert of that id; /api/v1/alerts lists them.") from None
     service.written()
     return json_answer({"alert": alert, "actor": caller.name})
 

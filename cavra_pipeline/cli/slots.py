@@ -16,7 +16,7 @@ from cavra_pipeline.documents import instant, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import legend, picture, slots_document
-from cavra_pipeline.slots.verdicts import Kind
+from cavra_pipeline.slots.verdicts import VerdictKind
 from cavra_pipeline.terminal import Styled, Terminal, shown
 
 _DEFAULT_DAYS: Final = 7
@@ -66,7 +66,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
     console.table("Verdicts", ("schedule", "verdict", "cause", "slots"), counted)
-    odd = [row for row in rows if row["verdict"] not in (Kind.ON_TIME, Kind.NOT_EXPECTED)]
+    odd = [row for row in rows if row["verdict"] not in (VerdictKind.ON_TIME, VerdictKind.NOT_EXPECTED)]
     if odd:
         late = [
             (

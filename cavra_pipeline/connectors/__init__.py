@@ -8,7 +8,7 @@ What does not: Dagster, DuckDB, and deciding what is sent, when, or whether agai
 from cavra_pipeline.connectors.config import Connectors, read_connectors
 from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.deliver import DeliveryOutcome, DeliverySettings, deliver
-from cavra_pipeline.connectors.faults import PROBLEM_REASONS, WHOLE_FILE, ConnectorConfigError, Problem
+from cavra_pipeline.connectors.faults import PROBLEM_REASONS, WHOLE_FILE, ConnectorConfigError, ConnectorProblem
 from cavra_pipeline.connectors.grading import Grade, GradedResponse
 from cavra_pipeline.connectors.notification import Notification, Severity
 from cavra_pipeline.connectors.providers import PROVIDERS, grade, prepare
@@ -21,13 +21,13 @@ __all__ = [
     "WHOLE_FILE",
     "Connector",
     "ConnectorConfigError",
+    "ConnectorProblem",
     "Connectors",
     "DeliveryOutcome",
     "DeliverySettings",
     "Grade",
     "GradedResponse",
     "Notification",
-    "Problem",
     "Secret",
     "Severity",
     "Tokens",

@@ -18,7 +18,7 @@ import yaml
 
 from cavra_pipeline.connectors.connector import Connector
 from cavra_pipeline.connectors.entry import read_entry, shown_key
-from cavra_pipeline.connectors.faults import WHOLE_FILE, ConnectorConfigError, Problem
+from cavra_pipeline.connectors.faults import WHOLE_FILE, ConnectorConfigError, ConnectorProblem
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.connectors.route import CA_FILE_RULE, tls_context
 from cavra_pipeline.connectors.sources import OpenToOthersError, TooLargeError, read_file
@@ -61,7 +61,7 @@ class Connectors:
         """The providers whose connectors are on, in the order of the file."""
         return [provider for provider in self._entries if self._is_on(provider)]
 
-    def problem(self, provider: str, *, reads_secrets: bool = True) -> Problem | None:
+    def problem(self, provider: str, *, reads_secrets: bool = True) -> ConnectorProblem | None:
         """Returns why a connector that is on cannot be used, or None.
 
         Args:
@@ -69,28 +69,28 @@ class Connectors:
             reads_secrets: Whether to look for its secrets as well; a dry run does not.
         """
         if self._file_faults:
-            return Problem(WHOLE_FILE, self._file_faults)
+            return ConnectorProblem(WHOLE_FILE, self._file_faults)
         if not self._is_on(provider):
             return None
         faults = self._form_faults.get(provider, ())
         if reads_secrets and self._entries[provider]:
             found = self._open(provider)
             faults += tuple(fault for fault in found if fault not in faults) if isinstance(found, tuple) else ()
-        return Problem(provider, faults) if faults else None
+        return ConnectorProblem(provider, faults) if faults else None
 
-    def problems(self, *, of_those_off: bool = True) -> list[Problem]:
+    def problems(self, *, of_those_off: bool = True) -> list[ConnectorProblem]:
         """Returns every problem of the file and of the host, secrets included. One that concerns all comes once.
 
         Args:
             of_those_off: Whether the form of connectors that are off counts, so that switching one on is no surprise.
         """
-        whole = [Problem(WHOLE_FILE, self._file_faults)] if self._file_faults else []
+        whole = [ConnectorProblem(WHOLE_FILE, self._file_faults)] if self._file_faults else []
         off = [
-            Problem(provider, faults)
+            ConnectorProblem(provider, faults)
             for provider, faults in self._form_faults.items()
             if of_those_off and not self._is_on(provider)
         ]
-        strays = [Problem(subject, faults) for subject, faults in self._strays.items()]
+        strays = [ConnectorProblem(subject, faults) for subject, faults in self._strays.items()]
         on = (self.problem(provider) for provider in self.providers) if not whole else ()
         return [*whole, *(problem for problem in on if problem), *off, *strays]
 

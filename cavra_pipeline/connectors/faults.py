@@ -23,7 +23,7 @@ PROBLEM_REASONS: Final = (FILE_UNUSABLE, MISCONFIGURED, SECRET_UNUSABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConnectorProblem:
     """Why a connector, or every connector, cannot be used.
 
     Attributes:

@@ -131,11 +131,7 @@ def _reports(
         session.rows(
             _PACKAGE,
             "outages",
-            {
-                **windowed,
-                "runs_since": runs_since,
-                "interval_minutes": parameters.expected_interval_minutes,
-            },
+            {**windowed, "runs_since": runs_since, "interval_minutes": parameters.expected_interval_minutes},
         ),
         len(asked),
         lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
@@ -226,13 +222,17 @@ def _report(
         "outages": outages,
         "acknowledgement_gaps": gaps,
     }
-    alerts = list(alerts_for(report, lane, is_schedule_disabled=facts["is_schedule_enabled"] is False))
+    return _with_alerts(report, lane, is_schedule_disabled=facts["is_schedule_enabled"] is False)
+
+
+def _with_alerts(report: dict[str, Any], lane: Lane, *, is_schedule_disabled: bool) -> dict[str, Any]:
+    """Completes a report with the alerts that its figures call for, their level, and its id."""
+    alerts = list(alerts_for(report, lane, is_schedule_disabled=is_schedule_disabled))
     report["alerts"] = [{key: alert[key] for key in ("severity", "category", "message")} for alert in alerts]
     report["recommended_actions"] = [alert["action"] for alert in alerts]
     report["alert_count"] = len(alerts)
     report["alert_level"] = alert_level([alert["severity"] for alert in alerts])
-    report["health_id"] = identify(f"retry-health-{lane.name}", report)
-    return report
+    return {**report, "health_id": identify(f"retry-health-{lane.name}", report)}
 
 
 def alert_level(severities: list[str]) -> str:

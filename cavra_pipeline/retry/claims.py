@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.connectors import DeliverySettings, Problem
+from cavra_pipeline.connectors import ConnectorProblem, DeliverySettings
 from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.lanes import CLEARING_STATES, Lane
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
@@ -56,7 +56,7 @@ class SelectionContext:
 
     lane: Lane
     has_connector: Callable[[str], bool]
-    connector_problem: Callable[[str], Problem | None] = lambda _provider: None
+    connector_problem: Callable[[str], ConnectorProblem | None] = lambda _provider: None
     is_asked_for: bool = False
 
 

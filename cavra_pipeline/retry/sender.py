@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cavra_pipeline.connectors import (
+    ConnectorProblem,
     Connectors,
     DeliveryOutcome,
     DeliverySettings,
     Grade,
     Notification,
-    Problem,
     Tokens,
     deliver,
     read_connectors,
@@ -38,7 +38,7 @@ class ConnectorSender:
         """Tells whether the provider's connector is on, as far as the file can be read."""
         return self.connectors.has(provider)
 
-    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
+    def problem(self, provider: str, *, reads_secrets: bool) -> ConnectorProblem | None:
         """Returns why a connector cannot be used, or None.
 
         Args:
@@ -84,14 +84,14 @@ def host_connectors(settings: Settings, environ: Mapping[str, str] | None = None
     return Connectors(path or settings.home / "connectors.yaml", where, settings.ca_file)
 
 
-def host_problems(settings: Settings, environ: Mapping[str, str] | None = None) -> Sequence[Problem]:
+def host_problems(settings: Settings, environ: Mapping[str, str] | None = None) -> Sequence[ConnectorProblem]:
     """Returns everything that keeps connectors that are on from being used, and alerts from going through them."""
     connectors = host_connectors(settings, environ)
     rule, remedy = "it names a connector that is not on", "switch that connector on, or take its name out"
     missing = (one for one in settings.alerts.connectors if not connectors.has(one))
     return [
         *connectors.problems(of_those_off=False),
-        *(Problem(one, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for one in missing),
+        *(ConnectorProblem(one, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for one in missing),
     ]
 
 

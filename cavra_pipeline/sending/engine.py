@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 
-from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Problem
+from cavra_pipeline.connectors import ConnectorProblem, DeliveryOutcome, Grade, Notification
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.sending.intents import (
@@ -57,7 +57,7 @@ class Sender(Protocol):
     def has(self, provider: str) -> bool:
         """Tells whether the provider's connector is configured and on."""
 
-    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
+    def problem(self, provider: str, *, reads_secrets: bool) -> ConnectorProblem | None:
         """Returns why a connector cannot be used, or None; its secrets are looked for only if that is asked."""
 
     def send(self, provider: str, notification: Notification, *, claim_ends_at: datetime) -> DeliveryOutcome:

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Tolerance
-from cavra_pipeline.slots.verdicts import Cause, Configuration, Kind, Verdict, revised
-from cavra_pipeline.slots.watcher import Episode, Judged, Memory
+from cavra_pipeline.slots.verdicts import Cause, Configuration, Verdict, VerdictKind, revised
+from cavra_pipeline.slots.watcher import Episode, Judged, WatcherState
 from cavra_pipeline.state import tables as t
 from cavra_pipeline.warehouse import Session
 
@@ -65,7 +65,7 @@ def keep_verdicts(c: sa.Connection, judged: Iterable[Judged], *, now: datetime) 
                 )
             )
             continue
-        known = Verdict(Kind(row.verdict), Cause(row.cause) if row.cause else None, row.done_at, row.run_id)
+        known = Verdict(VerdictKind(row.verdict), Cause(row.cause) if row.cause else None, row.done_at, row.run_id)
         verdict = revised(known, one.verdict)
         if verdict != known:
             c.execute(sa.update(t.schedule_slots).where(is_it).values(**_columns(verdict), revised_at=now))
@@ -76,15 +76,15 @@ def _columns(verdict: Verdict) -> dict[str, Any]:
     return {"verdict": verdict.kind.value, "cause": cause, "done_at": verdict.done_at, "run_id": verdict.run_id}
 
 
-def recalled(c: sa.Connection) -> Memory:
+def recalled(c: sa.Connection) -> WatcherState:
     """Returns what the ledger knows of the watcher's memory, for a watcher whose own is new or lost."""
     newest = sa.select(_S.schedule, sa.func.max(_S.expected_at)).group_by(_S.schedule)
     judged_until: dict[str, datetime] = {row[0]: row[1] for row in c.execute(newest)}
-    served = newest.where(_S.verdict.not_in((Kind.MISSED.value, Kind.UNKNOWN.value)))
+    served = newest.where(_S.verdict.not_in((VerdictKind.MISSED.value, VerdictKind.UNKNOWN.value)))
     served_at: dict[str, datetime] = {row[0]: row[1] for row in c.execute(served)}
     missed: dict[str, list[tuple[datetime, Cause]]] = {}
     for schedule in judged_until:
-        is_open = (_S.schedule == schedule) & (_S.verdict == Kind.MISSED.value)
+        is_open = (_S.schedule == schedule) & (_S.verdict == VerdictKind.MISSED.value)
         if schedule in served_at:
             is_open &= _S.expected_at > served_at[schedule]
         for at, cause in c.execute(sa.select(_S.expected_at, _S.cause).where(is_open).order_by(_S.expected_at)):
@@ -93,7 +93,7 @@ def recalled(c: sa.Connection) -> Memory:
         schedule: Episode(found[0][0], found[-1][0], Counter(cause for _, cause in found))
         for schedule, found in missed.items()
     }
-    return Memory(configurations=_configurations(c), judged_until=judged_until, episodes=episodes)
+    return WatcherState(configurations=_configurations(c), judged_until=judged_until, episodes=episodes)
 
 
 def slots_between(
@@ -146,7 +146,9 @@ def _window(report: Mapping[str, Any]) -> tuple[datetime, datetime]:
 def _counted(rows: Sequence[Any]) -> dict[str, int]:
     verdicts = Counter(row.verdict for row in rows)
     causes = Counter(f"{row.verdict}: {row.cause}" for row in rows if row.cause)
-    return {kind.value: verdicts[kind.value] for kind in Kind if verdicts[kind.value]} | dict(sorted(causes.items()))
+    return {kind.value: verdicts[kind.value] for kind in VerdictKind if verdicts[kind.value]} | dict(
+        sorted(causes.items())
+    )
 
 
 def newest_verdict(

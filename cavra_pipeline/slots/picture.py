@@ -8,14 +8,14 @@ from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.documents import instant, with_instants
-from cavra_pipeline.slots.verdicts import Cause, Kind
+from cavra_pipeline.slots.verdicts import Cause, VerdictKind
 
 MARKS: Final[dict[str, str]] = {
-    Kind.ON_TIME: ".",
-    Kind.LATE: "l",
-    Kind.EARLY: "e",
-    Kind.NOT_EXPECTED: "-",
-    Kind.UNKNOWN: "?",
+    VerdictKind.ON_TIME: ".",
+    VerdictKind.LATE: "l",
+    VerdictKind.EARLY: "e",
+    VerdictKind.NOT_EXPECTED: "-",
+    VerdictKind.UNKNOWN: "?",
     Cause.SCHEDULE_STOPPED: "S",
     Cause.DAEMON_DOWN: "D",
     Cause.CODE_LOCATION_NOT_LOADABLE: "C",
@@ -53,6 +53,6 @@ def slots_document(rows: list[dict[str, Any]], first_at: datetime, until: dateti
         "from": instant(first_at),
         "to": instant(until),
         "slot_count": len(rows),
-        "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in Kind},
+        "counts": {kind: sum(row["verdict"] == kind for row in rows) for kind in VerdictKind},
         "slots": [with_instants(row) for row in rows],
     }

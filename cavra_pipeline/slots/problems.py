@@ -8,7 +8,7 @@ from typing import Final
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.slots.verdicts import Cause
-from cavra_pipeline.slots.watcher import Episode, Memory
+from cavra_pipeline.slots.watcher import Episode, WatcherState
 
 #: The kinds of alerts that the watcher of slots decides on.
 KINDS: Final = ("daemon_down", "code_location_down", "missed_run")
@@ -29,7 +29,7 @@ _GAP_KINDS: Final = {
 }
 
 
-def signals_of(memory: Memory) -> Iterator[Signal]:
+def signals_of(memory: WatcherState) -> Iterator[Signal]:
     """Yields what is wrong by the watcher's memory: gaps nobody was told of, and slots missed in a row.
 
     A gap is over when it is found; its alert begins at this look and ends at the next.

@@ -11,7 +11,7 @@ from typing import Final
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, Tolerance
 
 
-class Kind(StrEnum):
+class VerdictKind(StrEnum):
     """What became of a slot."""
 
     ON_TIME = "on_time"
@@ -120,7 +120,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ScheduledRun:
     """A run that was launched for the slot.
 
     Attributes:
@@ -176,7 +176,7 @@ class Evidence:
     """
 
     ticks: Sequence[Tick] = ()
-    runs: Sequence[Run] = ()
+    runs: Sequence[ScheduledRun] = ()
     work: Sequence[datetime] = ()
     spells: Sequence[Spell] = ()
     watched_from: datetime | None = None
@@ -193,7 +193,7 @@ class Verdict:
         run_id: The run that decided the verdict, if one did.
     """
 
-    kind: Kind
+    kind: VerdictKind
     cause: Cause | None = None
     done_at: datetime | None = None
     run_id: str | None = None
@@ -208,9 +208,9 @@ def decide(slot: Slot, evidence: Evidence, *, now: datetime) -> Verdict | None:
     if now < slot.expected_at:
         return None
     if not slot.is_declared_on:
-        return Verdict(Kind.NOT_EXPECTED)
+        return Verdict(VerdictKind.NOT_EXPECTED)
     done = _done(slot, evidence)
-    if done and done.kind is Kind.ON_TIME:
+    if done and done.kind is VerdictKind.ON_TIME:
         return done
     if now <= slot.closes_at:
         return None
@@ -229,7 +229,9 @@ def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
     if not done:
         return None
     at, run_id = next((one for one in done if one[0] >= slot.opens_at), done[-1])
-    kind = Kind.EARLY if at < slot.opens_at else Kind.ON_TIME if at <= slot.closes_at else Kind.LATE
+    kind = (
+        VerdictKind.EARLY if at < slot.opens_at else VerdictKind.ON_TIME if at <= slot.closes_at else VerdictKind.LATE
+    )
     return Verdict(kind, None, at, run_id)
 
 
@@ -238,23 +240,25 @@ def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
     for run in reversed(evidence.runs):
         if run.ended_at:
             cause = Cause.WAREHOUSE_BUSY if run.is_busy_failure else Cause.FAILED_BEFORE_WORK
-            return Verdict(Kind.MISSED, cause, run_id=run.run_id)
+            return Verdict(VerdictKind.MISSED, cause, run_id=run.run_id)
         if run.started_at:
-            return Verdict(Kind.UNKNOWN, run_id=run.run_id)
-        return Verdict(Kind.MISSED, Cause.QUEUED_TOO_LONG, run_id=run.run_id)
+            return Verdict(VerdictKind.UNKNOWN, run_id=run.run_id)
+        return Verdict(VerdictKind.MISSED, Cause.QUEUED_TOO_LONG, run_id=run.run_id)
     statuses = {tick.status for tick in evidence.ticks}
     if "failure" in statuses:
         is_load_error = any(tick.is_load_error for tick in evidence.ticks)
-        return Verdict(Kind.MISSED, Cause.CODE_LOCATION_NOT_LOADABLE if is_load_error else Cause.FAILED_BEFORE_WORK)
+        return Verdict(
+            VerdictKind.MISSED, Cause.CODE_LOCATION_NOT_LOADABLE if is_load_error else Cause.FAILED_BEFORE_WORK
+        )
     if "success" in statuses:
-        return Verdict(Kind.UNKNOWN)
+        return Verdict(VerdictKind.UNKNOWN)
     causes = {spell.cause for spell in evidence.spells if spell.explains(slot)}
     for cause in _SPELL_CAUSES:
         if cause in causes:
-            return Verdict(Kind.MISSED, cause)
+            return Verdict(VerdictKind.MISSED, cause)
     if evidence.watched_from is None or slot.expected_at < evidence.watched_from:
-        return Verdict(Kind.UNKNOWN)
-    return Verdict(Kind.MISSED, Cause.UNKNOWN_CAUSE)
+        return Verdict(VerdictKind.UNKNOWN)
+    return Verdict(VerdictKind.MISSED, Cause.UNKNOWN_CAUSE)
 
 
 def revised(before: Verdict, after: Verdict) -> Verdict:
@@ -263,20 +267,20 @@ def revised(before: Verdict, after: Verdict) -> Verdict:
     A verdict only ever gains: what was unknown or missed may turn out done, what was unknown may turn out missed, and a
     cause that was unknown may become known. A known cause stands.
     """
-    if before.kind is Kind.UNKNOWN:
+    if before.kind is VerdictKind.UNKNOWN:
         return after
-    if before.kind is not Kind.MISSED:
+    if before.kind is not VerdictKind.MISSED:
         return before
     if after.done_at:
         # It was found missing when it closed, so work that shows up now is late for whoever waited.
-        return Verdict(Kind.LATE, None, after.done_at, after.run_id)
-    if before.cause is Cause.UNKNOWN_CAUSE and after.kind is Kind.MISSED:
+        return Verdict(VerdictKind.LATE, None, after.done_at, after.run_id)
+    if before.cause is Cause.UNKNOWN_CAUSE and after.kind is VerdictKind.MISSED:
         return after
     return before
 
 
 def share_out(
-    slots: Sequence[Slot], runs: Iterable[tuple[datetime, Run]], work: Iterable[datetime]
+    slots: Sequence[Slot], runs: Iterable[tuple[datetime, ScheduledRun]], work: Iterable[datetime]
 ) -> dict[datetime, list[datetime]]:
     """Gives each piece of work that no slot's run did to one slot.
 
@@ -306,5 +310,5 @@ def share_out(
     return given
 
 
-def _is_of_run(at: datetime, run: Run) -> bool:
+def _is_of_run(at: datetime, run: ScheduledRun) -> bool:
     return run.started_at is not None and run.started_at <= at and (run.ended_at is None or at <= run.ended_at)

@@ -20,12 +20,12 @@ from cavra_pipeline.slots.verdicts import (
     Cause,
     Configuration,
     Evidence,
-    Kind,
-    Run,
+    ScheduledRun,
     Slot,
     Spell,
     Tick,
     Verdict,
+    VerdictKind,
     decide,
     revised,
     share_out,
@@ -116,7 +116,7 @@ class Records:
     """
 
     ticks: Mapping[datetime, Sequence[Tick]] = field(default_factory=dict)
-    runs: Sequence[tuple[datetime, Run]] = ()
+    runs: Sequence[tuple[datetime, ScheduledRun]] = ()
     work: Sequence[datetime] = ()
 
 
@@ -154,7 +154,7 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class WatcherState:
     """What the watcher remembers from one look to the next.
 
     Attributes:
@@ -182,7 +182,7 @@ class Memory:
         return msgspec.json.encode(self, enc_hook=Tolerance.model_dump).decode()
 
     @classmethod
-    def of(cls, text: str | None) -> Memory | None:
+    def of(cls, text: str | None) -> WatcherState | None:
         """Returns the memory that a text holds, or None if it holds none that this release reads."""
         try:
             memory = msgspec.json.decode(text or "", type=cls, dec_hook=lambda kind, found: kind(**found))
@@ -201,23 +201,23 @@ class Seen:
         configurations: Configurations that came into force.
     """
 
-    memory: Memory
+    memory: WatcherState
     judged: Sequence[Judged]
     configurations: Sequence[Configuration]
 
-    def only_looked(self, before: Memory) -> Memory:
+    def only_looked(self, before: WatcherState) -> WatcherState:
         """Returns what to remember of a look whose verdicts could not be kept: they are due again at the next."""
         now = self.memory
         return replace(before, look=now.look, watched_from=now.watched_from, spells=now.spells, gaps=now.gaps)
 
-    def told(self) -> Memory:
+    def told(self) -> WatcherState:
         """Returns what to remember once everything that was found has been kept and told."""
         episodes = {name: replace(one, is_told=True) for name, one in self.memory.episodes.items() if not one.is_over}
         return replace(self.memory, gaps=(), episodes=episodes)
 
 
 def watch(
-    memory: Memory,
+    memory: WatcherState,
     look: Look,
     configurations: Sequence[Configuration],
     *,
@@ -238,70 +238,103 @@ def watch(
     found = spells_between(memory.look, look, pause)
     spells = remembered(memory.spells, found)
     watched_from = memory.watched_from or look.at
-    judged: list[Judged] = []
     changed: list[Configuration] = []
-    histories: dict[str, Sequence[Configuration]] = {}
-    until: dict[str, datetime] = {}
-    still_open: dict[str, Mapping[datetime, Verdict]] = {}
-    episodes: dict[str, Episode] = {}
+    after: dict[str, _Schedule] = {}
+    judge = _Judge(memory, look, spells, watched_from, calendar, records)
     for current in configurations:
-        name = current.schedule
-        history = list(memory.configurations.get(name, ()))
+        history = list(memory.configurations.get(current.schedule, ()))
         if not history or current.differs_from(history[-1]):
             changed.append(current)
             history.append(current)
-        verdicts = dict(memory.open.get(name, {}))
-        reached = memory.judged_until.get(name, history[0].valid_from)
-        since = min([reached, *(at - timedelta(microseconds=1) for at in verdicts)])
-        slots = [
-            *_slots(history, since, reached, calendar, None),
-            *_slots(history, reached, look.at, calendar, MOST_SLOTS),
-        ]
-        seen = records(name, slots[0][0].previous_at) if slots else Records()
-        given = share_out([slot for slot, _ in slots], seen.runs, seen.work)
-        launched: dict[datetime, list[Run]] = {}
-        for at, run in seen.runs:
-            launched.setdefault(at, []).append(run)
-        of_schedule: list[Judged] = []
-        for slot, valid_from in slots:
-            at = slot.expected_at
-            known = verdicts.get(at)
-            if known is None and at <= reached:
-                continue
-            evidence = Evidence(
-                ticks=seen.ticks.get(at, ()),
-                runs=launched.get(at, ()),
-                work=given.get(at, ()),
-                spells=spells,
-                watched_from=watched_from,
-            )
-            verdict = decide(slot, evidence, now=look.at)
-            if verdict is None:
-                break
-            verdict = revised(known, verdict) if known else verdict
-            reached = max(reached, at)
-            if verdict != known:
-                of_schedule.append(Judged(slot, verdict, valid_from))
-            verdicts[at] = verdict
-        judged += of_schedule
-        until[name] = reached
-        still_open[name] = {
+        after[current.schedule] = judge.schedule(current.schedule, history)
+    state = WatcherState(
+        look=look,
+        watched_from=watched_from,
+        spells=spells,
+        gaps=[*memory.gaps, *(spell for spell in found if spell.schedule is None)],
+        configurations={name: one.configurations for name, one in after.items()},
+        judged_until={name: one.judged_until for name, one in after.items()},
+        open={name: one.open for name, one in after.items()},
+        episodes={name: one.episode for name, one in after.items() if one.episode},
+    )
+    return Seen(state, [judged for one in after.values() for judged in one.judged], changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """One schedule after an observation: its share of the ``WatcherState``, and its new or changed verdicts."""
+
+    configurations: Sequence[Configuration]
+    judged_until: datetime
+    open: Mapping[datetime, Verdict]
+    episode: Episode | None
+    judged: Sequence[Judged]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Judges the slots of one schedule after another; the attributes are those of ``watch`` and ``WatcherState``."""
+
+    memory: WatcherState
+    look: Look
+    spells: Sequence[Spell]
+    watched_from: datetime
+    calendar: Calendar
+    records: Callable[[str, datetime], Records]
+
+    def schedule(self, name: str, history: Sequence[Configuration]) -> _Schedule:
+        """Returns a schedule with every slot judged that can be; ``history`` ends with its present configuration."""
+        known = self.memory.open.get(name, {})
+        before = self.memory.judged_until.get(name, history[0].valid_from)
+        judged = self._judged(name, history, known, before)
+        verdicts = {**known, **{slot.expected_at: verdict for slot, verdict, _ in judged}}
+        reached = max([before, *(slot.expected_at for slot, _, _ in judged)])
+        still_open = {
             at: verdict
             for at, verdict in list(verdicts.items())[-MOST_SLOTS:]
-            if verdict.kind in (Kind.MISSED, Kind.UNKNOWN) and at > look.at - STAYS_OPEN
+            if verdict.kind in (VerdictKind.MISSED, VerdictKind.UNKNOWN) and at > self.look.at - STAYS_OPEN
         }
-        oldest = min([reached, *still_open[name]])
-        histories[name] = [
+        oldest = min([reached, *still_open])
+        in_force = [
             one
             for one, after in zip(history, [*history[1:], None], strict=True)
             if not after or after.valid_from > oldest
         ]
-        episode = episode_after(memory.episodes.get(name), of_schedule)
-        if episode:
-            episodes[name] = episode
-    gaps = [*memory.gaps, *(spell for spell in found if spell.schedule is None)]
-    after = Memory(look, watched_from, spells, gaps, histories, until, still_open, episodes)
-    return Seen(after, judged, changed)
+        new = [Judged(*one) for one in judged if one[1] != known.get(one[0].expected_at)]
+        episode = episode_after(self.memory.episodes.get(name), new)
+        return _Schedule(in_force, reached, still_open, episode, new)
+
+    def _judged(
+        self, name: str, history: Sequence[Configuration], known: Mapping[datetime, Verdict], reached: datetime
+    ) -> list[tuple[Slot, Verdict, datetime]]:
+        """Returns the slots that have a verdict now, each with it and the start of its configuration."""
+        since = min([reached, *(at - timedelta(microseconds=1) for at in known)])
+        slots = [
+            *_slots(history, since, reached, self.calendar, None),
+            *_slots(history, reached, self.look.at, self.calendar, MOST_SLOTS),
+        ]
+        seen = self.records(name, slots[0][0].previous_at) if slots else Records()
+        work = share_out([slot for slot, _ in slots], seen.runs, seen.work)
+        launched: dict[datetime, list[ScheduledRun]] = {}
+        for at, run in seen.runs:
+            launched.setdefault(at, []).append(run)
+        judged: list[tuple[Slot, Verdict, datetime]] = []
+        for slot, valid_from in slots:
+            at = slot.expected_at
+            if at not in known and at <= reached:
+                continue
+            evidence = Evidence(
+                ticks=seen.ticks.get(at, ()),
+                runs=launched.get(at, ()),
+                work=work.get(at, ()),
+                spells=self.spells,
+                watched_from=self.watched_from,
+            )
+            verdict = decide(slot, evidence, now=self.look.at)
+            if verdict is None:
+                break
+            judged.append((slot, revised(known[at], verdict) if at in known else verdict, valid_from))
+        return judged
 
 
 def _slots(
@@ -325,9 +358,9 @@ def episode_after(before: Episode | None, judged: Sequence[Judged]) -> Episode |
     episode = before
     for one in sorted(judged, key=lambda judged: judged.slot.expected_at):
         at, verdict = one.slot.expected_at, one.verdict
-        if verdict.kind is Kind.UNKNOWN:
+        if verdict.kind is VerdictKind.UNKNOWN:
             continue
-        if verdict.kind is not Kind.MISSED:
+        if verdict.kind is not VerdictKind.MISSED:
             if episode and at >= episode.last_at:
                 episode = replace(episode, is_over=True)
             continue

@@ -1,7 +1,6 @@
 """The DuckDB file, derived from the landing zone: connection, transaction, schema. No rule of a report lives here."""
 
 from cavra_pipeline.warehouse.connection import Warehouse, WarehouseBusy
-from cavra_pipeline.warehouse.memory import Memory
-from cavra_pipeline.warehouse.session import Rows, Session
+from cavra_pipeline.warehouse.session import Memory, Rows, Session
 
 __all__ = ["Memory", "Rows", "Session", "Warehouse", "WarehouseBusy"]

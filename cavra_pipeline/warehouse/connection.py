@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,8 @@ import duckdb
 
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.warehouse import schema
-from cavra_pipeline.warehouse.memory import Memory
 from cavra_pipeline.warehouse.schema import Identity
-from cavra_pipeline.warehouse.session import Session
+from cavra_pipeline.warehouse.session import Memory, Session
 
 _log = logging.getLogger("cavra_pipeline.warehouse")
 
@@ -218,7 +217,7 @@ class Warehouse:
         _remove(fresh.path)
         # A log without its file would be read into the new one.
         self.log.unlink(missing_ok=True)
-        with _closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
+        with closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
             schema.create(Session(connection))
         if self.keeper:
             self.keeper.fill(fresh, because=because, set_aside_as=set_aside_as)
@@ -241,7 +240,7 @@ class Warehouse:
             _remove(fresh)
             try:
                 connection, _ = self._open(deadline, read_only=False)
-                with _closing(connection):
+                with closing(connection):
                     session = Session(connection)
                     # Nothing of the old file may stand in its log, which would then be read into the new one.
                     session.execute("CHECKPOINT")
@@ -376,14 +375,6 @@ class Warehouse:
 def _has(error: duckdb.Error, signs: tuple[str, ...]) -> bool:
     text = str(error).lower()
     return any(sign in text for sign in signs)
-
-
-@contextmanager
-def _closing(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _remove(path: Path) -> None:

@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from cavra_pipeline.errors import OutOfMemory, TransientError
 from cavra_pipeline.sql import statement
-from cavra_pipeline.warehouse.memory import Memory
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
 
@@ -28,6 +27,19 @@ class Rows:
 
     types: Mapping[str, str]
     rows: Sequence[tuple[object, ...]]
+
+
+class Memory:
+    """Remembers answers about one state of the evidence; whoever wants to share answers shares it."""
+
+    def __init__(self) -> None:
+        self._held: tuple[str, dict[Hashable, Any]] = ("", {})
+
+    def of(self, mark: str) -> dict[Hashable, Any]:
+        """Returns what is known of the evidence with this mark; what was known of another is forgotten."""
+        if self._held[0] != mark:
+            self._held = (mark, {})
+        return self._held[1]
 
 
 class Session:

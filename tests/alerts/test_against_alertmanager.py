@@ -10,8 +10,8 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.alerts.model import Alert, opened, problems, resolved
-from cavra_pipeline.alerts.planning import Planned, Told, plan
+from cavra_pipeline.alerts.model import Alert, conditions, opened, resolved
+from cavra_pipeline.alerts.planning import LastNotice, Planned, plan
 from cavra_pipeline.settings import AlertPolicy
 from tests.alerts.alertmanager import Group
 from tests.alerts.support import minutes, signal
@@ -27,12 +27,12 @@ class Ours:
     def __init__(self, policy: AlertPolicy) -> None:
         self.policy = policy
         self.alerts: list[Alert] = []
-        self.told: Told | None = None
+        self.told: LastNotice | None = None
 
     def tick(self, active: set[str], now: datetime) -> tuple[str, frozenset[str]] | None:
         standing = {one.subject: one for one in self.alerts if one.is_open}
         for name in active - standing.keys():
-            problem = problems([signal("failed_run", name)])["failed_run", name]
+            problem = conditions([signal("failed_run", name)])["failed_run", name]
             self.alerts.append(opened(problem, episode=len(self.alerts) + 1, now=now))
         self.alerts = [
             resolved(one, now=now) if one.is_open and one.subject not in active else one for one in self.alerts

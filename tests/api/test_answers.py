@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import service as service_module
-from cavra_pipeline.api.problems import Problem
+from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Service
 from cavra_pipeline.lanes import LANES
 from tests.api.server import CAVRA, NoDagster, served
@@ -143,7 +143,7 @@ def test_an_answer_that_is_not_old_is_given_again_only_while_nobody_could_make_i
             assert [answer(), answer()] == ["2", "2"]
             monkeypatch.setattr(service_module, "_SAME_SECONDS", (0.0, 0.0))
             monkeypatch.setattr(service_module, "_TURN_SECONDS", 0.01)
-            with pytest.raises(Problem):
+            with pytest.raises(HttpProblem):
                 answer()
         assert answer() == "3"
     finally:

@@ -16,7 +16,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.picture import MARKS, legend, picture
-from cavra_pipeline.slots.verdicts import Cause, Configuration, Kind, Slot, Verdict
+from cavra_pipeline.slots.verdicts import Cause, Configuration, Slot, Verdict, VerdictKind
 from cavra_pipeline.slots.watcher import Judged
 from cavra_pipeline.state import state_of
 from tests.support import home_with
@@ -25,7 +25,7 @@ AT = datetime(2026, 6, 25, 23, 0, tzinfo=UTC)
 GAP = timedelta(minutes=30)
 FROM = datetime(2026, 6, 1, tzinfo=UTC)
 SCHEDULE = "recovery_retry_worker"
-DOWN = Verdict(Kind.MISSED, Cause.DAEMON_DOWN)
+DOWN = Verdict(VerdictKind.MISSED, Cause.DAEMON_DOWN)
 
 
 def keep(settings: Settings, verdicts: Sequence[Verdict], *, now: datetime = AT) -> None:
@@ -59,7 +59,7 @@ def answer(*arguments: str) -> str:
 
 
 def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Settings) -> None:
-    keep(home, [Verdict(Kind.ON_TIME, None, AT), DOWN, Verdict(Kind.LATE, None, AT + 3 * GAP)])
+    keep(home, [Verdict(VerdictKind.ON_TIME, None, AT), DOWN, Verdict(VerdictKind.LATE, None, AT + 3 * GAP)])
 
     said = answer("slots", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
 
@@ -70,7 +70,7 @@ def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Setting
 
 
 def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then(home: Settings) -> None:
-    keep(home, [Verdict(Kind.ON_TIME, None, AT, "run-1"), DOWN])
+    keep(home, [Verdict(VerdictKind.ON_TIME, None, AT, "run-1"), DOWN])
 
     document = json.loads(answer("slots", "--json", "--from", "2026-06-25", "--to", "2026-06-27"))
 
@@ -96,11 +96,11 @@ def test_the_range_holds_both_its_ends(home: Settings) -> None:
 
 def test_a_slot_judged_again_is_the_same_slot_and_is_revised_only_by_a_gain(home: Settings) -> None:
     keep(home, [DOWN])
-    keep(home, [Verdict(Kind.MISSED, Cause.WAREHOUSE_BUSY)], now=AT + GAP)
+    keep(home, [Verdict(VerdictKind.MISSED, Cause.WAREHOUSE_BUSY)], now=AT + GAP)
     (slot,) = slots(home)
     assert (slot["verdict"], slot["cause"], slot["revised_at"]) == ("missed", "daemon_down", None)
 
-    keep(home, [Verdict(Kind.ON_TIME, None, AT)], now=AT + 2 * GAP)
+    keep(home, [Verdict(VerdictKind.ON_TIME, None, AT)], now=AT + 2 * GAP)
 
     (slot,) = slots(home)
     assert (slot["verdict"], slot["cause"], slot["done_at"]) == ("late", None, AT)
@@ -126,7 +126,7 @@ def test_the_health_table_shows_slots_beside_outages_and_the_document_does_not_c
 
 
 def test_every_verdict_and_cause_has_a_mark_of_its_own() -> None:
-    assert set(MARKS) == {kind for kind in Kind if kind is not Kind.MISSED} | set(Cause)
+    assert set(MARKS) == {kind for kind in VerdictKind if kind is not VerdictKind.MISSED} | set(Cause)
     assert len(set(MARKS.values())) == len(MARKS)
     assert picture([]) == []
     assert legend([]) == ""

@@ -20,7 +20,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, save_every_report
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, AlertPolicy, Settings
 from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
-from cavra_pipeline.slots.verdicts import Configuration, Kind, Slot, Verdict
+from cavra_pipeline.slots.verdicts import Configuration, Slot, Verdict, VerdictKind
 from cavra_pipeline.slots.watcher import Judged
 from cavra_pipeline.state import state_of
 from tests.support import NOW, drop, home_with, take_in
@@ -111,5 +111,5 @@ def bad_fortnight(folder: Path) -> Settings:
             at = (NOW - timedelta(hours=n)).replace(minute=0)
             slot = Slot("executive_delivery_retry", at, at, at)
             keep_configuration(c, Configuration(slot.schedule, at, "0 * * * *", "UTC", True, DEFAULT_TOLERANCE))
-            keep_verdicts(c, [Judged(slot, Verdict(Kind(_VERDICTS[n % 25 % 5])), at)], now=at)
+            keep_verdicts(c, [Judged(slot, Verdict(VerdictKind(_VERDICTS[n % 25 % 5])), at)], now=at)
     return home

@@ -28,7 +28,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.watcher import Memory
+from cavra_pipeline.slots.watcher import WatcherState
 from sensors.slots import NAME, build_missed_worker_run_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.dagster_tests.test_daemon import default_signals, environment
@@ -187,7 +187,7 @@ def test_slots_that_pass_while_the_code_does_not_load_are_missed_for_that_reason
         put_schedule(instance, is_on=True, started=datetime.now(UTC))
 
         def last_look() -> datetime | None:
-            memory = Memory.of(json.loads(cursor_of(instance, NAME) or "{}").get("memory"))
+            memory = WatcherState.of(json.loads(cursor_of(instance, NAME) or "{}").get("memory"))
             return memory.look.at if memory and memory.look else None
 
         with daemon(settings, log, folder=deployed, **every_minute):

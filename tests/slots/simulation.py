@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
-from cavra_pipeline.slots.verdicts import Configuration, Run, Tick, Verdict
-from cavra_pipeline.slots.watcher import Look, Memory, Records, watch
+from cavra_pipeline.slots.verdicts import Configuration, ScheduledRun, Tick, Verdict
+from cavra_pipeline.slots.watcher import Look, Records, WatcherState, watch
 from sensors.dagster_records import instants_around
 
 DAYS: Final = 30
@@ -50,7 +50,7 @@ class Truth:
     kind: str
     cause: str | None = None
     tick: Tick | None = None
-    run: Run | None = None
+    run: ScheduledRun | None = None
     run_created_at: datetime | None = None
 
 
@@ -103,7 +103,7 @@ class World:
             ticks_at = back_at
         tick = Tick("success", ticks_at)
         started_at = ticks_at + timedelta(seconds=chance.uniform(3, 15))
-        run = Run(f"{name} {at.isoformat()}")
+        run = ScheduledRun(f"{name} {at.isoformat()}")
         queued = self._trouble(started_at, name, "queued_too_long")
         if queued:
             started_at = queued.end
@@ -155,7 +155,7 @@ class World:
     def records(self, name: str, since: datetime, now: datetime) -> Records:
         known = self.slots[name]
         ticks: dict[datetime, list[Tick]] = {}
-        runs: list[tuple[datetime, Run]] = []
+        runs: list[tuple[datetime, ScheduledRun]] = []
         for at in known[bisect_left(known, since) : bisect_right(known, now)]:
             truth = self.truth.get((name, at))
             if truth and truth.tick and truth.tick.ended_at <= now:
@@ -167,7 +167,7 @@ class World:
     def watched(self) -> dict[tuple[str, datetime], Verdict]:
         """The ledger at the end of the month."""
         verdicts: dict[tuple[str, datetime], Verdict] = {}
-        memory = Memory()
+        memory = WatcherState()
         for look in self.looks():
             configurations = [
                 Configuration(name, look.at, cron, self.time_zone, True, DEFAULT_TOLERANCE)
@@ -189,7 +189,7 @@ def closing(at: datetime, after: datetime) -> datetime:
     return at + max(5 * MINUTE, (after - at) / 5)
 
 
-def as_seen(run: Run, now: datetime) -> Run:
+def as_seen(run: ScheduledRun, now: datetime) -> ScheduledRun:
     """A run as far as it had come."""
     if run.ended_at and run.ended_at <= now:
         return run

@@ -12,12 +12,12 @@ from cavra_pipeline.settings import Tolerance
 from cavra_pipeline.slots.verdicts import (
     Cause,
     Evidence,
-    Kind,
-    Run,
+    ScheduledRun,
     Slot,
     Spell,
     Tick,
     Verdict,
+    VerdictKind,
     decide,
     revised,
     share_out,
@@ -36,7 +36,7 @@ def judged(now: datetime = CLOSED, slot: Slot = SLOT, **evidence: object) -> Ver
     return decide(slot, Evidence(**{"watched_from": WATCHED, **evidence}), now=now)  # type: ignore[arg-type]
 
 
-def kind_of(**evidence: object) -> Kind:
+def kind_of(**evidence: object) -> VerdictKind:
     verdict = judged(**evidence)  # type: ignore[arg-type]
     assert verdict is not None
     return verdict.kind
@@ -45,7 +45,7 @@ def kind_of(**evidence: object) -> Kind:
 def cause_of(**evidence: object) -> Cause | None:
     verdict = judged(**evidence)  # type: ignore[arg-type]
     assert verdict is not None
-    assert verdict.kind is Kind.MISSED
+    assert verdict.kind is VerdictKind.MISSED
     return verdict.cause
 
 
@@ -59,12 +59,12 @@ def test_grace_is_five_minutes_or_a_fifth_of_the_gap(gap: timedelta, grace: time
     on_time = judged(now=AT + grace, slot=slot, work=[AT + grace])
     late = judged(now=AT + grace + MICROSECOND, slot=slot, work=[AT + grace + MICROSECOND])
 
-    assert (on_time and on_time.kind, late and late.kind) == (Kind.ON_TIME, Kind.LATE)
+    assert (on_time and on_time.kind, late and late.kind) == (VerdictKind.ON_TIME, VerdictKind.LATE)
 
 
 def test_a_tenth_of_the_gap_early_is_on_time_and_more_is_early() -> None:
-    assert kind_of(work=[AT - 3 * MINUTE]) is Kind.ON_TIME
-    assert kind_of(work=[AT - 3 * MINUTE - MICROSECOND]) is Kind.EARLY
+    assert kind_of(work=[AT - 3 * MINUTE]) is VerdictKind.ON_TIME
+    assert kind_of(work=[AT - 3 * MINUTE - MICROSECOND]) is VerdictKind.EARLY
 
 
 def test_the_tolerances_are_settings() -> None:
@@ -78,44 +78,46 @@ def test_the_tolerances_are_settings() -> None:
 def test_a_slot_has_no_verdict_before_it_is_due_nor_until_its_grace_is_over() -> None:
     assert judged(now=AT - MICROSECOND, work=[AT - MINUTE]) is None
     assert judged(now=SLOT.closes_at) is None
-    assert judged(now=SLOT.closes_at + MICROSECOND) == Verdict(Kind.MISSED, Cause.UNKNOWN_CAUSE)
+    assert judged(now=SLOT.closes_at + MICROSECOND) == Verdict(VerdictKind.MISSED, Cause.UNKNOWN_CAUSE)
 
 
 def test_early_work_waits_for_the_slot_to_close_for_its_own_run_may_still_come() -> None:
     early = AT - 10 * MINUTE
 
     assert judged(now=AT + MINUTE, work=[early]) is None
-    assert kind_of(work=[early]) is Kind.EARLY
-    assert kind_of(work=[early], runs=[Run("r", AT, AT + MINUTE, AT + MINUTE)]) is Kind.ON_TIME
+    assert kind_of(work=[early]) is VerdictKind.EARLY
+    assert kind_of(work=[early], runs=[ScheduledRun("r", AT, AT + MINUTE, AT + MINUTE)]) is VerdictKind.ON_TIME
 
 
 def test_a_schedule_that_is_declared_off_is_not_expected_whatever_happened() -> None:
     off = Slot("worker", AT, AT - GAP, AT + GAP, is_declared_on=False)
 
-    assert judged(slot=off) == Verdict(Kind.NOT_EXPECTED)
-    assert judged(now=AT, slot=off, work=[AT]) == Verdict(Kind.NOT_EXPECTED)
+    assert judged(slot=off) == Verdict(VerdictKind.NOT_EXPECTED)
+    assert judged(now=AT, slot=off, work=[AT]) == Verdict(VerdictKind.NOT_EXPECTED)
 
 
 def test_a_run_says_itself_why_its_work_is_not_done() -> None:
-    assert cause_of(runs=[Run("r")]) is Cause.QUEUED_TOO_LONG
-    assert cause_of(runs=[Run("r", AT, AT + MINUTE)]) is Cause.FAILED_BEFORE_WORK
-    assert cause_of(runs=[Run("r", AT, AT + MINUTE, None, True)]) is Cause.WAREHOUSE_BUSY
-    assert judged(runs=[Run("r", AT)]) == Verdict(Kind.UNKNOWN, run_id="r")
-    assert judged(runs=[Run("r", AT, AT + MINUTE, AT + MINUTE)]) == Verdict(Kind.ON_TIME, None, AT + MINUTE, "r")
+    assert cause_of(runs=[ScheduledRun("r")]) is Cause.QUEUED_TOO_LONG
+    assert cause_of(runs=[ScheduledRun("r", AT, AT + MINUTE)]) is Cause.FAILED_BEFORE_WORK
+    assert cause_of(runs=[ScheduledRun("r", AT, AT + MINUTE, None, True)]) is Cause.WAREHOUSE_BUSY
+    assert judged(runs=[ScheduledRun("r", AT)]) == Verdict(VerdictKind.UNKNOWN, run_id="r")
+    assert judged(runs=[ScheduledRun("r", AT, AT + MINUTE, AT + MINUTE)]) == Verdict(
+        VerdictKind.ON_TIME, None, AT + MINUTE, "r"
+    )
 
 
 def test_a_second_run_counts_where_the_first_failed() -> None:
-    failed = Run("first", AT, AT + MINUTE)
+    failed = ScheduledRun("first", AT, AT + MINUTE)
 
-    assert kind_of(runs=[failed, Run("second", AT, AT + 4 * MINUTE, AT + 4 * MINUTE)]) is Kind.ON_TIME
-    assert cause_of(runs=[failed, Run("second")]) is Cause.QUEUED_TOO_LONG
+    assert kind_of(runs=[failed, ScheduledRun("second", AT, AT + 4 * MINUTE, AT + 4 * MINUTE)]) is VerdictKind.ON_TIME
+    assert cause_of(runs=[failed, ScheduledRun("second")]) is Cause.QUEUED_TOO_LONG
 
 
 def test_a_tick_says_why_there_is_no_run() -> None:
     assert cause_of(ticks=[Tick("failure", AT)]) is Cause.FAILED_BEFORE_WORK
     assert cause_of(ticks=[Tick("failure", AT, True)]) is Cause.CODE_LOCATION_NOT_LOADABLE
-    assert kind_of(ticks=[Tick("skipped", AT)]) is Kind.ON_TIME
-    assert kind_of(ticks=[Tick("success", AT)]) is Kind.UNKNOWN
+    assert kind_of(ticks=[Tick("skipped", AT)]) is VerdictKind.ON_TIME
+    assert kind_of(ticks=[Tick("success", AT)]) is VerdictKind.UNKNOWN
     assert cause_of(ticks=[Tick("started", AT)]) is Cause.UNKNOWN_CAUSE
 
 
@@ -139,24 +141,24 @@ def test_a_schedule_that_was_off_explains_its_slot_before_a_daemon_that_was_down
 
 
 def test_without_anybody_watching_a_slot_without_a_trace_is_unknown() -> None:
-    assert kind_of(watched_from=None) is Kind.UNKNOWN
-    assert kind_of(watched_from=AT + MICROSECOND) is Kind.UNKNOWN
-    assert kind_of(watched_from=AT) is Kind.MISSED
+    assert kind_of(watched_from=None) is VerdictKind.UNKNOWN
+    assert kind_of(watched_from=AT + MICROSECOND) is VerdictKind.UNKNOWN
+    assert kind_of(watched_from=AT) is VerdictKind.MISSED
 
 
 # --- Judged again --------------------------------------------------------------------------------------------------
 
 
 def test_what_was_missed_can_only_turn_out_late_and_what_was_done_stays_done() -> None:
-    missed, done = Verdict(Kind.MISSED, Cause.DAEMON_DOWN), Verdict(Kind.ON_TIME, None, AT)
+    missed, done = Verdict(VerdictKind.MISSED, Cause.DAEMON_DOWN), Verdict(VerdictKind.ON_TIME, None, AT)
 
-    assert revised(missed, Verdict(Kind.LATE, None, CLOSED)) == Verdict(Kind.LATE, None, CLOSED)
-    assert revised(missed, done) == Verdict(Kind.LATE, None, AT)
-    assert revised(missed, Verdict(Kind.MISSED, Cause.WAREHOUSE_BUSY)) == missed
-    assert revised(missed, Verdict(Kind.UNKNOWN)) == missed
+    assert revised(missed, Verdict(VerdictKind.LATE, None, CLOSED)) == Verdict(VerdictKind.LATE, None, CLOSED)
+    assert revised(missed, done) == Verdict(VerdictKind.LATE, None, AT)
+    assert revised(missed, Verdict(VerdictKind.MISSED, Cause.WAREHOUSE_BUSY)) == missed
+    assert revised(missed, Verdict(VerdictKind.UNKNOWN)) == missed
     assert revised(done, missed) == done
-    assert revised(Verdict(Kind.UNKNOWN), missed) == missed
-    assert revised(Verdict(Kind.MISSED, Cause.UNKNOWN_CAUSE), missed) == missed
+    assert revised(Verdict(VerdictKind.UNKNOWN), missed) == missed
+    assert revised(Verdict(VerdictKind.MISSED, Cause.UNKNOWN_CAUSE), missed) == missed
 
 
 # --- Work without a run of its own ---------------------------------------------------------------------------------
@@ -170,13 +172,13 @@ def test_work_serves_the_newest_slot_before_it_unless_that_was_served() -> None:
     slots, at = three(), AT + 20 * MINUTE
 
     assert share_out(slots, [], [at]) == {AT: [at]}
-    served = [(AT, Run("r", AT, AT + MINUTE, AT + MINUTE))]
+    served = [(AT, ScheduledRun("r", AT, AT + MINUTE, AT + MINUTE))]
     assert share_out(slots, served, [at]) == {AT + GAP: [at]}
     assert share_out(slots, [], [AT + MINUTE, at]) == {AT: [AT + MINUTE], AT + GAP: [at]}
 
 
 def test_work_that_a_slots_run_did_is_not_given_to_another_slot() -> None:
-    run = Run("r", AT, AT + 2 * MINUTE, AT + MINUTE)
+    run = ScheduledRun("r", AT, AT + 2 * MINUTE, AT + MINUTE)
 
     assert share_out(three(), [(AT, run)], [AT, AT + MINUTE, AT + 2 * MINUTE]) == {}
 
@@ -193,7 +195,7 @@ MAYBE = st.none() | INSTANTS
 EVIDENCE = st.builds(
     Evidence,
     ticks=st.lists(st.builds(Tick, st.sampled_from(["success", "skipped", "failure"]), INSTANTS), max_size=3),
-    runs=st.lists(st.builds(Run, st.just("r"), MAYBE, MAYBE, MAYBE, st.booleans()), max_size=3),
+    runs=st.lists(st.builds(ScheduledRun, st.just("r"), MAYBE, MAYBE, MAYBE, st.booleans()), max_size=3),
     work=st.lists(INSTANTS, max_size=3),
     spells=st.lists(
         st.builds(Spell, st.sampled_from([Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN]), INSTANTS, MAYBE), max_size=3
@@ -211,10 +213,13 @@ def test_a_verdict_has_a_cause_exactly_if_it_is_missed_and_a_time_only_if_it_was
     if verdict is None:
         assert now <= SLOT.closes_at
         return
-    assert (verdict.cause is not None) == (verdict.kind is Kind.MISSED)
-    assert (verdict.done_at is not None) == (verdict.kind in (Kind.ON_TIME, Kind.LATE, Kind.EARLY))
+    assert (verdict.cause is not None) == (verdict.kind is VerdictKind.MISSED)
+    assert (verdict.done_at is not None) == (verdict.kind in (VerdictKind.ON_TIME, VerdictKind.LATE, VerdictKind.EARLY))
     if verdict.done_at:
-        limits = {Kind.EARLY: verdict.done_at < SLOT.opens_at, Kind.LATE: verdict.done_at > SLOT.closes_at}
+        limits = {
+            VerdictKind.EARLY: verdict.done_at < SLOT.opens_at,
+            VerdictKind.LATE: verdict.done_at > SLOT.closes_at,
+        }
         assert limits.get(verdict.kind, SLOT.opens_at <= verdict.done_at <= SLOT.closes_at)
 
 
@@ -232,7 +237,7 @@ def test_a_verdict_once_given_is_not_taken_back_as_time_goes_on(
 def test_judging_again_any_number_of_times_ends_in_one_verdict_that_never_loses_work(
     first: Evidence, second: Evidence, third: Evidence
 ) -> None:
-    done = (Kind.ON_TIME, Kind.LATE, Kind.EARLY)
+    done = (VerdictKind.ON_TIME, VerdictKind.LATE, VerdictKind.EARLY)
     verdicts = [decide(SLOT, one, now=CLOSED) for one in (first, second, third)]
     standing = verdicts[0]
     assert standing is not None

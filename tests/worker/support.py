@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Problem
+from cavra_pipeline.connectors import ConnectorProblem, DeliveryOutcome, Grade, Notification
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
@@ -54,7 +54,7 @@ class Provider:
     def has(self, provider: str) -> bool:
         return provider not in self.missing
 
-    def problem(self, provider: str, *, reads_secrets: bool) -> Problem | None:
+    def problem(self, provider: str, *, reads_secrets: bool) -> ConnectorProblem | None:
         return None
 
     def send(self, provider: str, notification: Notification, *, claim_ends_at: datetime) -> DeliveryOutcome:
