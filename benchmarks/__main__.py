@@ -1,8 +1,8 @@
 """The benchmark suite: ``python -m benchmarks [--records N] [--rounds R]``. Prints a table and writes JSON.
 
 Every figure of the first table is a ratio to DuckDB's own typed load of the same file, measured in the same round; a
-case is a function in ``cases.py`` and a line in ``LINES``. Then come the cost of a new day, dlt, and the backfill. Exit
-code 1: a case did not do its work, because rows are missing or an unchanged drop was read again.
+case is a function in ``cases.py`` and a line in ``LINES``. Then come the cost of a new day and the backfill. Exit code
+1: a case did not do its work, because rows are missing or an unchanged drop was read again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -24,7 +24,7 @@ from typing import Any
 
 import duckdb
 
-from benchmarks import backfill, others
+from benchmarks import backfill
 from benchmarks.cases import DROP_DAY
 from benchmarks.records import START, write_drop
 from cavra_pipeline.settings import Settings
@@ -36,8 +36,8 @@ LINES = (
     ("raw_declared", "the same, every declared column", None),
     ("raw_file", "the same as the first, into a DuckDB file", None),
     ("pydantic_and_pandas", "pydantic and pandas into DuckDB", None),
-    ("ingest_clean", "ingest, clean", 2.5),
-    ("ingest_faulty", "ingest, 1 % of lines faulty", 3.0),
+    ("ingest_clean", "ingest, clean", 4.5),
+    ("ingest_faulty", "ingest, 1 % of lines faulty", 5.4),
     ("ingest_unchanged", "ingest again, nothing changed", None),
     ("ingest_forced", "ingest again, forced", None),
     ("health", "health report, process just started", 1.0),
@@ -122,43 +122,14 @@ def measure_growth(folder: Path, records_a_day: int) -> list[Result]:
     return measured
 
 
-def measure_dlt(folder: Path, records: int) -> Result:
-    """dlt's merge and our ingest of the same file, one after the other."""
-    home = Settings(home=folder / "clean").prepare()
-    file = home.landing / DROP_DAY.isoformat() / "evidence.jsonl"
-    file.parent.mkdir()
-    write_drop(file, records)
-    theirs = others.run("dlt_merge", str(file), str(folder / "dlt.duckdb"), home=folder)
-    ours = run("ingest_clean", folder)
-    return {"records": records, "dlt": theirs, "ingest": ours, "ratio": theirs["seconds"] / ours["seconds"]}
-
-
-def measure_backfill(folder: Path, records: int, *, tutorial_days: int) -> Result:
-    """A year in one run through Dagster against its plain ingest, and some days against the tutorials' shape."""
-    backfill.prepare(folder, records, tutorial_days)
+def measure_backfill(folder: Path, records: int) -> Result:
+    """A year in one run through Dagster against its plain ingest."""
+    backfill.prepare(folder, records)
     plain, single = (run(case, folder, "benchmarks.backfill") for case in ("plain_ingest", "single_run"))
-    measured: Result = {
+    return {
         "records": records, "days": len(backfill.DAYS), "plain_ingest": plain, "single_run": single,
         "ratio": single["seconds"] / plain["seconds"],
     }  # fmt: skip
-    if tutorial_days:
-        short, theirs = run("short_run", folder, "benchmarks.backfill"), backfill.tutorial_shape(folder)
-        days = tutorial_days
-        measured["short"] = {
-            "days": days, "single_run": short, "tutorial": theirs,
-            "ratio": theirs["wall_seconds"] / short["wall_seconds"],
-            "ratio_a_day_of_the_year": theirs["wall_seconds"] / days / (single["wall_seconds"] / len(backfill.DAYS)),
-        }  # fmt: skip
-    return measured
-
-
-def in_a_folder(measure: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
-    """Measures in a folder of its own; what is not installed is left out with the reason."""
-    folder = Path(tempfile.mkdtemp(prefix="cavra-benchmarks-"))
-    try:
-        return measure(folder, *arguments, **options)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def complaints(rounds: list[dict[str, Result]], records: int, document: Result) -> list[str]:
@@ -211,36 +182,19 @@ def table(summary: dict[str, Result], growth: list[Result]) -> str:
     return "\n".join(rows)
 
 
-def more_tables(document: Result) -> Iterator[str]:
-    """dlt and the backfill, where they were measured."""
-    if reason := document.get("others_left_out"):
-        yield f"Left out: dlt and the tutorials' shape could not be installed ({reason})."
-    if dlt := document.get("dlt"):
-        yield f"\n| {dlt['records']:,} records | seconds | x our ingest | peak MB |\n| --- | ---: | ---: | ---: |"
-        for name, one in (("ingest, clean", dlt["ingest"]), ("dlt, merge", dlt["dlt"])):
-            ratio = one["seconds"] / dlt["ingest"]["seconds"]
-            yield f"| {name} | {one['seconds']:.2f} | {ratio:.1f} | {one['peak_mb']} |"
-    if filled := document.get("backfill"):
-        yield f"\n| {filled['days']} days, {filled['records']:,} records | seconds | x plain ingest | peak MB |"
-        yield "| --- | ---: | ---: | ---: |"
-        for name, one in (
-            ("plain ingest", filled["plain_ingest"]),
-            ("single Dagster run: ingest and every report", filled["single_run"]),
-        ):
-            ratio = one["seconds"] / filled["plain_ingest"]["seconds"]
-            yield f"| {name} | {one['seconds']:.2f} | {ratio:.2f} | {one['peak_mb']} |"
-        if short := filled.get("short"):
-            yield f"\n| {short['days']} days, from the start of the processes | seconds | peak MB |"
-            yield "| --- | ---: | ---: |"
-            for name, one in (
-                ("single Dagster run: ingest and every report", short["single_run"]),
-                ("a run a day, pandas I/O manager, no report", short["tutorial"]),
-            ):
-                yield f"| {name} | {one['wall_seconds']:.1f} | {one['peak_mb']} |"
-            yield (
-                f"\nThe tutorials' shape takes {short['ratio']:.1f} x as long for these days, and for a day "
-                f"{short['ratio_a_day_of_the_year']:.0f} x what a day of the year's single run takes."
-            )
+def backfill_table(filled: Result) -> str:
+    rows = [
+        f"\n| {filled['days']} days, {filled['records']:,} records | seconds | x plain ingest | peak MB |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for title, case in (
+        ("plain ingest", "plain_ingest"),
+        ("single Dagster run: ingest and every report", "single_run"),
+    ):
+        one = filled[case]
+        ratio = one["seconds"] / filled["plain_ingest"]["seconds"]
+        rows.append(f"| {title} | {one['seconds']:.2f} | {ratio:.2f} | {one['peak_mb']} |")
+    return "\n".join(rows)
 
 
 def main() -> None:
@@ -250,17 +204,9 @@ def main() -> None:
     parser.add_argument(
         "--growth-records", type=int, default=500, help="records a day of the growth case; 0: leave out"
     )
-    parser.add_argument("--dlt-records", type=int, default=20_000, help="records for dlt; 0: leave out")
     parser.add_argument(
         "--backfill-records", type=int, help="records of the year that is backfilled; as --records; 0: leave out"
     )
-    parser.add_argument(
-        "--tutorial-days",
-        type=int,
-        default=10,
-        help="days of the year in the tutorials' shape, about 4 s each (default 10)",
-    )
-    parser.add_argument("--without-others", action="store_true", help="leave out what needs an environment of its own")
     options = parser.parse_args()
     backfill_records = options.records if options.backfill_records is None else options.backfill_records
     folder = Path(tempfile.mkdtemp(prefix="cavra-benchmarks-"))
@@ -268,6 +214,7 @@ def main() -> None:
         sizes = prepare(folder, options.records)
         rounds = [dict(measure_round(folder)) for _ in range(options.rounds)]
         growth = measure_growth(folder, options.growth_records) if options.growth_records else []
+        filled = measure_backfill(folder, backfill_records) if backfill_records else None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     summary = summarise(rounds)
@@ -275,24 +222,15 @@ def main() -> None:
                "duckdb": duckdb.__version__}  # fmt: skip
     document: Result = {"records": options.records, "bytes": sizes, "machine": machine, "summary": summary,
                         "growth": growth, "rounds": rounds}  # fmt: skip
-    with_others = not options.without_others
-    if with_others:
-        try:
-            others.prepare()
-        except others.NotInstalled as reason:
-            document["others_left_out"], with_others = str(reason), False
-    if with_others and options.dlt_records:
-        document["dlt"] = in_a_folder(measure_dlt, options.dlt_records)
-    if backfill_records:
-        document["backfill"] = in_a_folder(
-            measure_backfill, backfill_records, tutorial_days=options.tutorial_days if with_others else 0
-        )
+    if filled:
+        document["backfill"] = filled
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{options.records}.json"
     target.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{options.records:,} records, {sizes['clean'] / 1e6:,.0f} MB, {machine['cores']} cores\n")
     print(table(summary, growth))
-    print("\n".join(more_tables(document)))
+    if filled:
+        print(backfill_table(filled))
     print(f"\n{target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
     if wrong := complaints(rounds, options.records, document):
         sys.exit("; ".join(wrong))
