@@ -16,7 +16,7 @@ from cavra_pipeline.jobs import INGEST_GROUP, is_of_range, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from sensors.alerting import Clock, LastObservation, now_utc, patient, tell
+from sensors.alerting import LastObservation, now_utc, patient, tell
 from sensors.requests import ranges, request_for, resolve
 
 _GROUP = dg.AssetSelection.groups(INGEST_GROUP)
@@ -33,9 +33,7 @@ _IN_PROGRESS = [
 ]
 
 
-def build_late_evidence_sensor(
-    settings: Settings, partitions: dg.DailyPartitionsDefinition, clock: Clock = now_utc
-) -> dg.SensorDefinition:
+def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
     """Returns the sensor; its cursor is the days it has asked for, and what it told."""
 
     @dg.sensor(
@@ -59,10 +57,10 @@ def build_late_evidence_sensor(
             and not any(is_of_range(run.tags, day) for run in running)
         ]
         taken = list(ranges(wanted))[:MOST_RANGES]
-        now = clock()
+        now = now_utc()
         for day in (day for days in taken for day in days):
             asked[day] = _Asked(outdated[day], asked[day].since if day in asked else now)
-        told = _tell(settings, known.told, asked, clock)
+        told = _tell(settings, known.told, asked)
         cursor = _Cursor(asked, told).dump()
         if not taken:
             return dg.SensorResult(skip_reason="No report needs to be made again.", cursor=cursor)
@@ -89,7 +87,7 @@ class _Asked:
     since: datetime
 
 
-def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, _Asked], clock: Clock) -> LastObservation:
+def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, _Asked]) -> LastObservation:
     """Tells which days were asked for and are still outdated; what can't be told now waits for the next tick."""
     if not asked and not told.fingerprint:
         return told
@@ -98,7 +96,7 @@ def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, _Asked
         for day, one in sorted(asked.items())
     ]
     try:
-        return tell(patient(settings), told, (_KIND,), signals, clock)
+        return tell(patient(settings), told, (_KIND,), signals, now_utc)
     except TransientError:
         return told
 

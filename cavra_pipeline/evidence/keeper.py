@@ -198,7 +198,7 @@ def _store_files(connection: sa.Connection, files: Sequence[dict[str, Any]]) -> 
         connection.execute(sa.insert(ingested_files), rows)
 
 
-def rebuild(settings: Settings, *, without_missing: bool, because: str = REQUESTED) -> int:
+def rebuild(settings: Settings, *, without_missing: bool) -> int:
     """Makes the warehouse again from the landing zone and the state.
 
     Returns:
@@ -209,7 +209,7 @@ def rebuild(settings: Settings, *, without_missing: bool, because: str = REQUEST
         PipelineError: Landing files that were ingested are gone; nothing was changed.
     """
     keeper = HomeKeeper(settings, without_missing=without_missing)
-    replace(warehouse_of(settings), keeper=keeper).remake(because)
+    replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED)
     with state_of(settings).reading() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(ingested_files)) or 0)
 

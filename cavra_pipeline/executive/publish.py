@@ -24,9 +24,9 @@ _PLAN_FIELDS: Final = (
 _REPORT_FIELDS: Final = (
     "executive_report_id", "recovery_report_id", "escalation_plan_id", "alert_level", "escalation_count",
 )  # fmt: skip
-
-
 _FACTS: Final = ("escalation_count", "slo_breached_count", "failed_execution_count")
+#: Cadence of the schedule that makes the report.
+_INTERVAL_MINUTES: Final = 1440
 
 
 def escalation(
@@ -78,7 +78,6 @@ def report_announcement(
     made_at: datetime,
     requested_at: datetime | None = None,
     as_of: datetime | None = None,
-    interval_minutes: int = 1440,
 ) -> Announcement:
     """Makes the announcement of a report's headline to executives.
 
@@ -88,7 +87,6 @@ def report_announcement(
         made_at: When it was made; its evidence is dated so.
         requested_at: When somebody asked for it; None for a schedule.
         as_of: The instant that whoever asked named; None for now.
-        interval_minutes: Cadence of the schedule that makes the report.
     """
     made = record(
         "recovery-executive-report",
@@ -105,7 +103,7 @@ def report_announcement(
         run_id=run_id,
         alert_level=report["alert_level"],
         escalation_count=report["escalation_count"],
-        recovery_executive_report_schedule_run={"schedule": {"enabled": True, "interval_minutes": interval_minutes}},
+        recovery_executive_report_schedule_run={"schedule": {"enabled": True, "interval_minutes": _INTERVAL_MINUTES}},
     )
     return Announcement(
         lane=_REPORTS,

@@ -84,9 +84,9 @@ def host_connectors(settings: Settings, environ: Mapping[str, str] | None = None
     return Connectors(path or settings.home / "connectors.yaml", where, settings.ca_file)
 
 
-def host_problems(settings: Settings, environ: Mapping[str, str] | None = None) -> Sequence[ConnectorProblem]:
+def host_problems(settings: Settings) -> Sequence[ConnectorProblem]:
     """Returns everything that keeps connectors that are on from being used, and alerts from going through them."""
-    connectors = host_connectors(settings, environ)
+    connectors = host_connectors(settings)
     rule, remedy = "it names a connector that is not on", "switch that connector on, or take its name out"
     missing = (one for one in settings.alerts.connectors if not connectors.has(one))
     return [
