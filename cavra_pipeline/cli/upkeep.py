@@ -12,6 +12,7 @@ from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
+from cavra_pipeline.upgrade import Upgraded, upgrade
 from cavra_pipeline.warehouse.compact import Compacted, compact
 
 _MEGABYTE = 1_000_000
@@ -44,6 +45,27 @@ def rebuild_command(without_them: bool, as_json: bool) -> None:
     """
     count = rebuild(home(), without_missing=without_them)
     answer({"landing_file_count": count}, as_json, lambda console, _: console.print(f"made from {count} landing files"))
+
+
+@click.command("upgrade")
+@click.option(
+    "--without-them", is_flag=True, help="Go on where landing files that were ingested are gone, and forget them."
+)
+@AS_JSON
+def upgrade_command(without_them: bool, as_json: bool) -> None:
+    """Move a home of the release that kept alerts, claims and reports in the warehouse.
+
+    The old file stays beside the new one. A failure leaves it as it was; run the command again.
+    """
+    done = upgrade(home(), without_missing=without_them)
+    answer(asdict(done), as_json, lambda console, _: console.print(_moved(done), soft_wrap=True))
+
+
+def _moved(done: Upgraded) -> str:
+    rows = ", ".join(f"{name} {count:,}" for name, count in done.counts.items() if count) or "nothing new"
+    return (
+        f"moved: {rows}; the warehouse was made from {done.landing_file_count} landing files; {done.old_file} is kept"
+    )
 
 
 @click.command("prune")

@@ -208,6 +208,8 @@ def rebuild(settings: Settings, *, without_missing: bool) -> int:
         WarehouseBusy: Others held it for too long.
         PipelineError: Landing files that were ingested are gone; nothing was changed.
     """
+    # The key is made now: while the warehouse is made, nobody could ask it for pseudonyms.
+    pseudonyms_of(settings)
     keeper = HomeKeeper(settings, without_missing=without_missing)
     replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED)
     with state_of(settings).reading() as connection:

@@ -14,6 +14,7 @@ from cavra_pipeline.evidence.landing import has_pseudonyms
 from cavra_pipeline.evidence.queries import holds_pseudonyms
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.schema import OldWarehouse
 
 KEY_BYTES: Final = 32
 
@@ -101,5 +102,9 @@ def _is_in_use(settings: Settings) -> bool:
         return True
     if not settings.warehouse.exists():
         return False
-    with Warehouse(settings.warehouse, settings.busy_wait_seconds).reading() as session:
-        return holds_pseudonyms(session)
+    try:
+        with Warehouse(settings.warehouse, settings.busy_wait_seconds).reading() as session:
+            return holds_pseudonyms(session)
+    except OldWarehouse:
+        # There were no pseudonyms before there was a state database.
+        return False

@@ -137,6 +137,10 @@ class Identity:
     is_current: bool = True
 
 
+class OldWarehouse(PipelineError):
+    """The file holds state of its own, as files of an earlier release do."""
+
+
 def identity_of(session: Session, *, where: str) -> Identity:
     """Returns which warehouse the open file is.
 
@@ -147,7 +151,7 @@ def identity_of(session: Session, *, where: str) -> Identity:
         ((version, warehouse_id, commit_number),) = session.tuples("FROM identity")
     except duckdb.CatalogException:
         if session.tuples("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'"):
-            raise PipelineError(
+            raise OldWarehouse(
                 "the warehouse is of a release that kept alerts, claims and reports in it",
                 where=where,
                 remedy="Run: cavra-pipeline upgrade",

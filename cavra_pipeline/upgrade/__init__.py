@@ -1,0 +1,265 @@
+"""Moves a home of the release before the state database: its warehouse held state beside the evidence.
+
+State is copied first, in one transaction, then the warehouse is made again from the landing zone and put in the place
+of the old file, which stays beside it. Until then every other command says what to run; run again, this one goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import sqlalchemy as sa
+from backports import zstd
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.keeper import REQUESTED, HomeKeeper, warehouse_of
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.retry.records import retry_notification
+from cavra_pipeline.sending.intents import CLAIMED, DONE, PENDING, REFUSED, SKIPPED, message_document
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.sql import statement
+from cavra_pipeline.state import database_now, state_of
+from cavra_pipeline.state import tables as t
+from cavra_pipeline.warehouse import Warehouse
+
+_PACKAGE: Final = "cavra_pipeline.upgrade"
+_VERSION: Final = 5
+#: Marks in ``warehouses`` that the state of the old file is there.
+_MARK: Final = "before-upgrade"
+_Row = dict[str, Any]
+#: Tables whose rows are the same there and here; names of columns that are gone.
+_SAME: Final[Mapping[str, tuple[str, ...]]] = {
+    "alerts": ("group_name",),
+    "alert_events": (),
+    "alert_silences": (),
+    "schedule_configurations": (),
+    "schedule_slots": (),
+}
+_JSON: Final = ("causes", "evidence", "told")
+_STATES: Final = {"sent": DONE, "failed": REFUSED, "pending": PENDING, "claimed": CLAIMED, "skipped": SKIPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What an upgrade did.
+
+    Attributes:
+        counts: Rows of state that were moved, by table; empty if that had happened.
+        landing_file_count: Landing files that the warehouse was made from.
+        old_file: Name of the old warehouse beside the new one.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    landing_file_count: int = 0
+    old_file: str = ""
+
+
+def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
+    """Moves the home; safe to repeat.
+
+    Args:
+        settings: The home.
+        without_missing: Whether to go on where landing files that were ingested are gone.
+
+    Raises:
+        PipelineError: The home is of another release, a command of the old release did not end well, or landing files
+            that were ingested are gone; the old warehouse is as it was.
+    """
+    path = settings.warehouse
+    # The key is made now: while the warehouse is made, nobody could ask it for pseudonyms.
+    pseudonyms_of(settings)
+    with _old_warehouse(path) as old:
+        rows, handled_days = _state_rows(old), _handled_days(old)
+    with state_of(settings).writing() as connection:
+        known = sa.select(t.warehouses.c.warehouse_id).where(t.warehouses.c.warehouse_id == _MARK)
+        is_new = connection.scalar(known) is None
+        if is_new:
+            for name, some in rows.items():
+                if some:
+                    connection.execute(sa.insert(t.METADATA.tables[name]), some)
+            mark = {"warehouse_id": _MARK, "commit_number": 0, "made_because": REQUESTED}
+            connection.execute(sa.insert(t.warehouses).values(**mark, made_at=database_now(connection)))
+    kept = path.with_name(f"{path.name}.{_MARK}")
+    kept.unlink(missing_ok=True)
+    kept.hardlink_to(path)
+    keeper = _UpgradeKeeper(settings, without_missing=without_missing, handled_days=handled_days)
+    replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED)
+    counts = {name: len(some) for name, some in rows.items()} if is_new else {}
+    return Upgraded(counts, len(rows["ingested_files"]), kept.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _UpgradeKeeper(HomeKeeper):
+    """Handles, before the new file stands, the leaks whose alert a person had acknowledged."""
+
+    handled_days: tuple[_Row, ...] = ()
+
+    def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
+        """Fills the warehouse as ever, then handles leaks."""
+        HomeKeeper.fill(self, fresh, because=because, set_aside_as=set_aside_as)
+        with state_of(self.settings).writing() as connection:
+            for one in self.handled_days:
+                of_day = t.leaks.c.drop_day == one["drop_day"], t.leaks.c.handled_at.is_(None)
+                connection.execute(sa.update(t.leaks).where(*of_day).values(handled_at=_aware(one["handled_at"])))
+
+
+@contextmanager
+def _old_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the old file, after DuckDB has written its log into it."""
+    if path.with_name(path.name + ".undo").exists():
+        raise PipelineError(
+            "a command of the old release was killed while it wrote",
+            where=str(path),
+            remedy="Run any command of the old release once (cavra-pipeline dashboard); then upgrade",
+        )
+    if not path.exists():
+        raise PipelineError("there is no warehouse to upgrade", where=str(path), remedy="Nothing has to be done")
+    try:
+        duckdb.connect(str(path)).close()
+        connection = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise PipelineError(
+            f"DuckDB can't open the file ({type(error).__name__})",
+            where=str(path),
+            remedy="Close the programs that hold it, then repeat",
+        ) from None
+    try:
+        try:
+            (found,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (None,)
+        except duckdb.CatalogException:
+            found = None
+        if found != _VERSION:
+            raise PipelineError(
+                "this warehouse is of the present release" if found is None else f"its schema version is {found}",
+                where=str(path),
+                remedy=f"Nothing has to be done but for version {_VERSION}; of versions between nothing was released",
+            )
+        yield connection
+    finally:
+        connection.close()
+
+
+def _rows(old: duckdb.DuckDBPyConnection, sql: str) -> list[_Row]:
+    result = old.execute(sql)
+    names = [column[0] for column in result.description or ()]
+    return [dict(zip(names, map(_aware, row), strict=True)) for row in result.fetchall()]
+
+
+def _aware(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def _state_rows(old: duckdb.DuckDBPyConnection) -> dict[str, list[_Row]]:
+    """The rows of each table of the state."""
+    rows = {name: _same(old, name, gone) for name, gone in _SAME.items()}
+    for one in rows["alerts"]:
+        if one["kind"] == "secret_finding" and one["state"] == "acknowledged":
+            one |= {"state": "resolved", "resolved_at": one["acknowledged_at"]}
+    notices = [_with_json(one, ("told", "document")) for one in _rows(old, "FROM alert_outbox ORDER BY created_at")]
+    rows["alert_outbox"] = [_notice(one) for one in notices]
+    retries = _rows(old, statement(_PACKAGE, "old_retries"))
+    rows["send_intents"] = [*map(_retry_intent, retries), *map(_notice_intent, notices)]
+    rows["saved_reports"] = [_report(one) for one in _rows(old, statement(_PACKAGE, "old_reports"))]
+    rows["prunings"], rows["pruned_drops"] = _pruning(old)
+    rows["ingested_files"] = _rows(
+        old, "SELECT drop_day, file_name, coalesce(sha256, '') AS sha256, ingested_at FROM drops WHERE error IS NULL"
+    )
+    return rows
+
+
+def _same(old: duckdb.DuckDBPyConnection, name: str, gone: tuple[str, ...]) -> list[_Row]:
+    rows = [_with_json(one, _JSON) for one in _rows(old, f"FROM {name}")]
+    return [{key: value for key, value in one.items() if key not in gone} for one in rows]
+
+
+def _with_json(row: _Row, names: tuple[str, ...]) -> _Row:
+    return {**row, **{name: json.loads(row[name]) for name in names if name in row}}
+
+
+def _notice(row: _Row) -> _Row:
+    document = row["document"]
+    own = {column.name for column in t.alert_outbox.columns}
+    of_document = {"alert_ids": document["alert_ids"], "health_id": document["facts"].get("evidence_health_id")}
+    return {name: value for name, value in {**row, **of_document}.items() if name in own}
+
+
+def _notice_intent(row: _Row) -> _Row:
+    content = row["document"]
+    named = ("title", "summary", "severity", "subject", "occurred_at", "facts")
+    message = {name: content[name] for name in named}
+    return {
+        **_intent(row, row["notice_id"], row["notice_id"], "notice", row["group_name"]),
+        "message": {**message, "idempotency_id": row["notice_id"], "event_type": f"cavra.alert.{row['notice']}"},
+        "context": {"notice": row["notice"], "alert_ids": content["alert_ids"]},
+        "claim_count": row["attempt_count"],
+        "created_at": row["created_at"],
+        "due_at": row["next_attempt_at"],
+        "completed_at": row["settled_at"],
+        "status_code": row["status_code"],
+    }
+
+
+def _retry_intent(row: _Row) -> _Row:
+    lane = LANES[row["lane"]]
+    decision = {
+        lane.subject_field: row["subject"],
+        "provider": row["provider"],
+        "retry_count": row["retry_count"],
+        "latest_delivery_at": row["latest_delivery_at"].isoformat(),
+        "latest_delivery_id": row["latest_delivery_id"],
+    }
+    return {
+        **_intent(row, row["execution_id"], row["idempotency_id"], "retry", row["subject"]),
+        "answers": row["latest_delivery_id"],
+        "message": message_document(retry_notification(lane, decision, row["idempotency_id"])),
+        "run_id": row["worker_run_id"],
+        "claim_count": row["claim_count"],
+        "created_at": row["claimed_at"],
+        "claimed_at": row["claimed_at"],
+        "due_at": row["retry_not_before"],
+        "completed_at": row["completed_at"],
+    }
+
+
+def _intent(row: _Row, intent_id: str, idempotency_id: str, purpose: str, subject: str) -> _Row:
+    empty = dict.fromkeys(column.name for column in t.send_intents.columns)
+    same = {name: row[name] for name in ("lane", "provider", "reason")}
+    state = _STATES.get(row["state"], row["state"])
+    names = {"intent_id": intent_id, "idempotency_id": idempotency_id, "purpose": purpose, "subject": subject}
+    return {**empty, **same, **names, "state": state, "context": {}}
+
+
+def _report(row: _Row) -> _Row:
+    own = {column.name for column in t.saved_reports.columns}
+    made = {name: value for name, value in row.items() if name in own}
+    document = zstd.compress(str(row["document"]).encode(), 1)
+    return {**made, "lane": row["lane"] or t.EVERY_LANE, "change_number": 0, "document": document}
+
+
+def _pruning(old: duckdb.DuckDBPyConnection) -> tuple[list[_Row], list[_Row]]:
+    """All prunings as one, up to the last horizon: what each removed of which file is not on record."""
+    (summed,) = _rows(old, statement(_PACKAGE, "old_prunings"))
+    if summed["horizon"] is None:
+        return [], []
+    counts = {
+        table: [{name: _text(value) for name, value in one.items()} for one in _rows(old, f"FROM {table}")]
+        for table in ("pruned_lanes", "pruned_providers")
+    }
+    drops = [{**one, "pruning_number": 1} for one in _rows(old, statement(_PACKAGE, "old_pruned_drops"))]
+    return [{**summed, "pruning_number": 1, "counts": counts}], drops
+
+
+def _text(value: Any) -> Any:
+    return str(value.replace(tzinfo=None)) if isinstance(value, datetime) else value
+
+
+def _handled_days(old: duckdb.DuckDBPyConnection) -> tuple[_Row, ...]:
+    return tuple(_rows(old, statement(_PACKAGE, "old_handled_days")))
