@@ -1,8 +1,8 @@
 """Creates the first tables, by frozen statements of each database."""
 
-from alembic import op
+from importlib.resources import files
 
-from cavra_pipeline.sql import statement
+from alembic import op
 
 revision = "0001"
 down_revision = None
@@ -11,7 +11,8 @@ down_revision = None
 def upgrade() -> None:
     """Creates every table of this revision."""
     connection = op.get_bind()
-    script = statement("cavra_pipeline.state.migrations", f"r0001_{connection.dialect.name}")
-    for one in script.split(";\n"):
-        if one.strip():
-            connection.exec_driver_sql(one)
+    name = f"r0001_{connection.dialect.name}.ddl"
+    script = files("cavra_pipeline.state.migrations").joinpath("ddl", name).read_text(encoding="utf-8")
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.exec_driver_sql(statement)
