@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.measure import NOW, measure
@@ -41,24 +41,9 @@ def _pydantic_and_pandas(folder: Path) -> int:
     return pydantic_and_pandas(folder / "clean.jsonl", folder / "pandas.duckdb")
 
 
-def _ingest_clean(folder: Path) -> int:
-    return ingest(Settings(home=folder / "clean"), now=NOW).received_count
-
-
-def _ingest_faulty(folder: Path) -> int:
-    return ingest(Settings(home=folder / "faulty"), now=NOW).received_count
-
-
-def _ingest_unchanged(folder: Path) -> int:
-    return ingest(Settings(home=folder / "clean"), now=NOW).unchanged_count
-
-
-def _ingest_forced(folder: Path) -> int:
-    return ingest(Settings(home=folder / "clean"), now=NOW, first=DROP_DAY, last=DROP_DAY).received_count
-
-
-def _ingest_growth(folder: Path) -> int:
-    return ingest(Settings(home=folder / "growth"), now=NOW).received_count
+def _ingest(home: str, count: str = "received_count", day: date | None = None) -> Callable[[Path], int]:
+    """Returns the case that ingests a home and answers with one count of the result."""
+    return lambda folder: int(getattr(ingest(Settings(home=folder / home), now=NOW, first=day, last=day), count))
 
 
 def _health(folder: Path) -> int:
@@ -93,16 +78,16 @@ CASES: dict[str, Callable[[Path], int]] = {
     "raw_declared": _raw_declared,
     "raw_file": _raw_file,
     "pydantic_and_pandas": _pydantic_and_pandas,
-    "ingest_clean": _ingest_clean,
-    "ingest_unchanged": _ingest_unchanged,
+    "ingest_clean": _ingest("clean"),
+    "ingest_unchanged": _ingest("clean", "unchanged_count"),
     "health": _health,
     "plan": _plan,
     "health_warm": _health,
     "plan_warm": _plan,
     "year": _year,
-    "ingest_forced": _ingest_forced,
-    "ingest_faulty": _ingest_faulty,
-    "ingest_growth": _ingest_growth,
+    "ingest_forced": _ingest("clean", day=DROP_DAY),
+    "ingest_faulty": _ingest("faulty"),
+    "ingest_growth": _ingest("growth"),
 }
 
 
