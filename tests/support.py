@@ -28,7 +28,7 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.state import state_of
+from cavra_pipeline.state import State, state_of
 from cavra_pipeline.state.tables import leases
 from cavra_pipeline.warehouse import Warehouse
 
@@ -190,14 +190,16 @@ def home_with(
 ) -> Settings:
     """A prepared home with drops. A key is a day, or ``day/file name``; plain lines land under DAY.
 
-    It has an empty warehouse and the key of the pseudonyms above already, unless it is to be new.
+    It has an empty warehouse, an empty state and the key of the pseudonyms above already, unless it is to be new.
     """
     home = Settings(home=tmp_path / "home", **{"busy_wait_seconds": 30.0, "threads": 2, **settings}).prepare()
     if not is_new and not home.warehouse.exists():
         home.warehouse.write_bytes(empty_warehouse())
-    if not is_new and not home.pseudonym_key.exists():
-        home.pseudonym_key.touch(0o600)
-        home.pseudonym_key.write_bytes(PSEUDONYMS.key)
+    state = home.home / "state.db"
+    for path, content in ((home.pseudonym_key, PSEUDONYMS.key), (state, empty_state())):
+        if not is_new and not path.exists():
+            path.touch(0o600)
+            path.write_bytes(content)
     by_day = lines_by_day if isinstance(lines_by_day, Mapping) else {DAY: lines_by_day} if lines_by_day else {}
     for key, lines in by_day.items():
         day, _, name = key.partition("/")
@@ -223,6 +225,16 @@ def empty_warehouse() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
         with Warehouse(path).writing("make a template"):
+            pass
+        return path.read_bytes()
+
+
+@cache
+def empty_state() -> bytes:
+    """A state database with its tables, made once a process."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "state.db"
+        with State(f"sqlite:///{path}").reading():
             pass
         return path.read_bytes()
 
