@@ -66,8 +66,15 @@ def state_address(request: pytest.FixtureRequest) -> str | None:
     return make()
 
 
-#: Files that are long as a whole; `make test` leaves them to `make testall`, as it does tests that are marked slow.
+#: Files that are long as a whole; `make test` leaves them to `make testall`, as it does tests that are marked slow, and
+#: what runs on PostgreSQL once more outside of tests/state.
 _LONG = (
+    "dagster_tests/test_event_log_steps_aside.py",
+    "escaping/test_media.py",
+    "retention/test_made_again.py",
+    "retry/test_against_oracle.py",
+    "warehouse/test_compact.py",
+    "worker/test_flow.py",
     "alerts/test_against_alertmanager.py",
     "alerts/test_killed.py",
     "alerts/test_state_machine.py",
@@ -93,5 +100,6 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.as_posix().endswith(_LONG):
+        is_repeated = "[postgresql" in item.name and item.path.parent.name != "state"
+        if is_repeated or item.path.as_posix().endswith(_LONG):
             item.add_marker(pytest.mark.slow)
