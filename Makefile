@@ -82,7 +82,7 @@ testall: lint ## the same with the long ones: daemon, browser, kill -9, simulati
 	@$(BIN)/pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 # The folders whose tests run the SQL, on the oldest DuckDB that pyproject.toml allows.
-SQL_TESTS := warehouse retention reports health retry cases
+SQL_TESTS := warehouse retention reports cases
 
 testduckdb: $(VENV)/.ready ## the tests of the SQL again, on DuckDB 1.5.5
 	@$(PIP) install --quiet --require-hashes --no-deps --upgrade --target $(VENV)/duckdb-1.5 -r constraints-duckdb-1.5.txt

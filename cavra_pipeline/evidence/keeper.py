@@ -96,7 +96,12 @@ class HomeKeeper:
             found = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
             note_changes(connection, [one["earliest"] for one in changes if one["commit_number"] > (found or 0)])
             if found is None:
-                # The state was lost or is older than the warehouse: it knows it from now on.
+                _log.warning(
+                    "the state database did not know %s, as after a restored backup: it has learned from it of %d "
+                    "landing files",
+                    self.settings.warehouse,
+                    len(files),
+                )
                 connection.execute(
                     sa.insert(warehouses).values(
                         warehouse_id=identity.warehouse_id,
