@@ -46,6 +46,30 @@ def work_until_nothing_is_due(home: Path, lane: str) -> int:
     return runs
 
 
+def work_on_shared_state(home: Path, lane: str, state_address: str) -> None:
+    """Runs the worker live until this home has nothing left to send and waits for nobody else's claim."""
+    settings = Settings(
+        home=home,
+        threads=1,
+        live_lanes=frozenset({lane}),
+        immediate_tries=1,
+        connectors_file=home / "connectors.yaml",
+        state_address=state_address,
+    ).prepare()
+    request = WorkerRequest(
+        lane=LANES[lane],
+        policy=retry_policy(LANES[lane], POLICY),
+        is_live=True,
+        max_retry_deliveries=MAX_RETRY_DELIVERIES,
+    )
+    with open_sender(settings, clock=_now, environ=SECRETS) as sender:
+        while True:
+            done = run_worker(settings, request, sender, clock=_now, run_id=new_run_id())
+            held = {one["held_because"] for one in done["held_retries"]}
+            if not done["executions"] and not held & {"claimed_by_another_run", "over_the_limit_of_this_run"}:
+                return
+
+
 def announce_until_enough(home: Path, newest: str, providers: list[str]) -> None:
     """Sends the plan and the report as of one instant after another, until the test says that enough are begun."""
     settings = Settings(
