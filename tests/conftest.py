@@ -70,10 +70,12 @@ def state_address(request: pytest.FixtureRequest) -> str | None:
 #: what runs on PostgreSQL once more outside of tests/state.
 _LONG = (
     "dagster_tests/test_event_log_steps_aside.py",
+    "dagster_tests/test_schedules_and_sensors.py",
     "escaping/test_media.py",
     "retention/test_made_again.py",
     "retry/test_against_oracle.py",
     "warehouse/test_compact.py",
+    "worker/test_first_delivery.py",
     "worker/test_flow.py",
     "alerts/test_against_alertmanager.py",
     "alerts/test_killed.py",
