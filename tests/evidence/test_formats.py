@@ -115,7 +115,7 @@ TEXTS = st.one_of(st.lists(_PIECES, max_size=6).map("".join), st.text(max_size=6
 
 
 @given(text=TEXTS)
-@settings(max_examples=400)
+@settings(max_examples=100)
 def test_what_fits_over_a_column_fits_by_itself(text: str) -> None:
     if any("\ud800" <= character <= "\udfff" for character in text) or not text:
         return

@@ -102,7 +102,7 @@ def test_a_kind_that_is_not_declared_means_nothing(tables: RecordTables) -> None
 
 
 @given(text=st.text("aZ-_ \t\r\n\u0130\u017f\u03a3\u00e9", max_size=8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_sql_and_python_compare_provider_names_alike(text: str) -> None:
     with duckdb.connect() as connection:
         connection.execute(statement("cavra_pipeline.warehouse", "macro_provider_name"))
