@@ -99,7 +99,8 @@ def intents_where(connection: sa.Connection, *conditions: sa.ColumnElement[bool]
 def write_intents(connection: sa.Connection, intents: Iterable[Intent], *, now: datetime) -> None:
     """Stores those intents, inside the open transaction, that are not stored yet; the others stay as they are."""
     given = {one.intent_id: one for one in intents}
-    known = sa.select(send_intents.c.intent_id).where(send_intents.c.intent_id.in_(given))
+    stored = sa.select(send_intents.c.intent_id).where(send_intents.c.intent_id.in_(given))
+    known = set(connection.scalars(stored))
     rows = [
         {
             **{name: getattr(one, name) for name in _STORED},
@@ -111,7 +112,7 @@ def write_intents(connection: sa.Connection, intents: Iterable[Intent], *, now: 
             "created_at": now,
         }
         for intent_id, one in given.items()
-        if intent_id not in set(connection.scalars(known))
+        if intent_id not in known
     ]
     if rows:
         connection.execute(sa.insert(send_intents), rows)
