@@ -173,6 +173,7 @@ class HomeKeeper:
         with fresh.reading() as session:
             identity = identity_of(session, where=str(fresh.path))
             files = session.rows(_PACKAGE, "files_of_commits", {"after": 0})
+            secrets = found_secrets(session)
         with self._state.writing() as connection:
             known = {(row.drop_day, row.file_name): row.sha256 for row in connection.execute(sa.select(ingested_files))}
             there = {(row["drop_day"], row["file_name"]): row["sha256"] for row in files}
@@ -182,6 +183,7 @@ class HomeKeeper:
             if self.without_missing:
                 connection.execute(sa.delete(ingested_files))
             _store_files(connection, files)
+            note_leaks(connection, secrets)
             connection.execute(
                 sa.insert(warehouses).values(
                     warehouse_id=identity.warehouse_id,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 from backports import zstd
@@ -130,6 +131,31 @@ def test_what_the_old_release_meant_to_send_goes_on_under_its_ids(home: Settings
     ids = {str(message.facts["latest_delivery"]): message.idempotency_id for _, message in provider.sent}
     assert ids[open_one["latest_delivery_id"]] == "cavra_old_0"
     assert refused["latest_delivery_id"] not in ids
+
+
+@pytest.mark.parametrize(
+    ("later", "is_handled"),
+    [
+        ("SELECT 1", True),
+        ("INSERT INTO alerts BY NAME SELECT * REPLACE ('later' AS alert_id, 'open' AS state, episode + 1 AS episode, "
+         "NULL AS acknowledged_at) FROM alerts WHERE kind = 'secret_finding'", False),
+        ("UPDATE drops SET ingested_at = TIMESTAMP '2100-01-01'", False),
+    ],
+    ids=["nothing", "a newer alert", "a file that was read later"],
+)  # fmt: skip
+def test_leaks_are_handled_only_if_nothing_came_after_the_acknowledgement(
+    home: Settings, later: str, is_handled: bool
+) -> None:
+    with duckdb.connect(str(home.warehouse)) as old:
+        ((day,),) = old.execute("SELECT min(drop_day) FROM findings").fetchall()
+        old.execute("UPDATE alerts SET subject = ? WHERE kind = 'secret_finding'", [str(day)])
+        old.execute(later)
+
+    upgrade(home)
+
+    found = query_state(home, f"SELECT handled_at IS NOT NULL FROM leaks WHERE drop_day = '{day}'")
+    assert found
+    assert {bool(handled) for (handled,) in found} == {is_handled}
 
 
 @pytest.mark.parametrize("step", ["database_now", "_UpgradeKeeper", "fill"])
