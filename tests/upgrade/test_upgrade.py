@@ -137,7 +137,7 @@ def test_what_the_old_release_meant_to_send_goes_on_under_its_ids(home: Settings
     ("later", "is_handled"),
     [
         ("SELECT 1", True),
-        ("INSERT INTO alerts BY NAME SELECT * REPLACE ('later' AS alert_id, 'open' AS state, episode + 1 AS episode, "
+        ("INSERT INTO alerts BY NAME SELECT * REPLACE ('later' AS alert_id, 'firing' AS state, episode + 1 AS episode, "
          "NULL AS acknowledged_at) FROM alerts WHERE kind = 'secret_finding'", False),
         ("UPDATE drops SET ingested_at = TIMESTAMP '2100-01-01'", False),
     ],
