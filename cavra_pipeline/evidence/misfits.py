@@ -1,12 +1,14 @@
 """Finds typed rows with a text that may not be of its declared format, or in which the scanner finds a secret.
 
-Each distinct text of a column is looked at once. A row that is named here costs the slow path and changes nothing; one
+Each distinct text of a format is looked at once. A row that is named here costs the slow path and changes nothing; one
 that is missed would be a hole. So the patterns accept less than ``formats.py`` does, and a property test holds the two
 together.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +36,7 @@ _FIELDS: Final = tuple(one for one in COLUMNS.values() if one.type in _TEXT_TYPE
 _MEMBERS: Final = tuple(one for one in DELIVERY_MEMBERS.values() if one.type in _TEXT_TYPES)
 
 Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
 
 
 def misfits_in(rows: pa.Table) -> Flags:
@@ -43,39 +46,44 @@ def misfits_in(rows: pa.Table) -> Flags:
         ScannerFailed: The scanner is missing or raised.
     """
     found = np.zeros(len(rows), bool)
-    start = 0
-    for batch in rows.to_batches():
-        part = found[start : start + len(batch)]
-        for one in _FIELDS:
-            column = batch.column(one.column)
-            if one.type is Type.STRINGS:
-                _mark_elements(part, column, column.flatten(), one)
-            else:
-                part |= _misfits(column, one)
-        deliveries = batch.column(DELIVERIES_COLUMN)
-        members = deliveries.flatten()
-        for one in _MEMBERS:
-            _mark_elements(part, deliveries, members.field(one.column), one)
-        start += len(batch)
+    for declared, texts in _texts_by_format(rows):
+        encoded = pa.chunked_array([column for column, _ in texts]).dictionary_encode()
+        distinct = encoded.chunk(0).dictionary
+        misfit = ~np.array(_fits(distinct, declared)) | _has_secret(distinct)
+        if misfit.any():
+            # An empty text always fits, and so does a null.
+            misfit = np.append(misfit, False)
+            for column, (_, places) in zip(encoded.chunks, texts, strict=True):
+                found[places[misfit[np.array(column.indices.fill_null(len(distinct)))]]] = True
     return found
 
 
-def _mark_elements(found: Flags, lists: pa.Array, elements: pa.Array, declared: Field) -> None:
-    misfits = _misfits(elements, declared)
-    if misfits.any():
-        found[pc.list_parent_indices(lists).to_numpy()[misfits]] = True
+def _texts_by_format(rows: pa.Table) -> Iterator[tuple[Field, list[tuple[pa.Array, Places]]]]:
+    """Yields the texts of each format, with the row of each text, and one of the fields that have this format."""
+    texts: defaultdict[Hashable, list[tuple[pa.Array, Places]]] = defaultdict(list)
+    fields: dict[Hashable, Field] = {}
 
+    def take(declared: Field, column: pa.Array, places: Places) -> None:
+        if column.null_count < len(column):
+            rule = (declared.type is Type.ACTOR, declared.format, declared.words)
+            fields[rule] = declared
+            texts[rule].append((column, places))
 
-def _misfits(texts: pa.Array, declared: Field) -> Flags:
-    """For each text whether it may not fit. Empty texts and nulls always do."""
-    if texts.null_count == len(texts):
-        return np.zeros(len(texts), bool)
-    encoded = texts.dictionary_encode()
-    misfit = ~np.array(_fits(encoded.dictionary, declared)) | _has_secret(encoded.dictionary)
-    if not misfit.any():
-        return np.zeros(len(texts), bool)
-    places: npt.NDArray[np.int64] = np.array(encoded.indices.fill_null(len(misfit)))
-    return np.append(misfit, False)[places]
+    start = 0
+    for batch in rows.to_batches():
+        places = np.arange(start, start + len(batch))
+        for one in _FIELDS:
+            column = batch.column(one.column)
+            if one.type is Type.STRINGS:
+                take(one, column.flatten(), places[pc.list_parent_indices(column)])
+            else:
+                take(one, column, places)
+        deliveries = batch.column(DELIVERIES_COLUMN)
+        members, places_of_members = deliveries.flatten(), places[pc.list_parent_indices(deliveries)]
+        for one in _MEMBERS:
+            take(one, members.field(one.column), places_of_members)
+        start += len(batch)
+    return ((fields[rule], columns) for rule, columns in texts.items())
 
 
 def _fits(texts: pa.Array, declared: Field) -> Any:
