@@ -69,12 +69,17 @@ def state_address(request: pytest.FixtureRequest) -> str | None:
 #: Files that are long as a whole; `make test` leaves them to `make testall`, as it does tests that are marked slow, and
 #: what runs on PostgreSQL once more outside of tests/state.
 _LONG = (
+    "dagster_tests/test_assets.py",
     "dagster_tests/test_event_log_steps_aside.py",
+    "dagster_tests/test_report_delivery.py",
     "dagster_tests/test_schedules_and_sensors.py",
     "escaping/test_media.py",
     "retention/test_made_again.py",
+    "retention/test_prune.py",
     "retry/test_against_oracle.py",
     "warehouse/test_compact.py",
+    "worker/test_acknowledge.py",
+    "worker/test_broken_connectors.py",
     "worker/test_first_delivery.py",
     "worker/test_flow.py",
     "alerts/test_against_alertmanager.py",
