@@ -30,7 +30,7 @@ _TABLES: Final = {
     "retry_plans": "Retry plans that CAVRA recorded.",
     "worker_runs": "Runs of the recovery retry worker, dry and live.",
     "executions": "Live retries and how they ended.",
-    "quarantine": "Lines of which nothing was kept: place, SHA-256 and reason.",
+    "quarantine": "Rejected lines: place, SHA-256 and reason.",
     "findings": "What was not public-safe: place, rule and dotted path, never the value.",
 }
 

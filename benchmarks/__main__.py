@@ -76,8 +76,8 @@ def prepare(folder: Path, records: int) -> dict[str, int]:
 
 def measure_round(folder: Path) -> Iterator[tuple[str, Result]]:
     """Runs every case once, each ingest into a warehouse that is not there yet."""
-    for warehouse in folder.glob("*/warehouse.duckdb*"):
-        warehouse.unlink()
+    for path in (*folder.glob("*/warehouse.duckdb*"), *folder.glob("*/state.db*")):
+        path.unlink()
     for case, _, _ in LINES:
         yield case, run(case, folder)
 

@@ -25,7 +25,7 @@ KINDS: Final = (QUARANTINE, SECRET_FINDING, REBUILT)
 MOST_RECORDS: Final = 1000
 #: The quarantined records of a day raise an alert for so many days after it; then its alert ends.
 _DAYS: Final = 7
-#: The loss of the warehouse raises an alert for so long after it was made again.
+#: The loss of the warehouse raises an alert for so long after it was rebuilt.
 _LOSS_SHOWN: Final = timedelta(days=1)
 
 

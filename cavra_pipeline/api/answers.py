@@ -166,7 +166,7 @@ class ReportAnswer(BaseModel):
 
 
 class QuarantineAnswer(Next):
-    """Lines of which nothing was kept."""
+    """Rejected lines."""
 
     count: int
     quarantine: list[dict[str, Any]]

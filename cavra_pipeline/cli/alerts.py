@@ -169,9 +169,9 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
             for one in document["unsent_notices"]
         ]
         columns = ("connector", "about", "notice", "tries", "why")
-        console.table("Notices that were not taken", columns, unsent)
+        console.table("Undelivered notifications", columns, unsent)
     if not document["connectors"]:
-        console.print("Nobody is told: CAVRA_ALERT_CONNECTORS names no connector.", style="yellow")
+        console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:

@@ -39,12 +39,13 @@ def _sizes(done: Compacted) -> str:
 )
 @AS_JSON
 def rebuild_command(without_them: bool, as_json: bool) -> None:
-    """Make the warehouse again from the landing zone and the state database.
+    """Rebuild the warehouse from the landing zone and the state database.
 
     Everybody else waits meanwhile. A failure leaves the warehouse as it was.
     """
     count = rebuild(home(), without_missing=without_them)
-    answer({"landing_file_count": count}, as_json, lambda console, _: console.print(f"made from {count} landing files"))
+    text = f"rebuilt from {count} landing files"
+    answer({"landing_file_count": count}, as_json, lambda console, _: console.print(text))
 
 
 @click.command("upgrade")
@@ -62,10 +63,10 @@ def upgrade_command(without_them: bool, as_json: bool) -> None:
 
 
 def _moved(done: Upgraded) -> str:
+    if not done.old_file:
+        return "nothing to upgrade: the home is of this release"
     rows = ", ".join(f"{name} {count:,}" for name, count in done.counts.items() if count) or "nothing new"
-    return (
-        f"moved: {rows}; the warehouse was made from {done.landing_file_count} landing files; {done.old_file} is kept"
-    )
+    return f"moved: {rows}; rebuilt from {done.landing_file_count} landing files; {done.old_file} is kept"
 
 
 @click.command("prune")

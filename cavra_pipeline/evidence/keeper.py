@@ -1,7 +1,7 @@
 """What a home's warehouse is derived from: landing files, and what the state database remembers of them.
 
 ``warehouse_of`` opens the warehouse for everybody above. A file that is missing, refused by DuckDB, of another release,
-or older than the state is made again here (docs/operations.md, "Losing the warehouse").
+or older than the state is rebuilt here (docs/operations.md, "Losing the warehouse").
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def warehouse_of(settings: Settings) -> Warehouse:
 
 @dataclass(frozen=True, slots=True)
 class HomeKeeper:
-    """Makes the warehouse of a home again, and tells the state what it holds.
+    """Rebuilds the warehouse of a home, and tells the state what it holds.
 
     Attributes:
         settings: The home.
@@ -139,7 +139,7 @@ class HomeKeeper:
             with fresh.writing("apply prunings") as session:
                 apply_prunings(session, self._state)
             _log.warning(
-                "%s was made again from %d landing files, because %s",
+                "%s was rebuilt from %d landing files (%s)",
                 self.settings.warehouse,
                 len(known - gone),
                 because,
@@ -206,7 +206,7 @@ def _store_files(connection: sa.Connection, files: Sequence[dict[str, Any]]) -> 
 
 
 def rebuild(settings: Settings, *, without_missing: bool) -> int:
-    """Makes the warehouse again from the landing zone and the state.
+    """Rebuilds the warehouse from the landing zone and the state.
 
     Returns:
         How many landing files it was made from.
@@ -224,7 +224,7 @@ def rebuild(settings: Settings, *, without_missing: bool) -> int:
 
 
 def losses_since(connection: sa.Connection, since: datetime) -> list[tuple[datetime, str]]:
-    """Returns when a warehouse that was lost was made again, and why it was, since then."""
+    """Returns when a lost warehouse was rebuilt, and why, since then."""
     c = warehouses.c
     lost = c.made_at > since, c.made_because.not_in((FIRST, UNKNOWN, REQUESTED))
     found = connection.execute(sa.select(c.made_at, c.made_because).where(*lost).order_by(c.made_at))

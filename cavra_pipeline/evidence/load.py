@@ -29,7 +29,7 @@ class IngestResult:
         drops: Drops it read, in order.
         unchanged_count: Drops it left alone because they had not changed.
         received_count: Lines that were not blank.
-        quarantined_count: Lines of which nothing was kept.
+        quarantined_count: Rejected lines.
         finding_count: Findings recorded.
         unknown_kind_count: Records of kinds the contract does not know, kept with their envelope only.
         dropped_field_count: Fields left out.
@@ -58,7 +58,7 @@ class IngestResult:
 def load_again(
     settings: Settings, fresh: Warehouse, files: Collection[tuple[date, str]], *, now: datetime
 ) -> set[tuple[date, str]]:
-    """Brings landing files that were ingested before into a warehouse that is being made again.
+    """Loads landing files that were ingested before into a warehouse that is being rebuilt.
 
     Args:
         settings: The home and its limits.

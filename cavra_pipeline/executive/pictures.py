@@ -75,7 +75,7 @@ class _Axis:
 
 
 def outage_timeline(report: Mapping[str, Any]) -> Markup:
-    """Draws one row for each lane, with a bar for each time its worker stood still."""
+    """Draws one row for each lane, with a bar for each time its worker was down."""
     start, end = read(report["window_start"]), read(report["as_of"])
     axis = _Axis(start, end, 0, _WIDTH)
     lanes = report["lanes"]
@@ -95,7 +95,7 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
             width = max(right - left, 3)
             parts.append(_rect(min(left, _WIDTH - width), top + 19, width, 16, "bad"))
     said = "; ".join(f"{lane['title']}: {standing(lane)}" for lane in lanes)
-    return _svg("outages", bottom + 20, "When the workers stood still", f"{said}.", parts)
+    return _svg("outages", bottom + 20, "Worker downtime", f"{said}.", parts)
 
 
 def standing(lane: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Applies to the warehouse the prunings that the state database holds, so that one made again is pruned as before.
+"""Applies to the warehouse the prunings that the state database holds, so that a rebuilt one is pruned as before.
 
 The state is the truth: which drops a pruning closed, which of their lines stay, and what it counted. The tables
 ``prunings``, ``pruned_drops``, ``pruned_lanes`` and ``pruned_providers`` of the warehouse are a mirror, written in the

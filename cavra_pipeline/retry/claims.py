@@ -31,6 +31,8 @@ _LONGEST_WAIT: Final = timedelta(seconds=DeliverySettings().max_retry_after_seco
 #: Notifications have no retries of this kind.
 _PURPOSES: Final = (RETRIES.name, FIRST_DELIVERIES.name)
 
+_MOST_BOUND: Final = 1000
+
 _Pair = tuple[str, str]
 
 
@@ -134,8 +136,12 @@ def _pair(lane: Lane, row: Mapping[str, Any], subject_field: str | None = None) 
 
 def _pair_sends(connection: sa.Connection, lane: Lane, decisions: Sequence[Mapping[str, Any]]) -> _PairSends:
     c, subjects = send_intents.c, {str(decision[lane.subject_field]) for decision in decisions}
+    conditions = [c.lane == lane.name, c.purpose.in_(_PURPOSES)]
+    # A database binds some ten thousand values at most; past this many, those of the whole lane are read.
+    if len(subjects) <= _MOST_BOUND:
+        conditions.append(c.subject.in_(subjects))
     intents: dict[_Pair, list[Intent]] = {}
-    for one in intents_where(connection, c.lane == lane.name, c.purpose.in_(_PURPOSES), c.subject.in_(subjects)):
+    for one in intents_where(connection, *conditions):
         intents.setdefault((one.subject, one.provider), []).append(one)
     return _PairSends(intents, running_runs(connection))
 

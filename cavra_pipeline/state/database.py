@@ -150,7 +150,7 @@ class State:
         """Turns what the driver raises into an error that names the place; values never enter its message."""
         try:
             yield
-        except sa.exc.OperationalError as error:
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             raise self._error(error) from None
         except sa.exc.DatabaseError as error:
             if type(error) is not sa.exc.DatabaseError:
@@ -161,7 +161,7 @@ class State:
                 remedy="Restore it from a backup; the evidence itself is in the landing zone",
             ) from None
 
-    def _error(self, error: sa.exc.OperationalError) -> PipelineError:
+    def _error(self, error: sa.exc.DBAPIError) -> PipelineError:
         text = str(error.orig).lower()
         if any(sign in text for sign in _BUSY_SIGNS):
             return StateBusy(

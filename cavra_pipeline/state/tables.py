@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -319,12 +319,5 @@ warehouses: Final = sa.Table(
     _column("set_aside_as", sa.Text, null=True),
 )
 
-#: The value of a day column for reports that are of no lane.
+#: The value of the lane column for reports that are of no lane.
 EVERY_LANE: Final = ""
-
-
-def day_of(value: object) -> date:
-    """Returns a stored day."""
-    if not isinstance(value, date):
-        raise TypeError("a day was expected")
-    return value

@@ -1,7 +1,7 @@
 """Moves a home of the release before the state database: its warehouse held state beside the evidence.
 
-State is copied first, in one transaction, then the warehouse is made again from the landing zone and put in the place
-of the old file, which stays beside it. Until then every other command says what to run; run again, this one goes on.
+State is copied first, in one transaction, then the warehouse is rebuilt from the landing zone and put in the place of
+the old file, which stays beside it. Until then every other command says what to run; run again, this one goes on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _Row = dict[str, Any]
 #: Tables whose rows are the same there and here; names of columns that are gone.
 _SAME: Final[Mapping[str, tuple[str, ...]]] = {
     "alerts": ("group_name",),
-    "alert_events": (),
+    # Numbered anew in their order: PostgreSQL counts on from what it has numbered itself.
+    "alert_events": ("event_number",),
     "alert_silences": (),
     "schedule_configurations": (),
     "schedule_slots": (),
@@ -49,12 +50,12 @@ _STATES: Final = {"sent": DONE, "failed": REFUSED, "pending": PENDING, "claimed"
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What an upgrade did.
+    """What an upgrade did; nothing where the home is of this release.
 
     Attributes:
         counts: Rows of state that were moved, by table; empty if that had happened.
-        landing_file_count: Landing files that the warehouse was made from.
-        old_file: Name of the old warehouse beside the new one.
+        landing_file_count: Landing files that the warehouse was rebuilt from.
+        old_file: Name of the old warehouse beside the new one; empty if there was nothing to do.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -77,6 +78,8 @@ def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
     # The key is made now: while the warehouse is made, nobody could ask it for pseudonyms.
     pseudonyms_of(settings)
     with _old_warehouse(path) as old:
+        if old is None:
+            return Upgraded()
         rows, handled_days = _state_rows(old), _handled_days(old)
     with state_of(settings).writing() as connection:
         known = sa.select(t.warehouses.c.warehouse_id).where(t.warehouses.c.warehouse_id == _MARK)
@@ -87,13 +90,11 @@ def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
                     connection.execute(sa.insert(t.METADATA.tables[name]), some)
             mark = {"warehouse_id": _MARK, "commit_number": 0, "made_because": REQUESTED}
             connection.execute(sa.insert(t.warehouses).values(**mark, made_at=database_now(connection)))
-    kept = path.with_name(f"{path.name}.{_MARK}")
-    kept.unlink(missing_ok=True)
-    kept.hardlink_to(path)
+    old_file = f"{path.name}.{_MARK}"
     keeper = _UpgradeKeeper(settings, without_missing=without_missing, handled_days=handled_days)
-    replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED)
+    replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED, keep_as=old_file)
     counts = {name: len(some) for name, some in rows.items()} if is_new else {}
-    return Upgraded(counts, len(rows["ingested_files"]), kept.name)
+    return Upgraded(counts, len(rows["ingested_files"]), old_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +113,17 @@ class _UpgradeKeeper(HomeKeeper):
 
 
 @contextmanager
-def _old_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens the old file, after DuckDB has written its log into it."""
+def _old_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """Opens the old file, after DuckDB has written its log into it; None if there is nothing to upgrade."""
+    if not path.exists():
+        yield None
+        return
     if path.with_name(path.name + ".undo").exists():
         raise PipelineError(
             "a command of the old release was killed while it wrote",
             where=str(path),
             remedy="Run any command of the old release once (cavra-pipeline dashboard); then upgrade",
         )
-    if not path.exists():
-        raise PipelineError("there is no warehouse to upgrade", where=str(path), remedy="Nothing has to be done")
     try:
         duckdb.connect(str(path)).close()
         connection = duckdb.connect(str(path), read_only=True)
@@ -136,13 +138,13 @@ def _old_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             (found,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (None,)
         except duckdb.CatalogException:
             found = None
-        if found != _VERSION:
+        if found not in (None, _VERSION):
             raise PipelineError(
-                "this warehouse is of the present release" if found is None else f"its schema version is {found}",
+                f"the warehouse has schema version {found}, and only version {_VERSION} was ever released",
                 where=str(path),
-                remedy=f"Nothing has to be done but for version {_VERSION}; of versions between nothing was released",
+                remedy="Move it away and run: cavra-pipeline ingest",
             )
-        yield connection
+        yield connection if found else None
     finally:
         connection.close()
 
@@ -176,7 +178,7 @@ def _state_rows(old: duckdb.DuckDBPyConnection) -> dict[str, list[_Row]]:
 
 
 def _same(old: duckdb.DuckDBPyConnection, name: str, gone: tuple[str, ...]) -> list[_Row]:
-    rows = [_with_json(one, _JSON) for one in _rows(old, f"FROM {name}")]
+    rows = [_with_json(one, _JSON) for one in _rows(old, f"FROM {name} ORDER BY ALL")]
     return [{key: value for key, value in one.items() if key not in gone} for one in rows]
 
 

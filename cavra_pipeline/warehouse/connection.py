@@ -2,21 +2,18 @@
 
 Readers and writers of every process pass the same gate, a lock file, one at a time: a writer keeps it until it has
 committed, a reader only until it has opened, so readers can't starve a writer (docs/decisions/0004-one-writer.md).
-The file is derived: one that is missing, or that DuckDB refuses, is made again by the ``Keeper``.
+The file is derived: one that is missing, or that DuckDB refuses, is rebuilt by the ``Keeper``.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
 import os
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,19 +23,19 @@ import duckdb
 
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.warehouse import schema
+from cavra_pipeline.warehouse.gate import POLL_SECONDS, gate
 from cavra_pipeline.warehouse.schema import Identity
 from cavra_pipeline.warehouse.session import Memory, Session
 
 _log = logging.getLogger("cavra_pipeline.warehouse")
 
-_POLL_SECONDS: Final = (0.005, 0.05)
 _BUSY_SIGNS: Final = ("conflicting lock", "could not set lock", "different configuration", "being used by another")
 #: DuckDB checks every block that it reads. At the opening it may refuse the file as a whole besides.
 _DAMAGE_SIGNS: Final = ("corrupt database file", "could not read enough bytes")
 _REFUSAL_SIGNS: Final = (*_DAMAGE_SIGNS, "not a valid duckdb", "serializ", "version number", "extension", "magic")
 _NO_ROOM_SIGNS: Final = ("no space", "disk is full", "could not write")
 
-#: Why a file is made again, as words of an alert; a ``Keeper`` has more.
+#: Why a file is rebuilt, as words of an alert; a ``Keeper`` has more.
 MISSING: Final = "missing"
 REFUSED: Final = "refused"
 
@@ -51,7 +48,7 @@ class WarehouseBusy(TransientError):
 
 
 class _Refused(Exception):
-    """DuckDB can't use the file; it holds nothing that can't be made again."""
+    """DuckDB can't use the file; it holds nothing that can't be rebuilt."""
 
 
 class Keeper(Protocol):
@@ -84,7 +81,7 @@ class Warehouse:
         threads: DuckDB worker threads, or None for one a core.
         memory_limit: DuckDB memory limit, or None for its default.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
-        keeper: Makes the file again; None for a file that is filled by its caller.
+        keeper: Rebuilds the file; None for a file that is filled by its caller.
     """
 
     path: Path
@@ -111,7 +108,7 @@ class Warehouse:
         return tuple(marks)
 
     def at(self, path: Path) -> Warehouse:
-        """Returns a warehouse in another file with the same limits, which nobody makes again."""
+        """Returns a warehouse in another file with the same limits, which nobody rebuilds."""
         return replace(self, path=path, keeper=None)
 
     def open_copy(self) -> duckdb.DuckDBPyConnection:
@@ -125,7 +122,7 @@ class Warehouse:
         Raises:
             WarehouseBusy: A writer held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be read, or what it is made from is gone.
-            TransientError: The file is damaged; it was set aside, and the next command makes it again.
+            TransientError: The file is damaged; it was set aside, and the next command rebuilds it.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
         with self._gate("read", deadline):
@@ -151,7 +148,7 @@ class Warehouse:
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be written, the disk is full, or what the file is made from is gone.
-            TransientError: The file is damaged; it was set aside, and the next command makes it again.
+            TransientError: The file is damaged; it was set aside, and the next command rebuilds it.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
         remember: Callable[[], None] | None = None
@@ -167,7 +164,7 @@ class Warehouse:
                 if self.keeper:
                     remember = self.keeper.committing(session, identity)
                 session.execute("COMMIT")
-            except (duckdb.IOException, duckdb.TransactionException, duckdb.Error) as error:
+            except duckdb.Error as error:
                 if _has(error, _DAMAGE_SIGNS):
                     connection.close()
                     raise self._damaged() from None
@@ -181,20 +178,21 @@ class Warehouse:
 
     def _open(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
         """Opens the file under the gate, after it was made if it must be."""
-        because, set_aside_as = None, None
-        try:
-            if self.path.exists():
+        because, keep_as = MISSING, None
+        if self.path.exists():
+            try:
                 connection, identity = self._connected(deadline, read_only=read_only)
-                because = self.keeper.reason_to_remake(identity) if self.keeper else None
-                if because is None:
+                reason = self.keeper.reason_to_remake(identity) if self.keeper else None
+                if reason is None:
                     return connection, identity
                 connection.close()
-                set_aside_as = self._set_aside(because)
-        except _Refused as error:
-            if not self.keeper:
-                raise self._foreign() from None
-            because, set_aside_as = REFUSED, self._set_aside(f"DuckDB refused it ({error})")
-        self._make(because or MISSING, set_aside_as)
+                because = reason
+            except _Refused:
+                if not self.keeper:
+                    raise self._foreign() from None
+                because = REFUSED
+            keep_as = self._name_aside()
+        self._make(because, keep_as)
         try:
             return self._connected(deadline, read_only=read_only)
         except _Refused:
@@ -211,17 +209,15 @@ class Warehouse:
             connection.close()
             raise
 
-    def _make(self, because: str, set_aside_as: str | None) -> None:
-        """Makes the file beside its place, whole, then puts it there; a kill at any moment leaves it missing."""
+    def _make(self, because: str, keep_as: str | None) -> None:
+        """Makes the file beside its place, whole, then puts it there; a failure leaves the old one as it was."""
         fresh = self.at(self._beside("fresh"))
         _remove(fresh.path)
-        # A log without its file would be read into the new one.
-        self.log.unlink(missing_ok=True)
         with closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
             schema.create(Session(connection))
         if self.keeper:
-            self.keeper.fill(fresh, because=because, set_aside_as=set_aside_as)
-        self._put_in_place(fresh.path)
+            self.keeper.fill(fresh, because=because, set_aside_as=keep_as)
+        self._put_in_place(fresh.path, keep_as)
 
     @contextmanager
     def replacing(self, act: str) -> Iterator[tuple[Session, Path]]:
@@ -250,43 +246,53 @@ class Warehouse:
                 raise self._unusable(error) from None
             self._put_in_place(fresh)
 
-    def remake(self, because: str) -> None:
-        """Makes the file again from what it is derived from; the one there was is removed once the new one stands.
+    def remake(self, because: str, *, keep_as: str | None = None) -> None:
+        """Rebuilds the file from what it is derived from.
+
+        Args:
+            because: Why, as a word of an alert.
+            keep_as: Name that the old file gets beside the new one; None to remove it.
 
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
             PipelineError: Something that it is made from is gone; the file is as it was.
         """
         with self._gate("rebuild", time.monotonic() + self.busy_wait_seconds):
-            self._make(because, None)
+            self._make(because, keep_as)
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")
 
-    def _put_in_place(self, fresh: Path) -> None:
+    def _put_in_place(self, fresh: Path, keep_as: str | None = None) -> None:
         _sync(fresh)
+        if keep_as:
+            self._set_aside(keep_as)
+        # A log without its file would be read into the new one.
+        self.log.unlink(missing_ok=True)
         fresh.replace(self.path)
         _sync(self.path.parent)
         self._beside("fresh.gate").unlink(missing_ok=True)
 
-    def _set_aside(self, because: str) -> str:
-        """Gives the file and its log a name with the time at which the file was written last, and returns it."""
+    def _name_aside(self) -> str:
+        """Returns a name with the time at which the file was written last."""
         written_at = datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
-        name = f"{self.path.name}.refused-{written_at:%Y%m%dT%H%M%S.%fZ}"
+        return f"{self.path.name}.refused-{written_at:%Y%m%dT%H%M%S.%fZ}"
+
+    def _set_aside(self, name: str) -> None:
+        """Gives the file and its log another name."""
         for path in (self.path, self.log):
             if path.exists():
                 path.rename(path.with_name(path.name.replace(self.path.name, name, 1)))
-        _log.warning("%s was set aside as %s: %s", self.path, name, because)
-        return name
+        _log.warning("%s was set aside as %s", self.path, name)
 
     def _damaged(self) -> TransientError:
         """Sets a damaged file aside under the gate; another process may have done so."""
         if self.path.exists():
-            self._set_aside("it is damaged")
+            self._set_aside(self._name_aside())
         return TransientError(
             "the file is damaged and was set aside",
             where=str(self.path),
-            remedy="Repeat: the next command makes it again from the landing zone",
+            remedy="Repeat: the next command rebuilds it from the landing zone",
         )
 
     def _connect(self, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -314,7 +320,7 @@ class Warehouse:
                     raise _Refused(type(error).__name__) from None
                 else:
                     raise self._unusable(error) from None
-            time.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 -- jitter
+            time.sleep(random.uniform(*POLL_SECONDS))  # noqa: S311 -- jitter
 
     def _busy(self, holder: str) -> WarehouseBusy:
         return WarehouseBusy(
@@ -341,35 +347,8 @@ class Warehouse:
             remedy = "Check the path, the disk and its permissions"
         return PipelineError(what, where=str(self.path), remedy=remedy)
 
-    @contextmanager
-    def _gate(self, act: str, deadline: float) -> Iterator[None]:
-        """Holds the lock file. The holder writes its process id and act into it for those who wait."""
-        path = self._beside("gate")
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise PipelineError(
-                f"the folder can't be written ({error.strerror})",
-                where=str(path.parent),
-                remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
-            ) from None
-        try:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError as error:
-                    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                        raise
-                if time.monotonic() >= deadline:
-                    raise self._busy(os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process")
-                time.sleep(random.uniform(*_POLL_SECONDS))  # noqa: S311 -- jitter
-            note = f"process {os.getpid()} thread {threading.get_ident()} ({act})\n".encode()
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, note, 0)
-            yield
-        finally:
-            os.close(handle)
+    def _gate(self, act: str, deadline: float) -> AbstractContextManager[None]:
+        return gate(self._beside("gate"), act, deadline, self._busy)
 
 
 def _has(error: duckdb.Error, signs: tuple[str, ...]) -> bool:

@@ -1,6 +1,6 @@
 """The warehouse's schema. Tables are made from the declared fields; views are ``.sql`` files.
 
-There are no migrations: a file of another version is made again from what it is derived from.
+There are no migrations: a file of another version is rebuilt from what it is derived from.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ EVIDENCE_COLUMNS: Final = (
 _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
-#: Raised by each release that changes a table, a view or a macro: files of another version are made again.
+#: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
 VERSION: Final = 8
 
 _TABLES: Final = (
@@ -129,7 +129,7 @@ class Identity:
     Attributes:
         warehouse_id: Given when it was made.
         commit_number: How many transactions were committed since.
-        is_current: Whether it has this release's schema. One that has not is made again.
+        is_current: Whether it has this release's schema. One that has not is rebuilt.
     """
 
     warehouse_id: str

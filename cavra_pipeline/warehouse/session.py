@@ -18,7 +18,7 @@ _PACKAGE: Final = "cavra_pipeline.warehouse"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A few rows to lend to statements. For these DuckDB needs no Arrow, which would load pandas to look at a list.
+    """A few rows to lend to statements, with the DuckDB type of each column.
 
     Attributes:
         types: DuckDB type of each column, in order.

@@ -48,7 +48,7 @@ def test_open_alerts_are_listed_and_fit_a_terminal(home: Settings) -> None:
         result = run(*words)
         assert result.exit_code == 0
         assert "Open alerts: 2" in result.output
-        assert "CAVRA_ALERT_CONNECTORS names no connector" in result.output
+        assert "CAVRA_ALERT_CONNECTORS is empty" in result.output
         assert max(map(len, result.output.splitlines())) <= 80
 
     listed = answer("list")

@@ -202,7 +202,7 @@ def test_a_warehouse_that_is_none_is_kept_aside_and_made_again(tmp_path: Path) -
     (aside,) = settings.home.glob("warehouse.duckdb.refused-*")
     assert (said.code, json.loads(said.out)["evidence_record_count"]) == (0, 1)
     assert aside.read_bytes() == content
-    assert all(part in said.err for part in (f"was set aside as {aside.name}", "was made again from 1 landing files"))
+    assert all(part in said.err for part in (f"was set aside as {aside.name}", "was rebuilt from 1 landing files"))
 
 
 def test_a_busy_warehouse_is_said_with_who_holds_it_after_the_wait_that_was_asked_for(settings: Settings) -> None:

@@ -7,7 +7,8 @@ import io
 import json
 import shutil
 import tarfile
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from backports import zstd
 
 from cavra_pipeline import upgrade as upgrade_module
 from cavra_pipeline.alerts.operators import alert_history, list_alerts
+from cavra_pipeline.alerts.store import Event, save
 from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -29,7 +31,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state import tables as t
-from cavra_pipeline.upgrade import upgrade
+from cavra_pipeline.upgrade import Upgraded, upgrade
 from tests.cli.command import command
 from tests.support import query, query_state
 from tests.worker.support import Clock, Crash, Provider, worker
@@ -76,7 +78,7 @@ def test_the_command_moves_the_home_and_every_other_names_it_until_then(home: Se
     assert home.home.joinpath("warehouse.duckdb.before-upgrade").read_bytes() == before
     assert command(home.home, "dashboard").code == 0
     again = command(home.home, "upgrade")
-    assert (again.code, "of the present release" in again.err) == (1, True)
+    assert (again.code, "nothing to upgrade" in again.out) == (0, True)
 
 
 def test_state_and_answers_are_those_of_the_old_release(home: Settings, answers: dict[str, Any]) -> None:
@@ -194,8 +196,31 @@ def test_landing_files_that_are_gone_stop_it_and_nothing_is_changed(home: Settin
 
 def test_a_home_without_a_warehouse_and_one_of_this_release_have_nothing_to_upgrade(tmp_path: Path) -> None:
     home = Settings(home=tmp_path / "home").prepare()
-    with pytest.raises(PipelineError, match="no warehouse to upgrade"):
-        upgrade(home)
+    assert upgrade(home) == Upgraded()
     query(home, "SELECT 1")
-    with pytest.raises(PipelineError, match="of the present release"):
+    before = home.warehouse.read_bytes()
+    assert upgrade(home) == Upgraded()
+    assert home.warehouse.read_bytes() == before
+
+
+def test_a_version_that_was_never_released_is_refused_and_left_alone(home: Settings) -> None:
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("INSERT INTO schema_version VALUES (7, now()::TIMESTAMP)")
+    before = home.warehouse.read_bytes()
+
+    with pytest.raises(PipelineError, match="schema version 7, and only version 5") as raised:
         upgrade(home)
+    assert "cavra-pipeline ingest" in raised.value.remedy
+    assert home.warehouse.read_bytes() == before
+
+
+def test_on_postgresql_events_go_on_after_those_that_were_moved(
+    home: Settings, new_postgresql: Callable[[], str]
+) -> None:
+    home = home.but(state_address=new_postgresql())
+    upgrade(home)
+    moved = query_state(home, "SELECT count(*) FROM alert_events")[0][0]
+
+    with state_of(home).writing() as c:
+        save(c, events=[Event("alert-1", "opened", datetime(2026, 6, 25, tzinfo=UTC))])
+    assert query_state(home, "SELECT max(event_number) FROM alert_events") == [(moved + 1,)]

@@ -90,7 +90,7 @@ def test_a_lost_or_garbled_file_is_made_again_by_whoever_opens_it_next(
     assert after == before
     set_aside = list(home.home.glob("warehouse.duckdb.refused-*"))
     assert len(set_aside) == (harm is not Path.unlink)
-    assert "was made again from 2 landing files" in caplog.text
+    assert "was rebuilt from 2 landing files" in caplog.text
     ((because, name),) = query_state(home, "SELECT made_because, set_aside_as FROM warehouses ORDER BY made_at")[1:]
     assert because == ("missing" if harm is Path.unlink else "refused")
     assert name == (set_aside[0].name if set_aside else None)
@@ -172,20 +172,24 @@ def test_with_state_and_warehouse_gone_the_next_ingest_reads_the_landing_zone(ho
     assert answers(home) == before
 
 
-@pytest.mark.parametrize("lost", [True, False], ids=["the warehouse is lost", "rebuild is asked for"])
-def test_landing_files_that_are_gone_are_named_and_left_out_only_on_request(home: Settings, lost: bool) -> None:
+@pytest.mark.parametrize("harm", [Path.unlink, overwrite_all, None], ids=["deleted", "garbled", "intact"])
+def test_landing_files_that_are_gone_are_named_and_left_out_only_on_request(
+    home: Settings, harm: Callable[[Path], None] | None
+) -> None:
     (home.landing / "2026-06-24" / "evidence.jsonl").unlink()
-    before = None if lost else home.warehouse.read_bytes()
-    if lost:
-        home.warehouse.unlink()
+    if harm:
+        harm(home.warehouse)
+    before = home.warehouse.read_bytes() if home.warehouse.exists() else None
+    asked: list[Callable[[], object]] = [lambda: rebuild(home, without_missing=False)]
+    if harm:
+        asked.append(lambda: query(home, "SELECT 1"))
 
-    for opening in (lambda: query(home, "SELECT 1"), lambda: rebuild(home, without_missing=False)):
-        if lost or opening.__code__.co_names[0] == "rebuild":
-            with pytest.raises(PipelineError, match=r"1 landing files .* 2026-06-24") as raised:
-                opening()
-            assert "rebuild --without-them" in raised.value.remedy
-    assert lost or home.warehouse.read_bytes() == before
-    assert not lost or not home.warehouse.exists()
+    for opening in asked:
+        with pytest.raises(PipelineError, match=r"1 landing files .* 2026-06-24") as raised:
+            opening()
+        assert "rebuild --without-them" in raised.value.remedy
+        assert (home.warehouse.read_bytes() if home.warehouse.exists() else None) == before, "it stays as it was"
+    assert not list(home.home.glob("warehouse.duckdb.refused-*"))
 
     assert rebuild(home, without_missing=True) == 1
     assert query(home, "SELECT count(*) FROM evidence_records") == [(1,)]

@@ -29,7 +29,7 @@ export async function render(params, context, root) {
             (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"), " ",
         el("button", { type: "button", "data-key": `see-${one.alert_id}`, "aria-label": `Open ${words(one.kind)} of ${one.subject}`, onclick: () => showDocument(`Alert ${one.alert_id}`, one) }, "Open")] },
     ] }),
-    plain("silences", "Silences", found.silences), plain("unsent", "Notices that were not taken", found.unsent_notices),
+    plain("silences", "Silences", found.silences), plain("unsent", "Undelivered notifications", found.unsent_notices),
     plain("events", "What happened, newest first", history?.events || []),
   ];
 }

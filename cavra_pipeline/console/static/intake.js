@@ -21,7 +21,7 @@ export async function render() {
     { name: "line", title: "Line", value: (one) => one.line_number, number: true },
   ])]);
   return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count]]),
-    el("h2", {}, "Quarantine"), el("p", {}, "Lines of which nothing was kept. Mend them at their source and drop them again; the digest finds the line."), quarantine.node,
+    el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
     el("h2", {}, "Findings"), el("p", {}, "What was not public-safe, and what was done: the field dropped, or the line quarantined."), findings.node];
 }
 

@@ -1,4 +1,4 @@
--- Lines of which nothing was kept: where they stood, their digest and why.
+-- Rejected lines: where they stood, their digest and why.
 CREATE TABLE quarantine (
     drop_day DATE NOT NULL,
     file_name VARCHAR NOT NULL,
