@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from cavra_pipeline.errors import UsageError
 
-SOURCE_PREFIX = "go_backend_rollback_drill_acknowledgement_audit_"
+SOURCE = "go_backend_rollback_drill_acknowledgement_audit"
 
 #: What an operator may say of a delivery, and of a health alert (contract section 2).
 ACKNOWLEDGEMENT_STATES = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
@@ -15,6 +16,28 @@ ALERT_STATES = ("acknowledged", "dismissed", "escalated", "resolved")
 CLEARING_STATES = ("acknowledged", "accepted", "resolved")
 #: Newest states that close a failed execution, and a recovery at a provider (contract section 7).
 CLOSING_STATES = ("dismissed", "resolved")
+#: Newest states that answer a health alert (contract section 7).
+ANSWERING_STATES = ("acknowledged", "resolved")
+#: What an approval decision may say; the first lets a live retry go ahead (contract section 4).
+APPROVED = "approved"
+APPROVAL_STATES = (APPROVED, "denied", "deferred", "expired")
+
+
+class Gate(Enum):
+    """What a live retry waits for (contract section 4); every lane waits for the host's setting too."""
+
+    REQUEST = "an explicit request"
+    ACKNOWLEDGEMENT = "an operator's acknowledgement"
+    APPROVAL = "an approval decision"
+
+
+@dataclass(frozen=True, slots=True)
+class Sendable:
+    """What a subject's newest record of a type must say before a retry may be sent (contract section 4)."""
+
+    record_type: str
+    field: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +50,28 @@ class Lane:
         subject_fields: A delivery's subject is the first non-empty of these.
         subject_field: What a decision calls the subject; also the subject of executions and acknowledgements.
         retry_delay_minutes: Default base delay of the retry policy.
-        live_needs_acknowledgement: Whether a live retry waits for an operator's acknowledgement.
+        gate: What a live retry waits for.
         expected_interval_minutes: The worker's cadence.
         stale_metadata_minutes: Age over which the newest retry plan is stale.
-        kind_stem: Last part of its kinds up to the retry ladder's own names.
-        ladder_stem: Last part of its worker-run and execution kinds up to what they name.
+        kind_stem: Last part of the kinds of its plan and acknowledgement, up to what they name.
+        retry_plan_kind: Last part of its retry-plan kind.
+        worker_run_kind: Last part of its worker-run kind.
+        execution_kind: Last part of its execution kind.
         health_kind: Last part of its health-report kind.
         alert_name: What alert categories call the lane.
         schedule: The schedule that runs its worker.
         cavra_path: CAVRA's own path of its reports, or None if CAVRA has none.
         takes_acknowledgements: Whether operators acknowledge its deliveries.
         delivery_alert: Alert category for unresolved deliveries, if the lane has one.
-        decides_on_reports: Whether a decision names the executive report too.
+        decision_field: What a decision names beside the subject, if anything.
+        run_fields: What its retry plans and worker runs name beside what those of every lane do.
+        answer_fields: The same of its acknowledgements.
+        execution_fields: The same of its executions.
+        health_field: What its health reports count beside what those of every lane do.
+        results_are_nested: Whether its runs and executions give their results in their own payload only.
+        sendable: What the subject must be before its retry is sent, if the lane asks for more than its gate.
+        retries_have_new_subjects: Whether a retry's delivery has a subject of its own (contract section 4a).
+        is_always_in_use: Whether health is reported before any record of the lane exists (contract section 7).
     """
 
     name: str
@@ -46,23 +79,28 @@ class Lane:
     subject_fields: tuple[str, ...]
     subject_field: str
     retry_delay_minutes: int
-    live_needs_acknowledgement: bool
     expected_interval_minutes: int
     stale_metadata_minutes: int
     kind_stem: str
-    ladder_stem: str
+    retry_plan_kind: str
+    worker_run_kind: str
+    execution_kind: str
     health_kind: str
     alert_name: str
     schedule: str
+    gate: Gate = Gate.REQUEST
     cavra_path: str | None = None
     takes_acknowledgements: bool = True
     delivery_alert: str | None = None
-    decides_on_reports: bool = False
-
-    @property
-    def retry_plan_kind(self) -> str:
-        """Last part of the lane's retry-plan kind."""
-        return f"{self.kind_stem}-delivery-retry-plan"
+    decision_field: str | None = None
+    run_fields: str = ""
+    answer_fields: str = "plan_id"
+    execution_fields: str = "run_id"
+    health_field: str = "acknowledgement_pending_count"
+    results_are_nested: bool = False
+    sendable: Sendable | None = None
+    retries_have_new_subjects: bool = False
+    is_always_in_use: bool = False
 
     @property
     def acknowledgement_kind(self) -> str | None:
@@ -74,7 +112,7 @@ class Lane:
         """States that an operator may give in this lane; none where nothing is acknowledged."""
         if not self.takes_acknowledgements:
             return ()
-        return ACKNOWLEDGEMENT_STATES if self.live_needs_acknowledgement else ALERT_STATES
+        return ALERT_STATES if self.alerts_of else ACKNOWLEDGEMENT_STATES
 
     @property
     def withdrawn_state(self) -> str:
@@ -82,7 +120,7 @@ class Lane:
 
         CAVRA has no state of its own for it. ``dismissed`` would close a failed execution (contract section 7).
         """
-        return "deferred" if self.live_needs_acknowledgement else "escalated"
+        return "escalated" if self.alerts_of else "deferred"
 
     @property
     def alerts_of(self) -> str | None:
@@ -100,68 +138,146 @@ LANES: dict[str, Lane] = {
     for lane in (
         Lane(
             name="recovery_escalation",
-            delivery_source=SOURCE_PREFIX + "recovery_escalation",
+            delivery_source=SOURCE + "_recovery_escalation",
             subject_fields=("plan_id", "event_id"),
             subject_field="plan_id",
             retry_delay_minutes=15,
-            live_needs_acknowledgement=True,
             expected_interval_minutes=30,
             stale_metadata_minutes=120,
             kind_stem="recovery-escalation",
-            ladder_stem="recovery-escalation-retry",
+            retry_plan_kind="recovery-escalation-delivery-retry-plan",
+            worker_run_kind="recovery-escalation-retry-worker-run",
+            execution_kind="recovery-escalation-retry-execution-record",
             health_kind="recovery-escalation-retry-health",
             alert_name="recovery_escalation",
             schedule="recovery_retry_worker",
+            gate=Gate.ACKNOWLEDGEMENT,
             cavra_path="recovery-escalations",
+            is_always_in_use=True,
+            execution_fields="run_id plan_id",
         ),
         Lane(
             name="executive_report",
-            delivery_source=SOURCE_PREFIX + "recovery_executive_report",
+            delivery_source=SOURCE + "_recovery_executive_report",
             subject_fields=("run_id", "event_id", "session_id"),
             subject_field="run_id",
             retry_delay_minutes=30,
-            live_needs_acknowledgement=False,
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="recovery-executive-report",
-            ladder_stem="recovery-executive-report-delivery-retry",
+            retry_plan_kind="recovery-executive-report-delivery-retry-plan",
+            worker_run_kind="recovery-executive-report-delivery-retry-worker-run",
+            execution_kind="recovery-executive-report-delivery-retry-execution-record",
             health_kind="recovery-executive-report-delivery-retry-health",
             alert_name="executive_delivery",
             schedule="executive_delivery_retry",
             cavra_path="recovery-executive-report",
             takes_acknowledgements=False,
             delivery_alert="failed_executive_report_delivery",
-            decides_on_reports=True,
+            decision_field="executive_report_id",
+            is_always_in_use=True,
+            execution_fields="worker_run_id run_id executive_report_id",
+            health_field="failed_executive_report_delivery_count",
         ),
         Lane(
             name="recovery_health_alert",
-            delivery_source=SOURCE_PREFIX + "recovery_escalation_retry_health_alert",
+            delivery_source=SOURCE + "_recovery_escalation_retry_health_alert",
             subject_fields=("health_id", "event_id"),
             subject_field="health_id",
             retry_delay_minutes=15,
-            live_needs_acknowledgement=False,
             expected_interval_minutes=30,
             stale_metadata_minutes=120,
             kind_stem="recovery-escalation-retry-health-alert",
-            ladder_stem="recovery-escalation-retry-health-alert-delivery-retry",
+            retry_plan_kind="recovery-escalation-retry-health-alert-delivery-retry-plan",
+            worker_run_kind="recovery-escalation-retry-health-alert-delivery-retry-worker-run",
+            execution_kind="recovery-escalation-retry-health-alert-delivery-retry-execution-record",
             health_kind="recovery-escalation-retry-health-alert-delivery-retry-health",
             alert_name="recovery_health_alert",
             schedule="recovery_retry_worker",
+            run_fields="health_id",
+            answer_fields="plan_id health_id",
+            execution_fields="run_id worker_run_id plan_id health_id",
         ),
         Lane(
             name="executive_health_alert",
-            delivery_source=SOURCE_PREFIX + "recovery_executive_report_delivery_retry_health_alert",
+            delivery_source=SOURCE + "_recovery_executive_report_delivery_retry_health_alert",
             subject_fields=("health_id", "event_id"),
             subject_field="health_id",
             retry_delay_minutes=15,
-            live_needs_acknowledgement=False,
             expected_interval_minutes=60,
             stale_metadata_minutes=180,
             kind_stem="recovery-executive-report-delivery-retry-health-alert",
-            ladder_stem="recovery-executive-report-delivery-retry-health-alert-delivery-retry",
+            retry_plan_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-plan",
+            worker_run_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-worker-run",
+            execution_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-execution-record",
             health_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-health",
             alert_name="executive_health_alert",
             schedule="executive_delivery_retry",
+            run_fields="health_id",
+            answer_fields="plan_id health_id",
+            execution_fields="run_id worker_run_id plan_id health_id",
+        ),
+        Lane(
+            name="acknowledgement_audit",
+            delivery_source=SOURCE,
+            subject_fields=("delivery_id", "event_id", "session_id"),
+            subject_field="delivery_id",
+            retry_delay_minutes=15,
+            expected_interval_minutes=60,
+            stale_metadata_minutes=120,
+            kind_stem="retry",
+            retry_plan_kind="retry-plan",
+            worker_run_kind="worker-run",
+            execution_kind="retry-execution-record",
+            health_kind="worker-health",
+            alert_name="acknowledgement_audit",
+            schedule="audit_delivery_retry",
+            gate=Gate.APPROVAL,
+            decision_field="audit_id",
+            retries_have_new_subjects=True,
+            answer_fields="retry_plan_id delivery_id audit_id",
+            execution_fields="run_id delivery_id audit_id approval_decision_id",
+        ),
+        Lane(
+            name="auditor_export",
+            delivery_source=SOURCE + "_final_reporting_auditor_export",
+            subject_fields=("export_id", "event_id"),
+            subject_field="export_id",
+            retry_delay_minutes=15,
+            expected_interval_minutes=60,
+            stale_metadata_minutes=180,
+            kind_stem="final-reporting-auditor-export",
+            retry_plan_kind="final-reporting-auditor-export-delivery-retry-plan",
+            worker_run_kind="final-reporting-auditor-export-delivery-retry-worker-run",
+            execution_kind="final-reporting-auditor-export-delivery-retry-execution-record",
+            health_kind="final-reporting-auditor-export-delivery-retry-health",
+            alert_name="auditor_export",
+            schedule="audit_delivery_retry",
+            takes_acknowledgements=False,
+            sendable=Sendable("auditor_export", "verification_state", "verified"),
+            execution_fields="worker_run_id export_id verification_id release_record_ref",
+        ),
+        Lane(
+            name="release_closeout",
+            delivery_source=SOURCE + "_final_reporting_release_closeout",
+            subject_fields=("summary_id", "event_id"),
+            subject_field="summary_id",
+            retry_delay_minutes=15,
+            expected_interval_minutes=60,
+            stale_metadata_minutes=180,
+            kind_stem="final-reporting-release-closeout",
+            retry_plan_kind="final-reporting-release-closeout-delivery-retry-plan",
+            worker_run_kind="final-reporting-release-closeout-delivery-retry-worker-run",
+            execution_kind="final-reporting-release-closeout-delivery-retry-execution-record",
+            health_kind="final-reporting-release-closeout-delivery-retry-health",
+            alert_name="release_closeout",
+            schedule="audit_delivery_retry",
+            takes_acknowledgements=False,
+            sendable=Sendable("closeout_summary", "closeout_state", "closed"),
+            retries_have_new_subjects=True,
+            run_fields="retry_plan_id",
+            execution_fields="run_id delivery_id summary_id release_record_ref",
+            results_are_nested=True,
         ),
     )
 }

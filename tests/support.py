@@ -15,7 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.boundary.judge import judge
-from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, payload_key
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from cavra_pipeline.documents import canonical_json
@@ -36,7 +36,7 @@ Record = dict[str, Any]
 Line = Record | str | bytes
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-CASES: Final = REPOSITORY.parent / "shared" / "cases"
+CASES: Final = REPOSITORY.parent / "shared" / "cases-v2"
 #: The instant most tests look back from, and a clock that is deliberately another.
 AS_OF: Final = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)
 NOW: Final = datetime(2026, 7, 1, 8, 30, tzinfo=UTC)
@@ -45,13 +45,6 @@ MICROSECOND: Final = timedelta(microseconds=1)
 #: The pseudonyms of a home whose key everybody knows.
 PSEUDONYMS: Final = Pseudonyms(bytes(range(32)))
 _serial = count(1)
-
-_LADDERS: Final = {
-    "recovery_escalation": "recovery-escalation-retry",
-    "executive_report": "recovery-executive-report-delivery-retry",
-    "recovery_health_alert": "recovery-escalation-retry-health-alert-delivery-retry",
-    "executive_health_alert": "recovery-executive-report-delivery-retry-health-alert-delivery-retry",
-}
 
 
 def judged(line: bytes) -> Kept | Quarantined:
@@ -114,9 +107,9 @@ def worker_run(
     **fields: Any,
 ) -> Record:
     """A run of a lane's retry worker; ``ladder`` chooses another accepted spelling of its kind."""
-    kind = f"{ladder or _LADDERS[lane]}-worker-run"
+    kind = f"{ladder}-worker-run" if ladder else LANES[lane].worker_run_kind
     fields.setdefault("run_id", session_id)
-    return record(kind, when, session_id, **fields, **{kind.replace("-", "_"): {"schedule": {"enabled": enabled}}})
+    return record(kind, when, session_id, **fields, **{payload_key(kind): {"schedule": {"enabled": enabled}}})
 
 
 def plan(
@@ -154,7 +147,8 @@ def execution(
 ) -> Record:
     """A live retry."""
     named = {LANES[lane].subject_field: subject, "provider": provider, "execution_status": status}
-    return record(f"{ladder or _LADDERS[lane]}-execution-record", when, session_id, **named, **fields)
+    kind = f"{ladder}-execution-record" if ladder else LANES[lane].execution_kind
+    return record(kind, when, session_id, **named, **fields)
 
 
 # --- Homes ---------------------------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from cavra_pipeline.boundary.fields import OTHER_WORD, Field, Format, Type
 from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider
-from cavra_pipeline.boundary.kinds import OTHER_WORD, Field, Format, Type, fields_of
+from cavra_pipeline.boundary.kinds import fields_of
 from cavra_pipeline.boundary.parsing import Object, parse_timestamp
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Finding, Reason, Rejection
@@ -21,6 +22,8 @@ from cavra_pipeline.provider_names import provider_name
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _INT64: Final = range(-(2**63), 2**63)
+#: No number of a record is greater, or less than its negative.
+MAX_NUMBER: Final = 1e300
 
 
 class Allowlist(NamedTuple):
@@ -140,6 +143,12 @@ def _integer(_: Cut, value: object, declared: Field) -> int:
     return value
 
 
+def _number(_: Cut, value: object, declared: Field) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -MAX_NUMBER <= value <= MAX_NUMBER:
+        raise Rejection(Reason.WRONG_TYPE, declared.path)
+    return float(value)
+
+
 def _boolean(_: Cut, value: object, declared: Field) -> bool:
     if not isinstance(value, bool):
         raise Rejection(Reason.WRONG_TYPE, declared.path)
@@ -165,6 +174,7 @@ _CHECKS: Final[dict[Type, Callable[[Cut, object, Field], object]]] = {
     Type.STRING: Cut.text,
     Type.ACTOR: Cut.actor,
     Type.INTEGER: _integer,
+    Type.NUMBER: _number,
     Type.BOOLEAN: _boolean,
     Type.TIMESTAMP: _timestamp,
     Type.STRINGS: Cut.texts,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERIES_PATH, fields_of
+from cavra_pipeline.boundary.fields import LISTS
+from cavra_pipeline.boundary.kinds import COLUMNS, fields_of
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.warehouse import Session
 
@@ -22,7 +23,7 @@ def export_records(session: Session, *, since: datetime | None = None, made_here
         since: Leave out records created before.
         made_here: Only records that this pipeline wrote itself.
     """
-    columns = [*COLUMNS, DELIVERIES_COLUMN]
+    columns = [*COLUMNS, *LISTS]
     rows = session.stream(
         _PACKAGE,
         "export_records",
@@ -37,17 +38,20 @@ def record_of(row: dict[str, Any]) -> dict[str, Any]:
     """Puts the columns back where their kind has them; what is null is left out."""
     record: dict[str, Any] = {}
     for field in fields_of(str(row["metadata_kind"])):
-        if field.path.startswith(DELIVERIES_PATH) or row[field.column] is None:
-            continue
-        *parents, last = field.path.split(".")
-        node = record
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = row[field.column]
-    if row[DELIVERIES_COLUMN] is not None:
-        attempts = [{name: value for name, value in one.items() if value is not None} for one in row[DELIVERIES_COLUMN]]
-        record["delivery"] = {"deliveries": attempts}
+        if "[]" not in field.path and row[field.column] is not None:
+            _put(record, field.path, row[field.column])
+    for column, listed in LISTS.items():
+        if row[column] is not None:
+            entries = [{name: value for name, value in one.items() if value is not None} for one in row[column]]
+            _put(record, listed.path, entries)
     return record
+
+
+def _put(record: dict[str, Any], path: str, value: object) -> None:
+    *parents, last = path.split(".")
+    for parent in parents:
+        record = record.setdefault(parent, {})
+    record[last] = value
 
 
 def stamp(moment: datetime) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cavra_pipeline.boundary.fields import LISTS, Field, Format, Type
 from cavra_pipeline.boundary.formats import (
     ACTOR_LABEL,
     IDENTIFIER,
@@ -24,7 +25,7 @@ from cavra_pipeline.boundary.formats import (
     MAX_WORD_LETTERS,
     PROVIDER,
 )
-from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Field, Format, Type
+from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.boundary.scanner import hit_lines
 
 _WHOLE: Final = r"\A(?:%s)?\z"
@@ -33,7 +34,9 @@ _PROVIDER: Final = _WHOLE % f"(?i:{PROVIDER})"
 _LABEL: Final = _WHOLE % ACTOR_LABEL
 _TEXT_TYPES: Final = (Type.STRING, Type.STRINGS, Type.ACTOR)
 _FIELDS: Final = tuple(one for one in COLUMNS.values() if one.type in _TEXT_TYPES)
-_MEMBERS: Final = tuple(one for one in DELIVERY_MEMBERS.values() if one.type in _TEXT_TYPES)
+_MEMBERS: Final = {
+    column: tuple(one for one in listed.members if one.type in _TEXT_TYPES) for column, listed in LISTS.items()
+}
 
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
@@ -78,10 +81,11 @@ def _texts_by_format(rows: pa.Table) -> Iterator[tuple[Field, list[tuple[pa.Arra
                 take(one, column.flatten(), places[pc.list_parent_indices(column)])
             else:
                 take(one, column, places)
-        deliveries = batch.column(DELIVERIES_COLUMN)
-        members, places_of_members = deliveries.flatten(), places[pc.list_parent_indices(deliveries)]
-        for one in _MEMBERS:
-            take(one, members.field(one.column), places_of_members)
+        for name, members in _MEMBERS.items():
+            listed = batch.column(name)
+            entries, places_of_entries = listed.flatten(), places[pc.list_parent_indices(listed)]
+            for one in members:
+                take(one, entries.field(one.column), places_of_entries)
         start += len(batch)
     return ((fields[rule], columns) for rule, columns in texts.items())
 

@@ -21,8 +21,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cavra_pipeline.boundary.allowlist import allowlist_of
-from cavra_pipeline.boundary.kinds import KINDS, Field, Type
+from cavra_pipeline.boundary.allowlist import MAX_NUMBER, allowlist_of
+from cavra_pipeline.boundary.fields import Field, Type
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.scanner import hit_lines
 from cavra_pipeline.boundary.secrets import HINTS, compiled
 from cavra_pipeline.evidence.misfits import misfits_in
@@ -46,9 +47,10 @@ _RARE_TIMESTAMPS: Final = (r'[0-9]z"', r"[0-9]t[0-9]", '"(?:0001|9999)-')
 _PATTERNS: Final = (*HINTS, _UNSAFE_ACTOR, *_SPACED_COLONS, *_RARE_TIMESTAMPS)
 
 _WHOLE: Any = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_NUMBER: Any = Annotated[float, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 _TYPES: Final[dict[Type, Any]] = {
-    Type.STRING: str, Type.ACTOR: str, Type.INTEGER: _WHOLE, Type.BOOLEAN: bool, Type.TIMESTAMP: datetime,
-    Type.STRINGS: list[str], Type.INTEGERS: list[_WHOLE | None],
+    Type.STRING: str, Type.ACTOR: str, Type.INTEGER: _WHOLE, Type.NUMBER: _NUMBER, Type.BOOLEAN: bool,
+    Type.TIMESTAMP: datetime, Type.STRINGS: list[str], Type.INTEGERS: list[_WHOLE | None],
 }  # fmt: skip
 #: Deeper objects and lists than any that is declared are left to the slow path, which has a limit of its own.
 _MAX_DEPTH: Final = 32

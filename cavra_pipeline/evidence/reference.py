@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cavra_pipeline.boundary.kinds import ENVELOPE, KIND_PREFIX, KINDS, Field, Type
+from cavra_pipeline.boundary.fields import ENVELOPE, Field, Type
+from cavra_pipeline.boundary.kinds import KIND_PREFIX, KINDS
 from cavra_pipeline.boundary.secrets import RULES, SENSITIVE_KEY_CODE
 from cavra_pipeline.boundary.verdict import ACTOR_CODE, NOT_AN_IDENTIFIER, Reason
 

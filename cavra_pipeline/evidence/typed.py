@@ -18,17 +18,8 @@ import duckdb
 import pyarrow as pa
 
 from cavra_pipeline.boundary.allowlist import allowlist_of
-from cavra_pipeline.boundary.kinds import (
-    COLUMNS,
-    DELIVERIES_COLUMN,
-    DELIVERIES_PATH,
-    DELIVERY_KIND,
-    DELIVERY_MEMBERS,
-    KINDS,
-    Field,
-    Type,
-    fields_of,
-)
+from cavra_pipeline.boundary.fields import LISTS, Field, Listed, Type
+from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_KIND, KINDS, fields_of, lists_of
 from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sql import literal, statement
@@ -41,20 +32,24 @@ _ARROW_TYPES: Final = {
     Type.STRING: pa.string(),
     Type.ACTOR: pa.string(),
     Type.INTEGER: pa.int64(),
+    Type.NUMBER: pa.float64(),
     Type.BOOLEAN: pa.bool_(),
     Type.TIMESTAMP: pa.timestamp("us"),
     Type.STRINGS: pa.list_(pa.string()),
     Type.INTEGERS: pa.list_(pa.int64()),
 }
-_DELIVERY: Final = pa.struct([(name, _ARROW_TYPES[member.type]) for name, member in DELIVERY_MEMBERS.items()])
+_ENTRIES: Final = {
+    column: pa.list_(pa.struct([(member.column, _ARROW_TYPES[member.type]) for member in listed.members]))
+    for column, listed in LISTS.items()
+}
 _OUTCOME: Final = pa.struct([("provider", pa.string()), ("is_failed", pa.bool_()), ("status_code", pa.int64())])
 
-#: A row: the number of its line, every declared column, the list of a delivery's providers, what the record means,
+#: A row: the number of its line, every declared column, the lists of objects, what the record means,
 #: and how many fields were left out of it. An unknown kind has no record type.
 TYPED: Final = pa.schema([
     ("line_number", pa.int64()),
     *((name, _ARROW_TYPES[field.type]) for name, field in COLUMNS.items()),
-    (DELIVERIES_COLUMN, pa.list_(_DELIVERY)),
+    *_ENTRIES.items(),
     ("record_type", pa.string()),
     ("lane", pa.string()),
     ("subject", pa.string()),
@@ -75,7 +70,7 @@ _CONFIGURATION: Final[dict[str, Any]] = {
 _NULL_ROWS: Final = 131_072
 _WRITE_BYTES: Final = 1024 * 1024
 #: The subject of these records stands in the lane's subject field.
-_ABOUT_A_SUBJECT: Final = ("execution", "acknowledgement")
+_ABOUT_A_SUBJECT: Final = ("execution", "acknowledgement", "approval")
 
 
 @dataclass(slots=True)
@@ -198,11 +193,17 @@ def _column(declared: Field, place: str) -> str:
 
 def _columns(fields: Sequence[Field]) -> Iterator[str]:
     for one in fields:
-        if not one.path.startswith(DELIVERIES_PATH):
-            place = ".".join(f'"{key}"' for key in one.path.split("."))
-            yield f"{_column(one, place)} AS {one.column}"
-    if any(one.path.startswith(DELIVERIES_PATH) for one in fields):
-        yield f"{DELIVERIES_PATH.removesuffix('[]')} AS entries"
+        if "[]" not in one.path:
+            yield f"{_column(one, _place(one.path))} AS {one.column}"
+
+
+def _place(path: str) -> str:
+    return ".".join(f'"{key}"' for key in path.split("."))
+
+
+def _entries(listed: Listed) -> str:
+    members = ", ".join(f"'{one.column}': {_column(one, f'd.{one.column}')}" for one in listed.members)
+    return f"list_transform({_place(listed.path)}, lambda d: {{ {members} }}) AS {listed.column}"
 
 
 def _by_lane(of: Mapping[str, str], default: str = "NULL") -> str:
@@ -210,8 +211,12 @@ def _by_lane(of: Mapping[str, str], default: str = "NULL") -> str:
 
 
 def subject_of(fields: Iterable[str]) -> str:
-    """Returns the SQL expression of a subject: the first of these columns that is not empty."""
-    return f"coalesce({', '.join(f'''nullif({name}, '')''' for name in fields)})"
+    """Returns the SQL expression of a subject: the first of these columns that is not empty.
+
+    An ``event_id`` that only names the type of the event is none (contract section 4).
+    """
+    named = ("nullif(event_id, event_type)" if name == "event_id" else name for name in fields)
+    return f"coalesce({', '.join(f'''nullif({name}, '')''' for name in named)})"
 
 
 @cache
@@ -222,17 +227,15 @@ def _query(kind: str) -> str:
         _PACKAGE,
         "read_lines",
         shape=", ".join(f"{literal(key)}: {literal(type_)}" for key, type_ in _top_level(tree)),
-        columns=", ".join(_columns(fields)),
+        columns=", ".join((*_columns(fields), *(_entries(LISTS[column]) for column in lists_of(kind)))),
         key_count=" + ".join(_key_count(tree)),
         max_bytes=str(2 * MAX_LINE_BYTES),
     )
     if kind == DELIVERY_KIND:
-        members = ", ".join(f"'{name}': {_column(one, f'd.{name}')}" for name, one in DELIVERY_MEMBERS.items())
         return statement(
             _PACKAGE,
             "read_deliveries",
             lines=lines,
-            members=members,
             lane=_by_lane({lane.delivery_source: literal(name) for name, lane in LANES.items()}),
             subject=_by_lane({name: subject_of(lane.subject_fields) for name, lane in LANES.items()}),
         )

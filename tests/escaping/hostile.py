@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.signals import Signal
-from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERY_MEMBERS, KINDS, Kind, Type
+from cavra_pipeline.boundary.fields import LISTS, Type
+from cavra_pipeline.boundary.kinds import COLUMNS, KINDS, Kind, lists_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import AlertPolicy, Settings
@@ -152,12 +153,12 @@ def _typed(one: dict[str, Any], lane: str | None, at: datetime, number: int) -> 
 def _record(kind: Kind, text: str) -> dict[str, Any]:
     """A typed record with the text in every text field; what the rules choose by is left as they need it."""
     filled: dict[Type, Any] = {
-        Type.STRING: text, Type.ACTOR: text, Type.STRINGS: [text], Type.INTEGER: 1, Type.INTEGERS: [503],
-        Type.BOOLEAN: False, Type.TIMESTAMP: None,
+        Type.STRING: text, Type.ACTOR: text, Type.STRINGS: [text], Type.INTEGER: 1, Type.NUMBER: 1.5,
+        Type.INTEGERS: [503], Type.BOOLEAN: False, Type.TIMESTAMP: None,
     }  # fmt: skip
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {field.column: filled[field.type] for field in kind.fields if field.column in COLUMNS}
-    row["provider_deliveries"] = None
-    if kind.record_type == "delivery":
-        row["provider_deliveries"] = [{name: filled[field.type] for name, field in DELIVERY_MEMBERS.items()}]
+    for column, listed in LISTS.items():
+        entry = {member.column: filled[member.type] for member in listed.members}
+        row[column] = [entry] if column in lists_of(kind.name) else None
     return {**row, "metadata_kind": kind.name, "execution_status": "failed" if row["execution_status"] else None}

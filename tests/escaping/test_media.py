@@ -18,7 +18,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from assets.metadata import MOST_ROWS
-from cavra_pipeline.boundary.kinds import DELIVERIES_PATH, KINDS, Type
+from cavra_pipeline.boundary.fields import LISTS, Type
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.render import report_html, report_markdown
@@ -83,8 +84,9 @@ def test_the_planted_rows_fill_every_text_field_of_every_kind(home: Settings) ->
         for field in kind.fields:
             if field.type not in (*TEXTS, Type.STRINGS) or field.column in RULED:
                 continue
-            if field.path.startswith(DELIVERIES_PATH):
-                held = {member[field.column] for row in found for member in row["provider_deliveries"]}
+            if "[]" in field.path:
+                (listed,) = (one for one in LISTS.values() if field in one.members)
+                held = {entry[field.column] for row in found for entry in row[listed.column]}
             else:
                 held = {text for row in found for text in _texts(row[field.column])}
             assert set(HOSTILE) <= held or field.column == "session_id", field.path

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kingfisher_sdk import Rules
 
-from cavra_pipeline.boundary.kinds import KINDS, Format, Type
+from cavra_pipeline.boundary.fields import Format, Type
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.verdict import Action, Finding, Kept, Quarantined
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES
 from tests.evidence.secrets_made_up import SECRETS, canary

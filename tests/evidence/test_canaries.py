@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS, Field, Type
+from cavra_pipeline.boundary.fields import Field, Type
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS
 from cavra_pipeline.lanes import LANES
 from tests.cli.command import command, process
 from tests.evidence.secrets_made_up import SECRETS

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.boundary.fields import LISTS, Format, Type
 from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider
-from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS, Format, Type
+from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.evidence.misfits import misfits_in
 from cavra_pipeline.evidence.typed import TYPED
 
@@ -88,9 +89,10 @@ def test_every_column_of_text_is_watched(text: str) -> None:
             assert is_misfit(name, text), name
         elif field.type is Type.STRINGS:
             assert is_misfit(name, ["slack", text]), name
-    for name in (name for name, member in DELIVERY_MEMBERS.items() if member.type is Type.STRING):
-        nothing = dict.fromkeys(DELIVERY_MEMBERS)
-        assert is_misfit(DELIVERIES_COLUMN, [nothing, {**nothing, name: text}]), name
+    for column, listed in LISTS.items():
+        nothing = dict.fromkeys(member.column for member in listed.members)
+        for name in (member.column for member in listed.members if member.type is Type.STRING):
+            assert is_misfit(column, [nothing, {**nothing, name: text}]), name
 
 
 @pytest.mark.parametrize("name", [name for name, field in COLUMNS.items() if field.format is Format.WORD])

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS, Field, Format, Type
+from cavra_pipeline.boundary.fields import Field, Format, Type
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from cavra_pipeline.evidence.screen import LINES, Screen, Screened
 from cavra_pipeline.lanes import LANES

@@ -2,4 +2,4 @@ CREATE OR REPLACE TEMP TABLE newly_failing AS
 SELECT DISTINCT lane, subject
 FROM came
 ANTI JOIN watched_records USING (lane, subject)
-WHERE is_failed AND subject <> ''
+WHERE is_watched AND subject <> ''

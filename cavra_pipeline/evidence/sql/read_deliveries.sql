@@ -3,8 +3,7 @@ WITH lines AS ({{lines}}),
 
 named AS (
     SELECT
-        * EXCLUDE (entries),
-        list_transform(entries, lambda d: { {{members}} }) AS provider_deliveries,
+        *,
         CASE connector_delivery_source {{lane}} END AS lane,
         list_filter(list_transform(coalesce(providers, []), lambda p: provider_name(p)), lambda p: p <> '') AS tried,
         list_filter(list_transform(coalesce(failed_providers, []), lambda p: provider_name(p)), lambda p: p <> '') AS failed
