@@ -44,6 +44,11 @@ _JOBS: Final[tuple[tuple[str, dg.AssetSelection, str], ...]] = (
         "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health.",
     ),
     (
+        "audit_delivery_retry",
+        _ladders("audit_delivery_retry"),
+        "Ingest new evidence, plan, run the retry workers of audits, auditor exports and closeouts, judge health.",
+    ),
+    (
         "morning_report",
         dg.AssetSelection.groups(INGEST_GROUP) | dg.AssetSelection.assets("executive_recovery_report"),
         "Ingest new evidence and make the executive recovery report of the day.",

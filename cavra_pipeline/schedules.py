@@ -19,6 +19,7 @@ _SOME_TIME: Final = 1767225600.0
 SCHEDULES: Final = (
     ("recovery_retry_worker", "*/30 * * * *", 0, "Every 30 minutes: the recovery retry ladder, today."),
     ("executive_delivery_retry", "0 * * * *", 0, "Every hour: the executive delivery ladder, today."),
+    ("audit_delivery_retry", "45 * * * *", 0, "Every hour: audit, auditor export and release closeout ladders, today."),
     ("morning_report", "0 6 * * *", 0, "Every morning at 06:00 UTC: the report for executives."),
     ("daily_close", "15 0 * * *", 1, "Shortly after midnight UTC: everything for the day that ended."),
 )

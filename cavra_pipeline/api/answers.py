@@ -20,7 +20,7 @@ class Record(Open):
 
     session_id: str
     created_at: str
-    metadata_kind: str
+    metadata_kind: str | None = None
     signer: str | None = None
 
 

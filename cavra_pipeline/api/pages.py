@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from cavra_pipeline.api.problems import HttpProblem
-from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN
+from cavra_pipeline.boundary.fields import LISTS
+from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.export import record_of, stamp
@@ -20,7 +21,7 @@ from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"
-_EVIDENCE_COLUMNS: Final = ", ".join([*(name for name in COLUMNS), DELIVERIES_COLUMN])
+_EVIDENCE_COLUMNS: Final = ", ".join([*COLUMNS, *LISTS])
 
 Filters = Mapping[str, Any]
 Page = tuple[list[dict[str, Any]], str | None]

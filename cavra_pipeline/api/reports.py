@@ -21,7 +21,7 @@ from cavra_pipeline.dashboard.counts import dashboards as make_dashboards
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.health.report import health_parameters, retry_health_reports
-from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
@@ -90,7 +90,7 @@ def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: model
 def _declare_alias(lane: Lane) -> None:
     """Declares CAVRA's own paths of a lane. Of the first lane CAVRA calls the report itself by another name."""
     base = f"{CAVRA}/{lane.cavra_path}"
-    health = "retry-health" if lane.live_needs_acknowledgement else "delivery-retry-health"
+    health = "retry-health" if lane.gate is Gate.ACKNOWLEDGEMENT else "delivery-retry-health"
 
     @endpoint(
         router, "GET", f"{base}/{health}", scope="read", answer=answers.HealthAnswer,
@@ -184,7 +184,8 @@ def _at_a_glance(session: Session, lane: Lane, now: datetime) -> dict[str, Any]:
         "expected_interval_minutes": lane.expected_interval_minutes,
         "stale_metadata_minutes": lane.stale_metadata_minutes,
         "retry_delay_minutes": lane.retry_delay_minutes,
-        "live_needs_acknowledgement": lane.live_needs_acknowledgement,
+        "live_needs": lane.gate.value,
+        "live_needs_acknowledgement": lane.gate is Gate.ACKNOWLEDGEMENT,
         "acknowledgement_states": list(lane.acknowledgement_states),
         **{name: health[name] for name in _GLANCE},
         **{name: plan[name] for name in ("retryable_count", "waiting_count", "suppressed_count")},

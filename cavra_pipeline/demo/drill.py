@@ -24,7 +24,7 @@ from cavra_pipeline.demo.records import (
     Writer,
     success_code,
 )
-from cavra_pipeline.lanes import CLEARING_STATES, Lane
+from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
 
 EXHAUSTED: Final = 3
 MAX_SELECTED: Final = 5
@@ -200,7 +200,7 @@ class Drill:
     ) -> tuple[Record | None, str, dict[str, object]]:
         """Writes what the notification is about; returns the plan, the subject and what else names it."""
         writer, count = self._writer, self.random.randint(1, 3)
-        if self.lane.decides_on_reports:
+        if self.lane.delivery_alert is not None:
             run_id, report_id = writer.name("report-run"), writer.name("report")
             writer.report(at, run_id, report_id, count - 1)
             return None, run_id, {"executive_report_id": report_id}
@@ -259,12 +259,12 @@ class Drill:
         if answer.is_success:
             pair.failures, pair.failed_at, pair.execution_stands_failed = 0, None, False
             self._open.pop((pair.subject, pair.provider), None)
-            if self.lane.live_needs_acknowledgement:
+            if self.lane.gate is Gate.ACKNOWLEDGEMENT:
                 self._resolve_later(pair, at)
             return
         pair.failures, pair.failed_at = pair.failures + 1, at
         self._open[pair.subject, pair.provider] = pair
-        if pair.failures == 1 and self.lane.live_needs_acknowledgement:
+        if pair.failures == 1 and (self.lane.gate is Gate.ACKNOWLEDGEMENT):
             self._acknowledge_failure(pair, at)
         if pair.failures == EXHAUSTED and not pair.planted:
             self._then(at + timedelta(minutes=self.random.randint(180, 480)), lambda at: self._resend(at, pair))
@@ -276,7 +276,7 @@ class Drill:
             self._acknowledge_soon(pair, at, told)
 
     def _acknowledge_soon(self, pair: _Pair, at: datetime, state: str) -> None:
-        if self.lane.decides_on_reports:
+        if self.lane.delivery_alert is not None:
             return
         by_chance = self.random.choice(_OPERATORS)
         signer = pair.planted.signer if pair.planted and pair.planted.signer and pair.failures else by_chance
@@ -326,7 +326,7 @@ class Drill:
         return pair.failed_at is None or pair.failed_at + delay <= at
 
     def _may_retry(self, pair: _Pair) -> bool:
-        return not self.lane.live_needs_acknowledgement or pair.acknowledged in CLEARING_STATES
+        return self.lane.gate is not Gate.ACKNOWLEDGEMENT or pair.acknowledged in CLEARING_STATES
 
     def _work(self, at: datetime, *, live: bool) -> None:
         self._last_run_at = at
@@ -373,12 +373,12 @@ class Drill:
 
     def _check_health(self, at: datetime) -> None:
         failing = self._failing(at)
-        reported = failing if self.lane.decides_on_reports else [p for p in failing if not self._may_retry(p)]
+        reported = failing if (self.lane.delivery_alert is not None) else [p for p in failing if not self._may_retry(p)]
         stands_failed = any(pair.execution_stands_failed for pair in self._open.values())
         late = 2 * timedelta(minutes=self.lane.expected_interval_minutes)
         missed = self._last_run_at is not None and at - self._last_run_at > late
-        critical = [missed, stands_failed, self.lane.decides_on_reports and bool(failing)]
-        warnings = [self.lane.live_needs_acknowledgement and bool(reported), self._schedule_is_off(at)]
+        critical = [missed, stands_failed, (self.lane.delivery_alert is not None) and bool(failing)]
+        warnings = [(self.lane.gate is Gate.ACKNOWLEDGEMENT) and bool(reported), self._schedule_is_off(at)]
         level = "critical" if any(critical) else "warning" if any(warnings) else "healthy"
         failed = sum(moment > at - _WINDOW for moment in self._failed_executions)
         health_id = self._writer.health(at, level, sum(critical) + sum(warnings), failed, len(reported))

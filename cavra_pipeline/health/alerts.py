@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import Gate, Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,32 @@ RULES: Final = (
         "Make a new retry plan before anything is retried.",
     ),
     AlertRule(
-        lambda lane: f"{lane.alert_name}_acknowledgement_gap" if lane.live_needs_acknowledgement else None,
+        lambda lane: f"{lane.alert_name}_acknowledgement_gap" if lane.gate is Gate.ACKNOWLEDGEMENT else None,
         "warning",
         _field("acknowledgement_pending_count"),
         "Failing deliveries without an acknowledgement that lets a live retry go ahead: {count}.",
         "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
     ),
     AlertRule(
+        lambda lane: f"{lane.alert_name}_approval_gap" if lane.gate is Gate.APPROVAL else None,
+        "warning",
+        _field("approval_pending_count"),
+        "Retries that are due and have no approval: {count}.",
+        "Approve or deny each of them; a live retry waits until then.",
+    ),
+    AlertRule(
+        lambda lane: f"{lane.name}_acknowledgement_outstanding" if lane.alerts_of else None,
+        "warning",
+        _field("outstanding_alert_acknowledgement_count"),
+        "Health alerts that a connector's operators have to acknowledge: {count}.",
+        "Acknowledge each alert for its provider, or resolve it.",
+    ),
+    AlertRule(
         _named("failed_{}_retry_execution"),
         "critical",
         _field("unresolved_failed_execution_count"),
-        "Retries that failed or were skipped, with nothing delivered since: {count}.",
-        "Open the failed executions, mend the connector, then retry or resolve them.",
+        "Retries that failed or were skipped, of deliveries that have not arrived: {count}.{skipped_text}",
+        "{execution_action}",
     ),
     AlertRule(
         lambda lane: lane.delivery_alert,
@@ -83,20 +97,36 @@ RULES: Final = (
 )
 
 
-def alerts_for(report: Mapping[str, Any], lane: Lane, *, is_schedule_disabled: bool) -> Iterator[dict[str, str]]:
-    """Yields the alerts that stand, each with ``severity``, ``category``, ``message`` and ``action``."""
+def alerts_for(
+    report: Mapping[str, Any], lane: Lane, *, skipped: Mapping[str, int], is_schedule_disabled: bool
+) -> Iterator[dict[str, str]]:
+    """Yields the alerts that stand, each with ``severity``, ``category``, ``message`` and ``action``.
+
+    Args:
+        report: The health report without its alerts.
+        lane: Its lane.
+        skipped: How many of the unresolved executions were skipped, by reason.
+        is_schedule_disabled: Whether the newest worker run said that its schedule is off.
+    """
     facts = {
         **report,
         "is_schedule_disabled": is_schedule_disabled,
         "latest_worker_age_text": _age_text(report["latest_worker_age_minutes"]),
         "latest_retry_plan_age_text": _age_text(report["latest_retry_plan_age_minutes"]),
+        "skipped_text": _skipped_text(skipped),
+        "execution_action": _execution_action(report, skipped),
     }
     for rule in RULES:
         category = rule.category(lane)
         count = rule.count(facts)
         if category and count:
             message = rule.message.format(count=count, **facts)
-            yield {"severity": rule.severity, "category": category, "message": message, "action": rule.action}
+            yield {
+                "severity": rule.severity,
+                "category": category,
+                "message": message,
+                "action": rule.action.format(**facts),
+            }
 
 
 def _age_text(minutes: int | None) -> str:
@@ -104,3 +134,22 @@ def _age_text(minutes: int | None) -> str:
     if minutes is None:
         return "none yet"
     return f"{minutes} minutes ago" if minutes < 180 else f"{minutes // 60} hours {minutes % 60} minutes ago"
+
+
+def _skipped_text(skipped: Mapping[str, int]) -> str:
+    if not skipped:
+        return ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(skipped.items()))
+    return f" Skipped, so that nothing was sent: {sum(skipped.values())} ({reasons})."
+
+
+def _execution_action(report: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
+    """Says what to do about unresolved executions; a connector is named only where one is at fault."""
+    steps = []
+    if int(report["unresolved_failed_execution_count"]) > sum(skipped.values()):
+        steps.append("mend the connectors of those that failed")
+    if "connector_config_not_configured" in skipped:
+        steps.append("configure the connectors of those that were skipped without one")
+    if set(skipped) - {"connector_config_not_configured"}:
+        steps.append("find what the other skipped ones lacked")
+    return f"Open the unresolved executions: {'; '.join(steps)}. Then retry or resolve them."

@@ -23,7 +23,11 @@ from cavra_pipeline.documents import (
 )
 from cavra_pipeline.errors import Accepts, refusal
 from cavra_pipeline.health.alerts import alerts_for
-from cavra_pipeline.lanes import CLEARING_STATES, CLOSING_STATES, Lane
+from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, Gate, Lane
+from cavra_pipeline.reports.approvals import approvals
+from cavra_pipeline.reports.plan import decided_retries
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
@@ -96,8 +100,9 @@ def retry_health_reports(
     known = session.known()
     of = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
     if unknown := [at for at in of if of[at] not in known]:
-        made = _reports(session, lane, parameters, asked=unknown, now=now, generated_by=generated_by)
-        known.update({of[at]: report for at, report in zip(unknown, made, strict=True)})
+        for asked in stretches(session, lane, unknown):
+            made = _reports(session, lane, parameters, asked=asked, now=now, generated_by=generated_by)
+            known.update({of[at]: report for at, report in zip(asked, made, strict=True)})
     return [{**known[of[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
 
 
@@ -120,13 +125,21 @@ def _reports(
     plans_since = _newest_before(session, lane, "retry_plan", starts)
 
     records = session.rows(_PACKAGE, "lane_records", about)
-    newest = session.rows(_PACKAGE, "newest_records", {**about, "runs_since": runs_since, "plans_since": plans_since})
+    newest: list[dict[str, Any]] = session.rows(
+        _PACKAGE, "newest_records", {**about, "runs_since": runs_since, "plans_since": plans_since}
+    )
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
-    executions = session.rows(_PACKAGE, "unresolved_executions", {**about, "closing": CLOSING_STATES})
+    executions = _unresolved_executions(session, about, len(asked))
     unresolved = session.rows(_PACKAGE, "unresolved_deliveries", {**about, "clearing": CLEARING_STATES})
     failing = count_standing(unresolved, len(asked))
-    unanswered = [r for r in unresolved if not r["is_acknowledged"]] if lane.live_needs_acknowledgement else []
+    is_acknowledged = lane.gate is Gate.ACKNOWLEDGEMENT
+    unanswered = [r for r in unresolved if not r["is_acknowledged"]] if is_acknowledged else []
     gaps = spread(unanswered, len(asked), lambda row: _gap(row, lane))
+    unapproved = _approval_gaps(session, lane, asked)
+    outstanding = _by_number(
+        session.rows(_PACKAGE, "outstanding_acknowledgements", {**about, "answering": ANSWERING_STATES})
+    )
+    skipped = _by_number(session.rows(_PACKAGE, "skipped_reasons", windowed))
     ended = spread(
         session.rows(
             _PACKAGE,
@@ -142,8 +155,13 @@ def _reports(
             **records[n],
             **newest[n],
             **counts[n],
-            **executions[n],
+            "unresolved_executions": executions[n],
             "unresolved_delivery_count": failing[n],
+            "acknowledgement_gaps": gaps[n],
+            "approval_gaps": unapproved[n],
+            "outstanding_alert_acknowledgement_count": len(outstanding.get(n + 1, ())),
+            "skipped_reasons": {str(row["reason"]): row["skipped_count"] for row in skipped.get(n + 1, ())},
+            "outages": [*ended[n], *_open_outage(at, newest[n]["latest_worker_run_at"], interval)],
         }
         reports.append(
             _report(
@@ -151,8 +169,6 @@ def _reports(
                 parameters,
                 at,
                 facts,
-                gaps[n],
-                [*ended[n], *_open_outage(at, facts["latest_worker_run_at"], interval)],
                 generated_at=instant(now),
                 generated_by=generated_by,
             )
@@ -171,8 +187,6 @@ def _report(
     parameters: HealthParameters,
     at: datetime,
     facts: dict[str, Any],
-    gaps: list[dict[str, object]],
-    outages: list[dict[str, object]],
     *,
     generated_at: str | None,
     generated_by: str,
@@ -182,6 +196,8 @@ def _report(
     worker_age = _age(at, facts["latest_worker_run_at"])
     plan_age = _age(at, facts["latest_retry_plan_at"])
     stale_after = timedelta(minutes=parameters.stale_metadata_minutes)
+    is_in_use = lane.is_always_in_use or facts["evidence_record_count"] > 0
+    outages = facts["outages"] if is_in_use else []
     report: dict[str, Any] = {
         "schema_version": f"{SCHEMA_PREFIX}{lane.health_kind}.v1",
         "product": PRODUCT,
@@ -199,11 +215,11 @@ def _report(
         "future_record_count": facts["future_record_count"],
         "latest_worker_run_id": facts["latest_worker_run_id"],
         "latest_worker_age_minutes": None if worker_age is None else whole_minutes(worker_age),
-        "missed_worker_count": int(worker_age is None or worker_age > 2 * interval),
+        "missed_worker_count": int(is_in_use and (worker_age is None or worker_age > 2 * interval)),
         "missed_run_count": sum(int(str(outage["missed_runs"])) for outage in outages),
         "latest_retry_plan_id": facts["latest_retry_plan_id"],
         "latest_retry_plan_age_minutes": None if plan_age is None else whole_minutes(plan_age),
-        "stale_retry_plan_count": int(plan_age is None or plan_age > stale_after),
+        "stale_retry_plan_count": int(is_in_use and (plan_age is None or plan_age > stale_after)),
         "retry_plan_count": facts["retry_plan_count"],
         "worker_run_count": facts["worker_run_count"],
         "dry_run_count": facts["dry_run_count"],
@@ -212,26 +228,41 @@ def _report(
         "selected_retry_count": facts["selected_retry_count"],
         lane.failed_delivery_field: facts["failed_delivery_count"],
         "unresolved_delivery_count": facts["unresolved_delivery_count"],
-        "acknowledgement_pending_count": len(gaps),
+        "failed_after_delivery_count": facts["failed_after_delivery_count"],
+        "acknowledgement_pending_count": len(facts["acknowledgement_gaps"]),
+        "approval_pending_count": len(facts["approval_gaps"]),
+        "outstanding_alert_acknowledgement_count": facts["outstanding_alert_acknowledgement_count"],
         "failed_execution_count": facts["failed_execution_count"],
         "delivered_execution_count": facts["delivered_execution_count"],
-        "unresolved_failed_execution_count": facts["unresolved_failed_execution_count"],
+        "skipped_execution_count": facts["skipped_execution_count"],
+        "skipped_reasons": facts["skipped_reasons"],
+        "unresolved_failed_execution_count": sum(facts["unresolved_executions"].values()),
         "disabled_schedule_count": facts["disabled_schedule_count"],
         "alerts": [],
         "recommended_actions": [],
         "outages": outages,
-        "acknowledgement_gaps": gaps,
+        "acknowledgement_gaps": facts["acknowledgement_gaps"],
+        "approval_gaps": facts["approval_gaps"],
     }
-    return _with_alerts(report, lane, is_schedule_disabled=facts["is_schedule_enabled"] is False)
+    if not is_in_use:
+        return _named({**report, "alert_level": "unknown"}, lane)
+    skipped = {reason: count for reason, count in facts["unresolved_executions"].items() if reason}
+    return _with_alerts(report, lane, skipped, is_schedule_disabled=facts["is_schedule_enabled"] is False)
 
 
-def _with_alerts(report: dict[str, Any], lane: Lane, *, is_schedule_disabled: bool) -> dict[str, Any]:
+def _with_alerts(
+    report: dict[str, Any], lane: Lane, skipped: Mapping[str, int], *, is_schedule_disabled: bool
+) -> dict[str, Any]:
     """Completes a report with the alerts that its figures call for, their level, and its id."""
-    alerts = list(alerts_for(report, lane, is_schedule_disabled=is_schedule_disabled))
+    alerts = list(alerts_for(report, lane, skipped=skipped, is_schedule_disabled=is_schedule_disabled))
     report["alerts"] = [{key: alert[key] for key in ("severity", "category", "message")} for alert in alerts]
     report["recommended_actions"] = [alert["action"] for alert in alerts]
     report["alert_count"] = len(alerts)
     report["alert_level"] = alert_level([alert["severity"] for alert in alerts])
+    return _named(report, lane)
+
+
+def _named(report: dict[str, Any], lane: Lane) -> dict[str, Any]:
     return {**report, "health_id": identify(f"retry-health-{lane.name}", report)}
 
 
@@ -273,3 +304,44 @@ def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
         "since": instant(row["failing_since"]),
         "acknowledgement_state": row["acknowledgement_state"],
     }
+
+
+def _approval_gaps(session: Session, lane: Lane, asked: Sequence[datetime]) -> list[list[dict[str, object]]]:
+    """At each instant the pairs to retry by the lane's own policy that have no approval (contract section 7)."""
+    gaps: list[list[dict[str, object]]] = [[] for _ in asked]
+    if lane.gate is not Gate.APPROVAL:
+        return gaps
+    known = approvals(session, lane, asked)
+    for row in decided_retries(session, lane, retry_policy(lane), asked):
+        for n in range(row["first_seen"] - 1, row["last_seen"]) if row["action"] == "retry" else ():
+            state, is_approved = known.at((row["subject"], row["provider"]), asked[n])
+            if not is_approved:
+                beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}
+                gaps[n].append(
+                    {
+                        lane.subject_field: row["subject"],
+                        **beside,
+                        "provider": row["provider"],
+                        "since": instant(row["failing_since"]),
+                        "approval_state": state or None,
+                    }
+                )
+    return gaps
+
+
+def _unresolved_executions(session: Session, about: dict[str, object], instants: int) -> list[dict[str, int]]:
+    """At each instant how many pairs' executions are unresolved, by why they were skipped; empty if they failed."""
+    standing: list[dict[str, int]] = [{} for _ in range(instants)]
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", {**about, "closing": CLOSING_STATES})
+    for row in rows:
+        for counted in standing[row["first_seen"] - 1 : row["last_seen"]]:
+            counted[row["reason"]] = counted.get(row["reason"], 0) + row["execution_count"]
+    return standing
+
+
+def _by_number(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    """Rows by the number of the instant that they are of."""
+    numbered: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        numbered.setdefault(int(row["number"]), []).append(row)
+    return numbered

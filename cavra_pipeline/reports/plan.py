@@ -20,6 +20,7 @@ from cavra_pipeline.documents import (
 )
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.policy import RetryPolicy
+from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
@@ -53,14 +54,42 @@ def retry_plans(
     """
     generated_by = actor_label(generated_by, where="generated_by")
     require_answerable(session, instants)
-    asked = ascending(instants)
-    parameters: dict[str, object] = {"lane": lane.name, "instants": asked}
-    counted = session.rows(_PACKAGE, "count_deliveries", parameters)
-    decided = session.rows(
+    plans: dict[datetime, dict[str, Any]] = {}
+    for asked in stretches(session, lane, ascending(instants)):
+        counted = session.rows(_PACKAGE, "count_deliveries", {"lane": lane.name, "instants": asked})
+        decided = decided_retries(session, lane, policy, asked)
+        standing = spread(decided, len(asked), lambda row: _decision(row, lane, policy))
+        counts = {
+            action: count_standing((row for row in decided if row["action"] == action), len(asked))
+            for action in ("retry", "wait", "suppress")
+        }
+        for n, at in enumerate(asked):
+            actions = {action: count[n] for action, count in counts.items()}
+            rests_on = counted[n]["evidence_record_count"]
+            plans[at] = _plan(lane, policy, at, standing[n], actions, rests_on, instant(now), generated_by)
+    return [plans[naive_utc(at)] for at in instants]
+
+
+def decided_retries(
+    session: Session, lane: Lane, policy: RetryPolicy, asked: Sequence[datetime]
+) -> list[dict[str, Any]]:
+    """Decides on each failing pair of a lane.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        policy: Bounds and delays.
+        asked: One of the lane's ``stretches``.
+
+    Returns:
+        A row for each decision and the instants that see it, ``first_seen`` to ``last_seen``, numbered from 1.
+    """
+    return session.rows(
         _PACKAGE,
         "decide_retries",
         {
-            **parameters,
+            "lane": lane.name,
+            "instants": asked,
             "base_minutes": float(policy.base_retry_delay_minutes),
             "multiplier": float(policy.backoff_multiplier),
             "max_minutes": float(policy.max_retry_delay_minutes),
@@ -68,17 +97,6 @@ def retry_plans(
             "non_retryable": list(policy.non_retryable_status_codes),
         },
     )
-    standing = spread(decided, len(asked), lambda row: _decision(row, lane, policy))
-    counts = {
-        action: count_standing((row for row in decided if row["action"] == action), len(asked))
-        for action in ("retry", "wait", "suppress")
-    }
-    plans: dict[datetime, dict[str, Any]] = {}
-    for n, at in enumerate(asked):
-        actions = {action: count[n] for action, count in counts.items()}
-        rests_on = counted[n]["evidence_record_count"]
-        plans[at] = _plan(lane, policy, at, standing[n], actions, rests_on, instant(now), generated_by)
-    return [plans[naive_utc(at)] for at in instants]
 
 
 def _plan(
@@ -119,10 +137,10 @@ def _plan(
 
 
 def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> dict[str, object]:
-    reports = {"executive_report_id": row["executive_report_id"]} if lane.decides_on_reports else {}
+    beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}
     return {
         lane.subject_field: row["subject"],
-        **reports,
+        **beside,
         "provider": row["provider"],
         "action": row["action"],
         "reason": row["reason"],

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import ConnectorProblem, DeliverySettings
 from cavra_pipeline.documents import instant, naive_utc
-from cavra_pipeline.lanes import CLEARING_STATES, Lane
+from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
+from cavra_pipeline.reports.approvals import approvals
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
 from cavra_pipeline.retry.records import RETRIES, digest, idempotency_id, retry_notification
 from cavra_pipeline.sending.engine import Run
@@ -64,11 +65,19 @@ class SelectionContext:
 
 @dataclass(frozen=True, slots=True)
 class PairEvidence:
-    """What the evidence says of the (subject, provider) pairs of some decisions."""
+    """What the evidence says of the (subject, provider) pairs of some decisions.
+
+    Attributes:
+        executed: Executions that are recorded.
+        newest_failures: The newest delivery of each pair that has not arrived.
+        cleared: Pairs that an operator has acknowledged or approved, where the lane waits for that.
+        unsendable: Subjects that are not what the lane asks for before a retry is sent.
+    """
 
     executed: frozenset[str]
     newest_failures: Mapping[_Pair, str]
     cleared: frozenset[_Pair]
+    unsendable: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +97,34 @@ def pair_evidence(
     ids = [_execution_id(lane, decision) for decision in decisions]
     executed = session.rows(_PACKAGE, "executed_retries", {"lane": lane.name, "execution_ids": ids})
     newest = session.rows(_PACKAGE, "newest_outcomes", {**about, "subjects": subjects})
-    cleared = session.rows(_PACKAGE, "cleared_pairs", {**about, "clearing": CLEARING_STATES})
     return PairEvidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
-        newest_failures={
-            _pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest if row["is_failed"]
-        },
-        cleared=frozenset(_pair(lane, row, "subject") for row in cleared),
+        newest_failures={_pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest},
+        cleared=_cleared(session, lane, decisions, about),
+        unsendable=_unsendable(session, lane, subjects, about),
     )
+
+
+def _cleared(
+    session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+) -> frozenset[_Pair]:
+    """The pairs that may go by the lane's gate. The last word must say so too where a wrong clock dated it later."""
+    if lane.gate is Gate.APPROVAL:
+        moments = (about["as_of"], about["as_of"] + timedelta(days=1))
+        known = approvals(session, lane, moments)
+        pairs = (_pair(lane, decision) for decision in decisions)
+        return frozenset(pair for pair in pairs if all(known.at(pair, moment)[1] for moment in moments))
+    rows = session.rows(_PACKAGE, "cleared_pairs", {**about, "clearing": CLEARING_STATES})
+    return frozenset(_pair(lane, row, "subject") for row in rows)
+
+
+def _unsendable(session: Session, lane: Lane, subjects: Sequence[str], about: Mapping[str, Any]) -> frozenset[str]:
+    needs = lane.sendable
+    if needs is None:
+        return frozenset()
+    asked = {"as_of": about["as_of"], "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
+    rows = session.rows(_PACKAGE, "sendable_subjects", asked, subject=lane.subject_field, field=needs.field)
+    return frozenset(subjects) - {str(row["subject"]) for row in rows}
 
 
 def select(
@@ -121,7 +150,7 @@ def select(
     selection = Selection()
     for decision in decisions:
         reason = _held_because(decision, evidence, sends, context, now=now)
-        if context.lane.live_needs_acknowledgement and _pair(context.lane, decision) not in evidence.cleared:
+        if context.lane.gate is not Gate.REQUEST and _pair(context.lane, decision) not in evidence.cleared:
             selection.pending.append(decision)
         elif reason or len(selection.selected) >= limit:
             selection.held.append({**decision, "held_because": reason or "over_the_limit_of_this_run"})
@@ -160,6 +189,8 @@ def _held_because(
         return "already_executed"
     if evidence.newest_failures.get(pair) != decision["latest_delivery_id"]:
         return "later_evidence"
+    if pair[0] in evidence.unsendable:
+        return "subject_not_sendable"
     made = next((one for one in intents if _delivery_id(one) == decision["latest_delivery_id"]), None)
     if made and made.state == REFUSED and not context.is_asked_for:
         return "provider_refused_it"
@@ -217,7 +248,7 @@ def claim(
             "retry_plan_id": retry_plan_id,
             "generated_by": by,
             "max_retry_attempts": decision["max_retry_attempts"],
-            "executive_report_id": decision.get("executive_report_id"),
+            **({lane.decision_field: decision.get(lane.decision_field)} if lane.decision_field else {}),
             "recorded_after": instant(max(moments) + _MICROSECOND),
         },
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.boundary.kinds import DELIVERY_KIND
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, payload_key
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
 from cavra_pipeline.documents import canonical_json, instant
 from cavra_pipeline.evidence.own import record
@@ -118,9 +118,10 @@ def _retry_records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime
     """The evidence of one retry: the delivery, if one was tried, and the execution."""
     lane, context = LANES[intent.lane], intent.context
     subject = {lane.subject_field: intent.subject}
-    if lane.decides_on_reports:
-        subject["executive_report_id"] = context["executive_report_id"]
-    made_by = {"worker_run_id" if lane.subject_field == "run_id" else "run_id": intent.run_id}
+    if lane.decision_field:
+        subject[lane.decision_field] = context[lane.decision_field]
+    named = "worker_run_id" if "worker_run_id" in lane.execution_fields.split() else "run_id"
+    made_by = {named: intent.run_id}
     status = execution_status(outcome)
     shared: dict[str, Any] = {"created_at": at, "signer": context["generated_by"]}
     content = {
@@ -131,11 +132,12 @@ def _retry_records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime
         "execution_status": status,
         "execution_id": intent.intent_id,
     }
+    result = {"delivery_success": status == "delivered"}
     execution = record(
-        f"{lane.ladder_stem}-execution-record",
+        lane.execution_kind,
         session_id=f"execution-{intent.intent_id}",
         execution_hash=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
-        delivery_success=status == "delivered",
+        **({payload_key(lane.execution_kind): result} if lane.results_are_nested else result),
         **content,
         **shared,
     )

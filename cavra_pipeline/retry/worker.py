@@ -14,13 +14,14 @@ from functools import partial
 from typing import Any, Final
 
 from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS, RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import replan
@@ -35,6 +36,7 @@ from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session, Warehouse
 
 MAX_RETRY_DELIVERIES: Final = 25
+_PACKAGE: Final = "cavra_pipeline.retry"
 DEFAULT_RETRY_DELIVERIES: Final = 5
 
 
@@ -98,7 +100,8 @@ def run_worker(
         now = clock()
         plan, selection = decide(warehouse, engine.state, request, context, now=now)
         document = _document(request, plan, selection, (), context, run_id=run_id, now=now)
-        _record_run(settings, request, document, now=clock())
+        if is_in_use(warehouse, request.lane):
+            _record_run(settings, request, document, now=clock())
         return document
     with engine.running(run_id, sender) as running:
         take_over_first_deliveries(running, request.lane)
@@ -142,6 +145,14 @@ def decide(
     with state.reading() as connection:
         limit = request.max_retry_deliveries
         return plan, select(evidence, connection, context, decisions, limit=limit, now=now)
+
+
+def is_in_use(warehouse: Warehouse, lane: Lane) -> bool:
+    """Whether a dry run of the lane is recorded: of a lane that is not in use it would be the first record."""
+    if lane.is_always_in_use:
+        return True
+    with warehouse.reading() as session:
+        return bool(session.rows(_PACKAGE, "lane_in_use", {"lane": lane.name})[0]["is_in_use"])
 
 
 def _planned(
@@ -243,7 +254,7 @@ def _document(
     found = (context.connector_problem(provider) for provider in named)
     problems = {problem.subject: problem.document() for problem in found if problem}
     return {
-        "schema_version": f"{SCHEMA_PREFIX}{request.lane.ladder_stem}-worker-run.v1",
+        "schema_version": f"{SCHEMA_PREFIX}{request.lane.worker_run_kind}.v1",
         "product": PRODUCT,
         "lane": request.lane.name,
         "run_id": run_id,
@@ -275,28 +286,30 @@ def _record_run(settings: Settings, request: WorkerRequest, document: Mapping[st
 
 
 def _run_record(request: WorkerRequest, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-    stem = f"{request.lane.ladder_stem}-worker-run"
+    lane = request.lane
+    counted = {"retryable_count": document["retryable_count"]}
+    pending = "approval_pending_count" if lane.gate is Gate.APPROVAL else "acknowledgement_pending_count"
+    summary = {name: document[name] for name in ("waiting_retry_count", "suppressed_retry_count")}
+    payload = {
+        "schedule": {
+            "enabled": request.schedule_is_enabled,
+            "interval_minutes": request.interval_minutes or lane.expected_interval_minutes,
+        },
+        "summary": {pending: document["acknowledgement_pending_count"], **summary},
+    }
+    if lane.results_are_nested:
+        payload["summary"].update(counted)
+        counted = {}
     return record(
-        stem,
+        lane.worker_run_kind,
         session_id=f"worker-run-{document['run_id']}",
         created_at=now,
         signer=request.generated_by,
         run_id=document["run_id"],
         dry_run=document["dry_run"],
-        retryable_count=document["retryable_count"],
+        **counted,
         selected_retry_count=document["selected_retry_count"],
-        **{
-            stem.replace("-", "_"): {
-                "schedule": {
-                    "enabled": request.schedule_is_enabled,
-                    "interval_minutes": request.interval_minutes or request.lane.expected_interval_minutes,
-                },
-                "summary": {
-                    name: document[name]
-                    for name in ("acknowledgement_pending_count", "waiting_retry_count", "suppressed_retry_count")
-                },
-            }
-        },
+        **{payload_key(lane.worker_run_kind): payload},
     )
 
 

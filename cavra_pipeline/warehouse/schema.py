@@ -11,8 +11,10 @@ from typing import Final
 
 import duckdb
 
-from cavra_pipeline.boundary.kinds import COLUMNS, DELIVERIES_COLUMN, DELIVERY_MEMBERS
+from cavra_pipeline.boundary.fields import LISTS, Listed
+from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sql import literal
 from cavra_pipeline.warehouse.session import Session
 
@@ -35,16 +37,15 @@ DERIVED: Final = (
     ("is_current", "BOOLEAN", "Whether this is the newest version of its session_id"),
 )
 
-_DELIVERIES = (
-    DELIVERIES_COLUMN,
-    "STRUCT(" + ", ".join(f"{name} {member.type.sql}" for name, member in DELIVERY_MEMBERS.items()) + ")[]",
-    "One entry for each connector of a delivery",
-)
+
+def _type_of(listed: Listed) -> str:
+    return "STRUCT(" + ", ".join(f"{member.column} {member.type.sql}" for member in listed.members) + ")[]"
+
 
 #: Every column of ``evidence_records`` in order: name, DuckDB type, comment.
 EVIDENCE_COLUMNS: Final = (
     *((field.column, field.type.sql, field.comment) for field in COLUMNS.values()),
-    _DELIVERIES,
+    *((column, _type_of(listed), listed.comment) for column, listed in LISTS.items()),
     *DERIVED,
 )
 
@@ -53,7 +54,7 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 8
+VERSION: Final = 9
 
 _TABLES: Final = (
     "identity",
@@ -70,6 +71,9 @@ _TABLES: Final = (
 
 _MACROS: Final = (
     "macro_asked",
+    "macro_subject_roots",
+    "macro_attributed_outcomes",
+    "macro_attributed_records",
     "macro_failing_states",
     "macro_failing_pairs",
     "macro_newest_acknowledgements",
@@ -115,8 +119,9 @@ def create(session: Session) -> None:
     # Views and other macros are written with these two.
     session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
+    new_subjects = ", ".join(literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects) or "NULL"
     for name, comment in _VIEWS.items():
-        session.run(_PACKAGE, f"view_{name}")
+        session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
         session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")
     for name in _MACROS:
         session.run(_PACKAGE, name)

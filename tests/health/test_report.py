@@ -49,7 +49,7 @@ def test_a_lane_that_runs_has_no_alert(tmp_path: Path) -> None:
     assert (answer["outages"], answer["missed_run_count"], answer["evidence_record_count"]) == ([], 0, 3)
 
 
-@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("lane", [lane.name for lane in LANES.values() if lane.is_always_in_use])
 def test_a_lane_without_evidence_never_ran_and_is_not_all_clear(lane: str, tmp_path: Path) -> None:
     answer = report(tmp_path, [], lane)
 
@@ -59,6 +59,19 @@ def test_a_lane_without_evidence_never_ran_and_is_not_all_clear(lane: str, tmp_p
     assert (answer["latest_retry_plan_id"], answer["latest_retry_plan_age_minutes"]) == (None, None)
     name = "executive_delivery" if lane == "executive_report" else lane
     assert categories(answer) == [f"missed_{name}_retry_worker", f"stale_{name}_retry_plan"]
+
+
+@pytest.mark.parametrize("lane", [lane.name for lane in LANES.values() if not lane.is_always_in_use])
+def test_a_lane_is_in_use_from_its_first_record_on(lane: str, tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(lane=lane)])
+
+    before = ask_health(home, lane, AS_OF - MICROSECOND)
+    assert (before["alert_level"], before["alerts"], before["outages"]) == ("unknown", [], [])
+    assert (before["missed_worker_count"], before["stale_retry_plan_count"], before["missed_run_count"]) == (0, 0, 0)
+    assert before["future_record_count"] == 1
+    after = ask_health(home, lane)
+    assert (after["alert_level"], after["missed_worker_count"], after["stale_retry_plan_count"]) == ("critical", 1, 1)
+    assert after["outages"] == [{"started_at": None, "ended_at": None, "missed_runs": 1}]
 
 
 @pytest.mark.parametrize(("lane", "minutes"), [("recovery_escalation", 30), ("executive_report", 60)])
@@ -202,8 +215,8 @@ def test_a_lane_that_needs_no_acknowledgement_has_no_gap(lane: str, tmp_path: Pa
     ("more", "is_unresolved"),
     [
         ([], True),
-        ([delivery(at(61))], True),
-        ([delivery(at(60), session_id="a")], True),
+        ([delivery(at(61))], False),
+        ([delivery(at(60), session_id="a")], False),
         ([delivery(at(60), session_id="z")], False),
         ([delivery(at(59))], False),
         ([delivery(at(59), failed=["slack"])], True),
@@ -292,6 +305,7 @@ def test_alerts_come_in_the_contract_s_order_each_with_its_severity_and_a_next_s
         ("critical", f"missed_{name}_retry_worker"),
         ("warning", f"stale_{name}_retry_plan"),
         *([("warning", "recovery_escalation_acknowledgement_gap")] if lane == "recovery_escalation" else []),
+        *([("warning", "acknowledgement_audit_approval_gap")] if lane == "acknowledgement_audit" else []),
         ("critical", f"failed_{name}_retry_execution"),
         *([("critical", "failed_executive_report_delivery")] if lane == "executive_report" else []),
         ("warning", f"disabled_{name}_retry_schedule"),

@@ -12,9 +12,9 @@ answers AS (
         created_at,
         lead(created_at) OVER answered AS next_at,
         row_number() OVER answered AS place
-    FROM watched_records
+    FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
     SEMI JOIN failing USING (subject, provider)
-    WHERE lane = $lane AND record_type = 'acknowledgement' AND created_at <= list_max($instants::TIMESTAMP[])
+    WHERE record_type = 'acknowledgement'
     WINDOW answered AS (PARTITION BY subject, provider ORDER BY created_at, session_id)
 ),
 

@@ -1,54 +1,33 @@
--- How many pairs' newest execution failed or was skipped, with nothing delivered since and no answer that closes it:
--- how many more, or fewer, from an instant on. Read from the histories of those pairs: executions, successful
--- deliveries and acknowledgements, in order of (created_at, session_id).
-WITH seen AS (
-    SELECT record_type, subject, provider, created_at, session_id, outcomes, acknowledgement_state, execution_status
-    FROM watched_records
-    WHERE lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
-),
-
-executed AS (
-    SELECT
-        coalesce(subject, '') AS subject,
-        coalesce(provider, '') AS provider,
-        created_at,
-        session_id,
-        execution_status
-    FROM seen
-    WHERE record_type = 'execution'
+-- How many pairs' newest execution failed or was skipped, that are not settled and that no answer closes, at each instant
+-- and by the reason why one was skipped. Read from the histories of those pairs: executions, successful deliveries and
+-- acknowledgements, in order of (created_at, session_id).
+WITH said AS MATERIALIZED (
+    FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
 ),
 
 suspects AS MATERIALIZED (
-    SELECT DISTINCT subject, provider FROM executed WHERE execution_status <> 'delivered'
-),
-
-delivered AS (
-    SELECT subject, created_at, session_id, unnest(outcomes, max_depth := 2)
-    FROM seen
-    SEMI JOIN suspects USING (subject)
-    WHERE record_type = 'delivery'
+    SELECT DISTINCT subject, provider FROM said WHERE record_type = 'execution' AND execution_status <> 'delivered'
 ),
 
 histories AS (
-    SELECT subject, provider, created_at, session_id, execution_status = 'delivered' AS is_delivered, NULL AS answer
-    FROM executed
+    SELECT
+        subject, provider, created_at, session_id, false AS is_settled, acknowledgement_state AS answer,
+        CASE WHEN record_type = 'execution' THEN {'status': execution_status, 'reason': skip_reason} END AS execution
+    FROM said
     SEMI JOIN suspects USING (subject, provider)
+    WHERE record_type IN ('execution', 'acknowledgement')
     UNION ALL
-    SELECT subject, provider, created_at, session_id, true, NULL
-    FROM delivered
+    SELECT subject, provider, created_at, session_id, true, NULL, NULL
+    FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
     SEMI JOIN suspects USING (subject, provider)
     WHERE NOT is_failed
-    UNION ALL
-    SELECT subject, provider, created_at, session_id, NULL, acknowledgement_state
-    FROM seen
-    SEMI JOIN suspects USING (subject, provider)
-    WHERE record_type = 'acknowledgement'
 ),
 
 states AS (
     SELECT
         created_at,
-        coalesce(last_value(is_delivered IGNORE NULLS) OVER so_far, true) AS is_delivered,
+        last_value(execution IGNORE NULLS) OVER so_far AS execution,
+        bool_or(is_settled) OVER so_far AS is_settled,
         coalesce(list_contains($closing::VARCHAR[], last_value(answer IGNORE NULLS) OVER so_far), false) AS is_closed,
         lead(created_at) OVER so_far AS next_at
     FROM histories
@@ -56,28 +35,22 @@ states AS (
 ),
 
 placed AS (
-    SELECT opening.number AS first_seen, coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS first_unseen
+    SELECT
+        states.execution.reason AS reason,
+        opening.number AS first_seen,
+        coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS first_unseen
     FROM states
     ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON states.created_at <= opening.as_of
     ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing
         ON coalesce(states.next_at, TIMESTAMP 'infinity') <= closing.as_of
     -- What the first instant no longer sees, none does.
     WHERE
-        NOT states.is_delivered AND NOT states.is_closed
+        coalesce(states.execution.status, 'delivered') <> 'delivered' AND NOT states.is_settled AND NOT states.is_closed
         AND coalesce(states.next_at, TIMESTAMP 'infinity') > list_min($instants::TIMESTAMP[])
-),
-
-changes AS (
-    SELECT first_seen AS number, 1 AS change FROM placed
-    UNION ALL
-    SELECT first_unseen, -1 FROM placed
-),
-
-by_number AS (
-    SELECT number, sum(change) AS change FROM changes GROUP BY number
 )
 
-SELECT coalesce(sum(by_number.change) OVER (ORDER BY asked.number), 0)::BIGINT AS unresolved_failed_execution_count
-FROM asked($instants::TIMESTAMP[]) AS asked
-LEFT JOIN by_number USING (number)
-ORDER BY asked.number
+SELECT first_seen, first_unseen - 1 AS last_seen, coalesce(reason, '') AS reason, count(*) AS execution_count
+FROM placed
+WHERE first_seen < first_unseen
+GROUP BY first_seen, first_unseen, reason
+ORDER BY first_seen, first_unseen, reason

@@ -16,7 +16,9 @@ seen AS (
         (record_type = 'execution')::BIGINT AS execution_record_count,
         (record_type = 'execution' AND status <> 'delivered')::BIGINT AS failed_execution_count,
         (record_type = 'execution' AND status = 'delivered')::BIGINT AS delivered_execution_count,
-        0 AS failed_delivery_count
+        (record_type = 'execution' AND status = 'skipped')::BIGINT AS skipped_execution_count,
+        0 AS failed_delivery_count,
+        0 AS failed_after_delivery_count
     FROM evidence
     WHERE
         lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
@@ -30,6 +32,18 @@ seen AS (
         lane = $lane AND created_at <= list_max($instants::TIMESTAMP[])
         AND created_at > list_min($window_starts::TIMESTAMP[])
         AND record_type = 'delivery' AND is_failed AND list_bool_or(list_transform(outcomes, lambda o: o.is_failed))
+    UNION ALL BY NAME
+    SELECT created_at, 1 AS failed_after_delivery_count
+    FROM (
+        SELECT
+            session_id, created_at, is_failed,
+            count(*) FILTER (NOT is_failed) OVER (
+                PARTITION BY subject, provider ORDER BY created_at, session_id
+            ) AS success_count
+        FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
+    )
+    WHERE is_failed AND success_count > 0 AND created_at > list_min($window_starts::TIMESTAMP[])
+    GROUP BY session_id, created_at
 ),
 
 by_mark AS (

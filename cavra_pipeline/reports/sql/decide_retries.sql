@@ -45,6 +45,8 @@ SELECT
     last_seen,
     subject,
     executive_report_id,
+    audit_id,
+    failing_since,
     provider,
     action,
     reason,

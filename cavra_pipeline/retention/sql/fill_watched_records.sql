@@ -1,14 +1,14 @@
 -- The table from all evidence. Records without a subject are few, and watched always.
-INSERT INTO watched_records
+INSERT INTO watched_records BY NAME
 WITH failing AS (
-    SELECT DISTINCT lane, subject FROM watchable_records WHERE is_failed AND subject <> ''
+    SELECT DISTINCT lane, subject FROM watchable_records WHERE is_watched AND subject <> ''
 )
 
-SELECT * EXCLUDE (row_id, drop_day, file_name)
+SELECT * EXCLUDE (row_id, is_watched, drop_day, file_name)
 FROM watchable_records
 SEMI JOIN failing USING (lane, subject)
 UNION ALL
-SELECT * EXCLUDE (row_id, drop_day, file_name)
+SELECT * EXCLUDE (row_id, is_watched, drop_day, file_name)
 FROM watchable_records
 WHERE coalesce(subject, '') = ''
 ORDER BY lane, subject

@@ -7,8 +7,12 @@ CREATE TABLE watched_records (
     created_at TIMESTAMP NOT NULL,
     session_id VARCHAR NOT NULL,
     executive_report_id VARCHAR,
+    audit_id VARCHAR,
     outcomes STRUCT(provider VARCHAR, is_failed BOOLEAN, status_code BIGINT)[],
     acknowledgement_state VARCHAR,
+    approval_state VARCHAR,
     execution_status VARCHAR,
+    skip_reason VARCHAR,
+    retried_as VARCHAR,
     is_failed BOOLEAN NOT NULL
 )

@@ -1,29 +1,14 @@
 -- How each (subject, provider) pair of a lane is failing at the instants, which ascend: one row for each newest failure
--- and the instants, first_seen to last_seen, that see it so. A pair's failures are the unbroken run of failed deliveries
--- at its end, in order of (created_at, session_id) (contract section 6).
+-- and the instants, first_seen to last_seen, that see it so. A pair's failures are its deliveries in order of
+-- (created_at, session_id) until one of them succeeds: then it is settled for good (contract section 6).
 CREATE OR REPLACE MACRO failing_states(lane_name, instants) AS TABLE
-WITH sent AS NOT MATERIALIZED (
-    SELECT subject, created_at, session_id, executive_report_id, outcomes, is_failed
-    FROM watched_records
-    WHERE lane = lane_name AND record_type = 'delivery' AND created_at <= list_max(instants) AND subject IS NOT NULL
-),
-
-histories AS (
-    SELECT subject, created_at, session_id, executive_report_id, unnest(outcomes) AS outcome
-    FROM sent
-    WHERE subject IN (SELECT subject FROM sent WHERE is_failed)
-),
-
-in_order AS (
+WITH in_order AS (
     SELECT
-        * EXCLUDE (outcome),
-        outcome.provider AS provider,
-        outcome.is_failed AS is_failed,
-        outcome.status_code AS status_code,
+        *,
         lead(created_at) OVER history AS next_at,
-        count(*) FILTER (NOT outcome.is_failed) OVER history AS success_count
-    FROM histories
-    WINDOW history AS (PARTITION BY subject, outcome.provider ORDER BY created_at, session_id)
+        count(*) FILTER (NOT is_failed) OVER history AS success_count
+    FROM attributed_outcomes(lane_name, list_max(instants))
+    WINDOW history AS (PARTITION BY subject, provider ORDER BY created_at, session_id)
 ),
 
 failures AS (
@@ -34,8 +19,8 @@ failures AS (
         first_value(session_id) OVER run AS first_delivery_id,
         list(status_code) OVER run AS status_codes
     FROM in_order
-    WHERE is_failed
-    WINDOW run AS (PARTITION BY subject, provider, success_count ORDER BY created_at, session_id)
+    WHERE success_count = 0
+    WINDOW run AS (PARTITION BY subject, provider ORDER BY created_at, session_id)
 ),
 
 placed AS (
@@ -61,6 +46,7 @@ SELECT
     session_id AS latest_delivery_id,
     status_code AS latest_status_code,
     executive_report_id,
+    audit_id,
     list_sort(list_distinct(status_codes)) AS failed_status_codes
 FROM placed
 WHERE first_seen <= last_seen

@@ -1,0 +1,35 @@
+-- The providers that the newest alert plan of each health report requires and that nobody has answered, at each instant.
+WITH required AS (
+    SELECT
+        asked.number,
+        plan.health_id,
+        arg_max(plan.acknowledgement_required_providers, {'at': plan.created_at, 'id': plan.session_id}) AS providers
+    FROM evidence AS plan
+    INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON plan.created_at <= asked.as_of
+    WHERE plan.lane = $lane AND plan.record_type = 'alert_plan' AND plan.health_id <> ''
+    GROUP BY asked.number, plan.health_id
+),
+
+pairs AS (
+    SELECT DISTINCT number, health_id, provider_name(provider) AS provider
+    FROM (SELECT number, health_id, unnest(providers) AS provider FROM required)
+    WHERE provider_name(provider) <> ''
+),
+
+answered AS (
+    SELECT
+        asked.number,
+        answer.subject AS health_id,
+        answer.provider,
+        arg_max(answer.acknowledgement_state, {'at': answer.created_at, 'id': answer.session_id}) AS state
+    FROM acknowledgements AS answer
+    INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON answer.created_at <= asked.as_of
+    WHERE answer.lane = $lane
+    GROUP BY asked.number, answer.subject, answer.provider
+)
+
+SELECT pairs.number, pairs.health_id, pairs.provider, answered.state AS acknowledgement_state
+FROM pairs
+LEFT JOIN answered USING (number, health_id, provider)
+WHERE NOT coalesce(list_contains($answering::VARCHAR[], answered.state), false)
+ORDER BY pairs.number, pairs.health_id, pairs.provider

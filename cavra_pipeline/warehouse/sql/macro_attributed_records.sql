@@ -1,0 +1,11 @@
+-- What a lane's executions, acknowledgements and approvals up to an instant say, each at the subject that was tried first.
+CREATE OR REPLACE MACRO attributed_records(lane_name, until) AS TABLE
+SELECT said.* EXCLUDE (subject), coalesce(roots.root, said.subject) AS subject
+FROM (
+    SELECT
+        record_type, coalesce(subject, '') AS subject, coalesce(provider, '') AS provider, created_at, session_id,
+        acknowledgement_state, approval_state, execution_status, skip_reason
+    FROM watched_records
+    WHERE lane = lane_name AND record_type <> 'delivery' AND created_at <= until
+) AS said
+LEFT JOIN subject_roots(lane_name, until) AS roots ON roots.child = said.subject AND roots.provider = said.provider
