@@ -12,9 +12,9 @@ from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY, fresh_for
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.health.report import HealthParameters
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, save_reports
 from cavra_pipeline.resources import Home

@@ -11,8 +11,8 @@ from benchmarks.records import SPAN, START
 from benchmarks.references import all_declared_columns, pydantic_and_pandas, raw_load
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, days_between, save_reports

@@ -22,7 +22,7 @@ from benchmarks.measure import NOW, measure
 from benchmarks.records import SPAN, START, write_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings

@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
-from cavra_pipeline.health.report import HealthParameters
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES
+from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.dashboard.counts import dashboards as make_dashboards
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.escaping import csv_cell
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
+from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record

@@ -28,15 +28,15 @@ from cavra_pipeline.cli.common import (
     reading,
     reading_state,
 )
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
-from cavra_pipeline.health.report import HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.dashboard import dashboards
+from cavra_pipeline.reports.health import HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import save_plan

@@ -18,8 +18,8 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import days_between

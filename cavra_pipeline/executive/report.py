@@ -23,7 +23,6 @@ from cavra_pipeline.executive.counts import Standing, Window, failing_providers,
 from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_recoveries
 from cavra_pipeline.executive.risks import key_risks
 from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
-from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.intervals import (
     Interval,
@@ -33,6 +32,7 @@ from cavra_pipeline.recoveries.intervals import (
     recovery_spells,
     spells_until,
 )
+from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.warehouse import Session
 
 DEFAULT_WINDOW_DAYS: Final = 7

@@ -1,1 +1,1 @@
-"""Reports that are kept: one for each kind, lane and UTC day. What they say is computed elsewhere."""
+"""Reports as of an instant: retry plans and retry health; those saved for each kind, lane and UTC day."""

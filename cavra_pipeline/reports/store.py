@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from backports import zstd
 
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.documents import canonical_bytes, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.changes import newest_change
-from cavra_pipeline.health.report import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.reports.dashboard import dashboards
+from cavra_pipeline.reports.health import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
 from cavra_pipeline.reports.policy import retry_policy

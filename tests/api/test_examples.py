@@ -21,7 +21,7 @@ from cavra_pipeline.api import answers, common, models
 from cavra_pipeline.api.service import json_answer
 from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import HealthParameters
+from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.state import state_of

@@ -11,9 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health import report as health
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.reports import store
+from cavra_pipeline.reports import health, store
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings

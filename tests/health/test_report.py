@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.health.report import health_parameters
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.health import health_parameters
 from tests.support import (
     AS_OF,
     MICROSECOND,

@@ -35,13 +35,13 @@ from click.testing import CliRunner
 from cavra_pipeline.api.app import create_app
 from cavra_pipeline.cli import cli
 from cavra_pipeline.console import console_router
-from cavra_pipeline.dashboard.counts import dashboards
+from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.definitions import defs
 from cavra_pipeline.demo.history import demo_history
 from cavra_pipeline.desired_state import declared
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.settings import Settings, load_settings
 
 home = Settings(home=Path(sys.argv[1])).prepare()

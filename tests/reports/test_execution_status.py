@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, served

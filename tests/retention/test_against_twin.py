@@ -12,12 +12,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.dashboard import dashboards
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retention.prune import Pruned, prune

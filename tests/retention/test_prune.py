@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence import load as loading
 from cavra_pipeline.evidence.commit import commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.queries import day_counts
+from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.store import days_between, days_to_remake, save_every_report, save_reports
 from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.retention.prune import Pruned, horizon_day, preview, prune

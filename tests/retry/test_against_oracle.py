@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings

@@ -20,11 +20,11 @@ from backports import zstd
 from cavra_pipeline import upgrade as upgrade_module
 from cavra_pipeline.alerts.operators import alert_history, list_alerts
 from cavra_pipeline.alerts.store import Event, save
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.health.report import health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.dashboard import dashboards
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.settings import Settings

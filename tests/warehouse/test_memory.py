@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.dashboard.counts import dashboards
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.health import report as health
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports import health
+from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, days_between, evaluated_at, save_reports
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings

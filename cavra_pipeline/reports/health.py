@@ -14,24 +14,20 @@ from cavra_pipeline.documents import (
     PRODUCT,
     SCHEMA_PREFIX,
     ascending,
-    count_standing,
     identify,
     instant,
     naive_utc,
-    spread,
     whole_minutes,
 )
 from cavra_pipeline.errors import Accepts, refusal
-from cavra_pipeline.health.alerts import alerts_for
-from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, Gate, Lane
-from cavra_pipeline.reports.approvals import approvals
-from cavra_pipeline.reports.plan import decided_retries
-from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.health_alerts import alerts_for
+from cavra_pipeline.reports.health_facts import facts_of
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
-_PACKAGE: Final = "cavra_pipeline.health"
+_PACKAGE: Final = "cavra_pipeline.reports"
 MAX_MINUTES: Final = 525_600
 MAX_WINDOW_HOURS: Final = 87_600
 DEFAULT_WINDOW_HOURS: Final = 168
@@ -116,70 +112,10 @@ def _reports(
     generated_by: str,
 ) -> list[dict[str, Any]]:
     """Makes the report of each instant; the instants are ascending, in UTC without a zone."""
-    window = timedelta(hours=parameters.window_hours)
-    interval = timedelta(minutes=parameters.expected_interval_minutes)
-    about: dict[str, object] = {"lane": lane.name, "instants": asked}
-    windowed = {**about, "window_starts": [_before(at, window) for at in asked]}
-    starts = windowed["window_starts"]
-    runs_since = _newest_before(session, lane, "worker_run", starts)
-    plans_since = _newest_before(session, lane, "retry_plan", starts)
-
-    records = session.rows(_PACKAGE, "lane_records", about)
-    newest: list[dict[str, Any]] = session.rows(
-        _PACKAGE, "newest_records", {**about, "runs_since": runs_since, "plans_since": plans_since}
-    )
-    counts = session.rows(_PACKAGE, "windowed_counts", windowed)
-    executions = _unresolved_executions(session, about, len(asked))
-    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", {**about, "clearing": CLEARING_STATES})
-    failing = count_standing(unresolved, len(asked))
-    is_acknowledged = lane.gate is Gate.ACKNOWLEDGEMENT
-    unanswered = [r for r in unresolved if not r["is_acknowledged"]] if is_acknowledged else []
-    gaps = spread(unanswered, len(asked), lambda row: _gap(row, lane))
-    unapproved = _approval_gaps(session, lane, asked)
-    outstanding = _by_number(
-        session.rows(_PACKAGE, "outstanding_acknowledgements", {**about, "answering": ANSWERING_STATES})
-    )
-    skipped = _by_number(session.rows(_PACKAGE, "skipped_reasons", windowed))
-    ended = spread(
-        session.rows(
-            _PACKAGE,
-            "outages",
-            {**windowed, "runs_since": runs_since, "interval_minutes": parameters.expected_interval_minutes},
-        ),
-        len(asked),
-        lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
-    )
-    reports: list[dict[str, Any]] = []
-    for n, at in enumerate(asked):
-        facts: dict[str, Any] = {
-            **records[n],
-            **newest[n],
-            **counts[n],
-            "unresolved_executions": executions[n],
-            "unresolved_delivery_count": failing[n],
-            "acknowledgement_gaps": gaps[n],
-            "approval_gaps": unapproved[n],
-            "outstanding_alert_acknowledgement_count": len(outstanding.get(n + 1, ())),
-            "skipped_reasons": {str(row["reason"]): row["skipped_count"] for row in skipped.get(n + 1, ())},
-            "outages": [*ended[n], *_open_outage(at, newest[n]["latest_worker_run_at"], interval)],
-        }
-        reports.append(
-            _report(
-                lane,
-                parameters,
-                at,
-                facts,
-                generated_at=instant(now),
-                generated_by=generated_by,
-            )
-        )
-    return reports
-
-
-def _newest_before(session: Session, lane: Lane, record_type: str, starts: object) -> object:
-    asked = {"lane": lane.name, "record_type": record_type, "window_starts": starts}
-    rows = session.rows(_PACKAGE, "newest_before", asked)
-    return rows[0]["created_at"] if rows else None
+    interval, window = parameters.expected_interval_minutes, parameters.window_hours
+    facts = facts_of(session, lane, asked, interval_minutes=interval, window_hours=window)
+    made: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
+    return [_report(lane, parameters, at, found, **made) for at, found in zip(asked, facts, strict=True)]
 
 
 def _report(
@@ -220,6 +156,22 @@ def _report(
         "latest_retry_plan_id": facts["latest_retry_plan_id"],
         "latest_retry_plan_age_minutes": None if plan_age is None else whole_minutes(plan_age),
         "stale_retry_plan_count": int(is_in_use and (plan_age is None or plan_age > stale_after)),
+        **_counts(lane, facts),
+        "alerts": [],
+        "recommended_actions": [],
+        "outages": outages,
+        "acknowledgement_gaps": facts["acknowledgement_gaps"],
+        "approval_gaps": facts["approval_gaps"],
+    }
+    if not is_in_use:
+        return _named({**report, "alert_level": "unknown"}, lane)
+    skipped = {reason: count for reason, count in facts["unresolved_executions"].items() if reason}
+    return _with_alerts(report, lane, skipped, is_schedule_disabled=facts["is_schedule_enabled"] is False)
+
+
+def _counts(lane: Lane, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a report counts, in the contract's order."""
+    return {
         "retry_plan_count": facts["retry_plan_count"],
         "worker_run_count": facts["worker_run_count"],
         "dry_run_count": facts["dry_run_count"],
@@ -238,16 +190,7 @@ def _report(
         "skipped_reasons": facts["skipped_reasons"],
         "unresolved_failed_execution_count": sum(facts["unresolved_executions"].values()),
         "disabled_schedule_count": facts["disabled_schedule_count"],
-        "alerts": [],
-        "recommended_actions": [],
-        "outages": outages,
-        "acknowledgement_gaps": facts["acknowledgement_gaps"],
-        "approval_gaps": facts["approval_gaps"],
     }
-    if not is_in_use:
-        return _named({**report, "alert_level": "unknown"}, lane)
-    skipped = {reason: count for reason, count in facts["unresolved_executions"].items() if reason}
-    return _with_alerts(report, lane, skipped, is_schedule_disabled=facts["is_schedule_enabled"] is False)
 
 
 def _with_alerts(
@@ -271,77 +214,5 @@ def alert_level(severities: list[str]) -> str:
     return next((level for level in ("critical", "warning") if level in severities), "healthy")
 
 
-def _before(moment: datetime, span: timedelta) -> datetime:
-    try:
-        return moment - span
-    except OverflowError:
-        return datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
-
-
 def _age(at: datetime, moment: object) -> timedelta | None:
     return at - moment if isinstance(moment, datetime) else None
-
-
-def _outage(run_at: datetime, ended_at: datetime | None, missed: timedelta, interval: timedelta) -> dict[str, object]:
-    return {
-        "started_at": instant(run_at + interval),
-        "ended_at": instant(ended_at),
-        "missed_runs": missed // interval - 1,
-    }
-
-
-def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> list[dict[str, object]]:
-    """The outage that has not ended: none, or one; a lane whose worker never ran has one without a start."""
-    if latest is None:
-        return [{"started_at": None, "ended_at": None, "missed_runs": 1}]
-    return [_outage(latest, None, at - latest, interval)] if at - latest > 2 * interval else []
-
-
-def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
-    return {
-        lane.subject_field: row["subject"],
-        "provider": row["provider"],
-        "since": instant(row["failing_since"]),
-        "acknowledgement_state": row["acknowledgement_state"],
-    }
-
-
-def _approval_gaps(session: Session, lane: Lane, asked: Sequence[datetime]) -> list[list[dict[str, object]]]:
-    """At each instant the pairs to retry by the lane's own policy that have no approval (contract section 7)."""
-    gaps: list[list[dict[str, object]]] = [[] for _ in asked]
-    if lane.gate is not Gate.APPROVAL:
-        return gaps
-    known = approvals(session, lane, asked)
-    for row in decided_retries(session, lane, retry_policy(lane), asked):
-        for n in range(row["first_seen"] - 1, row["last_seen"]) if row["action"] == "retry" else ():
-            state, is_approved = known.at((row["subject"], row["provider"]), asked[n])
-            if not is_approved:
-                beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}
-                gaps[n].append(
-                    {
-                        lane.subject_field: row["subject"],
-                        **beside,
-                        "provider": row["provider"],
-                        "since": instant(row["failing_since"]),
-                        "approval_state": state or None,
-                    }
-                )
-    return gaps
-
-
-def _unresolved_executions(session: Session, about: dict[str, object], instants: int) -> list[dict[str, int]]:
-    """At each instant how many pairs' executions are unresolved, by why they were skipped; empty if they failed."""
-    standing: list[dict[str, int]] = [{} for _ in range(instants)]
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", {**about, "closing": CLOSING_STATES})
-    for row in rows:
-        for counted in standing[row["first_seen"] - 1 : row["last_seen"]]:
-            counted[row["reason"]] = counted.get(row["reason"], 0) + row["execution_count"]
-    return standing
-
-
-def _by_number(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    """Rows by the number of the instant that they are of."""
-    numbered: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        numbered.setdefault(int(row["number"]), []).append(row)
-    return numbered

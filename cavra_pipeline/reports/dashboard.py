@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
-from cavra_pipeline.health.report import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.warehouse import Session
 
-_PACKAGE: Final = "cavra_pipeline.dashboard"
+_PACKAGE: Final = "cavra_pipeline.reports"
 _COUNTS: Final = (
     "evidence_record_count",
     "health_report_count",

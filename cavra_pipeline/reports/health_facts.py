@@ -1,0 +1,180 @@
+"""What the health report of a lane rests on (contract section 7), for many instants at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from cavra_pipeline.documents import count_standing, instant, spread
+from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, Gate, Lane
+from cavra_pipeline.reports.approvals import approvals
+from cavra_pipeline.reports.plan import decided_retries
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.reports"
+
+
+def facts_of(
+    session: Session, lane: Lane, asked: Sequence[datetime], *, interval_minutes: int, window_hours: int
+) -> list[dict[str, Any]]:
+    """Reads what a health report says of each instant.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        asked: One of the lane's ``stretches``.
+        interval_minutes: The worker's cadence.
+        window_hours: How far back the counts in the window reach.
+
+    Returns:
+        For each instant its counts, the newest worker run and retry plan, gaps and outages.
+    """
+    window = timedelta(hours=window_hours)
+    about: dict[str, object] = {"lane": lane.name, "instants": asked}
+    starts = [_before(at, window) for at in asked]
+    windowed: dict[str, object] = {**about, "window_starts": starts}
+    runs_since = _newest_before(session, lane, "worker_run", starts)
+    plans_since = _newest_before(session, lane, "retry_plan", starts)
+
+    records = session.rows(_PACKAGE, "lane_records", about)
+    since = {"runs_since": runs_since, "plans_since": plans_since}
+    newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {**about, **since})
+    counts = session.rows(_PACKAGE, "windowed_counts", windowed)
+    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", {**about, "clearing": CLEARING_STATES})
+    failing = count_standing(unresolved, len(asked))
+    lists: dict[str, Sequence[Any]] = {
+        "unresolved_executions": _unresolved_executions(session, about, len(asked)),
+        "acknowledgement_gaps": _acknowledgement_gaps(lane, unresolved, len(asked)),
+        "approval_gaps": _approval_gaps(session, lane, asked),
+        "outstanding_alert_acknowledgement_count": _outstanding(session, lane, about, len(asked)),
+        "skipped_reasons": _skipped_reasons(session, windowed, len(asked)),
+        "outages": _outages(session, windowed, newest, asked, runs_since, interval_minutes),
+    }
+    return [
+        {
+            **records[n],
+            **newest[n],
+            **counts[n],
+            "unresolved_delivery_count": failing[n],
+            **{name: of_instant[n] for name, of_instant in lists.items()},
+        }
+        for n in range(len(asked))
+    ]
+
+
+def _newest_before(session: Session, lane: Lane, record_type: str, starts: object) -> object:
+    asked = {"lane": lane.name, "record_type": record_type, "window_starts": starts}
+    rows = session.rows(_PACKAGE, "newest_before", asked)
+    return rows[0]["created_at"] if rows else None
+
+
+def _before(moment: datetime, span: timedelta) -> datetime:
+    try:
+        return moment - span
+    except OverflowError:
+        return datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
+
+
+def _outages(
+    session: Session,
+    windowed: Mapping[str, object],
+    newest: Sequence[Mapping[str, Any]],
+    asked: Sequence[datetime],
+    runs_since: object,
+    interval_minutes: int,
+) -> list[list[dict[str, object]]]:
+    """Those that ended in the window of each instant, and then the one that has not ended, if any."""
+    interval = timedelta(minutes=interval_minutes)
+    parameters = {**windowed, "runs_since": runs_since, "interval_minutes": interval_minutes}
+    ended = spread(
+        session.rows(_PACKAGE, "outages", parameters),
+        len(asked),
+        lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
+    )
+    return [[*ended[n], *_open_outage(at, newest[n]["latest_worker_run_at"], interval)] for n, at in enumerate(asked)]
+
+
+def _outage(run_at: datetime, ended_at: datetime | None, missed: timedelta, interval: timedelta) -> dict[str, object]:
+    return {
+        "started_at": instant(run_at + interval),
+        "ended_at": instant(ended_at),
+        "missed_runs": missed // interval - 1,
+    }
+
+
+def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> list[dict[str, object]]:
+    """The outage that has not ended: none, or one; a lane whose worker never ran has one without a start."""
+    if latest is None:
+        return [{"started_at": None, "ended_at": None, "missed_runs": 1}]
+    return [_outage(latest, None, at - latest, interval)] if at - latest > 2 * interval else []
+
+
+def _acknowledgement_gaps(
+    lane: Lane, unresolved: Sequence[Mapping[str, Any]], instants: int
+) -> list[list[dict[str, object]]]:
+    is_asked = lane.gate is Gate.ACKNOWLEDGEMENT
+    unanswered = [row for row in unresolved if is_asked and not row["is_acknowledged"]]
+    return spread(unanswered, instants, lambda row: _gap(row, lane))
+
+
+def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
+    return {
+        lane.subject_field: row["subject"],
+        "provider": row["provider"],
+        "since": instant(row["failing_since"]),
+        "acknowledgement_state": row["acknowledgement_state"],
+    }
+
+
+def _approval_gaps(session: Session, lane: Lane, asked: Sequence[datetime]) -> list[list[dict[str, object]]]:
+    """At each instant the pairs to retry by the lane's own policy that have no approval (contract section 7)."""
+    gaps: list[list[dict[str, object]]] = [[] for _ in asked]
+    if lane.gate is not Gate.APPROVAL:
+        return gaps
+    known = approvals(session, lane, asked)
+    for row in decided_retries(session, lane, retry_policy(lane), asked):
+        for n in range(row["first_seen"] - 1, row["last_seen"]) if row["action"] == "retry" else ():
+            state, is_approved = known.at((row["subject"], row["provider"]), asked[n])
+            if not is_approved:
+                beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}
+                gaps[n].append(
+                    {
+                        lane.subject_field: row["subject"],
+                        **beside,
+                        "provider": row["provider"],
+                        "since": instant(row["failing_since"]),
+                        "approval_state": state or None,
+                    }
+                )
+    return gaps
+
+
+def _unresolved_executions(session: Session, about: dict[str, object], instants: int) -> list[dict[str, int]]:
+    """At each instant how many pairs' executions are unresolved, by why they were skipped; empty if they failed."""
+    standing: list[dict[str, int]] = [{} for _ in range(instants)]
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", {**about, "closing": CLOSING_STATES})
+    for row in rows:
+        for counted in standing[row["first_seen"] - 1 : row["last_seen"]]:
+            counted[row["reason"]] = counted.get(row["reason"], 0) + row["execution_count"]
+    return standing
+
+
+def _outstanding(session: Session, lane: Lane, about: Mapping[str, object], instants: int) -> list[int]:
+    """At each instant how many pairs of a health report and a provider nobody has answered; none but in alert lanes."""
+    counts = [0] * instants
+    asked = {**about, "answering": ANSWERING_STATES}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "outstanding_acknowledgements", asked) if lane.alerts_of else []
+    for row in rows:
+        counts[row["number"] - 1] += 1
+    return counts
+
+
+def _skipped_reasons(session: Session, windowed: dict[str, object], instants: int) -> list[dict[str, int]]:
+    """In the window of each instant how many executions were skipped, by reason."""
+    reasons: list[dict[str, int]] = [{} for _ in range(instants)]
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "skipped_reasons", windowed)
+    for row in rows:
+        reasons[row["number"] - 1][row["reason"]] = row["skipped_count"]
+    return reasons
