@@ -11,6 +11,7 @@ from typing import Any
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.intervals import RECOVERIES, recovery_spells
 from cavra_pipeline.retention.apply import COUNTED, apply_prunings, finish_prunings, store_pruning
 from cavra_pipeline.retention.horizon import PACKAGE, horizon_of
@@ -113,7 +114,9 @@ def _survey(session: Session, horizon: datetime) -> Pruned:
     recoveries = {**at, "lane": RECOVERIES.name}
     spells = recovery_spells(session, as_of=(horizon - timedelta(microseconds=1)).replace(tzinfo=UTC))
     still_open = sorted({spell.subject for spell in spells if spell.closed_at is None})
-    session.run(PACKAGE, "mark_open_subjects", at)
+    session.run(PACKAGE, "create_open_subjects")
+    for lane in LANES:
+        session.run(PACKAGE, "mark_open_subjects", {**at, "lane": lane})
     session.run(PACKAGE, "mark_told_subjects", {**recoveries, "open_recoveries": still_open})
     session.run(PACKAGE, "mark_removable", recoveries)
     session.run(PACKAGE, "add_older_versions", {**at, "is_new": True})

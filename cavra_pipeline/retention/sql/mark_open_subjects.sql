@@ -1,32 +1,42 @@
--- Subjects that are not over at the horizon: a pair's newest delivery failed, or its newest execution did and nothing
--- was delivered since. Every later answer about them needs their whole history.
-CREATE OR REPLACE TEMP TABLE open_subjects AS
-WITH seen AS (
-    SELECT record_type, lane, subject, provider, created_at, session_id, outcomes, execution_status
-    FROM watched_records
-    WHERE created_at < $horizon
+-- Subjects of a lane that are not over at the horizon, or are named after it: a pair is not settled, its newest execution
+-- did not deliver, or what was delivered is sent again. Every later answer about them needs their whole history, and
+-- that of the subjects that stand for them (contract section 4a).
+INSERT INTO open_subjects
+WITH roots AS MATERIALIZED (
+    SELECT DISTINCT child AS subject, root FROM subject_roots($lane, TIMESTAMP 'infinity')
 ),
 
-outcomes AS (
-    SELECT lane, subject, created_at, session_id, unnest(outcomes, max_depth := 2)
-    FROM seen
-    WHERE record_type = 'delivery'
+outcomes AS MATERIALIZED (
+    FROM attributed_outcomes($lane, $horizon::TIMESTAMP - INTERVAL 1 MICROSECOND)
 ),
 
 turns AS (
-    SELECT 'delivery' AS ladder, lane, subject, provider, created_at, session_id, is_failed AS is_open FROM outcomes
+    SELECT subject, provider, created_at, session_id, is_failed AS is_open, NOT is_failed AS is_settled FROM outcomes
     UNION ALL
-    SELECT 'execution', lane, subject, provider, created_at, session_id, false FROM outcomes WHERE NOT is_failed
-    UNION ALL
-    SELECT 'execution', lane, subject, provider, created_at, session_id, execution_status <> 'delivered'
-    FROM seen
+    SELECT subject, provider, created_at, session_id, execution_status <> 'delivered', false
+    FROM attributed_records($lane, $horizon::TIMESTAMP - INTERVAL 1 MICROSECOND)
     WHERE record_type = 'execution'
 ),
 
-pairs AS (
-    SELECT lane, coalesce(subject, '') AS subject, last(is_open ORDER BY created_at, session_id) AS is_open
+needed AS (
+    SELECT subject
     FROM turns
-    GROUP BY ladder, lane, coalesce(subject, ''), coalesce(provider, '')
+    GROUP BY subject, provider
+    HAVING NOT bool_or(is_settled) AND bool_or(is_open)
+    UNION
+    SELECT subject
+    FROM evidence
+    WHERE
+        lane = $lane AND created_at >= $horizon
+        AND record_type IN ('delivery', 'execution', 'acknowledgement', 'approval')
+),
+
+known AS (
+    SELECT subject FROM needed
+    UNION
+    SELECT roots.root FROM needed INNER JOIN roots USING (subject)
 )
 
-SELECT DISTINCT lane, subject FROM pairs WHERE is_open
+SELECT $lane, subject FROM known WHERE subject IS NOT NULL
+UNION
+SELECT $lane, roots.subject FROM roots WHERE roots.root IN (SELECT subject FROM known)

@@ -1,5 +1,6 @@
 -- The versions of records from before the horizon on which no answer after it rests. What stays: the newest worker run
--- and retry plan of each lane, the newest acknowledgement of each pair, and the history of what is not over.
+-- and retry plan of each lane, the newest acknowledgement of each pair, the newest alert plan of each health report, and
+-- the history of what is not over. What a lane asks for before a retry is sent stays too.
 CREATE OR REPLACE TEMP TABLE removable AS
 WITH old AS (
     SELECT
@@ -9,6 +10,9 @@ WITH old AS (
         lane,
         CASE record_type
             WHEN 'escalation_plan' THEN coalesce(nullif(plan_id, ''), session_id)
+            WHEN 'alert_plan' THEN health_id
+            WHEN 'auditor_export' THEN export_id
+            WHEN 'closeout_summary' THEN summary_id
             ELSE coalesce(subject, '')
         END AS subject,
         {'at': created_at, 'id': session_id} AS stamp,
@@ -20,7 +24,7 @@ WITH old AS (
 stays AS (
     SELECT row_id
     FROM old
-    WHERE record_type IN ('delivery', 'execution', 'acknowledgement', 'escalation_plan')
+    WHERE record_type IN ('delivery', 'execution', 'acknowledgement', 'approval', 'escalation_plan')
     AND (
         (lane, subject) IN (SELECT (lane, subject) FROM open_subjects)
         OR lane = $lane AND subject IN (SELECT subject FROM told_subjects)
@@ -33,8 +37,8 @@ stays AS (
     UNION
     SELECT arg_max(row_id, stamp)
     FROM old
-    WHERE is_current AND record_type = 'acknowledgement'
-    GROUP BY lane, subject, provider
+    WHERE is_current AND record_type IN ('acknowledgement', 'alert_plan', 'auditor_export', 'closeout_summary')
+    GROUP BY lane, record_type, subject, provider
 )
 
 SELECT row_id FROM old WHERE NOT is_current OR row_id NOT IN (SELECT row_id FROM stays)

@@ -1,0 +1,1 @@
+CREATE OR REPLACE TEMP TABLE open_subjects (lane VARCHAR, subject VARCHAR)
