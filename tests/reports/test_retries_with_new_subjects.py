@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
@@ -26,7 +27,6 @@ from tests.support import (
     execution,
     ingested,
     record,
-    warehouse_of,
     without_clock,
 )
 
