@@ -44,7 +44,7 @@ class Kind:
 
 
 def _pick(names: str) -> Fields:
-    return tuple(NAMED[name] for name in names.split())
+    return tuple(NAMED[name] for name in dict.fromkeys(names.split()))
 
 
 def _kind(stem: str, record_type: str, names: str, nested: Fields = (), lane: Lane | None = None) -> Kind:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cavra_pipeline.boundary.fields import ENVELOPE, Field, Type
-from cavra_pipeline.boundary.kinds import KIND_PREFIX, KINDS
+from cavra_pipeline.boundary.kinds import KIND_PREFIX, KINDS, payload_key
 from cavra_pipeline.boundary.secrets import RULES, SENSITIVE_KEY_CODE
 from cavra_pipeline.boundary.verdict import ACTOR_CODE, NOT_AN_IDENTIFIER, Reason
 
@@ -31,8 +31,10 @@ def _kinds() -> Iterator[str]:
     yield "| kind | table | lane | fields beyond the envelope |"
     yield "| --- | --- | --- | --- |"
     for kind in KINDS.values():
-        own = ", ".join(f"`{field.path}`" for field in kind.fields if field not in ENVELOPE)
         name = kind.name.replace(KIND_PREFIX, "…-")
+        payload = payload_key(kind.name.removeprefix(KIND_PREFIX)) + "."
+        paths = (field.path.replace(payload, "payload.") for field in kind.fields if field not in ENVELOPE)
+        own = ", ".join(f"`{path}`" for path in paths)
         yield f"| `{name}` | {kind.record_type} | {kind.lane or 'by its source'} | {own} |"
 
 

@@ -89,7 +89,7 @@ def test_every_other_kind_has_its_own_lane_and_a_subject_if_it_is_about_one(tabl
             continue
         field = LANES[kind.lane].subject_field
         row = row_of(tables, name, **{field: "the-subject"})
-        has_subject = kind.record_type in ("execution", "acknowledgement")
+        has_subject = kind.record_type in ("execution", "acknowledgement", "approval")
         assert (row["record_type"], row["lane"], row["outcomes"]) == (kind.record_type, kind.lane, None), name
         assert row["subject"] == ("the-subject" if has_subject else None), name
         assert row_of(tables, name, **{field: ""})["subject"] is None, name

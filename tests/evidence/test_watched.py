@@ -33,7 +33,7 @@ from tests.support import (
 #: More for a long look: CAVRA_TEST_EXAMPLES=100 pytest tests/evidence/test_watched.py
 EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))
 KEY = "SELECT lane, coalesce(subject, '') FROM"
-ROWS = "SELECT * EXCLUDE (row_id, drop_day, file_name) FROM watchable_records"
+ROWS = "SELECT * EXCLUDE (row_id, is_watched, drop_day, file_name) FROM watchable_records"
 SUBJECTS = "SELECT DISTINCT subject FROM watched_records ORDER BY subject"
 
 
@@ -46,7 +46,7 @@ def check(home: Settings) -> None:
     assert sorted(watched, key=repr) == sorted(
         (row for row in current if (row[1], row[2] or "") in keys or not row[2]), key=repr
     )
-    assert set(query(home, f"{KEY} watchable_records WHERE is_failed")) <= keys
+    assert set(query(home, f"{KEY} watchable_records WHERE is_watched")) <= keys
 
 
 def rebuilt(home: Settings) -> Settings:

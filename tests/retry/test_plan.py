@@ -24,30 +24,32 @@ def test_no_evidence_and_no_failure_need_no_decision(tmp_path: Path) -> None:
     assert ask_plan(ingested(tmp_path / "empty", []))["alert_level"] == "healthy"
 
 
-def test_a_later_success_clears_the_failures_before_it_and_an_earlier_one_does_not(tmp_path: Path) -> None:
+def test_a_success_settles_a_pair_whether_failures_come_before_or_after_it(tmp_path: Path) -> None:
     records = [
-        delivery(at(90), subject="cleared", failed=["slack"]), delivery(at(60), subject="cleared"),
-        delivery(at(90), subject="failing"), delivery(at(60), subject="failing", failed=["slack"]),
+        delivery(at(90), subject="before", failed=["slack"]), delivery(at(60), subject="before"),
+        delivery(at(90), subject="after"), delivery(at(60), subject="after", failed=["slack"]),
+        delivery(at(90), subject="never", failed=["slack"]), delivery(at(60), subject="never", providers=["teams"]),
     ]  # fmt: skip
-    (only,) = decisions(tmp_path, records)
+    home = ingested(tmp_path, records)
 
-    assert (only["plan_id"], only["retry_count"], only["action"]) == ("failing", 1, "retry")
+    def named(answer: dict[str, Any]) -> list[str]:
+        return [one["plan_id"] for one in answer["retry_decisions"]]
+
+    assert named(ask_plan(home)) == ["never"]
+    assert named(ask_plan(home, as_of=at(60) - MICROSECOND)) == ["before", "never"]
 
 
-def test_only_the_unbroken_run_of_failures_at_the_end_counts(tmp_path: Path) -> None:
+def test_all_deliveries_of_a_pair_that_is_not_settled_are_its_failures(tmp_path: Path) -> None:
     records = [delivery(at(m), failed=["slack"], session_id=f"f-{m}") for m in (500, 400, 200, 100)]
-    (only,) = decisions(tmp_path, [*records, delivery(at(300))])
+    (only,) = decisions(tmp_path, [*records, delivery(at(300), providers=["teams"])])
 
-    assert (only["retry_count"], only["latest_delivery_id"]) == (2, "f-100")
+    assert (only["retry_count"], only["first_delivery_id"], only["latest_delivery_id"]) == (4, "f-500", "f-100")
 
 
-@pytest.mark.parametrize(("failed_id", "is_decided"), [("a", False), ("c", True)])
-def test_of_two_deliveries_at_one_instant_the_larger_session_id_is_later(
-    failed_id: str, is_decided: bool, tmp_path: Path
-) -> None:
-    records = [delivery(at(60), session_id="b"), delivery(at(60), session_id=failed_id, failed=["slack"])]
+def test_of_two_deliveries_at_one_instant_the_larger_session_id_is_later(tmp_path: Path) -> None:
+    (only,) = decisions(tmp_path, [delivery(at(60), session_id=name, failed=["slack"]) for name in ("b", "c", "a")])
 
-    assert bool(decisions(tmp_path, records)) is is_decided
+    assert (only["first_delivery_id"], only["latest_delivery_id"]) == ("a", "c")
 
 
 def test_providers_of_one_delivery_fail_and_succeed_apart(tmp_path: Path) -> None:

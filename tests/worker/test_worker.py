@@ -313,15 +313,15 @@ def test_late_evidence_does_not_change_the_id_of_a_message_that_may_have_arrived
     assert len(set(provider.ids)) == 1
 
 
-def test_after_a_success_a_new_failure_has_a_new_id(tmp_path: Path, provider: Provider) -> None:
+def test_what_has_arrived_is_not_sent_again_though_a_later_send_fails(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     worker(home, provider)
     provider.clock.move(10)
     drop(home, [delivery(provider.clock(), failed=["slack"])], name="later.jsonl")
 
     provider.clock.move(60)
-    assert statuses(worker(home, provider)) == {"slack": "delivered"}
-    assert len(set(provider.ids)) == 2
+    assert statuses(worker(home, provider)) == {}
+    assert len(provider.ids) == 1
 
 
 def test_a_crash_between_the_drop_and_the_warehouse_loses_nothing_and_sends_nothing_again(
@@ -716,11 +716,26 @@ def test_two_runs_of_one_id_at_once_are_refused(tmp_path: Path, provider: Provid
     assert len(refused) == 1
 
 
+#: What lets a live retry of any lane go.
+RELEASED = [
+    acknowledgement(at(30)),
+    record(
+        "retry-execution-approval-decision",
+        at(30),
+        delivery_id="subject-1",
+        provider="slack",
+        approval_state="approved",
+    ),
+    record("final-reporting-auditor-export", at(30), export_id="subject-1", verification_state="verified"),
+    record("final-reporting-release-closeout-summary", at(30), summary_id="subject-1", closeout_state="closed"),
+]
+
+
 @pytest.mark.parametrize("lane", list(LANES))
 def test_every_record_the_worker_writes_is_of_a_kind_and_lane_the_contract_knows(
     tmp_path: Path, provider: Provider, lane: str
 ) -> None:
-    home = armed_home(tmp_path, [delivery(at(60), lane=lane, failed=["slack"]), acknowledgement(at(30))])
+    home = armed_home(tmp_path, [delivery(at(60), lane=lane, failed=["slack"]), *RELEASED])
     worker(home, provider, lane=lane)
 
     made = query(

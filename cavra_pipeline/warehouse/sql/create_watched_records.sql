@@ -12,7 +12,7 @@ CREATE TABLE watched_records (
     acknowledgement_state VARCHAR,
     approval_state VARCHAR,
     execution_status VARCHAR,
+    is_failed BOOLEAN NOT NULL,
     skip_reason VARCHAR,
-    retried_as VARCHAR,
-    is_failed BOOLEAN NOT NULL
+    retried_as VARCHAR
 )
