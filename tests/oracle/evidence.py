@@ -5,7 +5,7 @@ The rules stand in `tests/oracle/model.py`; nothing here or there imports the en
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -219,16 +219,16 @@ class OracleRecord:
         return sorted({provider_name(each) for each in listed if isinstance(each, str) and each.strip()})
 
 
-def current(arrivals: Iterable[tuple[str, str, Sequence[Raw]]]) -> list[OracleRecord]:
+def current(files: Mapping[str, Sequence[Raw]]) -> list[OracleRecord]:
     """The current version of every record, oldest first.
 
     Args:
-        arrivals: Drop day, file name and records of each landing file, in any order: of a `session_id` the version in
-            the later day, then the later file name, then the later line is current (section 2).
+        files: The records of each landing file, by `day/file name`: of a `session_id` the version in the later day,
+            then the later file name, then the later line is current (section 2).
     """
     newest: dict[str, Raw] = {}
-    for _day, _name, records in sorted(arrivals, key=lambda arrival: arrival[:2]):
-        for raw in records:
+    for name in sorted(files, key=lambda name: name.split("/", 1)):
+        for raw in files[name]:
             newest[raw["session_id"]] = raw
     return sorted(OracleRecord(instant(raw["created_at"]), raw["session_id"], raw) for raw in newest.values())
 

@@ -19,7 +19,7 @@ FOLDERS = sorted(path.parent for path in (REPOSITORY.parent / "shared" / "cases-
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_oracle_gives_every_expected_answer_of_a_worked_case(folder: Path) -> None:
     lines = (folder / "evidence.jsonl").read_text().splitlines()
-    records = current([("2026-06-25", "evidence.jsonl", [json.loads(line) for line in lines if line.strip()])])
+    records = current({"2026-06-25/evidence.jsonl": [json.loads(line) for line in lines if line.strip()]})
     questions = json.loads((folder / "queries.json").read_text())
     answer = {"retry-plan": plan, "retry-health": health}
 
