@@ -130,7 +130,7 @@ def _by_kind(kept: Mapping[int, Kept]) -> dict[str, Lines]:
     """What may pass of judged lines as lines of their kinds."""
     by_kind: defaultdict[str, Lines] = defaultdict(Lines)
     for number, one in kept.items():
-        kind = str(one.record["metadata_kind"])
+        kind = str(one.record.get("metadata_kind"))
         lines = by_kind[kind if kind in KINDS else UNKNOWN_KIND]
         lines.numbers.append(number)
         lines.dropped.append(one.dropped_field_count)

@@ -432,6 +432,15 @@ def test_one_line_that_is_no_json_costs_only_itself(screen: Screen, broken: str)
     assert_agreement(screen, [plain, broken, plain])
 
 
+@pytest.mark.parametrize("created_at", ["2026-06-25T10:00:00Z", "2026-06-25t10:00:00z"])
+@pytest.mark.parametrize("kind", [{}, {"metadata_kind": None}])
+def test_a_record_without_a_kind_is_kept_whichever_path_reads_it(
+    screen: Screen, created_at: str, kind: dict[str, None]
+) -> None:
+    line = json.dumps({"session_id": "s-1", "created_at": created_at, **kind})
+    assert_agreement(screen, [line, line])
+
+
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_lines_pass_set_wise_whatever_they_end_with(monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
     assert passes_as_it_stands(monkeypatch, [json.dumps(clean_record(Random(seed))) + ending for seed in range(20)])
