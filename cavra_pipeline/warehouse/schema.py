@@ -71,6 +71,7 @@ _TABLES: Final = (
 
 _MACROS: Final = (
     "macro_asked",
+    "macro_retry_links",
     "macro_subject_roots",
     "macro_attributed_outcomes",
     "macro_attributed_records",

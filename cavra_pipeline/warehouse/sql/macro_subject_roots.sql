@@ -1,25 +1,18 @@
 -- Subjects of retries, at the providers at which each stands for the subject that was tried first (contract section 4a).
--- An execution names its own subject and the retry's delivery; where two name one delivery the earlier counts. A circle
--- has no beginning: its subjects stand for themselves.
+-- Where several retries share a subject, it stands for what the earliest execution names. A circle has no beginning: its
+-- subjects stand for themselves.
 CREATE OR REPLACE MACRO subject_roots(lane_name, until) AS TABLE
-WITH RECURSIVE links AS MATERIALIZED (
+WITH RECURSIVE edges AS MATERIALIZED (
     SELECT
-        retried_as,
-        first({'subject': subject, 'provider': provider, 'at': created_at, 'id': session_id} ORDER BY created_at, session_id)
-            AS link
-    FROM watched_records
-    WHERE lane = lane_name AND record_type = 'execution' AND created_at <= until AND retried_as IS NOT NULL AND subject <> ''
-    GROUP BY retried_as
-),
-
-edges AS MATERIALIZED (
-    SELECT sent.subject AS child, links.link.provider AS provider, arg_min(links.link.subject, {'at': links.link.at, 'id': links.link.id}) AS parent
-    FROM links
+        sent.subject AS child,
+        links.provider AS provider,
+        arg_min(links.subject, {'created_at': links.created_at, 'session_id': links.session_id}) AS parent
+    FROM retry_links(lane_name, until) AS links
     INNER JOIN watched_records AS sent ON sent.session_id = links.retried_as
     WHERE
         sent.lane = lane_name AND sent.record_type = 'delivery' AND sent.created_at <= until
-        AND sent.subject <> links.link.subject
-    GROUP BY child, links.link.provider
+        AND sent.subject <> links.subject
+    GROUP BY child, links.provider
 ),
 
 chains AS (
