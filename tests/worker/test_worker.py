@@ -34,6 +34,7 @@ from tests.support import (
     let_leases_expire,
     query,
     query_state,
+    record,
     take_in,
 )
 from tests.worker.support import Clock, Crash, Provider, armed_home, held, statuses, worker
