@@ -79,6 +79,7 @@ def record_acknowledgement(
             session_id="-".join(("acknowledgement", name, *([about["provider"]] if about else []))),
             created_at=now,
             signer=by,
+            decision_count=1,
             acknowledgement_id=f"ack-{name}",
             acknowledgement_state=state,
             **about,

@@ -157,9 +157,9 @@ def _spellings(lane: Lane) -> Iterator[tuple[str, str]]:
             yield f"{stem}-worker-run", f"{stem}-execution-record"
 
 
-def _alerts(stem: str) -> Iterator[Kind]:
+def _alerts(stem: str, lane: Lane | None = None) -> Iterator[Kind]:
     """The kinds that route and acknowledge a health alert whose deliveries have no lane."""
-    yield _kind(f"{stem}-plan", "alert_plan", _ALERT_PLAN)
+    yield _kind(f"{stem}-plan", "alert_plan", _ALERT_PLAN, lane=lane)
     yield _kind(f"{stem}-ack", "acknowledgement", f"{_ACKNOWLEDGEMENT} plan_id health_id")
 
 
@@ -211,7 +211,7 @@ def _kinds() -> Iterator[Kind]:
     audit = LANES["acknowledgement_audit"]
     yield _kind("retry-execution-approval-plan", "approval_plan", _APPROVAL_PLAN, lane=audit)
     yield _kind("retry-execution-approval-decision", "approval", _APPROVAL, lane=audit)
-    yield from _alerts("worker-health-alert")
+    yield from _alerts("worker-health-alert", audit)
 
     playbook = "playbook_id alert_level provider_count failure_count"
     yield _kind("connector-recovery-playbook", "playbook", playbook, PLAYBOOKS.members)

@@ -203,11 +203,16 @@ def pseudonym(value: str, as_json: bool) -> None:
 
 @click.command()
 @instant_option("--since", "Leave out records created before; ISO-8601.")
-@click.option("--made-here", is_flag=True, help="Only records that this pipeline wrote itself.")
-def export(since: datetime | None, made_here: bool) -> None:
-    """Write current evidence as JSON lines in CAVRA's own shape to standard output."""
+@click.option("--all", "everything", is_flag=True, help="Write all evidence, for another home; never for CAVRA.")
+def export(since: datetime | None, everything: bool) -> None:
+    """Write the records that were made here as JSON lines in CAVRA's own shape to standard output."""
+    if everything:
+        standard_error().print(
+            "warning: --all is for another home. CAVRA's own records are cut here: in CAVRA they would replace whole ones.",
+            style="yellow",
+        )
     with reading() as session:
-        for line in export_records(session, since=since, made_here=made_here):
+        for line in export_records(session, since=since, made_here=not everything):
             print_json_line(line)
 
 

@@ -16,17 +16,30 @@ def health_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]
     """Makes the record of a health report."""
     lane = LANES[str(report["lane"])]
     # CAVRA's own name for what the contract calls failed_<lane>_delivery_count.
-    renamed = {"failed_executive_report_delivery_count": report[lane.failed_delivery_field]}
-    return _record(lane.health_kind, str(report["health_id"]), {**renamed, **report}, now=now)
+    failed = report[lane.failed_delivery_field]
+    renamed = {"failed_executive_report_delivery_count": failed}
+    counts = {
+        "decision_count": report["worker_run_count"],
+        "blocked_count": report["failed_execution_count"] + (failed if lane.delivery_alert else 0),
+        "approval_required_count": report["acknowledgement_pending_count"] + report["approval_pending_count"],
+    }
+    return _record(lane.health_kind, str(report["health_id"]), {**renamed, **report}, counts, now=now)
 
 
 def plan_record(plan: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Makes the record of a retry plan."""
     lane = LANES[str(plan["lane"])]
-    return _record(lane.retry_plan_kind, str(plan["retry_plan_id"]), plan, now=now)
+    counts = {
+        "decision_count": plan["decision_count"],
+        "blocked_count": plan["suppressed_count"],
+        "approval_required_count": plan["retryable_count"],
+    }
+    return _record(lane.retry_plan_kind, str(plan["retry_plan_id"]), plan, counts, now=now)
 
 
-def _record(kind: str, report_id: str, report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+def _record(
+    kind: str, report_id: str, report: Mapping[str, Any], counts: Mapping[str, int], *, now: datetime
+) -> dict[str, Any]:
     """The record is of this making, not of the report's instant: a question about the past must not change it."""
     digest = hashlib.sha256(f"{report_id}\n{now.isoformat()}\n{report['generated_by']}".encode()).hexdigest()[:12]
     envelope = {field.path for field in fields_of("")}
@@ -36,5 +49,5 @@ def _record(kind: str, report_id: str, report: Mapping[str, Any], *, now: dateti
         if field.path not in envelope and field.path in report
     }
     return record(
-        kind, session_id=f"{report_id}-{digest}", created_at=now, signer=str(report["generated_by"]), **fields
+        kind, session_id=f"{report_id}-{digest}", created_at=now, signer=str(report["generated_by"]), **counts, **fields
     )

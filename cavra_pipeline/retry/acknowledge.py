@@ -138,6 +138,7 @@ def _write(
         session_id=f"acknowledgement-{digest}",
         created_at=now,
         signer=label,
+        decision_count=1,
         acknowledgement_id=f"{word}-{digest}",
         provider=provider,
         acknowledgement_state=state,

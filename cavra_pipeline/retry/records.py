@@ -62,6 +62,7 @@ def delivery_record(
         session_id=session_id,
         created_at=created_at,
         signer=signer,
+        blocked_count=len(failed),
         connector_delivery_source=lane.delivery_source,
         event_id=subject[lane.subject_field],
         event_type=event_type,
@@ -136,6 +137,8 @@ def _retry_records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime
     execution = record(
         lane.execution_kind,
         session_id=f"execution-{intent.intent_id}",
+        decision_count=1,
+        blocked_count=int(status != "delivered"),
         execution_hash=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
         **({payload_key(lane.execution_kind): result} if lane.results_are_nested else result),
         **content,

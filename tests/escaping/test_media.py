@@ -137,7 +137,7 @@ def test_no_document_and_no_message_of_the_command_line_steers_the_terminal(
 
 
 def test_an_export_holds_every_text_exactly_in_printable_lines(home: Settings) -> None:
-    said = command(home.home, "export")
+    said = command(home.home, "export", "--all")
     records = [json.loads(line) for line in said.out.splitlines()]
 
     assert unseen(said.out) == []

@@ -101,7 +101,7 @@ def test_no_byte_of_a_canary_comes_out_in_any_place_or_medium(
             ["import", str(source)],
             ["ingest"],
             *([name, *form] for name in ("quarantine", "findings") for form in ([], ["--json"])),
-            ["export"],
+            ["export", "--all"],
             ["dashboard"],
             *([*report, *until, *form] for report in reports for form in ([], ["--json"])),
             ["escalate", *until],
