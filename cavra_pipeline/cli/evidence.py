@@ -208,7 +208,7 @@ def export(since: datetime | None, everything: bool) -> None:
     """Write the records that were made here as JSON lines in CAVRA's own shape to standard output."""
     if everything:
         standard_error().print(
-            "warning: --all is for another home. CAVRA's own records are cut here: in CAVRA they would replace whole ones.",
+            "warning: --all is for another home. CAVRA's records are cut here: in CAVRA they would replace whole ones.",
             style="yellow",
         )
     with reading() as session:
