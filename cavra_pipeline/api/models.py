@@ -25,7 +25,8 @@ else:
     AcknowledgedLane = Literal[tuple(name for name, lane in LANES.items() if lane.takes_acknowledgements)]
     State = Literal[ACKNOWLEDGEMENT_STATES]
     ScheduleName = Literal[SCHEDULE_NAMES]
-AlertLevel = Literal["critical", "warning", "healthy"]
+#: ``unknown`` is the level of a lane that is not in use (contract section 7).
+AlertLevel = Literal["critical", "warning", "healthy", "unknown"]
 
 AsOf = Annotated[
     str | None,

@@ -12,6 +12,7 @@ _LEVEL_STYLES: Final = {
     "critical": "bold red",
     "warning": "yellow",
     "healthy": "green",
+    "unknown": "dim",
     "retry": "bold",
     "wait": "cyan",
 }
@@ -47,6 +48,8 @@ def show_health(
             ("retry plan", f"{planned} min old" if planned is not None else "none yet"),
             ("deliveries", f"{report['unresolved_delivery_count']} failing"),
             ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
+            ("approvals", f"{report['approval_pending_count']} missing"),
+            ("alerts", f"{report['outstanding_alert_acknowledgement_count']} acknowledgements outstanding"),
             ("executions", _executions(report)),
             (
                 "rests on",
@@ -75,6 +78,12 @@ def show_health(
             for g in report["acknowledgement_gaps"]
         ]
         console.table("Missing acknowledgements", (subject, "provider", "failing since", "state"), gaps)
+    if report["approval_gaps"]:
+        gaps = [
+            (g[subject], g["provider"], short_time(g["since"]), g["approval_state"] or "none")
+            for g in report["approval_gaps"]
+        ]
+        console.table("Missing approvals", (subject, "provider", "failing since", "state"), gaps)
 
 
 def _executions(report: Mapping[str, Any]) -> str:

@@ -232,7 +232,7 @@ def _health(session: Session, moments: Sequence[datetime], *, window_days: int, 
 
 
 def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[str, Any]:
-    """A lane in the window. One without any evidence is a gap in what is known, neither healthy nor an outage."""
+    """A lane in the window. One without any evidence is a gap in what is known, or not in use."""
     extent = found.standing[at].of(lane.name)
     row = found.windows[at].lanes.get(lane.name, {})
     counts = {name: row.get(name, 0) for name in _ACTIVITY}
@@ -248,7 +248,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         return {
             **known,
             "state": "no_evidence",
-            "alert_level": "warning",
+            "alert_level": "warning" if lane.is_always_in_use else "unknown",
             "unresolved_failed_execution_count": 0,
             **nothing,
         }

@@ -63,7 +63,9 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "Check that CAVRA's evidence reaches the landing zone and is ingested.",
         )
         return
-    silent = [lane for lane in report["lanes"] if not lane["evidence_record_count"]]
+    silent = [
+        lane for lane in report["lanes"] if not lane["evidence_record_count"] and LANES[lane["lane"]].is_always_in_use
+    ]
     if any(lane["lane"] == RECOVERIES.name for lane in silent):
         yield _risk(
             "critical",

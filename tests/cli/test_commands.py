@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which nothing is wrong in one lane, and only a warning in another."""
+    """A home in which nothing is wrong in one lane, only a warning in another, and the worker never ran in a third."""
     made = home_with(
         tmp_path_factory.mktemp("quiet"),
         [
@@ -46,6 +46,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
             plan(at(5)),
             *[worker_run(at(n * 60), lane="executive_report") for n in range(3)],
             plan(at(181), lane="executive_report"),
+            plan(at(5), lane="executive_health_alert"),
         ],
     )
     take_in(made)
@@ -157,9 +158,10 @@ def test_the_boundary_s_lists_show_places_and_never_values(home: Path) -> None:
         ("executive_report", "warning", None, 0),
         ("executive_report", "warning", "warning", 3),
         ("executive_report", "warning", "critical", 0),
-        ("recovery_health_alert", "critical", None, 0),
-        ("recovery_health_alert", "critical", "warning", 3),
-        ("recovery_health_alert", "critical", "critical", 3),
+        ("executive_health_alert", "critical", None, 0),
+        ("executive_health_alert", "critical", "warning", 3),
+        ("executive_health_alert", "critical", "critical", 3),
+        ("auditor_export", "unknown", "warning", 0),
     ],
 )
 def test_fail_on_ends_with_3_at_or_above_the_level_and_still_answers(
@@ -224,7 +226,7 @@ def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_
     assert (said.code, said.err) == (0, "")
     assert (said.document["day_count"], said.document["drop_count"], said.document["received_count"]) == (3, 1, 1)
     assert said.document["report_count"] == 3 * (2 * len(LANES) + 1)
-    assert said.document["reports_by_alert_level"].keys() == {"critical", "healthy"}
+    assert said.document["reports_by_alert_level"].keys() == {"critical", "healthy", "unknown"}
     before = saved(settings)
     assert len(before) == said.document["report_count"]
     command(settings.home, "backfill", "--from", "2026-06-24", "--to", "2026-06-26")

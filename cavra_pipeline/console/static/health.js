@@ -59,14 +59,15 @@ async function report(health, metadata, lane, context, again) {
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level}`),
+      el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
       el("p", { class: "soft" }, `At ${stamp(health.as_of)}, over ${health.window_hours} hours; a run expected each ${health.expected_interval_minutes} minutes, a plan stale after ${health.stale_metadata_minutes}.`),
       alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alert.")),
     facts([
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
       ["Missed runs", health.missed_run_count], ["Worker runs (dry)", `${health.worker_run_count} (${health.dry_run_count})`],
       ["Failing deliveries", health.unresolved_delivery_count], ["Executions failed, delivered", `${health.failed_execution_count}, ${health.delivered_execution_count}`],
-      ["Failed executions, open", health.unresolved_failed_execution_count], ["Records, after this instant", `${health.evidence_record_count.toLocaleString("en")}, ${health.future_record_count}`],
+      ["Executions failed or skipped, open", health.unresolved_failed_execution_count], ["Approvals missing", health.approval_pending_count],
+      ["Alert acknowledgements outstanding", health.outstanding_alert_acknowledgement_count], ["Failed after they had arrived", health.failed_after_delivery_count], ["Records, after this instant", `${health.evidence_record_count.toLocaleString("en")}, ${health.future_record_count}`],
     ]),
     healthTimeline(health, runs.rows.map((one) => one.record), own),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),

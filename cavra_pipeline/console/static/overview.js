@@ -34,10 +34,10 @@ export async function render(params, context, root) {
   const levels = lanes.map((one) => `${words(one.lane)} is ${one.alert_level}`).join(", ");
   if (before !== null && before !== levels) announce(`Changed: ${levels}`);
   before = levels;
-  const bad = lanes.filter((one) => one.alert_level !== "healthy");
+  const bad = lanes.filter((one) => !["healthy", "unknown"].includes(one.alert_level));
   const level = bad.some((one) => one.alert_level === "critical") ? "critical" : bad.length ? "warning" : "healthy";
   const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
-    el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : "All lanes are healthy"),
+    el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : "All lanes in use are healthy"),
     bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
     el("p", { class: "soft" }, `Judged at ${stamp(asOf)}; nothing is kept of this look.`));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
@@ -45,14 +45,14 @@ export async function render(params, context, root) {
   return [verdict, refreshPart(again), el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
 }
 
-const rank = (lane) => ["critical", "warning", "healthy"].indexOf(lane.alert_level);
+const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lane.alert_level);
 
 function card(lane, partitions) {
   const days = partitions.map((one) => ({ day: one.day, level: one.reports[lane.lane]?.retry_health ?? null }));
   const id = `lane-${lane.lane}`;
   return el("section", { class: `card ${lane.alert_level}`, "aria-labelledby": id },
-    el("h2", { id }, words(lane.lane), tag(lane.alert_level)),
-    el("p", {}, since(lane, days)),
+    el("h2", { id }, words(lane.lane), tag(lane.alert_level === "unknown" ? "not in use" : lane.alert_level)),
+    el("p", {}, lane.alert_level === "unknown" ? "No record of this lane is known." : since(lane, days)),
     lane.alerts.length > 0 && alertItems(lane.lane, lane.alerts),
     facts([
       ["Last worker run", ago(lane.latest_worker_age_minutes)], ["Last retry plan", ago(lane.latest_retry_plan_age_minutes)],
