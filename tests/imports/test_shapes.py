@@ -91,6 +91,20 @@ def test_a_compressed_source_is_the_same_source(
     assert kept(home) == expected
 
 
+@pytest.mark.parametrize("kind", [{}, {"metadata_kind": "agent-session"}], ids=["none", "unknown"])
+def test_a_record_without_a_known_kind_is_imported_with_its_envelope(kind: Record, tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    session = {"session_id": "agent-1", "created_at": f"{DAY}T10:00:00Z", **kind, "bundle_dir": "evidence/agent-1"}
+
+    result = bring(home, json_lines(tmp_path / "evidence.jsonl", [session, history()[0]]))
+
+    assert (result.imported_count, result.quarantined_count, result.failures) == (2, 0, [])
+    assert take_in(home).unknown_kind_count == 1
+    stored = query(home, "SELECT metadata_kind, record_type FROM evidence WHERE session_id = 'agent-1'")
+    assert stored == [(kind.get("metadata_kind"), None)]
+    assert not any(b"bundle_dir" in path.read_bytes() for path in home.landing.rglob("*.jsonl"))
+
+
 def test_a_compressed_store_leaves_no_copy_of_itself_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
