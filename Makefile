@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip
 LOG    := $(VENV)/setup.log
 
-# More arguments for a target:  make test PYTEST_ARGS='-k boundary',  make demo ARGS='--days 60'
+# More arguments for a target:  make test PYTEST_ARGS='-k boundary',  make demo ARGS=--stories
 ARGS        ?=
 PYTEST_ARGS ?=
 # make pins PINS_FLAGS=--upgrade  takes the newest versions that pyproject.toml allows.
@@ -60,7 +60,7 @@ $(VENV)/.ready: $(VENV)/.packages pyproject.toml
 			"If the pins do not fit pyproject.toml: make pins" >&2; exit 1; }
 	@touch $@
 
-demo: $(VENV)/.ready ## a bad month, seeded: import it, run Dagster on it, say what is wrong
+demo: $(VENV)/.ready ## a recorded bad month: import it, run Dagster on it, say what is wrong
 	@$(BIN)/cavra-pipeline demo $(ARGS)
 
 dev: $(VENV)/.ready ## the Dagster UI on this code location

@@ -95,7 +95,6 @@ _LONG = (
     "dagster_tests/test_event_log.py",
     "dagster_tests/test_killed.py",
     "dagster_tests/test_watching.py",
-    "demo/test_history.py",
     "imports/test_no_room.py",
     "slots/test_simulation.py",
     "warehouse/test_processes.py",

@@ -1,4 +1,4 @@
-"""The commands that serve the HTTP API or the Dagster UI, make a token, refresh reports, and write the demo."""
+"""The commands that serve the HTTP API or the Dagster UI, make a token, refresh reports, and run the demo."""
 
 from __future__ import annotations
 
@@ -96,32 +96,21 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
 
 
 @click.command()
-@click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same history.")
-@click.option("--days", type=click.IntRange(14, 366), default=30, show_default=True, help="How many days back it goes.")
-def demo(seed: int, days: int) -> None:
-    """Write a seeded bad month of drill history, ingest it, make every report and say what is wrong.
+@click.option("--stories", is_flag=True, help="Only list what happened in the month that the demo brought in.")
+def demo(stories: bool) -> None:
+    """Bring in a recorded month that ends now, make every report and say what is wrong and where to look.
 
-    It takes the real path: stores and files, import, then a Dagster run on an instance under CAVRA_HOME.
+    It takes the real path: import, a day that arrives late, and a Dagster run on an instance under CAVRA_HOME.
     """
-    from cavra_pipeline.demo.incidents import MAIN_LANES
-    from cavra_pipeline.demo.run import run_demo
+    from cavra_pipeline.demo.run import month_of, run_demo
 
     settings, now = home(), clock()
-    outcome = run_demo(settings, seed=seed, days=days, now=now, say=lambda text: standard_error().print(text))
     out = standard_output()
-    for lane in MAIN_LANES:
-        tables.show_health(out, outcome.health[lane], brief=True)
-        tables.show_plan(out, outcome.plans[lane], most=8)
-    out.facts("What happened in this month", [("-", line) for line in outcome.story])
-    out.facts(
-        "Where to look",
-        [
-            ("boundary", f"{outcome.quarantined_count} quarantined, {outcome.finding_count} findings"),
-            ("", "cavra-pipeline quarantine    cavra-pipeline findings    cavra-pipeline dashboard"),
-            ("home", settings.home),
-            ("the UI", "make dev    (or: cavra-pipeline dev), then http://127.0.0.1:3000/asset-groups"),
-        ],
-    )
+    if stories:
+        tables.show_stories(out, month_of(settings).stories())
+        return
+    outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
+    tables.show_demo(out, outcome.lines, as_of=now)
     sys.exit(0 if outcome.succeeded else EXIT_FAILED)
 
 

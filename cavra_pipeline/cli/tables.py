@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, shown
+from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, beside, shown
+
+if TYPE_CHECKING:
+    from cavra_pipeline.demo.month import Story
+    from cavra_pipeline.demo.telling import Line
+
+_MINUTES: Final = "%Y-%m-%d %H:%M"
 
 _LEVEL_STYLES: Final = {
     "critical": "bold red",
@@ -219,3 +226,19 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
         f"{document['quarantined_record_count']} quarantined records, "
         f"{document['redaction_finding_count']} redaction findings"
     )
+
+
+def show_demo(console: Terminal, lines: Iterable[Line], *, as_of: datetime) -> None:
+    """Shows what is wrong after the demo, and where to look: a line each, folded by the terminal alone."""
+    console.print(f"What is wrong as of {as_of:{_MINUTES}} UTC, and where to look:", soft_wrap=True)
+    for line in lines:
+        console.print(beside(line.what, shown("->", "dim"), shown(line.look, "bold")), soft_wrap=True)
+
+
+def show_stories(console: Terminal, stories: Iterable[Story]) -> None:
+    """Shows what happened in the recorded month."""
+    rows = [
+        (f"{one.began_at:{_MINUTES}}", f"{one.ended_at:{_MINUTES}}" if one.ended_at else "-", one.sentence)
+        for one in stories
+    ]
+    console.table("What happened in the recorded month (UTC)", ("from", "until", "what"), rows)

@@ -1,9 +1,5 @@
-"""The demo: a seeded bad month of drills, written as CAVRA writes it.
+"""The demo: one recorded month of a CAVRA deployment, moved in time so that it ends now, and what happened in it.
 
-Only invention of evidence belongs here. Nothing here reads, judges or stores it: the demo's files take the same
-way through ``import`` and ``ingest`` as anybody's. No Dagster, no clock, no network.
+Only the recording, its stories and the demo's run belong here. Nothing here reads, judges or stores evidence: the
+month takes the same way through ``import`` and ``ingest`` as anybody's.
 """
-
-from cavra_pipeline.demo.history import DemoHistory, demo_history, write_demo
-
-__all__ = ["DemoHistory", "demo_history", "write_demo"]

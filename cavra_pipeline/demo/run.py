@@ -1,4 +1,4 @@
-"""The demo's own path: the real one. History is written as CAVRA stores, imported, and materialised by Dagster."""
+"""The demo's run: the recorded month takes the real path, its late day follows, and every report is made."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
-from cavra_pipeline.demo.history import demo_history, write_demo
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
+from cavra_pipeline.demo.telling import MONTH_HOURS, Answers, Line, lines_of, pages_of
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.importer import import_evidence
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -26,33 +28,70 @@ from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
 
 _MARK: Final = "demo.json"
+_UNTIL: Final = "month_ends_at"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOutcome:
-    """What the demo made: answers by lane as of now, the story behind them, and whether the Dagster run succeeded."""
+    """What the demo made: what is wrong as of now, line by line, and whether the Dagster run succeeded."""
 
     succeeded: bool
-    health: dict[str, dict[str, Any]]
-    plans: dict[str, dict[str, Any]]
-    story: list[str]
-    quarantined_count: int
-    finding_count: int
+    lines: list[Line]
 
 
-def run_demo(settings: Settings, *, seed: int, days: int, now: datetime, say: Callable[[str], None]) -> DemoOutcome:
-    """Writes a demo history into the home and takes it all the way to reports.
+def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -> DemoOutcome:
+    """Takes the recorded month all the way to reports: first without its late day, then with it.
 
     Args:
         settings: A home without evidence of its own, or one that an earlier demo made; that one is replaced.
-        seed: The same seed gives the same history.
-        days: How many days back it goes.
-        now: Where the history ends.
-        say: Told what is being done.
+        now: Where the month ends, to the minute.
+        say: Called with what is being done.
 
     Raises:
         PipelineError: The home holds evidence that is not a demo's.
     """
+    month = RecordedMonth.ending(now)
+    _claim(settings, month)
+    say(f"imported a recorded month: {_import(settings, month, MONTH_FILE, now)}")
+    ingest(settings, now=now)
+    early = _answers(settings, now)
+    say(f"imported its late day: {_import(settings, month, LATE_FILE, now)}")
+    today = now.astimezone(UTC).date()
+    first = max(month.began_on, settings.start_date)
+    say(f"ingesting and reporting on {first} to {today} in Dagster ...")
+    succeeded = _materialize(settings, days_between(first, today))
+    with warehouse_of(settings).reading() as session:
+        quarantine, findings = list_quarantine(session), list_findings(session)
+    lines = lines_of(
+        _answers(settings, now),
+        early,
+        outage=month.story("worker_outage"),
+        late=month.story("late_day"),
+        quarantine=quarantine,
+        findings=findings,
+    )
+    return DemoOutcome(succeeded, [*lines, *pages_of(month.stories())])
+
+
+def month_of(settings: Settings) -> RecordedMonth:
+    """Returns the recorded month that the demo brought into a home.
+
+    Raises:
+        UsageError: The home holds no demo.
+    """
+    mark = settings.home / _MARK
+    until = json.loads(mark.read_text()).get(_UNTIL) if mark.exists() else None
+    if until is None:
+        raise UsageError(
+            "the home holds no recorded month",
+            where=str(settings.home),
+            remedy="Run cavra-pipeline demo, or set CAVRA_HOME to the home in which it ran",
+        )
+    return RecordedMonth.ending(datetime.fromisoformat(until))
+
+
+def _claim(settings: Settings, month: RecordedMonth) -> None:
+    """Makes the home the demo's: empties it of an earlier demo, refuses one with evidence of its own."""
     mark = settings.home / _MARK
     if mark.exists():
         _clear(settings)
@@ -62,26 +101,7 @@ def run_demo(settings: Settings, *, seed: int, days: int, now: datetime, say: Ca
             where=str(settings.home),
             remedy="Set CAVRA_HOME to an empty folder for the demo",
         )
-    mark.write_text(json.dumps({"seed": seed, "days": days, "until": now.isoformat()}))
-    history = demo_history(seed=seed, days=days, until=now)
-    # The sources hold fake secrets: they stay outside the home and go when they are imported.
-    with TemporaryDirectory(prefix="cavra-demo-") as folder:
-        files = write_demo(Path(folder), history)
-        say(f"wrote {len(files)} CAVRA stores and files: {', '.join(file.name for file in files)}")
-        imported = import_evidence(settings, [(file.name, file) for file in files], now=now)
-    say(f"imported {imported.received_count} records into {len(imported.written)} drops")
-    today = now.astimezone(UTC).date()
-    first = max(today - timedelta(days=days), settings.start_date)
-    say(f"materialising {first} to {today} in Dagster ...")
-    succeeded = _materialize(settings, days_between(first, today))
-    health: dict[str, dict[str, Any]] = {}
-    plans: dict[str, dict[str, Any]] = {}
-    with warehouse_of(settings).reading() as session:
-        for lane in LANES.values():
-            health[lane.name] = retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)[0]
-            plans[lane.name] = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)[0]
-        quarantined, found = len(list_quarantine(session)), len(list_findings(session))
-    return DemoOutcome(succeeded, health, plans, history.story, quarantined, found)
+    mark.write_text(json.dumps({_UNTIL: month.until.isoformat()}))
 
 
 def _clear(settings: Settings) -> None:
@@ -92,7 +112,27 @@ def _clear(settings: Settings) -> None:
     settings.prepare()
 
 
-def _materialize(settings: Settings, days: list[Any]) -> bool:
-    from cavra_pipeline.definitions import materialize
+def _import(settings: Settings, month: RecordedMonth, name: str, now: datetime) -> str:
+    """Imports one of the month's files and says what came in.
 
-    return materialize(settings, "daily_close", days)
+    The file holds an invented secret, so it is written outside the home and removed afterwards.
+    """
+    with TemporaryDirectory(prefix="cavra-demo-") as folder:
+        imported = import_evidence(settings, [(name, month.write(Path(folder), name))], now=now)
+    return f"{imported.received_count:,} records, {imported.quarantined_count} of them quarantined"
+
+
+def _materialize(settings: Settings, days: list[date]) -> bool:
+    from cavra_pipeline.definitions import REFRESH_JOB, materialize
+
+    return materialize(settings, REFRESH_JOB, days)
+
+
+def _answers(settings: Settings, now: datetime) -> Answers:
+    plans, health = {}, {}
+    with warehouse_of(settings).reading() as session:
+        for lane in LANES.values():
+            parameters = health_parameters(lane, window_hours=MONTH_HOURS)
+            (health[lane.name],) = retry_health_reports(session, lane, parameters, instants=[now], now=now)
+            (plans[lane.name],) = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)
+    return Answers(plans, health)

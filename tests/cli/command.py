@@ -53,13 +53,15 @@ def command(home: Path, *arguments: str, stdin: bytes = b"", environ: Mapping[st
     return Said(code, *texts)
 
 
-def process(home: Path, *arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None) -> Said:
+def process(
+    home: Path, *arguments: str, stdin: bytes = b"", environ: Mapping[str, str] | None = None, seconds: int = 100
+) -> Said:
     """Runs the command in a process of its own, with everything piped."""
     done = subprocess.run(
         [sys.executable, "-m", "cavra_pipeline.cli", *arguments],
         env={**os.environ, "CAVRA_HOME": str(home), **(environ or {})},
         input=stdin,
         capture_output=True,
-        timeout=100,
+        timeout=seconds,
     )
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())

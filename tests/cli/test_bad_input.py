@@ -85,7 +85,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     ),
     "import of nothing": (["import"], ["Missing argument 'PATH...'"]),
     "unknown command": (["retry-wealth"], ["No such command 'retry-wealth'"]),
-    "demo of a day": (["demo", "--days", "1"], ["--days", "14<=x<=366"]),
+    "stories without a demo": (["demo", "--stories"], ["holds no recorded month", "Run cavra-pipeline demo"]),
     "port of none": (["dev", "--port", "0"], ["--port", "1<=x<=65535"]),
 }  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""A headless Chromium of the system's, and a home with a bad fortnight for it to look at."""
+"""A headless Chromium of the system's, and a home with a bad month for it to look at."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_play
 
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.signals import Signal
-from cavra_pipeline.demo import demo_history
+from cavra_pipeline.demo.month import MONTH_FILE, RecordedMonth
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, save_every_report
 from cavra_pipeline.settings import DEFAULT_TOLERANCE, AlertPolicy, Settings
@@ -92,12 +93,14 @@ def shown(page: Page, url: str) -> Page:
     return page
 
 
-def bad_fortnight(folder: Path) -> Settings:
-    """A home with the demo's incidents, their kept reports, two open alerts and a week of slots."""
-    history = demo_history(days=14, until=NOW)
+def bad_month(folder: Path) -> Settings:
+    """A home with the recorded month, saved reports of its end, two open alerts and a week of slots."""
     home = home_with(folder)
-    for day, lines in history.lines_by_day().items():
-        drop(home, list(lines), day=day.isoformat())
+    by_day: dict[str, list[str]] = {}
+    for line in RecordedMonth.ending(NOW).lines(MONTH_FILE):
+        by_day.setdefault(json.loads(line)["created_at"][:10], []).append(line.strip())
+    for day, lines in by_day.items():
+        drop(home, lines, day=day)
     take_in(home)
     days = days_between(NOW.date() - timedelta(days=2), NOW.date())
     list(save_every_report(warehouse_of(home), state_of(home), days, now=NOW - timedelta(hours=1)))

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Download, Page
 
 from tests.api.server import NoDagster, Served, served, token_file
-from tests.console.browser import bad_fortnight, chromium, shown, watched
+from tests.console.browser import bad_month, chromium, shown, watched
 from tests.support import acknowledgement, delivery, drop, execution, ingested, query
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
-    home = bad_fortnight(tmp_path_factory.mktemp("console"))
+    home = bad_month(tmp_path_factory.mktemp("console"))
     with served(home, dagster=NoDagster()) as one:
         yield one
 

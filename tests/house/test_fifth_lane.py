@@ -37,7 +37,6 @@ from cavra_pipeline.cli import cli
 from cavra_pipeline.console import console_router
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.definitions import defs
-from cavra_pipeline.demo.history import demo_history
 from cavra_pipeline.desired_state import declared
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -84,7 +83,6 @@ print(json.dumps({
     "sql": [lane for (lane,) in lanes_in_sql],
     "dashboard": counted["lanes"]["drill_alert"]["deliveries_by_provider"],
     "health": [health["failed_drill_alert_delivery_count"], health["unresolved_delivery_count"]],
-    "demo": sum(map(len, demo_history(days=14, until=now, lanes=["drill_alert"]).lines_by_day().values())),
 }))
 """
 
@@ -117,4 +115,3 @@ def test_a_fifth_row_is_found_by_everything_that_lists_lanes(tmp_path: Path) -> 
     assert found["settings"] == found["sql"] == [LANE]
     assert found["dashboard"] == {"slack": {"failed": 1, "delivered": 0}}
     assert found["health"] == [1, 1]
-    assert found["demo"] > 10

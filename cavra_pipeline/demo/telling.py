@@ -1,0 +1,162 @@
+"""What is told at the demo's end: a line for each thing that is wrong, with the command that shows it.
+
+Every number is read from the reports and lists of the home; the stories say where to look, not what is found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.demo.month import Story
+from cavra_pipeline.documents import parse_as_of, whole_minutes
+from cavra_pipeline.executive.words import count, listed, short_duration
+
+#: A health report's window, in hours, that holds the whole month.
+MONTH_HOURS: Final = 24 * 32
+_WAITING_FOR: Final = (
+    ("acknowledgement_pending_count", "missing acknowledgement"),
+    ("approval_pending_count", "missing approval"),
+    ("outstanding_alert_acknowledgement_count", "unacknowledged alert"),
+)
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the home answers at one instant.
+
+    Attributes:
+        plans: The retry plan of each lane, by its default policy.
+        health: The health report of each lane over the whole month.
+    """
+
+    plans: Mapping[str, Report]
+    health: Mapping[str, Report]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that is wrong, and the command or page that shows it."""
+
+    what: str
+    look: str
+
+
+def lines_of(
+    answers: Answers,
+    early: Answers,
+    *,
+    outage: Story,
+    late: Story,
+    quarantine: Iterable[Report],
+    findings: Iterable[Report],
+) -> list[Line]:
+    """Returns what is wrong, a line each: lanes, lanes without runs, outages, the late day, the boundary.
+
+    Args:
+        answers: What the home answers with all evidence in it.
+        early: The same before the late file.
+        outage: The story of the worker's outage.
+        late: The story of the late day.
+        quarantine: The quarantined lines.
+        findings: The findings.
+    """
+    return [*_lanes(answers), *_idle(answers), _outage(answers, outage), _late(answers, early, late),
+            _boundary(list(quarantine), list(findings))]  # fmt: skip
+
+
+def _lanes(answers: Answers) -> Iterator[Line]:
+    """A line for each lane with something to retry."""
+    for lane, plan in answers.plans.items():
+        if not plan["retry_decisions"]:
+            continue
+        counts = [f"{plan[key]} {word}" for key, word in
+                  (("retryable_count", "due"), ("waiting_count", "waiting"), ("suppressed_count", "exhausted"))
+                  if plan[key]]  # fmt: skip
+        health = answers.health[lane]
+        waiting_for = [count(health[key], word) for key, word in _WAITING_FOR if health[key]]
+        what = f"{lane}: {', '.join(counts)} ({_worst(plan['retry_decisions'])})"
+        yield Line("; ".join([what, *waiting_for]), f"cavra-pipeline retry-health --lane {lane}")
+
+
+def _worst(decisions: list[Report]) -> str:
+    """The provider that fails most, how often, and what it answers."""
+    ((provider, failing),) = Counter(one["provider"] for one in decisions).most_common(1)
+    codes = sorted({code for one in decisions if one["provider"] == provider for code in one["failed_status_codes"]})
+    answered = f", status {', '.join(map(str, codes))}" if codes else ""
+    return f"{failing} of {len(decisions)} at {provider}{answered}"
+
+
+def _idle(answers: Answers) -> Iterator[Line]:
+    """One line for the lanes whose worker no longer runs."""
+    idle = [report for report in answers.health.values() if report["missed_worker_count"]]
+    if idle:
+        since = [f"{one['lane']} {_ago(one['latest_worker_age_minutes'])}" for one in idle]
+        yield Line(f"worker last ran: {listed(since)}", f"cavra-pipeline retry-health --lane {idle[0]['lane']}")
+
+
+def _ago(minutes: int | None) -> str:
+    return "never" if minutes is None else f"{short_duration(minutes)} ago"
+
+
+def _outage(answers: Answers, story: Story) -> Line:
+    missed = {lane: _missed(answers.health[lane], story) for lane in story.lanes}
+    said = listed([f"{lane} {number}" for lane, number in missed.items() if number])
+    return Line(
+        f"worker host down for {_length(story)} from {_moment(story.began_at)}; runs missed: {said}",
+        f"cavra-pipeline retry-health --lane {story.lanes[0]} --window-hours {MONTH_HOURS}",
+    )
+
+
+def _late(answers: Answers, early: Answers, story: Story) -> Line:
+    lane = max(story.lanes, key=lambda name: _missed(early.health[name], story))
+    before, after = _missed(early.health[lane], story), _missed(answers.health[lane], story)
+    return Line(
+        f"evidence of {_length(story)} from {_moment(story.began_at)} arrived late: until then {lane} seemed to have "
+        f"missed {count(before, 'run')}, now {after}",
+        f"cavra-pipeline retry-health --lane {lane} --window-hours {MONTH_HOURS}",
+    )
+
+
+def _missed(health: Report, story: Story) -> int:
+    """Runs missed in the outages of a health report that a story overlaps."""
+    return sum(
+        one["missed_runs"]
+        for one in health["outages"]
+        if one["started_at"] is not None
+        and parse_as_of(one["started_at"]) < story.last_at
+        and (one["ended_at"] is None or parse_as_of(one["ended_at"]) > story.began_at)
+    )
+
+
+def _boundary(quarantine: list[Report], findings: list[Report]) -> Line:
+    reasons = Counter(one["reason"] for one in quarantine)
+    rules = Counter(one["rule"] for one in findings)
+    return Line(
+        f"{count(len(quarantine), 'record')} quarantined ({_counted(reasons)}); "
+        f"{count(len(findings), 'finding')} ({_counted(rules)})",
+        "cavra-pipeline quarantine, cavra-pipeline findings",
+    )
+
+
+def pages_of(stories: Iterable[Story]) -> list[Line]:
+    """Returns where everything else is shown: the month's stories, the console and the Dagster UI."""
+    return [Line(f"{len(list(stories))} things happened in this month",
+                 "cavra-pipeline demo --stories; pages: cavra-pipeline api, or cavra-pipeline dev")]  # fmt: skip
+
+
+def _counted(names: Mapping[str, int]) -> str:
+    return ", ".join(name if number == 1 else f"{number} {name}" for name, number in sorted(names.items()))
+
+
+def _length(story: Story) -> str:
+    return short_duration(whole_minutes(story.last_at - story.began_at))
+
+
+def _moment(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M}"
