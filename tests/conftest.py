@@ -83,6 +83,7 @@ _LONG = (
     "worker/test_first_delivery.py",
     "worker/test_flow.py",
     "alerts/test_against_alertmanager.py",
+    "alerts/test_backups.py",
     "alerts/test_killed.py",
     "alerts/test_state_machine.py",
     "api/test_dagster.py",
