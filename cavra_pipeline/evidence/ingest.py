@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Final
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
-from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.landing import Drop, list_drops, shown_name
 from cavra_pipeline.evidence.load import IngestResult, load
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -22,6 +22,7 @@ from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.schema import identity_of
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
 
@@ -104,5 +105,18 @@ def ingest(
         wanted = frozenset(days)
         drops = [drop for drop in drops if drop.day in wanted]
         result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
+    if not drops:
+        _tell_state(warehouse, settings)
     load(warehouse, drops, settings, result, now=now, tick=tick)
     return result
+
+
+def _tell_state(warehouse: Warehouse, settings: Settings) -> None:
+    """Has the state told of commits whose process was killed before it could; any further commit does so too."""
+    if not settings.warehouse.exists():
+        return
+    with warehouse.reading() as session:
+        identity = identity_of(session, where=str(settings.warehouse))
+    if HomeKeeper(settings).is_ahead_of_state(identity):
+        with warehouse.writing("tell the state of commits"):
+            pass

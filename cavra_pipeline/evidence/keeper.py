@@ -71,6 +71,10 @@ class HomeKeeper:
             return "older_than_state"
         return None
 
+    def is_ahead_of_state(self, identity: Identity) -> bool:
+        """Tells whether the warehouse has commits that the state was not told of: whoever made them was killed."""
+        return self._known_commit(identity) < identity.commit_number
+
     def _known_commit(self, identity: Identity) -> int:
         known = sa.select(warehouses.c.commit_number).where(warehouses.c.warehouse_id == identity.warehouse_id)
         with self._state.reading() as connection:

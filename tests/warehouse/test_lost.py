@@ -13,10 +13,11 @@ import duckdb
 import pytest
 
 from cavra_pipeline.errors import PipelineError, TransientError
-from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
+from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild, warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.support import ask_health, ask_plan, at, delivery, drop, home_with, query, query_state, tables, take_in
+from tests.worker.support import Crash
 
 CONTENT = "SELECT * FROM evidence_records ORDER BY drop_day, file_name, line_number"
 
@@ -160,6 +161,27 @@ def test_a_state_that_is_lost_or_older_learns_from_the_warehouse_what_was_ingest
     assert len(query_state(home, "SELECT * FROM ingested_files")) == 4
     home.warehouse.unlink()
     assert query(home, "SELECT count(*) FROM drops") == [(4,)]
+
+
+def test_the_next_ingest_tells_the_state_of_a_commit_whose_process_was_killed(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(home, [delivery(at(5), subject="late", failed=["slack"])], name="late.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(HomeKeeper, "_remember", lambda *_: (_ for _ in ()).throw(Crash))
+        with pytest.raises(Crash):
+            take_in(home)
+    assert len(query_state(home, "SELECT * FROM ingested_files")) == 2
+
+    assert take_in(home).drops == []
+
+    assert len(query_state(home, "SELECT * FROM ingested_files")) == 3
+    marks = warehouse_of(home).stamp()
+    take_in(home)
+    assert warehouse_of(home).stamp() == marks, "what is told already is not told again"
+    before = answers(home)
+    home.warehouse.unlink()
+    assert answers(home) == before
 
 
 def test_with_state_and_warehouse_gone_the_next_ingest_reads_the_landing_zone(home: Settings) -> None:
