@@ -16,7 +16,7 @@ from cavra_pipeline.demo.telling import MONTH_HOURS, Answers, Line, lines_of, pa
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
-from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
@@ -51,7 +51,7 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
         PipelineError: The home holds evidence that is not a demo's.
     """
     month = RecordedMonth.ending(now)
-    _claim(settings, month)
+    claim_home(settings, month)
     say(f"imported a recorded month: {_import(settings, month, MONTH_FILE, now)}")
     ingest(settings, now=now)
     early = _answers(settings, now)
@@ -90,7 +90,7 @@ def month_of(settings: Settings) -> RecordedMonth:
     return RecordedMonth.ending(datetime.fromisoformat(until))
 
 
-def _claim(settings: Settings, month: RecordedMonth) -> None:
+def claim_home(settings: Settings, month: RecordedMonth) -> None:
     """Makes the home the demo's: empties it of an earlier demo, refuses one with evidence of its own."""
     mark = settings.home / _MARK
     if mark.exists():
@@ -105,11 +105,9 @@ def _claim(settings: Settings, month: RecordedMonth) -> None:
 
 
 def _clear(settings: Settings) -> None:
-    """Removes what an earlier demo left, but for Dagster's own history of runs."""
+    """Removes the evidence of an earlier demo, and what the state knows of its files; the history of runs stays."""
     shutil.rmtree(settings.landing)
-    for file in settings.home.glob(f"{settings.warehouse.name}*"):
-        file.unlink()
-    settings.prepare()
+    rebuild(settings.prepare(), without_missing=True)
 
 
 def _import(settings: Settings, month: RecordedMonth, name: str, now: datetime) -> str:

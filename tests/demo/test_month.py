@@ -6,17 +6,19 @@ import json
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RECORDED_UNTIL, RecordedMonth
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.demo.run import claim_home
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
-from tests.support import ask_health, ask_plan, files_holding, home_with, query, take_in
+from tests.support import ask_health, ask_plan, delivery, drop, files_holding, home_with, query, take_in
 
 MONTH = RecordedMonth(RECORDED_UNTIL)
 STORIES = MONTH.stories()
@@ -217,3 +219,20 @@ def test_there_are_27_stories_in_order_of_time_each_of_lanes_that_exist() -> Non
     assert starts == sorted(starts)
     assert all(set(story.lanes) <= LANES.keys() for story in STORIES)
     assert all("\n" not in story.sentence for story in STORIES)
+
+
+# The home.
+
+
+def test_a_later_demo_replaces_an_earlier_one_but_no_evidence_of_the_home_s_own(tmp_path: Path) -> None:
+    home = home_with(tmp_path, [delivery(session_id="first")])
+    take_in(home)
+    with pytest.raises(PipelineError, match="holds evidence of its own"):
+        claim_home(home, MONTH)
+    assert query(home, "SELECT session_id FROM evidence") == [("first",)]
+
+    (home.home / "demo.json").write_text("{}")
+    claim_home(home, MONTH)
+    drop(home, [delivery(session_id="second")])
+    assert take_in(home).failures == []
+    assert query(home, "SELECT session_id FROM evidence") == [("second",)]
