@@ -63,19 +63,19 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
     document = {
         "received_count": result.received_count,
         "imported_count": result.imported_count,
+        "known_count": result.known_count,
         "quarantined_count": result.quarantined_count,
         "finding_count": result.finding_count,
         "dropped_field_count": result.dropped_field_count,
         "drops_written": result.written,
-        "drops_unchanged_count": result.unchanged_count,
         "notes": result.notes,
         "failures": [str(failure) for failure in result.failures],
     }
     shown = [
-        ("records", f"{result.received_count} read, {result.imported_count} passed the boundary"),
+        ("records", f"{result.received_count} read, {result.imported_count} new, {result.known_count} imported before"),
         ("held back", f"{result.quarantined_count} quarantined, {result.finding_count} findings"),
         ("fields left out", result.dropped_field_count),
-        ("drops", f"{len(result.written)} written, {result.unchanged_count} already there"),
+        ("landing files", f"{len(result.written)} written"),
         ("landing zone", settings.landing),
         ("next", "cavra-pipeline ingest"),
     ]

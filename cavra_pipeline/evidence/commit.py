@@ -114,10 +114,10 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
     with session.given(
         given_drops=_drops_rows(group.drops, now),
         given_quarantine=_quarantine_rows(readable),
-        given_findings=_findings_rows(readable),
+        given_finding_rows=_findings_rows(readable),
     ):
         session.run(_PACKAGE, "mark_replaced_records")
-        for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
+        for table in ("evidence_records", "quarantine", "finding_rows", "drops", "pruned_drops"):
             session.run(_PACKAGE, "delete_replaced", table=table)
         came = _insert_records(session, group)
         _leave_out_past_retention(session, group, closed.horizon)
@@ -128,7 +128,7 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         _watch(session)
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")
-        for table in ("quarantine", "findings"):
+        for table in ("quarantine", "finding_rows"):
             session.run(_PACKAGE, "insert_given", table=table)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
 

@@ -1,94 +1,199 @@
 """Import: CAVRA's stores and loose JSON lines become drops in the landing zone, through the boundary first.
 
 A drop that is written here holds allowlisted fields only; a record that must be quarantined is handed on in the
-drop's sidecar as file, line, digest and reason. A drop is named by its content, so the same import changes nothing.
+drop's sidecar as file, line, digest and reason. A record that came before in the same version is not written again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
-import pyarrow as pa
-import pyarrow.compute
-
-from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import unreadable
-from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, HandedOn, drop_days, dump_sidecar, public_name
+from cavra_pipeline.evidence.drafts import Draft, Drafts, RecordCounts
+from cavra_pipeline.evidence.imported import ImportedRecords, contents_in, dump_digests
+from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, dump_sidecar, public_name
 from cavra_pipeline.evidence.leftovers import locked, remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.screen import Screen, Screened
+from cavra_pipeline.evidence.receipts import Stamp, read_receipt, write_receipt
+from cavra_pipeline.evidence.screen import Screen
+from cavra_pipeline.evidence.shapes import Shape
 from cavra_pipeline.evidence.stores import read_source, source_files
 from cavra_pipeline.settings import Settings
 
 #: A batch takes several times its size: its lines stand in memory as bytes, as texts and as they are written.
 _BATCH_BYTES: Final = 32 * 1024 * 1024
-_NAME: Final = re.compile(r"import-(\d{6,})-([0-9a-f]{16})\.jsonl")
 
 
 @dataclass(slots=True)
-class ImportResult:
+class ImportResult(RecordCounts):
     """What an import did.
 
     Attributes:
         received_count: Records it read.
-        imported_count: Records that went into drops, new or already there.
-        quarantined_count: Records of which nothing was kept.
-        finding_count: Findings handed on.
-        dropped_field_count: Fields outside the allowlist that were left out.
+        imported_count: New records that passed the boundary, and so went into drops.
+        known_count: Records that came before in the same version, and of which nothing was written.
+        quarantined_count: New records of which nothing was kept.
+        finding_count: Findings in new records.
+        dropped_field_count: Fields of new records outside the allowlist that were left out.
+        newest_record_at: The latest ``created_at`` of a new record.
         written: Drops it wrote, as ``day/file``.
-        unchanged_count: Drops that were there already with the same content.
         failures: Sources that could not be read; the others were imported, and nothing of these is counted.
         notes: What was left out of a source that was imported, or may be missing from it, beside its records.
     """
 
-    received_count: int = 0
-    imported_count: int = 0
-    quarantined_count: int = 0
-    finding_count: int = 0
-    dropped_field_count: int = 0
     written: list[str] = field(default_factory=list)
-    unchanged_count: int = 0
     failures: list[PipelineError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def count(self, counts: RecordCounts) -> None:
+        """Adds counts."""
+        for one in fields(RecordCounts):
+            if one.name != "newest_record_at":
+                setattr(self, one.name, getattr(self, one.name) + getattr(counts, one.name))
+        self.newest_record_at = max(filter(None, (self.newest_record_at, counts.newest_record_at)), default=None)
+
     def add(self, other: ImportResult) -> None:
         """Adds the result of one source."""
-        for name in self.__dataclass_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.count(other)
+        self.written += other.written
+        self.failures += other.failures
+        self.notes += other.notes
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A drop in the making: its clean lines in a file of its own, its sidecar in memory."""
+class Importer:
+    """Imports sources into the landing zone of a home, one after another.
 
-    path: Path
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-    quarantined: list[QuarantinedLine] = field(default_factory=list)
-    findings: list[LineFinding] = field(default_factory=list)
-    dropped_field_count: int = 0
+    Args:
+        settings: The home.
+        now: Records that can't be dated land under its UTC day.
 
-    def add_lines(self, lines: list[str]) -> None:
-        content = "".join(f"{line}\n" for line in lines).encode()
-        self.digest.update(content)
-        with self.path.open("ab") as file:
-            file.write(content)
+    Raises:
+        PipelineError: The landing zone can't be written; drops are whole or not there.
+    """
 
-    def content_name(self) -> str:
-        """Names the content: the lines and what was held back, whatever the source file was called."""
-        self.digest.update(dump_sidecar(self.handed_on("")))
-        return self.digest.hexdigest()[:16]
+    def __init__(self, settings: Settings, *, now: datetime) -> None:
+        self._settings, self._today = settings, now.astimezone(UTC).date()
+        self._landing = settings.landing
+        self._screen = Screen(pseudonyms_of(settings))
+        self._known = ImportedRecords(self._landing)
+        remove_leftovers(self._landing)
 
-    def handed_on(self, source_file: str) -> HandedOn:
-        return HandedOn(source_file, tuple(self.quarantined), tuple(self.findings), self.dropped_field_count)
+    def import_files(
+        self,
+        sources: Iterable[tuple[str, Path | IO[bytes]]],
+        *,
+        shape: Shape | None = None,
+        tick: Callable[[int], None] = lambda _: None,
+    ) -> ImportResult:
+        """Imports files, folders and streams; one that can't be read does not stop the others.
+
+        Args:
+            sources: What to call each source and where it is; a folder stands for the files in it.
+            shape: The shape that a file must have; any if not given.
+            tick: Called with bytes read, for progress.
+
+        Raises:
+            PipelineError: The landing zone can't be written.
+        """
+        result = ImportResult()
+        for where, name, source in _files(sources, result):
+            try:
+                result.add(self._import_file(where, name, source, shape, tick))
+            except PipelineError as error:
+                result.failures.append(error)
+            except MemoryError as error:
+                result.failures.append(unreadable(where, error))
+            except OSError as error:
+                raise self._not_written(error) from None
+        return result
+
+    def _not_written(self, error: OSError) -> PipelineError:
+        return PipelineError(
+            f"the landing zone can't be written ({error.strerror})",
+            where=str(self._landing),
+            remedy="Free some disk space or give this user write access, then import again",
+        )
+
+    def _import_file(
+        self, where: str, name: str, source: Path | IO[bytes], shape: Shape | None, tick: Callable[[int], None]
+    ) -> ImportResult:
+        """Imports one file or stream, unless it is a file that has not changed since it was imported."""
+        path = source if isinstance(source, Path) else None
+        stamp = Stamp.of(path) if path else None
+        if path and stamp:
+            count = read_receipt(self._settings.home, path, stamp, contents_in(self._landing))
+            if count is not None:
+                tick(path.stat().st_size)
+                return ImportResult(received_count=count, known_count=count)
+        result = ImportResult()
+        with scratch_folder(self._landing) as folder:
+            began_ns = folder.stat().st_mtime_ns
+            batches = read_source(
+                source,
+                name=where,
+                shape=shape,
+                batch_bytes=min(self._settings.batch_bytes, _BATCH_BYTES),
+                tick=tick,
+                note=result.notes.append,
+            )
+            drafts = self._import(name, batches, folder, result)
+            if path and stamp and drafts.is_settled and not result.notes:
+                self._write_receipt(path, stamp, drafts, began_ns, folder)
+        return result
+
+    def import_batches(self, name: str, batches: Callable[[ImportedRecords], Iterable[LineBatch]]) -> ImportResult:
+        """Imports records that come from elsewhere than a file, and writes nothing before their end.
+
+        Args:
+            name: What the sidecar calls their source.
+            batches: Yields them, given what came before.
+
+        Raises:
+            PipelineError: Whatever ``batches`` raises, or the landing zone can't be written.
+        """
+        result = ImportResult()
+        try:
+            with scratch_folder(self._landing) as folder:
+                self._known.refresh()
+                self._import(name, batches(self._known), folder, result)
+        except OSError as error:
+            raise self._not_written(error) from None
+        return result
+
+    def _import(self, name: str, batches: Iterable[LineBatch], folder: Path, result: ImportResult) -> Drafts:
+        """Writes one source as drops. Nothing is put in place before the source was read to its end."""
+        self._known.refresh()
+        drafts = Drafts(folder, self._today, self._screen, self._known)
+        for batch in batches:
+            drafts.take(batch)
+        result.count(drafts.counts)
+        with locked(self._landing):
+            # Another import may have put some of it in place since.
+            self._known.refresh()
+            for day, draft in drafts:
+                _leave_out(draft, self._known, result)
+                if not draft.is_empty:
+                    result.written.append(_publish(draft, day, self._known, self._landing, name))
+        return drafts
+
+    def _write_receipt(self, path: Path, stamp: Stamp, drafts: Drafts, began_ns: int, folder: Path) -> None:
+        (folder / "clock").touch()
+        ended_ns = (folder / "clock").stat().st_mtime_ns
+        is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, ended_ns))
+        self._known.refresh()
+        digests = drafts.digests
+        if is_unchanged and self._known.holds(digests).all():
+            contents = self._known.contents_with(digests)
+            with suppress(OSError):
+                write_receipt(self._settings.home, path, stamp, drafts.counts.received_count, contents)
 
 
 def import_evidence(
@@ -98,34 +203,8 @@ def import_evidence(
     now: datetime,
     tick: Callable[[int], None] = lambda _: None,
 ) -> ImportResult:
-    """Imports sources one after another; one that can't be read does not stop the others.
-
-    Args:
-        settings: The home whose landing zone is written.
-        sources: What to call each source and where it is; a folder stands for the files in it.
-        now: Records that can't be dated land under its UTC day.
-        tick: Called with bytes read, for progress.
-
-    Raises:
-        PipelineError: The landing zone can't be written; drops are whole or not there.
-    """
-    result = ImportResult()
-    screen = Screen(pseudonyms_of(settings))
-    remove_leftovers(settings.landing)
-    for where, name, source in _files(sources, result):
-        try:
-            result.add(_import_one(settings, where, name, source, screen, now, tick))
-        except PipelineError as error:
-            result.failures.append(error)
-        except MemoryError as error:
-            result.failures.append(unreadable(where, error))
-        except OSError as error:
-            raise PipelineError(
-                f"the landing zone can't be written ({error.strerror})",
-                where=str(settings.landing),
-                remedy="Free some disk space or give this user write access, then import again",
-            ) from None
-    return result
+    """Imports files, folders and streams into the landing zone (``Importer``)."""
+    return Importer(settings, now=now).import_files(sources, tick=tick)
 
 
 def _files(
@@ -144,120 +223,36 @@ def _files(
             result.failures.append(error)
 
 
-def _import_one(
-    settings: Settings,
-    where: str,
-    name: str,
-    source: Path | IO[bytes],
-    screen: Screen,
-    now: datetime,
-    tick: Callable[[int], None],
-) -> ImportResult:
-    """Writes one source as drops. Nothing is put in place before the source was read to its end."""
-    result = ImportResult()
-    with scratch_folder(settings.landing) as folder:
-        drafts = _Drafts(folder, now.astimezone(UTC).date())
-        for batch in read_source(
-            source,
-            name=where,
-            batch_bytes=min(settings.batch_bytes, _BATCH_BYTES),
-            tick=tick,
-            note=result.notes.append,
-        ):
-            drafts.take(batch, screen, result)
-        with locked(settings.landing):
-            _publish(drafts, settings.landing, name, result)
-    return result
+def _leave_out(draft: Draft, known: ImportedRecords, result: ImportResult) -> None:
+    """Leaves out of a draft what another import has put in place meanwhile; it counts as known."""
+    before = draft.sizes
+    draft.leave_out(known)
+    lines, rows, findings = (old - new for old, new in zip(before, draft.sizes, strict=True))
+    result.imported_count -= lines
+    result.quarantined_count -= rows
+    result.known_count += lines + rows
+    result.finding_count -= findings
 
 
-class _Drafts:
-    """The drops of one source, by UTC day of ``created_at``; what can't be dated has a drop of its own."""
+def _publish(draft: Draft, day: date, known: ImportedRecords, landing: Path, source_file: str) -> str:
+    """Moves a draft into the landing zone and returns its name, which sorts after all that are there.
 
-    def __init__(self, folder: Path, today: date) -> None:
-        self._folder, self._today = folder, today
-        self.by_day: dict[date | None, _Draft] = {}
-
-    def _draft(self, day: date | None) -> _Draft:
-        if day not in self.by_day:
-            self.by_day[day] = _Draft(self._folder / f"{day}.jsonl")
-            self.by_day[day].path.touch()
-        return self.by_day[day]
-
-    def day_of(self, day: date | None) -> date:
-        return day or self._today
-
-    def take(self, batch: LineBatch, screen: Screen, result: ImportResult) -> None:
-        screened = screen.screen(batch.lines)
-        shown = screened.rows.select(["line_number", "created_at", "dropped_field_count"])
-        passed = shown.sort_by("line_number").to_pylist()
-        days = {row["line_number"]: row["created_at"].date() for row in passed}
-        cut = _cut_lines(batch, screen, screened, passed)
-        lines = dict(zip(batch.lines["line_number"].to_pylist(), batch.lines["line"].to_pylist(), strict=True))
-        by_day: dict[date, list[str]] = {}
-        for row in passed:
-            number = row["line_number"]
-            by_day.setdefault(days[number], []).append(cut[number] if number in cut else lines[number].strip())
-            self._draft(days[number]).dropped_field_count += row["dropped_field_count"]
-        for day, of_day in by_day.items():
-            self._draft(day).add_lines(of_day)
-        held: dict[int, date | None] = {}
-        for quarantined in sorted([*batch.quarantined, *screened.quarantined], key=lambda line: line.line_number):
-            held[quarantined.line_number] = quarantined.created_at.date() if quarantined.created_at else None
-            self._draft(held[quarantined.line_number]).quarantined.append(quarantined)
-        for found in sorted(screened.findings, key=lambda finding: finding.line_number):
-            number = found.line_number
-            self._draft(held[number] if number in held else days[number]).findings.append(found)
-        result.received_count += batch.received_count
-        result.imported_count += len(passed)
-        result.quarantined_count += len(held)
-        result.finding_count += len(screened.findings)
-        result.dropped_field_count += sum(row["dropped_field_count"] for row in passed)
-
-
-def _cut_lines(batch: LineBatch, screen: Screen, screened: Screened, passed: list[dict[str, Any]]) -> dict[int, str]:
-    """What may pass of the lines that can't go as they stand, by line number."""
-    wanted = {row["line_number"] for row in passed if row["dropped_field_count"]} - screened.kept.keys()
-    judged = screen.judge(
-        batch.lines.filter(pa.compute.is_in(batch.lines["line_number"], pa.array(wanted, pa.int64())))
-    )
-    return {number: kept.line() for number, kept in (screened.kept | judged.kept).items()}
-
-
-def _publish(drafts: _Drafts, landing: Path, name: str, result: ImportResult) -> None:
-    """Moves finished drops into the landing zone under a name that sorts after all that are there."""
-    numbers, contents = _imports_in(landing)
-    for key in sorted(drafts.by_day, key=lambda day: day or date.max):
-        draft, day = drafts.by_day[key], drafts.day_of(key)
-        content = draft.content_name()
-        if content in contents:
-            result.unchanged_count += 1
-            continue
-        numbers[day] = numbers.get(day, 0) + 1
-        folder = landing / day.isoformat()
-        folder.mkdir(exist_ok=True)
-        target = folder / f"import-{numbers[day]:06d}-{content}.jsonl"
-        handed_on = draft.handed_on(name)
-        if handed_on.quarantined or handed_on.findings or handed_on.dropped_field_count:
-            sidecar = draft.path.with_suffix(".sidecar")
-            sidecar.write_bytes(dump_sidecar(handed_on))
-            _move(sidecar, folder / (target.name + SIDECAR_SUFFIX))
-        _move(draft.path, target)
-        result.written.append(f"{day}/{target.name}")
+    The sidecar goes first: a landing file that stands has its digests. One of the same content is replaced.
+    """
+    content = draft.content_name()
+    target = known.file_of(content)
+    if target is None:
+        known.numbers[day] = known.numbers.get(day, 0) + 1
+        target = landing / day.isoformat() / f"import-{known.numbers[day]:06d}-{content}.jsonl"
+    target.parent.mkdir(exist_ok=True)
+    sidecar = draft.path.with_suffix(".sidecar")
+    sidecar.write_bytes(dump_sidecar(draft.handed_on(source_file), dump_digests(draft.digests)))
+    _move(sidecar, target.with_name(target.name + SIDECAR_SUFFIX))
+    _move(draft.path, target)
+    return f"{target.parent.name}/{target.name}"
 
 
 def _move(made: Path, target: Path) -> None:
     with made.open("rb") as file:
         os.fsync(file.fileno())
     made.replace(target)
-
-
-def _imports_in(landing: Path) -> tuple[dict[date, int], set[str]]:
-    """The highest import number of each day, and the content names of every import there is."""
-    numbers: dict[date, int] = {}
-    contents: set[str] = set()
-    for day in drop_days(landing):
-        for entry in os.scandir(landing / day.isoformat()):
-            if match := _NAME.fullmatch(entry.name):
-                numbers[day] = max(numbers.get(day, 0), int(match[1]))
-                contents.add(match[2])
-    return numbers, contents

@@ -57,9 +57,9 @@ def _rename(warehouse: Warehouse, names: Mapping[str, str]) -> None:
     with warehouse.writing("rename landing files") as session:
         for name, shown in names.items():
             called: dict[str, object] = {"name": name, "shown": shown}
-            for table in ("evidence_records", "quarantine", "findings", "drops", "pruned_drops"):
+            for table in ("evidence_records", "quarantine", "finding_rows", "drops", "pruned_drops"):
                 session.run(_PACKAGE, "rename_file", called, table=table)
-            for table in ("quarantine", "findings"):
+            for table in ("quarantine", "finding_rows"):
                 session.run(_PACKAGE, "rename_source", called, table=table)
             session.run(_PACKAGE, "read_again", {"shown": called["shown"]})
 

@@ -1,7 +1,7 @@
 """The landing zone: ``landing/YYYY-MM-DD/<anything>.jsonl[.gz|.zst]``, one folder for each UTC drop day.
 
 A drop that ``import`` wrote has a sidecar, ``<name>.boundary.json``: what the boundary held back from it, as rows,
-never as content. Drops are read in place and never copied, changed or removed here.
+never as content, and the digests of its records. Drops are read in place and never copied, changed or removed here.
 """
 
 from __future__ import annotations
@@ -200,8 +200,8 @@ def has_pseudonyms(landing: Path) -> bool:
     return any(word in path.read_bytes() for path in landing.glob(f"*/*{SIDECAR_SUFFIX}"))
 
 
-def dump_sidecar(handed_on: HandedOn) -> bytes:
-    """Writes what an import held back as JSON."""
+def dump_sidecar(handed_on: HandedOn, record_digests: str = "") -> bytes:
+    """Writes what an import held back as JSON, with the digests of the records (``imported.py``)."""
     document = {
         "source_file": handed_on.source_file,
         "dropped_field_count": handed_on.dropped_field_count,
@@ -214,6 +214,7 @@ def dump_sidecar(handed_on: HandedOn) -> bytes:
             | ({"sha256": f.sha256} if f.sha256 else {})
             for f in handed_on.findings
         ],
+        "record_digests": record_digests,
     }
     return json.dumps(document, indent=1).encode()
 

@@ -28,9 +28,9 @@ _EXPORT: Final = (
 class Shape(Enum):
     """Shapes that are imported."""
 
-    JSON_LINES = auto()
-    JSON_STORE = auto()
-    SQLITE_STORE = auto()
+    JSON_LINES = "JSON lines"
+    JSON_STORE = "a CAVRA JSON store"
+    SQLITE_STORE = "a CAVRA SQLite store"
 
 
 class _End(Enum):

@@ -74,6 +74,7 @@ def read_source(
     *,
     name: str,
     batch_bytes: int,
+    shape: Shape | None = None,
     tick: Callable[[int], None] = lambda _: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[LineBatch]:
@@ -82,6 +83,7 @@ def read_source(
     Args:
         source: The file, a named pipe or an open stream; each is opened once and read once.
         name: What messages call it.
+        shape: The shape that it must have; any of the three if not given.
         batch_bytes: Uncompressed bytes a batch holds at least, unless the source ends.
         tick: Called with the number of bytes read, for progress.
         note: Called with a sentence about what was left out of a source that is read all the same.
@@ -91,13 +93,17 @@ def read_source(
     """
     with opened(source, name) as content:
         head, content = sniffed(content)
-        shape = shape_of(head, name)
-        if shape is Shape.SQLITE_STORE:
-            yield from _batches(sqlite_payloads(source, content, name, note), batch_bytes, tick)
+        found = shape_of(head, name)
+        if shape not in (None, found):
+            raise UnreadableFile(
+                f"it is {found.value}, not {shape.value}", where=name, remedy="Name the store, or correct its type"
+            )
+        if found is Shape.SQLITE_STORE:
+            yield from record_batches(sqlite_payloads(source, content, name, note), batch_bytes, tick)
             notes = []
-        elif shape is Shape.JSON_STORE:
+        elif found is Shape.JSON_STORE:
             stores = _JsonStores(content, encoding_of(head, name), name)
-            yield from _batches(stores.records(), batch_bytes, tick)
+            yield from record_batches(stores.records(), batch_bytes, tick)
             notes = notes_on_nuls(name, stores.nul_count)
         else:
             reader = LineReader(content, name=name, batch_bytes=batch_bytes, tick=tick)
@@ -121,10 +127,19 @@ def _check_lines(batch: LineBatch, name: str) -> None:
         )
 
 
-def _batches(records: Iterator[bytes], batch_bytes: int, tick: Callable[[int], None]) -> Iterator[LineBatch]:
-    """Numbers records and packs them into batches; a line break inside a record is only space between its tokens."""
+def record_batches(
+    records: Iterator[bytes], batch_bytes: int, tick: Callable[[int], None] = lambda _: None, first: int = 1
+) -> Iterator[LineBatch]:
+    """Numbers records and packs them into batches; a line break inside a record is only space between its tokens.
+
+    Args:
+        records: Each as it is written in its source.
+        batch_bytes: Bytes a batch holds at least, unless the records end; the last one may be empty.
+        tick: Called with the bytes of each batch.
+        first: The number of the first record.
+    """
     batch, numbers, lines = LineBatch(NO_LINES), list[int](), list[str]()
-    for number, raw in enumerate(records, start=1):
+    for number, raw in enumerate(records, start=first):
         line = raw.replace(b"\n", b" ").replace(b"\r", b" ")
         try:
             if len(line) > MAX_LINE_BYTES:

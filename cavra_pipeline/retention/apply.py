@@ -126,7 +126,7 @@ def _remove(session: Session, horizon: datetime) -> None:
     session.run(PACKAGE, "mark_contested")
     session.run(PACKAGE, "count_late")
     session.run(PACKAGE, "delete_marked")
-    for table in ("quarantine", "findings"):
+    for table in ("quarantine", "finding_rows"):
         session.run(PACKAGE, "delete_of_closed_days", at, table=table)
     session.run("cavra_pipeline.evidence", "settle_versions")
     session.execute("DELETE FROM watched_records")

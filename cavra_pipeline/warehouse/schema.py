@@ -60,7 +60,7 @@ _TABLES: Final = (
     "identity",
     "drops",
     "quarantine",
-    "findings",
+    "finding_rows",
     "watched_records",
     "prunings",
     "pruned_drops",
@@ -92,6 +92,7 @@ _VIEWS: Final = {
     "executive_reports": "Executive recovery reports",
     "escalation_plans": "Recovery escalation plans",
     "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
+    "findings": "What was not public-safe, once for a version of a record",
     "drop_totals": "Received = accepted + superseded + quarantined + pruned, for each drop",
 }
 

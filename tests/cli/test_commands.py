@@ -182,7 +182,7 @@ def test_the_same_import_and_ingest_twice_say_that_nothing_is_new(tmp_path: Path
 
     assert [said.code for said in first + again] == [0, 0, 0, 0]
     assert len(first[0].document["drops_written"]) == first[1].document["drop_count"] == 2
-    assert (again[0].document["drops_written"], again[0].document["drops_unchanged_count"]) == ([], 2)
+    assert (again[0].document["drops_written"], again[0].document["known_count"]) == ([], 2)
     assert (again[1].document["drop_count"], again[1].document["unchanged_drop_count"]) == (0, 2)
 
 

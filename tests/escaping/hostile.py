@@ -107,7 +107,7 @@ def plant_lists(settings: Settings, hostile: Sequence[str], at: datetime) -> Non
     with duckdb.connect(str(settings.warehouse)) as connection:
         for number, text in enumerate(hostile):
             line = {"day": at.date(), "text": text, "number": number}
-            for table, more in (("quarantine", ""), ("findings", ", NULL")):
+            for table, more in (("quarantine", ""), ("finding_rows", ", NULL")):
                 connection.execute(
                     f"INSERT INTO {table} VALUES ($day, $text, $text, $number, $text, $text, $text{more})", line
                 )

@@ -98,7 +98,7 @@ def test_a_source_that_can_not_be_read_is_named_with_a_remedy_and_the_others_are
     assert str(failure).startswith(f"{tmp_path / name}: ")
     assert len(failure.remedy) > 10
     assert (result.received_count, result.imported_count, len(result.written)) == (1, 1, 1)
-    assert len(landed(home)) == 1
+    assert len(list(home.landing.glob("*/*.jsonl"))) == 1
     take_in(home)
     assert query(home, "SELECT session_id FROM evidence") == [("other",)]
 

@@ -96,7 +96,8 @@ def test_after_import_ingest_and_reports_no_byte_of_a_secret_is_anywhere(
     said = capfd.readouterr()
     assert traces(home.home, "".join([said.out, said.err, caplog.text, repr(result), repr(landed(home))])) == []
     assert result.failures == []
-    assert result.quarantined_count > 4 * 9 * len(VALUES)
+    # The compressed file holds the same lines as the first: they came before.
+    assert result.quarantined_count >= 2 * 10 * len(VALUES)
 
 
 def test_the_search_for_traces_would_find_one(tmp_path: Path) -> None:

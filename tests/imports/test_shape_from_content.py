@@ -15,7 +15,7 @@ from backports import zstd
 
 from cavra_pipeline.evidence.importer import import_evidence
 from tests.cli.command import command
-from tests.imports.sources import bring, bring_what_can_be, json_lines, landed, sqlite_store
+from tests.imports.sources import bring, bring_what_can_be, json_lines, sqlite_store
 from tests.support import DAY, NOW, Record, delivery, drop, home_with, query, raw, take_in, text
 
 FILES = Path(__file__).parent / "files"
@@ -220,7 +220,7 @@ def test_it_is_refused_once_with_its_name_and_a_remedy(content: bytes, says: str
     assert failure.where == str(path)
     assert len(failure.remedy) > 10
     assert (result.received_count, result.imported_count, result.quarantined_count) == (1, 1, 0)
-    assert len(landed(home)) == 1
+    assert len(list(home.landing.glob("*/*.jsonl"))) == 1
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])

@@ -6,7 +6,7 @@ WITH named AS (
             f.rule, f.path
         )), 32) AS leak_id,
         f.drop_day, f.rule, coalesce(d.ingested_at, f.drop_day::TIMESTAMP) AS found_at
-    FROM findings AS f
+    FROM finding_rows AS f
     LEFT JOIN drops AS d USING (drop_day, file_name)
     WHERE
         coalesce(d.commit_number, 0) >= $after AND f.action IN ('dropped', 'quarantined') AND NOT list_contains($not_secrets::VARCHAR[], f.rule)

@@ -1,0 +1,106 @@
+"""Receipts of files that were imported to their end: an unchanged one is not read again.
+
+A receipt only saves time. It counts while the file has the same size, place and times, and every landing file that
+holds a record of it is still there; without a receipt each record is compared by its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cavra_pipeline.evidence.imported import boundary_digest
+
+_FOLDER: Final = "receipts"
+#: Files beside an SQLite store that change what it holds.
+_BESIDE: Final = ("", "-wal", "-journal")
+_SECOND: Final = 1_000_000_000
+#: A file system's clock moves in steps: of up to 10 ms, or of seconds where no time has a fraction.
+_STEP, _COARSE_STEP = _SECOND // 50, 2 * _SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells a changed file from an unchanged one without reading it: place, size and times in nanoseconds."""
+
+    values: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp | None:
+        """Returns the stamp of a file and of those beside it; None if it is no regular file."""
+        found = [_stat_of(path.with_name(path.name + suffix)) for suffix in _BESIDE]
+        if found[0] is None or not stat.S_ISREG(found[0].st_mode):
+            return None
+        return cls(tuple(
+            (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) if one else () for one in found
+        ))  # fmt: skip
+
+    def is_older_than(self, moment_ns: int) -> bool:
+        """Tells whether a change from that moment on, by the file system's clock, would have another stamp."""
+        changed = max(time for value in self.values for time in value[3:])
+        step = _STEP if changed % _SECOND else _COARSE_STEP
+        return changed < moment_ns - step
+
+
+def _stat_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
+def _receipt_of(home: Path, path: Path) -> Path:
+    name = hashlib.blake2b(os.fsencode(path.absolute()), digest_size=16).hexdigest()
+    return home / _FOLDER / f"{name}.json"
+
+
+def read_receipt(home: Path, path: Path, stamp: Stamp, contents: Collection[str]) -> int | None:
+    """Returns how many records an unchanged file holds, all of them imported; None if it must be read.
+
+    Args:
+        home: The home.
+        path: The file.
+        stamp: Its stamp now.
+        contents: The contents of the landing files there are.
+    """
+    try:
+        document = json.loads(_receipt_of(home, path).read_bytes())
+        is_same = document["boundary"] == boundary_digest().hex() and document["stamp"] == _listed(stamp)
+        count = int(document["received_count"])
+        return count if is_same and set(document["contents"]) <= set(contents) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def write_receipt(home: Path, path: Path, stamp: Stamp, received_count: int, contents: Collection[str]) -> None:
+    """Writes that every record of a file is imported, in place of an earlier receipt of it.
+
+    Args:
+        home: The home.
+        path: The file.
+        stamp: Its stamp before and after it was read.
+        received_count: Its records.
+        contents: The contents of the landing files that hold them.
+    """
+    document = {
+        "boundary": boundary_digest().hex(),
+        "stamp": _listed(stamp),
+        "received_count": received_count,
+        "contents": sorted(contents),
+    }
+    receipt = _receipt_of(home, path)
+    receipt.parent.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=receipt.parent, delete=False, encoding="utf-8") as made:
+        json.dump(document, made)
+    Path(made.name).replace(receipt)
+
+
+def _listed(stamp: Stamp) -> list[list[int]]:
+    return [list(value) for value in stamp.values]
