@@ -33,6 +33,7 @@ _PREFIX: Final = "CAVRA_"
 _VARIABLES: Final = {
     "connectors_file": "connectors",
     "api_tokens_file": "api_tokens",
+    "sources_file": "sources",
     "crons": "cron",
     "tolerance": "slot",
     "alerts": "alert",
@@ -197,6 +198,7 @@ class Settings(BaseSettings):
         memory_limit: DuckDB memory limit such as ``2GB``, or None for DuckDB's own default.
         batch_megabytes: Raw evidence parsed at once, in MiB; memory use grows with it.
         connectors_file: YAML file of connectors (docs/connectors.md).
+        sources_file: YAML file of the sources of evidence (docs/sources.md).
         pseudonym_key_file: The key of the pseudonyms, where it is not in the home.
         ca_file: Certificates (PEM) that connectors and the ping trust besides the well-known ones.
         live_lanes: Lanes in which this host sends; only its environment can name them.
@@ -235,6 +237,7 @@ class Settings(BaseSettings):
     memory_limit: Annotated[str, AfterValidator(partial(_matching, _MEMORY)), Accepts("500MB or 2GB")] | None = None
     batch_megabytes: Annotated[float, Field(ge=1, le=1024, allow_inf_nan=False), Accepts()] = 96.0
     connectors_file: _Path | None = None
+    sources_file: _Path | None = None
     pseudonym_key_file: _Path | None = None
     ca_file: _Path | None = None
     live_lanes: _Lanes = frozenset()
@@ -340,6 +343,7 @@ class Settings(BaseSettings):
         return self.but(
             home=home,
             pseudonym_key_file=None,
+            sources_file=None,
             live_lanes=frozenset(),
             report_connectors=(),
             alerts=self.alerts.model_copy(update={"connectors": ()}),
@@ -381,7 +385,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         settings = Settings(**source())
     except ValidationError as error:
         raise _refused(error) from None
-    return settings if settings.connectors_file else settings.but(connectors_file=settings.home / "connectors.yaml")
+    return settings.but(
+        connectors_file=settings.connectors_file or settings.home / "connectors.yaml",
+        sources_file=settings.sources_file or settings.home / "sources.yaml",
+    )
 
 
 def _refused(error: ValidationError) -> UsageError:

@@ -9,19 +9,17 @@ a secret. It names the file, the key, the rule and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cavra_pipeline.connectors.connector import Connector
+from cavra_pipeline.connectors.document import YamlMapping, doubled_keys, read_document
 from cavra_pipeline.connectors.entry import read_entry, shown_key
 from cavra_pipeline.connectors.faults import WHOLE_FILE, ConnectorConfigError, ConnectorProblem
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.connectors.route import CA_FILE_RULE, tls_context
-from cavra_pipeline.connectors.sources import OpenToOthersError, TooLargeError, read_file
 from cavra_pipeline.errors import Fault
 from cavra_pipeline.provider_names import provider_name
 
@@ -125,11 +123,11 @@ def read_connectors(path: Path, environ: Mapping[str, str], ca_file: Path | None
     connectors = Connectors(path, environ, ca_file)
     if ca_file:
         connectors._strays |= _ca_faults(ca_file)
-    document = _document(path)
+    document = read_document(path, MAX_CONFIG_FILE_BYTES, "the connector file")
     if isinstance(document, Fault):
         connectors._file_faults = (document,)
         return connectors
-    if not isinstance(document, _Mapping):
+    if not isinstance(document, YamlMapping):
         fault = Fault(str(path), "it is not a mapping", "begin with `connectors:` and one key for each provider")
         connectors._file_faults = (fault,)
         return connectors
@@ -138,7 +136,7 @@ def read_connectors(path: Path, environ: Mapping[str, str], ca_file: Path | None
             shown = shown_key(key)
             connectors._strays[shown] = (Fault(shown, "unknown key", "use only: connectors"),)
     entries = document.get("connectors")
-    if not isinstance(entries, _Mapping) or not entries or "connectors" in document.doubled:
+    if not isinstance(entries, YamlMapping) or not entries or "connectors" in document.doubled:
         rule = "it is not a mapping of providers" if "connectors" not in document.doubled else "it stands twice"
         fault = Fault("connectors", rule, f"give one mapping with at least one of: {', '.join(PROVIDERS)}")
         connectors._file_faults = (fault,)
@@ -156,7 +154,7 @@ def _ca_faults(ca_file: Path) -> dict[str, tuple[Fault, ...]]:
     return {}
 
 
-def _add_entries(connectors: Connectors, entries: _Mapping) -> None:
+def _add_entries(connectors: Connectors, entries: YamlMapping) -> None:
     """Adds each provider's entry and the faults of its form; whatever is no provider's is a stray."""
     for key, settings in entries.items():
         provider = provider_name(str(key))
@@ -167,62 +165,13 @@ def _add_entries(connectors: Connectors, entries: _Mapping) -> None:
             connectors._strays[shown_key(key)] = (*connectors._strays.get(shown_key(key), ()), stray)
             continue
         if provider in connectors._entries or str(key) in entries.doubled:
-            faults, settings = (Fault(where, "the provider stands twice", "keep one of the two"),), _Mapping()
-        elif not isinstance(settings, _Mapping):
-            faults, settings = (Fault(where, "it is not a mapping", "give it keys such as url_env"),), _Mapping()
+            faults, settings = (Fault(where, "the provider stands twice", "keep one of the two"),), YamlMapping()
+        elif not isinstance(settings, YamlMapping):
+            faults, settings = (Fault(where, "it is not a mapping", "give it keys such as url_env"),), YamlMapping()
         else:
             checked = read_entry(connectors.path.parent, provider, settings, None)
             faults = checked if isinstance(checked, tuple) else ()
-            faults += tuple(_doubled_keys(where, settings))
+            faults += tuple(doubled_keys(where, settings))
         connectors._entries[provider] = settings
         if faults:
             connectors._form_faults[provider] = faults
-
-
-def _doubled_keys(where: str, settings: _Mapping) -> Iterator[Fault]:
-    for name in sorted(settings.doubled):
-        yield Fault(f"{where}.{shown_key(name)}", "the key stands twice", "keep one of the two")
-    for key, value in settings.items():
-        if isinstance(value, _Mapping):
-            yield from _doubled_keys(f"{where}.{shown_key(key)}", value)
-
-
-class _Mapping(dict[Hashable, Any]):
-    """A mapping of the file that knows which of its keys stood twice."""
-
-    doubled: frozenset[str] = frozenset()
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without its silent choice of the last of two equal keys."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:
-    keys = [str(key.value) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    made = _Mapping(loader.construct_mapping(node, deep=True))
-    made.doubled = frozenset(key for key in keys if keys.count(key) > 1)
-    return made
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def _document(path: Path) -> Any:
-    """The file's content, or a fault; a parser's message quotes the file and stays here."""
-    try:
-        raw = read_file(path, MAX_CONFIG_FILE_BYTES, is_secret=False)
-        return yaml.load(raw.decode("utf-8"), _Loader)  # noqa: S506  (a SafeLoader)
-    except OpenToOthersError as error:
-        return Fault(str(path), "others than its owner may change it", error.remedy)
-    except TooLargeError:
-        return Fault(str(path), f"it is over {MAX_CONFIG_FILE_BYTES} bytes", "give the connector file, not a data file")
-    except OSError:
-        return Fault(str(path), "it cannot be read", "check that it exists, is a file and may be read")
-    except UnicodeDecodeError:
-        return Fault(str(path), "it is not UTF-8", "save it as UTF-8")
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        return Fault(str(path), f"it is not valid YAML{where}", "correct the syntax there")
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
-        return Fault(str(path), "it is not valid YAML", "correct the syntax, and use plain text only")

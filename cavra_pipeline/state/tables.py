@@ -319,5 +319,19 @@ warehouses: Final = sa.Table(
     _column("set_aside_as", sa.Text, null=True),
 )
 
+#: Pulls of each source of evidence: the newest, the newest that succeeded, what it brought, since when pulls fail.
+source_pulls: Final = sa.Table(
+    "source_pulls",
+    METADATA,
+    _column("source", _ID, primary_key=True),
+    _column("started_at", Instant),
+    _column("pulled_at", Instant, null=True),
+    _column("arrived_at", Instant, null=True),
+    _column("newest_record_at", Instant, null=True),
+    _column("full_walk_at", Instant, null=True),
+    _column("failed_at", Instant, null=True),
+    _column("failure", sa.Text, null=True),
+)
+
 #: The value of the lane column for reports that are of no lane.
 EVERY_LANE: Final = ""
