@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,9 +23,9 @@ from cavra_pipeline.cli.common import (
     instant_option,
     reading,
 )
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.export import export_records
-from cavra_pipeline.evidence.importer import import_evidence
+from cavra_pipeline.evidence.importer import ImportResult, import_evidence
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, strays
@@ -36,6 +37,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.store import days_between, evaluated_at, save_every_report
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.sources import pull, read_sources
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
 
@@ -45,22 +47,61 @@ _DIGEST_SHOWN: Final = 12
 
 
 @click.command("import")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@click.option("--sources", "of_sources", is_flag=True, help="Pull the sources of sources.yaml: those named, or all.")
 @AS_JSON
-def import_command(paths: tuple[str, ...], as_json: bool) -> None:
+def import_command(paths: tuple[str, ...], of_sources: bool, as_json: bool) -> None:
     """Bring CAVRA stores or JSON lines into the landing zone.
 
     PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for one of
     them on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing. A file
-    that is none of these is one failure; the others are imported all the same.
+    that is none of these is one failure; the others are imported all the same. With --sources, PATH is the name of a
+    source (docs/sources.md); none means all of them.
     """
     settings = home()
+    if of_sources:
+        _import_sources(settings, paths, as_json)
+        return
+    if not paths:
+        raise UsageError("there is nothing to import", where="PATH", remedy="Name a file, a folder or -, or --sources")
     sources: list[tuple[str, Path | IO[bytes]]] = [
         ("standard input", sys.stdin.buffer) if path == _STDIN else (path, Path(path)) for path in paths
     ]
     with standard_error().bytes_progress("importing", _size_of([source for _, source in sources])) as tick:
         result = import_evidence(settings, sources, now=clock(), tick=tick)
-    document = {
+    answer(_import_document(result), as_json, _facts("Import", _import_facts(settings, result)))
+    exit_with(result.failures, result.notes)
+
+
+def _import_sources(settings: Settings, names: Sequence[str], as_json: bool) -> None:
+    """Pulls sources one after another; one that can't be read does not stop the others."""
+    sources = read_sources(settings.sources_file)
+    sources.require()
+    result, rows = ImportResult(failures=[sources.refusal] if sources.refusal else []), list[dict[str, Any]]()
+    for name in dict.fromkeys(names or sources.by_name):
+        row: dict[str, Any] = {"source": name}
+        try:
+            one = pull(settings, sources.named(name), os.environ, clock=clock)
+            result.add(one.result)
+            row |= _import_document(one.result) | {"newest_record_at": one.pulls.newest_record_at}
+        except UsageError:
+            raise
+        except PipelineError as error:
+            result.failures.append(error)
+            row |= _import_document(ImportResult(failures=[error])) | {"newest_record_at": None}
+        rows.append(row)
+    columns = ("source", "received_count", "imported_count", "known_count", "quarantined_count", "newest_record_at")
+
+    def show(console: Terminal, _document: Any) -> None:
+        console.table("Sources", columns, [[row[name] for name in columns] for row in rows])
+        console.facts("Import", _import_facts(settings, result))
+
+    answer(_import_document(result) | {"sources": rows}, as_json, show)
+    exit_with(result.failures, result.notes)
+
+
+def _import_document(result: ImportResult) -> dict[str, Any]:
+    return {
         "received_count": result.received_count,
         "imported_count": result.imported_count,
         "known_count": result.known_count,
@@ -71,7 +112,10 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
         "notes": result.notes,
         "failures": [str(failure) for failure in result.failures],
     }
-    shown = [
+
+
+def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, Any]]:
+    return [
         ("records", f"{result.received_count} read, {result.imported_count} new, {result.known_count} imported before"),
         ("held back", f"{result.quarantined_count} quarantined, {result.finding_count} findings"),
         ("fields left out", result.dropped_field_count),
@@ -79,8 +123,6 @@ def import_command(paths: tuple[str, ...], as_json: bool) -> None:
         ("landing zone", settings.landing),
         ("next", "cavra-pipeline ingest"),
     ]
-    answer(document, as_json, _facts("Import", shown))
-    exit_with(result.failures, result.notes)
 
 
 def _facts(title: str, pairs: Sequence[tuple[str, Any]]) -> Callable[[Terminal, Any], None]:

@@ -129,7 +129,7 @@ class Importer:
         path = source if isinstance(source, Path) else None
         stamp = Stamp.of(path) if path else None
         if path and stamp:
-            count = read_receipt(self._settings.home, path, stamp, contents_in(self._landing))
+            count = read_receipt(self._settings.home, path, _name_of(shape), stamp, contents_in(self._landing))
             if count is not None:
                 tick(path.stat().st_size)
                 return ImportResult(received_count=count, known_count=count)
@@ -146,7 +146,7 @@ class Importer:
             )
             drafts = self._import(name, batches, folder, result)
             if path and stamp and drafts.is_settled and not result.notes:
-                self._write_receipt(path, stamp, drafts, began_ns, folder)
+                self._write_receipt(path, _name_of(shape), stamp, drafts, began_ns, folder)
         return result
 
     def import_batches(self, name: str, batches: Callable[[ImportedRecords], Iterable[LineBatch]]) -> ImportResult:
@@ -184,7 +184,7 @@ class Importer:
                     result.written.append(_publish(draft, day, self._known, self._landing, name))
         return drafts
 
-    def _write_receipt(self, path: Path, stamp: Stamp, drafts: Drafts, began_ns: int, folder: Path) -> None:
+    def _write_receipt(self, path: Path, shape: str, stamp: Stamp, drafts: Drafts, began_ns: int, folder: Path) -> None:
         (folder / "clock").touch()
         ended_ns = (folder / "clock").stat().st_mtime_ns
         is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, ended_ns))
@@ -193,7 +193,11 @@ class Importer:
         if is_unchanged and self._known.holds(digests).all():
             contents = self._known.contents_with(digests)
             with suppress(OSError):
-                write_receipt(self._settings.home, path, stamp, drafts.counts.received_count, contents)
+                write_receipt(self._settings.home, path, shape, stamp, drafts.counts.received_count, contents)
+
+
+def _name_of(shape: Shape | None) -> str:
+    return shape.name if shape else ""
 
 
 def import_evidence(

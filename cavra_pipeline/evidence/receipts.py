@@ -56,22 +56,24 @@ def _stat_of(path: Path) -> os.stat_result | None:
         return None
 
 
-def _receipt_of(home: Path, path: Path) -> Path:
-    name = hashlib.blake2b(os.fsencode(path.absolute()), digest_size=16).hexdigest()
+def _receipt_of(home: Path, path: Path, shape: str) -> Path:
+    place = os.fsencode(path.absolute()) + b"\0" + shape.encode()
+    name = hashlib.blake2b(place, digest_size=16).hexdigest()
     return home / _FOLDER / f"{name}.json"
 
 
-def read_receipt(home: Path, path: Path, stamp: Stamp, contents: Collection[str]) -> int | None:
+def read_receipt(home: Path, path: Path, shape: str, stamp: Stamp, contents: Collection[str]) -> int | None:
     """Returns how many records an unchanged file holds, all of them imported; None if it must be read.
 
     Args:
         home: The home.
         path: The file.
+        shape: The shape that it must have, or none.
         stamp: Its stamp now.
         contents: The contents of the landing files there are.
     """
     try:
-        document = json.loads(_receipt_of(home, path).read_bytes())
+        document = json.loads(_receipt_of(home, path, shape).read_bytes())
         is_same = document["boundary"] == boundary_digest().hex() and document["stamp"] == _listed(stamp)
         count = int(document["received_count"])
         return count if is_same and set(document["contents"]) <= set(contents) else None
@@ -79,12 +81,15 @@ def read_receipt(home: Path, path: Path, stamp: Stamp, contents: Collection[str]
         return None
 
 
-def write_receipt(home: Path, path: Path, stamp: Stamp, received_count: int, contents: Collection[str]) -> None:
+def write_receipt(
+    home: Path, path: Path, shape: str, stamp: Stamp, received_count: int, contents: Collection[str]
+) -> None:
     """Writes that every record of a file is imported, in place of an earlier receipt of it.
 
     Args:
         home: The home.
         path: The file.
+        shape: The shape that it had to have, or none.
         stamp: Its stamp before and after it was read.
         received_count: Its records.
         contents: The contents of the landing files that hold them.
@@ -95,7 +100,7 @@ def write_receipt(home: Path, path: Path, stamp: Stamp, received_count: int, con
         "received_count": received_count,
         "contents": sorted(contents),
     }
-    receipt = _receipt_of(home, path)
+    receipt = _receipt_of(home, path, shape)
     receipt.parent.mkdir(exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=receipt.parent, delete=False, encoding="utf-8") as made:
         json.dump(document, made)

@@ -103,7 +103,7 @@ class Sources:
     Attributes:
         path: The file that names them; None where the home has none.
         by_name: Each source, or why it can't be used.
-        faults: What is wrong with the file as a whole; then no source is known.
+        faults: What is wrong with the file besides; if it can't be read at all, no source is known.
     """
 
     path: Path | None = None
@@ -137,11 +137,11 @@ class Sources:
         raise _refusal(f"{self.path}: {name}", found)
 
     def require(self) -> None:
-        """Passes if there is a file of sources that can be read.
+        """Passes if there is a file of sources that names one.
 
         Raises:
-            UsageError: The home has none.
-            PipelineError: It can't be read as a whole.
+            UsageError: The home has no such file.
+            PipelineError: It can't be read, or names none.
         """
         if self.path is None:
             raise UsageError(
@@ -149,8 +149,13 @@ class Sources:
                 where="sources.yaml",
                 remedy="Write sources.yaml in the home, or name one by CAVRA_SOURCES (docs/sources.md)",
             )
-        if self.faults:
-            raise _refusal(str(self.path), self.faults)
+        if self.refusal and not self.by_name:
+            raise self.refusal
+
+    @property
+    def refusal(self) -> PipelineError | None:
+        """What is wrong with the file besides its sources, as an error."""
+        return _refusal(str(self.path), self.faults) if self.faults else None
 
 
 def _refusal(where: str, faults: tuple[Fault, ...]) -> PipelineError:

@@ -145,7 +145,7 @@ def _problems_of(source: Source, pulls: PullState | None, watched_since: datetim
     evidence: dict[str, str | int] = {"source": source.name, "every_minutes": source.every_minutes}
     if pulls and pulls.failed_at:
         return [Signal(UNREADABLE, source.name, "critical", pulls.failed_at, "not_read", 1, evidence)]
-    last = pulls.started_at if pulls else watched_since
+    last = pulls.pulled_at if pulls and pulls.pulled_at else watched_since
     if now - last > PULLS_MISSED * source.every:
         return [Signal(SILENT, source.name, "warning", last, "not_pulled", 1, evidence)]
     if pulls and pulls.arrived_at and is_silent(source, pulls, now):
