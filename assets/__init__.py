@@ -10,13 +10,18 @@ from assets.evidence import build_evidence_assets
 from assets.executive import build_executive_asset
 from assets.reports import build_report_assets
 from assets.slots import build_slot_checks
+from assets.sources import build_source_assets
 from assets.workers import build_worker_assets
+from cavra_pipeline.sources import Sources
 
 
-def build_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+def build_assets(
+    partitions: dg.PartitionsDefinition[str], sources: Sources
+) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """Returns every asset of the code location."""
     return [
-        *build_evidence_assets(partitions),
+        *build_source_assets(sources),
+        *build_evidence_assets(partitions, list(sources.by_name)),
         *build_report_assets(partitions),
         *build_worker_assets(),
         build_executive_asset(partitions),

@@ -12,7 +12,7 @@ from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
-from cavra_pipeline.jobs import INGEST_GROUP
+from cavra_pipeline.jobs import INGEST_GROUP, source_key
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
@@ -45,16 +45,27 @@ class IngestConfig(dg.Config):
     read_again: bool = False
 
 
-def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
-    """Returns the landing zone as an external asset and the ingest that fills every evidence table."""
-    landing_zone = dg.AssetSpec(
+def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
         LANDING_ZONE,
         description="Evidence drops as a deployment or `cavra-pipeline import` lays them down, one folder a UTC day.",
         group_name=INGEST_GROUP,
         owners=OWNERS,
         kinds={"json"},
         partitions_def=partitions,
+        deps=[source_key(name) for name in sources],
     )
+
+
+def build_evidence_assets(
+    partitions: dg.PartitionsDefinition[str], sources: Sequence[str]
+) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """Returns the landing zone as an external asset and the ingest that fills every evidence table.
+
+    Args:
+        partitions: The drop days.
+        sources: Names of the sources that the landing zone is filled from.
+    """
     specs = [
         dg.AssetSpec(
             name,
@@ -104,7 +115,7 @@ def build_evidence_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[
                 check_results=[check for check in checks if check.asset_key == dg.AssetKey(name)],
             )
 
-    return [landing_zone, ingest_assets]
+    return [_landing_zone(partitions, sources), ingest_assets]
 
 
 def _schema() -> dict[str, Any]:

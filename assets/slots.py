@@ -6,7 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE, Declared
+from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE_NAMES, Declared
 from cavra_pipeline.jobs import SLOTS_CHECK
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.resources import Home
@@ -25,7 +25,7 @@ def fresh_for(lane: Lane) -> dg.FreshnessPolicy:
 
 def build_slot_checks() -> Sequence[dg.AssetChecksDefinition]:
     """Returns the check on the work of each schedule."""
-    return [_slots_check(one) for one in DESIRED_STATE if one.kind == SCHEDULE]
+    return [_slots_check(one) for one in DESIRED_STATE if one.name in SCHEDULE_NAMES]
 
 
 def _slots_check(one: Declared) -> dg.AssetChecksDefinition:

@@ -20,8 +20,9 @@ from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance  # noqa: E402
-from cavra_pipeline.schedules import build_schedules  # noqa: E402
+from cavra_pipeline.schedules import build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
+from cavra_pipeline.sources import read_sources  # noqa: E402
 from sensors import build_sensors  # noqa: E402
 
 
@@ -38,12 +39,16 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     settings = settings or load_settings()
     partitions = dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
     executor = dg.in_process_executor
-    jobs = build_jobs(executor)
+    sources = read_sources(settings.sources_file)
+    has_sources = sources.path is not None
+    jobs = build_jobs(executor, has_sources=bool(sources.by_name))
     schedules = build_schedules(jobs, settings)
-    sensors = build_sensors(partitions, settings)
+    if sources.usable:
+        schedules.append(build_source_schedule(sources, settings))
+    sensors = build_sensors(partitions, settings, has_sources=has_sources)
     require_declared([one.name for one in schedules], [one.name for one in sensors])
     return dg.Definitions(
-        assets=build_assets(partitions),
+        assets=build_assets(partitions, sources),
         asset_checks=build_slot_checks(),
         jobs=jobs,
         schedules=schedules,

@@ -26,6 +26,7 @@ class Declared:
         on_in: Environments in which it must be on; elsewhere it may be, and is off to begin with.
         work: A schedule's work is done when this asset is materialised.
         lanes: Lanes whose worker it runs; the first one's worker-run evidence is evidence of its slots.
+        is_of_sources: Whether it is there only where the home names sources of evidence.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Declared:
     on_in: tuple[str, ...]
     work: str = ""
     lanes: tuple[str, ...] = ()
+    is_of_sources: bool = False
 
 
 DESIRED_STATE: Final = (
@@ -51,9 +53,12 @@ DESIRED_STATE: Final = (
     Declared("acknowledgement_gap_sensor", SENSOR, ENVIRONMENTS),
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
+    Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),
+    Declared("source_sensor", SENSOR, ENVIRONMENTS, is_of_sources=True),
 )
 
-SCHEDULE_NAMES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE)
+#: Schedules whose every instant has work to do, so that one without it was missed; the ledger is about these.
+SCHEDULE_NAMES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE and one.work)
 _BY_NAME: Final = {one.name: one for one in DESIRED_STATE}
 
 
@@ -74,7 +79,8 @@ def require_declared(schedules: Iterable[str], sensors: Iterable[str]) -> None:
         PipelineError: One is not declared, or one that is declared is not there.
     """
     found = {(name, SCHEDULE) for name in schedules} | {(name, SENSOR) for name in sensors}
-    wanted = {(one.name, one.kind) for one in DESIRED_STATE}
+    optional = {(one.name, one.kind) for one in DESIRED_STATE if one.is_of_sources} - found
+    wanted = {(one.name, one.kind) for one in DESIRED_STATE} - optional
     for name, kind in sorted(found ^ wanted):
         raise PipelineError(
             "its desired state is not declared" if (name, kind) in found else "it is declared and not there",

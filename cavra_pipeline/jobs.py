@@ -12,12 +12,30 @@ from cavra_pipeline.lanes import LANES, lanes_of
 
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
+SOURCE_GROUP: Final = "sources"
+#: The job and the schedule that pull sources; a home without sources has neither.
+IMPORT_SOURCES: Final = "import_sources"
 
 #: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
 
 #: Marks the workers: they act on now, so neither a backfill nor a sensor materialises them.
 WORKER_TAG: Final = {"cavra/role": "worker"}
+
+
+#: Marks the sources: they follow their own cadence, so no other job, backfill or sensor materialises them.
+SOURCE_TAG: Final = {"cavra/role": "source"}
+
+
+def source_key(name: str) -> dg.AssetKey:
+    """Returns the key of a source's asset."""
+    return dg.AssetKey([SOURCE_GROUP, name])
+
+
+def sources() -> dg.AssetSelection:
+    """Returns the selection of every source."""
+    ((key, value),) = SOURCE_TAG.items()
+    return dg.AssetSelection.tag(key, value)
 
 
 def workers() -> dg.AssetSelection:
@@ -76,8 +94,11 @@ def is_of_range(tags: Mapping[str, str], day: date) -> bool:
     return bool(first) and first <= day.isoformat() <= last
 
 
-def build_jobs(executor: dg.ExecutorDefinition) -> Sequence[dg.UnresolvedAssetJobDefinition]:
-    """Returns the jobs of the code location."""
+def build_jobs(
+    executor: dg.ExecutorDefinition, *, has_sources: bool = False
+) -> Sequence[dg.UnresolvedAssetJobDefinition]:
+    """Returns the jobs of the code location; the one that pulls sources only where there are some."""
+    pulling = (IMPORT_SOURCES, sources(), "Import what is new in the sources of evidence.")
     return [
         dg.define_asset_job(
             name,
@@ -85,5 +106,5 @@ def build_jobs(executor: dg.ExecutorDefinition) -> Sequence[dg.UnresolvedAssetJo
             description=description,
             executor_def=executor,
         )
-        for name, selection, description in _JOBS
+        for name, selection, description in (*_JOBS, *([pulling] if has_sources else []))
     ]

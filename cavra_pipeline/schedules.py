@@ -11,7 +11,21 @@ from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_
 
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.jobs import IMPORT_SOURCES, source_key
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.sources import Sources, due_sources, pull_states
+from cavra_pipeline.state import state_of
+
+#: Tag of a run that pulls a source: its name.
+SOURCE_NAME_TAG: Final = "cavra/source"
+_HOUR: Final = 60
+_UNFINISHED: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 #: 1 January 2026, from which an expression is tried; what comes at all comes within eight years of it.
 _SOME_TIME: Final = 1767225600.0
@@ -23,6 +37,41 @@ SCHEDULES: Final = (
     ("morning_report", "0 6 * * *", 0, "Every morning at 06:00 UTC: the report for executives."),
     ("daily_close", "15 0 * * *", 1, "Shortly after midnight UTC: everything for the day that ended."),
 )
+
+
+def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDefinition:
+    """Returns the schedule that pulls the sources that are due; a source whose pull still runs is left out.
+
+    Args:
+        sources: The sources; their cadences decide how often it looks.
+        settings: The environment.
+    """
+    step = sources.step_minutes
+    is_on = must_be_on(IMPORT_SOURCES, settings.environment)
+
+    @dg.schedule(
+        name=IMPORT_SOURCES,
+        job_name=IMPORT_SOURCES,
+        cron_schedule="0 * * * *" if step == _HOUR else f"*/{step} * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
+        description="Imports what is new in each source of evidence that is due.",
+    )
+    def pull_due(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        at = context.scheduled_execution_time.astimezone(UTC)
+        due = due_sources(sources, pull_states(state_of(settings)), at)
+        unfinished = dg.RunsFilter(job_name=IMPORT_SOURCES, statuses=_UNFINISHED)
+        busy = {run.tags.get(SOURCE_NAME_TAG) for run in context.instance.get_runs(unfinished)}
+        asked = [one.name for one in due if one.name not in busy]
+        if not asked:
+            return dg.SkipReason(f"None of {len(sources.usable)} sources is due; {len(due)} due ones still run.")
+        # Dagster compares the keys of one tick only, so a source that failed is asked for again when it is due.
+        return [
+            dg.RunRequest(run_key=name, asset_selection=[source_key(name)], tags={SOURCE_NAME_TAG: name})
+            for name in asked
+        ]
+
+    return pull_due
 
 
 def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: Settings) -> list[dg.ScheduleDefinition]:

@@ -14,12 +14,16 @@ from sensors.instigators import build_disabled_schedule_sensor
 from sensors.late_evidence import build_late_evidence_sensor
 from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
 from sensors.slots import build_missed_worker_run_sensor
+from sensors.sources import build_source_sensor
 from sensors.watchers import build_watcher_sensor
 
 
-def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) -> Sequence[dg.SensorDefinition]:
-    """Returns every sensor of the code location."""
+def build_sensors(
+    partitions: dg.DailyPartitionsDefinition, settings: Settings, *, has_sources: bool = False
+) -> Sequence[dg.SensorDefinition]:
+    """Returns every sensor of the code location; the one of sources only where there are some."""
     return [
+        *([build_source_sensor(settings)] if has_sources else []),
         build_drop_sensor(partitions, settings),
         build_late_evidence_sensor(settings, partitions),
         build_missed_worker_run_sensor(settings),

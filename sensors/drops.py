@@ -15,7 +15,7 @@ import dagster as dg
 from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.jobs import workers
+from cavra_pipeline.jobs import sources, workers
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.settings import Settings
@@ -24,7 +24,7 @@ from sensors.requests import asked_again, ranges, request_for, resolve
 
 _NAME: Final = "drop_sensor"
 MOST_RANGES: Final = 5
-_SELECTION: Final = dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone") - workers()
+_SELECTION: Final = dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone") - workers() - sources()
 
 
 def day_marks(drops: list[Drop]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Final
 
 import dagster as dg
 
-from cavra_pipeline.desired_state import SCHEDULE, declared, must_be_on
+from cavra_pipeline.desired_state import SCHEDULE, SCHEDULE_NAMES, declared, must_be_on
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK
@@ -92,7 +92,7 @@ class _View:
     @classmethod
     def of(cls, context: dg.SensorEvaluationContext, settings: Settings, now: datetime) -> "_View":
         found = records.instigators(context)
-        schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE}
+        schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE and one.name in SCHEDULE_NAMES}
         beats = records.heartbeats(context.instance)
         look = Look(
             at=now,
@@ -110,6 +110,7 @@ class _View:
                 settings.tolerance,
             )
             for schedule in sorted(records.repository_of(context).schedule_defs, key=lambda one: one.name)
+            if schedule.name in SCHEDULE_NAMES
         ]
 
         @cache

@@ -127,6 +127,21 @@ _TABLE: Final = (
         inhibited_by=(_CODE,),
     ),
     AlertKind(
+        "source_unreadable",
+        "critical",
+        "a source of evidence can't be read",
+        "Run cavra-pipeline import --sources NAME on the host and fix what it names.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        "source_silent",
+        "warning",
+        "a source of evidence is silent",
+        "Check that CAVRA still writes there and that the schedule import_sources runs.",
+        inhibited_by=(*_DOWN, Inhibitor("source_unreadable", "source_unreadable", same_subject=True)),
+        is_told_by_subject=True,
+    ),
+    AlertKind(
         "quarantine",
         "critical",
         "records were quarantined",
