@@ -81,30 +81,39 @@ class ImportedRecords:
         self._files: dict[str, Path] = {}
         self._digests, self._owners = NO_DIGESTS, np.empty(0, np.int64)
         self._contents: list[str] = []
+        #: Digests that are not sorted in yet, and the number of the content that each belongs to.
+        self._pending: list[tuple[Digests, int]] = []
         self.numbers: dict[date, int] = {}
 
     def refresh(self) -> None:
         """Reads landing files that have come since, and their digests."""
-        digests, owners = [self._digests], [self._owners]
         for day, name, content in _imports_in(self._landing):
             self.numbers[day] = max(self.numbers.get(day, 0), int(name.split("-")[1]))
             if content in self._files:
                 continue
             path = self._landing / day.isoformat() / name
-            held = _load_digests(path.with_name(name + SIDECAR_SUFFIX))
-            digests.append(held)
-            owners.append(np.full(len(held), len(self._contents)))
-            self._files[content] = path
-            self._contents.append(content)
-        found = np.concatenate(digests)
-        order = np.argsort(found[:, 0], kind="stable")
-        self._digests, self._owners = found[order], np.concatenate(owners)[order]
+            self.add(content, path, _load_digests(path.with_name(name + SIDECAR_SUFFIX)))
+
+    def add(self, content: str, path: Path, digests: Digests) -> None:
+        """Adds a landing file that stands there, and the records that it holds."""
+        self._pending.append((digests, len(self._contents)))
+        self._files[content] = path
+        self._contents.append(content)
+
+    def _sort_in(self) -> None:
+        if not self._pending:
+            return
+        digests = np.concatenate([self._digests, *(held for held, _ in self._pending)])
+        owners = np.concatenate([self._owners, *(np.full(len(held), owner) for held, owner in self._pending)])
+        order = np.argsort(digests[:, 0], kind="stable")
+        self._digests, self._owners, self._pending = digests[order], owners[order], []
 
     def file_of(self, content: str) -> Path | None:
         """Returns the landing file of that content, if there is one."""
         return self._files.get(content)
 
     def _places(self, digests: Digests) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        self._sort_in()
         if not len(self._digests) or not len(digests):
             return np.zeros(len(digests), np.int64), np.zeros(len(digests), np.bool_)
         places = np.searchsorted(self._digests[:, 0], digests[:, 0])

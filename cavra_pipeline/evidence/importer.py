@@ -83,8 +83,11 @@ class Importer:
         self._settings, self._today = settings, now.astimezone(UTC).date()
         self._landing = settings.landing
         self._screen = Screen(pseudonyms_of(settings))
-        self._known = ImportedRecords(self._landing)
         remove_leftovers(self._landing)
+        self._known = ImportedRecords(self._landing)
+        #: Looked up once: whatever lands after that only costs a file its receipt.
+        self._contents = contents_in(self._landing)
+        self._is_known_read = False
 
     def import_files(
         self,
@@ -129,7 +132,7 @@ class Importer:
         path = source if isinstance(source, Path) else None
         stamp = Stamp.of(path) if path else None
         if path and stamp:
-            count = read_receipt(self._settings.home, path, _name_of(shape), stamp, contents_in(self._landing))
+            count = read_receipt(self._settings.home, path, _name_of(shape), stamp, self._contents)
             if count is not None:
                 tick(path.stat().st_size)
                 return ImportResult(received_count=count, known_count=count)
@@ -162,7 +165,6 @@ class Importer:
         result = ImportResult()
         try:
             with scratch_folder(self._landing) as folder:
-                self._known.refresh()
                 self._import(name, batches(self._known), folder, result)
         except OSError as error:
             raise self._not_written(error) from None
@@ -170,11 +172,15 @@ class Importer:
 
     def _import(self, name: str, batches: Iterable[LineBatch], folder: Path, result: ImportResult) -> Drafts:
         """Writes one source as drops. Nothing is put in place before the source was read to its end."""
-        self._known.refresh()
+        if not self._is_known_read:
+            self._known.refresh()
+            self._is_known_read = True
         drafts = Drafts(folder, self._today, self._screen, self._known)
         for batch in batches:
             drafts.take(batch)
         result.count(drafts.counts)
+        if not any(True for _ in drafts):
+            return drafts
         with locked(self._landing):
             # Another import may have put some of it in place since.
             self._known.refresh()
@@ -188,7 +194,6 @@ class Importer:
         (folder / "clock").touch()
         ended_ns = (folder / "clock").stat().st_mtime_ns
         is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, ended_ns))
-        self._known.refresh()
         digests = drafts.digests
         if is_unchanged and self._known.holds(digests).all():
             contents = self._known.contents_with(digests)
@@ -249,10 +254,11 @@ def _publish(draft: Draft, day: date, known: ImportedRecords, landing: Path, sou
         known.numbers[day] = known.numbers.get(day, 0) + 1
         target = landing / day.isoformat() / f"import-{known.numbers[day]:06d}-{content}.jsonl"
     target.parent.mkdir(exist_ok=True)
-    sidecar = draft.path.with_suffix(".sidecar")
-    sidecar.write_bytes(dump_sidecar(draft.handed_on(source_file), dump_digests(draft.digests)))
+    sidecar, digests = draft.path.with_suffix(".sidecar"), draft.digests
+    sidecar.write_bytes(dump_sidecar(draft.handed_on(source_file), dump_digests(digests)))
     _move(sidecar, target.with_name(target.name + SIDECAR_SUFFIX))
     _move(draft.path, target)
+    known.add(content, target, digests)
     return f"{target.parent.name}/{target.name}"
 
 
