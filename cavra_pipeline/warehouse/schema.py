@@ -54,7 +54,7 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 9
+VERSION: Final = 10
 
 _TABLES: Final = (
     "identity",
