@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from datetime import date
@@ -22,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cavra_pipeline.boundary.kinds import KINDS
-from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, drop_days
+from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, drop_days, names_in
 
 _NAME: Final = re.compile(r"import-(\d{6,})-([0-9a-f]{16})\.jsonl")
 _DIGEST_BYTES: Final = 16
@@ -138,6 +137,6 @@ def contents_in(landing: Path) -> set[str]:
 
 def _imports_in(landing: Path) -> Iterable[tuple[date, str, str]]:
     for day in drop_days(landing):
-        for entry in os.scandir(landing / day.isoformat()):
-            if match := _NAME.fullmatch(entry.name):
-                yield day, entry.name, match[2]
+        for name in names_in(landing / day.isoformat()):
+            if match := _NAME.fullmatch(name):
+                yield day, name, match[2]

@@ -75,13 +75,18 @@ def sidecar_of(path: Path) -> Path:
 
 def drop_days(landing: Path) -> list[date]:
     """Returns the days that have a folder, in order."""
-    return sorted(day for day in map(_day, _names(landing)) if day)
+    return sorted(day for day in map(_day, names_in(landing)) if day)
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """Returns the names in a folder of the landing zone; none if there is no such folder.
+
+    Raises:
+        PipelineError: The folder can't be listed.
+    """
     try:
         return [entry.name for entry in os.scandir(folder)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise PipelineError(
@@ -135,7 +140,7 @@ def _drops_of(folder: Path, day: date, pseudonyms: Pseudonyms) -> Iterator[Drop]
 def strays(landing: Path, pseudonyms: Pseudonyms) -> list[str]:
     """Returns the names that lie in the landing zone where no drop is looked for, so that none is lost unseen."""
     stray: list[str] = []
-    for name in sorted(_names(landing)):
+    for name in sorted(names_in(landing)):
         day = _day(name)
         folder = landing / name
         if name.startswith("."):
@@ -147,7 +152,7 @@ def strays(landing: Path, pseudonyms: Pseudonyms) -> list[str]:
         sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
         stray += [
             f"{name}/{_stray_name(file, pseudonyms)}"
-            for file in sorted(_names(folder))
+            for file in sorted(names_in(folder))
             if file not in drops | sidecars and file[0] != "."
         ]
     return stray

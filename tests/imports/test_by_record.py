@@ -31,7 +31,7 @@ from tests.imports.sources import bring, json_lines, json_store, landed, sqlite_
 from tests.support import DAY, NOW, REPOSITORY, Line, Record, at, delivery, drop, home_with, query, take_in
 
 TEAMS: Any = {"delivery": {"deliveries": [{"provider": "teams", "request": {"url": canary("teams webhook")}}]}}
-BAD = {"session_id": "bad", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": ""}
+BAD = {"session_id": "bad", "created_at": "never", "metadata_kind": "x"}
 
 
 def growing(count: int) -> list[Record]:
