@@ -115,8 +115,11 @@ def _survey(session: Session, horizon: datetime) -> Pruned:
     spells = recovery_spells(session, as_of=(horizon - timedelta(microseconds=1)).replace(tzinfo=UTC))
     still_open = sorted({spell.subject for spell in spells if spell.closed_at is None})
     session.run(PACKAGE, "create_open_subjects")
-    for lane in LANES:
-        session.run(PACKAGE, "mark_open_subjects", {**at, "lane": lane})
+    session.run(PACKAGE, "create_settling_deliveries")
+    for lane in LANES.values():
+        of_lane: dict[str, object] = {**at, "lane": lane.name}
+        session.run(PACKAGE, "mark_open_subjects", {**of_lane, "has_new_subjects": lane.retries_have_new_subjects})
+        session.run(PACKAGE, "mark_settling", of_lane)
     session.run(PACKAGE, "mark_told_subjects", {**recoveries, "open_recoveries": still_open})
     session.run(PACKAGE, "mark_removable", recoveries)
     session.run(PACKAGE, "add_older_versions", {**at, "is_new": True})

@@ -59,6 +59,16 @@ def answers(unpacked: Path) -> dict[str, Any]:
     return found
 
 
+#: What a release may say in other words, and ids that follow from the words.
+WORDS = frozenset({"alerts", "recommended_actions", "health_id", "dashboard_id", "generated_at"})
+
+
+def figures(answer: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What an answer counts and names, of what the old one had; later releases count more."""
+    found = {name: value for name, value in answer.items() if name in (old or answer) and name not in WORDS}
+    return {**found, "categories": [alert["category"] for alert in answer.get("alerts", ())]}
+
+
 def same(document: Any) -> Any:
     """A document as JSON has it, without when it was made."""
     return {
@@ -109,13 +119,16 @@ def test_state_and_answers_are_those_of_the_old_release(home: Settings, answers:
 
     with warehouse_of(home).reading() as session:
         asked: dict[str, Any] = {"instants": [now], "now": now}
-        for name, lane in LANES.items():
+        for name, lane in ((name, LANES[name]) for name in answers["plans"]):
             (plan,) = retry_plans(session, lane, retry_policy(lane, {}), **asked, generated_by="x")
             (health,) = retry_health_reports(session, lane, health_parameters(lane), **asked, generated_by="x")
             assert same(plan) == answers["plans"][name]
-            assert same(health) == answers["health"][name]
+            assert figures(health, answers["health"][name]) == figures(answers["health"][name])
         (counts,) = dashboards(session, **asked)
-    assert same(counts) == answers["dashboard"]
+    old_lanes = answers["dashboard"].pop("lanes")
+    assert figures(counts, answers["dashboard"]) == figures(answers["dashboard"])
+    for name, old in old_lanes.items():
+        assert figures(counts["lanes"][name], old) == figures(old)
     totals = query(home, "SELECT * FROM drop_totals")
     assert sorted([str(value) for value in row] for row in totals) == sorted(answers["totals"])
 

@@ -1,6 +1,6 @@
--- Subjects of a lane that are not over at the horizon, or are named after it: a pair is not settled, its newest execution
--- did not deliver, or what was delivered is sent again. Every later answer about them needs their whole history, and
--- that of the subjects that stand for them (contract section 4a).
+-- Subjects of a lane that are not over at the horizon: a pair is not settled, or its newest execution did not deliver.
+-- Every later answer about them needs their whole history. Where a retry has a subject of its own (contract section 4a),
+-- so does one about a subject that is named after the horizon, and the subjects that stand for them are kept too.
 INSERT INTO open_subjects
 WITH roots AS MATERIALIZED (
     SELECT DISTINCT child AS subject, root FROM subject_roots($lane, TIMESTAMP 'infinity')
@@ -27,7 +27,7 @@ needed AS (
     SELECT subject
     FROM evidence
     WHERE
-        lane = $lane AND created_at >= $horizon
+        $has_new_subjects AND lane = $lane AND created_at >= $horizon
         AND record_type IN ('delivery', 'execution', 'acknowledgement', 'approval')
 ),
 

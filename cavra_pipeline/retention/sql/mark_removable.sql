@@ -30,6 +30,8 @@ stays AS (
         OR lane = $lane AND subject IN (SELECT subject FROM told_subjects)
     )
     UNION
+    SELECT row_id FROM old WHERE stamp.id IN (SELECT session_id FROM settling_deliveries)
+    UNION
     SELECT arg_max(row_id, stamp)
     FROM old
     WHERE is_current AND record_type IN ('worker_run', 'retry_plan')

@@ -1,0 +1,1 @@
+CREATE OR REPLACE TEMP TABLE settling_deliveries (session_id VARCHAR)
