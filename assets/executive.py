@@ -15,12 +15,12 @@ from assets.metadata import show_days
 from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from assets.slots import DAILY
 from cavra_pipeline.escaping import visible
-from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.horizon import answerable_days
@@ -44,7 +44,13 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
         name="executive_recovery_report",
         group_name=DASHBOARD_GROUP,
         description="What happened, which recoveries are open, what to do: for executives, one page a day.",
-        deps=["deliveries", "acknowledgements", "executions", *(f"{lane}_retry_health" for lane in LANES)],
+        deps=[
+            "deliveries",
+            "acknowledgements",
+            "executions",
+            "recoveries",
+            *(f"{lane}_retry_health" for lane in LANES),
+        ],
         partitions_def=partitions,
         owners=OWNERS,
         kinds=KINDS,
@@ -67,7 +73,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
                 now=now,
                 slo_minutes=config.slo_minutes,
                 window_days=config.window_days,
-                providers=home.settings.report_connectors,
+                providers=home.settings.escalation_connectors,
             )
         folder = home.settings.home / "reports"
         shown = {}
@@ -91,7 +97,13 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.Assets
     return executive_report_asset
 
 
-_NUMBERS = ("escalation_count", "slo_breached_count", "slo_at_risk_count", "failed_execution_count")
+_NUMBERS = (
+    "escalation_count",
+    "open_recovery_count",
+    "slo_breached_count",
+    "slo_at_risk_count",
+    "failed_execution_count",
+)
 
 
 def _publish(context: dg.AssetExecutionContext, settings: Settings, report: dict[str, Any], now: datetime) -> None:

@@ -14,14 +14,26 @@ from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
-from cavra_pipeline.reports.store import DASHBOARD, DAYS_TOGETHER, RETRY_HEALTH, RETRY_PLAN, Report, save_reports
+from cavra_pipeline.reports.store import (
+    CLOSURE,
+    DASHBOARD,
+    DAYS_TOGETHER,
+    RECOVERIES,
+    RETRY_HEALTH,
+    RETRY_PLAN,
+    Report,
+    save_reports,
+)
 from cavra_pipeline.resources import Home
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
 
 Shown = dg.MetadataValue
+#: A lane that is not in use, and a home without a playbook, fail no check.
+_PASSING: Final = ("healthy", "unknown")
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
@@ -39,18 +51,25 @@ class HealthConfig(dg.Config):
     as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
 
 
-class DashboardConfig(dg.Config):
-    """When to count."""
+@with_fields_of(RecoveryParameters, is_plain=True)
+class RecoveriesConfig(dg.Config):
+    """How long a recovery may be open (contract section 11)."""
 
-    as_of: str | None = Field(None, description="ISO-8601 instant to count at; each day's end, or now, if not set.")
+    as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
+
+
+class MomentConfig(dg.Config):
+    """The instant of a report."""
+
+    as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
 
 
 def build_report_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
-    """Returns the report assets of every lane and the dashboard."""
+    """Returns the report assets of every lane, the recoveries, the closure and the dashboard."""
     made: list[dg.AssetsDefinition] = []
     for lane in LANES.values():
         made += [_plan_asset(lane, partitions), _health_asset(lane, partitions)]
-    return [*made, _dashboard_asset(partitions)]
+    return [*made, _recoveries_asset(partitions), _closure_asset(partitions), _dashboard_asset(partitions)]
 
 
 def _asset(
@@ -117,6 +136,40 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
     return retry_health_asset
 
 
+def _recoveries_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @_asset(
+        RECOVERIES,
+        group=DASHBOARD_GROUP,
+        description="Which recoveries are open, which are past their limit, which were closed (contract section 11).",
+        deps=["evidence", "deliveries", "acknowledgements"],
+        partitions=partitions,
+        check="No recovery is open: WARN while one is, ERROR once one is past its limit.",
+        freshness=DAILY,
+    )
+    def recoveries_asset(
+        context: dg.AssetExecutionContext, config: RecoveriesConfig, home: Home
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, RECOVERIES, None, config.model_dump())
+
+    return recoveries_asset
+
+
+def _closure_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @_asset(
+        CLOSURE,
+        group=DASHBOARD_GROUP,
+        description="Can the loop be closed, and what keeps it open? (contract section 12)",
+        deps=["deliveries", *(f"{lane}_retry_health" for lane in LANES), RECOVERIES],
+        partitions=partitions,
+        check="Nothing is open.",
+        freshness=DAILY,
+    )
+    def closure_asset(context: dg.AssetExecutionContext, config: MomentConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, CLOSURE, None, config.model_dump())
+
+    return closure_asset
+
+
 def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
     @_asset(
         "dashboard",
@@ -125,6 +178,8 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefin
         deps=[
             *(f"{lane}_retry_health" for lane in LANES),
             *(f"{lane}_retry_plan" for lane in LANES),
+            RECOVERIES,
+            CLOSURE,
             "quarantine",
             "findings",
         ],
@@ -132,7 +187,7 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefin
         check="No lane is critical.",
         freshness=DAILY,
     )
-    def dashboard_asset(context: dg.AssetExecutionContext, config: DashboardConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+    def dashboard_asset(context: dg.AssetExecutionContext, config: MomentConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         return _materialize(context, home, DASHBOARD, None, config.model_dump())
 
     return dashboard_asset
@@ -186,8 +241,7 @@ def _materialize(
         check_results=[
             dg.AssetCheckResult(
                 check_name="is_healthy",
-                # A lane that is not in use fails no check (contract section 7).
-                passed=level in ("healthy", "unknown"),
+                passed=level in _PASSING,
                 severity=_SEVERITIES.get(level, dg.AssetCheckSeverity.WARN),
                 metadata={"alert_level": level, "day": newest.day.isoformat(), "report_id": newest.report_id},
             )
@@ -255,6 +309,34 @@ def _dashboard_numbers(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name.endswith("_count") and isinstance(value, int)}
 
 
+def _recovery_numbers(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers for the plots, and what the sensor decides by without opening the warehouse."""
+    opened: dict[str, list[str]] = {}
+    for row in report["recoveries"]:
+        if row["slo_status"] != "closed":
+            opened.setdefault(row["provider"], []).append(row["opened_at"])
+    return {
+        **{name: value for name, value in report.items() if name.endswith("_count")},
+        "recovery_slo_minutes": report["recovery_slo_minutes"],
+        "open_since": Shown.json(opened),
+    }
+
+
+def _recovery_rows(report: Mapping[str, Any]) -> Shown:
+    names = ("playbook_id", "provider", "closure_state", "slo_status", "age_minutes", "closure_minutes")
+    rows = [[row[name] for name in names] for row in report["recoveries"]]
+    nothing = "No recovery playbook is known." if report["state"] == "no_playbook" else "No playbook opened a recovery."
+    return table(names, rows, nothing)
+
+
+def _closure_numbers(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {"closure_state": report["closure_state"], "open_item_count": report["open_item_count"]}
+
+
+def _open_items(report: Mapping[str, Any]) -> Shown:
+    return table(("item", "count"), [(_words(one["item"]), one["count"]) for one in report["open_items"]], "Nothing.")
+
+
 def _decisions(plan: Mapping[str, Any]) -> Shown:
     subject = LANES[plan["lane"]].subject_field
     rows = [
@@ -294,5 +376,7 @@ def _lanes(document: Mapping[str, Any]) -> Shown:
 _SHOWN: Final[dict[str, tuple[Callable[[Mapping[str, Any]], dict[str, Any]], Callable[[Mapping[str, Any]], Shown]]]] = {
     RETRY_PLAN: (_plan_numbers, _decisions),
     RETRY_HEALTH: (_health_numbers, _alerts),
+    RECOVERIES: (_recovery_numbers, _recovery_rows),
+    CLOSURE: (_closure_numbers, _open_items),
     DASHBOARD: (_dashboard_numbers, _lanes),
 }

@@ -63,8 +63,9 @@ _JOBS: Final[tuple[tuple[str, dg.AssetSelection, str], ...]] = (
     ),
     (
         "audit_delivery_retry",
-        _ladders("audit_delivery_retry"),
-        "Ingest new evidence, plan, run the retry workers of audits, auditor exports and closeouts, judge health.",
+        _ladders("audit_delivery_retry") | dg.AssetSelection.assets("recoveries", "closure"),
+        "Ingest new evidence, plan, run the retry workers of audits, auditor exports and closeouts, judge health, "
+        "recoveries and closure.",
     ),
     (
         "morning_report",

@@ -18,6 +18,8 @@ CLEARING_STATES = ("acknowledged", "accepted", "resolved")
 CLOSING_STATES = ("dismissed", "resolved")
 #: Newest states that answer a health alert (contract section 7).
 ANSWERING_STATES = ("acknowledged", "resolved")
+#: States of a recovery's newest closure that close it (contract section 11).
+CLOSED_STATES = ("resolved", "mitigated")
 #: What an approval decision may say; the first lets a live retry go ahead (contract section 4).
 APPROVED = "approved"
 APPROVAL_STATES = (APPROVED, "denied", "deferred", "expired")
@@ -281,6 +283,12 @@ LANES: dict[str, Lane] = {
         ),
     )
 }
+
+
+#: What a recovery playbook is built from: failed audit deliveries, and failed alerts about their worker.
+FAILURE_SOURCES = (LANES["acknowledgement_audit"].delivery_source, SOURCE + "_worker_health_alert")
+#: How far back a playbook looks, in hours.
+LOOKBACK_HOURS = 24
 
 
 def lanes_of(schedule: str) -> tuple[str, ...]:

@@ -86,6 +86,15 @@ def _resolved(value: Any) -> Path:
         raise ValueError from None
 
 
+_Day = Annotated[date, Accepts("a day as YYYY-MM-DD, such as 2025-01-01", "the value is not a day")]
+_DeadmanUrl = Annotated[
+    SecretStr,
+    AfterValidator(_callable_address),
+    Accepts(
+        "an https address without a user name (http for this machine only)",
+        "the value is not an address that may be called",
+    ),
+]
 _Path = Annotated[Path, BeforeValidator(_resolved), Accepts("an absolute path", "there is no such path")]
 _Connectors = Annotated[
     tuple[str, ...],
@@ -203,6 +212,7 @@ class Settings(BaseSettings):
         ca_file: Certificates (PEM) that connectors and the ping trust besides the well-known ones.
         live_lanes: Lanes in which this host sends; only its environment can name them.
         report_connectors: Connectors that the scheduled executive report goes through.
+        escalation_connectors: Connectors through which people are notified of open recoveries.
         immediate_tries: Tries inside one live attempt.
         api_tokens_file: Hashes of the tokens that the HTTP API takes; None where it is open on loopback.
         api_requests_per_second: Requests a second that the HTTP API takes from one client or token.
@@ -229,9 +239,7 @@ class Settings(BaseSettings):
     )
 
     home: _Path = Field(default_factory=lambda: _resolved(".cavra"))
-    start_date: Annotated[date, Accepts("a day as YYYY-MM-DD, such as 2025-01-01", "the value is not a day")] = date(
-        2025, 1, 1
-    )
+    start_date: _Day = date(2025, 1, 1)
     busy_wait_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Accepts()] = 120.0
     threads: Annotated[int, Field(ge=0, le=1024), AfterValidator(lambda count: count or None), Accepts()] | None = None
     memory_limit: Annotated[str, AfterValidator(partial(_matching, _MEMORY)), Accepts("500MB or 2GB")] | None = None
@@ -242,6 +250,7 @@ class Settings(BaseSettings):
     ca_file: _Path | None = None
     live_lanes: _Lanes = frozenset()
     report_connectors: _Connectors = ()
+    escalation_connectors: _Connectors = ()
     immediate_tries: Annotated[int, Field(ge=1, le=5), Accepts()] = 2
     api_tokens_file: _Path | None = None
     api_requests_per_second: Annotated[float, Field(ge=1, le=1_000_000, allow_inf_nan=False), Accepts()] = 500.0
@@ -259,17 +268,7 @@ class Settings(BaseSettings):
     acknowledgement_limit_minutes: Annotated[int, Field(ge=1, le=525_600), Accepts()] = 60
     watch_seconds: Annotated[int, Field(ge=5, le=120), Accepts()] = 30
     alerts: AlertPolicy = DEFAULT_POLICY
-    deadman_url: (
-        Annotated[
-            SecretStr,
-            AfterValidator(_callable_address),
-            Accepts(
-                "an https address without a user name (http for this machine only)",
-                "the value is not an address that may be called",
-            ),
-        ]
-        | None
-    ) = None
+    deadman_url: _DeadmanUrl | None = None
     retention_days: Annotated[int, Field(ge=LEAST_RETENTION_DAYS, le=36_500), Accepts()] | None = None
     state_address: (
         Annotated[
@@ -346,6 +345,7 @@ class Settings(BaseSettings):
             sources_file=None,
             live_lanes=frozenset(),
             report_connectors=(),
+            escalation_connectors=(),
             alerts=self.alerts.model_copy(update={"connectors": ()}),
             deadman_url=None,
             state_address=None,

@@ -104,6 +104,43 @@ class Dashboard(Open):
     lanes: dict[str, dict[str, Any]]
 
 
+class Recoveries(Open):
+    """Recoveries, those past their limit first, then the newest (contract section 11)."""
+
+    recovery_report_id: str
+    as_of: str
+    generated_at: str
+    alert_level: AlertLevel
+    state: Literal["open", "none_open", "no_playbook"]
+    recovery_slo_minutes: int
+    recovery_count: int
+    recovery_open_count: int
+    recovery_closed_count: int
+    recovery_slo_breached_count: int
+    closure_state_counts: dict[str, int]
+    recoveries: list[dict[str, Any]]
+    recovery_groups: list[dict[str, Any]]
+
+
+class OpenItem(BaseModel):
+    """Something that keeps the loop from being closed, and how many of it there are."""
+
+    item: str
+    count: int
+
+
+class ClosureReport(Open):
+    """What is open now, and the items that CAVRA's own dashboard lists (contract section 12)."""
+
+    closure_report_id: str
+    as_of: str
+    generated_at: str
+    closure_state: Literal["open", "closed"]
+    open_item_count: int
+    open_items: list[OpenItem]
+    cavra_open_items: list[str]
+
+
 class AcknowledgementAnswer(BaseModel):
     """The record that was written and who asked for it."""
 

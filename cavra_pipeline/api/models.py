@@ -11,21 +11,25 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
+from cavra_pipeline.reports.store import SAVED_AS
 
 if TYPE_CHECKING:
     LaneName = str
     AcknowledgedLane = str
     State = str
     ScheduleName = str
+    ReportName = str
 else:
     LaneName = Literal[tuple(LANES)]
     #: Lanes in which operators acknowledge.
     AcknowledgedLane = Literal[tuple(name for name, lane in LANES.items() if lane.takes_acknowledgements)]
     State = Literal[ACKNOWLEDGEMENT_STATES]
     ScheduleName = Literal[SCHEDULE_NAMES]
-#: ``unknown`` is the level of a lane that is not in use (contract section 7).
+    ReportName = Literal[tuple(SAVED_AS)]
+#: ``unknown`` is the level of a lane that is not in use, and of recoveries without a playbook.
 AlertLevel = Literal["critical", "warning", "healthy", "unknown"]
 
 AsOf = Annotated[
@@ -98,6 +102,11 @@ class ReportQuery(MomentQuery):
 @with_fields_of(HealthParameters)
 class HealthQuery(ReportQuery):
     """Parameters of a health report; the lane's own where none are given (contract section 7)."""
+
+
+@with_fields_of(RecoveryParameters)
+class RecoveriesQuery(ReportQuery):
+    """How long a recovery may be open (contract section 11)."""
 
 
 @with_fields_of(RetryPolicy)
@@ -182,7 +191,7 @@ class Days(Asked):
 class HistoryQuery(PageQuery, Days):
     """Filters of saved reports."""
 
-    report: Literal["retry_health", "retry_plan", "dashboard", "asked_retry_plan"] | None = None
+    report: ReportName | None = None
     lane: LaneName | None = None
     alert_level: AlertLevel | None = None
     documents: bool = Field(False, description="With each report's document.")

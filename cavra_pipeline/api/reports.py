@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -20,12 +20,15 @@ from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
-from cavra_pipeline.reports.store import DASHBOARD, RETRY_HEALTH, RETRY_PLAN, save_plan
+from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, save_plan
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
@@ -202,17 +205,57 @@ def _first(rows: list[Mapping[str, Any]], name: str, which: Any = lambda _: True
     return min((row[name] for row in rows if which(row) and row[name]), default=None)
 
 
+def _over_all_lanes(
+    service: Service,
+    caller: Caller,
+    report: str,
+    asked: models.MomentQuery,
+    make: Callable[[Session, datetime, datetime], dict[str, Any]],
+) -> Answer:
+    """Makes a report over all lanes as of an instant. With the scope `plan` it shows in Dagster too."""
+    service.instants(asked.as_of)
+
+    def made() -> tuple[Any, Any]:
+        with service.reading() as (session, state):
+            now, as_of = service.instants(asked.as_of)
+            document = make(session, as_of, now)
+        if caller.may_save:
+            service.made(report, None, document, None)
+        return document, state
+
+    return service.once((report, caller.may_save, asked.model_dump()), made)
+
+
 @endpoint(router, "GET", "/api/v1/dashboard", scope="read", answer=answers.Dashboard)
 def dashboard(service: Served, caller: Asker, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Makes the dashboard. With the scope `plan` it shows in Dagster too."""
-    service.instants(asked.as_of)
+    return _over_all_lanes(
+        service, caller, DASHBOARD, asked, lambda session, at, now: make_dashboards(session, instants=[at], now=now)[0]
+    )
 
-    def make() -> tuple[Any, Any]:
-        with service.reading() as (session, state):
-            now, as_of = service.instants(asked.as_of)
-            document = make_dashboards(session, instants=[as_of], now=now)[0]
-        if caller.may_save:
-            service.made(DASHBOARD, None, document, None)
-        return document, state
 
-    return service.once(("dashboard", caller.may_save, asked.as_of), make)
+@endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=answers.Recoveries)
+def recoveries(service: Served, caller: Asker, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
+    """Makes the recovery report: open, past the limit, closed. With the scope `plan` it shows in Dagster too."""
+    parameters = recovery_parameters(**asked.model_dump(exclude=_ASKED))
+    label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
+    return _over_all_lanes(
+        service,
+        caller,
+        RECOVERIES,
+        asked,
+        lambda session, at, now: recovery_reports(session, parameters, instants=[at], now=now, generated_by=label)[0],
+    )
+
+
+@endpoint(router, "GET", "/api/v1/closure", scope="read", answer=answers.ClosureReport)
+def closure(service: Served, caller: Asker, asked: Annotated[models.ReportQuery, Query()]) -> Answer:
+    """Makes the closure report: what keeps the loop open. With the scope `plan` it shows in Dagster too."""
+    label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
+    return _over_all_lanes(
+        service,
+        caller,
+        CLOSURE,
+        asked,
+        lambda session, at, now: closure_reports(session, instants=[at], now=now, generated_by=label)[0],
+    )

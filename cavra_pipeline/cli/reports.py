@@ -30,11 +30,12 @@ from cavra_pipeline.cli.common import (
 )
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, escalation_plan
+from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.health import HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
@@ -131,8 +132,12 @@ def dashboard(as_of: datetime | None, as_json: bool) -> None:
 @_ANNOUNCED
 @AS_JSON
 def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...], live: bool, as_json: bool) -> None:
-    """Which recoveries are open, for how long, and who must be told? With --provider, says what it would send."""
+    """Which recoveries and retries wait for people, and what to do? With connectors, says what it would send.
+
+    Without --provider, the connectors are those that CAVRA_ESCALATION_CONNECTORS names.
+    """
     settings, now = home(), clock()
+    providers = providers or settings.escalation_connectors
     with warehouse_of(settings).reading() as session:
         plan = escalation_plan(session, as_of=as_of or now, now=now, slo_minutes=slo_minutes, providers=providers)
     announcement = escalation(plan, requested_at=now, made_at=clock(), as_of=as_of)
@@ -175,7 +180,7 @@ def executive_report_command(
             now=now,
             slo_minutes=slo_minutes,
             window_days=window_days,
-            providers=providers,
+            providers=settings.escalation_connectors,
         )
     announcement = report_announcement(
         report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of

@@ -22,6 +22,9 @@ _LEVEL_STYLES: Final = {
     "unknown": "dim",
     "retry": "bold",
     "wait": "cyan",
+    "breached": "bold red",
+    "open": "yellow",
+    "closed": "green",
 }
 
 
@@ -171,26 +174,116 @@ def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, A
         console.table("Connectors to fix", ("connector", "fault"), rows)
 
 
+def show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
+    """Shows the recovery report."""
+    has_playbook = report["state"] != "no_playbook"
+    counts = f"{report['recovery_open_count']:,} open, {report['recovery_closed_count']:,} closed"
+    past = f"{report['recovery_slo_breached_count']:,} open for more than {report['recovery_slo_minutes']:,} minutes"
+    closures = sum(report["closure_state_counts"].values())
+    console.facts(
+        "Recoveries",
+        [
+            ("state", level(report["alert_level"])),
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("recoveries", counts if has_playbook else "none is known: no recovery playbook has arrived"),
+            *([("past the limit", past)] if has_playbook else []),
+            ("based on", f"{report['playbook_count']:,} playbooks, {closures:,} closures"),
+            ("report", report["recovery_report_id"]),
+        ],
+    )
+    if report["recoveries"]:
+        columns = ("provider", "limit", "state", "opened (UTC)", "closed (UTC)", "notified via", "playbook_id")
+        rows = [_recovery(one) for one in report["recoveries"]]
+        console.table("Recoveries, past the limit first, then the newest", columns, rows)
+    if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
+        console.table(
+            "Recoveries of one provider that overlap: probably one outage",
+            ("provider", "from (UTC)", "until (UTC)", "recoveries"),
+            [
+                (one["provider"], short_time(one["opened_at"]), short_time(one["closed_at"]), one["recovery_count"])
+                for one in outages
+            ],
+        )
+
+
+def _recovery(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        one["provider"],
+        level(one["slo_status"]),
+        one["closure_state"],
+        short_time(one["opened_at"]),
+        short_time(one["closed_at"]),
+        ", ".join(one["notified_through"]) or "none",
+        one["playbook_id"],
+    )
+
+
+def show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the playbook that was written, or says that none was."""
+    written = document["playbook"]
+    if written is None:
+        console.print("No connector calls for a recovery: none fails often enough without an open one.")
+        return
+    entries = written["connector_recovery_playbook"]["provider_playbooks"]
+    rows = [(one["provider"], one["failure_count"], short_time(one["latest_failure_at"])) for one in entries]
+    columns = ("provider", "failures", "newest (UTC)")
+    console.table(f"Recoveries opened by {written['playbook_id']}", columns, rows)
+
+
+def show_recovery_closure(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the closure that was written, or says that the newest one says so already."""
+    written = document["closure"]
+    if written is None:
+        console.print("Nothing to record: the newest closure of this recovery says so already.")
+    else:
+        console.print(f"{written['provider']} of {written['playbook_id']}: {written['closure_state']}")
+
+
+def show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
+    """Shows the closure report."""
+    console.facts(
+        "Closure",
+        [
+            ("state", level(report["closure_state"])),
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("open items", f"{report['open_item_count']:,}"),
+            ("report", report["closure_report_id"]),
+        ],
+    )
+    if report["open_items"]:
+        rows = [(one["item"].replace("_", " "), one["count"]) for one in report["open_items"]]
+        console.table("What is open now", ("item", "count"), rows)
+    if report["cavra_open_items"]:
+        named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
+        console.table("What CAVRA's dashboard lists over all records", ("item",), named)
+
+
 def show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows an escalation plan and its delivery."""
     plan = document["plan"]
-    counts = f"{plan['escalation_count']} open, {plan['slo_breached_count']} past {plan['slo_minutes']} minutes"
+    counts = (
+        f"{plan['open_recovery_count']:,} open, {plan['slo_breached_count']:,} past "
+        f"{plan['recovery_slo_minutes']:,} minutes"
+    )
+    is_known = plan["state"] != "no_playbook"
     console.facts(
         "Escalation plan",
         [
             ("state", level(plan["alert_level"])),
             ("as of", f"{short_time(plan['as_of'])} UTC"),
-            ("recoveries", counts),
-            ("tell", ", ".join(plan["selected_providers"]) or "nobody"),
+            ("recoveries", counts if is_known else "none is known: no recovery playbook has arrived"),
+            ("retries", f"{plan['failed_execution_count']:,} failed or were skipped and are unresolved"),
+            ("notify via", ", ".join(plan["selected_providers"]) or "no one"),
             ("plan", plan["plan_id"]),
         ],
     )
-    if plan["recoveries"]:
+    if plan["escalation_routes"]:
         rows = [
-            (one["plan_id"], short_time(one["opened_at"]), one["slo_state"], one["recommended_action"])
-            for one in plan["recoveries"]
+            (one["provider"], level(one["severity"]), short_time(one["opened_at"]), one["recommended_action"])
+            for one in plan["escalation_routes"]
         ]
-        console.table("Open recoveries, oldest first", ("plan_id", "open since (UTC)", "limit", "do"), rows)
+        columns = ("provider", "severity", "open since (UTC)", "do")
+        console.table("What waits for people, the most urgent first", columns, rows)
     show_delivery(console, document["delivery"])
 
 

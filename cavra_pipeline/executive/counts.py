@@ -9,12 +9,15 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import ascending
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.intervals import RECOVERIES
-from cavra_pipeline.retention.horizon import PACKAGE as RETENTION
+from cavra_pipeline.reports.executions import Unresolved, unresolved_executions
+from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.executive"
+#: The lane whose subjects are escalation plans, and the one whose failed retries are escalated beside recoveries.
+ESCALATIONS: Final = LANES["recovery_escalation"]
+_AUDITS: Final = LANES["acknowledgement_audit"]
 _NOTHING: Final[Mapping[str, Any]] = {
     "evidence_record_count": 0,
     "future_record_count": 0,
@@ -29,13 +32,13 @@ class Standing:
     Attributes:
         lanes: By lane: ``evidence_record_count``, ``future_record_count``, ``latest_record_at``; lanes without any are
             left out.
-        unplanned_failure_count: Failing pairs of recoveries that no escalation plan names.
-        pruned_spell_count: Closed spells of recoveries that were pruned.
+        unplanned_failure_count: Failing notices that belong to no escalation plan.
+        unresolved_executions: Retries of audit deliveries that are unresolved.
     """
 
     lanes: Mapping[str, Mapping[str, Any]]
     unplanned_failure_count: int
-    pruned_spell_count: int
+    unresolved_executions: Unresolved
 
     def of(self, lane: str) -> Mapping[str, Any]:
         """Returns what there is of a lane."""
@@ -53,10 +56,14 @@ def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, 
     lanes: list[dict[str, Mapping[str, Any]]] = [{} for _ in moments]
     for row in session.rows(_PACKAGE, "lane_extents", {"instants": moments}):
         lanes[int(str(row.pop("number"))) - 1][str(row.pop("lane"))] = row
-    unplanned = session.rows(_PACKAGE, "unplanned_failures", {"lane": RECOVERIES.name, "instants": moments})
-    pruned = int(str(session.rows(RETENTION, "closed_spell_count")[0]["closed_spell_count"]))
+    unplanned = session.rows(_PACKAGE, "unplanned_failures", {"lane": ESCALATIONS.name, "instants": moments})
+    executions = {
+        at: found
+        for some in stretches(session, _AUDITS, moments)
+        for at, found in zip(some, unresolved_executions(session, _AUDITS, some), strict=True)
+    }
     return {
-        at: Standing(known, int(str(row["unplanned_failure_count"])), pruned)
+        at: Standing(known, int(str(row["unplanned_failure_count"])), executions[at])
         for at, known, row in zip(moments, lanes, unplanned, strict=True)
     }
 

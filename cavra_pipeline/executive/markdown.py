@@ -26,6 +26,8 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         _items(markdown(sentence) for sentence in report["what_happened"]),
         "## Open recoveries",
         *_open_recoveries(page),
+        *_groups(page),
+        *_retries(page),
         "## Key risks",
         _items(
             f"**{markdown(risk['severity'])}**: {markdown(risk['risk'])} {markdown(risk['action'])}"
@@ -57,9 +59,28 @@ def _next_actions(page: Mapping[str, Any]) -> list[str]:
 def _open_recoveries(page: Mapping[str, Any]) -> list[str]:
     if not page["open"]:
         return [markdown(page["none_open"])]
-    header = ("Recovery", "Open for", "Limit", "Told through", "Next step")
-    rows = ([one["name"], one["age"], one["slo"], one["routes"], one["action"]] for one in page["open"])
+    header = ("Recovery", "Open for", "Limit", "Notified via", "Next step")
+    rows = ([one["name"], one["age"], one["slo"], one["notified"], one["action"]] for one in page["open"])
     return [markdown(page["open_caption"]), _table(header, rows)]
+
+
+def _groups(page: Mapping[str, Any]) -> list[str]:
+    names = ("name", "open", "late", "opened", "closed", "in_time")
+    sections = []
+    for title, rows in (("Provider", page["by_provider"]), ("Cause", page["by_cause"])):
+        if rows:
+            header = (title, "Open", "Past the limit", "Opened", "Closed", "Closed in time")
+            sections += [
+                f"## Recoveries by {title.lower()}",
+                _table(header, ([row[name] for name in names] for row in rows)),
+            ]
+    return sections
+
+
+def _retries(page: Mapping[str, Any]) -> list[str]:
+    if not page["retries"]:
+        return []
+    return ["## Retries that need review", _items(markdown(one["action"]) for one in page["retries"])]
 
 
 def _providers(report: Mapping[str, Any]) -> str:

@@ -12,11 +12,12 @@ from cavra_pipeline.executive.words import (
     day_text,
     duration,
     limit_words,
+    listed,
     moment_text,
     provider_name,
     read,
 )
-from cavra_pipeline.recoveries.intervals import RECOVERIES
+from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 
 _STATES: Final = {
     "action_needed": "Action needed",
@@ -33,36 +34,19 @@ _MOST_DAYS: Final = 14
 def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what both pages say in words."""
     as_of = read(report["as_of"])
-    recoveries = report["recoveries"]
-    shown = sorted(report["open_recoveries"], key=lambda one: one["severity"] != "critical")[:_MOST_ROWS]
-    total = report["escalation_count"]
+    shown = report["open_recoveries"][:_MOST_ROWS]
+    total = report["open_recovery_count"]
     trend = report["closure_trend"][-_MOST_DAYS:]
     window = count(report["window_days"], "day")
     actions = report["recommended_actions"]
     has_evidence = report["state"] != "no_evidence"
-    is_known = any(lane["lane"] == RECOVERIES.name and lane["evidence_record_count"] for lane in report["lanes"])
+    is_known = report["recovery_state"] != NO_PLAYBOOK
     return {
         "state": _STATES[report["state"]],
         "as_of": moment_text(as_of),
         "window": window,
         "limit": duration(report["slo_minutes"]),
-        "facts": [
-            {"label": "Open recoveries", "value": f"{total:,}" if is_known else "unknown"},
-            {
-                "label": f"Past the {limit_words(report['slo_minutes'])} limit",
-                "value": f"{report['slo_breached_count']:,}" if is_known else "unknown",
-            },
-            {
-                "label": f"Closed in {window}",
-                "value": f"{recoveries['closed_in_window_count']:,}" if is_known else "unknown",
-            },
-            {
-                "label": "Retries still failed",
-                "value": f"{sum(lane['unresolved_failed_execution_count'] for lane in report['lanes']):,}"
-                if has_evidence
-                else "unknown",
-            },
-        ],
+        "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
         "next_actions": actions[1:_MOST_ACTIONS],
         "more_actions": f"{count(len(actions) - _MOST_ACTIONS, 'more step')} under Key risks."
@@ -74,7 +58,15 @@ def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
         else "Most pressing first",
         "no_delivery": "No delivery in this time." if has_evidence else "Nothing is known of deliveries.",
         "lanes": [_lane(lane) for lane in report["lanes"]],
-        "none_open": "No recovery is open." if is_known else "Nothing is known of open recoveries.",
+        "none_open": "No recovery is open."
+        if is_known
+        else "No recovery playbook has arrived: nothing is known of recoveries.",
+        "by_provider": [_group(provider_name(one["provider"]), one) for one in report["recoveries_by_provider"]],
+        "by_cause": [_group(one["cause"].replace("_", " "), one) for one in report["recoveries_by_cause"]],
+        "retries": [
+            {"provider": provider_name(one["provider"]), "action": one["recommended_action"]}
+            for one in report["failed_retries"]
+        ],
         "trend": [
             {
                 "day": day_text(read(day["day"])),
@@ -90,16 +82,54 @@ def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:
+    """The figures of the first screen."""
+    return [
+        {"label": "Open recoveries", "value": f"{report['open_recovery_count']:,}" if is_known else "unknown"},
+        {
+            "label": f"Past the {limit_words(report['slo_minutes'])} limit",
+            "value": f"{report['slo_breached_count']:,}" if is_known else "unknown",
+        },
+        {
+            "label": f"Closed in {count(report['window_days'], 'day')}",
+            "value": _closed(report["recoveries"]) if is_known else "unknown",
+        },
+        {
+            "label": "Retries still failed",
+            "value": f"{sum(lane['unresolved_failed_execution_count'] for lane in report['lanes']):,}"
+            if report["state"] != "no_evidence"
+            else "unknown",
+        },
+    ]
+
+
 def _row(one: Mapping[str, Any]) -> dict[str, str]:
     slo, tone = _SLO[one["slo_state"]]
-    again = " (opened again)" if one["reopened_count"] else ""
+    again = " (opened again)" if one["closure_state"] == "reopened" else ""
     return {
-        "name": str(one["plan_id"]),
+        "name": f"{provider_name(one['provider'])}, {one['playbook_id']}",
         "age": duration(one["age_minutes"]) + again,
         "slo": slo,
         "tone": tone,
-        "routes": "; ".join(_route(route) for route in one["routes"]) or "nobody",
+        "notified": listed([provider_name(name) for name in one["notified_through"]]) or "no one",
         "action": one["recommended_action"],
+    }
+
+
+def _closed(recoveries: Mapping[str, Any]) -> str:
+    share = recoveries["closed_within_limit_percent"]
+    return f"{recoveries['closed_in_window_count']:,}" + ("" if share is None else f" ({share} % in time)")
+
+
+def _group(name: str, one: Mapping[str, Any]) -> dict[str, str]:
+    share = one["closed_within_limit_percent"]
+    return {
+        "name": name,
+        "open": f"{one['open_count']:,}",
+        "late": f"{one['slo_breached_count']:,}",
+        "opened": f"{one['opened_in_window_count']:,}",
+        "closed": f"{one['closed_in_window_count']:,}",
+        "in_time": "-" if share is None else f"{share} %",
     }
 
 
@@ -115,12 +145,6 @@ def _lane(lane: Mapping[str, Any]) -> dict[str, str]:
     return {"title": lane["title"], "worker": standing(lane), **counts}
 
 
-def _route(route: Mapping[str, Any]) -> str:
-    name, state = provider_name(route["provider"]), str(route["state"]).replace("_", " ")
-    code = f" ({route['failed_status_code']})" if state == "failing" and route["failed_status_code"] else ""
-    return f"{name}: {state}{code}"
-
-
 def _notes(report: Mapping[str, Any]) -> list[str]:
     latest = report["latest_record_at"]
     rests = f"Rests on {count(report['evidence_record_count'], 'evidence record')}"
@@ -131,8 +155,8 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     until = read(report["as_of"]) - timedelta(microseconds=1)
     return [
         rests,
-        f"“Past the limit” means open for more than {duration(report['slo_minutes'])}. A recovery is closed when every "
-        "connector it was told through has it on record as resolved or dismissed and no notice of it is failing.",
+        f"“Past the limit” means open for more than {duration(report['slo_minutes'])}. A playbook opens a recovery for "
+        "one provider; it is closed when its newest closure says resolved or mitigated.",
         f"Covers {day_text(start)} to {day_text(max(until, start))}, UTC. Made "
         f"{moment_text(read(report['generated_at']))} by {report['generated_by']}. "
         f"Report {report['executive_report_id']}, plan {report['escalation_plan_id']}.",

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from cavra_pipeline.boundary.fields import ROUTES
+from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.own import record
 from cavra_pipeline.lanes import LANES
@@ -21,6 +23,9 @@ _PLAN_FIELDS: Final = (
     "plan_id", "recovery_report_id", "alert_level", "escalation_count", "slo_breached_count", "failed_execution_count",
     "selected_providers",
 )  # fmt: skip
+#: Where the routes stand in CAVRA's record, and what the boundary lets through of each.
+_ROUTES: Final = payload_key("recovery-escalation-plan")
+_ROUTE_FIELDS: Final = tuple(member.column for member in ROUTES.members)
 _REPORT_FIELDS: Final = (
     "executive_report_id", "recovery_report_id", "escalation_plan_id", "alert_level", "escalation_count",
 )  # fmt: skip
@@ -46,12 +51,14 @@ def escalation(
         created_at=made_at,
         signer=plan["generated_by"],
         **{name: plan[name] for name in _PLAN_FIELDS},
+        **{_ROUTES: {"escalation_routes": [_route(one) for one in plan["escalation_routes"]]}},
     )
     return Announcement(
         lane=_ESCALATIONS,
         subject={"plan_id": plan["plan_id"]},
-        title=f"CAVRA: {plan['escalation_count']} recoveries are open, {plan['slo_breached_count']} past their limit",
-        summary="Open recoveries wait for somebody. The escalation plan says which, since when and what to do.",
+        title=f"CAVRA: {plan['open_recovery_count']} recoveries are open, "
+        f"{plan['slo_breached_count']} past their limit",
+        summary="Recoveries or retries wait for somebody. The escalation plan says which, since when and what to do.",
         alert_level=plan["alert_level"],
         facts={name: plan[name] for name in _FACTS},
         generated_by=plan["generated_by"],
@@ -59,6 +66,11 @@ def escalation(
         requested_at=requested_at,
         as_of=as_of,
     )
+
+
+def _route(route: Mapping[str, Any]) -> dict[str, Any]:
+    """A route as evidence has it; what is unknown is left out."""
+    return {name: route[name] for name in _ROUTE_FIELDS if route[name] is not None}
 
 
 def report_run_id(report: Mapping[str, Any]) -> str:

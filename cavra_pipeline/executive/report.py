@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,26 +18,26 @@ from cavra_pipeline.documents import (
     naive_utc,
     whole_minutes,
 )
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.counts import Standing, Window, failing_providers, standings, windows
-from cavra_pipeline.executive.escalation import DEFAULT_SLO_MINUTES, plan_of_recoveries
+from cavra_pipeline.executive.escalation import RETRY_CATEGORY, plan_of_recoveries
 from cavra_pipeline.executive.risks import key_risks
+from cavra_pipeline.executive.trends import RecoveryTrend
 from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.recoveries.intervals import (
-    Interval,
-    OpenRecoveries,
-    bounded,
-    open_recoveries,
-    recovery_spells,
-    spells_until,
+from cavra_pipeline.recoveries.causes import Causes
+from cavra_pipeline.recoveries.history import (
+    DEFAULT_SLO_MINUTES,
+    RecoveryHistory,
+    recovery_history,
+    recovery_parameters,
 )
+from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.warehouse import Session
 
 DEFAULT_WINDOW_DAYS: Final = 7
 MAX_WINDOW_DAYS: Final = 366
-#: Windows up to a month have a backlog point every six hours, longer ones every day.
-_FINE_WINDOW_DAYS: Final = 31
 _STATES: Final = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
 _ACTIVITY: Final = (
     "delivery_count",
@@ -69,8 +68,16 @@ class _Known:
     standing: Mapping[datetime, Standing]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
     windows: Mapping[datetime, Window]
-    spells: Mapping[datetime, Sequence[Interval]]
-    recoveries: Mapping[datetime, OpenRecoveries]
+    history: RecoveryHistory
+    causes: Causes
+    recoveries: Mapping[datetime, Mapping[str, Any]]
+
+    def latest_record_at(self, at: datetime) -> datetime | None:
+        """Returns when the newest record that the report is based on was created."""
+        lanes = (self.standing[at].of(lane)["latest_record_at"] for lane in LANES)
+        playbooks = self.history.playbooks[: self.history.playbook_count(at)][-1:]
+        closures = (one.at for one in self.history.said(at)[-1:])
+        return max((moment for moment in (*lanes, *playbooks, *closures) if moment), default=None)
 
 
 def executive_reports(
@@ -101,12 +108,12 @@ def executive_reports(
         UsageError: A value is outside what is accepted; the message names it.
     """
     generated_by = actor_label(generated_by, where="generated_by")
-    bounded("window_days", window_days, MAX_WINDOW_DAYS)
+    _require_window(window_days)
+    parameters = recovery_parameters(slo_minutes=slo_minutes)
     if not instants:
         return []
     moments = [naive_utc(at) for at in instants]
-    every = recovery_spells(session, as_of=max(instants))
-    spells = {at: spells_until(every, at) for at in moments}
+    recoveries = recovery_reports(session, parameters, instants=instants, now=now, generated_by=generated_by)
     known = _Known(
         now=now,
         slo_minutes=slo_minutes,
@@ -117,16 +124,24 @@ def executive_reports(
         standing=standings(session, instants),
         failing=failing_providers(session, instants),
         windows=windows(session, {at: _window_start(at, window_days) for at in moments}),
-        spells=spells,
-        recoveries=open_recoveries(session, spells),
+        history=recovery_history(session, max(moments)),
+        causes=Causes(session, max(moments)),
+        recoveries=dict(zip(moments, recoveries, strict=True)),
     )
     return [_report(known, as_of) for as_of in instants]
+
+
+def _require_window(days: object) -> None:
+    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_WINDOW_DAYS:
+        raise UsageError(
+            "the value is not accepted", where="window_days", remedy=f"Give an integer from 1 to {MAX_WINDOW_DAYS}"
+        )
 
 
 def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
     at = naive_utc(as_of)
     plan = plan_of_recoveries(
-        known.recoveries[at], as_of=as_of, now=known.now, slo_minutes=known.slo_minutes, providers=known.providers,
+        known.recoveries[at], as_of=as_of, now=known.now, providers=known.providers,
         generated_by=known.generated_by, standing=known.standing[at],
     )  # fmt: skip
     start = _window_start(at, known.window_days)
@@ -158,7 +173,9 @@ def _counted(
     known: _Known, plan: Mapping[str, Any], lanes: list[dict[str, Any]], *, at: datetime, start: datetime
 ) -> dict[str, Any]:
     """Returns the report without what is concluded from its counts; members that follow later keep their place."""
-    window, spells, slo = known.windows[at], known.spells[at], timedelta(minutes=known.slo_minutes)
+    window, recoveries = known.windows[at], known.recoveries[at]
+    trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
+    routes = plan["escalation_routes"]
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
@@ -173,28 +190,35 @@ def _counted(
         "headline": "",
         "what_to_do": "",
         "escalation_count": plan["escalation_count"],
+        "open_recovery_count": plan["open_recovery_count"],
+        "recovery_state": recoveries["state"],
         "slo_minutes": known.slo_minutes,
         "slo_breached_count": plan["slo_breached_count"],
         "slo_at_risk_count": plan["slo_at_risk_count"],
         "failed_execution_count": plan["failed_execution_count"],
         "window_days": known.window_days,
         "window_start": instant(start),
-        "evidence_record_count": sum(lane["evidence_record_count"] for lane in lanes),
-        "future_record_count": sum(lane["future_record_count"] for lane in lanes),
+        **{
+            name: recoveries[name] + sum(lane[name] for lane in lanes)
+            for name in ("evidence_record_count", "future_record_count")
+        },
         "quarantined_record_count": window.quarantined_record_count,
-        "latest_record_at": max((lane["latest_record_at"] for lane in lanes if lane["latest_record_at"]), default=None),
+        "latest_record_at": instant(known.latest_record_at(at)),
         "what_happened": [],
         "activity": {name: sum(lane[name] for lane in lanes) for name in _ACTIVITY},
-        "recoveries": _totals(spells, known.standing[at].pruned_spell_count, start=start, slo=slo),
-        "open_by_need": dict(sorted(Counter(one["need"] for one in plan["recoveries"]).items())),
-        "closure_trend": _trend(spells, start=start, at=at),
-        "backlog": _backlog(spells, start=start, at=at, slo=slo, is_fine=known.window_days <= _FINE_WINDOW_DAYS),
+        "recoveries": trend.totals(),
+        "recoveries_by_provider": trend.grouped("provider", lambda one: one.provider),
+        "recoveries_by_cause": trend.grouped("cause", known.causes.of),
+        "open_by_need": dict(sorted(Counter(one["need"] for one in routes).items())),
+        "closure_trend": trend.by_day(),
+        "backlog": trend.backlog(known.window_days),
         "deliveries_by_provider": [
             {**row, "delivered_percent": row["delivered_count"] * 100 // (row["delivered_count"] + row["failed_count"])}
             for row in window.providers
         ],
         "lanes": lanes,
-        "open_recoveries": plan["recoveries"],
+        "open_recoveries": [route for route in routes if route["category"] != RETRY_CATEGORY],
+        "failed_retries": [route for route in routes if route["category"] == RETRY_CATEGORY],
         "key_risks": [],
         "recommended_actions": [],
     }
@@ -278,69 +302,3 @@ def _outage(outage: Mapping[str, Any], *, start: datetime, at: datetime) -> dict
 
 def _naive(text: str | None) -> datetime | None:
     return naive_utc(datetime.fromisoformat(text)) if text else None
-
-
-# --- Recoveries over time ------------------------------------------------------------------------------------------
-
-
-def _totals(spells: Sequence[Interval], pruned_count: int, *, start: datetime, slo: timedelta) -> dict[str, Any]:
-    """Opened = closed + open, over the whole history and, with what was open at its start, in the window."""
-    closed = [spell for spell in spells if spell.closed_at is not None]
-    lately = sorted(
-        spell.closed_at - spell.opened_at for spell in closed if spell.closed_at and spell.closed_at >= start
-    )
-    return {
-        "opened_count": len(spells) + pruned_count,
-        "closed_count": len(closed) + pruned_count,
-        "open_count": len(spells) - len(closed),
-        "opened_in_window_count": sum(spell.opened_at >= start for spell in spells),
-        "reopened_in_window_count": sum(spell.opened_at >= start and spell.number > 1 for spell in spells),
-        "closed_in_window_count": len(lately),
-        "closed_late_in_window_count": sum(span > slo for span in lately),
-        "median_minutes_to_close": whole_minutes(lately[len(lately) // 2]) if lately else None,
-    }
-
-
-def _trend(spells: Sequence[Interval], *, start: datetime, at: datetime) -> list[dict[str, Any]]:
-    opened = Counter(spell.opened_at.date() for spell in spells)
-    closed = Counter(spell.closed_at.date() for spell in spells if spell.closed_at)
-    is_open = sum(spell.opened_at < start and not (spell.closed_at and spell.closed_at < start) for spell in spells)
-    trend = []
-    for ordinal in range(start.toordinal(), at.toordinal() + 1):
-        day = datetime.fromordinal(ordinal).date()
-        is_open += opened[day] - closed[day]
-        trend.append(
-            {"day": day.isoformat(), "opened_count": opened[day], "closed_count": closed[day], "open_count": is_open}
-        )
-    return trend
-
-
-def _backlog(
-    spells: Sequence[Interval], *, start: datetime, at: datetime, slo: timedelta, is_fine: bool
-) -> list[dict[str, Any]]:
-    """How many recoveries were open, and open for longer than the limit, at even steps and at the end."""
-    step = timedelta(hours=6 if is_fine else 24)
-    moments = [start + number * step for number in range((at - start) // step + 1)]
-    if moments[-1] != at:
-        moments.append(at)
-    opened = sorted(spell.opened_at for spell in spells)
-    closed = sorted(spell.closed_at for spell in spells if spell.closed_at)
-    late = [spell for spell in spells if spell.closed_at is None or spell.closed_at - spell.opened_at > slo]
-    # An age of exactly the limit is not over it yet, hence bisect_left. Ages are shifted: a limit may pass year 9999.
-    late_opened = sorted(spell.opened_at for spell in late)
-    late_closed = sorted(spell.closed_at for spell in late if spell.closed_at)
-    return [
-        {
-            "at": instant(moment),
-            "open_count": bisect_right(opened, moment) - bisect_right(closed, moment),
-            "breached_count": bisect_left(late_opened, _earlier(moment, slo)) - bisect_right(late_closed, moment),
-        }
-        for moment in moments
-    ]
-
-
-def _earlier(moment: datetime, span: timedelta) -> datetime:
-    try:
-        return moment - span
-    except OverflowError:
-        return datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone

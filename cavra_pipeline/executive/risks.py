@@ -14,7 +14,7 @@ from cavra_pipeline.executive.words import (
     provider_name,
 )
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.intervals import RECOVERIES
+from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 
 #: So many notices that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
@@ -63,22 +63,23 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "Check that CAVRA's evidence reaches the landing zone and is ingested.",
         )
         return
-    silent = [
-        lane for lane in report["lanes"] if not lane["evidence_record_count"] and LANES[lane["lane"]].is_always_in_use
-    ]
-    if any(lane["lane"] == RECOVERIES.name for lane in silent):
+    if report["recovery_state"] == NO_PLAYBOOK:
         yield _risk(
-            "critical",
-            "no_recovery_evidence",
-            "No evidence of recovery escalations has arrived, so open recoveries cannot be seen.",
-            "Check that CAVRA's recovery escalations reach the landing zone.",
+            "warning",
+            "no_playbook",
+            "No recovery playbook has arrived, so no recovery is known.",
+            "Check that CAVRA's recovery playbooks reach the landing zone.",
         )
-    others = [lane["title"] for lane in silent if lane["lane"] != RECOVERIES.name]
-    if others:
+    silent = [
+        lane["title"]
+        for lane in report["lanes"]
+        if not lane["evidence_record_count"] and LANES[lane["lane"]].is_always_in_use
+    ]
+    if silent:
         yield _risk(
             "warning",
             "silent_lane",
-            f"No evidence has ever arrived of: {', '.join(others)}.",
+            f"No evidence has ever arrived of: {', '.join(silent)}.",
             "Find out whether these are in use; if they are, have their evidence sent.",
         )
     if report["quarantined_record_count"]:
@@ -93,9 +94,10 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     limit = limit_words(report["slo_minutes"])
-    late = [one for one in report["open_recoveries"] if one["slo_state"] == "breached"]
+    late = [one for one in report["open_recoveries"] if one["slo_status"] == "breached"]
     if late:
-        first = late[0]["plan_id"]
+        oldest = max(late, key=lambda one: one["age_minutes"])
+        first = f"{provider_name(oldest['provider'])}, {oldest['playbook_id']}"
         if len(late) > 1:
             action = f"Name an owner today for each of the {len(late):,}, oldest first; start with {first}."
         else:
@@ -114,8 +116,7 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             f"{are(soon, 'recovery', 'recoveries')} close to the {limit} limit.",
             "Ask the owners of these for a time by which they are done.",
         )
-    recoveries = report["recoveries"]
-    growth = recoveries["opened_in_window_count"] - recoveries["closed_in_window_count"]
+    growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
     if growth > 0:
         yield _risk(
             "warning",
@@ -167,21 +168,29 @@ def _lowered(sentence: str) -> str:
 
 def _care_risks(report: Mapping[str, Any], unplanned: int) -> Iterator[dict[str, str]]:
     needs = report["open_by_need"]
-    if needs.get("answer"):
+    if needs.get("notify"):
         yield _risk(
             "warning",
-            "unanswered",
-            f"{count(needs['answer'], 'recovery has', 'recoveries have')} reached people, and nobody has answered.",
-            "Have the people on call acknowledge what they were told.",
+            "not_notified",
+            f"Nobody was notified of {count(needs['notify'], 'open recovery', 'open recoveries')}.",
+            "Send the escalation plan, and check that its notices arrive.",
+        )
+    if needs.get("acknowledge"):
+        yield _risk(
+            "warning",
+            "unacknowledged",
+            f"Notices of {count(needs['acknowledge'], 'recovery', 'recoveries')} arrived and nobody has acknowledged "
+            "them.",
+            "Have the people on call acknowledge the escalation plan.",
         )
     if needs.get("close"):
         longest = max(one["age_minutes"] for one in report["open_recoveries"] if one["need"] == "close")
         yield _risk(
             "warning",
             "not_closed",
-            f"{count(needs['close'], 'recovery has', 'recoveries have')} an owner and no end on record, "
+            f"{count(needs['close'], 'recovery has', 'recoveries have')} an owner and no closure, "
             f"the oldest for {duration(longest)}.",
-            "Have the owners record what is done as resolved.",
+            "Have the owners record what is done as resolved or mitigated.",
         )
     if unplanned:
         yield _risk(

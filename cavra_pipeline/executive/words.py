@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.recoveries.intervals import RECOVERIES
+from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PROVIDERS: Final = {
@@ -98,17 +98,14 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     days = count(report["window_days"], "day")
     opened, closed = recoveries["opened_in_window_count"], recoveries["closed_in_window_count"]
     again = recoveries["reopened_in_window_count"]
-    said = [
-        f"{count(opened, 'recovery', 'recoveries')} opened"
-        + (f" ({again:,} of them again)" if again else "")
-        + f" and {closed:,} closed in {days}."
-    ]
+    said = [f"{count(opened, 'recovery', 'recoveries')} opened and {closed:,} closed in {days}."]
+    if again:
+        said.append(f"{count(again, 'recovery was', 'recoveries were')} opened again.")
     if closed:
-        late = recoveries["closed_late_in_window_count"]
         limit = limit_words(report["slo_minutes"])
         said.append(
-            f"Half of them were closed within {duration(recoveries['median_minutes_to_close'])}; "
-            f"{late:,} took longer than the {limit} limit."
+            f"{recoveries['closed_within_limit_percent']} % were closed within the {limit} limit, half within "
+            f"{duration(max(0, recoveries['median_minutes_to_close']))}."
         )
     said.append(
         f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
@@ -134,11 +131,9 @@ def headline(report: Mapping[str, Any]) -> str:
     as_of = moment_text(datetime.fromisoformat(report["as_of"]))
     if not report["evidence_record_count"]:
         return f"No evidence has arrived up to {as_of}. That is not an all-clear: nothing is known."
-    if not next(lane for lane in report["lanes"] if lane["lane"] == RECOVERIES.name)["evidence_record_count"]:
-        return (
-            f"No evidence of recoveries has arrived up to {as_of}. That is not an all-clear: nothing is known of them."
-        )
-    total = report["escalation_count"]
+    if report["recovery_state"] == NO_PLAYBOOK:
+        return f"No recovery playbook has arrived up to {as_of}. That is not an all-clear: no recovery is known."
+    total = report["open_recovery_count"]
     if not total:
         risks = report["key_risks"]
         return f"No recovery is open. {risks[0]['risk']}" if risks else "No recovery is open and nothing is failing."

@@ -1,1 +1,1 @@
-"""Recoveries: when each was open, and how it stands at each provider. What to do about one is decided elsewhere."""
+"""Recoveries: what playbooks opened, what closures said, and who was notified. What to do is decided elsewhere."""

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.documents import count_standing, instant, spread
-from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, CLOSING_STATES, Gate, Lane
+from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
 from cavra_pipeline.reports.approvals import approvals
+from cavra_pipeline.reports.executions import by_reason, unresolved_executions
+from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_counts
 from cavra_pipeline.reports.plan import decided_retries
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.warehouse import Session
@@ -45,10 +47,10 @@ def facts_of(
     unresolved = session.rows(_PACKAGE, "unresolved_deliveries", {**about, "clearing": CLEARING_STATES})
     failing = count_standing(unresolved, len(asked))
     lists: dict[str, Sequence[Any]] = {
-        "unresolved_executions": _unresolved_executions(session, about, len(asked)),
+        "unresolved_executions": [by_reason(one) for one in unresolved_executions(session, lane, asked)],
         "acknowledgement_gaps": _acknowledgement_gaps(lane, unresolved, len(asked)),
         "approval_gaps": _approval_gaps(session, lane, asked),
-        "outstanding_alert_acknowledgement_count": _outstanding(session, lane, about, len(asked)),
+        "outstanding_alert_acknowledgement_count": outstanding_counts(session, AlertKinds.of(lane), asked),
         "skipped_reasons": _skipped_reasons(session, windowed, len(asked)),
         "outages": _outages(session, windowed, newest, asked, runs_since, interval_minutes),
     }
@@ -149,26 +151,6 @@ def _approval_gaps(session: Session, lane: Lane, asked: Sequence[datetime]) -> l
                     }
                 )
     return gaps
-
-
-def _unresolved_executions(session: Session, about: dict[str, object], instants: int) -> list[dict[str, int]]:
-    """At each instant how many pairs' executions are unresolved, by why they were skipped; empty if they failed."""
-    standing: list[dict[str, int]] = [{} for _ in range(instants)]
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", {**about, "closing": CLOSING_STATES})
-    for row in rows:
-        for counted in standing[row["first_seen"] - 1 : row["last_seen"]]:
-            counted[row["reason"]] = counted.get(row["reason"], 0) + row["execution_count"]
-    return standing
-
-
-def _outstanding(session: Session, lane: Lane, about: Mapping[str, object], instants: int) -> list[int]:
-    """At each instant how many pairs of a health report and a provider nobody has answered; none but in alert lanes."""
-    counts = [0] * instants
-    asked = {**about, "answering": ANSWERING_STATES}
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "outstanding_acknowledgements", asked) if lane.alerts_of else []
-    for row in rows:
-        counts[row["number"] - 1] += 1
-    return counts
 
 
 def _skipped_reasons(session: Session, windowed: dict[str, object], instants: int) -> list[dict[str, int]]:

@@ -15,6 +15,9 @@ from cavra_pipeline.documents import canonical_bytes, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.changes import newest_change
 from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.health import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
@@ -28,13 +31,27 @@ from cavra_pipeline.warehouse import Session, Warehouse
 RETRY_PLAN: Final = "retry_plan"
 RETRY_HEALTH: Final = "retry_health"
 DASHBOARD: Final = "dashboard"
+RECOVERIES: Final = "recoveries"
+CLOSURE: Final = "closure"
+#: Reports over all lanes, in the order in which they are made.
+OVER_ALL_LANES: Final = (RECOVERIES, CLOSURE, DASHBOARD)
 #: What a plan is saved as that somebody asked for; a day's own plan is saved as RETRY_PLAN.
 ASKED_PLAN: Final = "asked_retry_plan"
+#: What a saved report may be called.
+SAVED_AS: Final = (RETRY_HEALTH, RETRY_PLAN, *OVER_ALL_LANES, ASKED_PLAN)
 #: Days of reports that are made in one pass and saved in one transaction: all of them, or none.
 DAYS_TOGETHER: Final = 366
 #: Level of zstd; what the others take: docs/decisions/0022-state-database.md.
 _LEVEL: Final = 1
-_ID_FIELDS: Final = {RETRY_PLAN: "retry_plan_id", RETRY_HEALTH: "health_id", DASHBOARD: "dashboard_id"}
+_ID_FIELDS: Final = {
+    RETRY_PLAN: "retry_plan_id",
+    RETRY_HEALTH: "health_id",
+    DASHBOARD: "dashboard_id",
+    RECOVERIES: "recovery_report_id",
+    CLOSURE: "closure_report_id",
+}
+#: Reports that count nothing in a window: they rest on what is so at their instant.
+_WITHOUT_WINDOW: Final = frozenset({RETRY_PLAN, RECOVERIES})
 _saved: Final = saved_reports.c
 
 
@@ -75,6 +92,10 @@ def make_reports(
     parameters: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Makes a report as of each instant, in one pass; unknown parameters are refused by what takes them."""
+    if report == RECOVERIES:
+        return recovery_reports(session, recovery_parameters(**parameters), instants=instants, now=now)
+    if report == CLOSURE:
+        return closure_reports(session, instants=instants, now=now)
     if lane is None:
         return dashboards(session, instants=instants, now=now)
     if report == RETRY_PLAN:
@@ -84,7 +105,7 @@ def make_reports(
 
 def _looks_back(report: str, lane: Lane | None, parameters: Mapping[str, Any]) -> timedelta:
     """How far back a report's counts reach from its instant."""
-    if report == RETRY_PLAN:
+    if report in _WITHOUT_WINDOW:
         return timedelta(0)
     hours = health_parameters(lane, **parameters).window_hours if lane else DEFAULT_WINDOW_HOURS
     return timedelta(hours=hours)
@@ -109,12 +130,12 @@ def save_reports(
     Args:
         warehouse: The home's warehouse.
         state: The state database.
-        report: ``retry_plan``, ``retry_health`` or ``dashboard``.
-        lane_name: The lane, or None for the dashboard.
+        report: ``retry_plan``, ``retry_health``, or one over all lanes.
+        lane_name: The lane, or None for a report over all lanes.
         days: UTC days, each judged at its end, or now if it is today.
         now: When the reports are made.
         as_of: Another instant instead of each day's end, as ISO-8601.
-        parameters: Policy fields or health parameters.
+        parameters: Policy fields, health parameters or the limit of recoveries.
 
     Yields:
         The saved reports, in the order of the days.
@@ -215,11 +236,12 @@ def _document(packed: bytes) -> Any:
 
 
 def save_every_report(warehouse: Warehouse, state: State, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
-    """Makes and saves every report of the days, lane by lane: plan and health, then the dashboard."""
+    """Makes and saves every report of the days, lane by lane: plan and health, then those over all lanes."""
     for lane in LANES:
         yield from save_reports(warehouse, state, RETRY_PLAN, lane, days, now=now)
         yield from save_reports(warehouse, state, RETRY_HEALTH, lane, days, now=now)
-    yield from save_reports(warehouse, state, DASHBOARD, None, days, now=now)
+    for report in OVER_ALL_LANES:
+        yield from save_reports(warehouse, state, report, None, days, now=now)
 
 
 def save_plan(state: State, plan: dict[str, Any], *, now: datetime) -> None:
@@ -346,7 +368,7 @@ def days_to_remake(state: State) -> dict[date, int]:
         rows = c.execute(newest).all()
     numbers: dict[date, int] = {}
     for row in rows:
-        back = timedelta(0) if row.report == RETRY_PLAN else timedelta(hours=DEFAULT_WINDOW_HOURS)
+        back = timedelta(0) if row.report in _WITHOUT_WINDOW else timedelta(hours=DEFAULT_WINDOW_HOURS)
         if horizon is None or row.as_of >= earliest_answerable(horizon, back):
             numbers[row.report_day] = max(row.number, numbers.get(row.report_day, 0))
     return dict(sorted(numbers.items()))

@@ -11,8 +11,7 @@ from typing import Any
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.intervals import RECOVERIES, recovery_spells
+from cavra_pipeline.lanes import CLOSED_STATES, FAILURE_SOURCES, LANES, LOOKBACK_HOURS
 from cavra_pipeline.retention.apply import COUNTED, apply_prunings, finish_prunings, store_pruning
 from cavra_pipeline.retention.horizon import PACKAGE, horizon_of
 from cavra_pipeline.settings import LEAST_RETENTION_DAYS, Settings
@@ -29,14 +28,12 @@ class Pruned:
         quarantined_count: Quarantined lines.
         finding_count: Findings.
         closed_drop_count: Drops that are not read again from now on.
-        closed_spell_count: Times for which a pruned recovery was open.
     """
 
     record_count: int = 0
     quarantined_count: int = 0
     finding_count: int = 0
     closed_drop_count: int = 0
-    closed_spell_count: int = 0
 
 
 def horizon_day(settings: Settings, *, now: datetime, before: date | None = None) -> date:
@@ -100,7 +97,9 @@ def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pr
             at: dict[str, object] = {"horizon": horizon}
             drops = session.rows(PACKAGE, "sum_up_drops", at)
             counted = {table: session.rows(PACKAGE, f"sum_up_{table}") for table in COUNTED}
-            store_pruning(state, {**at, "pruned_at": naive_utc(now), **asdict(pruned)}, drops, counted)
+            # Recoveries stay; the count is of earlier releases, and its column of the first revision.
+            pruning = {**at, "pruned_at": naive_utc(now), **asdict(pruned), "closed_spell_count": 0}
+            store_pruning(state, pruning, drops, counted)
             apply_prunings(session, state)
         return pruned
 
@@ -111,18 +110,18 @@ def _survey(session: Session, horizon: datetime) -> Pruned:
     if standing is not None and horizon < standing:
         return Pruned()
     at: dict[str, object] = {"horizon": horizon}
-    recoveries = {**at, "lane": RECOVERIES.name}
-    spells = recovery_spells(session, as_of=(horizon - timedelta(microseconds=1)).replace(tzinfo=UTC))
-    still_open = sorted({spell.subject for spell in spells if spell.closed_at is None})
+    escalations = {**at, "lane": LANES["recovery_escalation"].name}
     session.run(PACKAGE, "create_open_subjects")
     session.run(PACKAGE, "create_settling_deliveries")
     for lane in LANES.values():
         of_lane: dict[str, object] = {**at, "lane": lane.name}
         session.run(PACKAGE, "mark_open_subjects", {**of_lane, "has_new_subjects": lane.retries_have_new_subjects})
         session.run(PACKAGE, "mark_settling", of_lane)
-    session.run(PACKAGE, "mark_told_subjects", {**recoveries, "open_recoveries": still_open})
-    session.run(PACKAGE, "mark_removable", recoveries)
+    session.run(PACKAGE, "mark_open_recoveries", {**at, "closed_states": CLOSED_STATES})
+    session.run(PACKAGE, "mark_told_subjects", escalations)
+    failures: dict[str, object] = {"sources": FAILURE_SOURCES, "lookback_hours": LOOKBACK_HOURS}
+    session.run(PACKAGE, "mark_causes", {**at, **failures})
+    session.run(PACKAGE, "mark_removable", escalations)
     session.run(PACKAGE, "add_older_versions", {**at, "is_new": True})
-    told = {row["subject"] for row in session.rows(PACKAGE, "told_subjects", {"lane": RECOVERIES.name})}
     counts: dict[str, Any] = session.rows(PACKAGE, "count_removable", at)[0]
-    return Pruned(**counts, closed_spell_count=sum(spell.subject not in told for spell in spells))
+    return Pruned(**counts)

@@ -14,18 +14,20 @@ import httpx
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from assets.reports import HealthConfig, PlanConfig
+from assets.reports import HealthConfig, PlanConfig, RecoveriesConfig
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import answers, common, models
 from cavra_pipeline.api.service import json_answer
 from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.state import state_of
 from tests.api.server import CAVRA, NoDagster, Served, served
+from tests.recoveries.stores import closure, playbook
 from tests.support import AS_OF, DAY, NOW, REPOSITORY, acknowledgement, delivery, execution, home_with, plan, take_in
 
 FILE = REPOSITORY / "cavra_pipeline" / "api" / "examples.json"
@@ -52,7 +54,8 @@ def service(tmp_path: Path) -> Iterator[Served]:
         delivery(before, session_id="delivery-1", subject="plan-1", failed=["slack"], password=TOKEN),
         acknowledgement(AS_OF - timedelta(minutes=30), session_id="ack-1", subject="plan-1"),
         execution(AS_OF - timedelta(minutes=20), session_id="execution-1", subject="plan-1"),
-        plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), "not json",
+        plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), playbook(before, "slack"),
+        closure(before, "deferred"), "not json",
     ])  # fmt: skip
     take_in(home)
     list(save_every_report(warehouse_of(home), state_of(home), [AS_OF.date()], now=NOW))
@@ -74,6 +77,8 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "preview_plan": client.get(f"{LANE}/plan", params=STAMP),
         "lanes": client.get("/api/v1/lanes"),
         "dashboard": client.get("/api/v1/dashboard", params=STAMP),
+        "recoveries": client.get("/api/v1/recoveries", params=STAMP),
+        "closure": client.get("/api/v1/closure", params=STAMP),
         "evidence": client.get("/api/v1/evidence", params={"limit": 1}),
         "list_acknowledgements": client.get(f"{LANE}/acknowledgements"),
         "history": client.get("/api/v1/history", params={"limit": 1}),
@@ -134,11 +139,12 @@ def test_an_answer_that_is_not_what_openapi_declares_is_not_given() -> None:
         other.checked(answers.Alive)
 
 
-@pytest.mark.parametrize("source", [RetryPolicy, HealthParameters])
+@pytest.mark.parametrize("source", [RetryPolicy, HealthParameters, RecoveryParameters])
 def test_api_options_and_run_configuration_have_the_fields_of_the_one_model(source: type[BaseModel]) -> None:
     query, config, command = {
         RetryPolicy: (models.PlanQuery, PlanConfig, "retry-plan"),
         HealthParameters: (models.HealthQuery, HealthConfig, "retry-health"),
+        RecoveryParameters: (models.RecoveriesQuery, RecoveriesConfig, "recoveries"),
     }[source]
 
     options = {parameter.name for parameter in cli.commands[command].params}

@@ -14,6 +14,7 @@ import dagster as dg
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import range_tags
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.store import OVER_ALL_LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
 from tests.support import home_with, saved
@@ -22,7 +23,10 @@ DAY: Final = date(2026, 6, 25)
 EVIDENCE: Final = (
     "evidence", "deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions", "quarantine", "findings",
 )  # fmt: skip
-REPORTS: Final = (*(f"{lane}_{report}" for lane in LANES for report in ("retry_plan", "retry_health")), "dashboard")
+REPORTS: Final = (
+    *(f"{lane}_{report}" for lane in LANES for report in ("retry_plan", "retry_health")),
+    *OVER_ALL_LANES,
+)
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

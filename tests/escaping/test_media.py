@@ -39,6 +39,8 @@ LANE_COMMANDS = [[name, "--lane", lane, "--as-of", STAMP] for name in ("retry-he
 COMMANDS = [
     *LANE_COMMANDS,
     ["escalate", "--as-of", STAMP],
+    ["recoveries", "--as-of", STAMP],
+    ["closure", "--as-of", STAMP],
     ["dashboard", "--as-of", STAMP],
     ["quarantine"],
     ["findings"],

@@ -1,4 +1,4 @@
-"""Builders for tests of recoveries: an escalation plan's record, and questions at an instant."""
+"""Builders for tests of escalations: an escalation plan's record, and questions at an instant."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.settings import Settings
+from tests.recoveries.stores import routes
 from tests.support import AS_OF, NOW, Record, record
 
 
-def opening(
+def escalated(
     when: datetime,
-    *,
+    *named: tuple[str, str],
     subject: str | None = "subject-1",
     providers: Iterable[str] = ("slack",),
     session_id: str | None = None,
     **fields: Any,
 ) -> Record:
-    """CAVRA's record of an escalation plan, which opens a recovery."""
-    named = {"plan_id": subject, "alert_level": "warning", "escalation_count": 1, "recovery_report_id": "report-1"}
-    return record(
-        "recovery-escalation-plan", when, session_id, **{**named, "selected_providers": list(providers), **fields}
-    )
+    """CAVRA's record of an escalation plan whose routes name these recoveries: a playbook and a provider each."""
+    about = {"plan_id": subject, "alert_level": "warning", "escalation_count": 1, "recovery_report_id": "report-1"}
+    chosen = {"selected_providers": list(providers), **routes(*named)}
+    return record("recovery-escalation-plan", when, session_id, **{**about, **chosen, **fields})
 
 
 def ask_escalation(

@@ -15,8 +15,9 @@ import pytest
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.words import duration, limit_words
-from tests.executive.histories import ask_report, opening
-from tests.support import acknowledgement, at, delivery, ingested, worker_run
+from tests.executive.histories import ask_report, escalated
+from tests.recoveries.stores import closure, playbook
+from tests.support import at, delivery, execution, ingested, worker_run
 
 _HOSTILE = "<script>alert(1)</script> | ![x](https://example.org/a) `b` \u202eevil"
 
@@ -58,16 +59,18 @@ def report(tmp_path: Path) -> dict[str, Any]:
         ingested(
             tmp_path,
             [
-                opening(at(600), subject="plan-in-question", providers=["slack", "jira"]),
-                delivery(at(599), subject="plan-in-question", providers=["slack", "jira"], failed=["jira"]),
-                opening(at(500), subject="closed"),
-                acknowledgement(at(400), subject="closed", state="resolved"),
+                playbook(at(600), "teams", playbook_id="book-in-question"),
+                escalated(at(599), ("book-in-question", "teams"), subject="plan-1"),
+                delivery(at(598), subject="plan-1", providers=["slack", "jira"], failed=["jira"]),
+                playbook(at(500), "slack", playbook_id="closed"),
+                closure(at(400), playbook_id="closed"),
+                execution(at(350), lane="acknowledgement_audit", subject="audit-1", provider="splunk"),
                 worker_run(at(300)),
                 worker_run(at(100)),
             ],
         )
     )
-    hostile: dict[str, Any] = json.loads(json.dumps(made).replace("plan-in-question", json.dumps(_HOSTILE)[1:-1]))
+    hostile: dict[str, Any] = json.loads(json.dumps(made).replace("book-in-question", json.dumps(_HOSTILE)[1:-1]))
     return hostile
 
 
@@ -103,7 +106,7 @@ def test_the_policy_allows_the_page_its_own_style_and_nothing_else(report: dict[
     assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def test_a_hostile_plan_id_is_shown_and_not_obeyed(report: dict[str, Any]) -> None:
+def test_a_hostile_playbook_id_is_shown_and_not_obeyed(report: dict[str, Any]) -> None:
     html, markdown = report_html(report), report_markdown(report)
     for page in (html, markdown):
         assert "<script>" not in page
@@ -144,12 +147,13 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
         assert "unknown" in page
         assert "Under control" not in page
         assert "No recovery is open" not in page
+        assert "No recovery playbook has arrived" in page
         assert not re.search(r">0<|\| 0 \||0 open", page)
 
 
 def test_markdown_tables_have_the_same_number_of_cells_in_every_row(report: dict[str, Any]) -> None:
     tables = re.findall(r"(?:^\|.*\|$\n?)+", report_markdown(report), re.MULTILINE)
-    assert len(tables) == 4
+    assert len(tables) == 6
     for table in tables:
         rows = [re.split(r"(?<!\\)\|", row)[1:-1] for row in table.strip().splitlines()]
         assert len({len(row) for row in rows}) == 1

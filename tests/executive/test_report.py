@@ -12,18 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.lanes import LANES
-from tests.executive.histories import ask_escalation, ask_report, opening
+from tests.executive.histories import ask_escalation, ask_report
+from tests.recoveries.stores import closure, playbook
 from tests.support import (
     AS_OF,
     MICROSECOND,
     NOW,
     Record,
-    acknowledgement,
     at,
     delivery,
     drop,
@@ -34,8 +35,6 @@ from tests.support import (
     without_clock,
     worker_run,
 )
-
-_STATES = ("acknowledged", "accepted", "deferred", "escalated", "resolved", "dismissed")
 
 
 def _categories(report: dict[str, Any]) -> set[str]:
@@ -51,18 +50,35 @@ def test_no_evidence_is_said_and_is_not_an_all_clear(tmp_path: Path) -> None:
     assert {lane["state"] for lane in report["lanes"]} == {"no_evidence"}
 
 
-def test_evidence_of_other_lanes_only_is_no_all_clear_for_recoveries(tmp_path: Path) -> None:
+def test_evidence_without_a_playbook_is_no_all_clear_for_recoveries(tmp_path: Path) -> None:
     report = ask_report(ingested(tmp_path, [worker_run(at(10), lane="executive_report")]))
-    assert "no_recovery_evidence" in _categories(report)
+    assert {"no_playbook", "silent_lane"} <= _categories(report)
     assert "not an all-clear" in report["headline"]
-    assert report["alert_level"] == "critical"
+    assert (report["recovery_state"], report["open_recovery_count"]) == ("no_playbook", 0)
+
+
+def test_playbooks_alone_are_evidence(tmp_path: Path) -> None:
+    report = ask_report(ingested(tmp_path, [playbook(at(30), "slack"), closure(at(10))]))
+    assert (report["evidence_record_count"], report["latest_record_at"]) == (2, at(10).isoformat())
+    assert report["recoveries"]["closed_within_limit_percent"] == 100
+    assert "no_evidence" not in _categories(report)
+
+
+def test_a_lane_that_is_not_in_use_is_no_risk(tmp_path: Path) -> None:
+    report = ask_report(ingested(tmp_path, [playbook(at(30))]))
+    (silent,) = [risk for risk in report["key_risks"] if risk["category"] == "silent_lane"]
+    assert "Recovery escalation, Executive report" in silent["risk"]
+    assert "Auditor export" not in silent["risk"]
+    levels = {lane["lane"]: lane["alert_level"] for lane in report["lanes"]}
+    assert (levels["recovery_escalation"], levels["auditor_export"]) == ("warning", "unknown")
 
 
 @pytest.mark.slow
 def test_reports_of_many_instants_are_those_made_one_by_one(tmp_path: Path) -> None:
     records = [
-        opening(at(3000)), delivery(at(2900), failed=["slack"]), *[worker_run(at(m)) for m in range(60, 3000, 300)],
-        acknowledgement(at(1500), state="resolved"), delivery(at(200), lane="executive_report", failed=["teams"]),
+        playbook(at(3000), "slack"), delivery(at(2900), failed=["slack"]), closure(at(1500)),
+        *[worker_run(at(m)) for m in range(60, 3000, 300)], closure(at(1000), "reopened"),
+        delivery(at(200), lane="executive_report", failed=["teams"]),
     ]  # fmt: skip
     home = ingested(tmp_path, records)
     instants = [at(minutes) for minutes in (0, 1440, 2880, 90, 1440, 5000, 0)]
@@ -80,18 +96,59 @@ def _quiet(lane: str) -> list[Record]:
 def test_a_quiet_week_is_under_control(tmp_path: Path) -> None:
     lanes = ("recovery_escalation", "executive_report", "recovery_health_alert", "executive_health_alert")
     records = [record for lane in lanes for record in _quiet(lane)]
-    records += [opening(at(60)), delivery(at(59)), acknowledgement(at(50), state="resolved")]
+    records += [playbook(at(60), "slack"), closure(at(50))]
     report = ask_report(ingested(tmp_path, records))
     assert (report["state"], report["key_risks"], report["recommended_actions"]) == ("under_control", [], [])
     assert report["headline"] == "No recovery is open and nothing is failing."
 
 
 def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> None:
-    home = ingested(tmp_path, [opening(at(300), subject="old"), opening(at(30), subject="new")])
+    records = [playbook(at(300), "slack", playbook_id="old"), playbook(at(30), "teams", playbook_id="new")]
+    home = ingested(tmp_path, records)
     report = ask_report(home)
     assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 hours old.")
-    assert report["what_to_do"] == "Name an owner for old today."
+    assert report["what_to_do"] == "Name an owner for Slack, old today."
     assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
+
+
+def test_a_retry_that_failed_is_no_open_recovery(tmp_path: Path) -> None:
+    retried = execution(at(50), lane="acknowledgement_audit", subject="audit-1", provider="splunk")
+    report = ask_report(ingested(tmp_path, [playbook(at(60)), retried]))
+    assert (report["escalation_count"], report["open_recovery_count"], report["failed_execution_count"]) == (1, 0, 1)
+    assert report["open_recoveries"] == []
+    assert [one["provider"] for one in report["failed_retries"]] == ["splunk"]
+
+
+@pytest.mark.parametrize(("minutes", "percent"), [(240, 100), (241, 0)])
+def test_the_share_closed_in_time_counts_from_the_playbook(tmp_path: Path, minutes: int, percent: int) -> None:
+    records = [playbook(at(600), "slack"), closure(at(550)), closure(at(500), "reopened"), closure(at(600 - minutes))]
+    report = ask_report(ingested(tmp_path, records))
+    totals = report["recoveries"]
+    assert (totals["closed_within_limit_percent"], totals["reopened_in_window_count"]) == (percent, 1)
+    assert (totals["opened_in_window_count"], totals["closed_in_window_count"]) == (1, 1)
+
+
+def test_recoveries_are_told_by_provider_and_cause(tmp_path: Path) -> None:
+    def failed(minutes: float, provider: str, code: int | None) -> Record:
+        entry = {"provider": provider, "success": False, "status_code": code}
+        return delivery(
+            at(minutes), lane="acknowledgement_audit", failed=[provider], delivery={"deliveries": [entry]}
+        )  # fmt: skip
+
+    report = ask_report(
+        ingested(
+            tmp_path,
+            [
+                failed(70, "slack", 401), failed(65, "slack", 403), failed(50, "slack", 500),
+                failed(70, "teams", 503), failed(65, "teams", None), failed(70, "jira", None),
+                playbook(at(60), "slack", "teams", "jira", "webhook"), closure(at(20), provider="jira"),
+            ],
+        )
+    )  # fmt: skip
+    causes = {one["cause"]: (one["open_count"], one["closed_in_window_count"]) for one in report["recoveries_by_cause"]}
+    assert causes == {"credentials": (1, 0), "mixed": (1, 0), "no_answer": (0, 1), "unknown": (1, 0)}
+    providers = {one["provider"]: one["open_count"] for one in report["recoveries_by_provider"]}
+    assert providers == {"slack": 1, "teams": 1, "webhook": 1, "jira": 0}
 
 
 def test_a_failing_provider_is_named_with_its_cause(tmp_path: Path) -> None:
@@ -104,7 +161,7 @@ def test_a_failing_provider_is_named_with_its_cause(tmp_path: Path) -> None:
         )
         for n in range(3)
     ]
-    report = ask_report(ingested(tmp_path, [opening(at(61), providers=["servicenow"]), *failures]))
+    report = ask_report(ingested(tmp_path, [playbook(at(61), "servicenow"), *failures]))
     (risk,) = [risk for risk in report["key_risks"] if risk["category"] == "failing_provider"]
     assert risk["severity"] == "critical"
     assert risk["risk"].startswith("ServiceNow refuses the sign-in (401); 1 notice has not arrived")
@@ -142,13 +199,13 @@ def test_an_outage_counts_for_its_part_inside_the_window(tmp_path: Path) -> None
 
 
 def test_quarantined_lines_make_the_report_say_what_it_lacks(tmp_path: Path) -> None:
-    home = ingested(tmp_path, [opening(at(10)), "half a li"])
+    home = ingested(tmp_path, [playbook(at(10), "slack"), "half a li"])
     report = ask_report(home)
     assert (report["quarantined_record_count"], "quarantined_evidence" in _categories(report)) == (1, True)
 
 
 def test_the_report_refers_to_the_escalation_plan_of_the_same_connectors(tmp_path: Path) -> None:
-    home = ingested(tmp_path, [opening(at(10)), delivery(at(9))])
+    home = ingested(tmp_path, [playbook(at(10), "teams"), delivery(at(9))])
     plan_ = ask_escalation(home, providers=["slack"])
     report = ask_report(home, providers=["slack"])
     assert report["escalation_plan_id"] == plan_["plan_id"]
@@ -158,8 +215,10 @@ def test_the_report_refers_to_the_escalation_plan_of_the_same_connectors(tmp_pat
 
 
 def test_the_same_evidence_gives_the_same_bytes_and_id(tmp_path: Path) -> None:
-    records = [opening(at(n), subject=f"s{n % 7}") for n in range(40)]
-    records += [delivery(at(n), subject=f"s{n % 7}", failed=["slack"] if n % 3 else []) for n in range(30)]
+    records = [playbook(at(n), "slack", playbook_id=f"s{n % 7}", session_id=f"p{n}") for n in range(40)]
+    records += [
+        delivery(at(n), subject=f"s{n % 7}", failed=["slack"] if n % 3 else [], session_id=f"d{n}") for n in range(30)
+    ]
     one = ask_report(ingested(tmp_path / "1", records, threads=1))
     two = ask_report(ingested(tmp_path / "2", records[::-1], threads=4), now=NOW + timedelta(days=2))
     assert without_clock(one) == without_clock(two)
@@ -179,49 +238,41 @@ def test_a_label_that_is_not_public_safe_is_refused(tmp_path: Path) -> None:
 
 
 _MINUTES = st.integers(0, 3 * 1440)
-_SUBJECT = st.sampled_from(["a", "b", "c"])
+_BOOK = st.sampled_from(["a", "b", "c"])
 _PROVIDER = st.sampled_from(["slack", "jira"])
 _EVENT = st.one_of(
-    st.tuples(st.just("plan"), _MINUTES, _SUBJECT, st.lists(_PROVIDER, unique=True)),
-    st.tuples(st.just("ack"), _MINUTES, _SUBJECT, _PROVIDER, st.sampled_from(_STATES)),
-    st.tuples(st.just("delivery"), _MINUTES, _SUBJECT, _PROVIDER, st.booleans()),
-    st.tuples(st.just("execution"), _MINUTES, _SUBJECT, _PROVIDER),
+    st.tuples(st.just("playbook"), _MINUTES, _BOOK, st.lists(_PROVIDER, unique=True)),
+    st.tuples(st.just("closure"), _MINUTES, _BOOK, _PROVIDER, st.sampled_from(CLOSURE_STATES)),
+    st.tuples(st.just("delivery"), _MINUTES, _BOOK, _PROVIDER, st.booleans()),
 )
 
 
 def _record(number: int, event: tuple[Any, ...]) -> Record:
-    what, minutes, subject, *more = event
+    what, minutes, book, *more = event
     when, id_ = at(minutes), f"r{number:03d}"
-    if what == "plan":
-        return opening(when, subject=subject, providers=more[0], session_id=id_)
-    if what == "ack":
-        return acknowledgement(when, subject=subject, provider=more[0], state=more[1], session_id=id_)
-    if what == "delivery":
-        failed = [more[0]] if more[1] else []
-        return delivery(when, subject=subject, providers=[more[0]], failed=failed, session_id=id_)
-    return execution(when, subject=subject, provider=more[0], session_id=id_)
+    if what == "playbook":
+        # Each playbook of CAVRA's has an id of its own.
+        return playbook(when, *more[0], playbook_id=f"{book}-{id_}" if number % 2 else book, session_id=id_)
+    if what == "closure":
+        return closure(when, more[1], provider=more[0], playbook_id=book, session_id=id_)
+    failed = [more[0]] if more[1] else []
+    lane = "acknowledgement_audit"
+    return delivery(when, lane=lane, subject=book, providers=[more[0]], failed=failed, session_id=id_)
 
 
-def _is_open(records: list[Record], subject: str, moment: datetime) -> bool:
-    """The definition, read off the page and applied to one recovery at one instant."""
+def _open(records: list[Record], moment: datetime) -> list[tuple[str, str]]:
+    """The definition, read off the contract and applied to one instant."""
     seen = sorted(
-        (r for r in records if r["plan_id"] == subject and datetime.fromisoformat(r["created_at"]) <= moment),
+        (r for r in records if datetime.fromisoformat(r["created_at"]) <= moment),
         key=lambda r: (r["created_at"], r["session_id"]),
     )
-    if not any("selected_providers" in r for r in seen):
-        return False
-    answers: dict[str, str] = {}
-    failing: dict[str, bool] = {}
-    providers: set[str] = set()
-    for r in seen:
-        named = r.get("selected_providers") or r.get("providers") or ([r["provider"]] if "provider" in r else [])
-        providers |= set(named)
-        if "acknowledgement_state" in r:
-            answers[r["provider"]] = r["acknowledgement_state"]
-        if "failed_providers" in r:
-            failing.update({p: p in r["failed_providers"] for p in r["providers"]})
-    closed = {p for p in providers if answers.get(p) in ("resolved", "dismissed") and not failing.get(p)}
-    return not providers or closed != providers
+    states = {(r["playbook_id"], r["provider"]): r["closure_state"] for r in seen if "closure_state" in r}
+    opened = [
+        (r["playbook_id"], entry["provider"])
+        for r in seen
+        for entry in r.get("connector_recovery_playbook", {}).get("provider_playbooks", [])
+    ]
+    return [one for one in opened if states.get(one) not in ("resolved", "mitigated")]
 
 
 @settings(max_examples=6)
@@ -229,23 +280,25 @@ def _is_open(records: list[Record], subject: str, moment: datetime) -> bool:
 def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]]) -> None:
     records = [_record(number, event) for number, event in enumerate(events)]
     with TemporaryDirectory() as folder:
-        home = ingested(Path(folder), records)
-        report = ask_report(home, window_days=3)
-        plan_ = ask_escalation(home)
+        report = ask_report(ingested(Path(folder), records), window_days=4)
     totals = report["recoveries"]
     assert totals["opened_count"] == totals["closed_count"] + totals["open_count"]
-    assert totals["open_count"] == report["escalation_count"] == plan_["escalation_count"]
-    expected = {subject for subject in "abc" if _is_open(records, subject, AS_OF)}
-    assert {one["plan_id"] for one in plan_["recoveries"]} == expected
+    assert totals["open_count"] == report["open_recovery_count"] == len(_open(records, AS_OF))
+    for groups in (report["recoveries_by_provider"], report["recoveries_by_cause"]):
+        for name in ("open_count", "slo_breached_count", "opened_in_window_count", "closed_in_window_count"):
+            assert sum(group[name] for group in groups) == totals[name]
     trend = report["closure_trend"]
     assert trend[-1]["open_count"] == totals["open_count"]
     for before, day in pairwise(trend):
         assert day["open_count"] == before["open_count"] + day["opened_count"] - day["closed_count"]
     for point in report["backlog"]:
         moment = datetime.fromisoformat(point["at"])
-        assert point["open_count"] == sum(_is_open(records, subject, moment) for subject in "abc")
-        assert 0 <= point["breached_count"] <= point["open_count"]
-    assert report["backlog"][-1]["breached_count"] == report["slo_breached_count"]
+        late = _open([r for r in records if "closure_state" in r or _is_late(r, moment)], moment)
+        assert (point["open_count"], point["breached_count"]) == (len(_open(records, moment)), len(late))
+
+
+def _is_late(record: Record, moment: datetime) -> bool:
+    return moment - datetime.fromisoformat(record["created_at"]) > timedelta(minutes=240)
 
 
 @pytest.mark.slow
@@ -263,7 +316,7 @@ def test_reports_made_together_are_those_made_one_by_one_in_every_history(
 
 
 def test_a_record_created_after_the_instant_changes_no_id(tmp_path: Path) -> None:
-    home = ingested(tmp_path, [opening(at(600)), worker_run(at(30))])
+    home = ingested(tmp_path, [playbook(at(600), "slack"), worker_run(at(30))])
     before = ask_report(home), ask_escalation(home)
     drop(home, [delivery(AS_OF + MICROSECOND, lane=lane) for lane in LANES], name="later.jsonl")
     take_in(home)
@@ -275,10 +328,10 @@ def test_a_record_created_after_the_instant_changes_no_id(tmp_path: Path) -> Non
 
 
 def test_late_evidence_changes_the_report_and_its_id(tmp_path: Path) -> None:
-    home = ingested(tmp_path, [opening(at(60))])
+    home = ingested(tmp_path, [playbook(at(60), "slack")])
     before = ask_report(home)
-    drop(home, [acknowledgement(at(50), state="resolved")], name="late.jsonl")
+    drop(home, [closure(at(50))], name="late.jsonl")
     take_in(home)
     after = ask_report(home)
-    assert (before["escalation_count"], after["escalation_count"]) == (1, 0)
+    assert (before["open_recovery_count"], after["open_recovery_count"]) == (1, 0)
     assert before["executive_report_id"] != after["executive_report_id"]

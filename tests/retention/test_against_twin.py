@@ -12,6 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.report import executive_reports
@@ -24,7 +25,8 @@ from cavra_pipeline.retention.prune import Pruned, prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.evidence.test_watched import check
-from tests.executive.histories import opening
+from tests.executive.histories import escalated
+from tests.recoveries.stores import closure, playbook
 from tests.retry.histories import PARAMETERS, POLICIES, histories
 from tests.support import (
     MICROSECOND,
@@ -63,13 +65,13 @@ def stories(draw: st.DrawFn) -> list[Record]:
         provider = draw(st.sampled_from(["slack", "teams"]))
         resolved = acknowledgement(when, provider=provider, state="resolved", **about)
         delivered = delivery(when, providers=[provider], **about)
-        records.append(draw(st.sampled_from([opening(when, providers=[provider], **about), resolved, delivered])))
+        records.append(draw(st.sampled_from([escalated(when, ("r-0", provider), **about), resolved, delivered])))
     for number in range(draw(st.integers(0, 3))):
         opened = HORIZON + timedelta(minutes=15 * draw(st.integers(-12, 2)))
         closed = opened + timedelta(minutes=15 * draw(st.integers(1, 6)))
-        about = {"subject": f"r-{number}"}
-        records += [opening(opened, session_id=f"r-{number}-1", **about)]
-        records += [acknowledgement(closed, session_id=f"r-{number}-2", state="resolved", **about)]
+        about = {"playbook_id": f"r-{number}"}
+        records += [playbook(opened, "slack", "teams", session_id=f"r-{number}-1", **about)]
+        records += [closure(closed, draw(st.sampled_from(CLOSURE_STATES)), session_id=f"r-{number}-2", **about)]
     return records
 
 

@@ -26,11 +26,13 @@ from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from tests.cli.command import command
-from tests.executive.histories import ask_report, opening
+from tests.executive.histories import ask_report, escalated
+from tests.recoveries.stores import ask_recoveries, closure, playbook
 from tests.support import (
     MICROSECOND,
     NOW,
     Line,
+    Record,
     acknowledgement,
     ask_health,
     ask_plan,
@@ -120,22 +122,42 @@ def test_what_is_not_over_stays_with_its_history_and_of_what_is_over_only_the_ne
     ]  # fmt: skip
 
 
-def test_an_open_recovery_stays_with_its_story_and_a_closed_one_is_only_counted(tmp_path: Path) -> None:
+def test_recoveries_stay_and_of_open_ones_who_was_notified(tmp_path: Path) -> None:
+    def plan_of(minutes: float, playbook_id: str) -> Record:
+        return escalated(before(minutes), (playbook_id, "jira"), subject=playbook_id, session_id=f"plan-{playbook_id}")
+
     home = pruned(tmp_path, {"2026-04-30": [
-        opening(before(90), subject="open", session_id="open-1"),
-        opening(before(80), subject="closed", session_id="closed-1"),
-        acknowledgement(before(70), subject="closed", state="resolved", session_id="closed-2"),
+        *(playbook(before(90), "jira", playbook_id=name, session_id=name) for name in ("open", "closed", "again")),
+        *(plan_of(80, name) for name in ("open", "closed", "again")),
+        *(delivery(before(75), subject=name, session_id=f"sent-{name}") for name in ("open", "closed", "again")),
+        closure(before(70), playbook_id="closed", provider="jira", session_id="said-closed"),
+        closure(before(70), playbook_id="again", provider="jira", session_id="said-again"),
+        delivery(before(95), lane="acknowledgement_audit", subject="a", failed=["jira"], session_id="cause"),
+        delivery(before(94), lane="acknowledgement_audit", subject="a", providers=["jira"], session_id="arrived"),
+        delivery(before(95), lane="acknowledgement_audit", subject="b", failed=["teams"], session_id="another"),
+        delivery(before(94), lane="acknowledgement_audit", subject="b", providers=["teams"], session_id="arrived-too"),
+    ], "2026-05-01": [
+        closure(HORIZON, "reopened", playbook_id="again", provider="jira", session_id="reopened"),
     ]})  # fmt: skip
 
-    assert kept_ids(home) == ["closed-2", "open-1"]
+    assert kept_ids(home) == [
+        "again", "cause", "closed", "open", "plan-again", "plan-open", "reopened", "said-again", "said-closed",
+        "sent-again", "sent-open",
+    ]  # fmt: skip
+    report = ask_recoveries(home, HORIZON + timedelta(days=8))
+    assert {row["playbook_id"]: (row["slo_status"], row["notified_through"]) for row in report["recoveries"]} == {
+        "open": ("breached", ["slack"]),
+        "again": ("breached", ["slack"]),
+        "closed": ("closed", []),
+    }
     totals = ask_report(home, HORIZON + timedelta(days=8))["recoveries"]
-    assert (totals["opened_count"], totals["closed_count"], totals["open_count"]) == (2, 1, 1)
+    assert (totals["opened_count"], totals["closed_count"], totals["open_count"]) == (3, 1, 2)
 
 
-def test_what_came_before_the_plan_that_opens_a_recovery_after_the_horizon_stays(tmp_path: Path) -> None:
+def test_what_came_before_an_escalation_plan_of_after_the_horizon_stays(tmp_path: Path) -> None:
     home = pruned(tmp_path, {
         "2026-04-30": [delivery(before(60), session_id="route", providers=["teams"]), delivery(before(5), subject="x")],
-        "2026-05-01": [opening(HORIZON, session_id="opened")],
+        "2026-05-01": [escalated(HORIZON, session_id="opened")],
     })  # fmt: skip
 
     assert kept_ids(home) == ["opened", "route"]

@@ -28,7 +28,8 @@ from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.sending.engine import Engine
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
-from tests.support import AS_OF, Record, ask_plan, at, drop, query, query_state, record, take_in
+from tests.recoveries.stores import playbook
+from tests.support import AS_OF, Record, ask_plan, at, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, held, statuses, worker
 
 KILLS = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
@@ -37,9 +38,9 @@ STRIDE = 1 if KILLS >= 50 else 29
 PROVIDERS = ("slack", "webhook")
 
 
-def opening(subject: str = "subject-1", minutes: float = 600) -> Record:
+def opening(playbook_id: str = "playbook-1", minutes: float = 600) -> Record:
     """An open recovery that nobody was notified of."""
-    return record("recovery-escalation-plan", at(minutes), plan_id=subject, escalation_count=1, alert_level="critical")
+    return playbook(at(minutes), "jira", playbook_id=playbook_id)
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_a_command_that_was_killed_before_it_showed_its_answer_is_shown_it_when_
     again = send(home, provider)
     assert {outcome["subject"] for outcome in again["outcomes"]} == {first}
     assert len(provider.sent) == 2
-    assert len(query(home, "SELECT * FROM escalation_plans WHERE plan_id <> 'subject-1'")) == 1
+    assert len(query(home, "SELECT * FROM escalation_plans")) == 1
 
     provider.clock.move(1)
     send(home, provider)
@@ -218,7 +219,7 @@ def test_what_is_new_since_a_killed_command_is_sent_beside_what_that_left(home: 
     with pytest.raises(Crash):
         send(home, provider)
     provider.clock.move(5)
-    drop(home, [opening("subject-2", 0)], name="new.jsonl")
+    drop(home, [opening("playbook-2", 0)], name="new.jsonl")
     take_in(home)
 
     send(home, provider)
@@ -387,5 +388,5 @@ def test_a_dry_delivery_records_the_plan_and_says_what_it_would_send(home: Setti
 
     assert (sent["dry_run"], sent["providers"], sent["without_connector"]) == (True, ["slack", "webhook"], ["webhook"])
     assert provider.sent == []
-    assert query(home, "SELECT count(*) FROM escalation_plans") == [(2,)]
+    assert query(home, "SELECT count(*) FROM escalation_plans") == [(1,)]
     assert query_state(home, "SELECT count(*) FROM send_intents") == [(0,)]

@@ -20,7 +20,8 @@ import pytest
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.connectors.receiver import Received, Receiver, answer
-from tests.support import ask_plan, home_with, let_leases_expire, query, query_state, record, take_in
+from tests.recoveries.stores import playbook
+from tests.support import ask_plan, home_with, let_leases_expire, query, query_state, take_in
 from tests.worker.processes import announce_until_enough, command
 from tests.worker.support import connectors_file
 
@@ -59,7 +60,7 @@ def ids_by_message(requests: Sequence[Received]) -> dict[tuple[str, str], set[st
 def home_of(tmp_path: Path, receiver: Receiver) -> Settings:
     """A home with an open recovery and two connectors that lead to the receiver."""
     opened_at = datetime.now(UTC) - timedelta(hours=9)
-    opened = record("recovery-escalation-plan", opened_at, plan_id="plan-7", escalation_count=1, alert_level="critical")
+    opened = playbook(opened_at, "jira")
     home = home_with(tmp_path, {opened_at.date().isoformat(): [opened]})
     take_in(home, now=datetime.now(UTC))
     connectors_file(

@@ -19,7 +19,8 @@ from cavra_pipeline.connectors import DeliverySettings
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry import sender
 from tests.connectors.receiver import Answer, Receiver, answer, hang, reset, throttled
-from tests.support import AS_OF, Line, acknowledgement, at, delivery, drop, home_with, plan, record, worker_run
+from tests.recoveries.stores import playbook
+from tests.support import AS_OF, Line, acknowledgement, at, delivery, drop, home_with, plan, worker_run
 from tests.worker.support import SIGNING, Clock, connectors_file
 
 LANE = "--lane=recovery_escalation"
@@ -380,13 +381,7 @@ def test_an_escalation_plan_is_told_through_its_connectors_and_one_that_is_not_o
     tmp_path: Path, cavra: Cavra, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = delivery(at(300), subject="plan-7", failed=["webhook"], session_id="d-1")
-    chosen: dict[str, Any] = {
-        "plan_id": "plan-7",
-        "escalation_count": 1,
-        "alert_level": "critical",
-        "selected_providers": ["webhook"],
-    }
-    opened = record("recovery-escalation-plan", at(301), **chosen)
+    opened = playbook(at(301), "jira")
     monkeypatch.setenv("CAVRA_LIVE_LANES", ",".join(LANES))
     with Receiver() as receiver:
         begin(tmp_path, receiver, [opened, failed], answer(200))
@@ -401,4 +396,5 @@ def test_an_escalation_plan_is_told_through_its_connectors_and_one_that_is_not_o
         assert len(receiver.requests("/hook")) == 1
         clock.move(1)
         again = cavra("escalate", "--json").json["plan"]
-        assert [one["plan_id"] for one in again["recoveries"]] == ["plan-7"]
+        (route,) = again["escalation_routes"]
+        assert (route["provider"], route["notified_through"], route["need"]) == ("jira", ["webhook"], "acknowledge")

@@ -6,7 +6,7 @@ WITH required AS (
         arg_max(plan.acknowledgement_required_providers, {'at': plan.created_at, 'id': plan.session_id}) AS providers
     FROM evidence AS plan
     INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON plan.created_at <= asked.as_of
-    WHERE plan.lane = $lane AND plan.record_type = 'alert_plan' AND plan.health_id <> ''
+    WHERE plan.metadata_kind = $plan_kind AND plan.health_id <> ''
     GROUP BY asked.number, plan.health_id
 ),
 
@@ -19,13 +19,13 @@ pairs AS (
 answered AS (
     SELECT
         asked.number,
-        answer.subject AS health_id,
-        answer.provider,
+        answer.health_id,
+        provider_name(answer.provider) AS provider,
         arg_max(answer.acknowledgement_state, {'at': answer.created_at, 'id': answer.session_id}) AS state
-    FROM acknowledgements AS answer
+    FROM evidence AS answer
     INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON answer.created_at <= asked.as_of
-    WHERE answer.lane = $lane
-    GROUP BY asked.number, answer.subject, answer.provider
+    WHERE answer.metadata_kind = $acknowledgement_kind
+    GROUP BY asked.number, answer.health_id, provider_name(answer.provider)
 )
 
 SELECT pairs.number, pairs.health_id, pairs.provider, answered.state AS acknowledgement_state

@@ -1,5 +1,5 @@
--- How many pairs' newest execution failed or was skipped, that are not settled and that no answer closes, at each instant
--- and by the reason why one was skipped. Read from the histories of those pairs: executions, successful deliveries and
+-- How many pairs' newest execution failed or was skipped, that are not settled and that no answer closes, at each instant,
+-- by provider and by the reason why one was skipped. Read from the histories of those pairs: executions, successful deliveries and
 -- acknowledgements, in order of (created_at, session_id).
 WITH said AS MATERIALIZED (
     FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
@@ -25,6 +25,7 @@ histories AS (
 
 states AS (
     SELECT
+        provider,
         created_at,
         last_value(execution IGNORE NULLS) OVER so_far AS execution,
         bool_or(is_settled) OVER so_far AS is_settled,
@@ -36,6 +37,7 @@ states AS (
 
 placed AS (
     SELECT
+        states.provider,
         states.execution.reason AS reason,
         opening.number AS first_seen,
         coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS first_unseen
@@ -49,8 +51,8 @@ placed AS (
         AND coalesce(states.next_at, TIMESTAMP 'infinity') > list_min($instants::TIMESTAMP[])
 )
 
-SELECT first_seen, first_unseen - 1 AS last_seen, coalesce(reason, '') AS reason, count(*) AS execution_count
+SELECT provider, first_seen, first_unseen - 1 AS last_seen, coalesce(reason, '') AS reason, count(*) AS execution_count
 FROM placed
 WHERE first_seen < first_unseen
-GROUP BY first_seen, first_unseen, reason
-ORDER BY first_seen, first_unseen, reason
+GROUP BY provider, first_seen, first_unseen, reason
+ORDER BY provider, first_seen, first_unseen, reason

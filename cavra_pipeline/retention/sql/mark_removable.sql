@@ -1,6 +1,7 @@
 -- The versions of records from before the horizon on which no answer after it rests. What stays: the newest worker run
--- and retry plan of each lane, the newest acknowledgement of each pair, the newest alert plan of each health report, and
--- the history of what is not over. What a lane asks for before a retry is sent stays too.
+-- and retry plan of each lane, the newest acknowledgement of each pair, every playbook, closure and alert plan (a recovery
+-- may be opened again at any time, and an alert acknowledged), and the history of what is not over. What a lane asks for
+-- before a retry is sent stays too.
 CREATE OR REPLACE TEMP TABLE removable AS
 WITH old AS (
     SELECT
@@ -10,13 +11,13 @@ WITH old AS (
         lane,
         CASE record_type
             WHEN 'escalation_plan' THEN coalesce(nullif(plan_id, ''), session_id)
-            WHEN 'alert_plan' THEN health_id
             WHEN 'auditor_export' THEN export_id
             WHEN 'closeout_summary' THEN summary_id
             ELSE coalesce(subject, '')
         END AS subject,
         {'at': created_at, 'id': session_id} AS stamp,
-        provider_name(provider) AS provider
+        provider_name(provider) AS provider,
+        health_id
     FROM evidence_records
     WHERE created_at < $horizon
 ),
@@ -32,6 +33,10 @@ stays AS (
     UNION
     SELECT row_id FROM old WHERE stamp.id IN (SELECT session_id FROM settling_deliveries)
     UNION
+    SELECT row_id FROM causes
+    UNION
+    SELECT row_id FROM old WHERE record_type IN ('playbook', 'closure', 'alert_plan')
+    UNION
     SELECT arg_max(row_id, stamp)
     FROM old
     WHERE is_current AND record_type IN ('worker_run', 'retry_plan')
@@ -39,8 +44,8 @@ stays AS (
     UNION
     SELECT arg_max(row_id, stamp)
     FROM old
-    WHERE is_current AND record_type IN ('acknowledgement', 'alert_plan', 'auditor_export', 'closeout_summary')
-    GROUP BY lane, record_type, subject, provider
+    WHERE is_current AND record_type IN ('acknowledgement', 'auditor_export', 'closeout_summary')
+    GROUP BY lane, record_type, subject, health_id, provider
 )
 
 SELECT row_id FROM old WHERE NOT is_current OR row_id NOT IN (SELECT row_id FROM stays)

@@ -1,5 +1,5 @@
--- Recoveries that are open at the horizon, or of which there is evidence after it: the executive report and the
--- escalation plan tell their story from its beginning, which may lie before their first plan.
+-- Escalation plans of which the story is still told: those with evidence after the horizon, and those that name a recovery
+-- which is told of after it.
 CREATE OR REPLACE TEMP TABLE told_subjects AS
 WITH planned AS (
     SELECT DISTINCT coalesce(nullif(plan_id, ''), session_id) AS subject
@@ -10,8 +10,8 @@ later AS (
     SELECT subject FROM evidence WHERE lane = $lane AND created_at >= $horizon
     UNION
     SELECT coalesce(nullif(plan_id, ''), session_id) FROM escalation_plans WHERE created_at >= $horizon
+    UNION
+    SELECT plan_id FROM escalation_routes SEMI JOIN open_recoveries USING (playbook_id, provider)
 )
 
-SELECT subject
-FROM planned
-WHERE subject IN (SELECT subject FROM later) OR list_contains($open_recoveries::VARCHAR[], subject)
+SELECT subject FROM planned SEMI JOIN later USING (subject)

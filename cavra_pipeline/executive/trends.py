@@ -1,0 +1,144 @@
+"""Recoveries over time for executives: totals of a window, the open ones by day, by provider and by cause."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cavra_pipeline.documents import instant, whole_minutes
+from cavra_pipeline.recoveries.history import OpenInterval, Recovery
+
+#: Windows up to a month have a backlog point every six hours, longer ones every day.
+_FINE_WINDOW_DAYS = 31
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryTrend:
+    """The recoveries that had opened at an instant, and the window that a report covers.
+
+    Attributes:
+        recoveries: In order of opening.
+        start: Start of the window.
+        at: The instant; both in UTC without a zone.
+        slo: How long a recovery may be open.
+    """
+
+    recoveries: Sequence[Recovery]
+    start: datetime
+    at: datetime
+    slo: timedelta
+
+    def totals(self) -> dict[str, Any]:
+        """Returns how many were opened and closed: ever, and in the window; opened = closed + open."""
+        counts = self._counts(self.recoveries)
+        closed = [one.closed_at(self.at) for one in self.recoveries]
+        spans = sorted(
+            moment - one.opened_at
+            for one, moment in zip(self.recoveries, closed, strict=True)
+            if moment is not None and moment >= self.start
+        )
+        reopened = sum(
+            each.number > 1 and each.started_at >= self.start
+            for one in self.recoveries
+            for each in one.open_intervals(self.at)
+        )
+        return {
+            "opened_count": len(closed),
+            "closed_count": len(closed) - closed.count(None),
+            **counts,
+            "reopened_in_window_count": reopened,
+            "closed_late_in_window_count": sum(span > self.slo for span in spans),
+            "median_minutes_to_close": whole_minutes(spans[len(spans) // 2]) if spans else None,
+        }
+
+    def grouped(self, name: str, key: Callable[[Recovery], str]) -> list[dict[str, Any]]:
+        """Returns the same counts for each group that has an open recovery, or one opened or closed in the window.
+
+        Args:
+            name: What the group is called in the answer.
+            key: The group of a recovery.
+
+        Returns:
+            Groups, those with the most open recoveries first.
+        """
+        groups: defaultdict[str, list[Recovery]] = defaultdict(list)
+        for one in self.recoveries:
+            groups[key(one)].append(one)
+        rows = [{name: group, **self._counts(some)} for group, some in sorted(groups.items())]
+        rows = [row for row in rows if any(row[count] for count in row if count.endswith("_count"))]
+        return sorted(rows, key=lambda row: -int(row["open_count"]))
+
+    def _counts(self, recoveries: Sequence[Recovery]) -> dict[str, Any]:
+        closed = [(one, moment) for one in recoveries if (moment := one.closed_at(self.at))]
+        lately = [moment - one.opened_at for one, moment in closed if moment >= self.start]
+        in_time = sum(span <= self.slo for span in lately)
+        return {
+            "open_count": len(recoveries) - len(closed),
+            "slo_breached_count": sum(one.is_past_limit(self.at, self.slo) for one in recoveries),
+            "opened_in_window_count": sum(one.opened_at >= self.start for one in recoveries),
+            "closed_in_window_count": len(lately),
+            "closed_within_limit_percent": in_time * 100 // len(lately) if lately else None,
+        }
+
+    def by_day(self) -> list[dict[str, Any]]:
+        """Returns for each UTC day of the window how many were opened (again ones too), closed, and open at its end."""
+        intervals = [each for _, each in self._intervals()]
+        opened = Counter(each.started_at.date() for each in intervals)
+        closed = Counter(each.ended_at.date() for each in intervals if each.ended_at)
+        is_open = sum(
+            each.started_at < self.start and not (each.ended_at and each.ended_at < self.start) for each in intervals
+        )
+        trend = []
+        for ordinal in range(self.start.toordinal(), self.at.toordinal() + 1):
+            day = datetime.fromordinal(ordinal).date()
+            is_open += opened[day] - closed[day]
+            counts = {"opened_count": opened[day], "closed_count": closed[day], "open_count": is_open}
+            trend.append({"day": day.isoformat(), **counts})
+        return trend
+
+    def backlog(self, window_days: int) -> list[dict[str, Any]]:
+        """Returns how many were open, and open past their limit, at even steps and at the end."""
+        step = timedelta(hours=6 if window_days <= _FINE_WINDOW_DAYS else 24)
+        moments = [self.start + number * step for number in range((self.at - self.start) // step + 1)]
+        if moments[-1] != self.at:
+            moments.append(self.at)
+        opened, closed, late, late_ended = self._edges()
+        return [
+            {
+                "at": instant(moment),
+                "open_count": bisect_right(opened, moment) - bisect_right(closed, moment),
+                # An age of exactly the limit is not over it yet, hence bisect_left.
+                "breached_count": bisect_left(late, moment) - bisect_right(late_ended, moment),
+            }
+            for moment in moments
+        ]
+
+    def _edges(self) -> tuple[list[datetime], list[datetime], list[datetime], list[datetime]]:
+        """When intervals began and ended, and when the parts of them past the limit did, each in order."""
+        opened, closed, late, late_ended = [], [], [], []
+        for one, each in self._intervals():
+            opened.append(each.started_at)
+            if each.ended_at:
+                closed.append(each.ended_at)
+            limit_at = _later(one.opened_at, self.slo)
+            late_at = max(limit_at, each.started_at)
+            if each.ended_at is None or late_at < each.ended_at:
+                # Opened again when the limit was over already, it is past it from its first instant on.
+                is_again = each.started_at > limit_at
+                late.append(late_at - timedelta(microseconds=1) if is_again else late_at)
+                late_ended += [each.ended_at] if each.ended_at else []
+        return sorted(opened), sorted(closed), sorted(late), sorted(late_ended)
+
+    def _intervals(self) -> list[tuple[Recovery, OpenInterval]]:
+        return [(one, each) for one in self.recoveries for each in one.open_intervals(self.at)]
+
+
+def _later(moment: datetime, span: timedelta) -> datetime:
+    try:
+        return moment + span
+    except OverflowError:
+        return datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone

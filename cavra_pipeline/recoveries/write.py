@@ -1,0 +1,222 @@
+"""Opens and closes recoveries, as evidence of our own: a playbook of what fails, and what somebody says of one."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cavra_pipeline.boundary.fields import CLOSURE_STATES
+from cavra_pipeline.boundary.formats import TextGrade, grade_of
+from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.boundary.kinds import payload_key
+from cavra_pipeline.boundary.secrets import secrets_in
+from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.errors import Accepts, UsageError, refusal
+from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.own import record, save_own_drop
+from cavra_pipeline.evidence.typed import subject_of
+from cavra_pipeline.lanes import CLOSED_STATES, FAILURE_SOURCES, LANES, LOOKBACK_HOURS
+from cavra_pipeline.provider_names import provider_name
+from cavra_pipeline.recoveries.history import PACKAGE, Recovery, RecoveryHistory, recovery_history
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse import Session
+
+PLAYBOOK: Final = "connector-recovery-playbook"
+CLOSURE: Final = "connector-recovery-closure"
+_AUDITS: Final = LANES["acknowledgement_audit"]
+_CATEGORIES: Final = {
+    **dict.fromkeys(("splunk", "sentinel", "datadog"), "siem"),
+    **dict.fromkeys(("jira", "servicenow"), "itsm"),
+    **dict.fromkeys(("slack", "teams", "pagerduty", "email"), "chatops"),
+}
+
+
+class PlaybookParameters(BaseModel):
+    """What a playbook counts. The command line and the API take the same fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    min_failure_count: Annotated[int, Field(ge=1, le=10_000), Accepts()] = Field(
+        2, description="Failures from which on a connector is in the playbook.", examples=[2]
+    )
+    lookback_hours: Annotated[int, Field(ge=1, le=8_760), Accepts()] = Field(
+        LOOKBACK_HOURS, description="How far back failures count, in hours.", examples=[LOOKBACK_HOURS]
+    )
+
+
+def playbook_parameters(**values: Any) -> PlaybookParameters:
+    """Returns the parameters, CAVRA's defaults where none are given.
+
+    Raises:
+        UsageError: A value is unknown or outside what is accepted; the message names it.
+    """
+    try:
+        given = {name: value for name, value in values.items() if value is not None}
+        return PlaybookParameters.model_validate(given)
+    except ValidationError as error:
+        raise refusal(error, fields=PlaybookParameters.model_fields) from None
+
+
+def build_playbook(
+    settings: Settings, parameters: PlaybookParameters, *, by: str, now: datetime
+) -> dict[str, Any] | None:
+    """Opens a recovery for each connector that fails often enough, as one playbook (contract section 11).
+
+    Failures of a pair that was reached since do not count. A connector that has an open recovery gets no second one,
+    so the same command given again writes nothing.
+
+    Args:
+        settings: The home.
+        parameters: What counts.
+        by: Actor label of who asks.
+        now: When it is built; what failed later does not count.
+
+    Returns:
+        The record that was written, or None if no connector calls for a recovery.
+
+    Raises:
+        UsageError: The label is not public-safe.
+    """
+    label = actor_label(by, where="by")
+    ingest(settings, now=now)
+    at = naive_utc(now)
+    with warehouse_of(settings).reading() as session:
+        history = recovery_history(session, at)
+        failing = _failing(session, parameters, at)
+    is_open = {one.provider for one in history.recoveries if one.closed_at(at) is None}
+    entries = [_entry(row) for row in failing if row["provider"] not in is_open]
+    if not entries:
+        return None
+    made_of = "\n".join(f"{one['provider']} {one['failure_count']} {one['latest_failure_at']}" for one in entries)
+    digest = _digest(made_of, at.isoformat())
+    failures = sum(one["failure_count"] for one in entries)
+    written = record(
+        PLAYBOOK,
+        session_id=f"playbook-{digest}",
+        created_at=now,
+        signer=label,
+        decision_count=len(entries),
+        blocked_count=failures,
+        approval_required_count=len(entries),
+        playbook_id=f"pipeline-playbook-{digest}",
+        alert_level="critical",
+        provider_count=len(entries),
+        failure_count=failures,
+        **{payload_key(PLAYBOOK): {"provider_playbooks": entries}},
+    )
+    save_own_drop(settings, f"playbook-{digest}", [written], now=now, act="record a recovery playbook")
+    return written
+
+
+def _failing(session: Session, parameters: PlaybookParameters, at: datetime) -> list[dict[str, Any]]:
+    asked: dict[str, object] = {
+        "lane": _AUDITS.name,
+        "sources": FAILURE_SOURCES,
+        "as_of": at,
+        "since": at - timedelta(hours=parameters.lookback_hours),
+        "min_failure_count": parameters.min_failure_count,
+    }
+    return session.rows(PACKAGE, "failing_providers", asked, subject=subject_of(("health_id", "event_id")))
+
+
+def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "provider": row["provider"],
+        "category": _CATEGORIES.get(row["provider"], "webhook"),
+        "failure_count": row["failure_count"],
+        "latest_failure_at": instant(row["latest_failure_at"]),
+    }
+
+
+def close_recovery(
+    settings: Settings,
+    *,
+    playbook_id: str,
+    provider: str,
+    state: str,
+    by: str,
+    now: datetime,
+    external_ref: str | None = None,
+) -> dict[str, Any] | None:
+    """Records what somebody says of a recovery; resolved and mitigated close it, any other state opens it again.
+
+    Args:
+        settings: The home.
+        playbook_id: The recovery's playbook.
+        provider: The recovery's connector.
+        state: One of ``CLOSURE_STATES``.
+        by: Actor label of who says it.
+        now: When it is said; dated later than what was said before, also where a clock went back.
+        external_ref: A ticket.
+
+    Returns:
+        The record that was written, or None if the newest closure says so already.
+
+    Raises:
+        UsageError: A value is not accepted, or there is no such recovery; the message names it.
+    """
+    if state not in CLOSURE_STATES:
+        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(CLOSURE_STATES)}")
+    label = actor_label(by, where="by")
+    if external_ref is not None and (secrets_in(external_ref) or not _is_identifier(external_ref)):
+        raise UsageError(
+            "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"
+        )
+    ingest(settings, now=now)
+    with warehouse_of(settings).reading() as session:
+        history = recovery_history(session, naive_utc(now))
+    recovery = _required(history, playbook_id, provider_name(provider))
+    newest = recovery.closures[-1] if recovery.closures else None
+    if newest and newest.state == state and newest.external_ref == external_ref:
+        return None
+    after = newest.at.replace(tzinfo=UTC) + timedelta(microseconds=1) if newest else now
+    at = max(now, after)
+    digest = _digest(recovery.playbook_id, recovery.provider, state, label, external_ref or "", at.isoformat())
+    written = record(
+        CLOSURE,
+        session_id=f"closure-{digest}",
+        created_at=at,
+        signer=label,
+        blocked_count=int(state not in CLOSED_STATES),
+        closure_id=f"pipeline-closure-{digest}",
+        closure_hash=hashlib.sha256(digest.encode()).hexdigest(),
+        playbook_id=recovery.playbook_id,
+        provider=recovery.provider,
+        closure_state=state,
+        **({"external_ref": external_ref} if external_ref else {}),
+    )
+    save_own_drop(settings, f"closure-{digest}", [written], now=at, act="record a recovery's closure")
+    return written
+
+
+def _required(history: RecoveryHistory, playbook_id: str, provider: str) -> Recovery:
+    """Returns the recovery, or refuses names that are of none and suggests those that come near."""
+    of_playbook = [one for one in history.recoveries if one.playbook_id == playbook_id]
+    for one in of_playbook:
+        if one.provider == provider:
+            return one
+    if of_playbook:
+        where, names, word = "provider", [one.provider for one in of_playbook], provider
+    else:
+        where, names, word = "playbook", [one.playbook_id for one in history.recoveries], playbook_id
+    near = [name for name in difflib.get_close_matches(word, sorted(set(names)), n=3) if _is_identifier(name)]
+    remedy = "See the recoveries there are: cavra-pipeline recoveries"
+    raise UsageError(
+        "there is no such recovery",
+        where=where,
+        remedy=f"Did you mean {' or '.join(near)}? {remedy}" if near else remedy,
+    )
+
+
+def _is_identifier(text: str) -> bool:
+    return grade_of(text) is not TextGrade.NONE
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
