@@ -51,6 +51,7 @@ DESIRED_STATE: Final = (
     Declared("failed_run_sensor", SENSOR, ENVIRONMENTS),
     Declared("stale_retry_plan_sensor", SENSOR, ENVIRONMENTS),
     Declared("acknowledgement_gap_sensor", SENSOR, ENVIRONMENTS),
+    Declared("recovery_limit_sensor", SENSOR, ENVIRONMENTS),
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
     Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),

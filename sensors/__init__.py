@@ -12,6 +12,7 @@ from sensors.drops import build_drop_sensor
 from sensors.failed_runs import build_failed_run_sensor
 from sensors.instigators import build_disabled_schedule_sensor
 from sensors.late_evidence import build_late_evidence_sensor
+from sensors.recoveries import build_recovery_limit_sensor
 from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
 from sensors.slots import build_missed_worker_run_sensor
 from sensors.sources import build_source_sensor
@@ -31,6 +32,7 @@ def build_sensors(
         build_failed_run_sensor(settings),
         build_stale_retry_plan_sensor(settings),
         build_acknowledgement_gap_sensor(settings),
+        build_recovery_limit_sensor(settings),
         build_boundary_sensor(settings),
         build_watcher_sensor(settings),
     ]

@@ -113,6 +113,13 @@ _TABLE: Final = (
         "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
     ),
     AlertKind(
+        "recovery_past_limit",
+        "critical",
+        "recoveries are open past their limit",
+        "See cavra-pipeline recoveries; name an owner for each, and record the closure once it is done.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
         "disabled_schedule",
         "warning",
         "worker runs say that their schedule is disabled",

@@ -307,14 +307,31 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
             f"{lane['dry_worker_run_count']} / {lane['live_worker_run_count']}",
             " / ".join(str(lane[f"{status}_execution_count"]) for status in ("delivered", "failed", "skipped")),
             lane["open_outage_count"],
-            lane["open_acknowledgement_gap_count"],
+            " / ".join(str(lane[f"open_{kind}_gap_count"]) for kind in ("acknowledgement", "approval")),
+            lane["outstanding_alert_acknowledgement_count"],
         )
         for name, lane in document["lanes"].items()
     ]
-    columns = ("lane", "state", "records", "runs dry/live", "retries ok/failed/skipped", "outages", "gaps")
+    columns = (
+        "lane",
+        "state",
+        "records",
+        "runs dry/live",
+        "retries ok/failed/skipped",
+        "outages",
+        "gaps ack/approval",
+        "alerts",
+    )
     console.table(f"Lanes as of {short_time(document['as_of'])} UTC", columns, rows)
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     console.table("Deliveries", ("provider", "delivered", "failed"), providers)
+    if document["skipped_reasons"]:
+        console.table("Skipped retries", ("reason", "retries"), list(document["skipped_reasons"].items()))
+    console.print(
+        f"Recoveries: {document['recovery_open_count']:,} open, "
+        f"{document['recovery_slo_breached_count']:,} of them past the limit, "
+        f"{document['recovery_closed_count']:,} closed. The loop is {document['closure_state']}."
+    )
     console.print(
         f"{document['quarantined_record_count']} quarantined records, "
         f"{document['redaction_finding_count']} redaction findings"

@@ -10,10 +10,21 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.closure import closures_of
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
+
+#: What of a lane's health report is counted over all lanes too: name, field.
+_OPEN: Final = (
+    ("open_acknowledgement_gap_count", "acknowledgement_pending_count"),
+    ("open_approval_gap_count", "approval_pending_count"),
+    ("outstanding_alert_acknowledgement_count", "outstanding_alert_acknowledgement_count"),
+)
+_RECOVERIES: Final = ("recovery_open_count", "recovery_closed_count", "recovery_slo_breached_count")
 _COUNTS: Final = (
     "evidence_record_count",
     "health_report_count",
@@ -43,18 +54,27 @@ def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime)
     parameters: dict[str, object] = {"instants": asked}
     counted = _up_to_each(session.rows(_PACKAGE, "lane_counts", parameters), len(asked))
     delivered = _up_to_each(session.rows(_PACKAGE, "provider_counts", parameters), len(asked))
+    skipped = _up_to_each(session.rows(_PACKAGE, "skip_counts", parameters), len(asked))
     boundary = session.rows(_PACKAGE, "boundary_counts", parameters)
     moments = [at.replace(tzinfo=UTC) for at in asked]
     health = {
         lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=moments, now=now)
         for lane in LANES.values()
     }
+    recoveries = recovery_reports(session, recovery_parameters(), instants=moments, now=now)
+    closures = closures_of(session, health, recoveries, asked=asked, made_by={})
     made = {
         at: _dashboard(
             {lane: reports[n] for lane, reports in health.items()},
             counted[n],
             delivered[n],
-            boundary[n],
+            skipped[n],
+            {
+                **{name: recoveries[n][name] for name in _RECOVERIES},
+                "closure_state": closures[n]["closure_state"],
+                "open_item_count": closures[n]["open_item_count"],
+                **boundary[n],
+            },
             as_of=instant(at),
             generated_at=instant(now),
         )
@@ -75,7 +95,7 @@ def _up_to_each(rows: Iterable[Mapping[str, Any]], instants: int) -> list[_Total
     for number in range(1, instants + 1):
         totals = {key: Counter(total) for key, total in totals.items()}
         for row in by_number.get(number, []):
-            key = tuple(row[name] for name in ("lane", "provider") if name in row)
+            key = tuple(row[name] for name in ("lane", "provider", "reason") if name in row)
             more = {name: count for name, count in row.items() if name.endswith("_count")}
             totals.setdefault(key, Counter()).update(more)
         standing.append(totals)
@@ -86,7 +106,8 @@ def _dashboard(
     health: Mapping[str, Mapping[str, Any]],
     counted: _Totals,
     delivered: _Totals,
-    boundary: Mapping[str, Any],
+    skipped: _Totals,
+    over_all: Mapping[str, Any],
     *,
     as_of: str | None,
     generated_at: str | None,
@@ -98,10 +119,11 @@ def _dashboard(
             "alert_level": report["alert_level"],
             **{name: row[name] for name in _COUNTS},
             "open_outage_count": sum(outage["ended_at"] is None for outage in report["outages"]),
-            "open_acknowledgement_gap_count": report["acknowledgement_pending_count"],
+            **{name: report[field] for name, field in _OPEN},
+            "skipped_reasons": _by_reason({key: one for key, one in skipped.items() if key[0] == lane}),
             "deliveries_by_provider": _by_provider({key: one for key, one in delivered.items() if key[0] == lane}),
         }
-    summed = (*_COUNTS, "open_outage_count", "open_acknowledgement_gap_count")
+    summed = (*_COUNTS, "open_outage_count", *(name for name, _ in _OPEN))
     document: dict[str, Any] = {
         "schema_version": "cavra-pipeline.dashboard.v1",
         "product": PRODUCT,
@@ -112,7 +134,8 @@ def _dashboard(
         **{name: sum(counts[name] for counts in lanes.values()) for name in summed},
         "executive_delivery_retry_plan_count": lanes["executive_report"]["retry_plan_count"],
         "retryable_executive_delivery_attempt_count": lanes["executive_report"]["retryable_count"],
-        **boundary,
+        **over_all,
+        "skipped_reasons": _by_reason(skipped),
         "deliveries_by_provider": _by_provider(delivered),
         "lanes": lanes,
     }
@@ -126,4 +149,11 @@ def _by_provider(delivered: _Totals) -> dict[str, dict[str, int]]:
         total = totals.setdefault(provider, {"failed": 0, "delivered": 0})
         total["failed"] += counts["failed_delivery_count"]
         total["delivered"] += counts["delivered_delivery_count"]
+    return dict(sorted(totals.items()))
+
+
+def _by_reason(skipped: _Totals) -> dict[str, int]:
+    totals = Counter[str]()
+    for (_, reason), counts in skipped.items():
+        totals[reason] += counts["skipped_count"]
     return dict(sorted(totals.items()))

@@ -1,7 +1,7 @@
 """Applies to the warehouse the prunings that the state database holds, so that a rebuilt one is pruned as before.
 
 The state is the truth: which drops a pruning closed, which of their lines stay, and what it counted. The tables
-``prunings``, ``pruned_drops``, ``pruned_lanes`` and ``pruned_providers`` of the warehouse are a mirror, written in the
+``prunings``, ``pruned_drops`` and those of ``COUNTED`` of the warehouse are a mirror, written in the
 transaction that removes the evidence. Order and crashes: docs/decisions/0022-state-database.md.
 """
 
@@ -24,9 +24,9 @@ _DROPS: Final = {
     "quarantined_count": "BIGINT", "finding_count": "BIGINT", "remaining_lines": "BIGINT[]",
 }  # fmt: skip
 #: Tables whose rows are stored with the pruning.
-COUNTED: Final = ("pruned_lanes", "pruned_providers")
+COUNTED: Final = ("pruned_lanes", "pruned_providers", "pruned_skips")
 _TYPES: Final = {
-    "lane": "VARCHAR", "provider": "VARCHAR", "horizon": "TIMESTAMP", "pruned_at": "TIMESTAMP",
+    "lane": "VARCHAR", "provider": "VARCHAR", "reason": "VARCHAR", "horizon": "TIMESTAMP", "pruned_at": "TIMESTAMP",
     "latest_record_at": "TIMESTAMP",
 }  # fmt: skip
 

@@ -270,7 +270,7 @@ evidence_changes: Final = sa.Table(
     _column("earliest", Instant),
 )
 
-#: Prunings in order: up to when, what each removed, and the rows of ``pruned_lanes`` and ``pruned_providers``.
+#: Prunings in order: up to when, what each removed, and the rows of the tables that count it.
 prunings: Final = sa.Table(
     "prunings",
     METADATA,

@@ -66,6 +66,7 @@ _TABLES: Final = (
     "pruned_drops",
     "pruned_lanes",
     "pruned_providers",
+    "pruned_skips",
     "evidence_changes",
 )
 

@@ -51,12 +51,14 @@ from sensors import alerting
 from sensors.boundary import build_boundary_sensor
 from sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor
 from sensors.instigators import build_disabled_schedule_sensor
+from sensors.recoveries import build_recovery_limit_sensor
 from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
 from sensors.slots import build_missed_worker_run_sensor
 from sensors.watchers import build_watcher_sensor
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import EVIDENCE, code_location, new_home, run
-from tests.support import delivery, drop, plan, query_state, take_in, worker_run
+from tests.recoveries.stores import closure, playbook
+from tests.support import MICROSECOND, delivery, drop, plan, query_state, take_in, worker_run
 from tests.worker.support import SIGNING
 
 NOW = datetime(2026, 6, 25, 12, 10, tzinfo=UTC)
@@ -606,6 +608,48 @@ def test_an_acknowledgement_is_overdue_once_its_limit_is_passed(
     watch.tick(now + 60 * MINUTE + timedelta(microseconds=1))
 
     assert told.newest == [("acknowledgement_gap", "recovery_escalation", None, 2)]
+
+
+# --- The sensor for recoveries past their limit --------------------------------------------------------------------
+
+
+def test_a_recovery_goes_past_its_limit_between_two_reports_and_its_closure_ends_the_alert(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    now = datetime.now(UTC)
+    day = now.date().isoformat()
+    opened = [playbook(now, "slack", "teams"), playbook(now, "slack", playbook_id="playbook-2")]
+    settings = new_home(tmp_path, {day: opened})
+    watch = Watch(build_recovery_limit_sensor, settings, instance)
+    assert watch.tick(now).skip_message == "There is no recovery report yet."
+    assert run(settings, [now.date()], assets=(*EVIDENCE, "recoveries"), instance=instance).success
+
+    assert watch.tick(now).skip_message == "No recovery is past its limit."
+    with held(settings):
+        assert watch.tick(now + 240 * MINUTE).skip_message == "No recovery is past its limit."
+    watch.tick(now + 240 * MINUTE + MICROSECOND)
+    assert told.newest == [
+        ("recovery_past_limit", "slack", None, 2),
+        ("recovery_past_limit", "teams", None, 1),
+    ]
+
+    closed = [closure(now + MICROSECOND), closure(now + MICROSECOND, playbook_id="playbook-2")]
+    drop(settings, closed, day=day, name="closed.jsonl")
+    assert run(settings, [now.date()], assets=(*EVIDENCE, "recoveries"), instance=instance).success
+    watch.tick(now + 241 * MINUTE)
+    assert told.newest == [("recovery_past_limit", "teams", None, 1)]
+
+
+def test_without_a_playbook_the_recovery_sensor_says_so(
+    tmp_path: Path, instance: dg.DagsterInstance, told: Told
+) -> None:
+    now = datetime.now(UTC)
+    settings = new_home(tmp_path, {now.date().isoformat(): [delivery(now)]})
+    assert run(settings, [now.date()], assets=(*EVIDENCE, "recoveries"), instance=instance).success
+    assert Watch(build_recovery_limit_sensor, settings, instance).tick(now).skip_message == (
+        "No recovery playbook is known."
+    )
+    assert told.newest == []
 
 
 # --- The boundary sensor -------------------------------------------------------------------------------------------

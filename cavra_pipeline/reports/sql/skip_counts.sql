@@ -1,0 +1,16 @@
+-- Executions that were skipped, by lane and reason, that each instant sees and the instants before it do not. Pruned ones
+-- are before every instant.
+WITH placed AS (
+    SELECT asked.number, evidence.lane, coalesce(nullif(evidence.skip_reason, ''), 'other') AS reason
+    FROM evidence
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
+    WHERE evidence.lane IS NOT NULL AND evidence.record_type = 'execution' AND evidence.status = 'skipped'
+)
+
+SELECT number, lane, reason, count(*) AS skipped_count
+FROM placed
+GROUP BY ALL
+UNION ALL BY NAME
+SELECT 1 AS number, lane, reason, skipped_count
+FROM pruned_skips
+ORDER BY number, lane, reason
