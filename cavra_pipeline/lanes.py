@@ -43,6 +43,25 @@ class Sendable:
 
 
 @dataclass(frozen=True, slots=True)
+class CavraPaths:
+    """CAVRA's own paths of a lane, below those of its audit deliveries (contract section 13).
+
+    Attributes:
+        base: Under it stand the retry plan and, in a lane of health alerts, their history and their dashboard.
+        plan: Last part of the retry plan's path.
+        health: Last part of the health report's path; None where CAVRA makes no such report.
+        counts_every_plan: Whether the dashboard of alerts counts every alert plan, not each health report's newest.
+        history_types: Record types in the history of alerts.
+    """
+
+    base: str
+    plan: str = "retry-plan"
+    health: str | None = None
+    counts_every_plan: bool = False
+    history_types: tuple[str, ...] = ("alert_plan", "delivery", "acknowledgement")
+
+
+@dataclass(frozen=True, slots=True)
 class Lane:
     """One retry ladder.
 
@@ -62,7 +81,7 @@ class Lane:
         health_kind: Last part of its health-report kind.
         alert_name: What alert categories call the lane.
         schedule: The schedule that runs its worker.
-        cavra_path: CAVRA's own path of its reports, or None if CAVRA has none.
+        cavra: CAVRA's own paths of its reports, or None if there are none.
         takes_acknowledgements: Whether operators acknowledge its deliveries.
         delivery_alert: Alert category for unresolved deliveries, if the lane has one.
         decision_field: What a decision names beside the subject, if anything.
@@ -91,7 +110,7 @@ class Lane:
     alert_name: str
     schedule: str
     gate: Gate = Gate.REQUEST
-    cavra_path: str | None = None
+    cavra: CavraPaths | None = None
     takes_acknowledgements: bool = True
     delivery_alert: str | None = None
     decision_field: str | None = None
@@ -154,7 +173,7 @@ LANES: dict[str, Lane] = {
             alert_name="recovery_escalation",
             schedule="recovery_retry_worker",
             gate=Gate.ACKNOWLEDGEMENT,
-            cavra_path="recovery-escalations",
+            cavra=CavraPaths("recovery-escalations", health="retry-health"),
             is_always_in_use=True,
             execution_fields="run_id plan_id",
         ),
@@ -173,7 +192,7 @@ LANES: dict[str, Lane] = {
             health_kind="recovery-executive-report-delivery-retry-health",
             alert_name="executive_delivery",
             schedule="executive_delivery_retry",
-            cavra_path="recovery-executive-report",
+            cavra=CavraPaths("recovery-executive-report", plan="delivery-retry-plan", health="delivery-retry-health"),
             takes_acknowledgements=False,
             delivery_alert="failed_executive_report_delivery",
             decision_field="executive_report_id",
@@ -196,6 +215,7 @@ LANES: dict[str, Lane] = {
             health_kind="recovery-escalation-retry-health-alert-delivery-retry-health",
             alert_name="recovery_health_alert",
             schedule="recovery_retry_worker",
+            cavra=CavraPaths("recovery-escalations/retry-health-alerts"),
             run_fields="health_id",
             answer_fields="plan_id health_id",
             execution_fields="run_id worker_run_id plan_id health_id",
@@ -215,6 +235,18 @@ LANES: dict[str, Lane] = {
             health_kind="recovery-executive-report-delivery-retry-health-alert-delivery-retry-health",
             alert_name="executive_health_alert",
             schedule="executive_delivery_retry",
+            cavra=CavraPaths(
+                "recovery-executive-report/delivery-retry-health-alerts",
+                counts_every_plan=True,
+                history_types=(
+                    "alert_plan",
+                    "delivery",
+                    "acknowledgement",
+                    "retry_plan",
+                    "worker_run",
+                    "execution",
+                ),
+            ),
             run_fields="health_id",
             answer_fields="plan_id health_id",
             execution_fields="run_id worker_run_id plan_id health_id",

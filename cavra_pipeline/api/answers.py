@@ -78,6 +78,23 @@ class PlanAnswer(PlanPreview):
     actor: str
 
 
+class CavraActor(BaseModel):
+    """Whoever showed a token, as CAVRA names an actor."""
+
+    actor: str
+    subject: str
+    issuer: str
+    groups: list[str]
+    repository: str | None
+
+
+class CavraPlanAnswer(PlanPreview):
+    """A retry plan, its own evidence record, and whoever showed a token."""
+
+    metadata: Record
+    actor: CavraActor | None
+
+
 class LaneState(Open):
     """A lane at a glance."""
 

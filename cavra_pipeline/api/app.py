@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from cavra_pipeline.api import actions, lists, reports, status, watching
+from cavra_pipeline.api import actions, cavra, lists, reports, status, watching
 from cavra_pipeline.api.guard import BODY_SECONDS, Guard
 from cavra_pipeline.api.openapi import openapi_of
 from cavra_pipeline.api.problems import TITLES, HttpProblem
@@ -54,7 +54,7 @@ def create_app(
 
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
-    routers = (reports.router, lists.router, actions.router, watching.router, status.router, *pages)
+    routers = (reports.router, lists.router, actions.router, watching.router, status.router, cavra.router, *pages)
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]
@@ -110,7 +110,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
     found = error.errors()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method == "POST" and kind != "application/json":
+    is_absent = any(one["type"] == "missing" and one["loc"] == ("body",) for one in found)
+    if request.method == "POST" and kind != "application/json" and not is_absent:
         return HttpProblem(415, "Send the body as application/json.").response()
     if any(one["type"] == "json_invalid" for one in found):
         return HttpProblem(400, "The body is not JSON.").response()

@@ -73,11 +73,12 @@ Day = Annotated[
 ]
 
 
-def _whole(value: Any) -> Any:
+def whole_numbers(value: Any) -> Any:
+    """Makes 3.0 an integer, at any depth: to JSON Schema a number without a fraction is one."""
     if isinstance(value, dict):
-        return {name: _whole(member) for name, member in value.items()}
+        return {name: whole_numbers(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_whole(member) for member in value]
+        return [whole_numbers(member) for member in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -127,11 +128,7 @@ class PlanBody(ReportQuery):
     retry_policy: Policy | None = None
     keep: StrictBool = Field(False, description="Keep it in the history too, so that `worker --plan` can execute it.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _whole_numbers(cls, values: Any) -> Any:
-        """Makes 3.0 an integer: to JSON Schema a number without a fraction is one."""
-        return _whole(values)
+    _whole = model_validator(mode="before")(whole_numbers)
 
 
 class AcknowledgementBody(Asked):

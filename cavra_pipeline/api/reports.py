@@ -24,7 +24,7 @@ from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
-from cavra_pipeline.reports.health import health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
@@ -32,29 +32,29 @@ from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_H
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
-CAVRA: Final = "/runtime/go-pilot/rollback-drill-notifications/acknowledgements/audit-delivery"
 #: What a question has beside its parameters.
 _ASKED: Final = set(models.ReportQuery.model_fields)
 
 router = APIRouter(tags=["reports"])
 
 
-def _health(service: Service, caller: Caller, lane: Lane, asked: models.HealthQuery) -> Answer:
-    given = asked.model_dump(exclude=_ASKED)
-    parameters = health_parameters(lane, **given)
-    label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
-    service.instants(asked.as_of)
+def answer_health(
+    service: Service, caller: Caller, lane: Lane, parameters: HealthParameters, *, generated_by: str, as_of: str | None
+) -> Answer:
+    """Returns a health report, saved as evidence and shown in Dagster where the caller may save."""
+    label = actor_label(generated_by, where="generated_by")
+    service.instants(as_of)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
-            now, as_of = service.instants(asked.as_of)
-            report = retry_health_reports(session, lane, parameters, instants=[as_of], now=now, generated_by=label)[0]
+            now, asked = service.instants(as_of)
+            report = retry_health_reports(session, lane, parameters, instants=[asked], now=now, generated_by=label)[0]
         record = health_record(report, now=now) if caller.may_save else None
         if record:
             service.made(RETRY_HEALTH, lane.name, report, record)
         return {"health": report, "metadata": record}, state
 
-    return service.once(("health", caller.may_save, lane.name, asked.model_dump()), make)
+    return service.once(("health", caller.may_save, lane.name, parameters.model_dump(), label, as_of), make)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/health", scope="read", answer=answers.HealthAnswer)
@@ -62,57 +62,46 @@ def lane_health(
     service: Served, caller: Asker, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]
 ) -> Answer:
     """Makes the health report of a lane. With the scope `plan` it is saved as evidence and shows in Dagster too."""
-    return _health(service, caller, lane_named(lane), asked)
+    of_lane = lane_named(lane)
+    parameters = health_parameters(of_lane, **asked.model_dump(exclude=_ASKED))
+    by = asked.generated_by or DEFAULT_GENERATED_BY
+    return answer_health(service, caller, of_lane, parameters, generated_by=by, as_of=asked.as_of)
 
 
-def _plan(service: Service, caller: Caller, lane: Lane, body: models.PlanBody) -> Answer:
-    given = body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {}
-    policy = retry_policy(lane, given)
-    label = actor_label(body.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
-    service.instants(body.as_of)
+def answer_plan(
+    service: Service,
+    actor: object,
+    lane: Lane,
+    policy: RetryPolicy,
+    *,
+    generated_by: str,
+    as_of: str | None = None,
+    keep: bool = False,
+) -> Answer:
+    """Returns a retry plan that is saved as evidence and shown in Dagster, and ``actor`` as it is."""
+    label = actor_label(generated_by, where="generated_by")
+    service.instants(as_of)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
-            now, as_of = service.instants(body.as_of)
-            plan = retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=label)[0]
+            now, asked = service.instants(as_of)
+            plan = retry_plans(session, lane, policy, instants=[asked], now=now, generated_by=label)[0]
         record = plan_record(plan, now=now)
         service.made(RETRY_PLAN, lane.name, plan, record)
-        if body.keep:
+        if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
-        return {"plan": plan, "metadata": record, "actor": caller.name}, state
+        return {"plan": plan, "metadata": record, "actor": actor}, state
 
-    return service.once(("plan", caller.name, lane.name, body.model_dump()), make)
+    return service.once(("plan", actor, lane.name, policy.model_dump(), label, as_of, keep), make)
 
 
 @endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
 def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: models.PlanBody) -> Answer:
     """Makes a retry plan, keeps its evidence record and tells Dagster. Nothing is sent."""
-    return _plan(service, caller, lane_named(lane), body)
-
-
-def _declare_alias(lane: Lane) -> None:
-    """Declares CAVRA's own paths of a lane. Of the first lane CAVRA calls the report itself by another name."""
-    base = f"{CAVRA}/{lane.cavra_path}"
-    health = "retry-health" if lane.gate is Gate.ACKNOWLEDGEMENT else "delivery-retry-health"
-
-    @endpoint(
-        router, "GET", f"{base}/{health}", scope="read", answer=answers.HealthAnswer,
-        summary=f"CAVRA's own path for the health of {lane.name}.", name=f"cavra_health_{lane.name}",
-    )  # fmt: skip
-    def cavra_health(service: Served, caller: Asker, asked: Annotated[models.HealthQuery, Query()]) -> Answer:
-        return _health(service, caller, lane, asked)
-
-    @endpoint(
-        router, "POST", f"{base}/delivery-retry-plan", scope="plan", answer=answers.PlanAnswer,
-        summary=f"CAVRA's own path for the retry plan of {lane.name}.", name=f"cavra_plan_{lane.name}",
-    )  # fmt: skip
-    def cavra_plan(service: Served, caller: Asker, body: models.PlanBody) -> Answer:
-        return _plan(service, caller, lane, body)
-
-
-for _lane in LANES.values():
-    if _lane.cavra_path:
-        _declare_alias(_lane)
+    of_lane = lane_named(lane)
+    policy = retry_policy(of_lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {})
+    by = body.generated_by or DEFAULT_GENERATED_BY
+    return answer_plan(service, caller.name, of_lane, policy, generated_by=by, as_of=body.as_of, keep=body.keep)
 
 
 def _look(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
