@@ -95,6 +95,25 @@ class CavraPlanAnswer(PlanPreview):
     actor: CavraActor | None
 
 
+class CavraAcknowledgement(Open):
+    """What an operator said, by CAVRA's names; beside them the subject, `plan_id` or `health_id`."""
+
+    acknowledgement_id: str
+    provider: str
+    acknowledgement_state: str
+    acknowledged_by: str
+    acknowledged_at: str
+    external_ref: str
+
+
+class CavraAcknowledgementAnswer(BaseModel):
+    """What an operator said, its evidence record, and whoever showed a token."""
+
+    acknowledgement: CavraAcknowledgement
+    metadata: Record
+    actor: CavraActor | None
+
+
 class LaneState(Open):
     """A lane at a glance."""
 

@@ -50,3 +50,17 @@ class CavraPlanBody(Lenient):
     generated_by: _GeneratedBy = CONSOLE
 
     _whole = model_validator(mode="before")(whole_numbers)
+
+
+class CavraAcknowledgementBody(Lenient):
+    """What an operator says of an escalation or of a health alert, for one provider."""
+
+    # A missing provider is refused with CAVRA's status, by the endpoint.
+    model_config = ConfigDict(json_schema_extra={"required": ["provider"]})
+
+    provider: Annotated[str | None, Field(max_length=512, examples=["slack"])] = None
+    acknowledged_by: str | None = Field(
+        None, description="Public-safe label of who says it; with a token, always the token's name."
+    )
+    acknowledgement_state: str | None = Field("acknowledged", description="One of the lane's states.")
+    external_ref: str | None = Field(None, description="The ticket's key.", examples=["INC-1042"])

@@ -54,7 +54,8 @@ class HttpProblem(Exception):
 
     def response(self) -> Response:
         """The problem as an answer."""
-        name, title = TITLES[self.status]
+        # CAVRA's paths refuse a value with 400: what is wrong is the same, and so is its name.
+        name, title = TITLES[422 if self.faults else self.status]
         document: dict[str, Any] = {
             "type": _TYPE + name, "title": title, "status": self.status, "detail": self.detail,
         }  # fmt: skip

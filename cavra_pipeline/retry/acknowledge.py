@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.boundary.formats import TextGrade, grade_of
+from cavra_pipeline.boundary.judge import actor_label, judge
 from cavra_pipeline.boundary.secrets import secrets_in
+from cavra_pipeline.boundary.verdict import Quarantined
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import Settings
@@ -38,6 +42,7 @@ def acknowledge(
     by: str,
     now: datetime,
     is_forced: bool = False,
+    external_ref: str | None = None,
 ) -> dict[str, Any]:
     """Records an acknowledgement as evidence; the next plan, worker run and health report see it.
 
@@ -50,6 +55,7 @@ def acknowledge(
         by: Actor label of the operator.
         now: When it is said; dated later than what was said before, also where a clock went back.
         is_forced: Whether to record it although no delivery of the subject to the provider is known.
+        external_ref: The ticket that belongs to it, an identifier.
 
     Returns:
         The record that was written.
@@ -63,12 +69,16 @@ def acknowledge(
             "there is no such state", where="state", remedy=f"Use one of {', '.join(lane.acknowledgement_states)}"
         )
     label = _checked(lane, subject, provider, by)
+    if external_ref is not None and (grade_of(external_ref) is TextGrade.NONE or secrets_in(external_ref)):
+        raise UsageError(
+            "the value is not accepted", where="external_ref", remedy="Give the ticket's key, such as INC-1042"
+        )
     ingest(settings, now=now)
     with warehouse_of(settings).reading() as session:
         if not is_forced:
             _require_delivery(session, lane, subject, provider)
         at, _ = _last_word(session, lane, subject, provider, now)
-    return _write(settings, lane, subject, provider, state, label, at)
+    return _write(settings, lane, subject, provider, state, label, at, external_ref=external_ref)
 
 
 def withdraw(settings: Settings, lane: Lane, *, subject: str, provider: str, by: str, now: datetime) -> dict[str, Any]:
@@ -130,6 +140,7 @@ def _write(
     now: datetime,
     *,
     word: str = "ack",
+    external_ref: str | None = None,
 ) -> dict[str, Any]:
     content = "\n".join((lane.name, subject, provider, state, label, now.isoformat()))
     digest = hashlib.sha256(content.encode()).hexdigest()[:24]
@@ -143,9 +154,22 @@ def _write(
         provider=provider,
         acknowledgement_state=state,
         **{lane.subject_field: subject},
+        **({"external_ref": external_ref} if external_ref else {}),
     )
+    _require_safe(settings, written)
     save_own_drop(settings, f"acknowledgement-{digest}", [written], now=now, act="record an acknowledgement")
     return written
+
+
+def _require_safe(settings: Settings, written: dict[str, Any]) -> None:
+    """Refuses what the boundary would quarantine, before any of it is on disk."""
+    verdict = judge(json.dumps(written).encode(), pseudonyms_of(settings))
+    if isinstance(verdict, Quarantined):
+        raise UsageError(
+            f"the value is not accepted ({verdict.reason})",
+            where=verdict.field or "the acknowledgement",
+            remedy="Give the id as a report shows it",
+        )
 
 
 def _is_text(value: str) -> bool:

@@ -38,7 +38,8 @@ RUN = uuid.UUID(int=1)
 #: Answers of the same shape as that of the lane that is recorded.
 OF_OTHER_LANES = {
     "cavra_health_executive_report", "cavra_plan_executive_report", "cavra_plan_recovery_health_alert",
-    "cavra_plan_executive_health_alert",
+    "cavra_plan_executive_health_alert", "cavra_acknowledge_recovery_health_alert",
+    "cavra_acknowledge_executive_health_alert",
 }  # fmt: skip
 
 
@@ -80,6 +81,10 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "make_plan": client.post(f"{LANE}/plan", json=STAMP),
         "cavra_health_recovery_escalation": client.get(f"{CAVRA}/recovery-escalations/retry-health"),
         "cavra_plan_recovery_escalation": client.post(f"{CAVRA}/recovery-escalations/retry-plan", json={}),
+        "cavra_acknowledge_recovery_escalation": client.post(
+            f"{CAVRA}/recovery-escalations/plan-1/acknowledgements",
+            json={"provider": "slack", "acknowledged_by": "incident-lead", "external_ref": "INC-1042"},
+        ),
         "preview_plan": client.get(f"{LANE}/plan", params=STAMP),
         "lanes": client.get("/api/v1/lanes"),
         "dashboard": client.get("/api/v1/dashboard", params=STAMP),

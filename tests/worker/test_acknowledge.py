@@ -26,9 +26,10 @@ def say(
     by: str = "on-call",
     now: datetime = AS_OF,
     is_forced: bool = False,
+    external_ref: str | None = None,
 ) -> dict[str, Any]:
     said = {"subject": subject, "provider": provider, "state": state, "by": by}
-    return acknowledge(home, LANES[lane], **said, now=now, is_forced=is_forced)
+    return acknowledge(home, LANES[lane], **said, now=now, is_forced=is_forced, external_ref=external_ref)
 
 
 @pytest.mark.parametrize("state", ACKNOWLEDGEMENT_STATES)
@@ -78,6 +79,9 @@ def test_the_executive_lane_takes_none(tmp_path: Path) -> None:
         ({"subject": "a\x00b"}, "plan_id"),
         ({"subject": "a\udc80b"}, "plan_id"),
         ({"provider": ""}, "provider"),
+        ({"external_ref": "see the ticket of Monday"}, "external_ref"),
+        ({"external_ref": "ghp_" + "a" * 36}, "external_ref"),
+        ({"external_ref": "x" * 257}, "external_ref"),
         ({"provider": "xoxb-0123456789-abcdef"}, "provider"),
     ],
 )
@@ -92,6 +96,18 @@ def test_a_value_that_is_not_accepted_is_named_and_not_repeated(
     (value,) = wrong.values()
     assert not value.strip() or value not in str(raised.value)
     assert not list(home.landing.rglob("*.jsonl"))
+
+
+def test_the_ticket_of_an_acknowledgement_is_kept_and_passes_the_boundary(tmp_path: Path) -> None:
+    home = armed_home(tmp_path, [delivery(at(60), failed=["slack"])])
+
+    with_ticket = say(home, external_ref="INC-1042")
+    without = say(home, now=at(-1))
+
+    assert (with_ticket["external_ref"], "external_ref" in without) == ("INC-1042", False)
+    kept = query(home, "SELECT external_ref FROM evidence WHERE acknowledgement_id <> '' ORDER BY created_at")
+    assert kept == [("INC-1042",), (None,)]
+    assert query(home, "SELECT count(*) FROM findings") == [(0,)]
 
 
 def test_a_provider_is_known_by_any_spelling(tmp_path: Path) -> None:
