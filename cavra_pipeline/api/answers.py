@@ -114,6 +114,35 @@ class CavraAcknowledgementAnswer(BaseModel):
     actor: CavraActor | None
 
 
+class CavraRecords(BaseModel):
+    """Whole records, newest first; `limit` and `offset` are those that were used."""
+
+    items: list[Record]
+    total: int
+    limit: int
+    offset: int
+
+
+class CavraHistory(CavraRecords):
+    """Whole records about rollback drills, newest first."""
+
+    schema_version: str
+    product: str
+
+
+class CavraAlertDashboard(Open):
+    """Health alerts of a lane, as CAVRA counts them."""
+
+    alert_level: AlertLevel
+    plan_count: int
+    delivery_count: int
+    acknowledgement_count: int
+    outstanding_acknowledgement_count: int
+    suppressed_provider_count: int
+    outstanding_acknowledgements: list[dict[str, Any]]
+    latest: Record | None
+
+
 class LaneState(Open):
     """A lane at a glance."""
 

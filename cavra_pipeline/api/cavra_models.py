@@ -64,3 +64,52 @@ class CavraAcknowledgementBody(Lenient):
     )
     acknowledgement_state: str | None = Field("acknowledged", description="One of the lane's states.")
     external_ref: str | None = Field(None, description="The ticket's key.", examples=["INC-1042"])
+
+
+class RecordsQuery(Lenient):
+    """A part of a list, as CAVRA cuts it."""
+
+    limit: int = Field(50, description="Most records; cut to 1..500, and the answer says to what.")
+    offset: int = Field(0, description="Records to leave out before them; below 0 counts as 0.")
+
+
+class CavraEvidenceQuery(RecordsQuery):
+    """Filters of evidence. No record here has what the last six ask for, so a value of theirs matches none."""
+
+    session_id: str | None = Field(None, description="A part of the session id.")
+    signer: str | None = None
+    min_blocked: int | None = None
+    has_approvals: bool | None = None
+    metadata_kind: str | None = None
+    approval_state: str | None = None
+    rollout_status: str | None = None
+    environment: str | None = None
+    deployment_target: str | None = None
+    target_ring: str | None = None
+    promotion_execution_status: str | None = None
+    rollback_execution_status: str | None = None
+
+
+class CavraNotificationsQuery(RecordsQuery):
+    """Filters of the records about rollback drills. No record here has a schedule's id."""
+
+    schedule_id: str | None = None
+    provider: str | None = None
+    metadata_kind: str | None = None
+    acknowledgement_state: str | None = None
+    connector_delivery_source: str | None = None
+    delivery_success: bool | None = None
+    alert_level: str | None = None
+    audit_id: str | None = None
+    delivery_id: str | None = None
+    cadence: str | None = None
+
+
+class CavraHistoryQuery(RecordsQuery):
+    """Filters of the records about health alerts."""
+
+    health_id: str | None = None
+    provider: str | None = None
+    metadata_kind: str | None = None
+    acknowledgement_state: str | None = None
+    suppressed: bool | None = Field(None, description="Whether connectors were left out.")

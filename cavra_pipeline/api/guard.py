@@ -29,7 +29,8 @@ BODY_SECONDS: Final = 10.0
 #: Wrong tokens from one client in a minute, after which it is told to wait.
 _WRONG_TOKENS: Final = 100
 _MOST_CLIENTS: Final = 10_000
-_GUARDED: Final = ("/api/", "/runtime/")
+#: First parts of the paths that need a token where there is a token file.
+_GUARDED: Final = frozenset({"api", "runtime", "evidence"})
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 
 HEADERS: Final = {
@@ -163,7 +164,7 @@ class Guard:
     @staticmethod
     def _check_origin(scope: Scope, headers: Headers) -> None:
         """Pages of other origins get nothing; a link to the console may be followed from anywhere."""
-        is_page = scope["method"] == "GET" and not scope["path"].startswith(_GUARDED)
+        is_page = scope["method"] == "GET" and not is_guarded(scope["path"])
         if is_page and headers.get("sec-fetch-mode") == "navigate":
             return
         origin = headers.get("origin")
@@ -175,7 +176,7 @@ class Guard:
         open_to_all = Caller(LOCAL_ACTOR, frozenset(SCOPES), has_token=False)
         try:
             tokens = self._tokens()
-            if tokens is None or not path.startswith(_GUARDED):
+            if tokens is None or not is_guarded(path):
                 return open_to_all
             kind, _, token = headers.get("authorization", "").partition(" ")
             caller = None
@@ -229,6 +230,11 @@ class Guard:
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
         return replay
+
+
+def is_guarded(path: str) -> bool:
+    """Tells whether a path needs a token; pages and what says nothing of the evidence do not."""
+    return path.lstrip("/").partition("/")[0] in _GUARDED
 
 
 def _too_large() -> HttpProblem:

@@ -13,7 +13,7 @@ import pytest
 
 from cavra_pipeline.api import server
 from cavra_pipeline.api.access import TokenFile, new_token
-from cavra_pipeline.api.guard import HEADERS, MAX_BODY_BYTES
+from cavra_pipeline.api.guard import HEADERS, MAX_BODY_BYTES, is_guarded
 from cavra_pipeline.api.server import check_exposure, hosts_of
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.reports.store import Report
@@ -68,7 +68,7 @@ def test_a_token_that_may_read_writes_nothing_by_any_get(tmp_path: Path) -> None
             asked = [name.replace("{lane}", "recovery_escalation") for name in paths]
             answers = {name: client.get(name.replace("{report_id}", "x").replace("{run_id}", "x")) for name in asked}
             assert {name for name, answer in answers.items() if answer.status_code != 200} <= {
-                "/api/v1/history/{report_id}", "/api/v1/refresh/{run_id}",
+                "/api/v1/history/{report_id}", "/api/v1/refresh/{run_id}", "/evidence/{session_id}",
             }  # fmt: skip
             assert [answers[name].json()["metadata"] for name in asked if name.endswith("health")] == [None] * 3
             assert (written(home), one.service.keeper.kept_count, dagster.count) == (before, 0, 0)
@@ -104,6 +104,19 @@ def test_a_token_allows_its_scopes_and_nothing_else(tmp_path: Path) -> None:
 
     assert (status["access"], status["actor"], status["scopes"]) == ("tokens", "reader", ["read"])
     assert written["acknowledgement"]["signer"] == "operator"
+
+
+def test_every_endpoint_that_asks_for_a_scope_is_guarded_and_no_other(tmp_path: Path) -> None:
+    path, _ = token_file(tmp_path, reader="read")
+    with served(ingested(tmp_path, [], api_tokens_file=path), dagster=NoDagster()) as one, one.client() as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        scopes = {name: how["x-scope"] for name, methods in paths.items() for how in methods.values()}
+        for tried in ("/evidence", "/evidence/", "/%65vidence", "/evidence/x", "//evidence", "/evidence?limit=1"):
+            assert client.get(one.url + tried).status_code == 401
+
+    assert {name: is_guarded(name) for name in scopes} == {name: scope != "none" for name, scope in scopes.items()}
+    assert not is_guarded("/evidences")
+    assert not is_guarded("/console/evidence")
 
 
 def test_guessing_tokens_is_refused_and_then_slowed_down_while_the_right_one_still_passes(

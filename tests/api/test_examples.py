@@ -39,7 +39,7 @@ RUN = uuid.UUID(int=1)
 OF_OTHER_LANES = {
     "cavra_health_executive_report", "cavra_plan_executive_report", "cavra_plan_recovery_health_alert",
     "cavra_plan_executive_health_alert", "cavra_acknowledge_recovery_health_alert",
-    "cavra_acknowledge_executive_health_alert",
+    "cavra_acknowledge_executive_health_alert", "cavra_history_executive_health_alert",
 }  # fmt: skip
 
 
@@ -84,6 +84,16 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "cavra_acknowledge_recovery_escalation": client.post(
             f"{CAVRA}/recovery-escalations/plan-1/acknowledgements",
             json={"provider": "slack", "acknowledged_by": "incident-lead", "external_ref": "INC-1042"},
+        ),
+        "cavra_evidence": client.get("/evidence", params={"limit": 1}),
+        "cavra_evidence_record": client.get("/evidence/delivery-1"),
+        "cavra_notifications": client.get(CAVRA.removesuffix("/acknowledgements/audit-delivery"), params={"limit": 1}),
+        "cavra_history_recovery_health_alert": client.get(f"{CAVRA}/recovery-escalations/retry-health-alerts"),
+        "cavra_dashboard_recovery_health_alert": client.get(
+            f"{CAVRA}/recovery-escalations/retry-health-alert-dashboard"
+        ),
+        "cavra_dashboard_executive_health_alert": client.get(
+            f"{CAVRA}/recovery-executive-report/delivery-retry-health-alert-dashboard"
         ),
         "preview_plan": client.get(f"{LANE}/plan", params=STAMP),
         "lanes": client.get("/api/v1/lanes"),

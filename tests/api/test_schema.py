@@ -80,11 +80,16 @@ def test_no_request_meets_a_server_error_an_undocumented_status_or_another_shape
         # Which states a lane knows, what an id may not hold, which days come first: no schema says.
         free = label.endswith("/acknowledgements") or label == "POST /api/v1/refresh"
         checks = [check for check in _CHECKS if not free or check is not positive_data_acceptance]
+        # Of a parameter that is given twice the last counts, as in CAVRA.
+        if label.startswith(("GET /evidence", "GET /runtime")):
+            checks.remove(negative_data_rejection)
         # A request that is wrong by having no token stays so; all others get the one that holds.
         has_token = mode is GenerationMode.POSITIVE or "Authorization" in (case.headers or {})
         headers = {"Authorization": f"Bearer {token}"} if has_token else {}
         response = case.call(base_url=one.url, headers=headers)
-        if response.status_code == 413:  # a refusal too, which the check does not list
+        if (
+            response.status_code == 413 and negative_data_rejection in checks
+        ):  # a refusal too, which the check does not list
             checks.remove(negative_data_rejection)
         case.validate_response(response, headers=headers, checks=checks)
 

@@ -21,12 +21,16 @@ needs_store = pytest.mark.skipif(
 )
 
 
+def lines() -> list[str]:
+    """The records of the store as JSON."""
+    with closing(sqlite3.connect(f"file:{STORES / 'all-lanes.db'}?mode=ro&immutable=1", uri=True)) as store:
+        return [str(payload) for (payload,) in store.execute("SELECT payload FROM evidence_metadata").fetchall()]
+
+
 @cache
 def stored() -> list[OracleRecord]:
     """The records of the store."""
-    with closing(sqlite3.connect(f"file:{STORES / 'all-lanes.db'}?mode=ro&immutable=1", uri=True)) as store:
-        rows = store.execute("SELECT payload FROM evidence_metadata").fetchall()
-    return current({"2026-11-21/all-lanes": [json.loads(payload) for (payload,) in rows]})
+    return current({"2026-11-21/all-lanes": [json.loads(line) for line in lines()]})
 
 
 @cache

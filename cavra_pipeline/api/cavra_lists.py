@@ -1,0 +1,120 @@
+"""Endpoints at CAVRA's own paths that list records: evidence, drill notifications, histories and dashboards of alerts.
+
+They write nothing. What a filter means is in ``search.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query
+from fastapi.routing import APIRouter
+from pydantic import BaseModel
+
+from cavra_pipeline.api import answers, cavra_models
+from cavra_pipeline.api.cavra import DELIVERIES, NOTIFICATIONS
+from cavra_pipeline.api.common import Served, endpoint
+from cavra_pipeline.api.problems import HttpProblem
+from cavra_pipeline.api.search import Filters, search_records
+from cavra_pipeline.api.service import Answer, Service
+from cavra_pipeline.documents import PRODUCT, naive_utc
+from cavra_pipeline.lanes import LANES, CavraPaths, Lane
+from cavra_pipeline.provider_names import provider_name
+from cavra_pipeline.reports.alert_dashboard import alert_dashboard
+from cavra_pipeline.warehouse import Session
+
+EVIDENCE: Final = "/evidence"
+_SCHEMA: Final = "cavra.go-backend-pilot.rollback-drill-notification-history.v1"
+#: What is about rollback drills, by its kind or by the source of its delivery.
+_DRILL_KINDS, _DRILL_SOURCES = "go-backend-rollback-drill-", "go_backend_rollback_drill"
+#: Filters on fields that no record here has.
+_NOWHERE: Final = (
+    "rollout_status", "environment", "deployment_target", "target_ring", "promotion_execution_status",
+    "rollback_execution_status", "schedule_id",
+)  # fmt: skip
+#: What a filter is called here, where CAVRA calls it otherwise.
+_RENAMED: Final = {"session_id": "part_of_id", "connector_delivery_source": "delivery_source"}
+
+router = APIRouter(tags=["cavra"])
+
+
+def _filters(asked: BaseModel, **fixed: Any) -> Filters:
+    """A filter that is empty is none, as in CAVRA."""
+    given = {
+        name: value
+        for name, value in asked.model_dump(exclude={"limit", "offset"}).items()
+        if value is not None and value != ""
+    }
+    is_nothing = any([given.pop(name, None) is not None for name in _NOWHERE])  # noqa: C419 -- each has to go
+    if "provider" in given:
+        given["provider"] = provider_name(given["provider"])
+    named = {_RENAMED.get(name, name): value for name, value in given.items()}
+    return Filters(**named, **fixed, is_nothing=is_nothing)
+
+
+def _records(service: Service, asked: cavra_models.RecordsQuery, filters: Filters, **members: str) -> Answer:
+    def make(session: Session) -> dict[str, Any]:
+        return {**members, **search_records(session, filters, limit=asked.limit, offset=asked.offset)}
+
+    return service.ask(("records", members, filters, asked.limit, asked.offset), make)
+
+
+@endpoint(router, "GET", EVIDENCE, scope="read", answer=answers.CavraRecords)
+def cavra_evidence(service: Served, asked: Annotated[cavra_models.CavraEvidenceQuery, Query()]) -> Answer:
+    """Lists current evidence as CAVRA's own store does, by its allowlisted fields."""
+    return _records(service, asked, _filters(asked))
+
+
+@endpoint(router, "GET", f"{EVIDENCE}/{{session_id:path}}", scope="read", answer=answers.Record)
+def cavra_evidence_record(service: Served, session_id: Annotated[str, Path(min_length=1)]) -> Answer:
+    """Gives one current record, by its allowlisted fields."""
+
+    def make(session: Session) -> dict[str, Any]:
+        found: Sequence[dict[str, Any]] = search_records(session, Filters(session_id=session_id), limit=1)["items"]
+        if not found:
+            raise HttpProblem(404, "evidence metadata not found")
+        return found[0]
+
+    return service.ask(("record", session_id), make)
+
+
+@endpoint(router, "GET", NOTIFICATIONS, scope="read", answer=answers.CavraHistory)
+def cavra_notifications(service: Served, asked: Annotated[cavra_models.CavraNotificationsQuery, Query()]) -> Answer:
+    """Lists the records about rollback drills and their deliveries."""
+    filters = _filters(asked, kind_prefix=_DRILL_KINDS, source_prefix=_DRILL_SOURCES)
+    return _records(service, asked, filters, schema_version=_SCHEMA, product=PRODUCT)
+
+
+def _declare_history(lane: Lane, paths: CavraPaths) -> None:
+    @endpoint(
+        router, "GET", f"{DELIVERIES}/{paths.base}", scope="read", answer=answers.CavraHistory,
+        summary=f"CAVRA's own path for the history of the alerts of {lane.name}.", name=f"cavra_history_{lane.name}",
+    )  # fmt: skip
+    def cavra_history(service: Served, asked: Annotated[cavra_models.CavraHistoryQuery, Query()]) -> Answer:
+        filters = _filters(asked, lane=lane.name, record_types=paths.history_types)
+        return _records(service, asked, filters, schema_version=_SCHEMA, product=PRODUCT)
+
+
+def _declare_dashboard(lane: Lane, paths: CavraPaths) -> None:
+    @endpoint(
+        router, "GET", f"{DELIVERIES}/{paths.base.removesuffix('s')}-dashboard", scope="read",
+        answer=answers.CavraAlertDashboard, name=f"cavra_dashboard_{lane.name}",
+        summary=f"CAVRA's own path for the dashboard of the alerts of {lane.name}.",
+    )  # fmt: skip
+    def cavra_dashboard(service: Served) -> Answer:
+        """CAVRA's counts over the whole history; `latest` is the newest record of the alerts' history."""
+
+        def make(session: Session) -> dict[str, Any]:
+            now = service.clock()
+            of_lane = Filters(lane=lane.name, record_types=paths.history_types, until=naive_utc(now))
+            newest = search_records(session, of_lane, limit=1)["items"]
+            return {**alert_dashboard(session, lane, as_of=now), "latest": newest[0] if newest else None}
+
+        return service.ask(("alert dashboard", lane.name), make)
+
+
+for _lane in LANES.values():
+    if _lane.cavra and _lane.alerts_of:
+        _declare_history(_lane, _lane.cavra)
+        _declare_dashboard(_lane, _lane.cavra)
