@@ -1,22 +1,22 @@
 """The settings: the one place that reads the environment. Each is declared, with its bounds, as a field of one model.
 
-This module imports nothing of ours but leaves: errors, the names of lanes and providers, and who may read a home.
+This module imports nothing of ours but leaves: errors, addresses, the names of lanes and providers, and who may read
+a home.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
+from cavra_pipeline.addresses import callable_address, matching, origins
 from cavra_pipeline.cadence import never_comes
 from cavra_pipeline.errors import Accepts, UsageError, refusal
 from cavra_pipeline.lanes import LANES
@@ -45,12 +45,6 @@ _MEMORY: Final = r"(?i)[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B"
 _STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
 
 
-def _matching(pattern: str, text: str) -> str:
-    if not re.fullmatch(pattern, text):
-        raise ValueError
-    return text
-
-
 def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tuple[str, ...]:
     """Splits names at commas and refuses one that there is not."""
     names = value.split(",") if isinstance(value, str) else value
@@ -70,15 +64,6 @@ def _coming(cron: str) -> str:
     return cron
 
 
-def _callable_address(text: SecretStr) -> SecretStr:
-    url = urlsplit(text.get_secret_value())
-    host, _ = url.hostname, url.port
-    is_safe = url.scheme == "https" or (url.scheme == "http" and host in ("127.0.0.1", "::1", "localhost"))
-    if not host or not is_safe or url.username is not None or url.fragment:
-        raise ValueError
-    return SecretStr(_matching(r"[\x20-\x7e]+", text.get_secret_value()))
-
-
 def _resolved(value: Any) -> Path:
     try:
         return Path(value).expanduser().resolve()
@@ -89,7 +74,7 @@ def _resolved(value: Any) -> Path:
 _Day = Annotated[date, Accepts("a day as YYYY-MM-DD, such as 2025-01-01", "the value is not a day")]
 _DeadmanUrl = Annotated[
     SecretStr,
-    AfterValidator(_callable_address),
+    AfterValidator(callable_address),
     Accepts(
         "an https address without a user name (http for this machine only)",
         "the value is not an address that may be called",
@@ -103,6 +88,15 @@ _Connectors = Annotated[
     Accepts(
         f"some of {', '.join(PROVIDER_NAMES)}, with commas between them",
         "the value names a connector that there is not",
+    ),
+]
+_Origins = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(origins),
+    Accepts(
+        "origins such as https://console.example or http://127.0.0.1:8080, with commas between them, and no *",
+        "the value names something that is no origin: scheme, host and perhaps port, nothing behind them",
     ),
 ]
 _Lanes = Annotated[
@@ -216,6 +210,7 @@ class Settings(BaseSettings):
         immediate_tries: Tries inside one live attempt.
         api_tokens_file: Hashes of the tokens that the HTTP API takes; None where it is open on loopback.
         api_requests_per_second: Requests a second that the HTTP API takes from one client or token.
+        api_origins: Origins of pages that may call the HTTP API, as browsers write them; none but its own if empty.
         dagster_url: Where people find the Dagster UI; only ever shown as a link.
         crons: Cadence of a schedule, by its name, in place of its own; cron in UTC.
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
@@ -242,7 +237,7 @@ class Settings(BaseSettings):
     start_date: _Day = date(2025, 1, 1)
     busy_wait_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Accepts()] = 120.0
     threads: Annotated[int, Field(ge=0, le=1024), AfterValidator(lambda count: count or None), Accepts()] | None = None
-    memory_limit: Annotated[str, AfterValidator(partial(_matching, _MEMORY)), Accepts("500MB or 2GB")] | None = None
+    memory_limit: Annotated[str, AfterValidator(partial(matching, _MEMORY)), Accepts("500MB or 2GB")] | None = None
     batch_megabytes: Annotated[float, Field(ge=1, le=1024, allow_inf_nan=False), Accepts()] = 96.0
     connectors_file: _Path | None = None
     sources_file: _Path | None = None
@@ -254,9 +249,10 @@ class Settings(BaseSettings):
     immediate_tries: Annotated[int, Field(ge=1, le=5), Accepts()] = 2
     api_tokens_file: _Path | None = None
     api_requests_per_second: Annotated[float, Field(ge=1, le=1_000_000, allow_inf_nan=False), Accepts()] = 500.0
+    api_origins: _Origins = ()
     dagster_url: Annotated[
         str,
-        AfterValidator(partial(_matching, _URL)),
+        AfterValidator(partial(matching, _URL)),
         AfterValidator(lambda url: url.rstrip("/")),
         Accepts("an address such as https://dagster.example, without a password", "the value is not an address"),
     ] = "http://127.0.0.1:3000"
@@ -273,7 +269,7 @@ class Settings(BaseSettings):
     state_address: (
         Annotated[
             str,
-            AfterValidator(partial(_matching, _STATE_URL)),
+            AfterValidator(partial(matching, _STATE_URL)),
             Accepts(
                 "sqlite:////path/of/state.db or postgresql://user:password@host/database",
                 "the value is not the address of a database",

@@ -33,6 +33,7 @@ def create_app(
     hosts: Sequence[str] | None,
     requests_per_second: float,
     body_seconds: float = BODY_SECONDS,
+    origins: Sequence[str] = (),
     pages: Sequence[APIRouter] = (),
 ) -> Guard:
     """Returns the whole application.
@@ -42,6 +43,7 @@ def create_app(
         hosts: Names by which it may be asked for; None for any.
         requests_per_second: From one token, or one address where there is none.
         body_seconds: How long a body may take to arrive.
+        origins: Origins of pages that may call the API, beside its own.
         pages: Routers of pages, such as the console's; they are not part of OpenAPI.
     """
 
@@ -73,6 +75,7 @@ def create_app(
         hosts=hosts,
         requests_per_second=requests_per_second,
         body_seconds=body_seconds,
+        origins=origins,
     )
     guard.openapi = document
     return guard

@@ -19,6 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cavra_pipeline.api.access import LOCAL_ACTOR, SCOPES, Caller, TokenFile
+from cavra_pipeline.api.origins import Origins, is_preflight, preflight
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.errors import PipelineError
 
@@ -88,6 +89,7 @@ class Guard:
         hosts: Sequence[str] | None,
         requests_per_second: float,
         body_seconds: float = BODY_SECONDS,
+        origins: Sequence[str] = (),
     ) -> None:
         """Wraps the application.
 
@@ -97,8 +99,10 @@ class Guard:
             hosts: Names by which it may be asked for; None for any.
             requests_per_second: From one token, or one address where there is none.
             body_seconds: How long a body may take to arrive.
+            origins: Origins of pages that may call the API, beside its own.
         """
         self._app, self._tokens, self._body_seconds = app, tokens, body_seconds
+        self._origins = Origins(origins)
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
         self._rate = _Buckets(requests_per_second, 2 * requests_per_second)
         self._wrong = _Buckets(_WRONG_TOKENS / 60, _WRONG_TOKENS)
@@ -111,6 +115,7 @@ class Guard:
         if scope["type"] != "http":
             return
         request_id, started, status = secrets.token_hex(8), time.monotonic(), 0
+        admitted = self._origins.admitted(Headers(scope=scope)) if is_guarded(scope["path"]) else None
 
         async def guarded(message: Message) -> None:
             nonlocal status
@@ -120,11 +125,18 @@ class Guard:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = request_id
+                if is_guarded(scope["path"]):
+                    self._origins.mark(headers, admitted)
             await send(message)
 
         try:
-            receive = await self._admit(scope, receive)
-            await self._app(scope, receive, guarded)
+            self._check_head(scope, is_admitted=admitted is not None)
+            if admitted and is_preflight(scope):
+                self._take_turn(f"address {_client_of(scope)}")
+                await preflight()(scope, receive, guarded)
+            else:
+                receive = await self._admit(scope, receive)
+                await self._app(scope, receive, guarded)
         except HttpProblem as problem:
             await problem.response()(scope, receive, guarded)
         except Exception as error:  # noqa: BLE001 -- the last line: nothing of it may reach a client or the log
@@ -138,21 +150,27 @@ class Guard:
             spent = round(1000 * (time.monotonic() - started))
             _log.info("%s %s %s %d %d ms", request_id, scope["method"], path, status, spent)
 
-    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
+    def _check_head(self, scope: Scope, *, is_admitted: bool) -> None:
         headers = Headers(scope=scope)
-        client = scope["client"][0] if scope.get("client") else "-"
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
             raise HttpProblem(413, f"The address is longer than {MAX_TARGET_BYTES} bytes.")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
             raise HttpProblem(413, f"The head is longer than {MAX_HEAD_BYTES} bytes.")
         self._check_host(headers)
-        self._check_origin(scope, headers)
+        if not is_admitted:
+            self._check_origin(scope, headers)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Receive:
+        headers, client = Headers(scope=scope), _client_of(scope)
         caller = await self._authenticate(scope["path"], headers, client)
         scope.setdefault("state", {})["caller"] = caller
-        wait = self._rate.take(f"token {caller.name}" if caller.has_token else f"address {client}")
+        self._take_turn(f"token {caller.name}" if caller.has_token else f"address {client}")
+        return await self._body(scope, headers, receive)
+
+    def _take_turn(self, client: str) -> None:
+        wait = self._rate.take(client)
         if wait:
             raise _too_many(wait)
-        return await self._body(scope, headers, receive)
 
     def _check_host(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
@@ -230,6 +248,10 @@ class Guard:
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
         return replay
+
+
+def _client_of(scope: Scope) -> str:
+    return scope["client"][0] if scope.get("client") else "-"
 
 
 def is_guarded(path: str) -> bool:

@@ -48,6 +48,7 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
         open_service,
         hosts=hosts_of(host, allowed),
         requests_per_second=settings.api_requests_per_second,
+        origins=settings.api_origins,
         pages=[console_router()],
     )
     address = f"[{host}]" if ":" in host else host

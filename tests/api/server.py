@@ -88,6 +88,7 @@ def served(
             hosts=hosts_of("127.0.0.1", ()),
             requests_per_second=requests_per_second,
             body_seconds=body_seconds,
+            origins=settings.api_origins,
             pages=[console_router()],
         )
         server = server_of(app, host="127.0.0.1", port=port)
