@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, PACKAGE_KIND
+from cavra_pipeline.connectors.sources import SecretSource
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.alert_dashboard import alert_dashboard
-from tests.api.server import CAVRA, NoDagster, Served, served
+from cavra_pipeline.sources import Source, pull
+from tests.api.server import CAVRA, NoDagster, Served, served, token_file
 from tests.api.test_cavra import refused
 from tests.oracle.store import expected, lines, needs_store
 from tests.support import (
     AS_OF,
     MICROSECOND,
+    NOW,
     acknowledgement,
     at,
     delivery,
@@ -26,6 +29,7 @@ from tests.support import (
     home_with,
     ingested,
     plan,
+    query,
     record,
     take_in,
     worker_run,
@@ -165,6 +169,26 @@ def test_a_pulled_record_holds_nothing_that_is_not_allowlisted(tmp_path: Path) -
     assert [one.status_code for one in answers] == [200, 200, 200]
     assert answers[1].json()["delivery"] == {"deliveries": [{"provider": "teams", "success": False}]}
     assert not any("private-hook" in one.text for one in answers)
+
+
+def test_another_home_pulls_from_here_as_from_cavra(tmp_path: Path) -> None:
+    path, tokens = token_file(tmp_path, puller="read")
+    more = [delivery(at(n / 10), session_id=f"s-{n:04d}", failed=["slack"]) for n in range(501)]
+    home = ingested(tmp_path, [*EVIDENCE, *more], api_tokens_file=path)
+    other = home_with(tmp_path / "other")
+    with served(home, dagster=NoDagster()) as one:
+        header = SecretSource("header_env", "TOKEN", tmp_path)
+        source = Source("upstream", "api", 5, url=one.url, header="Authorization", header_source=header)
+        secret = {"TOKEN": f"Bearer {tokens['puller']}"}
+        first = pull(other, source, secret, clock=lambda: NOW)
+        again = pull(other, source, secret, clock=lambda: NOW)
+    take_in(other)
+
+    assert (first.result.imported_count, first.request_count) == (506, 2)
+    assert again.result.imported_count == 0
+    everything = "SELECT * EXCLUDE (drop_day, file_name, line_number, dropped_field_count) FROM evidence ORDER BY ALL"
+    assert query(other, everything) == query(home, everything)
+    assert query(other, "SELECT count(*) FROM quarantine") == [(0,)]
 
 
 @pytest.mark.parametrize(
