@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
-from cavra_pipeline.demo.telling import MONTH_HOURS, Answers, Line, lines_of, pages_of
+from cavra_pipeline.demo.telling import MONTH_HOURS, Answers, Line, lines_of
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
@@ -21,6 +21,8 @@ from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
@@ -70,7 +72,9 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
         quarantine=quarantine,
         findings=findings,
     )
-    return DemoOutcome(succeeded, [*lines, *pages_of(month.stories())])
+    told = f"{len(month.stories())} things happened in this month: cavra-pipeline demo --stories"
+    say(f"{told}; pages: cavra-pipeline api, or cavra-pipeline dev")
+    return DemoOutcome(succeeded, lines)
 
 
 def month_of(settings: Settings) -> RecordedMonth:
@@ -133,4 +137,5 @@ def _answers(settings: Settings, now: datetime) -> Answers:
             parameters = health_parameters(lane, window_hours=MONTH_HOURS)
             (health[lane.name],) = retry_health_reports(session, lane, parameters, instants=[now], now=now)
             (plans[lane.name],) = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)
-    return Answers(plans, health)
+        (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[now], now=now)
+    return Answers(plans, health, recoveries)

@@ -33,10 +33,12 @@ class Answers:
     Attributes:
         plans: The retry plan of each lane, by its default policy.
         health: The health report of each lane over the whole month.
+        recoveries: The recovery report.
     """
 
     plans: Mapping[str, Report]
     health: Mapping[str, Report]
+    recoveries: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def lines_of(
     quarantine: Iterable[Report],
     findings: Iterable[Report],
 ) -> list[Line]:
-    """Returns what is wrong, a line each: lanes, lanes without runs, outages, the late day, the boundary.
+    """Returns what is wrong, a line each: lanes, recoveries, idle lanes, the outage, the late day, the boundary.
 
     Args:
         answers: What the home answers with all evidence in it.
@@ -66,8 +68,14 @@ def lines_of(
         quarantine: The quarantined lines.
         findings: The findings.
     """
-    return [*_lanes(answers), *_idle(answers), _outage(answers, outage), _late(answers, early, late),
-            _boundary(list(quarantine), list(findings))]  # fmt: skip
+    return [
+        *_lanes(answers),
+        _recoveries(answers.recoveries),
+        *_idle(answers),
+        _outage(answers, outage),
+        _late(answers, early, late),
+        _boundary(list(quarantine), list(findings)),
+    ]
 
 
 def _lanes(answers: Answers) -> Iterator[Line]:
@@ -90,6 +98,13 @@ def _worst(decisions: list[Report]) -> str:
     codes = sorted({code for one in decisions if one["provider"] == provider for code in one["failed_status_codes"]})
     answered = f", status {', '.join(map(str, codes))}" if codes else ""
     return f"{failing} of {len(decisions)} at {provider}{answered}"
+
+
+def _recoveries(report: Report) -> Line:
+    still = [row["provider"] for row in report["recoveries"] if row["slo_status"] != "closed"]
+    at = f" at {listed(sorted(set(still)))}" if still else ""
+    late = f"{report['recovery_slo_breached_count']} past the limit of {report['recovery_slo_minutes']} minutes"
+    return Line(f"{count(len(still), 'recovery', 'recoveries')} open{at}, {late}", "cavra-pipeline recoveries")
 
 
 def _idle(answers: Answers) -> Iterator[Line]:
@@ -142,12 +157,6 @@ def _boundary(quarantine: list[Report], findings: list[Report]) -> Line:
         f"{count(len(findings), 'finding')} ({_counted(rules)})",
         "cavra-pipeline quarantine, cavra-pipeline findings",
     )
-
-
-def pages_of(stories: Iterable[Story]) -> list[Line]:
-    """Returns where everything else is shown: the month's stories, the console and the Dagster UI."""
-    return [Line(f"{len(list(stories))} things happened in this month",
-                 "cavra-pipeline demo --stories; pages: cavra-pipeline api, or cavra-pipeline dev")]  # fmt: skip
 
 
 def _counted(names: Mapping[str, int]) -> str:

@@ -473,6 +473,7 @@ def test_a_pruned_and_compacted_warehouse_is_smaller_and_says_the_same(tmp_path:
     old = [
         delivery(
             before(n),
+            subject=f"old-{n}",
             event_id=no_pattern(n),
             run_id=no_pattern(-n),
             event_type=no_pattern(n + 10_000),
