@@ -58,10 +58,23 @@ class Terminal:
         """Prints rows under their columns; what is cut off is said."""
         drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
         every = list(rows)
+        longest = [max((len(visible(row[n])) for row in every), default=0) for n in range(len(columns))]
+        # Where they don't fit beside each other, columns fold, and none is squeezed to nothing.
+        room = self._console.width - 3 * len(columns)
+        demands = (
+            max(width, len(name)) if width <= _SHORT else _SHORT for width, name in zip(longest, columns, strict=True)
+        )
+        is_wide = sum(demands) > room
+        least = room // len(columns) if is_wide else 0
         for number, column in enumerate(columns):
             numeric = bool(every) and all(isinstance(row[number], int) for row in every)
-            is_short = all(len(visible(row[number])) <= _SHORT for row in every)
-            drawn.add_column(shown(column), justify="right" if numeric else "left", overflow="fold", no_wrap=is_short)
+            drawn.add_column(
+                shown(column),
+                justify="right" if numeric else "left",
+                overflow="fold",
+                no_wrap=longest[number] <= _SHORT and not is_wide,
+                min_width=min(least, longest[number]),
+            )
         for row in every[:most]:
             drawn.add_row(*map(_cell, row))
         self._console.print(drawn)

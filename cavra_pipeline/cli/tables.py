@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from cavra_pipeline.executive.words import short_duration
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.terminal import MOST_ROWS, Styled, Terminal, beside, shown
 
@@ -30,7 +31,7 @@ _LEVEL_STYLES: Final = {
 
 def level(name: str) -> Styled:
     """Shows an alert level or an action in its colour."""
-    return shown(name, _LEVEL_STYLES.get(name, ""))
+    return shown(name, _LEVEL_STYLES.get(name.partition(":")[0], ""))
 
 
 def short_time(moment: str | None) -> str:
@@ -192,7 +193,7 @@ def show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     if report["recoveries"]:
-        columns = ("provider", "limit", "state", "opened (UTC)", "closed (UTC)", "notified via", "playbook_id")
+        columns = ("provider", "state", "opened (UTC)", "open for", "playbook_id")
         rows = [_recovery(one) for one in report["recoveries"]]
         console.table("Recoveries, past the limit first, then the newest", columns, rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
@@ -207,15 +208,10 @@ def show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
 
 
 def _recovery(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        one["provider"],
-        level(one["slo_status"]),
-        one["closure_state"],
-        short_time(one["opened_at"]),
-        short_time(one["closed_at"]),
-        ", ".join(one["notified_through"]) or "none",
-        one["playbook_id"],
-    )
+    status, said = one["slo_status"], one["closure_state"]
+    minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
+    state = status if said in (status, "open") else f"{status}: {said}"
+    return (one["provider"], level(state), short_time(one["opened_at"]), short_duration(minutes), one["playbook_id"])
 
 
 def show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -299,30 +295,21 @@ def show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:
 
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows dashboard counts."""
-    rows = [
-        (
-            name,
-            level(lane["alert_level"]),
-            lane["evidence_record_count"],
-            f"{lane['dry_worker_run_count']} / {lane['live_worker_run_count']}",
-            " / ".join(str(lane[f"{status}_execution_count"]) for status in ("delivered", "failed", "skipped")),
-            lane["open_outage_count"],
-            " / ".join(str(lane[f"open_{kind}_gap_count"]) for kind in ("acknowledgement", "approval")),
-            lane["outstanding_alert_acknowledgement_count"],
-        )
-        for name, lane in document["lanes"].items()
-    ]
-    columns = (
-        "lane",
-        "state",
-        "records",
-        "runs dry/live",
-        "retries ok/failed/skipped",
-        "outages",
-        "gaps ack/approval",
-        "alerts",
-    )
-    console.table(f"Lanes as of {short_time(document['as_of'])} UTC", columns, rows)
+    as_of, lanes = short_time(document["as_of"]), document["lanes"].items()
+    runs = [
+        (name, level(lane["alert_level"]), lane["evidence_record_count"], lane["dry_worker_run_count"],
+         lane["live_worker_run_count"], lane["open_outage_count"])
+        for name, lane in lanes
+    ]  # fmt: skip
+    console.table(f"Lanes as of {as_of} UTC", ("lane", "state", "records", "dry runs", "live runs", "outages"), runs)
+    gaps = [
+        (name, *(lane[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped")),
+         " / ".join(str(lane[f"open_{kind}_gap_count"]) for kind in ("acknowledgement", "approval")),
+         lane["outstanding_alert_acknowledgement_count"])
+        for name, lane in lanes
+    ]  # fmt: skip
+    title = "Retries, gaps (acknowledgements / approvals), and alerts to acknowledge"
+    console.table(title, ("lane", "delivered", "failed", "skipped", "gaps", "alerts"), gaps)
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     console.table("Deliveries", ("provider", "delivered", "failed"), providers)
     if document["skipped_reasons"]:
