@@ -36,6 +36,8 @@ Record = dict[str, Any]
 Line = Record | str | bytes
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
+#: A plan and a health report of each lane, and the dashboard, the recoveries and the closure of all.
+REPORTS_A_DAY: Final = 2 * len(LANES) + 3
 CASES: Final = REPOSITORY.parent / "shared" / "cases-v2"
 #: The instant most tests look back from, and a clock that is deliberately another.
 AS_OF: Final = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)

@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "backfill of days to come": (
         ["backfill", "--from", "2026-06-25", "--to", "9998-01-01"], ["9998-01-01", "the day is still to come"],
     ),
-    "import of nothing": (["import"], ["Missing argument 'PATH...'"]),
+    "import of nothing": (["import"], ["PATH: there is nothing to import", "--sources"]),
     "unknown command": (["retry-wealth"], ["No such command 'retry-wealth'"]),
     "stories without a demo": (["demo", "--stories"], ["holds no recorded month", "Run cavra-pipeline demo"]),
     "port of none": (["dev", "--port", "0"], ["--port", "1<=x<=65535"]),

@@ -9,10 +9,21 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.cli import cli
-from cavra_pipeline.lanes import LANES
 from tests.cli.command import command, process
 from tests.imports.sources import json_lines, sqlite_store
-from tests.support import acknowledgement, at, delivery, home_with, plan, query, saved, take_in, text, worker_run
+from tests.support import (
+    REPORTS_A_DAY,
+    acknowledgement,
+    at,
+    delivery,
+    home_with,
+    plan,
+    query,
+    saved,
+    take_in,
+    text,
+    worker_run,
+)
 
 AS_OF = "2026-06-25T12:00:00Z"
 ASKED = ["--lane", "recovery_escalation", "--as-of", AS_OF]
@@ -226,7 +237,7 @@ def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_
 
     assert (said.code, said.err) == (0, "")
     assert (said.document["day_count"], said.document["drop_count"], said.document["received_count"]) == (3, 1, 1)
-    assert said.document["report_count"] == 3 * (2 * len(LANES) + 1)
+    assert said.document["report_count"] == 3 * REPORTS_A_DAY
     assert said.document["reports_by_alert_level"].keys() == {"critical", "healthy", "unknown"}
     before = saved(settings)
     assert len(before) == said.document["report_count"]

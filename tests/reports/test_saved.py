@@ -30,6 +30,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, state_of
 from tests.support import (
     NOW,
+    REPORTS_A_DAY,
     Record,
     acknowledgement,
     ask_plan,
@@ -81,7 +82,7 @@ def documents(home: Settings) -> dict[tuple[str, str | None, date], str]:
 def test_what_is_saved_is_what_was_made(home: Settings) -> None:
     made = keep(home, DAYS)
 
-    assert len(made) == (2 * len(LANES) + 1) * len(DAYS)
+    assert len(made) == REPORTS_A_DAY * len(DAYS)
     assert documents(home) == {(one.report, one.lane, one.day): canonical_json(one.document) for one in made}
 
 
@@ -289,7 +290,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repeat(state: State, home: S
         found += some
 
     assert found == sorted(found, reverse=True)
-    assert len(found) == len(set(found)) == 3 * (2 * len(LANES) + 1) + 1
+    assert len(found) == len(set(found)) == 3 * REPORTS_A_DAY + 1
     assert page(state, report_id=newest["report_id"]) == [one for one in found if one[2] == newest["report_id"]]
     assert {row["lane"] for row in list_reports(state, SavedReports(report="dashboard"))} == {None}
     assert [one[0] for one in page(state, report="dashboard", first=DAYS[1], last=DAYS[1])] == [DAYS[1]]
