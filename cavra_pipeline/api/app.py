@@ -16,7 +16,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from cavra_pipeline.api import actions, cavra, cavra_acknowledgements, cavra_lists, lists, reports, status, watching
+from cavra_pipeline.api import (
+    actions,
+    cavra,
+    cavra_acknowledgements,
+    cavra_lists,
+    cavra_recoveries,
+    lists,
+    reports,
+    status,
+    watching,
+)
 from cavra_pipeline.api.guard import BODY_SECONDS, Guard
 from cavra_pipeline.api.openapi import openapi_of
 from cavra_pipeline.api.problems import TITLES, HttpProblem
@@ -57,7 +67,7 @@ def create_app(
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
     ours = (reports.router, lists.router, actions.router, watching.router, status.router)
-    routers = (*ours, cavra.router, cavra_acknowledgements.router, cavra_lists.router, *pages)
+    routers = (*ours, cavra.router, cavra_acknowledgements.router, cavra_lists.router, cavra_recoveries.router, *pages)
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]

@@ -66,6 +66,37 @@ class CavraAcknowledgementBody(Lenient):
     external_ref: str | None = Field(None, description="The ticket's key.", examples=["INC-1042"])
 
 
+class CavraRecoveryQuery(Lenient):
+    """What recoveries are judged by."""
+
+    recovery_slo_minutes: _Minutes = Field(None, description="How long a recovery may be open, in minutes; else 240.")
+    generated_by: _GeneratedBy = CONSOLE
+
+
+class CavraPlaybookBody(Lenient):
+    """What a recovery playbook counts."""
+
+    min_failure_count: Annotated[int | None, Field(ge=1, le=10_000)] = Field(None, description="Else 2.")
+    lookback_hours: Annotated[int | None, Field(ge=1, le=8_760)] = Field(None, description="Else 24.")
+    generated_by: _GeneratedBy = CONSOLE
+
+    _whole = model_validator(mode="before")(whole_numbers)
+
+
+class CavraClosureBody(Lenient):
+    """What an operator says of a recovery at one provider."""
+
+    # A missing provider is refused with CAVRA's status, by the endpoint.
+    model_config = ConfigDict(json_schema_extra={"required": ["provider"]})
+
+    provider: Annotated[str | None, Field(max_length=512, examples=["slack"])] = None
+    closed_by: str | None = Field(
+        None, description="Public-safe label of who says it; with a token, always the token's name."
+    )
+    closure_state: str | None = Field("resolved", description="resolved and mitigated close it.")
+    external_ref: str | None = Field(None, description="The ticket's key.", examples=["INC-1042"])
+
+
 class RecordsQuery(Lenient):
     """A part of a list, as CAVRA cuts it."""
 

@@ -23,7 +23,7 @@ from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.evidence.typed import subject_of
 from cavra_pipeline.lanes import CLOSED_STATES, FAILURE_SOURCES, LANES, LOOKBACK_HOURS
 from cavra_pipeline.provider_names import provider_name
-from cavra_pipeline.recoveries.history import PACKAGE, Recovery, RecoveryHistory, recovery_history
+from cavra_pipeline.recoveries.history import PACKAGE, RecoveryHistory, recovery_history
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
@@ -143,6 +143,7 @@ def close_recovery(
     by: str,
     now: datetime,
     external_ref: str | None = None,
+    is_forced: bool = False,
 ) -> dict[str, Any] | None:
     """Records what somebody says of a recovery; resolved and mitigated close it, any other state opens it again.
 
@@ -154,6 +155,7 @@ def close_recovery(
         by: Actor label of who says it.
         now: When it is said; dated later than what was said before, also where a clock went back.
         external_ref: A ticket.
+        is_forced: Whether to record it although no such recovery is known.
 
     Returns:
         The record that was written, or None if the newest closure says so already.
@@ -168,26 +170,33 @@ def close_recovery(
         raise UsageError(
             "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"
         )
+    provider = provider_name(provider)
+    for name, value in (("playbook", playbook_id), ("provider", provider)):
+        if secrets_in(value) or not _is_identifier(value):
+            raise UsageError("the value is not accepted", where=name, remedy="Give the id as a report shows it")
     ingest(settings, now=now)
     with warehouse_of(settings).reading() as session:
         history = recovery_history(session, naive_utc(now))
-    recovery = _required(history, playbook_id, provider_name(provider))
-    newest = recovery.closures[-1] if recovery.closures else None
+    if not is_forced:
+        _require(history, playbook_id, provider)
+    said = [one for one in history.closures if (one.playbook_id, one.provider) == (playbook_id, provider)]
+    newest = said[-1] if said else None
     if newest and newest.state == state and newest.external_ref == external_ref:
         return None
     after = newest.at.replace(tzinfo=UTC) + timedelta(microseconds=1) if newest else now
     at = max(now, after)
-    digest = _digest(recovery.playbook_id, recovery.provider, state, label, external_ref or "", at.isoformat())
+    digest = _digest(playbook_id, provider, state, label, external_ref or "", at.isoformat())
     written = record(
         CLOSURE,
         session_id=f"closure-{digest}",
         created_at=at,
         signer=label,
+        decision_count=1,
         blocked_count=int(state not in CLOSED_STATES),
         closure_id=f"pipeline-closure-{digest}",
         closure_hash=hashlib.sha256(digest.encode()).hexdigest(),
-        playbook_id=recovery.playbook_id,
-        provider=recovery.provider,
+        playbook_id=playbook_id,
+        provider=provider,
         closure_state=state,
         **({"external_ref": external_ref} if external_ref else {}),
     )
@@ -195,12 +204,11 @@ def close_recovery(
     return written
 
 
-def _required(history: RecoveryHistory, playbook_id: str, provider: str) -> Recovery:
-    """Returns the recovery, or refuses names that are of none and suggests those that come near."""
+def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
+    """Refuses names that are of no recovery and suggests those that come near."""
     of_playbook = [one for one in history.recoveries if one.playbook_id == playbook_id]
-    for one in of_playbook:
-        if one.provider == provider:
-            return one
+    if any(one.provider == provider for one in of_playbook):
+        return
     if of_playbook:
         where, names, word = "provider", [one.provider for one in of_playbook], provider
     else:

@@ -95,6 +95,12 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "cavra_dashboard_executive_health_alert": client.get(
             f"{CAVRA}/recovery-executive-report/delivery-retry-health-alert-dashboard"
         ),
+        "cavra_recoveries": client.get(f"{CAVRA}/retry-recovery-report"),
+        "cavra_playbook": client.post(f"{CAVRA}/connector-recovery-playbook", json={}),
+        "cavra_closure": client.post(
+            f"{CAVRA}/connector-recovery-playbooks/playbook-1/closures",
+            json={"provider": "slack", "closed_by": "incident-lead", "external_ref": "INC-1042"},
+        ),
         "preview_plan": client.get(f"{LANE}/plan", params=STAMP),
         "lanes": client.get("/api/v1/lanes"),
         "dashboard": client.get("/api/v1/dashboard", params=STAMP),

@@ -1,0 +1,105 @@
+"""Endpoints at CAVRA's own paths about recoveries: their report, a new playbook, a closure (contract section 13)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Query
+from fastapi.routing import APIRouter
+
+from cavra_pipeline.api import answers, cavra_models
+from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
+from cavra_pipeline.api.cavra_acknowledgements import given, refused
+from cavra_pipeline.api.common import Asker, Served, endpoint
+from cavra_pipeline.api.service import Answer, json_answer
+from cavra_pipeline.boundary.kinds import payload_key
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.recoveries.write import PLAYBOOK, build_playbook, close_recovery, playbook_parameters
+from cavra_pipeline.warehouse import Session
+
+#: What CAVRA calls the values that the domain names otherwise.
+_NAMES = {
+    "by": "closed_by",
+    "signer": "closed_by",
+    "state": "closure_state",
+    "ref": "external_ref",
+    "playbook": "playbook_id",
+}
+
+router = APIRouter(tags=["cavra"])
+
+
+@endpoint(
+    router, "GET", f"{DELIVERIES}/retry-recovery-report", scope="read", answer=answers.CavraRecoveryAnswer,
+    summary="CAVRA's own path for the recovery report.",
+)  # fmt: skip
+def cavra_recoveries(
+    service: Served, caller: Asker, asked: Annotated[cavra_models.CavraRecoveryQuery, Query()]
+) -> Answer:
+    """The rows stand under CAVRA's names too; it counts executions of a lane for ever, which this does not."""
+    parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
+    by = speaker(caller, asked.generated_by) or cavra_models.CONSOLE
+
+    def make(session: Session) -> dict[str, Any]:
+        now, _ = service.instants(None)
+        (report,) = recovery_reports(session, parameters, instants=[now], now=now, generated_by=by)
+        rows = [{**row, "generated_at": row["opened_at"]} for row in report["recoveries"]]
+        named = {
+            "report_id": report["recovery_report_id"],
+            "recovery_playbook_provider_count": report["recovery_count"],
+            "recovery_rows": rows,
+        }
+        return {"report": {**report, **named}, "metadata": None}
+
+    return service.ask(("cavra_recoveries", asked.model_dump(), by), make)
+
+
+@endpoint(
+    router, "POST", f"{DELIVERIES}/connector-recovery-playbook", scope="acknowledge",
+    answer=answers.CavraPlaybookAnswer, summary="CAVRA's own path for a new recovery playbook.",
+)  # fmt: skip
+def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlaybookBody) -> Answer:
+    """Opens a recovery for each connector that fails often enough and has none that is open."""
+    parameters = playbook_parameters(min_failure_count=body.min_failure_count, lookback_hours=body.lookback_hours)
+    by = speaker(caller, body.generated_by) or cavra_models.CONSOLE
+    record = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
+    service.written()
+    playbook = record and {
+        **{name: record[name] for name in ("playbook_id", "alert_level", "provider_count", "failure_count")},
+        **record[payload_key(PLAYBOOK)],
+    }
+    return json_answer({"playbook": playbook, "metadata": record, "actor": actor_of(caller)})
+
+
+@endpoint(
+    router, "POST", f"{DELIVERIES}/connector-recovery-playbooks/{{playbook_id}}/closures", scope="acknowledge",
+    answer=answers.CavraClosureAnswer, summary="CAVRA's own path for a closure of a recovery.",
+)  # fmt: skip
+def cavra_closure(
+    service: Served,
+    caller: Asker,
+    playbook_id: Annotated[str, Path(min_length=1, max_length=512)],
+    body: cavra_models.CavraClosureBody,
+) -> Answer:
+    """The recovery need not exist. Notes and references to checks are not kept."""
+    provider, by = given("provider", body.provider), given("closed_by", speaker(caller, body.closed_by))
+    now: datetime = service.clock()
+    try:
+        record = close_recovery(
+            service.writing_settings, playbook_id=playbook_id, provider=provider, by=by, now=now,
+            state=body.closure_state or "resolved", external_ref=body.external_ref or None, is_forced=True,
+        )  # fmt: skip
+    except UsageError as error:
+        raise refused(_NAMES.get(error.where, error.where), error.what, error.remedy) from None
+    service.written()
+    names = ("closure_id", "closure_hash", "playbook_id", "provider", "closure_state")
+    closure = record and {
+        **{name: record[name] for name in names},
+        "closed_by": record["signer"],
+        "closed_at": record["created_at"],
+        "external_ref": record.get("external_ref", ""),
+    }
+    return json_answer({"closure": closure, "metadata": record, "actor": actor_of(caller)})
