@@ -238,7 +238,7 @@ def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_
     assert (said.code, said.err) == (0, "")
     assert (said.document["day_count"], said.document["drop_count"], said.document["received_count"]) == (3, 1, 1)
     assert said.document["report_count"] == 3 * REPORTS_A_DAY
-    assert said.document["reports_by_alert_level"].keys() == {"critical", "healthy", "unknown"}
+    assert said.document["reports_by_alert_level"].keys() == {"critical", "healthy", "unknown", "warning"}
     before = saved(settings)
     assert len(before) == said.document["report_count"]
     command(settings.home, "backfill", "--from", "2026-06-24", "--to", "2026-06-26")
