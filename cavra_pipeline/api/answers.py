@@ -114,32 +114,6 @@ class CavraAcknowledgementAnswer(BaseModel):
     actor: CavraActor | None
 
 
-class CavraRecoveryAnswer(BaseModel):
-    """The recovery report with CAVRA's names beside ours; no record of it is kept."""
-
-    report: dict[str, Any]
-    metadata: None
-
-
-class CavraPlaybookAnswer(BaseModel):
-    """The playbook that was written, its evidence record, and whoever showed a token.
-
-    All are null but the actor where no connector calls for a recovery.
-    """
-
-    playbook: dict[str, Any] | None
-    metadata: Record | None
-    actor: CavraActor | None
-
-
-class CavraClosureAnswer(BaseModel):
-    """What was said of a recovery; its record is null where the newest closure said so already."""
-
-    closure: dict[str, Any] | None
-    metadata: Record | None
-    actor: CavraActor | None
-
-
 class CavraRecords(BaseModel):
     """Whole records, newest first; `limit` and `offset` are those that were used."""
 

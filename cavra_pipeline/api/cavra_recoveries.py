@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import answers, cavra_models
+from cavra_pipeline.api import cavra_answers, cavra_models
 from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
 from cavra_pipeline.api.cavra_acknowledgements import given, refused
 from cavra_pipeline.api.common import Asker, Served, endpoint
@@ -33,7 +33,7 @@ router = APIRouter(tags=["cavra"])
 
 
 @endpoint(
-    router, "GET", f"{DELIVERIES}/retry-recovery-report", scope="read", answer=answers.CavraRecoveryAnswer,
+    router, "GET", f"{DELIVERIES}/retry-recovery-report", scope="read", answer=cavra_answers.CavraRecoveryAnswer,
     summary="CAVRA's own path for the recovery report.",
 )  # fmt: skip
 def cavra_recoveries(
@@ -59,7 +59,7 @@ def cavra_recoveries(
 
 @endpoint(
     router, "POST", f"{DELIVERIES}/connector-recovery-playbook", scope="acknowledge",
-    answer=answers.CavraPlaybookAnswer, summary="CAVRA's own path for a new recovery playbook.",
+    answer=cavra_answers.CavraPlaybookAnswer, summary="CAVRA's own path for a new recovery playbook.",
 )  # fmt: skip
 def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlaybookBody) -> Answer:
     """Opens a recovery for each connector that fails often enough and has none that is open."""
@@ -76,7 +76,7 @@ def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlayb
 
 @endpoint(
     router, "POST", f"{DELIVERIES}/connector-recovery-playbooks/{{playbook_id}}/closures", scope="acknowledge",
-    answer=answers.CavraClosureAnswer, summary="CAVRA's own path for a closure of a recovery.",
+    answer=cavra_answers.CavraClosureAnswer, summary="CAVRA's own path for a closure of a recovery.",
 )  # fmt: skip
 def cavra_closure(
     service: Served,

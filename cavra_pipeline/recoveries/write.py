@@ -163,17 +163,8 @@ def close_recovery(
     Raises:
         UsageError: A value is not accepted, or there is no such recovery; the message names it.
     """
-    if state not in CLOSURE_STATES:
-        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(CLOSURE_STATES)}")
-    label = actor_label(by, where="by")
-    if external_ref is not None and (secrets_in(external_ref) or not _is_identifier(external_ref)):
-        raise UsageError(
-            "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"
-        )
-    provider = provider_name(provider)
-    for name, value in (("playbook", playbook_id), ("provider", provider)):
-        if secrets_in(value) or not _is_identifier(value):
-            raise UsageError("the value is not accepted", where=name, remedy="Give the id as a report shows it")
+    label, provider = actor_label(by, where="by"), provider_name(provider)
+    _check(playbook_id, provider, state, external_ref)
     ingest(settings, now=now)
     with warehouse_of(settings).reading() as session:
         history = recovery_history(session, naive_utc(now))
@@ -202,6 +193,23 @@ def close_recovery(
     )
     save_own_drop(settings, f"closure-{digest}", [written], now=at, act="record a recovery's closure")
     return written
+
+
+def _check(playbook_id: str, provider: str, state: str, external_ref: str | None) -> None:
+    """Checks what somebody says of a recovery before anything is written."""
+    if state not in CLOSURE_STATES:
+        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(CLOSURE_STATES)}")
+    if external_ref is not None and not _is_safe(external_ref):
+        raise UsageError(
+            "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"
+        )
+    for name, value in (("playbook", playbook_id), ("provider", provider)):
+        if not _is_safe(value):
+            raise UsageError("the value is not accepted", where=name, remedy="Give the id as a report shows it")
+
+
+def _is_safe(text: str) -> bool:
+    return _is_identifier(text) and not secrets_in(text)
 
 
 def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
