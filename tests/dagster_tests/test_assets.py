@@ -97,7 +97,7 @@ def test_every_report_of_the_day_is_kept_once_and_judged_at_its_end(
     kept = reports(clean[0])
 
     expected = {(kind, lane, DAY) for lane in LANES for kind in ("retry_plan", "retry_health")}
-    assert kept.keys() == {*expected, ("dashboard", None, DAY)}
+    assert kept.keys() == {*expected, *((name, None, DAY) for name in ("dashboard", "recoveries", "closure"))}
     assert {one["as_of"] for one in kept.values()} == {"2026-06-25T23:59:59.999999+00:00"}
 
 
@@ -110,7 +110,7 @@ def test_metadata_of_a_day_are_numbers_that_plot(clean: tuple[Settings, dg.Execu
     for name in REPORTS:
         shown = metadata_of(result, name)
         assert isinstance(shown["evidence_record_count"], int), name
-        assert shown["alert_level"] in ("healthy", "warning", "critical")
+        assert shown["alert_level"] in ("healthy", "warning", "critical", "unknown")
         assert isinstance(shown["details"], str | dg.TableMetadataValue)
         assert sum(isinstance(value, int) for value in shown.values()) > 3
 
