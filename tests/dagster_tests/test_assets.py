@@ -112,7 +112,7 @@ def test_metadata_of_a_day_are_numbers_that_plot(clean: tuple[Settings, dg.Execu
         assert isinstance(shown["evidence_record_count"], int), name
         assert shown["alert_level"] in ("healthy", "warning", "critical", "unknown")
         assert isinstance(shown["details"], str | dg.TableMetadataValue)
-        assert sum(isinstance(value, int) for value in shown.values()) > 3
+        assert sum(isinstance(value, int) for value in shown.values()) > 1, name
 
 
 @pytest.mark.slow
