@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from cavra_pipeline.api.models import Policy, whole_numbers
 
@@ -24,6 +24,12 @@ _GeneratedBy = Annotated[
     Field(description="Public-safe label of who asks; with a token, always the token's name.", examples=["console"]),
 ]
 _Minutes = Annotated[int | None, Field(ge=1, le=_MOST_MINUTES)]
+#: A missing or blank provider is refused with CAVRA's status, by the endpoint, not by the model.
+_Provider = Annotated[
+    str | None,
+    Field(max_length=512, examples=["slack"]),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 512, "pattern": r"\S", "examples": ["slack"]}),
+]
 
 
 class CavraHealthQuery(Lenient):
@@ -55,10 +61,9 @@ class CavraPlanBody(Lenient):
 class CavraAcknowledgementBody(Lenient):
     """What an operator says of an escalation or of a health alert, for one provider."""
 
-    # A missing provider is refused with CAVRA's status, by the endpoint.
     model_config = ConfigDict(json_schema_extra={"required": ["provider"]})
 
-    provider: Annotated[str | None, Field(max_length=512, examples=["slack"])] = None
+    provider: _Provider = None
     acknowledged_by: str | None = Field(
         None, description="Public-safe label of who says it; with a token, always the token's name."
     )
@@ -86,10 +91,9 @@ class CavraPlaybookBody(Lenient):
 class CavraClosureBody(Lenient):
     """What an operator says of a recovery at one provider."""
 
-    # A missing provider is refused with CAVRA's status, by the endpoint.
     model_config = ConfigDict(json_schema_extra={"required": ["provider"]})
 
-    provider: Annotated[str | None, Field(max_length=512, examples=["slack"])] = None
+    provider: _Provider = None
     closed_by: str | None = Field(
         None, description="Public-safe label of who says it; with a token, always the token's name."
     )

@@ -12,7 +12,7 @@ from assets.reports import report_metadata
 from cavra_pipeline.definitions import open_dagster
 from cavra_pipeline.reports.store import RETRY_HEALTH, Report
 from tests.api.server import served
-from tests.support import NOW, delivery, ingested
+from tests.support import NOW, REPORTS_A_DAY, delivery, ingested
 
 
 def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None:
@@ -74,4 +74,4 @@ def test_a_refresh_is_a_run_that_makes_every_report(tmp_path: Path) -> None:
     assert (asked.status_code, again.status_code, unknown.status_code) == (202, 409, 404)
     assert state.json()["status"] == "success"
     assert state.json()["ui"].endswith(run_id)
-    assert len(kept) == 9
+    assert len(kept) == REPORTS_A_DAY
