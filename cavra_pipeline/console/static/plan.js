@@ -1,7 +1,7 @@
 // Plan Executive Retry (and the other lanes): a policy, its decisions, what they change, and their export.
 
 import { ask, askText, query } from "./api.js";
-import { LANES, announce, choice, el, facts, field, laneChoice, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { announce, choice, el, facts, field, laneChoice, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
 import { table } from "./table.js";
 
 const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
@@ -13,7 +13,7 @@ export async function render(params, context, root) {
   const asOf = el("input", { name: "as_of", type: "datetime-local", step: 1, value: params.as_of || "" });
   const form = el("form", { "aria-label": "Retry policy" },
     el("div", { class: "fields" },
-      laneChoice(params.lane || LANES[0]),
+      laneChoice(params.lane || "executive_report"),
       field("Most attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100; empty: 3. At so many failures a delivery is suppressed."),
       field("Delay, minutes", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525600; empty: the lane's."),
       field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100; empty: 2. Each failure more multiplies the delay."),
