@@ -31,7 +31,9 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state.tables import leases, send_intents
 
 _PACKAGE: Final = "cavra_pipeline.retry"
-_SEVERITIES: Final[Mapping[str, Severity]] = {"critical": "critical", "warning": "warning", "healthy": "info"}
+_SEVERITIES: Final[Mapping[str, Severity]] = {
+    "critical": "critical", "warning": "warning", "healthy": "info", "unknown": "info",
+}  # fmt: skip
 _UNSENT: Final = {CLAIMED: "claimed_by_another_run", ANSWERED: "claimed_by_another_run"}
 #: How long to wait for another process that is sending the same message, in seconds, and how often to ask again.
 _WAIT_SECONDS: Final = LEASE_SECONDS + 1
@@ -48,7 +50,7 @@ class Announcement:
         subject: The lane's subject field and its value, made from content, and what else identifies it.
         title: One line.
         summary: What happened, without record content.
-        alert_level: critical, warning or healthy.
+        alert_level: critical, warning, healthy or unknown.
         facts: Counts and ids.
         generated_by: Actor label.
         records: Evidence that it was made.
