@@ -28,13 +28,17 @@ _PACKAGE: Final = "cavra_pipeline.evidence"
 
 
 def _choose(
-    warehouse: Warehouse, drops: list[Drop], result: IngestResult, pseudonyms: Pseudonyms, *, again: bool
+    settings: Settings, drops: list[Drop], result: IngestResult, pseudonyms: Pseudonyms, *, again: bool
 ) -> list[Drop]:
-    """Returns the drops to read: those that are new or changed, or all, but none that is closed."""
+    """Returns the drops to read: those that are new or changed, or all, but none that is closed.
+
+    Where there are none to read, the state learns of commits whose process was killed before it could tell it.
+    """
     if not drops:
         return []
+    warehouse = warehouse_of(settings)
     with warehouse.reading() as session:
-        closed = closed_drops(session)
+        closed, identity = closed_drops(session), identity_of(session, where=str(warehouse.path))
         known = (
             {}
             if again
@@ -49,7 +53,12 @@ def _choose(
     pending = [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
     result.unchanged_count = len(drops) - len(pending)
     result.closed_drops = [drop for drop in pending if closed.holds(drop.day, drop.file_name)]
-    return [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]
+    chosen = [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]
+    if not chosen and HomeKeeper(settings).is_ahead_of_state(identity):
+        # Any commit tells the state of those before it, so one of nothing does.
+        with warehouse.writing("tell the state of commits"):
+            pass
+    return chosen
 
 
 def _rename(warehouse: Warehouse, names: Mapping[str, str]) -> None:
@@ -100,23 +109,10 @@ def ingest(
         # Where all of it will be read, short of memory not even the warehouse could be made.
         require_memory_for(listed, settings)
     finish_prunings(warehouse, state_of(settings))
-    drops = _choose(warehouse, listed, result, pseudonyms, again=again)
+    drops = _choose(settings, listed, result, pseudonyms, again=again)
     if days is not None and not again:
         wanted = frozenset(days)
         drops = [drop for drop in drops if drop.day in wanted]
         result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
-    if not drops:
-        _tell_state(warehouse, settings)
     load(warehouse, drops, settings, result, now=now, tick=tick)
     return result
-
-
-def _tell_state(warehouse: Warehouse, settings: Settings) -> None:
-    """Has the state told of commits whose process was killed before it could; any further commit does so too."""
-    if not settings.warehouse.exists():
-        return
-    with warehouse.reading() as session:
-        identity = identity_of(session, where=str(settings.warehouse))
-    if HomeKeeper(settings).is_ahead_of_state(identity):
-        with warehouse.writing("tell the state of commits"):
-            pass
