@@ -14,7 +14,7 @@ from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closures_of
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse import Session, lane_counts
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 
@@ -52,7 +52,7 @@ def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime)
     """
     asked = ascending(instants)
     parameters: dict[str, object] = {"instants": asked}
-    counted = _up_to_each(session.rows(_PACKAGE, "lane_counts", parameters), len(asked))
+    counted = _up_to_each(session.rows(_PACKAGE, "lane_counts", parameters, lane_counts=lane_counts()), len(asked))
     delivered = _up_to_each(session.rows(_PACKAGE, "provider_counts", parameters), len(asked))
     skipped = _up_to_each(session.rows(_PACKAGE, "skip_counts", parameters), len(asked))
     boundary = session.rows(_PACKAGE, "boundary_counts", parameters)

@@ -16,7 +16,7 @@ from cavra_pipeline.retention.apply import COUNTED, apply_prunings, finish_pruni
 from cavra_pipeline.retention.horizon import PACKAGE, horizon_of
 from cavra_pipeline.settings import LEAST_RETENTION_DAYS, Settings
 from cavra_pipeline.state import State
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import Session, Warehouse, lane_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pr
         if pruned != Pruned():
             at: dict[str, object] = {"horizon": horizon}
             drops = session.rows(PACKAGE, "sum_up_drops", at)
-            counted = {table: session.rows(PACKAGE, f"sum_up_{table}") for table in COUNTED}
+            counted = {table: session.rows(PACKAGE, f"sum_up_{table}", lane_counts=lane_counts()) for table in COUNTED}
             # Recoveries stay; the count is of earlier releases, and its column of the first revision.
             pruning = {**at, "pruned_at": naive_utc(now), **asdict(pruned), "closed_spell_count": 0}
             store_pruning(state, pruning, drops, counted)

@@ -16,6 +16,11 @@ from cavra_pipeline.sql import statement
 _PACKAGE: Final = "cavra_pipeline.warehouse"
 
 
+def lane_counts() -> str:
+    """Returns the columns that count a lane's records, for the statements of reports and of prunings."""
+    return statement(_PACKAGE, "columns_lane_counts")
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """A few rows to lend to statements, with the DuckDB type of each column.
