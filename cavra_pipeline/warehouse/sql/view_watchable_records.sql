@@ -2,8 +2,7 @@
 -- is_watched: its subject's whole history is watched from it on. Where a retry has a subject of its own, all are.
 CREATE OR REPLACE VIEW watchable_records AS
 SELECT
-    * EXCLUDE (has_new_subjects, new_delivery),
-    CASE WHEN has_new_subjects THEN new_delivery END AS retried_as,
+    * EXCLUDE (has_new_subjects),
     is_failed OR has_new_subjects AS is_watched
 FROM (
     SELECT
@@ -29,8 +28,10 @@ FROM (
             WHEN status_of_execution(record_type, execution_status, delivery_success) = 'skipped'
                 THEN coalesce(nullif(skip_reason, ''), 'other')
         END AS skip_reason,
-        coalesce(nullif(delivery_metadata_id, ''), nullif(new_delivery_id, '')) AS new_delivery,
         lane IN ({{lanes_of_new_subjects}}) AS has_new_subjects,
+        CASE
+            WHEN has_new_subjects THEN coalesce(nullif(delivery_metadata_id, ''), nullif(new_delivery_id, ''))
+        END AS retried_as,
         drop_day,
         file_name
     FROM evidence_records
