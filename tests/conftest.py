@@ -76,7 +76,7 @@ _LONG = (
     "escaping/test_media.py",
     "retention/test_made_again.py",
     "retention/test_prune.py",
-    "retry/test_against_oracle.py",
+    "retry/test_many_instants.py",
     "warehouse/test_compact.py",
     "worker/test_acknowledge.py",
     "worker/test_broken_connectors.py",
