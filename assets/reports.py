@@ -127,7 +127,7 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
             f"{lane.name}_retry_worker",
         ],
         partitions=partitions,
-        check="The lane has no alert.",
+        check="Passes when the lane has no alerts.",
         freshness=fresh_for(lane),
     )
     def retry_health_asset(context: dg.AssetExecutionContext, config: HealthConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
@@ -143,7 +143,7 @@ def _recoveries_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefi
         description="Which recoveries are open, which are past their limit, which were closed (contract section 11).",
         deps=["evidence", "deliveries", "acknowledgements"],
         partitions=partitions,
-        check="No recovery is open: WARN while one is, ERROR once one is past its limit.",
+        check="Passes when no recovery is open; WARN while one is, ERROR once one is past its limit.",
         freshness=DAILY,
     )
     def recoveries_asset(
@@ -161,7 +161,7 @@ def _closure_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinit
         description="Can the loop be closed, and what keeps it open? (contract section 12)",
         deps=["deliveries", *(f"{lane}_retry_health" for lane in LANES), RECOVERIES],
         partitions=partitions,
-        check="Nothing is open.",
+        check="Passes when nothing is open.",
         freshness=DAILY,
     )
     def closure_asset(context: dg.AssetExecutionContext, config: MomentConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
@@ -184,7 +184,7 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefin
             "findings",
         ],
         partitions=partitions,
-        check="No lane is critical.",
+        check="Passes when no lane is critical.",
         freshness=DAILY,
     )
     def dashboard_asset(context: dg.AssetExecutionContext, config: MomentConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time

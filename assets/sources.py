@@ -44,7 +44,9 @@ def _source_asset(name: str, found: Source | tuple[Any, ...]) -> dg.AssetsDefini
         name=f"import_source_{name}",
         specs=[spec],
         check_specs=[
-            dg.AssetCheckSpec(CHECK, asset=key, description="The source could be read, and new records still arrive.")
+            dg.AssetCheckSpec(
+                CHECK, asset=key, description="Passes when the source could be read and new records still arrive."
+            )
         ],
     )
     def import_source(

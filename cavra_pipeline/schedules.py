@@ -31,11 +31,26 @@ _UNFINISHED: Final = [
 _SOME_TIME: Final = 1767225600.0
 #: Schedule (and job) name, cron in UTC, days back from the tick, what it is for.
 SCHEDULES: Final = (
-    ("recovery_retry_worker", "*/30 * * * *", 0, "Every 30 minutes: the recovery retry ladder, today."),
-    ("executive_delivery_retry", "0 * * * *", 0, "Every hour: the executive delivery ladder, today."),
-    ("audit_delivery_retry", "45 * * * *", 0, "Every hour: audit, auditor export and release closeout ladders, today."),
-    ("morning_report", "0 6 * * *", 0, "Every morning at 06:00 UTC: the report for executives."),
-    ("daily_close", "15 0 * * *", 1, "Shortly after midnight UTC: everything for the day that ended."),
+    (
+        "recovery_retry_worker",
+        "*/30 * * * *",
+        0,
+        "Plans today's recovery retries and runs their workers, every 30 minutes.",
+    ),
+    (
+        "executive_delivery_retry",
+        "0 * * * *",
+        0,
+        "Plans today's executive report retries and runs their workers, every hour.",
+    ),
+    (
+        "audit_delivery_retry",
+        "45 * * * *",
+        0,
+        "Plans today's audit, export and closeout retries and runs their workers, every hour.",
+    ),
+    ("morning_report", "0 6 * * *", 0, "Makes the executive recovery report, every morning at 06:00 UTC."),
+    ("daily_close", "15 0 * * *", 1, "Makes every report of the day that ended, shortly after midnight UTC."),
 )
 
 

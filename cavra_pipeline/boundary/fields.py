@@ -44,7 +44,7 @@ LEVELS: Final = ("critical", "warning", "healthy", "unknown")
 EXECUTION_STATUSES: Final = ("delivered", "failed", "skipped")
 CATEGORIES: Final = ("siem", "itsm", "chatops", "webhook", "retry-execution")
 SLO_STATUSES: Final = ("open", "breached", "closed")
-#: What a recovery's closure says, and of a readiness summary whether the loop is closed.
+#: What an operator may say of a recovery (contract section 2a).
 CLOSURE_STATES: Final = ("resolved", "mitigated", "deferred", "escalated", "reopened")
 #: Why a live retry sent nothing (cavra-lanes, section 3).
 SKIP_REASONS: Final = (

@@ -63,8 +63,8 @@ def show_health(
             ("alerts", f"{report['outstanding_alert_acknowledgement_count']} acknowledgements outstanding"),
             ("executions", _executions(report)),
             (
-                "rests on",
-                f"{report['evidence_record_count']} records ({report['future_record_count']} later ones left out)",
+                "based on",
+                f"{report['evidence_record_count']:,} records ({report['future_record_count']:,} later ones left out)",
             ),
             ("report", report["health_id"]),
         ],
@@ -119,7 +119,7 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], *, most: int = MOST_RO
             ("as of", f"{short_time(plan['as_of'])} UTC"),
             ("decisions", counts),
             ("policy", policy),
-            ("rests on", f"{plan['evidence_record_count']} deliveries"),
+            ("based on", f"{plan['evidence_record_count']:,} deliveries"),
             ("plan", plan["retry_plan_id"]),
         ],
     )

@@ -21,7 +21,7 @@ _MEGABYTE = 1_000_000
 @click.command("compact")
 @AS_JSON
 def compact_command(as_json: bool) -> None:
-    """Write the warehouse anew without the holes that replaced rows leave.
+    """Rewrite the warehouse without the holes that replaced rows leave.
 
     Everybody else waits meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
     """

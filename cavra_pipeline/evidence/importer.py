@@ -38,15 +38,15 @@ class ImportResult(RecordCounts):
 
     Attributes:
         received_count: Records it read.
-        imported_count: New records that passed the boundary, and so went into drops.
-        known_count: Records that came before in the same version, and of which nothing was written.
-        quarantined_count: New records of which nothing was kept.
+        imported_count: New records that passed the boundary and were written to landing files.
+        known_count: Records that an earlier import wrote in the same version.
+        quarantined_count: New records that were rejected.
         finding_count: Findings in new records.
         dropped_field_count: Fields of new records outside the allowlist that were left out.
         newest_record_at: The latest ``created_at`` of a new record.
-        written: Drops it wrote, as ``day/file``.
+        written: Landing files it wrote, as ``day/file``.
         failures: Sources that could not be read; the others were imported, and nothing of these is counted.
-        notes: What was left out of a source that was imported, or may be missing from it, beside its records.
+        notes: Other content that was left out of an imported source or may be missing from it.
     """
 
     written: list[str] = field(default_factory=list)

@@ -53,7 +53,7 @@ _TABLES: Final = {"envelope": _envelope, "kinds": _kinds, "rules": _rules, "reas
 
 
 def with_tables(text: str) -> str:
-    """Returns the page with every marked table made anew."""
+    """Returns the page with every marked table rebuilt."""
     return _MARK.sub(lambda mark: "\n".join((f"<!-- {mark[1]} -->", *_TABLES[mark[1]](), "<!-- end -->")), text)
 
 

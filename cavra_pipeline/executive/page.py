@@ -147,7 +147,7 @@ def _lane(lane: Mapping[str, Any]) -> dict[str, str]:
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
     latest = report["latest_record_at"]
-    rests = f"Rests on {count(report['evidence_record_count'], 'evidence record')}"
+    rests = f"Based on {count(report['evidence_record_count'], 'evidence record')}"
     rests += f", the newest of {moment_text(read(latest))}." if latest else "."
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."

@@ -18,7 +18,7 @@ from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 
 #: So many notices that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
-#: What an HTTP status means to somebody who has to mend it: from, to, what it says, what to do.
+#: What an HTTP status means to somebody who has to fix it: from, to, what it says, what to do.
 _CAUSES: Final = (
     (401, 401, "refuses the sign-in (401)", "Renew the {name} credential"),
     (403, 403, "refuses permission (403)", "Have the permissions of the {name} connector restored"),

@@ -17,14 +17,14 @@ class AlertRule:
         category: Names the alert for a lane, or None where the lane has no such alert.
         severity: critical or warning.
         count: Counts what is wrong in a report; the alert stands if it is not zero.
-        message: Says what is wrong; ``{count}`` and the report's fields may stand in it.
-        action: Says what to do next.
+        message: Says what is wrong, given the count and the report's fields.
+        action: Says what to do next; the report's fields may stand in it.
     """
 
     category: Callable[[Lane], str | None]
     severity: str
     count: Callable[[Mapping[str, Any]], int]
-    message: str
+    message: Callable[[int, Mapping[str, Any]], str]
     action: str
 
 
@@ -36,63 +36,80 @@ def _field(name: str) -> Callable[[Mapping[str, Any]], int]:
     return lambda report: int(report[name])
 
 
+def _says(text: str) -> Callable[[int, Mapping[str, Any]], str]:
+    return lambda _, facts: text.format(**facts)
+
+
+def _counts(one: str, many: str) -> Callable[[int, Mapping[str, Any]], str]:
+    """A message in two forms: for a count of one, and for any other; ``{count}`` may stand in it."""
+    return lambda count, facts: (one if count == 1 else many).format(count=f"{count:,}", **facts)
+
+
 #: In the order in which a report lists them.
 RULES: Final = (
     AlertRule(
         _named("missed_{}_retry_worker"),
         "critical",
         _field("missed_worker_count"),
-        "The newest retry worker run: {latest_worker_age_text}; one is due every {expected_interval_minutes} minutes.",
+        _says(
+            "The last retry worker run: {latest_worker_age_text}; one is due every {expected_interval_minutes} minutes."
+        ),
         "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
     ),
     AlertRule(
         _named("stale_{}_retry_plan"),
         "warning",
         _field("stale_retry_plan_count"),
-        "The newest retry plan: {latest_retry_plan_age_text}; one over {stale_metadata_minutes} minutes old is stale.",
+        _says("The last retry plan: {latest_retry_plan_age_text}; over {stale_metadata_minutes} minutes it is stale."),
         "Make a new retry plan before anything is retried.",
     ),
     AlertRule(
         lambda lane: f"{lane.alert_name}_acknowledgement_gap" if lane.gate is Gate.ACKNOWLEDGEMENT else None,
         "warning",
         _field("acknowledgement_pending_count"),
-        "Failing deliveries without an acknowledgement that lets a live retry go ahead: {count}.",
+        _counts(
+            "1 failing delivery needs an acknowledgement before it can be retried.",
+            "{count} failing deliveries need an acknowledgement before they can be retried.",
+        ),
         "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
     ),
     AlertRule(
         lambda lane: f"{lane.alert_name}_approval_gap" if lane.gate is Gate.APPROVAL else None,
         "warning",
         _field("approval_pending_count"),
-        "Retries that are due and have no approval: {count}.",
+        _counts("1 retry is due and has not been approved.", "{count} retries are due and have not been approved."),
         "Approve or deny each of them; a live retry waits until then.",
     ),
     AlertRule(
         lambda lane: f"{lane.name}_acknowledgement_outstanding" if lane.alerts_of else None,
         "warning",
         _field("outstanding_alert_acknowledgement_count"),
-        "Health alerts that a connector's operators have to acknowledge: {count}.",
+        _counts("1 health alert needs an acknowledgement.", "{count} health alerts need an acknowledgement."),
         "Acknowledge each alert for its provider, or resolve it.",
     ),
     AlertRule(
         _named("failed_{}_retry_execution"),
         "critical",
         _field("unresolved_failed_execution_count"),
-        "Retries that failed or were skipped, of deliveries that have not arrived: {count}.{skipped_text}",
+        _counts(
+            "1 retry failed or was skipped and has not been delivered since.{skipped_text}",
+            "{count} retries failed or were skipped and have not been delivered since.{skipped_text}",
+        ),
         "{execution_action}",
     ),
     AlertRule(
         lambda lane: lane.delivery_alert,
         "critical",
         _field("unresolved_delivery_count"),
-        "Deliveries that are failing: {count}.",
-        "Read the retry plan: retry what is due and mend the connectors of what is exhausted.",
+        _counts("1 delivery is failing.", "{count} deliveries are failing."),
+        "Read the retry plan: retry what is due and fix the connectors of what is exhausted.",
     ),
     AlertRule(
         _named("disabled_{}_retry_schedule"),
         "warning",
         _field("is_schedule_disabled"),
-        "The newest worker run says that its schedule is disabled.",
-        "Switch the schedule on again, or write down why it is off.",
+        _says("The last worker run says that its schedule is disabled."),
+        "Switch the schedule on again, or record why it is off.",
     ),
 )
 
@@ -120,7 +137,7 @@ def alerts_for(
         category = rule.category(lane)
         count = rule.count(facts)
         if category and count:
-            message = rule.message.format(count=count, **facts)
+            message = rule.message(count, facts)
             yield {
                 "severity": rule.severity,
                 "category": category,
@@ -130,7 +147,7 @@ def alerts_for(
 
 
 def _age_text(minutes: int | None) -> str:
-    """Says an age in words; an age that is not known is one that never was."""
+    """Formats an age; None stands for an event that never happened."""
     if minutes is None:
         return "none yet"
     return f"{minutes} minutes ago" if minutes < 180 else f"{minutes // 60} hours {minutes % 60} minutes ago"
@@ -140,16 +157,16 @@ def _skipped_text(skipped: Mapping[str, int]) -> str:
     if not skipped:
         return ""
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(skipped.items()))
-    return f" Skipped, so that nothing was sent: {sum(skipped.values())} ({reasons})."
+    return f" Skipped, nothing was sent: {sum(skipped.values()):,} ({reasons})."
 
 
 def _execution_action(report: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
     """Says what to do about unresolved executions; a connector is named only where one is at fault."""
     steps = []
     if int(report["unresolved_failed_execution_count"]) > sum(skipped.values()):
-        steps.append("mend the connectors of those that failed")
+        steps.append("fix the connectors of those that failed")
     if "connector_config_not_configured" in skipped:
-        steps.append("configure the connectors of those that were skipped without one")
+        steps.append("configure the missing connectors")
     if set(skipped) - {"connector_config_not_configured"}:
-        steps.append("find what the other skipped ones lacked")
+        steps.append("find out why the others were skipped")
     return f"Open the unresolved executions: {'; '.join(steps)}. Then retry or resolve them."

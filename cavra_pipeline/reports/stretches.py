@@ -1,7 +1,7 @@
-"""Which instants one statement may answer together, where a retry has a subject of its own (contract section 4a).
+"""Parts instants into lists that one statement may answer, where a retry has its own subject (contract section 4a).
 
-A statement attributes retries by all links up to its last instant. That is right for each of its instants but those at
-which a retry's subject was known and its link was not yet: such an instant is asked by itself.
+A statement attributes retries by every link up to its last instant. An instant between the first record of a retry's
+subject and the link to what it retries needs a statement of its own.
 """
 
 from __future__ import annotations

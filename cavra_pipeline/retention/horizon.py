@@ -84,7 +84,7 @@ def require_answerable(session: Session, instants: Sequence[datetime], *, looks_
     first, earliest = min(naive_utc(at) for at in instants), earliest_answerable(horizon, looks_back)
     if first < earliest:
         raise UsageError(
-            f"this rests on evidence created before {horizon.date()}, which has been pruned",
+            f"this is based on evidence created before {horizon.date()}, which has been pruned",
             where=f"as_of {instant(first)}",
             remedy=f"Ask as of {instant(earliest)} or later; reports of earlier days that were kept can still be read",
         )

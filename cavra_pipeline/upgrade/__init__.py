@@ -38,7 +38,7 @@ _Row = dict[str, Any]
 #: Tables whose rows are the same there and here; names of columns that are gone.
 _SAME: Final[Mapping[str, tuple[str, ...]]] = {
     "alerts": ("group_name",),
-    # Numbered anew in their order: PostgreSQL counts on from what it has numbered itself.
+    # Numbered again in their order: PostgreSQL counts on from what it has numbered itself.
     "alert_events": ("event_number",),
     "alert_silences": (),
     "schedule_configurations": (),

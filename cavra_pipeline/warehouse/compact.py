@@ -1,4 +1,4 @@
-"""Compaction: the warehouse is written anew into a file beside it, which then takes its place.
+"""Compaction: the warehouse is rewritten into a file beside it, which then takes its place.
 
 DuckDB uses the room of replaced rows again but gives none back to the disk, and many small commits leave many small row
 groups. What is measured of both: docs/performance.md.
@@ -24,7 +24,7 @@ class Compacted:
 
 
 def compact(warehouse: Warehouse) -> Compacted:
-    """Writes the warehouse anew: every table, view, macro, comment and row as it was, in a file without holes.
+    """Rewrites the warehouse: every table, view, macro, comment and row as it was, in a file without holes.
 
     Everybody else waits meanwhile. A failure or a kill at any moment leaves the file as it was.
 
