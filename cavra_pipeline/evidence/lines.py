@@ -25,7 +25,7 @@ from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 
 #: From 4 MB on NumPy asks for huge pages, which a virtual machine may have to fetch from its host (decision 5).
 READ_BYTES: Final = 3 * 1024 * 1024
-_NEWLINE, _LAST_BLANK = 10, 32
+_NEWLINE, _LAST_BLANK, _LAST_ASCII = 10, 32, 127
 #: The encoding of a file is decided from so many of its first bytes.
 _HEAD_BYTES: Final = 64 * 1024
 
@@ -217,7 +217,7 @@ class _Splitter:
         is_text = np.ones(len(ends), dtype=bool)
         is_doubtful = lengths > MAX_LINE_BYTES
         if not _is_utf8(block):
-            is_doubtful[:] = True
+            is_doubtful[np.searchsorted(ends, np.flatnonzero(block > _LAST_ASCII), side="right")] = True
         for row in np.flatnonzero(is_doubtful):
             line = block[offsets[row] : offsets[row + 1]]
             raw = line.tobytes().rstrip(b"\r\n")
