@@ -20,6 +20,7 @@ from cavra_pipeline.api import (
     actions,
     cavra,
     cavra_acknowledgements,
+    cavra_executive,
     cavra_lists,
     cavra_recoveries,
     lists,
@@ -67,7 +68,8 @@ def create_app(
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
     ours = (reports.router, lists.router, actions.router, watching.router, status.router)
-    routers = (*ours, cavra.router, cavra_acknowledgements.router, cavra_lists.router, cavra_recoveries.router, *pages)
+    theirs = (cavra, cavra_acknowledgements, cavra_executive, cavra_lists, cavra_recoveries)
+    routers = (*ours, *(one.router for one in theirs), *pages)
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]

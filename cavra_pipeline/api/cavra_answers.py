@@ -6,14 +6,88 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cavra_pipeline.api.answers import CavraActor, Record
+from cavra_pipeline.api.answers import CavraActor, Open, Record
+from cavra_pipeline.api.models import AlertLevel
 
 
 class CavraRecoveryAnswer(BaseModel):
-    """The recovery report with CAVRA's names beside ours; no record of it is kept."""
+    """The recovery report with CAVRA's names beside ours, and its record; null for want of the scope `plan`."""
 
     report: dict[str, Any]
-    metadata: None
+    metadata: Record | None
+
+
+class CavraEscalationPlan(Open):
+    """An escalation plan (contract section 11), with CAVRA's names beside ours."""
+
+    plan_id: str
+    recovery_report_id: str
+    generated_at: str
+    generated_by: str
+    alert_level: AlertLevel
+    recovery_slo_minutes: int
+    escalation_count: int
+    critical_escalation_count: int
+    slo_breached_count: int
+    failed_execution_count: int
+    open_recovery_count: int
+    provider_count: int
+    selected_providers: list[str]
+    escalation_routes: list[dict[str, Any]]
+    executive_summary: dict[str, Any]
+
+
+class CavraEscalationPlanAnswer(BaseModel):
+    """An escalation plan, its evidence record, and whoever showed a token."""
+
+    plan: CavraEscalationPlan
+    metadata: Record
+    actor: CavraActor | None
+
+
+class CavraExecutiveReport(Open):
+    """An executive report (contract section 11), with CAVRA's names beside ours."""
+
+    executive_report_id: str
+    recovery_report_id: str
+    escalation_plan_id: str
+    generated_at: str
+    generated_by: str
+    alert_level: AlertLevel
+    recovery_slo_minutes: int
+    executive_summary: dict[str, Any]
+    provider_summary: list[dict[str, Any]]
+    closure_trends: list[dict[str, Any]]
+    key_risks: list[dict[str, Any]]
+    recommended_actions: list[str]
+
+
+class CavraExecutiveReportAnswer(BaseModel):
+    """An executive report and its evidence record; null for want of the scope `plan`."""
+
+    report: CavraExecutiveReport
+    metadata: Record | None
+
+
+class CavraScheduleRun(Open):
+    """A scheduled run that made an executive report."""
+
+    run_id: str
+    generated_at: str
+    generated_by: str
+    alert_level: AlertLevel
+    schedule: dict[str, Any]
+    summary: dict[str, int]
+    executive_report: CavraExecutiveReport
+
+
+class CavraScheduleRunAnswer(BaseModel):
+    """A scheduled run, its evidence record and that of its report, and whoever showed a token."""
+
+    run: CavraScheduleRun
+    metadata: Record
+    report_metadata: Record
+    actor: CavraActor | None
 
 
 class CavraPlaybookAnswer(BaseModel):

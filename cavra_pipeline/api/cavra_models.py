@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from cavra_pipeline.api.models import Policy, whole_numbers
+from cavra_pipeline.executive.stored import RunSchedule
 
 #: What CAVRA calls whoever does not say who they are.
 CONSOLE: Final = "console"
@@ -17,6 +18,14 @@ class Lenient(BaseModel):
     """Whatever CAVRA's clients send: what is not declared is ignored."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+class _Strict(Lenient):
+    """A body: a number is no text and no boolean."""
+
+    model_config = ConfigDict(strict=True)
+
+    _whole = model_validator(mode="before")(whole_numbers)
 
 
 _GeneratedBy = Annotated[
@@ -40,8 +49,13 @@ class CavraHealthQuery(Lenient):
     generated_by: _GeneratedBy = CONSOLE
 
 
+def _object_or_none(value: Any) -> Any:
+    """CAVRA ignores what is no object where it takes one."""
+    return value if isinstance(value, dict) else None
+
+
 def _accept_any(schema: dict[str, Any]) -> None:
-    """Says in OpenAPI that a policy which is no object is accepted, and ignored."""
+    """Says in OpenAPI that a value which is no object is accepted, and ignored."""
     schema["anyOf"] += [{"type": kind} for kind in ("string", "number", "boolean", "array")]
 
 
@@ -50,7 +64,7 @@ class CavraPlanBody(Lenient):
 
     retry_policy: Annotated[
         Policy | None,
-        BeforeValidator(lambda value: value if isinstance(value, dict) else None),
+        BeforeValidator(_object_or_none),
         Field(description="A retry policy; ignored if it is no object.", json_schema_extra=_accept_any),
     ] = None
     generated_by: _GeneratedBy = CONSOLE
@@ -78,14 +92,28 @@ class CavraRecoveryQuery(Lenient):
     generated_by: _GeneratedBy = CONSOLE
 
 
-class CavraPlaybookBody(Lenient):
+class CavraEscalationPlanBody(_Strict, CavraRecoveryQuery):
+    """What an escalation plan is made by."""
+
+
+class CavraScheduleRunBody(CavraEscalationPlanBody):
+    """What a scheduled run of the executive report is made by."""
+
+    schedule: Annotated[
+        RunSchedule | None,
+        BeforeValidator(_object_or_none),
+        Field(
+            description="What the run says of its schedule; ignored if it is no object.", json_schema_extra=_accept_any
+        ),
+    ] = None
+
+
+class CavraPlaybookBody(_Strict):
     """What a recovery playbook counts."""
 
     min_failure_count: Annotated[int | None, Field(ge=1, le=10_000)] = Field(None, description="Else 2.")
     lookback_hours: Annotated[int | None, Field(ge=1, le=8_760)] = Field(None, description="Else 24.")
     generated_by: _GeneratedBy = CONSOLE
-
-    _whole = model_validator(mode="before")(whole_numbers)
 
 
 class CavraClosureBody(Lenient):

@@ -13,12 +13,14 @@ from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
 from cavra_pipeline.api.cavra_acknowledgements import given, refused
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.executive.cavra_names import cavra_recovery_report
 from cavra_pipeline.recoveries.history import recovery_parameters
-from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PLAYBOOK, build_playbook, close_recovery, playbook_parameters
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.reports.records import recovery_record
+from cavra_pipeline.reports.store import RECOVERIES
 
 #: What CAVRA calls the values that the domain names otherwise.
 _NAMES = {
@@ -39,22 +41,23 @@ router = APIRouter(tags=["cavra"])
 def cavra_recoveries(
     service: Served, caller: Asker, asked: Annotated[cavra_models.CavraRecoveryQuery, Query()]
 ) -> Answer:
-    """The rows stand under CAVRA's names too; it counts executions of a lane for ever, which this does not."""
+    """With the scope `plan` the report is saved as evidence and shows in Dagster too.
+
+    The rows stand under CAVRA's names too. Executions are counted for ever, as CAVRA does; level and state are ours.
+    """
     parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
-    by = speaker(caller, asked.generated_by) or cavra_models.CONSOLE
+    label = actor_label(speaker(caller, asked.generated_by) or cavra_models.CONSOLE, where="generated_by")
 
-    def make(session: Session) -> dict[str, Any]:
-        now, _ = service.instants(None)
-        (report,) = recovery_reports(session, parameters, instants=[now], now=now, generated_by=by)
-        rows = [{**row, "generated_at": row["opened_at"]} for row in report["recoveries"]]
-        named = {
-            "report_id": report["recovery_report_id"],
-            "recovery_playbook_provider_count": report["recovery_count"],
-            "recovery_rows": rows,
-        }
-        return {"report": {**report, **named}, "metadata": None}
+    def make() -> tuple[Any, Any]:
+        with service.reading() as (session, state):
+            now, _ = service.instants(None)
+            report = cavra_recovery_report(session, parameters, as_of=now, now=now, generated_by=label)
+        record = recovery_record(report, now=now) if caller.may_save else None
+        if record:
+            service.made(RECOVERIES, None, report, record)
+        return {"report": report, "metadata": record}, state
 
-    return service.ask(("cavra_recoveries", asked.model_dump(), by), make)
+    return service.once(("cavra_recoveries", caller.may_save, parameters.model_dump(), label), make)
 
 
 @endpoint(

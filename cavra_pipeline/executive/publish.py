@@ -1,6 +1,7 @@
 """Publishing: the escalation plan and the executive report as announcements, with the evidence that each was made.
 
-That a plan or report was made is evidence always; a delivery is sent, and recorded, only by a live run.
+That a plan or report was made is evidence always; a delivery is sent, and recorded, only by a live run. ``stored.py``
+saves the same evidence without an announcement.
 """
 
 from __future__ import annotations
@@ -29,9 +30,72 @@ _ROUTE_FIELDS: Final = tuple(member.column for member in ROUTES.members)
 _REPORT_FIELDS: Final = (
     "executive_report_id", "recovery_report_id", "escalation_plan_id", "alert_level", "escalation_count",
 )  # fmt: skip
+_RUN_KIND: Final = "recovery-executive-report-schedule-run"
 _FACTS: Final = ("escalation_count", "slo_breached_count", "failed_execution_count")
-#: Cadence of the schedule that makes the report.
-_INTERVAL_MINUTES: Final = 1440
+#: Cadence of the schedule that makes the report, in minutes.
+INTERVAL_MINUTES: Final = 1440
+_SCHEDULE: Final = {"enabled": True, "interval_minutes": INTERVAL_MINUTES}
+
+
+def plan_record(plan: Mapping[str, Any], *, made_at: datetime) -> dict[str, Any]:
+    """Returns the evidence record of a plan that ``escalation_plan`` made, with the counts that CAVRA gives it."""
+    return record(
+        "recovery-escalation-plan",
+        session_id=f"escalation-plan-{plan['plan_id']}",
+        created_at=made_at,
+        signer=plan["generated_by"],
+        decision_count=plan["escalation_count"],
+        blocked_count=plan["critical_escalation_count"],
+        approval_required_count=plan["open_recovery_count"],
+        **{name: plan[name] for name in _PLAN_FIELDS},
+        **{_ROUTES: {"escalation_routes": [_route(one) for one in plan["escalation_routes"]]}},
+    )
+
+
+def report_record(report: Mapping[str, Any], *, made_at: datetime) -> dict[str, Any]:
+    """Returns the evidence record of a report that ``executive_reports`` made, with the counts that CAVRA gives it."""
+    return record(
+        "recovery-executive-report",
+        session_id=f"executive-report-{report['executive_report_id']}",
+        created_at=made_at,
+        signer=report["generated_by"],
+        decision_count=report["escalation_count"],
+        **_waiting(report),
+        **{name: report[name] for name in _REPORT_FIELDS},
+    )
+
+
+def schedule_run_record(
+    report: Mapping[str, Any], *, run_id: str, schedule: Mapping[str, Any], made_at: datetime
+) -> dict[str, Any]:
+    """Returns the evidence record of a scheduled run that made a report, with the counts that CAVRA gives it.
+
+    Args:
+        report: What ``executive_reports`` made.
+        run_id: The subject of the report's deliveries.
+        schedule: ``enabled``, ``interval_minutes``, and what else the kind has of a schedule.
+        made_at: When it was made.
+    """
+    return record(
+        _RUN_KIND,
+        session_id=f"schedule-run-{run_id}",
+        created_at=made_at,
+        signer=report["generated_by"],
+        decision_count=1,
+        **_waiting(report),
+        run_id=run_id,
+        alert_level=report["alert_level"],
+        escalation_count=report["escalation_count"],
+        **{payload_key(_RUN_KIND): {"schedule": dict(schedule)}},
+    )
+
+
+def _waiting(report: Mapping[str, Any]) -> dict[str, int]:
+    """What is past its limit or failed, and what waits for somebody, as CAVRA's envelope counts it."""
+    return {
+        "blocked_count": report["slo_breached_count"] + report["failed_execution_count"],
+        "approval_required_count": report["open_recovery_count"],
+    }
 
 
 def escalation(
@@ -45,14 +109,6 @@ def escalation(
         made_at: When it was made; its evidence is dated so.
         as_of: The instant that whoever asked named; None for now.
     """
-    made = record(
-        "recovery-escalation-plan",
-        session_id=f"escalation-plan-{plan['plan_id']}",
-        created_at=made_at,
-        signer=plan["generated_by"],
-        **{name: plan[name] for name in _PLAN_FIELDS},
-        **{_ROUTES: {"escalation_routes": [_route(one) for one in plan["escalation_routes"]]}},
-    )
     return Announcement(
         lane=_ESCALATIONS,
         subject={"plan_id": plan["plan_id"]},
@@ -62,7 +118,7 @@ def escalation(
         alert_level=plan["alert_level"],
         facts={name: plan[name] for name in _FACTS},
         generated_by=plan["generated_by"],
-        records=[made],
+        records=[plan_record(plan, made_at=made_at)],
         requested_at=requested_at,
         as_of=as_of,
     )
@@ -100,23 +156,6 @@ def report_announcement(
         requested_at: When somebody asked for it; None for a schedule.
         as_of: The instant that whoever asked named; None for now.
     """
-    made = record(
-        "recovery-executive-report",
-        session_id=f"executive-report-{report['executive_report_id']}",
-        created_at=made_at,
-        signer=report["generated_by"],
-        **{name: report[name] for name in _REPORT_FIELDS},
-    )
-    run = record(
-        "recovery-executive-report-schedule-run",
-        session_id=f"schedule-run-{run_id}",
-        created_at=made_at,
-        signer=report["generated_by"],
-        run_id=run_id,
-        alert_level=report["alert_level"],
-        escalation_count=report["escalation_count"],
-        recovery_executive_report_schedule_run={"schedule": {"enabled": True, "interval_minutes": _INTERVAL_MINUTES}},
-    )
     return Announcement(
         lane=_REPORTS,
         subject={"run_id": run_id, "executive_report_id": report["executive_report_id"]},
@@ -125,7 +164,10 @@ def report_announcement(
         alert_level=report["alert_level"],
         facts={name: report[name] for name in _FACTS},
         generated_by=report["generated_by"],
-        records=[made, run],
+        records=[
+            report_record(report, made_at=made_at),
+            schedule_run_record(report, run_id=run_id, schedule=_SCHEDULE, made_at=made_at),
+        ],
         requested_at=requested_at,
         as_of=as_of,
     )

@@ -56,6 +56,7 @@ class Closure:
     provider: str
     state: str
     external_ref: str | None = None
+    closure_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +148,7 @@ class RecoveryHistory:
 
 def recovery_history(session: Session, until: datetime) -> RecoveryHistory:
     """Reads every recovery that opened up to an instant, UTC without a zone, and what was ever said of it."""
-    closures = [
-        Closure(row["created_at"], row["playbook_id"], row["provider"], row["closure_state"], row["external_ref"])
-        for row in session.stream(PACKAGE, "closures")
-    ]
+    closures = [Closure(**row) for row in session.stream(PACKAGE, "closures")]
     of: defaultdict[tuple[str, str], list[Closure]] = defaultdict(list)
     for one in closures:
         of[one.playbook_id, one.provider].append(one)

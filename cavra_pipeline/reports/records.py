@@ -37,6 +37,16 @@ def plan_record(plan: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     return _record(lane.retry_plan_kind, str(plan["retry_plan_id"]), plan, counts, now=now)
 
 
+def recovery_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Makes the record of a recovery report that has CAVRA's names (``executive/cavra_names.py``)."""
+    counts = {
+        "decision_count": report["recovery_count"],
+        "blocked_count": report["recovery_slo_breached_count"] + report["execution_failed_count"],
+        "approval_required_count": report["recovery_open_count"],
+    }
+    return _record("retry-recovery-report", str(report["report_id"]), report, counts, now=now)
+
+
 def _record(
     kind: str, report_id: str, report: Mapping[str, Any], counts: Mapping[str, int], *, now: datetime
 ) -> dict[str, Any]:
