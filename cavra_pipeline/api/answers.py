@@ -140,7 +140,7 @@ class CavraAlertDashboard(Open):
     outstanding_acknowledgement_count: int
     suppressed_provider_count: int
     outstanding_acknowledgements: list[dict[str, Any]]
-    latest: Record | None
+    latest: list[Record]
 
 
 class LaneState(Open):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from cavra_pipeline.api.answers import CavraActor, Open, Record
+from cavra_pipeline.api.answers import CavraActor, CavraAlertDashboard, Open, Record
 from cavra_pipeline.api.models import AlertLevel
 
 
@@ -107,3 +107,36 @@ class CavraClosureAnswer(BaseModel):
     closure: dict[str, Any] | None
     metadata: Record | None
     actor: CavraActor | None
+
+
+class CavraDashboard(Open):
+    """Counts over the whole history; beside these about 120 more, each an integer or null."""
+
+    schema_version: str
+    product: str
+    generated_at: str
+    alert_level: AlertLevel
+    plan_count: int
+    delivery_count: int
+    failed_delivery_count: int
+    acknowledgement_count: int
+    outstanding_acknowledgement_count: int | None
+    outstanding_acknowledgements: list[dict[str, Any]]
+    latest: list[Record]
+
+
+class CavraClosureDashboard(BaseModel):
+    """Whether final reporting can be closed, as CAVRA says it."""
+
+    schema_version: str
+    product: str
+    generated_at: str
+    closure_state: Literal["open", "closed"]
+    alert_level: AlertLevel
+    open_item_count: int
+    open_items: list[str]
+    executive_retry_health_alert: CavraAlertDashboard
+    recovery_retry_health_alert: CavraAlertDashboard
+    final_archive_health_alert: CavraAlertDashboard
+    summary: dict[str, int]
+    recommended_actions: list[str]

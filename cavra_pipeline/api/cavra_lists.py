@@ -6,6 +6,8 @@ They write nothing. What a filter means is in ``search.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
@@ -21,13 +23,15 @@ from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.documents import PRODUCT, naive_utc
 from cavra_pipeline.lanes import LANES, CavraPaths, Lane
 from cavra_pipeline.provider_names import provider_name
-from cavra_pipeline.reports.alert_dashboard import alert_dashboard
+from cavra_pipeline.reports.alert_dashboard import AlertSource, alert_dashboard
 from cavra_pipeline.warehouse import Session
 
 EVIDENCE: Final = "/evidence"
 _SCHEMA: Final = "cavra.go-backend-pilot.rollback-drill-notification-history.v1"
 #: What is about rollback drills, by its kind or by the source of its delivery.
-_DRILL_KINDS, _DRILL_SOURCES = "go-backend-rollback-drill-", "go_backend_rollback_drill"
+DRILLS: Final = Filters(kind_prefix="go-backend-rollback-drill-", source_prefix="go_backend_rollback_drill")
+#: So many records are the latest of a dashboard.
+_MOST_LATEST: Final = 10
 #: Filters on fields that no record here has.
 _NOWHERE: Final = (
     "rollout_status", "environment", "deployment_target", "target_ring", "promotion_execution_status",
@@ -51,6 +55,19 @@ def _filters(asked: BaseModel, **fixed: Any) -> Filters:
         given["provider"] = provider_name(given["provider"])
     named = {_RENAMED.get(name, name): value for name, value in given.items()}
     return Filters(**named, **fixed, is_nothing=is_nothing)
+
+
+def alerts_of(lane: Lane) -> Filters:
+    """Returns the filter of the history of a lane's alerts."""
+    return Filters(lane=lane.name, record_types=lane.cavra.history_types if lane.cavra else None)
+
+
+def newest_records(session: Session, about: Filters, now: datetime) -> list[dict[str, Any]]:
+    """Returns the ten newest records that pass a filter, as the dashboards show them."""
+    found: list[dict[str, Any]] = search_records(session, replace(about, until=naive_utc(now)), limit=_MOST_LATEST)[
+        "items"
+    ]
+    return found
 
 
 def _records(service: Service, asked: cavra_models.RecordsQuery, filters: Filters, **members: str) -> Answer:
@@ -82,7 +99,7 @@ def cavra_evidence_record(service: Served, session_id: Annotated[str, Path(min_l
 @endpoint(router, "GET", NOTIFICATIONS, scope="read", answer=answers.CavraHistory)
 def cavra_notifications(service: Served, asked: Annotated[cavra_models.CavraNotificationsQuery, Query()]) -> Answer:
     """Lists the records about rollback drills and their deliveries."""
-    filters = _filters(asked, kind_prefix=_DRILL_KINDS, source_prefix=_DRILL_SOURCES)
+    filters = _filters(asked, kind_prefix=DRILLS.kind_prefix, source_prefix=DRILLS.source_prefix)
     return _records(service, asked, filters, schema_version=_SCHEMA, product=PRODUCT)
 
 
@@ -103,13 +120,12 @@ def _declare_dashboard(lane: Lane, paths: CavraPaths) -> None:
         summary=f"CAVRA's own path for the dashboard of the alerts of {lane.name}.",
     )  # fmt: skip
     def cavra_dashboard(service: Served) -> Answer:
-        """CAVRA's counts over the whole history; `latest` is the newest record of the alerts' history."""
+        """CAVRA's counts over the whole history; `latest` are the ten newest records of the alerts' history."""
 
         def make(session: Session) -> dict[str, Any]:
             now = service.clock()
-            of_lane = Filters(lane=lane.name, record_types=paths.history_types, until=naive_utc(now))
-            newest = search_records(session, of_lane, limit=1)["items"]
-            return {**alert_dashboard(session, lane, as_of=now), "latest": newest[0] if newest else None}
+            counted = alert_dashboard(session, AlertSource.of(lane), as_of=now)
+            return {**counted, "latest": newest_records(session, alerts_of(lane), now)}
 
         return service.ask(("alert dashboard", lane.name), make)
 

@@ -157,12 +157,12 @@ def test_a_report_is_saved_only_for_a_token_that_may(tmp_path: Path, path: str, 
 @pytest.mark.parametrize("path", [PLAN, RUN])
 def test_a_value_that_is_not_accepted_is_named_and_nothing_is_stored(tmp_path: Path, path: str) -> None:
     home = home_with(tmp_path)
-    wrong: list[tuple[str, Any]] = [("recovery_slo_minutes", value) for value in ("soon", 0, 525_601, 1.5, True, [])]
+    wrong: list[tuple[str, Any]] = [("recovery_slo_minutes", value) for value in ("soon", 0, 525_601, 1.5, True, [1])]
     wrong += [("generated_by", value) for value in ("on-call@example.com", 7)]
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         for name, value in wrong:
             refused(client.post(path, json={name: value}), 422, name)
-        for name, value in WRONG_SCHEDULES if path == RUN else ():
+        for name, value in WRONG_SCHEDULES if path == RUN else []:
             refused(client.post(path, json={"schedule": {name: value}}), 422, f"schedule.{name}")
         refused(client.post(path), 422, "body")
         refused(client.post(path, json=[]), 422, "body")

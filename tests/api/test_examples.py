@@ -95,6 +95,11 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "cavra_dashboard_executive_health_alert": client.get(
             f"{CAVRA}/recovery-executive-report/delivery-retry-health-alert-dashboard"
         ),
+        "cavra_dashboard": client.get(f"{CAVRA.removesuffix('/acknowledgements/audit-delivery')}/dashboard"),
+        "cavra_closure_dashboard": client.get(f"{CAVRA}/final-reporting-closure-dashboard"),
+        "cavra_escalation_plan": client.post(f"{CAVRA}/recovery-escalation-plan", json={}),
+        "cavra_executive_report": client.get(f"{CAVRA}/recovery-executive-report"),
+        "cavra_schedule_run": client.post(f"{CAVRA}/recovery-executive-report/schedule-run", json={}),
         "cavra_recoveries": client.get(f"{CAVRA}/retry-recovery-report"),
         "cavra_playbook": client.post(f"{CAVRA}/connector-recovery-playbook", json={}),
         "cavra_closure": client.post(

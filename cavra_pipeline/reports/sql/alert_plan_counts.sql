@@ -1,17 +1,17 @@
--- What the alert plans, the deliveries and the acknowledgements of a lane of health alerts count to, at one instant.
-WITH seen AS (
-    SELECT *
-    FROM evidence
-    WHERE lane = $lane AND created_at <= $as_of::TIMESTAMP
-)
-
+-- What the alert plans, the deliveries and the acknowledgements of one sort of health alert count to, at one instant.
 SELECT
-    count(*) FILTER (record_type = 'alert_plan') AS plan_count,
+    count(*) FILTER (metadata_kind = $plan_kind) AS plan_count,
     count(*) FILTER (record_type = 'delivery') AS delivery_count,
     count(*) FILTER (record_type = 'delivery' AND delivery_success IS DISTINCT FROM true) AS failed_delivery_count,
-    count(*) FILTER (record_type = 'acknowledgement') AS acknowledgement_count,
-    coalesce(sum(len(selected_providers)) FILTER (record_type = 'alert_plan'), 0)::BIGINT AS selected_provider_count,
+    count(*) FILTER (metadata_kind = $acknowledgement_kind) AS acknowledgement_count,
+    coalesce(sum(len(selected_providers)) FILTER (metadata_kind = $plan_kind), 0)::BIGINT AS selected_provider_count,
     coalesce(
-        sum(coalesce(suppressed_provider_count, len(suppressed_providers))) FILTER (record_type = 'alert_plan'), 0
+        sum(coalesce(suppressed_provider_count, len(suppressed_providers))) FILTER (metadata_kind = $plan_kind), 0
     )::BIGINT AS suppressed_provider_count
-FROM seen
+FROM evidence
+WHERE
+    created_at <= $as_of::TIMESTAMP
+    AND (
+        metadata_kind IN ($plan_kind, $acknowledgement_kind)
+        OR (record_type = 'delivery' AND connector_delivery_source = $source)
+    )

@@ -1,11 +1,14 @@
--- The connectors that alert plans of a lane require and that nobody ever acknowledged or resolved, newest plan first: as
--- CAVRA counts them, for which a later word takes nothing back.
+-- The connectors that alert plans require and that nobody ever acknowledged or resolved, newest plan first: as CAVRA counts
+-- them, for which a later word takes nothing back.
 WITH plans AS (
     SELECT
-        session_id, created_at, health_id, plan_id, acknowledgement_required_providers AS providers,
+        session_id, created_at, coalesce(health_id, '') AS health_id, plan_id,
+        acknowledgement_required_providers AS providers,
         row_number() OVER (PARTITION BY health_id ORDER BY created_at DESC, session_id DESC) AS age
     FROM evidence
-    WHERE lane = $lane AND record_type = 'alert_plan' AND health_id <> '' AND created_at <= $as_of::TIMESTAMP
+    WHERE
+        metadata_kind = $plan_kind AND created_at <= $as_of::TIMESTAMP
+        AND ($every_plan::BOOLEAN OR coalesce(health_id, '') <> '')
 ),
 
 required AS (
@@ -15,10 +18,10 @@ required AS (
 ),
 
 answered AS (
-    SELECT DISTINCT subject AS health_id, provider
-    FROM acknowledgements
+    SELECT DISTINCT coalesce(health_id, '') AS health_id, provider_name(provider) AS provider
+    FROM evidence
     WHERE
-        lane = $lane AND created_at <= $as_of::TIMESTAMP
+        metadata_kind = $acknowledgement_kind AND created_at <= $as_of::TIMESTAMP
         AND list_contains($answering::VARCHAR[], acknowledgement_state)
 )
 
