@@ -41,9 +41,13 @@ _LEFT_OUT: Final = {
 }
 #: A worker run that a loss interrupts is repeated, and its record says what the repeat did.
 _RUNS: Final = "cavra-pipeline-worker-run-"
+#: A retry that the repeat of a run sends names the plan of the repeat, which has fewer to send.
+_RETRIES: Final = "cavra-pipeline-retry-"
 _HELD: Final = (
-    f"SELECT * FROM evidence_records WHERE NOT starts_with(file_name, '{_RUNS}') "
-    "ORDER BY drop_day, file_name, line_number",
+    f"SELECT * EXCLUDE (retry_plan_id, execution_hash) FROM evidence_records "
+    f"WHERE NOT starts_with(file_name, '{_RUNS}') ORDER BY drop_day, file_name, line_number",
+    f"SELECT retry_plan_id, execution_hash FROM evidence_records WHERE NOT starts_with(file_name, '{_RUNS}') "
+    f"AND NOT starts_with(file_name, '{_RETRIES}') ORDER BY drop_day, file_name, line_number",
     f"SELECT DISTINCT drop_day, file_name FROM evidence_records WHERE starts_with(file_name, '{_RUNS}') ORDER BY ALL",
     "SELECT * FROM quarantine ORDER BY ALL",
     "SELECT * FROM findings ORDER BY ALL",
@@ -116,10 +120,10 @@ def state(home: Settings) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _as_told(row: dict[str, Any]) -> tuple[Any, ...]:
-    """A row without the random id of the run that sent a notification, and without what a repeated run wrote."""
+    """A row without the random id of the run that sent a notification, and without the digest of what a run wrote."""
     if row.get("purpose") == "notice":
         row.pop("run_id")
-    if str(row.get("file_name")).startswith(_RUNS):
+    if str(row.get("file_name")).startswith((_RUNS, _RETRIES)):
         row.pop("sha256", None)
     return tuple(row.items())
 
