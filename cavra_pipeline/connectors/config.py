@@ -55,6 +55,16 @@ class Connectors:
         return provider in self._entries and self._entries[provider].get("enabled", True) is not False
 
     @property
+    def is_configured(self) -> bool:
+        """Whether there is a connector file, also one that can't be used."""
+        return bool(self._entries or self._strays or self._file_faults)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the connector file can be read, if there is one."""
+        return not self._file_faults
+
+    @property
     def providers(self) -> Sequence[str]:
         """The providers whose connectors are on, in the order of the file."""
         return [provider for provider in self._entries if self._is_on(provider)]

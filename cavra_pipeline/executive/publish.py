@@ -7,6 +7,7 @@ saves the same evidence without an announcement.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from cavra_pipeline.boundary.fields import ROUTES
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.own import record
+from cavra_pipeline.executive.words import risk_lines, route_lines
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.first_delivery import Announcement
 from cavra_pipeline.retry.records import digest
@@ -32,6 +34,9 @@ _REPORT_FIELDS: Final = (
 )  # fmt: skip
 _RUN_KIND: Final = "recovery-executive-report-schedule-run"
 _FACTS: Final = ("escalation_count", "slo_breached_count", "failed_execution_count")
+#: How many routes and key risks a message lists, unless somebody asks for another number.
+MAX_ROUTES: Final = 20
+MAX_RISKS: Final = 10
 #: Cadence of the schedule that makes the report, in minutes.
 INTERVAL_MINUTES: Final = 1440
 _SCHEDULE: Final = {"enabled": True, "interval_minutes": INTERVAL_MINUTES}
@@ -109,18 +114,27 @@ def escalation(
         made_at: When it was made; its evidence is dated so.
         as_of: The instant that whoever asked named; None for now.
     """
+    made = plan_record(plan, made_at=made_at)
+    return replace(plan_message(plan), records=[made], requested_at=requested_at, as_of=as_of)
+
+
+def plan_message(plan: Mapping[str, Any], *, max_routes: int = MAX_ROUTES) -> Announcement:
+    """Makes the announcement of a plan that is evidence already.
+
+    Args:
+        plan: What ``escalation_plan`` made, or what is stored of it.
+        max_routes: Routes that the message lists at most.
+    """
+    wait = "Recoveries or retries wait for somebody. The escalation plan says which, since when and what to do."
     return Announcement(
         lane=_ESCALATIONS,
         subject={"plan_id": plan["plan_id"]},
         title=f"CAVRA: {plan['open_recovery_count']} recoveries are open, "
         f"{plan['slo_breached_count']} past their limit",
-        summary="Recoveries or retries wait for somebody. The escalation plan says which, since when and what to do.",
+        summary="\n".join([wait, *route_lines(plan["escalation_routes"], max_routes)]),
         alert_level=plan["alert_level"],
         facts={name: plan[name] for name in _FACTS},
         generated_by=plan["generated_by"],
-        records=[plan_record(plan, made_at=made_at)],
-        requested_at=requested_at,
-        as_of=as_of,
     )
 
 
@@ -156,18 +170,26 @@ def report_announcement(
         requested_at: When somebody asked for it; None for a schedule.
         as_of: The instant that whoever asked named; None for now.
     """
+    made = report_record(report, made_at=made_at)
+    run = schedule_run_record(report, run_id=run_id, schedule=_SCHEDULE, made_at=made_at)
+    said = report_message(report, run_id=run_id)
+    return replace(said, records=[made, run], requested_at=requested_at, as_of=as_of)
+
+
+def report_message(report: Mapping[str, Any], *, run_id: str, max_risks: int = MAX_RISKS) -> Announcement:
+    """Makes the announcement of a report whose run is evidence already.
+
+    Args:
+        report: What ``executive_report`` made.
+        run_id: The subject of the delivery.
+        max_risks: Key risks that the message lists at most.
+    """
     return Announcement(
         lane=_REPORTS,
         subject={"run_id": run_id, "executive_report_id": report["executive_report_id"]},
         title=f"CAVRA recovery report: {report['state'].replace('_', ' ')}",
-        summary=visible(report["headline"]),
+        summary="\n".join([visible(report["headline"]), *risk_lines(report["key_risks"], max_risks)]),
         alert_level=report["alert_level"],
         facts={name: report[name] for name in _FACTS},
         generated_by=report["generated_by"],
-        records=[
-            report_record(report, made_at=made_at),
-            schedule_run_record(report, run_id=run_id, schedule=_SCHEDULE, made_at=made_at),
-        ],
-        requested_at=requested_at,
-        as_of=as_of,
     )

@@ -156,3 +156,27 @@ def actions_for(risks: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
         urgency = "now" if risk["severity"] == "critical" else "soon"
         actions.setdefault(risk["action"], {"urgency": urgency, "action": risk["action"], "because": risk["risk"]})
     return list(actions.values())
+
+
+def route_lines(routes: Sequence[Mapping[str, Any]], most: int) -> list[str]:
+    """Returns a line for each of the first routes of an escalation plan, and one that says how many more there are."""
+    lines = []
+    for route in routes[:most]:
+        age, failures = route.get("age_minutes"), route.get("failure_count")
+        parts = [
+            route.get("severity") or "",
+            f"open for {duration(age)}" if age is not None else "",
+            count(failures, "failure") if failures is not None else "",
+        ]
+        lines.append(f"{provider_name(route.get('provider') or '')}: {', '.join(filter(None, parts))}")
+    return lines + _and_more(len(routes) - most)
+
+
+def risk_lines(risks: Sequence[Mapping[str, Any]], most: int) -> list[str]:
+    """Returns a line for each of the first key risks of a report, and one that says how many more there are."""
+    lines = [f"{risk['severity'].capitalize()}: {risk['risk']}" for risk in risks[:most]]
+    return lines + _and_more(len(risks) - most)
+
+
+def _and_more(number: int) -> list[str]:
+    return [f"And {number:,} more."] if number > 0 else []

@@ -29,6 +29,7 @@ from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, UNSETTLED, Intent,
 from cavra_pipeline.sending.leases import LEASE_SECONDS, ended_early, running_runs, wait_for
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state.tables import leases, send_intents
+from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.retry"
 _SEVERITIES: Final[Mapping[str, Severity]] = {
@@ -53,7 +54,7 @@ class Announcement:
         alert_level: critical, warning, healthy or unknown.
         facts: Counts and ids.
         generated_by: Actor label.
-        records: Evidence that it was made.
+        records: Evidence that it was made; none if that is evidence already.
         requested_at: When somebody asked for it. The repeat of a command may be another document, made of later
             evidence, and is recognised by what it says. None if the subject alone identifies a repeat.
         as_of: The instant that whoever asked named; None for now.
@@ -98,10 +99,19 @@ class Announcement:
             },
         )
 
-    @property
-    def name(self) -> str:
-        """Names the landing file of its evidence."""
-        return str(self.records[0]["session_id"])
+    def without_records(self) -> Announcement:
+        """Returns the same announcement without evidence that it was made."""
+        return replace(self, records=())
+
+    def record_made(self, settings: Settings, *, now: datetime) -> None:
+        """Saves the evidence that it was made.
+
+        Raises:
+            PipelineError: Something can't be written.
+        """
+        if self.records:
+            name = str(self.records[0]["session_id"])
+            save_own_drop(settings, name, self.records, now=now, act="record what was made")
 
     def is_said_by(self, intent: Intent) -> bool:
         """Tells whether an earlier message says the same as of the same instant; ages in its summary do not count."""
@@ -175,7 +185,7 @@ def first_delivery(
         "outcomes": [],
     }
     if not is_live or not providers:
-        save_own_drop(settings, announcement.name, announcement.records, now=clock(), act="record what was made")
+        announcement.record_made(settings, now=clock())
         yield document
         return
     ingest(settings, now=clock())
@@ -225,7 +235,7 @@ def _plan(run: Run, announcement: Announcement, providers: Sequence[str]) -> tup
         fresh = [announcement.intent(one, now=now) for one in providers if one not in said]
         if not fresh:
             return said, []
-        save_own_drop(engine.settings, announcement.name, announcement.records, now=now, act="record what was made")
+        announcement.record_made(engine.settings, now=now)
         with engine.state.writing() as connection:
             # Another process may have begun with the same since it was asked.
             if _said_before(connection, run, announcement, providers).keys() == said.keys():
@@ -262,7 +272,7 @@ def _deliver(run: Run, intent: Intent) -> Intent:
             claimed = run.claim(connection, intent, now=engine.clock())
             (stored,) = intents_where(connection, _C.intent_id == intent.intent_id)
         if claimed:
-            # A state that was restored from a backup may lack what the evidence has: the delivery was made.
+            # What the evidence has is no first delivery any more: CAVRA made it, or a state that was restored lacks it.
             if recorded := _recorded(run, claimed):
                 with engine.state.writing() as connection:
                     engine.settle(connection, claimed, recorded, at=recorded.completed_at)
@@ -279,15 +289,29 @@ def _deliver(run: Run, intent: Intent) -> Intent:
 
 def _recorded(run: Run, intent: Intent) -> DeliveryOutcome | None:
     """The outcome that the evidence has of a delivery, or None."""
-    asked: dict[str, object] = {"session_id": intent.intent_id, "provider": intent.provider}
     with warehouse_of(run.engine.settings).reading() as session:
-        rows = session.rows(_PACKAGE, "recorded_delivery", asked)
-    if not rows:
+        row = recorded_delivery(session, LANES[intent.lane], intent.subject, intent.provider)
+    if row is None:
         return None
-    row: dict[str, Any] = rows[0]
     at = row["created_at"].replace(tzinfo=UTC)
     grade = Grade.FAILED if row["is_failed"] else Grade.DELIVERED
     return DeliveryOutcome(intent.provider, grade, row["status_code"], row["attempt_count"], at, at, None, "recorded")
+
+
+def recorded_delivery(session: Session, lane: Lane, subject: str, provider: str) -> dict[str, Any] | None:
+    """Returns what the evidence has of a delivery of the subject: one that arrived, else the newest failure; or None.
+
+    Args:
+        session: An open warehouse.
+        lane: Its lane.
+        subject: Its subject.
+        provider: The connector.
+
+    Returns:
+        ``session_id``, ``created_at``, ``is_failed``, ``status_code`` and ``attempt_count``.
+    """
+    asked: dict[str, object] = {"lane": lane.name, "subject": subject, "provider": provider}
+    return next(iter(session.rows(_PACKAGE, "recorded_delivery", asked)), None)
 
 
 def _said_before(

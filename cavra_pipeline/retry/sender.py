@@ -7,8 +7,9 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from cavra_pipeline.connectors import (
     ConnectorProblem,
@@ -21,8 +22,12 @@ from cavra_pipeline.connectors import (
     deliver,
     read_connectors,
 )
-from cavra_pipeline.errors import Fault
+from cavra_pipeline.errors import Fault, UsageError
+from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.settings import Settings
+
+#: Stands for every connector that is on.
+EVERY_CONNECTOR: Final = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,51 @@ def host_problems(settings: Settings) -> Sequence[ConnectorProblem]:
     ]
 
 
+def named_connectors(connectors: Connectors, text: str) -> Sequence[str]:
+    """Returns the connectors that a list names, in its order; ``all`` are those that are on.
+
+    Args:
+        connectors: The host's connectors.
+        text: Names with commas between them.
+
+    Raises:
+        UsageError: A name is of no connector that is on, or none is on at all.
+    """
+    names = list(dict.fromkeys(provider_name(name) for name in text.split(",") if name.strip()))
+    found = connectors.providers if names == [EVERY_CONNECTOR] else names
+    if not found or not all(connectors.has(name) for name in found):
+        raise UsageError(
+            "it names a connector that is not on" if found else "no connector is on",
+            where="provider",
+            remedy=f"Name connectors that are on, with commas between them, or {EVERY_CONNECTOR}",
+        )
+    return found
+
+
 @contextmanager
 def open_sender(
-    settings: Settings, *, clock: Callable[[], datetime], environ: Mapping[str, str] | None = None
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    environ: Mapping[str, str] | None = None,
+    tries: int | None = None,
+    timeout_seconds: float | None = None,
 ) -> Iterator[ConnectorSender]:
-    """Reads the connectors file; what cannot be used is held by the sender, with its reason, and stops nothing else."""
-    tries = DeliverySettings(immediate_tries=settings.immediate_tries)
-    yield ConnectorSender(host_connectors(settings, environ), clock, tries)
+    """Reads the connectors file; what cannot be used is held by the sender, with its reason, and stops nothing else.
+
+    Args:
+        settings: The home.
+        clock: Tells the time.
+        environ: Where secrets are named; the process environment if not given.
+        tries: Requests inside one attempt; those of the settings if not given.
+        timeout_seconds: How long an answer may take, and at most what comes before it; our own limits if not given.
+    """
+    limits = DeliverySettings(immediate_tries=tries or settings.immediate_tries)
+    if timeout_seconds is not None:
+        limits = replace(
+            limits,
+            connect_timeout_seconds=min(limits.connect_timeout_seconds, timeout_seconds),
+            write_timeout_seconds=min(limits.write_timeout_seconds, timeout_seconds),
+            read_timeout_seconds=timeout_seconds,
+        )
+    yield ConnectorSender(host_connectors(settings, environ), clock, limits)
