@@ -52,6 +52,9 @@ class CavraPaths:
         health: Last part of the health report's path; None where CAVRA makes no such report.
         counts_every_plan: Whether the dashboard of alerts counts every alert plan, not each health report's newest.
         history_types: Record types in the history of alerts.
+        sent: What CAVRA's worker calls that which it sends again.
+        sent_as: Record type of that.
+        skips_without_connectors: Whether a live run without any connector records skipped retries instead of refusing.
     """
 
     base: str
@@ -59,6 +62,14 @@ class CavraPaths:
     health: str | None = None
     counts_every_plan: bool = False
     history_types: tuple[str, ...] = ("alert_plan", "delivery", "acknowledgement")
+    sent: str = "health"
+    sent_as: str = "alert_plan"
+    skips_without_connectors: bool = False
+
+    @property
+    def worker(self) -> str:
+        """Last part of the path of a worker run."""
+        return f"{self.plan.removesuffix('plan')}worker-run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +184,13 @@ LANES: dict[str, Lane] = {
             alert_name="recovery_escalation",
             schedule="recovery_retry_worker",
             gate=Gate.ACKNOWLEDGEMENT,
-            cavra=CavraPaths("recovery-escalations", health="retry-health"),
+            cavra=CavraPaths(
+                "recovery-escalations",
+                health="retry-health",
+                sent="plan",
+                sent_as="escalation_plan",
+                skips_without_connectors=True,
+            ),
             is_always_in_use=True,
             execution_fields="run_id plan_id",
         ),
@@ -192,7 +209,13 @@ LANES: dict[str, Lane] = {
             health_kind="recovery-executive-report-delivery-retry-health",
             alert_name="executive_delivery",
             schedule="executive_delivery_retry",
-            cavra=CavraPaths("recovery-executive-report", plan="delivery-retry-plan", health="delivery-retry-health"),
+            cavra=CavraPaths(
+                "recovery-executive-report",
+                plan="delivery-retry-plan",
+                health="delivery-retry-health",
+                sent="schedule_run",
+                sent_as="schedule_run",
+            ),
             takes_acknowledgements=False,
             delivery_alert="failed_executive_report_delivery",
             decision_field="executive_report_id",

@@ -24,6 +24,7 @@ from cavra_pipeline.api import (
     cavra_executive,
     cavra_lists,
     cavra_recoveries,
+    cavra_sending,
     lists,
     reports,
     status,
@@ -69,7 +70,15 @@ def create_app(
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
     ours = (reports.router, lists.router, actions.router, watching.router, status.router)
-    theirs = (cavra, cavra_acknowledgements, cavra_dashboards, cavra_executive, cavra_lists, cavra_recoveries)
+    theirs = (
+        cavra,
+        cavra_acknowledgements,
+        cavra_dashboards,
+        cavra_executive,
+        cavra_lists,
+        cavra_recoveries,
+        cavra_sending,
+    )
     routers = (*ours, *(one.router for one in theirs), *pages)
     for router in routers:
         app.include_router(router)

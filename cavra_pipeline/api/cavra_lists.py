@@ -5,7 +5,6 @@ They write nothing. What a filter means is in ``search.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -18,7 +17,7 @@ from cavra_pipeline.api import answers, cavra_models
 from cavra_pipeline.api.cavra import DELIVERIES, NOTIFICATIONS
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
-from cavra_pipeline.api.search import Filters, search_records
+from cavra_pipeline.api.search import Filters, find_record, search_records
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.documents import PRODUCT, naive_utc
 from cavra_pipeline.lanes import LANES, CavraPaths, Lane
@@ -88,10 +87,10 @@ def cavra_evidence_record(service: Served, session_id: Annotated[str, Path(min_l
     """Gives one current record, by its allowlisted fields."""
 
     def make(session: Session) -> dict[str, Any]:
-        found: Sequence[dict[str, Any]] = search_records(session, Filters(session_id=session_id), limit=1)["items"]
-        if not found:
+        found = find_record(session, session_id)
+        if found is None:
             raise HttpProblem(404, "evidence metadata not found")
-        return found[0]
+        return found
 
     return service.ask(("record", session_id), make)
 

@@ -74,6 +74,12 @@ class Filters:
     is_nothing: bool = False
 
 
+def find_record(session: Session, session_id: str) -> dict[str, Any] | None:
+    """Returns one current record by its identity, or None."""
+    found: list[dict[str, Any]] = search_records(session, Filters(session_id=session_id), limit=1)["items"]
+    return found[0] if found else None
+
+
 def search_records(session: Session, filters: Filters, *, limit: int, offset: int = 0) -> dict[str, Any]:
     """Returns one page of records by CAVRA's names: ``items``, ``total``, and the ``limit`` and ``offset`` that count.
 

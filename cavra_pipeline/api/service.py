@@ -21,6 +21,7 @@ from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.api.keeper import EvidenceWriter
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.documents import parse_as_of, pretty_json
+from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
@@ -39,6 +40,8 @@ _MOST_ANSWERS: Final = 500
 _TURN_SECONDS: Final = 15.0
 _QUESTION_SECONDS: Final = 20.0
 _WRITE_SECONDS: Final = 20.0
+#: Requests that may send at once: each holds one of the threads that answer, for as long as its providers take.
+_MOST_SENDING: Final = 4
 
 
 class Dagster(Protocol):
@@ -111,6 +114,7 @@ class Service:
         self.copy = ReadCopy(warehouse_of(settings), clock)
         self.keeper = EvidenceWriter(settings, clock)
         self._turns = threading.BoundedSemaphore(settings.threads or os.cpu_count() or 1)
+        self._sending = threading.BoundedSemaphore(_MOST_SENDING)
         self._answers: OrderedDict[str, Future[Answer]] = OrderedDict()
         self._before: dict[str, Answer | None] = {}
         self._lock = threading.Lock()
@@ -150,6 +154,27 @@ class Service:
                     alarm.cancel()
         finally:
             self._turns.release()
+
+    @contextmanager
+    def sending(self) -> Iterator[Settings]:
+        """Lets a request send, and lends it the home; whoever reads is not kept waiting by it.
+
+        Raises:
+            HttpProblem: Too many requests are sending, or a run kept the warehouse to itself.
+        """
+        if not self._sending.acquire(blocking=False):
+            raise HttpProblem(503, "Too many requests are sending. Repeat in a moment.", headers={"Retry-After": "15"})
+        try:
+            yield self.writing_settings
+        except TransientError:
+            raise HttpProblem(
+                503,
+                "The warehouse is busy with a run. Repeat in a moment: what has been sent is not sent again.",
+                headers={"Retry-After": "5"},
+            ) from None
+        finally:
+            self._sending.release()
+            self.written()
 
     def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState | None]]) -> Answer:
         """Answers a question, or gives the answer that somebody else got to the same one within this second."""

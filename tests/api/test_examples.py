@@ -21,14 +21,17 @@ from cavra_pipeline.api import answers, common, models
 from cavra_pipeline.api.service import json_answer
 from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.state import state_of
 from tests.api.server import CAVRA, NoDagster, Served, served
+from tests.connectors.receiver import Receiver, answer
 from tests.recoveries.stores import closure, playbook
 from tests.support import AS_OF, DAY, NOW, REPOSITORY, acknowledgement, delivery, execution, home_with, plan, take_in
+from tests.worker.support import connectors_file
 
 FILE = REPOSITORY / "cavra_pipeline" / "api" / "examples.json"
 LANE = "/api/v1/lanes/recovery_escalation"
@@ -40,6 +43,8 @@ OF_OTHER_LANES = {
     "cavra_health_executive_report", "cavra_plan_executive_report", "cavra_plan_recovery_health_alert",
     "cavra_plan_executive_health_alert", "cavra_acknowledge_recovery_health_alert",
     "cavra_acknowledge_executive_health_alert", "cavra_history_executive_health_alert",
+    "cavra_deliver_executive_health_alert", "cavra_worker_recovery_health_alert", "cavra_worker_executive_report",
+    "cavra_worker_executive_health_alert",
 }  # fmt: skip
 
 
@@ -54,7 +59,7 @@ class OneRefresh(NoDagster):
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Served]:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     before = AS_OF - timedelta(hours=1)
     home = home_with(tmp_path, [
         delivery(before, session_id="delivery-1", subject="plan-1", failed=["slack"], password=TOKEN),
@@ -62,12 +67,14 @@ def service(tmp_path: Path) -> Iterator[Served]:
         execution(AS_OF - timedelta(minutes=20), session_id="execution-1", subject="plan-1"),
         plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), playbook(before, "slack"),
         closure(before, "deferred"), "not json",
-    ])  # fmt: skip
+    ], connectors_file=tmp_path / "connectors.yaml", live_lanes=frozenset(LANES))  # fmt: skip
     take_in(home)
     list(save_every_report(warehouse_of(home), state_of(home), [AS_OF.date()], now=NOW))
     signals = [Signal("secret_finding", DAY, "warning", NOW, evidence={"newest_leak": 1})]
     watch_pass(home, ["secret_finding"], signals, clock=lambda: NOW)
-    with served(home, dagster=OneRefresh()) as one:
+    with Receiver() as receiver, served(home, dagster=OneRefresh()) as one:
+        monkeypatch.setenv("SLACK", receiver.script("/slack", answer(200, "ok")))
+        connectors_file(tmp_path / "connectors.yaml", slack={"url_env": "SLACK"})
         yield one
 
 
@@ -105,6 +112,16 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "cavra_closure": client.post(
             f"{CAVRA}/connector-recovery-playbooks/playbook-1/closures",
             json={"provider": "slack", "closed_by": "incident-lead", "external_ref": "INC-1042"},
+        ),
+        "cavra_deliver_plan": client.post(f"{CAVRA}/recovery-escalations/latest/deliver", json={"provider": "slack"}),
+        "cavra_deliver_run": client.post(
+            f"{CAVRA}/recovery-executive-report/schedule-runs/latest/deliver", json={"provider": "slack"}
+        ),
+        "cavra_deliver_recovery_health_alert": client.post(
+            f"{CAVRA}/recovery-escalations/retry-health-alerts/deliver", json={}
+        ),
+        "cavra_worker_recovery_escalation": client.post(
+            f"{CAVRA}/recovery-escalations/retry-worker-run", json={"execute": True}
         ),
         "preview_plan": client.get(f"{LANE}/plan", params=STAMP),
         "lanes": client.get("/api/v1/lanes"),

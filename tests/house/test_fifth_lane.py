@@ -103,7 +103,7 @@ def test_a_fifth_row_is_found_by_everything_that_lists_lanes(tmp_path: Path) -> 
     assert all(LANE in text for text in found["help"])
     assert LANE in found["enum"]
     assert LANE in found["acknowledged"]["enum"]
-    assert len(found["paths"]) == 3
+    assert len(found["paths"]) == 5
     ladder = {f"{LANE}_retry_plan", f"{LANE}_retry_worker", f"{LANE}_retry_health"}
     assert ladder <= set(found["assets"])
     assert ladder <= set(found["jobs"]["executive_delivery_retry"])

@@ -1,0 +1,247 @@
+"""Endpoints at CAVRA's own paths that send: first deliveries and runs of the retry workers (contract sections 8, 13).
+
+A request never makes a lane live: the host names the lanes (``settings.live_lanes``), and the worker keeps their gates.
+What the answers show is put together in ``cavra_sent.py``.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import Path
+from fastapi.routing import APIRouter
+
+from cavra_pipeline.api import cavra_models
+from cavra_pipeline.api import cavra_sending_models as models
+from cavra_pipeline.api.access import Caller
+from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
+from cavra_pipeline.api.cavra_acknowledgements import refused
+from cavra_pipeline.api.cavra_sent import delivery_of, worker_answer
+from cavra_pipeline.api.common import Asker, Served, endpoint
+from cavra_pipeline.api.problems import HttpProblem
+from cavra_pipeline.api.search import find_record
+from cavra_pipeline.api.service import Answer, Service, json_answer
+from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.connectors import Connectors
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.executive.deliveries import PLANS, RUNS, Deliverable
+from cavra_pipeline.lanes import LANES, CavraPaths, Lane
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.reports.health import health_parameters
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
+from cavra_pipeline.retry.health_alerts import MAX_ALERTS, WINDOW_MINUTES, AlertRequest, health_alert
+from cavra_pipeline.retry.sender import EVERY_CONNECTOR, ConnectorSender, host_connectors, named_connectors, open_sender
+from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest, run_worker
+from cavra_pipeline.settings import Settings
+
+_NEWEST: Final = "latest"
+_Id = Annotated[str, Path(min_length=1, max_length=512)]
+
+router = APIRouter(tags=["cavra"])
+
+
+def _label(caller: Caller, given: str | None) -> str:
+    return actor_label(speaker(caller, given) or cavra_models.CONSOLE, where="generated_by")
+
+
+def _connectors(settings: Settings) -> Connectors:
+    """The host's connectors, for what can't do without.
+
+    Raises:
+        HttpProblem: There is no connector file, with CAVRA's words; or it can't be read.
+    """
+    connectors = host_connectors(settings)
+    if not connectors.is_configured:
+        raise HttpProblem(400, "connector config is not configured")
+    if not connectors.is_readable:
+        raise HttpProblem(400, "connector config can't be read; `cavra-pipeline connectors` says why")
+    return connectors
+
+
+def _named(connectors: Connectors, text: str) -> Sequence[str]:
+    try:
+        return named_connectors(connectors, text)
+    except UsageError as error:
+        raise refused(error.where, error.what, error.remedy) from None
+
+
+def _require_live(settings: Settings, lane: Lane) -> None:
+    """Refuses what the host does not let out, before anything is written, as the command line does."""
+    try:
+        settings.require_live(lane.name)
+    except UsageError as error:
+        raise HttpProblem(403, f"{error.what.capitalize()}. {error.remedy}.") from None
+
+
+def _open(service: Service, settings: Settings, body: models.CavraSendingBody) -> Any:
+    tries = None if body.retries is None else body.retries + 1
+    return open_sender(settings, clock=service.clock, tries=tries, timeout_seconds=body.timeout_seconds)
+
+
+def _deliver(
+    service: Service,
+    settings: Settings,
+    announcement: Announcement,
+    body: models.CavraDeliveryBody,
+    providers: Sequence[str],
+) -> dict[str, Any]:
+    """Sends, or says what would be sent."""
+    sender: ConnectorSender
+    with (
+        _open(service, settings, body) as sender,
+        first_delivery(
+            settings,
+            sender,
+            announcement,
+            providers=providers,
+            is_live=not body.dry_run,
+            clock=service.clock,
+            run_id=uuid.uuid4().hex,
+        ) as sent,
+    ):
+        return sent
+
+
+# --- First deliveries of what is stored ----------------------------------------------------------------------------
+
+
+def _declare_alert(lane: Lane, paths: CavraPaths) -> None:
+    @endpoint(
+        router, "POST", f"{DELIVERIES}/{paths.base}/deliver", scope="live", answer=models.CavraAlertDeliveryAnswer,
+        summary=f"CAVRA's own path for the delivery of an alert in {lane.name}.", name=f"cavra_deliver_{lane.name}",
+    )  # fmt: skip
+    def cavra_deliver(service: Served, caller: Asker, body: models.CavraAlertDeliveryBody) -> Answer:
+        """Sends an alert if there is something to alert about, through the connectors that are not suppressed."""
+        connectors, text = _connectors(service.settings), (body.provider or "").strip() or EVERY_CONNECTOR
+        window = body.suppression_window_minutes
+        request = AlertRequest(
+            lane=lane,
+            parameters=health_parameters(
+                LANES[str(lane.alerts_of)],
+                expected_interval_minutes=body.expected_interval_minutes,
+                stale_metadata_minutes=body.stale_metadata_minutes,
+            ),
+            requested=text,
+            connectors=_named(connectors, text),
+            generated_by=_label(caller, body.generated_by),
+            window_minutes=WINDOW_MINUTES if window is None else window,
+            is_forced=bool(body.force),
+            max_alerts=body.max_alerts or MAX_ALERTS,
+        )
+        if not body.dry_run:
+            _require_live(service.settings, lane)
+        with service.sending() as settings:
+            ingest(settings, now=service.clock())
+            with warehouse_of(settings).reading() as session:
+                made = health_alert(session, request, now=service.clock())
+            # What was not sent asks nobody for an acknowledgement.
+            said = made.announcement.without_records() if body.dry_run else made.announcement
+            sent = _deliver(service, settings, said, body, made.plan["selected_providers"])
+            with warehouse_of(settings).reading() as session:
+                answer = {
+                    "health": made.health,
+                    "plan": made.plan,
+                    "plan_metadata": find_record(session, made.plan["plan_id"]),
+                    **delivery_of(session, lane, sent, at=service.clock()),
+                    "actor": actor_of(caller),
+                }
+        return json_answer(answer)
+
+
+for _lane in LANES.values():
+    if _lane.cavra and _lane.alerts_of:
+        _declare_alert(_lane, _lane.cavra)
+
+
+def _deliver_stored(
+    service: Service, caller: Caller, subject: str, body: models.CavraStoredBody, which: Deliverable
+) -> Answer:
+    connectors, by = _connectors(service.settings), _label(caller, body.generated_by)
+    parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
+    given = (body.provider or "").strip()
+    asked = _named(connectors, given) if given else None
+    with service.sending() as settings:
+        now = service.clock()
+        ingest(settings, now=now)
+        warehouse = warehouse_of(settings)
+        with warehouse.reading() as session:
+            found = which.find(session, None if subject == _NEWEST else subject, now=now, by=by, most=body.most)
+        if found is None and subject != _NEWEST:
+            raise HttpProblem(404, f"{which.title} not found")
+        if not body.dry_run:
+            _require_live(settings, which.lane)
+        if found is None:
+            which.store(settings, parameters, by, now)
+            with warehouse.reading() as session:
+                found = which.find(session, None, now=now, by=by, most=body.most)
+        assert found is not None  # noqa: S101 -- it has just been recorded
+        channels = asked or _named(connectors, ",".join(which.channels(found.document, settings)))
+        sent = _deliver(service, settings, found.announcement, body, [] if found.is_empty else channels)
+        with warehouse.reading() as session:
+            answer = {
+                which.name: found.document,
+                f"{which.name}_metadata": find_record(session, found.session_id),
+                **delivery_of(session, which.lane, sent, at=service.clock()),
+                "actor": actor_of(caller),
+            }
+    return json_answer(answer)
+
+
+@endpoint(
+    router, "POST", f"{DELIVERIES}/recovery-escalations/{{plan_id}}/deliver", scope="live",
+    answer=models.CavraPlanDeliveryAnswer, summary="CAVRA's own path for the delivery of an escalation plan.",
+)  # fmt: skip
+def cavra_deliver_plan(service: Served, caller: Asker, plan_id: _Id, body: models.CavraPlanDeliveryBody) -> Answer:
+    """Sends a stored plan once to each connector. `latest` is the newest; where there is none, a new one is made."""
+    return _deliver_stored(service, caller, plan_id, body, PLANS)
+
+
+@endpoint(
+    router, "POST", f"{DELIVERIES}/recovery-executive-report/schedule-runs/{{run_id}}/deliver", scope="live",
+    answer=models.CavraRunDeliveryAnswer, summary="CAVRA's own path for the delivery of an executive report's run.",
+)  # fmt: skip
+def cavra_deliver_run(service: Served, caller: Asker, run_id: _Id, body: models.CavraRunDeliveryBody) -> Answer:
+    """Sends a stored run once to each connector. `latest` is the newest; where there is none, a new one is made."""
+    return _deliver_stored(service, caller, run_id, body, RUNS)
+
+
+# --- Retry workers -------------------------------------------------------------------------------------------------
+
+
+def _declare_worker(lane: Lane, paths: CavraPaths) -> None:
+    @endpoint(
+        router, "POST", f"{DELIVERIES}/{paths.base}/{paths.worker}", scope="live", answer=models.CavraWorkerAnswer,
+        summary=f"CAVRA's own path for a run of the retry worker of {lane.name}.", name=f"cavra_worker_{lane.name}",
+    )  # fmt: skip
+    def cavra_worker(service: Served, caller: Asker, body: models.CavraWorkerBody) -> Answer:
+        """Selects, and with `execute` sends what the lane's gate lets through. The run is recorded, dry and live."""
+        schedule = body.schedule or models.CavraSchedule()
+        request = WorkerRequest(
+            lane=lane,
+            policy=retry_policy(lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {}),
+            is_live=body.is_live,
+            max_retry_deliveries=body.max_retry_deliveries or DEFAULT_RETRY_DELIVERIES,
+            generated_by=_label(caller, body.generated_by),
+            interval_minutes=schedule.interval_minutes,
+            schedule_is_enabled=schedule.enabled is not False,
+        )
+        if body.is_live:
+            if not paths.skips_without_connectors:
+                _connectors(service.settings)
+            _require_live(service.settings, lane)
+        with service.sending() as settings:
+            with _open(service, settings, body) as sender:
+                run = run_worker(settings, request, sender, clock=service.clock, run_id=uuid.uuid4().hex)
+            with warehouse_of(settings).reading() as session:
+                answer = worker_answer(session, lane, paths, run, at=service.clock())
+        return json_answer({**answer, "actor": actor_of(caller)})
+
+
+for _lane in LANES.values():
+    if _lane.cavra:
+        _declare_worker(_lane, _lane.cavra)
