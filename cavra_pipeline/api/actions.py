@@ -1,4 +1,4 @@
-"""Endpoints that act: acknowledge a failing delivery, refresh the home in a Dagster run."""
+"""Endpoints that act: acknowledge a delivery, open and close recoveries, refresh the home in a Dagster run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import answers, models
+from cavra_pipeline.api import answers, models, recovery_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.lists import MOST_DAYS, days_asked
@@ -16,6 +16,7 @@ from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.lanes import lane_named
+from cavra_pipeline.recoveries.write import build_playbook, close_recovery, playbook_parameters
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 
@@ -61,6 +62,29 @@ def make_acknowledgement(
         )
     service.written()
     return json_answer({"acknowledgement": written, "actor": caller.name})
+
+
+@endpoint(router, "POST", "/api/v1/playbook", scope="acknowledge", status=201, answer=recovery_answers.PlaybookAnswer)
+def make_playbook(service: Served, caller: Asker, body: models.PlaybookBody) -> Answer:
+    """Opens a recovery for each connector that fails often enough and has none open; leaves evidence."""
+    parameters = playbook_parameters(**body.model_dump(exclude={"by"}))
+    by = signer_of(caller, body.by)
+    written = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
+    service.written()
+    return json_answer({"playbook": written, "actor": caller.name})
+
+
+@endpoint(
+    router, "POST", "/api/v1/recoveries/closures", scope="acknowledge", status=201,
+    answer=recovery_answers.RecoveryClosureAnswer,
+)  # fmt: skip
+def make_recovery_closure(service: Served, caller: Asker, body: models.RecoveryClosureBody) -> Answer:
+    """Records what became of a recovery, as evidence. The recovery must exist; near names are suggested."""
+    by = signer_of(caller, body.by)
+    said = body.model_dump(exclude={"by"})
+    written = close_recovery(service.writing_settings, **said, by=by, now=service.clock())
+    service.written()
+    return json_answer({"closure": written, "actor": caller.name})
 
 
 @endpoint(router, "POST", "/api/v1/refresh", scope="live", status=202, answer=answers.RefreshAnswer)

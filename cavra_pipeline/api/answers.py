@@ -151,12 +151,30 @@ class LaneState(Open):
     alerts: list[dict[str, Any]]
 
 
+class RecoveriesState(Open):
+    """Recoveries at a glance."""
+
+    alert_level: AlertLevel
+    recovery_open_count: int
+    recovery_slo_breached_count: int
+
+
+class ClosureState(Open):
+    """Closure at a glance."""
+
+    alert_level: AlertLevel
+    closure_state: Literal["open", "closed"]
+    open_item_count: int
+
+
 class LanesAnswer(BaseModel):
-    """Every lane at a glance."""
+    """Every lane at a glance, the recoveries, and whether the loop is closed."""
 
     as_of: str
     generated_at: str
     lanes: list[LaneState]
+    recoveries: RecoveriesState
+    closure: ClosureState
 
 
 class Dashboard(Open):
@@ -167,43 +185,6 @@ class Dashboard(Open):
     generated_at: str
     alert_level: AlertLevel
     lanes: dict[str, dict[str, Any]]
-
-
-class Recoveries(Open):
-    """Recoveries, those past their limit first, then the newest (contract section 11)."""
-
-    recovery_report_id: str
-    as_of: str
-    generated_at: str
-    alert_level: AlertLevel
-    state: Literal["open", "none_open", "no_playbook"]
-    recovery_slo_minutes: int
-    recovery_count: int
-    recovery_open_count: int
-    recovery_closed_count: int
-    recovery_slo_breached_count: int
-    closure_state_counts: dict[str, int]
-    recoveries: list[dict[str, Any]]
-    recovery_groups: list[dict[str, Any]]
-
-
-class OpenItem(BaseModel):
-    """Something that keeps the loop from being closed, and how many of it there are."""
-
-    item: str
-    count: int
-
-
-class ClosureReport(Open):
-    """What is open now, and the items that CAVRA's own dashboard lists (contract section 12)."""
-
-    closure_report_id: str
-    as_of: str
-    generated_at: str
-    closure_state: Literal["open", "closed"]
-    open_item_count: int
-    open_items: list[OpenItem]
-    cavra_open_items: list[str]
 
 
 class AcknowledgementAnswer(BaseModel):
@@ -363,6 +344,37 @@ class FaultDocument(BaseModel):
     where: str
     what: str
     remedy: str
+
+
+class SourceRow(Open):
+    """A source: the rows of its newest pull, its lag in minutes, and what is wrong with it."""
+
+    source: str
+    type: str | None
+    every_minutes: int | None
+    state: Literal["arriving", "never_pulled", "silent", "unreadable"]
+    cause: str | None
+    pulled_at: str | None
+    pull_age_minutes: int | None
+    newest_record_at: str | None
+    lag_minutes: int | None
+    new_record_count: int | None
+    known_record_count: int | None
+    quarantined_record_count: int | None
+    failure: str | None
+    faults: list[FaultDocument]
+
+
+class SourcesAnswer(BaseModel):
+    """How the sources of `sources.yaml` stand."""
+
+    as_of: str
+    alert_level: AlertLevel
+    source_count: int
+    silent_count: int
+    unreadable_count: int
+    faults: list[FaultDocument]
+    sources: list[SourceRow]
 
 
 class ProblemDocument(BaseModel):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
+from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES
 from cavra_pipeline.recoveries.history import RecoveryParameters
+from cavra_pipeline.recoveries.write import PlaybookParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import SAVED_AS
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     State = str
     ScheduleName = str
     ReportName = str
+    ClosureState = str
 else:
     LaneName = Literal[tuple(LANES)]
     #: Lanes in which operators acknowledge.
@@ -29,6 +32,7 @@ else:
     State = Literal[ACKNOWLEDGEMENT_STATES]
     ScheduleName = Literal[SCHEDULE_NAMES]
     ReportName = Literal[tuple(SAVED_AS)]
+    ClosureState = Literal[CLOSURE_STATES]
 #: ``unknown`` is the level of a lane that is not in use, and of recoveries without a playbook.
 AlertLevel = Literal["critical", "warning", "healthy", "unknown"]
 
@@ -146,6 +150,25 @@ class AcknowledgementBody(Asked):
     )
     withdraw: StrictBool = Field(False, description="Withdraw the acknowledgement; in place of `state`.")
     force: StrictBool = Field(False, description="Record it although no such delivery is known.")
+    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+
+
+@with_fields_of(PlaybookParameters)
+class PlaybookBody(Asked):
+    """What a recovery playbook counts, and who asks (contract section 11)."""
+
+    by: Actor = Field(None, description="Who asks; with a token, always the token's name.")
+
+    _whole = model_validator(mode="before")(whole_numbers)
+
+
+class RecoveryClosureBody(Asked):
+    """What somebody says of a recovery (contract section 11)."""
+
+    playbook_id: str = Field(min_length=1, max_length=512, examples=["playbook-1"])
+    provider: str = Field(min_length=1, max_length=512, examples=["slack"])
+    state: ClosureState = Field(description="`resolved` and `mitigated` close it; any other leaves it open.")
+    external_ref: Text = Field(None, description="The ticket's key.", examples=["INC-1042"])
     by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
 
 

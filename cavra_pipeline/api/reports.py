@@ -12,17 +12,17 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
-from cavra_pipeline.api import answers, models
+from cavra_pipeline.api import answers, models, recovery_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc
 from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
-from cavra_pipeline.reports.closure import closure_reports
+from cavra_pipeline.reports.closure import closure_reports, closures_of
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
 from cavra_pipeline.reports.health import HealthParameters, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
@@ -146,14 +146,23 @@ def _csv(decisions: list[dict[str, Any]]) -> str:
 
 @endpoint(router, "GET", "/api/v1/lanes", scope="read", answer=answers.LanesAnswer)
 def lanes(service: Served) -> Answer:
-    """Judges every lane by its own parameters."""
+    """Judges every lane by its own parameters, and says which recoveries are open and what keeps the loop open."""
 
     def make(session: Session) -> dict[str, Any]:
         now = service.clock()
+        health = {
+            lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)
+            for lane in LANES.values()
+        }
+        recovered = recovery_reports(session, recovery_parameters(), instants=[now], now=now)
+        made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
+        closed = closures_of(session, health, recovered, asked=[naive_utc(now)], made_by=made_by)
         return {
             "as_of": instant(now),
             "generated_at": instant(now),
-            "lanes": [_at_a_glance(session, lane, now) for lane in LANES.values()],
+            "lanes": [_at_a_glance(session, lane, health[lane.name][0], now) for lane in LANES.values()],
+            "recoveries": {name: recovered[0][name] for name in _RECOVERIES_GLANCE},
+            "closure": {name: closed[0][name] for name in _CLOSURE_GLANCE},
         }
 
     return service.ask(("lanes",), make)
@@ -166,8 +175,13 @@ _GLANCE: Final = (
 )  # fmt: skip
 
 
-def _at_a_glance(session: Session, lane: Lane, now: datetime) -> dict[str, Any]:
-    health = retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)[0]
+_RECOVERIES_GLANCE: Final = (
+    "alert_level", "state", "recovery_slo_minutes", "recovery_open_count", "recovery_slo_breached_count",
+)  # fmt: skip
+_CLOSURE_GLANCE: Final = ("alert_level", "closure_state", "open_item_count")
+
+
+def _at_a_glance(session: Session, lane: Lane, health: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     policy: RetryPolicy = retry_policy(lane)
     plan = retry_plans(session, lane, policy, instants=[now], now=now)[0]
     return {
@@ -223,7 +237,7 @@ def dashboard(service: Served, caller: Asker, asked: Annotated[models.MomentQuer
     )
 
 
-@endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=answers.Recoveries)
+@endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=recovery_answers.Recoveries)
 def recoveries(service: Served, caller: Asker, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Makes the recovery report: open, past the limit, closed. With the scope `plan` it shows in Dagster too."""
     parameters = recovery_parameters(**asked.model_dump(exclude=_ASKED))
@@ -237,7 +251,7 @@ def recoveries(service: Served, caller: Asker, asked: Annotated[models.Recoverie
     )
 
 
-@endpoint(router, "GET", "/api/v1/closure", scope="read", answer=answers.ClosureReport)
+@endpoint(router, "GET", "/api/v1/closure", scope="read", answer=recovery_answers.ClosureReport)
 def closure(service: Served, caller: Asker, asked: Annotated[models.ReportQuery, Query()]) -> Answer:
     """Makes the closure report: what keeps the loop open. With the scope `plan` it shows in Dagster too."""
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")

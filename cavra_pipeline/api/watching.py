@@ -1,4 +1,4 @@
-"""Endpoints of what is watched: alerts and their life, the slots of the schedules."""
+"""Endpoints of what is watched: alerts and their life, the slots of the schedules, the sources."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import slots_document
+from cavra_pipeline.sources import pull_states, read_sources
+from cavra_pipeline.sources.standing import sources_document
+from cavra_pipeline.state import state_of
 
 _DEFAULT_SPAN: Final = timedelta(days=7)
 _MOST_SPAN: Final = timedelta(days=366)
@@ -97,6 +100,18 @@ def slots(service: Served, asked: Annotated[models.SlotsQuery, Query()]) -> Answ
         return slots_document(rows, first, until)
 
     return service.ask_state(("slots", asked.schedule, asked.since, asked.until), make)
+
+
+@endpoint(router, "GET", "/api/v1/sources", scope="read", answer=answers.SourcesAnswer)
+def sources(service: Served) -> Answer:
+    """Says how each source of `sources.yaml` stands: rows, lag, silent or unreadable."""
+
+    def make() -> tuple[Any, None]:
+        settings = service.settings
+        known = pull_states(state_of(settings))
+        return sources_document(read_sources(settings.sources_file), known, service.clock()), None
+
+    return service.once(("sources",), make)
 
 
 def _before(moment: datetime, span: timedelta) -> datetime:

@@ -57,6 +57,7 @@ class Closure:
     state: str
     external_ref: str | None = None
     closure_id: str | None = None
+    signer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,11 @@ class Recovery:
         """Returns the closure that decides at an instant, or None if nothing was said by then."""
         place = bisect_right(self.closures, at, key=lambda one: one.at)
         return self.closures[place - 1] if place else None
+
+    def ticket(self, at: datetime) -> str | None:
+        """Returns the ticket that was named last by an instant, or None."""
+        said = self.closures[: bisect_right(self.closures, at, key=lambda one: one.at)]
+        return next((one.external_ref for one in reversed(said) if one.external_ref), None)
 
     def closed_at(self, at: datetime) -> datetime | None:
         """Returns since when it is closed, as an instant sees it; None if it is open."""

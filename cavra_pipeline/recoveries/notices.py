@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ class Notices:
 
     plans: defaultdict[tuple[str, str], list[tuple[datetime, str]]] = field(default_factory=lambda: defaultdict(list))
     deliveries: defaultdict[str, list[tuple[datetime, str]]] = field(default_factory=lambda: defaultdict(list))
-    answers: defaultdict[str, defaultdict[str, list[tuple[datetime, str]]]] = field(
+    answers: defaultdict[str, defaultdict[str, list[tuple[datetime, str, str | None]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
 
@@ -29,23 +30,29 @@ class Notices:
         """Returns what an instant sees of a recovery.
 
         Returns:
-            ``escalated_in`` (plan ids in order), ``notified_through`` (connectors that took one of these plans, sorted)
-            and ``acknowledged`` (whether the newest acknowledgement of one of these plans lets work go ahead).
+            ``escalated_in`` (plan ids in order), ``notified_through`` (connectors that took one of these plans),
+            ``acknowledged`` (whether the newest acknowledgement of one of these plans lets work go ahead), ``owner``
+            (who signed its newest closure, else that acknowledgement; null if nobody).
         """
         named = [plan for when, plan in self.plans.get((recovery.playbook_id, recovery.provider), ()) if when <= at]
         notified = {name for plan in named for when, name in self.deliveries.get(plan, ()) if when <= at}
+        clearing = [one for plan in named for one in self._clearing(plan, at)]
+        newest = recovery.newest_closure(at)
+        answered_by = max(clearing, key=lambda one: one[0])[1] if clearing else None
         return {
             "escalated_in": named,
             "notified_through": sorted(notified),
-            "acknowledged": any(self._is_acknowledged(plan, at) for plan in named),
+            "acknowledged": bool(clearing),
+            "owner": (newest and newest.signer) or answered_by,
         }
 
-    def _is_acknowledged(self, plan: str, at: datetime) -> bool:
+    def _clearing(self, plan: str, at: datetime) -> Iterator[tuple[datetime, str | None]]:
+        """Yields when and by whom a plan was acknowledged, where a connector's newest answer lets work go ahead."""
         for said in self.answers.get(plan, {}).values():
             place = bisect_right(said, at, key=lambda one: one[0])
             if place and said[place - 1][1] in CLEARING_STATES:
-                return True
-        return False
+                when, _, signer = said[place - 1]
+                yield when, signer
 
 
 def notices(session: Session, until: datetime) -> Notices:
@@ -57,5 +64,7 @@ def notices(session: Session, until: datetime) -> Notices:
     for row in session.stream(PACKAGE, "notifications", {**asked, "lane": _LANE.name}):
         found.deliveries[row["plan_id"]].append((row["delivered_at"], row["provider"]))
     for row in session.stream(PACKAGE, "answers", {**asked, "lane": _LANE.name}):
-        found.answers[row["plan_id"]][row["provider"]].append((row["created_at"], row["acknowledgement_state"]))
+        found.answers[row["plan_id"]][row["provider"]].append(
+            (row["created_at"], row["acknowledgement_state"], row["signer"])
+        )
     return found

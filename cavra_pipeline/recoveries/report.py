@@ -136,6 +136,7 @@ def _row(recovery: Recovery, at: datetime, slo: timedelta) -> dict[str, Any]:
         "slo_status": status,
         "closed_at": instant(closed_at),
         "closure_minutes": whole_minutes(closed_at - recovery.opened_at) if closed_at else None,
+        "external_ref": recovery.ticket(at),
         "recovery": recovery,
     }
 

@@ -68,14 +68,7 @@ def pull(
     except PipelineError as error:
         note_failure(state, source.name, error.what, clock())
         raise
-    pulls = note_pull(
-        state,
-        source.name,
-        new_count=result.imported_count + result.quarantined_count,
-        newest_record_at=result.newest_record_at,
-        is_full=is_full,
-        now=clock(),
-    )
+    pulls = note_pull(state, source.name, counts=result, is_full=is_full, now=clock())
     return SourcePull(source, result, pulls, request_count)
 
 

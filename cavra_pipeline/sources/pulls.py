@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.evidence.drafts import RecordCounts
 from cavra_pipeline.sources.config import Source, Sources
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import source_pulls
@@ -41,6 +42,9 @@ class PullState:
         full_walk_at: When all of it was read the last time.
         failed_at: Since when pulls fail; None if the newest one succeeded.
         failure: What is wrong, without any content.
+        new_count: New records of the newest pull that succeeded.
+        known_count: Records of that pull that an earlier one had brought.
+        quarantined_count: New records of that pull that were rejected.
     """
 
     started_at: datetime
@@ -50,6 +54,9 @@ class PullState:
     full_walk_at: datetime | None = None
     failed_at: datetime | None = None
     failure: str | None = None
+    new_count: int | None = None
+    known_count: int | None = None
+    quarantined_count: int | None = None
 
 
 def pull_states(state: State) -> dict[str, PullState]:
@@ -80,13 +87,20 @@ def note_failure(state: State, source: str, what: str, now: datetime) -> None:
         c.execute(sa.update(source_pulls).where(_c.source == source).values(failed_at=failed_at, failure=what))
 
 
-def note_pull(
-    state: State, source: str, *, new_count: int, newest_record_at: datetime | None, is_full: bool, now: datetime
-) -> PullState:
-    """Notes that a pull succeeded, and returns how the source stands."""
+def note_pull(state: State, source: str, *, counts: RecordCounts, is_full: bool, now: datetime) -> PullState:
+    """Notes that a pull succeeded, and returns how the source stands.
+
+    Args:
+        state: The state database.
+        source: The source's name.
+        counts: The records of the pull.
+        is_full: Whether all of the source was read.
+        now: When the pull ended.
+    """
+    new_count = counts.imported_count + counts.quarantined_count
     with state.writing() as c:
         before = _pull_state(c.execute(sa.select(source_pulls).where(_c.source == source)).mappings().one())
-        newest = max(filter(None, (before.newest_record_at, newest_record_at)), default=None)
+        newest = max(filter(None, (before.newest_record_at, counts.newest_record_at)), default=None)
         values = {
             "pulled_at": now,
             "arrived_at": now if new_count or before.arrived_at is None else before.arrived_at,
@@ -94,6 +108,9 @@ def note_pull(
             "full_walk_at": now if is_full else before.full_walk_at,
             "failed_at": None,
             "failure": None,
+            "new_count": counts.imported_count,
+            "known_count": counts.known_count,
+            "quarantined_count": counts.quarantined_count,
         }
         c.execute(sa.update(source_pulls).where(_c.source == source).values(values))
         after = c.execute(sa.select(source_pulls).where(_c.source == source)).mappings().one()

@@ -331,6 +331,9 @@ source_pulls: Final = sa.Table(
     _column("full_walk_at", Instant, null=True),
     _column("failed_at", Instant, null=True),
     _column("failure", sa.Text, null=True),
+    _column("new_count", _COUNT, null=True),
+    _column("known_count", _COUNT, null=True),
+    _column("quarantined_count", _COUNT, null=True),
 )
 
 #: The value of the lane column for reports that are of no lane.

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from assets.reports import HealthConfig, PlanConfig, RecoveriesConfig
@@ -26,6 +27,7 @@ from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import save_every_report
+from cavra_pipeline.sources import pull, read_sources
 from cavra_pipeline.state import state_of
 from tests.api.server import CAVRA, NoDagster, Served, served
 from tests.connectors.receiver import Receiver, answer
@@ -38,6 +40,12 @@ LANE = "/api/v1/lanes/recovery_escalation"
 STAMP = {"as_of": AS_OF.isoformat()}
 TOKEN = "ghp_" + "0123456789abcdefghij0123456789abcdef"
 RUN = uuid.UUID(int=1)
+SOURCE = {"type": "file", "path": "records.jsonl", "every_minutes": 5}
+PLAYBOOK = {"min_failure_count": 1, "lookback_hours": 168, "by": "incident-lead"}
+CLOSURE = {
+    "playbook_id": "playbook-1", "provider": "slack", "state": "mitigated", "external_ref": "INC-1042",
+    "by": "incident-lead",
+}  # fmt: skip
 #: Answers of the same shape as that of the lane that is recorded.
 OF_OTHER_LANES = {
     "cavra_health_executive_report", "cavra_plan_executive_report", "cavra_plan_recovery_health_alert",
@@ -67,9 +75,16 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]
         execution(AS_OF - timedelta(minutes=20), session_id="execution-1", subject="plan-1"),
         plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), playbook(before, "slack"),
         closure(before, "deferred"), "not json",
-    ], connectors_file=tmp_path / "connectors.yaml", live_lanes=frozenset(LANES))  # fmt: skip
+        delivery(before, lane="acknowledgement_audit", session_id="delivery-2", subject="audit-1", failed=["teams"]),
+    ], connectors_file=tmp_path / "connectors.yaml", sources_file=tmp_path / "sources.yaml",
+        live_lanes=frozenset(LANES))  # fmt: skip
     take_in(home)
     list(save_every_report(warehouse_of(home), state_of(home), [AS_OF.date()], now=NOW))
+    (tmp_path / "records.jsonl").write_text(
+        json.dumps(delivery(before, session_id="delivery-3", subject="plan-3")) + "\n"
+    )
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": {"exports": SOURCE}}))
+    pull(home, read_sources(home.sources_file).named("exports"), {}, clock=lambda: NOW)
     signals = [Signal("secret_finding", DAY, "warning", NOW, evidence={"newest_leak": 1})]
     watch_pass(home, ["secret_finding"], signals, clock=lambda: NOW)
     with Receiver() as receiver, served(home, dagster=OneRefresh()) as one:
@@ -136,6 +151,9 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "findings": client.get("/api/v1/findings"),
         "partitions": client.get("/api/v1/partitions", params={"from": DAY, "to": DAY}),
         "make_acknowledgement": client.post(f"{LANE}/acknowledgements", json=body),
+        "make_playbook": client.post("/api/v1/playbook", json=PLAYBOOK),
+        "make_recovery_closure": client.post("/api/v1/recoveries/closures", json=CLOSURE),
+        "sources": client.get("/api/v1/sources"),
         "refresh": client.post("/api/v1/refresh", json={}),
         "refresh_status": client.get(f"/api/v1/refresh/{RUN}"),
         "alerts": client.get("/api/v1/alerts"),

@@ -152,7 +152,8 @@ def test_a_store_is_pulled_and_a_store_of_another_shape_is_refused(type_: str, m
 
     assert (first.result.imported_count, again.result.imported_count, again.result.known_count) == (2, 0, 2)
     assert pull_states(state_of(home)) == {"store": PullState(
-        NOW + timedelta(minutes=5), NOW + timedelta(minutes=5), NOW, at(1), NOW + timedelta(minutes=5)
+        NOW + timedelta(minutes=5), NOW + timedelta(minutes=5), NOW, at(1), NOW + timedelta(minutes=5),
+        new_count=0, known_count=2, quarantined_count=0,
     )}  # fmt: skip
     wrong = Source("wrong", "json" if type_ != "json" else "sqlite", 5, path=path)
     with pytest.raises(PipelineError, match="not a CAVRA"):
