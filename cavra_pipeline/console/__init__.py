@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.lanes import LANES
 
 _TYPES: Final = {
@@ -54,9 +55,13 @@ def _files() -> dict[str, tuple[bytes, str]]:
 
 
 def _lanes() -> str:
-    """The lanes and the schedule of each, as a script module."""
-    schedules = {name: lane.schedule for name, lane in LANES.items()}
-    return f"export const LANES = {json.dumps(list(LANES))};\nexport const SCHEDULES = {json.dumps(schedules)};\n"
+    """The lanes, the schedule of each, and the states of a closure, as a script module."""
+    declared = {
+        "LANES": list(LANES),
+        "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
+        "CLOSURE_STATES": list(CLOSURE_STATES),
+    }
+    return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in declared.items())
 
 
 def _answer(request: Request, content: bytes, kind: str) -> Response:

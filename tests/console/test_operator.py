@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 AXE = Path(str(files("axe_playwright_python") / "axe.min.js"))
 VIEWS = (
     "overview", "health?lane=recovery_escalation&run=1", "health?lane=executive_report&run=1", "plan", "history",
-    "alerts", "slots", "evidence?record_type=execution", "intake",
+    "alerts", "slots", "evidence?record_type=execution", "intake", "recoveries", "closure", "sources",
 )  # fmt: skip
 #: Follows a link within the page; done when the page has begun to draw it.
 FOLLOW = """to => new Promise(done => {
@@ -95,7 +95,7 @@ def test_an_operator_sees_an_alert_opens_its_evidence_acknowledges_plans_compare
         assert newest["record"]["signer"] == "incident-lead"
 
         page.get_by_role("link", name="Plan Executive Retry").click()
-        page.get_by_label("Most attempts").fill("2")
+        page.get_by_label("Max attempts").fill("2")
         page.get_by_role("button", name="Plan the retry").click()
         page.get_by_role("heading", name="Decisions").wait_for()
         with page.expect_download() as saved:
@@ -141,7 +141,7 @@ def test_no_view_has_a_serious_accessibility_fault_or_is_wider_than_its_screen(
             page.evaluate(FOLLOW, f"#/{view}")
             page.wait_for_selector("main:not([aria-busy])")
             if view == "plan":
-                page.get_by_role("button", name="Only look").click()
+                page.get_by_role("button", name="Preview").click()
                 page.get_by_role("heading", name="Decisions").wait_for()
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
             faults += [
@@ -164,8 +164,8 @@ def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Brows
     with watched(browser) as seen, service.client() as client:
         page = shown(seen.context.new_page(), f"{service.url}/#/health")
         page.get_by_label("Lane").select_option("executive_report")
-        page.get_by_label("At this instant").fill("2026-06-20T12:00:00")
-        page.get_by_label("Window, hours").fill("24")
+        page.get_by_label("As of (UTC)").fill("2026-06-20T12:00:00")
+        page.get_by_label("Window (hours)").fill("24")
         page.get_by_role("button", name="Run Retry Health").click()
         page.get_by_role("button", name="Export as JSON").wait_for()
         with page.expect_download() as saved:
@@ -185,7 +185,7 @@ def test_new_evidence_is_taken_in_by_a_run_that_is_followed_to_its_end(tmp_path:
         drop(home, [delivery(today - timedelta(seconds=1), failed=["slack"])], day=today.date().isoformat())
         page = shown(seen.context.new_page(), one.url)
         part = page.get_by_role("region", name="Refresh")
-        opener = part.get_by_role("button", name="Take in new evidence")
+        opener = part.get_by_role("button", name="Ingest new evidence")
         opener.click()
         page.get_by_role("dialog").get_by_label("Last day").fill((today - timedelta(days=1)).date().isoformat())
         page.get_by_role("button", name="Start the run").click()
@@ -237,10 +237,10 @@ def test_the_keyboard_reaches_the_content_first_and_every_view(service: Served, 
         assert page.evaluate("document.activeElement.textContent") == "To the content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "main"
-        page.get_by_role("link", name="Slots").press("Enter")
-        page.get_by_role("heading", level=1, name="Slots").wait_for()
+        page.get_by_role("link", name="Scheduled runs").press("Enter")
+        page.get_by_role("heading", level=1, name="Scheduled runs").wait_for()
         assert page.evaluate("document.activeElement.tagName") == "H1"
-        assert page.title() == "Slots · Evidence Console"
+        assert page.title() == "Scheduled runs · Evidence Console"
 
 
 def test_an_alert_is_taken_on(service: Served, browser: Browser) -> None:
@@ -282,11 +282,11 @@ def test_a_token_is_asked_for_kept_in_the_tab_and_its_scopes_are_respected(tmp_p
     with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
         page = seen.context.new_page()
         page.goto(f"{one.url}/#/plan")
-        for token, word in (("not-a-token", "Token"), (tokens["reader"], "Only look")):
+        for token, word in (("not-a-token", "Token"), (tokens["reader"], "Preview")):
             page.get_by_label("The token that this service asks for").fill(token)
             page.get_by_role("button", name="Use it").click()
             page.get_by_text(word).first.wait_for()
-        page.get_by_text("Your token may look, not plan.").wait_for()
+        page.get_by_text("Your token may preview a plan, not save one").wait_for()
         assert page.get_by_role("button", name="Plan the retry").count() == 0
         assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
         assert not any(tokens["reader"] in url for url in seen.requests)
@@ -307,7 +307,7 @@ def test_markup_in_a_record_reaches_no_page(tmp_path: Path, browser: Browser) ->
         for view in ("evidence", "health?lane=recovery_escalation&run=1", "plan?lane=recovery_escalation"):
             page = shown(seen.context.new_page(), f"{one.url}/#/{view}")
             if view.startswith("plan"):
-                page.get_by_role("button", name="Only look").click()
+                page.get_by_role("button", name="Preview").click()
                 page.get_by_role("heading", name="Decisions").wait_for()
             assert page.get_by_text(pseudonym).count() > 0
             assert planted not in page.locator("main").inner_text()

@@ -5,22 +5,22 @@ import { announce, choice, dialog, el, field, problem } from "./dom.js";
 
 const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
 
-/** Opens a form; `send` gets its values, `done` runs once the service has taken them; `verb` and `past` name the act. */
+/** Opens a form; `send` gets its values, `done` gets what it returned; `verb` and `past` name the act. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const trouble = el("div", {});
   const button = el("button", { class: "main" }, verb);
   const form = el("form", {}, el("p", {}, text), el("div", { class: "fields" }, fields,
-    isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }), "Public-safe, such as incident-lead; no e-mail address.")),
+    isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }), "A name or team label, such as incident-lead; no email addresses.")),
   !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble, el("p", { class: "acts" }, button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
     try {
-      await send(Object.fromEntries(new FormData(form)));
+      const answer = await send(Object.fromEntries(new FormData(form)));
       box.close();
       announce(past);
-      await done();
+      await done(answer);
     } catch (error) {
       trouble.replaceChildren(problem(error));
     }

@@ -1,4 +1,4 @@
-// Open alerts and who took them on, silences, notices that were not taken, and what happened.
+// Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { actForm } from "./acknowledge.js";
 import { ask, askIfThere } from "./api.js";
@@ -12,7 +12,7 @@ export async function render(params, context, root) {
   if (!found) return el("p", { class: "soft" }, "This service has no alerts yet.");
   const again = async () => { root.replaceChildren(...(await render(params, context, root))); };
   return [
-    facts([["Open alerts", found.alert_count], ["Silences", found.silences.length], ["Notices not taken", found.unsent_notices.length], ["Told to", found.connectors?.join(", ") || "nobody"]]),
+    facts([["Open alerts", found.alert_count], ["Silences", found.silences.length], ["Undelivered notifications", found.unsent_notices.length], ["Notifying", found.connectors?.join(", ") || "no one"]]),
     table({ key: "alerts", caption: "Open alerts", rows: found.alerts, empty: "none is open. The alert engine runs with the Dagster daemon, or by cavra-pipeline alerts; the overview judges the lanes without it.", columns: [
       { name: "subject", title: "Subject", value: (one) => one.subject },
       { name: "kind", title: "Kind", value: (one) => words(one.kind) },
@@ -22,7 +22,7 @@ export async function render(params, context, root) {
       { name: "next", title: "Next", value: (one) => one.action },
       { name: "act", title: "Action", cell: (one) => [
         el("button", { type: "button", "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge ${words(one.kind)} of ${one.subject}`,
-          onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: ${one.ends_by_hand ? "this resolves it." : "no more reminders until it is over."}`, [], context,
+          onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: ${one.ends_by_hand ? "this resolves it." : "stops reminders until it resolves."}`, [], context,
             (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again) }, "Acknowledge"), " ",
         one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${words(one.kind)} of ${one.subject}`,
           onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${one.subject}: once what leaked is rotated.`, [], context,
@@ -30,7 +30,7 @@ export async function render(params, context, root) {
         el("button", { type: "button", "data-key": `see-${one.alert_id}`, "aria-label": `Open ${words(one.kind)} of ${one.subject}`, onclick: () => showDocument(`Alert ${one.alert_id}`, one) }, "Open")] },
     ] }),
     plain("silences", "Silences", found.silences), plain("unsent", "Undelivered notifications", found.unsent_notices),
-    plain("events", "What happened, newest first", history?.events || []),
+    plain("events", "Activity", history?.events || []),
   ];
 }
 

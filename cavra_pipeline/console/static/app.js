@@ -3,24 +3,30 @@
 import { ask, onAnswer, setToken, token } from "./api.js";
 import { announce, el, field, problem, setServerTime, span, stamp, now, swap, visible } from "./dom.js";
 import * as alerts from "./alerts.js";
+import * as closure from "./closure.js";
 import * as evidence from "./evidence.js";
 import * as health from "./health.js";
 import * as history from "./history.js";
 import * as intake from "./intake.js";
 import * as overview from "./overview.js";
 import * as plan from "./plan.js";
+import * as recoveries from "./recoveries.js";
 import * as slots from "./slots.js";
+import * as sources from "./sources.js";
 
 const REFRESH_SECONDS = 15;
 const VIEWS = {
   overview: { title: "Overview", ...overview },
   health: { title: "Retry Health", ...health },
   plan: { title: "Plan Executive Retry", ...plan },
-  history: { title: "History", ...history },
+  recoveries: { title: "Recoveries", ...recoveries },
+  closure: { title: "Closure", ...closure },
   alerts: { title: "Alerts", ...alerts },
-  slots: { title: "Slots", ...slots },
+  slots: { title: "Scheduled runs", ...slots },
+  sources: { title: "Sources", ...sources },
   evidence: { title: "Evidence", ...evidence },
-  intake: { title: "Quarantine and findings", ...intake },
+  history: { title: "History", ...history },
+  intake: { title: "Quarantine and findings", short: "Quarantine", ...intake },
 };
 
 const $ = (id) => document.getElementById(id);
@@ -43,7 +49,7 @@ async function show() {
     else link.removeAttribute("aria-current");
   }
   const heading = el("h1", { tabindex: "-1" }, view.title);
-  const root = el("div", {}, el("p", { class: "soft" }, "Asking …"));
+  const root = el("div", {}, el("p", { class: "soft" }, "Loading …"));
   $("main").replaceChildren(heading, root);
   $("main").setAttribute("aria-busy", "true");
   if (mine > 1) heading.focus({ preventScroll: true });
@@ -125,13 +131,13 @@ function askForToken() {
 }
 
 function begin() {
-  $("views").append(...Object.entries(VIEWS).map(([name, view]) => el("li", {}, el("a", { href: `#/${name}`, "data-view": name }, view.title))));
+  $("views").append(...Object.entries(VIEWS).map(([name, view]) => el("li", {}, el("a", { href: `#/${name}`, "data-view": name }, view.short ?? view.title))));
   $("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
   $("token").addEventListener("click", askForToken);
   $("pause").addEventListener("click", () => {
     isPaused = !isPaused;
     $("pause").setAttribute("aria-pressed", String(isPaused));
-    announce(isPaused ? "Live refresh is paused" : "Live refresh goes on");
+    announce(isPaused ? "Live refresh is paused" : "Live refresh is on");
     if (!isPaused) refresh();
   });
   const theme = $("theme");

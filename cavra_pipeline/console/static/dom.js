@@ -1,9 +1,9 @@
 // Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup, and what steers or
 // cannot be seen in it is written as its escape: the same rule as visible in cavra_pipeline/escaping.py.
 
-import { LANES, SCHEDULES } from "./lanes.js"; // written by the server, from lanes.py
+import { CLOSURE_STATES, LANES, SCHEDULES } from "./lanes.js"; // written by the server
 
-export { LANES, SCHEDULES };
+export { CLOSURE_STATES, LANES, SCHEDULES };
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -4,7 +4,7 @@ import { ask, query } from "./api.js";
 import { LANES, announce, choice, el, field, problem, showDocument, swap, time, words } from "./dom.js";
 import { table } from "./table.js";
 
-const TYPES = ["delivery", "acknowledgement", "retry_plan", "worker_run", "execution"];
+const TYPES = ["delivery", "acknowledgement", "approval", "retry_plan", "worker_run", "execution", "alert_plan", "playbook", "closure"];
 const MEMBERS = ["acknowledgement_state", "alert_level", "delivery_success"];
 
 export async function render(params) {

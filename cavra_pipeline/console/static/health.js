@@ -4,6 +4,7 @@ import { ask, askAll, askIfThere, query } from "./api.js";
 import { acknowledgeButton } from "./acknowledge.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
 import { alertItems } from "./overview.js";
+import { asOfField, asOfGiven } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
 import { table } from "./table.js";
 
@@ -12,27 +13,26 @@ const number = (name, most, value) => el("input", { name, type: "number", min: 1
 export async function render(params, context, root) {
   const { lanes } = await ask("/lanes");
   const result = el("div", {});
-  const asOf = el("input", { name: "as_of", type: "datetime-local", step: 1, value: (params.as_of || "").slice(0, 19) });
+  const asOf = asOfField(params.as_of);
   const form = el("form", { "aria-label": "Retry Health" },
     el("div", { class: "fields" },
       laneChoice(params.lane || LANES[0]),
-      field("At this instant", asOf, "UTC; empty for now."),
-      field("Expected interval, minutes", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525600; empty: the lane's."),
-      field("A plan is stale after, minutes", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600; empty: the lane's."),
-      field("Window, hours", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach; empty: 168."),
-      field("Asked by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A label, no e-mail address.")),
+      asOf,
+      field("Expected interval (minutes)", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525600. Leave empty for the lane's."),
+      field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600. Leave empty for the lane's."),
+      field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
+      field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
     el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")),
     el("p", { class: "soft" }, context.status?.scopes.includes("plan") ? "The report is saved as evidence and shows in Dagster."
       : "The report is not saved: that needs the scope plan."));
   const run = async () => {
     const given = Object.fromEntries(new FormData(form));
-    if (given.as_of) given.as_of += given.as_of.length === 16 ? ":00Z" : "Z";
-    const { lane, ...asked } = given;
-    history.replaceState(null, "", `#/health${query({ ...given, as_of: given.as_of.replace("Z", "") })}`);
-    swap(result, el("p", { class: "soft" }, "Asking …"));
+    const { lane, ...asked } = { ...given, as_of: asOfGiven(given.as_of) };
+    history.replaceState(null, "", `#/health${query(given)}`);
+    swap(result, el("p", { class: "soft" }, "Loading …"));
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, asked);
-      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, () => { asOf.value = ""; return run(); }));
+      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, () => { asOf.querySelector("input").value = ""; return run(); }));
       announce(`${words(lane)} is ${health.alert_level}`);
     } catch (error) {
       swap(result, problem(error));
@@ -60,14 +60,14 @@ async function report(health, metadata, lane, context, again) {
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
-      el("p", { class: "soft" }, `At ${stamp(health.as_of)}, over ${health.window_hours} hours; a run expected each ${health.expected_interval_minutes} minutes, a plan stale after ${health.stale_metadata_minutes}.`),
-      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alert.")),
+      el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${health.window_hours} hours. A run is expected every ${health.expected_interval_minutes} minutes; a plan is stale after ${health.stale_metadata_minutes}.`),
+      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts.")),
     facts([
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
-      ["Missed runs", health.missed_run_count], ["Worker runs (dry)", `${health.worker_run_count} (${health.dry_run_count})`],
-      ["Failing deliveries", health.unresolved_delivery_count], ["Executions failed, delivered", `${health.failed_execution_count}, ${health.delivered_execution_count}`],
-      ["Executions failed or skipped, open", health.unresolved_failed_execution_count], ["Approvals missing", health.approval_pending_count],
-      ["Alert acknowledgements outstanding", health.outstanding_alert_acknowledgement_count], ["Failed after they had arrived", health.failed_after_delivery_count], ["Records, after this instant", `${health.evidence_record_count.toLocaleString("en")}, ${health.future_record_count}`],
+      ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
+      ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count],
+      ["Unresolved failed retries", health.unresolved_failed_execution_count], ["Missing approvals", health.approval_pending_count],
+      ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Failed after they were delivered", health.failed_after_delivery_count], ["Records", health.evidence_record_count.toLocaleString("en")], ["Later records, left out", health.future_record_count.toLocaleString("en")],
     ]),
     healthTimeline(health, runs.rows.map((one) => one.record), own),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
@@ -76,7 +76,7 @@ async function report(health, metadata, lane, context, again) {
       { name: "subject", title: "Subject", value: (one) => one.plan_id ?? one.health_id },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
-      { name: "state", title: "Said so far", value: (one) => words(one.acknowledgement_state) || "nothing" },
+      { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
       { name: "act", title: "Action", cell: (one) => act(one.plan_id ?? one.health_id, one.provider, `gap-${one.plan_id}-${one.provider}`) },
     ] }),
     el("h2", {}, "Failed executions"),

@@ -26,7 +26,7 @@ export async function render(params) {
       field("Days", choice("days", [["7", "7"], ["31", "31"], ["92", "92"], ["366", "366"]], String(count)))));
   form.addEventListener("submit", (event) => event.preventDefault());
   return [form,
-    lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "failed executions, open"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
+    lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "unresolved failed executions"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
     lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "suppressed"], ["retryable_count", "to retry"], ["waiting_count", "waiting"]])),
     lines("Every lane: evidence that came in", days, [
       { name: "quarantined", values: partitions.map((one) => one.quarantine) },
@@ -36,12 +36,12 @@ export async function render(params) {
 }
 
 function kept(reports) {
-  return [el("h2", {}, "Kept reports"), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Kept reports" },
+  return [el("h2", {}, "Saved reports"), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Saved reports" },
     table({ key: "kept", caption: "One for each day", rows: reports, empty: "none in these days", columns: [
       { name: "day", title: "Day", value: (one) => one.report_day },
       { name: "report", title: "Report", value: (one) => words(one.report) },
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
-      { name: "as_of", title: "Judged at", value: (one) => one.as_of, cell: (one) => time(one.as_of) },
+      { name: "as_of", title: "As of", value: (one) => one.as_of, cell: (one) => time(one.as_of) },
       { name: "open", title: "Document", cell: (one) => el("button", { type: "button", "data-key": `open-${one.report_id}`, "aria-label": `Open ${words(one.report)} of ${one.report_day}`,
         onclick: () => showDocument(`${words(one.report)} of ${one.report_day}`, one.document) }, "Open") },
     ] }))];
@@ -54,7 +54,7 @@ function counts(dashboard) {
   return [el("h2", {}, "Dashboard"), el("p", { class: "soft" }, `Counts of all evidence up to ${stamp(dashboard.as_of)}.`),
     facts([["Health reports", dashboard.health_report_count], ["Health alerts", dashboard.health_alert_count],
       ["Executive retry plans", dashboard.executive_delivery_retry_plan_count], ["Retryable executive attempts", dashboard.retryable_executive_delivery_attempt_count],
-      ["Worker runs, dry and live", `${dashboard.dry_worker_run_count}, ${dashboard.live_worker_run_count}`], ["Open outages", dashboard.open_outage_count],
+      ["Dry worker runs", dashboard.dry_worker_run_count], ["Live worker runs", dashboard.live_worker_run_count], ["Open outages", dashboard.open_outage_count],
       ["Quarantined records", dashboard.quarantined_record_count], ["Findings", dashboard.redaction_finding_count]]),
     table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
       { name: "lane", title: "Lane", value: (one) => words(one.lane) },
@@ -65,7 +65,7 @@ function counts(dashboard) {
     ] }),
     table({ key: "providers", caption: "Deliveries by provider", rows: providers, columns: [
       { name: "provider", title: "Provider", value: (one) => one.provider }, number("failed", "Failed"), number("delivered", "Delivered"),
-      { name: "share", title: "Failed of all", value: (one) => one.failed / (one.failed + one.delivered || 1), number: true,
+      { name: "share", title: "Failure rate", value: (one) => one.failed / (one.failed + one.delivered || 1), number: true,
         cell: (one) => `${((100 * one.failed) / (one.failed + one.delivered || 1)).toFixed(1)} %` },
     ] })];
 }

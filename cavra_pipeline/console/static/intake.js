@@ -16,13 +16,13 @@ export async function render() {
     { name: "day", title: "Day", value: (one) => one.drop_day },
     { name: "rule", title: "Rule", value: (one) => one.rule },
     { name: "path", title: "Field", value: (one) => one.path },
-    { name: "action", title: "Done", value: (one) => words(one.action) },
+    { name: "action", title: "Action", value: (one) => words(one.action) },
     { name: "file", title: "File", value: (one) => one.source_file },
     { name: "line", title: "Line", value: (one) => one.line_number, number: true },
   ])]);
   return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count]]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
-    el("h2", {}, "Findings"), el("p", {}, "What was not public-safe, and what was done: the field dropped, or the line quarantined."), findings.node];
+    el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped, or the line was quarantined."), findings.node];
 }
 
 async function pages(name, columns) {

@@ -29,20 +29,37 @@ export function alertItems(lane, alerts) {
 let before = null;
 
 export async function render(params, context, root) {
-  const [{ as_of: asOf, lanes }, { partitions }] = await Promise.all([ask("/lanes"), ask("/partitions")]);
+  const [{ as_of: asOf, lanes, recoveries, closure }, { partitions }, sources] = await Promise.all([ask("/lanes"), ask("/partitions"), ask("/sources")]);
   setServerTime(asOf);
   const levels = lanes.map((one) => `${words(one.lane)} is ${one.alert_level}`).join(", ");
   if (before !== null && before !== levels) announce(`Changed: ${levels}`);
   before = levels;
   const bad = lanes.filter((one) => !["healthy", "unknown"].includes(one.alert_level));
-  const level = bad.some((one) => one.alert_level === "critical") ? "critical" : bad.length ? "warning" : "healthy";
+  const level = worst([...bad, recoveries, closure, sources].map((one) => one.alert_level));
   const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
     el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : "All lanes in use are healthy"),
     bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
-    el("p", { class: "soft" }, `Judged at ${stamp(asOf)}; nothing is kept of this look.`));
+    el("p", { class: "soft" }, `Evaluated at ${stamp(asOf)} (not saved).`));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
   const again = async () => swap(root, await render(params, context, root));
-  return [verdict, refreshPart(again), el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
+  return [verdict, refreshPart(again), standing(recoveries, closure, sources), el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
+}
+
+const worst = (levels) => ["critical", "warning"].find((one) => levels.includes(one)) ?? "healthy";
+
+/** Recoveries, closure and sources in a sentence each, with the way to their pages. */
+function standing(recoveries, closure, sources) {
+  const { recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit } = recoveries;
+  const wrong = sources.sources.filter((one) => ["silent", "unreadable"].includes(one.state));
+  const parts = [
+    ["recoveries", recoveries.alert_level, late ? `${late} of ${plural(open, "open recovery", "open recoveries")} past the limit of ${span(limit * 60000)}`
+      : open ? `${plural(open, "recovery", "recoveries")} open, none past the limit` : recoveries.state === "no_playbook" ? "No playbook has arrived: none is known" : "None is open"],
+    ["closure", closure.alert_level, closure.closure_state === "closed" ? "The loop can be closed" : `Blocked by ${plural(closure.open_item_count, "open item")}`],
+    ["sources", sources.alert_level, sources.faults.length ? "sources.yaml has faults" : wrong.length ? wrong.map((one) => `${one.source} ${one.state === "silent" ? "is silent" : "can't be read"}`).join(", ")
+      : sources.source_count ? `${plural(sources.source_count, "source")}, nothing wrong` : "None is named; evidence is imported by hand"],
+  ];
+  return el("ul", { class: "standing", "aria-label": "Recoveries, closure and sources" }, parts.map(([name, level, text]) =>
+    el("li", { class: level }, el("a", { href: `#/${name}`, "data-key": `standing-${name}` }, words(name)), el("p", {}, text))));
 }
 
 const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lane.alert_level);
@@ -52,15 +69,15 @@ function card(lane, partitions) {
   const id = `lane-${lane.lane}`;
   return el("section", { class: `card ${lane.alert_level}`, "aria-labelledby": id },
     el("h2", { id }, words(lane.lane), tag(lane.alert_level === "unknown" ? "not in use" : lane.alert_level)),
-    el("p", {}, lane.alert_level === "unknown" ? "No record of this lane is known." : since(lane, days)),
+    el("p", {}, lane.alert_level === "unknown" ? "No record of this lane has arrived." : since(lane, days)),
     lane.alerts.length > 0 && alertItems(lane.lane, lane.alerts),
     facts([
       ["Last worker run", ago(lane.latest_worker_age_minutes)], ["Last retry plan", ago(lane.latest_retry_plan_age_minutes)],
-      ["To retry, waiting, suppressed", `${lane.retryable_count}, ${lane.waiting_count}, ${lane.suppressed_count}`],
-      ["Executions that failed, open", lane.unresolved_failed_execution_count],
+      ["To retry", lane.retryable_count], ["Waiting", lane.waiting_count], ["Exhausted", lane.suppressed_count],
+      ["Unresolved failed retries", lane.unresolved_failed_execution_count],
       lane.live_needs_acknowledgement ? ["Waiting for a person", lane.acknowledgement_pending_count] : ["Failing deliveries", lane.unresolved_delivery_count],
     ]),
-    el("p", { class: "soft" }, `The last ${days.length} days, by the reports that were kept`),
+    el("p", { class: "soft" }, `The last ${days.length} days, by saved reports`),
     dayStrip(days, `${words(lane.lane)}: ${["critical", "warning", "healthy"].map((one) => plural(days.filter((day) => day.level === one).length, `${one} day`)).join(", ")}`),
     el("p", { class: "acts" },
       el("a", { href: `#/health${query({ lane: lane.lane, run: 1 })}`, "data-key": `health-${lane.lane}` }, "Retry Health"),
@@ -71,10 +88,10 @@ function card(lane, partitions) {
 function since(lane, days) {
   if (lane.alert_level === "healthy") return "Nothing is wrong.";
   const parts = [];
-  if (lane.outage_open_since) parts.push(el("span", {}, "The worker is out since ", time(lane.outage_open_since), `, ${span(now() - Date.parse(lane.outage_open_since))}. `));
-  if (lane.oldest_gap_since) parts.push(el("span", {}, "The oldest gap is open since ", time(lane.oldest_gap_since), ". "));
+  if (lane.outage_open_since) parts.push(el("span", {}, "The worker has been down since ", time(lane.outage_open_since), `, ${span(now() - Date.parse(lane.outage_open_since))}. `));
+  if (lane.oldest_gap_since) parts.push(el("span", {}, "The oldest gap has been open since ", time(lane.oldest_gap_since), ". "));
   const last = days.findLastIndex((one) => one.level === "healthy");
   const first = days.slice(last + 1).find((one) => one.level);
   if (first) parts.push(`${last < 0 ? "Not once healthy" : "Not healthy"} in the daily reports since ${first.day}.`);
-  return parts.length ? parts : "Since today: no daily report says so yet.";
+  return parts.length ? parts : "Since today; no daily report shows it yet.";
 }

@@ -2,6 +2,7 @@
 
 import { ask, askText, query } from "./api.js";
 import { announce, choice, el, facts, field, laneChoice, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { asOfField, asOfGiven } from "./moment.js";
 import { table } from "./table.js";
 
 const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
@@ -10,29 +11,28 @@ const number = (name, attributes, value) => el("input", { name, type: "number", 
 export async function render(params, context, root) {
   const mayPlan = !context.status || context.status.scopes.includes("plan");
   const result = el("div", {});
-  const asOf = el("input", { name: "as_of", type: "datetime-local", step: 1, value: params.as_of || "" });
   const form = el("form", { "aria-label": "Retry policy" },
     el("div", { class: "fields" },
       laneChoice(params.lane || "executive_report"),
-      field("Most attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100; empty: 3. At so many failures a delivery is suppressed."),
-      field("Delay, minutes", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525600; empty: the lane's."),
-      field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100; empty: 2. Each failure more multiplies the delay."),
-      field("Longest delay, minutes", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525600; empty: 1440."),
+      field("Max attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100. Leave empty for 3. A delivery is suppressed after this many failures."),
+      field("Delay (minutes)", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525600. Leave empty for the lane's."),
+      field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100. Leave empty for 2. Each further failure multiplies the delay."),
+      field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525600. Leave empty for 1440."),
       field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
-      field("At this instant", asOf, "UTC; empty for now."),
-      field("Asked by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A label, no e-mail address.")),
+      asOfField(params.as_of),
+      field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
     check("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry),
-    check("keep", "Keep the plan in the history, so that the worker can execute it", params.keep),
+    check("keep", "Save the plan in the history, so that the worker can execute it", params.keep),
     el("p", { class: "acts" },
       mayPlan && el("button", { class: "main", name: "do", value: "plan", "data-key": "plan" }, "Plan the retry"),
-      el("button", { class: mayPlan ? "" : "main", name: "do", value: "look", "data-key": "look" }, "Only look")),
-    el("p", { class: "soft" }, mayPlan ? "A plan leaves its own evidence record; a look leaves nothing. Neither sends anything." : "Your token may look, not plan."));
+      el("button", { class: mayPlan ? "" : "main", name: "do", value: "look", "data-key": "look" }, "Preview")),
+    el("p", { class: "soft" }, mayPlan ? "A plan leaves its own evidence record; a preview is not saved. Neither sends anything." : "Your token may preview a plan, not save one: that needs the scope plan."));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    swap(result, el("p", { class: "soft" }, "Asking …"));
+    swap(result, el("p", { class: "soft" }, "Loading …"));
     try {
       const { made, policy } = await planned(form, event.submitter?.value === "plan");
-      swap(result, await report(made.plan, made, policy, Boolean(asOf.value), context));
+      swap(result, await report(made.plan, made, policy, Boolean(form.elements.as_of.value), context));
       announce(`${made.plan.retryable_count} to retry, ${made.plan.waiting_count} wait, ${made.plan.suppressed_count} suppressed`);
     } catch (error) {
       swap(result, problem(error));
@@ -55,7 +55,7 @@ async function planned(form, isKept) {
   if (immediate) policy.allow_immediate_retry = true;
   const statuses = codes.match(/\d+/g);
   if (statuses) policy.non_retryable_status_codes = statuses.map(Number);
-  const asOf = at ? `${at.length === 16 ? `${at}:00` : at}Z` : undefined;
+  const asOf = asOfGiven(at);
   const made = isKept
     ? await ask(`/lanes/${lane}/plan`, {}, { retry_policy: policy, as_of: asOf, generated_by: by || undefined, keep: Boolean(keep) })
     : await ask(`/lanes/${lane}/plan`, { ...policy, as_of: asOf, generated_by: by });
@@ -67,7 +67,7 @@ async function report(plan, made, policy, isPast, context) {
   const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
     .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
   const compared = el("div", { "aria-live": "polite" });
-  const against = field("Against", choice("against", kept.map((one) => [one.report_id, `${stamp(one.as_of)} (${words(one.alert_level)}${one.report === "asked_retry_plan" ? ", asked for" : ""})`])));
+  const against = field("Against", choice("against", kept.map((one) => [one.report_id, `${stamp(one.as_of)} (${words(one.alert_level)}${one.report === "asked_retry_plan" ? ", requested" : ""})`])));
   const compare = async () => {
     const id = against.querySelector("select").value;
     try {
@@ -93,15 +93,15 @@ async function report(plan, made, policy, isPast, context) {
   return [
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, `${plan.retryable_count} to retry, ${plan.waiting_count} ${plan.waiting_count === 1 ? "waits" : "wait"}, ${plan.suppressed_count} suppressed`),
-      el("p", { class: "soft" }, `${words(plan.lane)} at ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, ${plan.base_retry_delay_minutes} minutes, times ${plan.backoff_multiplier} for each further failure, at most ${plan.max_retry_delay_minutes} minutes.`),
-      el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, asked for by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : "A look: nothing of it is kept.")),
+      el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, ${plan.base_retry_delay_minutes} minutes, times ${plan.backoff_multiplier} for each further failure, at most ${plan.max_retry_delay_minutes} minutes.`),
+      el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : "Preview only, not saved.")),
     decisions(plan, isPast),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
       context.status && el("a", { href: `${context.status.dagster.url}/assets/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
     el("h2", {}, "What changes against the last plan"),
-    kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is kept yet."),
+    kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
   ];
 }
 

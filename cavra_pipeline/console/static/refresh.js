@@ -1,4 +1,4 @@
-// Asks for a Dagster run that takes evidence in and makes the reports of some days anew, and follows it to its end.
+// Asks for a Dagster run that ingests evidence and makes the reports of some days again, and follows it to its end.
 
 import { ask } from "./api.js";
 import { announce, dialog, el, field, now, problem, tag, words } from "./dom.js";
@@ -13,8 +13,8 @@ let draw = () => {};
 /** The action and what became of the last run; `done` runs when it has ended. */
 export function refreshPart(done) {
   const state = el("p", {});
-  const button = el("button", { type: "button", "data-key": "refresh-evidence", onclick: () => open(done) }, "Take in new evidence");
-  // The part is made anew with each live refresh: whoever follows a run draws into the one that is shown.
+  const button = el("button", { type: "button", "data-key": "refresh-evidence", onclick: () => open(done) }, "Ingest new evidence");
+  // The part is drawn again with each live refresh: whoever follows a run draws into the one that is shown.
   draw = () => {
     button.disabled = run !== null && !isOver();
     state.replaceChildren(...(run ? told() : []));
@@ -54,7 +54,7 @@ function open(done) {
   const button = el("button", { class: "main" }, "Start the run");
   const day = (name, label) => field(label, el("input", { name, type: "date", value: today, max: today, required: true }));
   const form = el("form", {},
-    el("p", {}, "Starts a Dagster run that takes in what is new in the landing zone and makes every report of these days. Nothing is sent to a connector."),
+    el("p", {}, "Starts a Dagster run that ingests what is new in the landing zone and makes every report of these days. Nothing is sent to a connector."),
     el("div", { class: "fields" }, day("from", "First day, UTC"), day("to", "Last day, UTC")), trouble, el("p", { class: "acts" }, button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -69,5 +69,5 @@ function open(done) {
     }
     button.disabled = false;
   });
-  const box = dialog("Take in new evidence", form);
+  const box = dialog("Ingest new evidence", form);
 }

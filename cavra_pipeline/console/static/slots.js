@@ -26,7 +26,7 @@ export async function render(params) {
   const spoken = Object.entries(found.counts).map(([name, count]) => `${count} ${words(name).toLowerCase()}`).join(", ");
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
     names.length > 0 && timeline("Slots", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Slots" }, table({ key: "slots", caption: "Slots", rows: chosen, empty: found.slot_count ? "none with this verdict" : "none is judged yet. The ledger fills once the Dagster daemon runs its schedules.", columns: [
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Slots" }, table({ key: "slots", caption: "Slots", rows: chosen, empty: found.slot_count ? "none with this verdict" : "none is known yet. They appear once the Dagster daemon runs its schedules.", columns: [
       { name: "schedule", title: "Schedule", value: (one) => words(one.schedule) },
       { name: "at", title: "Expected", value: (one) => one.expected_at, cell: (one) => time(one.expected_at) },
       { name: "verdict", title: "Verdict", value: (one) => one.verdict, cell: (one) => tag(LEVELS[one.verdict] || "", words(one.verdict)) },

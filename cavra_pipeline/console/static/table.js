@@ -38,6 +38,9 @@ export function table({ key, caption, columns, rows, empty = "Nothing.", sorted 
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
 }
 
+/** A region that scrolls by itself where its table is wider than the screen. */
+export const across = (id, label, content) => el("div", { class: "across", id, tabindex: "0", role: "region", "aria-label": label }, content);
+
 const text = (value) => (value === null || value === undefined || value === "" ? "–" : typeof value === "number" ? value.toLocaleString("en") : String(value));
 
 function compare(a, b) {

@@ -1,0 +1,219 @@
+"""Recoveries, closure and sources in a real browser, on the recorded month and on what is wrong with sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page
+
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.sources import pull, read_sources
+from tests.api.server import NoDagster, Served, served, token_file
+from tests.console.browser import bad_month, chromium, shown, watched
+from tests.imports.sources import json_lines
+from tests.recoveries.stores import ask_recoveries, closure, playbook
+from tests.support import NOW, delivery, home_with, ingested, take_in
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+MARKUP = '<img src=x onerror="window.planted=1">'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+    with served(bad_month(tmp_path_factory.mktemp("console")), dagster=NoDagster()) as one:
+        yield one
+
+
+def row_count(page: Page, region: str) -> int:
+    return page.get_by_role("region", name=region).locator("tbody tr").count()
+
+
+def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), service.url)
+        page.get_by_text("2 of 3 open recoveries past the limit of 4 h").wait_for()
+        page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Recoveries").click()
+        page.get_by_text("2 recoveries are past the limit of 4 h").wait_for()
+        assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (3, 6)
+
+        first = page.get_by_role("region", name="Open recoveries").locator("tbody tr").first
+        assert first.locator("th").inner_text().startswith("servicenow")
+        first.get_by_role("button", name="Close the recovery of servicenow").click()
+        page.get_by_label("State").select_option("mitigated")
+        page.get_by_label("Ticket").fill("OPS-77")
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Record").click()
+        page.get_by_text("Recorded: servicenow is mitigated.").first.wait_for()
+        assert page.evaluate("document.activeElement.id") == "recoveries"
+        assert page.get_by_text("1 recovery is past the limit of 4 h").is_visible()
+        assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (2, 7)
+        closed = page.get_by_role("region", name="Closed recoveries").locator("tr", has_text="OPS-77")
+        assert "incident-lead" in closed.inner_text()
+
+        closed.get_by_role("button", name="Reopen").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Record").click()
+        page.get_by_text("2 recoveries are past the limit of 4 h").wait_for()
+    assert seen.hosts() == {service.url.removeprefix("http://")}
+    assert seen.complaints == []
+
+
+def test_a_ticket_that_is_not_accepted_is_said_and_nothing_is_recorded(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/recoveries")
+        before = row_count(page, "Open recoveries")
+        page.get_by_role("button", name="Close the recovery of webhook").click()
+        page.get_by_label("Ticket").fill("two words")
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Record").click()
+        page.get_by_role("dialog").get_by_role("alert").get_by_text("the ticket is not accepted").wait_for()
+        page.keyboard.press("Escape")
+        assert row_count(shown(page, f"{service.url}/?again#/recoveries"), "Open recoveries") == before
+    assert [one for one in seen.complaints if "422" not in one] == []
+
+
+def test_a_past_instant_shows_its_own_recoveries_and_closes_none(service: Served, browser: Browser) -> None:
+    instant = NOW - timedelta(days=10)
+    with watched(browser) as seen, service.client() as client:
+        page = shown(seen.context.new_page(), f"{service.url}/#/recoveries")
+        page.get_by_label("As of (UTC)").fill(instant.strftime("%Y-%m-%dT%H:%M:%S"))
+        page.get_by_label("Limit (minutes)").fill("60")
+        page.get_by_role("button", name="Show recoveries").click()
+        page.get_by_text(f"As of {instant:%Y-%m-%d %H:%M} UTC").wait_for()
+        asked = {"as_of": instant.isoformat(), "slo_minutes": "60"}
+        expected = client.get("/api/v1/recoveries", params=asked).json()
+        found = row_count(page, "Open recoveries") + row_count(page, "Closed recoveries")
+        assert (found, expected["recovery_count"] < 9) == (expected["recovery_count"], True)
+        assert page.get_by_role("button", name="Close the recovery").count() == 0
+        assert page.get_by_role("button", name="Open a playbook").count() == 0
+
+
+def test_a_playbook_is_opened_by_clicks_and_a_second_one_opens_nothing(tmp_path: Path, browser: Browser) -> None:
+    failures = [
+        delivery(NOW - timedelta(hours=n), lane="acknowledgement_audit", subject=f"d-{n}", failed=["slack"])
+        for n in (1, 2)
+    ]
+    home = ingested(tmp_path, failures)
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/recoveries")
+        assert page.get_by_text("this is no all-clear").is_visible()
+        for text in ("Opened 1 recovery with playbook", "No recovery was opened"):
+            page.get_by_role("button", name="Open a playbook").click()
+            page.get_by_label("Your label").fill("on-call")
+            page.get_by_role("dialog").get_by_role("button", name="Open a playbook").click()
+            page.get_by_text(text).first.wait_for()
+            assert row_count(page, "Open recoveries") == 1
+    assert seen.complaints == []
+
+
+def test_a_token_that_may_only_read_sees_no_action(tmp_path: Path, browser: Browser) -> None:
+    path, tokens = token_file(tmp_path, reader="read")
+    home = ingested(tmp_path, [playbook(NOW - timedelta(hours=1), "slack")], api_tokens_file=path)
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        page = seen.context.new_page()
+        page.goto(f"{one.url}/#/recoveries")
+        page.get_by_label("The token that this service asks for").fill(tokens["reader"])
+        page.get_by_role("button", name="Use it").click()
+        page.get_by_text("Your token may not open or close a recovery").wait_for()
+        assert row_count(page, "Open recoveries") == 1
+        assert page.get_by_role("button", name="Close the recovery").count() == 0
+
+
+def test_closure_shows_our_items_with_what_to_do_beside_those_of_cavra(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+        report = client.get("/api/v1/closure").json()
+        page = shown(seen.context.new_page(), service.url)
+        page.get_by_text(f"Blocked by {report['open_item_count']} open items").wait_for()
+        page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Closure").click()
+        page.get_by_text(f"{report['open_item_count']} items keep the loop open").wait_for()
+        rows = page.get_by_role("region", name="Open now").locator("tbody tr")
+        counts = [int(text) for text in rows.locator("td.number").all_inner_texts()]
+        assert counts == [one["count"] for one in report["open_items"]]
+        assert rows.filter(has=page.locator("a[href^='#/']")).count() == len(counts)
+        theirs = page.get_by_role("region", name="What CAVRA lists").locator("li").all_inner_texts()
+        assert [one.lower().replace(" ", "_") for one in theirs] == report["cavra_open_items"]
+
+        rows.filter(has_text="Open recovery").get_by_role("link", name="Recoveries").click()
+        page.get_by_role("heading", level=1, name="Recoveries").wait_for()
+    assert seen.complaints == []
+
+
+def test_a_loop_that_is_closed_says_so(tmp_path: Path, browser: Browser) -> None:
+    with served(ingested(tmp_path, []), dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/closure")
+        assert page.get_by_text("The loop can be closed").is_visible()
+        assert page.get_by_text("CAVRA lists nothing.").is_visible()
+        shown(page, f"{one.url}/?again#/sources")
+        assert page.get_by_text("This home names no sources").is_visible()
+        assert page.get_by_text("cavra-pipeline import PATH").is_visible()
+
+
+def test_each_source_shows_its_rows_its_lag_and_what_is_wrong(tmp_path: Path, browser: Browser) -> None:
+    day = timedelta(days=1)
+    json_lines(tmp_path / "quiet.jsonl", [delivery(NOW - 3 * day, session_id="a")])
+    entries = {
+        "fresh": {"type": "file", "path": "fresh.jsonl", "every_minutes": 5},
+        "quiet": {"type": "file", "path": "quiet.jsonl", "every_minutes": 60},
+        "gone": {"type": "file", "path": "gone.jsonl", "every_minutes": 60},
+        "wrong": {"type": "fax", "path": "x", "every_minutes": 60},
+        "new": {"type": "folder", "path": ".", "every_minutes": 60},
+    }
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": entries}, sort_keys=False))
+    home = home_with(tmp_path, sources_file=tmp_path / "sources.yaml")
+    sources = read_sources(home.sources_file)
+    for when in (NOW - 2 * day, NOW - timedelta(minutes=1)):
+        pull(home, sources.named("quiet"), {}, clock=lambda at=when: at)  # type: ignore[misc]
+    json_lines(tmp_path / "fresh.jsonl", [delivery(NOW - timedelta(minutes=n), session_id=f"f-{n}") for n in (1, 2)])
+    pull(home, sources.named("fresh"), {}, clock=lambda: NOW)
+    with pytest.raises(PipelineError):
+        pull(home, sources.named("gone"), {}, clock=lambda: NOW)
+    take_in(home)
+    with served(home, dagster=NoDagster()) as one, watched(browser, width=360) as seen:
+        page = shown(seen.context.new_page(), one.url)
+        page.get_by_text("quiet is silent, gone can't be read, wrong can't be read").wait_for()
+        page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Sources").click()
+        page.get_by_text("2 sources can't be read, 1 source is silent").wait_for()
+        texts = {text.split("\n")[0]: text for text in page.locator("tbody tr").all_inner_texts()}
+        assert ("2 new" in texts["fresh"], "0 known" in texts["fresh"]) == (True, True)
+        assert ("0 new" in texts["quiet"], "1 known" in texts["quiet"]) == (True, True)
+        assert ("3 days ago" in texts["quiet"], "raise silent_after" in texts["quiet"]) == (True, True)
+        assert ("Last error: " in texts["gone"], "import --sources gone" in texts["gone"]) == (True, True)
+        assert "sources.wrong.type: " in texts["wrong"]
+        assert "import --sources new" in texts["new"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert seen.complaints == []
+
+
+def test_markup_in_a_recovery_or_a_source_reaches_no_page(tmp_path: Path, browser: Browser) -> None:
+    hour = NOW - timedelta(hours=1)
+    path = tmp_path / "sources.yaml"
+    path.write_text(yaml.safe_dump({"sources": {"a": {"type": MARKUP, MARKUP: 1}, MARKUP: {}}, MARKUP: 1}))
+    home = home_with(
+        tmp_path,
+        [
+            playbook(hour, "slack", playbook_id=MARKUP),
+            closure(hour, "deferred", playbook_id=MARKUP, external_ref=MARKUP, signer=MARKUP),
+        ],
+        sources_file=path,
+    )
+    take_in(home)
+    (row,) = ask_recoveries(home, NOW)["recoveries"]
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
+        for view in ("recoveries", "closure", "sources", "overview"):
+            page = shown(seen.context.new_page(), f"{one.url}/#/{view}")
+            if view == "recoveries":
+                assert page.get_by_text(row["playbook_id"]).count() > 0
+                assert page.get_by_text(row["owner"]).count() > 0
+            assert page.locator("main img").count() == 0
+            assert page.evaluate("window.planted") is None
+    assert seen.complaints == []
