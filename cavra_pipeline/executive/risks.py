@@ -20,13 +20,13 @@ from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 _GRAVE: Final = 3
 #: What an HTTP status means to somebody who has to fix it: from, to, what it says, what to do.
 _CAUSES: Final = (
-    (401, 401, "refuses the sign-in (401)", "Renew the {name} credential"),
+    (401, 401, "rejects our credentials (401)", "Renew the {name} credential"),
     (403, 403, "refuses permission (403)", "Have the permissions of the {name} connector restored"),
     (404, 404, "does not know the address (404)", "Correct the {name} address"),
     (410, 410, "says that the address is gone (410)", "Correct the {name} address"),
     (429, 429, "is rejecting too many messages (429)", "Have the {name} limit raised, or send less"),
     (400, 499, "refuses the message ({code})", "Have the {name} connector checked"),
-    (500, 599, "has a fault of its own ({code})", "Ask the {name} team when it works again"),
+    (500, 599, "is returning server errors ({code})", "Ask the {name} team when it works again"),
 )
 
 

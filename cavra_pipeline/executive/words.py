@@ -120,7 +120,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     down = [lane for lane in report["lanes"] if lane["outage_count"]]
     said += [
         f"{lane['title']}: the worker was down for {duration(lane['outage_minutes'])} "
-        f"in {count(lane['outage_count'], 'outage')}" + (", and still does." if lane["open_outage_count"] else ".")
+        f"in {count(lane['outage_count'], 'outage')}" + (", and still is." if lane["open_outage_count"] else ".")
         for lane in down
     ]
     return said

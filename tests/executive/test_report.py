@@ -164,7 +164,7 @@ def test_a_failing_provider_is_named_with_its_cause(tmp_path: Path) -> None:
     report = ask_report(ingested(tmp_path, [playbook(at(61), "servicenow"), *failures]))
     (risk,) = [risk for risk in report["key_risks"] if risk["category"] == "failing_provider"]
     assert risk["severity"] == "critical"
-    assert risk["risk"].startswith("ServiceNow refuses the sign-in (401); 1 notice has not arrived")
+    assert risk["risk"].startswith("ServiceNow rejects our credentials (401); 1 notice has not arrived")
     assert "credential" in risk["action"]
 
 
