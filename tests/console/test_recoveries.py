@@ -41,7 +41,7 @@ def row_count(page: Page, region: str) -> int:
 def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_text("2 of 3 open recoveries past the limit of 4 h").wait_for()
+        page.get_by_text("3 open, 2 past the limit of 4 h").wait_for()
         page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Recoveries").click()
         page.get_by_text("2 recoveries are past the limit of 4 h").wait_for()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (3, 6)

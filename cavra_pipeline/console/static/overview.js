@@ -52,8 +52,8 @@ function standing(recoveries, closure, sources) {
   const { recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit } = recoveries;
   const wrong = sources.sources.filter((one) => ["silent", "unreadable"].includes(one.state));
   const parts = [
-    ["recoveries", recoveries.alert_level, late ? `${late} of ${plural(open, "open recovery", "open recoveries")} past the limit of ${span(limit * 60000)}`
-      : open ? `${plural(open, "recovery", "recoveries")} open, none past the limit` : recoveries.state === "no_playbook" ? "No playbook has arrived: none is known" : "None is open"],
+    ["recoveries", recoveries.alert_level, late ? `${open} open, ${late} past the limit of ${span(limit * 60000)}`
+      : open ? `${open} open, none past the limit` : recoveries.state === "no_playbook" ? "No playbook has arrived: none is known" : "None is open"],
     ["closure", closure.alert_level, closure.closure_state === "closed" ? "The loop can be closed" : `Blocked by ${plural(closure.open_item_count, "open item")}`],
     ["sources", sources.alert_level, sources.faults.length ? "sources.yaml has faults" : wrong.length ? wrong.map((one) => `${one.source} ${one.state === "silent" ? "is silent" : "can't be read"}`).join(", ")
       : sources.source_count ? `${plural(sources.source_count, "source")}, nothing wrong` : "None is named; evidence is imported by hand"],

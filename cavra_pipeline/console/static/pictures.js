@@ -102,13 +102,13 @@ export function healthTimeline(health, runs, slots) {
   ];
   const kinds = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
   if (slots.length) {
-    rows.push({ title: "Slots", points: slots.map((one) => ({ at: parse(one.expected_at), kind: kinds[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) });
+    rows.push({ title: "Scheduled runs", points: slots.map((one) => ({ at: parse(one.expected_at), kind: kinds[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) });
   }
   if (health.acknowledgement_gaps.length) rows.push({ title: "Gaps open since", points: health.acknowledgement_gaps.filter((one) => one.since)
     .map((one) => ({ at: parse(one.since), kind: "late", text: `${one.provider} since ${stamp(one.since)}` })) });
   const open = health.outages.filter((one) => !one.ended_at).length;
-  const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${[[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "slot"], [health.acknowledgement_gaps.length, "gap"]].map(([count, name]) => plural(count, name)).join(", ")}.`;
+  const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${[[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]].map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((one) =>
     el("li", {}, `${one.started_at ? stamp(one.started_at) : "Never ran"} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${one.missed_runs} runs missed`))));
-  return timeline("Runs, outages and slots", summary, rows, from, to, list);
+  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, list);
 }

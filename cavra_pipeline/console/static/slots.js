@@ -14,7 +14,7 @@ export async function render(params) {
   const days = Number(params.days) || 7;
   const since = new Date(Math.floor(now() / 60000) * 60000 - days * 86400000).toISOString();
   const found = await askIfThere("/slots", { since });
-  if (!found) return el("p", { class: "soft" }, "This service has no slots yet.");
+  if (!found) return el("p", { class: "soft" }, "This service has no scheduled runs yet.");
   const form = el("form", { "aria-label": "What is shown", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = `/slots${query(Object.fromEntries(new FormData(event.currentTarget)))}`; } },
     el("div", { class: "fields" }, field("Days", choice("days", [["1", "1"], ["7", "7"], ["31", "31"]], String(days))),
       field("Verdict", choice("verdict", [["", "What went wrong"], ...Object.keys(found.counts).map((name) => [name])], params.verdict))));
@@ -25,8 +25,8 @@ export async function render(params) {
     .map((one) => ({ at: Date.parse(one.expected_at), kind: MARKS[one.verdict], text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) }));
   const spoken = Object.entries(found.counts).map(([name, count]) => `${count} ${words(name).toLowerCase()}`).join(", ");
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
-    names.length > 0 && timeline("Slots", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Slots" }, table({ key: "slots", caption: "Slots", rows: chosen, empty: found.slot_count ? "none with this verdict" : "none is known yet. They appear once the Dagster daemon runs its schedules.", columns: [
+    names.length > 0 && timeline("Scheduled runs", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to),
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: "Scheduled runs", rows: chosen, empty: found.slot_count ? "none with this verdict" : "none is known yet. They appear once the Dagster daemon runs its schedules.", columns: [
       { name: "schedule", title: "Schedule", value: (one) => words(one.schedule) },
       { name: "at", title: "Expected", value: (one) => one.expected_at, cell: (one) => time(one.expected_at) },
       { name: "verdict", title: "Verdict", value: (one) => one.verdict, cell: (one) => tag(LEVELS[one.verdict] || "", words(one.verdict)) },

@@ -32,7 +32,7 @@ export async function render() {
   found.source_count > 0 && across("sources", "Sources", table({ key: "sources", caption: "Sources", rows: found.sources, columns: [
     { name: "source", title: "Source", value: (one) => one.source },
     { name: "state", title: "State", value: (one) => one.state, cell: (one) => tag(LEVELS[one.state], words(one.state)) },
-    { name: "type", title: "Type", value: (one) => one.type, cell: (one) => (one.type ? `${one.type}, every ${minutes(one.every_minutes)}` : "–") },
+    { name: "type", title: "Type", value: (one) => one.type, cell: (one) => (one.type ? [one.type, el("small", {}, `every ${minutes(one.every_minutes)}`)] : "–") },
     { name: "rows", title: "Last pull brought", value: (one) => one.new_record_count, cell: rows },
     { name: "lag", title: "Newest record", value: (one) => one.lag_minutes, cell: (one) => age(one.newest_record_at, one.lag_minutes) },
     { name: "pull", title: "Newest pull", value: (one) => one.pull_age_minutes, cell: (one) => age(one.pulled_at, one.pull_age_minutes) },
