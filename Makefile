@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo dev test testall testduckdb lint format bench pins clean
+.PHONY: help setup demo dev test testall testduckdb lint format bench pictures pins clean
 
 # A user's own pip or Python settings must not change what is installed here.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -92,6 +92,9 @@ testduckdb: $(VENV)/.ready ## the tests of the SQL again, on DuckDB 1.5.5
 
 bench: $(VENV)/.ready ## the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+pictures: $(VENV)/.ready ## the pictures of docs/images again, from the recorded month (needs Chromium)
+	@$(BIN)/python -m tests.console.screenshots
 
 pins: ## write constraints.txt anew from pyproject.toml
 	@"$(PYTHON)" -m venv --clear .venv-pins
