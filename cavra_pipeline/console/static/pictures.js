@@ -84,7 +84,8 @@ export function lines(title, days, series) {
 
 function nice(value) {
   const size = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((one) => one * size).find((one) => one >= value);
+  // Even, so that the line in the middle is a whole number too: these are counts.
+  return [1, 2, 4, 6, 10].map((one) => one * size).find((one) => one >= value && one % 2 === 0);
 }
 
 const parse = (text) => Date.parse(text);
