@@ -16,6 +16,7 @@ from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sql import literal
+from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS, comment_on
 from cavra_pipeline.warehouse.session import Session
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
@@ -54,21 +55,7 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 10
-
-_TABLES: Final = (
-    "identity",
-    "drops",
-    "quarantine",
-    "finding_rows",
-    "watched_records",
-    "prunings",
-    "pruned_drops",
-    "pruned_lanes",
-    "pruned_providers",
-    "pruned_skips",
-    "evidence_changes",
-)
+VERSION: Final = 11
 
 _MACROS: Final = (
     "macro_asked",
@@ -81,25 +68,6 @@ _MACROS: Final = (
     "macro_newest_acknowledgements",
 )
 
-_VIEWS: Final = {
-    "evidence": "Current version of every record",
-    "deliveries": "Deliveries through connectors",
-    "delivery_outcomes": "One row for each delivery and provider: did it fail?",
-    "acknowledgements": "What operators acknowledged, by subject and provider",
-    "retry_plans": "Retry plans that CAVRA recorded",
-    "worker_runs": "Runs of the recovery retry worker, dry and live",
-    "executions": "Live retries and how they ended",
-    "health_reports": "Health reports that CAVRA recorded",
-    "executive_reports": "Executive recovery reports",
-    "escalation_plans": "Recovery escalation plans",
-    "escalation_routes": "One row for each recovery that an escalation plan names",
-    "recoveries": "One row for each recovery: a connector in a recovery playbook",
-    "recovery_closures": "What was said of recoveries: closed, deferred, escalated or opened again",
-    "watchable_records": "Current deliveries, executions and acknowledgements: what watched_records is made from",
-    "findings": "What was not public-safe, once for a version of a record",
-    "drop_totals": "Received = accepted + superseded + quarantined + pruned, for each drop",
-}
-
 
 def _compression(name: str, type_: str) -> str:
     """How a column is stored, so that DuckDB need not try every way on each (docs/decisions/0005-ingest-speed.md)."""
@@ -109,28 +77,34 @@ def _compression(name: str, type_: str) -> str:
 
 
 def create(session: Session) -> None:
-    """Creates every table, view and macro in an empty file."""
-    for name in _TABLES:
+    """Creates every table, view and macro in an empty file, with comments on all tables, views and columns."""
+    # In one transaction: each statement alone would wait for the disk.
+    session.execute("BEGIN")
+    for name in TABLES:
         session.run(_PACKAGE, f"create_{name}")
     columns = ", ".join(f"{name} {type_}{_compression(name, type_)}" for name, type_, _ in EVIDENCE_COLUMNS)
     session.execute(f"CREATE TABLE evidence_records ({columns})")
-    session.execute("COMMENT ON TABLE evidence_records IS 'Every version of every record, allowlisted fields only'")
-    for name, _, comment in EVIDENCE_COLUMNS:
-        session.execute(f"COMMENT ON COLUMN evidence_records.{name} IS {literal(comment)}")
-    session.execute(
-        "COMMENT ON TABLE watched_records IS "
-        "'Current records of every subject that ever had a failed delivery or execution, made from evidence_records'"
-    )
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
     # Views and other macros are written with these two.
     session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
     new_subjects = ", ".join(literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects) or "NULL"
-    for name, comment in _VIEWS.items():
+    for name in VIEWS:
         session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
-        session.execute(f"COMMENT ON VIEW {name} IS {literal(comment)}")
     for name in _MACROS:
         session.run(_PACKAGE, name)
+    _comment(session)
+    session.execute("COMMIT")
+
+
+def _comment(session: Session) -> None:
+    for kind, comments in (("TABLE", {**TABLES, "evidence_records": EVIDENCE_RECORDS}), ("VIEW", VIEWS)):
+        for name, comment in comments.items():
+            session.execute(f"COMMENT ON {kind} {name} IS {literal(comment)}")
+    fields = {name: comment for name, _, comment in EVIDENCE_COLUMNS}
+    for row in session.rows(_PACKAGE, "columns"):
+        table, column = str(row["table_name"]), str(row["column_name"])
+        session.execute(f'COMMENT ON COLUMN {table}."{column}" IS {literal(comment_on(table, column, fields))}')
 
 
 @dataclass(frozen=True, slots=True)
