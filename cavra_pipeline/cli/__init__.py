@@ -19,7 +19,7 @@ from cavra_pipeline.errors import OutOfMemory, PipelineError
 from cavra_pipeline.terminal import EscapingGroup, standard_error
 
 _COMMANDS: Final = (
-    *(evidence.import_command, evidence.ingest, evidence.backfill, evidence.export),
+    *(evidence.import_command, evidence.ingest, evidence.backfill, evidence.export, evidence.table_command),
     *(evidence.quarantine, evidence.findings, evidence.pseudonym),
     *(reports.retry_health_command, reports.retry_plan_command, reports.dashboard),
     *(recoveries.recoveries, recoveries.recovery, recoveries.playbook, recoveries.closure),

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 
 import click
 
+from cavra_pipeline import frames
 from cavra_pipeline.cli.common import (
     AS_JSON,
     RANGE,
@@ -42,6 +43,7 @@ from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
 
 _STDIN: Final = "-"
+_UP_TO: Final = instant_option("--as-of", "Only records created up to then; ISO-8601, UTC without an offset.")
 _STRAYS_SHOWN: Final = 10
 _DIGEST_SHOWN: Final = 12
 
@@ -256,6 +258,25 @@ def export(since: datetime | None, everything: bool) -> None:
     with reading() as session:
         for line in export_records(session, since=since, made_here=not everything):
             print_json_line(line)
+
+
+@click.command("table")
+@click.argument("table_or_sql", metavar="TABLE")
+@click.argument("path", type=click.Path(path_type=Path))
+@_UP_TO
+@RANGE
+def table_command(table_or_sql: str, path: Path, as_of: datetime | None, first: date | None, last: date | None) -> None:
+    """Write a table of the warehouse to PATH, which ends in .parquet or .csv.
+
+    TABLE is the name of a table or view (docs/data-dictionary.md), or one SELECT statement. --from and --to choose drop
+    days. What goes back to CAVRA, or to another home, is written by cavra-pipeline export.
+    """
+    check_order(first, last)
+    if (first is None) != (last is None):
+        raise click.UsageError("Give both days, or neither: --from DAY --to DAY")
+    days = days_between(first, last) if first and last else None
+    count = frames.write(table_or_sql, path, as_of=as_of, days=days)
+    standard_error().print(f"{count:,} row{'' if count == 1 else 's'} written to {path}")
 
 
 @click.command()

@@ -8,7 +8,6 @@ The file is derived: one that is missing, or that DuckDB refuses, is rebuilt by 
 from __future__ import annotations
 
 import logging
-import os
 import random
 import re
 import time
@@ -17,15 +16,21 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Unpack
 
 import duckdb
 
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.warehouse import schema
+from cavra_pipeline.warehouse.files import remove, sync
+from cavra_pipeline.warehouse.frames import to_frame
 from cavra_pipeline.warehouse.gate import POLL_SECONDS, gate
+from cavra_pipeline.warehouse.questions import Narrowing, read_table
 from cavra_pipeline.warehouse.schema import Identity
 from cavra_pipeline.warehouse.session import Memory, Session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _log = logging.getLogger("cavra_pipeline.warehouse")
 
@@ -82,6 +87,7 @@ class Warehouse:
         memory_limit: DuckDB memory limit, or None for its default.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
         keeper: Rebuilds the file; None for a file that is filled by its caller.
+        is_lent: Whether the file is another's: one that is missing is not made.
     """
 
     path: Path
@@ -90,6 +96,7 @@ class Warehouse:
     memory_limit: str | None = None
     memory: Memory | None = field(default=None, compare=False)
     keeper: Keeper | None = field(default=None, compare=False)
+    is_lent: bool = False
 
     @property
     def log(self) -> Path:
@@ -137,6 +144,21 @@ class Warehouse:
                 raise self._damaged() from None
         finally:
             connection.close()
+
+    def frame(self, table_or_sql: str, **narrowing: Unpack[Narrowing]) -> pd.DataFrame:
+        """Returns a table, or the answer to a query, as a DataFrame; the file is closed again before it is made.
+
+        Args:
+            table_or_sql: Name of a table or view (docs/data-dictionary.md), or one SELECT statement.
+            narrowing: What narrows it: ``as_of``, ``days``, ``columns``, ``parameters`` (see ``Narrowing``).
+
+        Raises:
+            UsageError: There is no such table or column, or the query can't be run.
+            WarehouseBusy: A writer held the file for longer than ``busy_wait_seconds``.
+        """
+        with self.reading() as session:
+            answer = read_table(session, table_or_sql, narrowing)
+        return to_frame(answer)
 
     @contextmanager
     def writing(self, act: str) -> Iterator[Session]:
@@ -192,6 +214,8 @@ class Warehouse:
                     raise self._foreign() from None
                 because = REFUSED
             keep_as = self._name_aside()
+        elif self.is_lent:
+            raise PipelineError("there is no warehouse yet", where=str(self.path), remedy="Run: cavra-pipeline ingest")
         self._make(because, keep_as)
         try:
             return self._connected(deadline, read_only=read_only)
@@ -212,7 +236,7 @@ class Warehouse:
     def _make(self, because: str, keep_as: str | None) -> None:
         """Makes the file beside its place, whole, then puts it there; a failure leaves the old one as it was."""
         fresh = self.at(self._beside("fresh"))
-        _remove(fresh.path)
+        remove(fresh.path)
         with closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
             schema.create(Session(connection))
         if self.keeper:
@@ -233,7 +257,7 @@ class Warehouse:
         deadline = time.monotonic() + self.busy_wait_seconds
         fresh = self._beside("fresh")
         with self._gate(act, deadline):
-            _remove(fresh)
+            remove(fresh)
             try:
                 connection, _ = self._open(deadline, read_only=False)
                 with closing(connection):
@@ -242,7 +266,7 @@ class Warehouse:
                     session.execute("CHECKPOINT")
                     yield session, fresh
             except (duckdb.IOException, duckdb.TransactionException) as error:
-                _remove(fresh)
+                remove(fresh)
                 raise self._unusable(error) from None
             self._put_in_place(fresh)
 
@@ -264,13 +288,13 @@ class Warehouse:
         return self.path.with_name(f"{self.path.name}.{suffix}")
 
     def _put_in_place(self, fresh: Path, keep_as: str | None = None) -> None:
-        _sync(fresh)
+        sync(fresh)
         if keep_as:
             self._set_aside(keep_as)
         # A log without its file would be read into the new one.
         self.log.unlink(missing_ok=True)
         fresh.replace(self.path)
-        _sync(self.path.parent)
+        sync(self.path.parent)
         self._beside("fresh.gate").unlink(missing_ok=True)
 
     def _name_aside(self) -> str:
@@ -354,21 +378,6 @@ class Warehouse:
 def _has(error: duckdb.Error, signs: tuple[str, ...]) -> bool:
     text = str(error).lower()
     return any(sign in text for sign in signs)
-
-
-def _remove(path: Path) -> None:
-    """Removes a DuckDB file and its log."""
-    for each in (path, path.with_name(path.name + ".wal")):
-        each.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """Makes sure that a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _holder_in(message: str) -> str:

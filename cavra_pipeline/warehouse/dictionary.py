@@ -26,8 +26,8 @@ All instants are UTC, `TIMESTAMP` without a zone; days are UTC days. As DataFram
 
 ## How they belong together
 
-Each line names the columns that match. Boxes show keys only; the lists below have every column. An id that is named need
-not be there: CAVRA may have written that record before the first import, or not at all."""
+Each line names the columns that match. Boxes show keys only; the lists below have every column. An id that is named
+need not be there: CAVRA may have written that record before the first import, or not at all."""
 #: How often a row is named by rows of the other side: at most once, or any number of times.
 _ENDS: Final = {True: "||--o|", False: "||--o{"}
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cavra_pipeline.errors import OutOfMemory, TransientError
+from cavra_pipeline.errors import OutOfMemory, TransientError, UsageError
 from cavra_pipeline.sql import statement
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
@@ -77,6 +77,25 @@ class Session:
         """Returns every row of a short query that is written where it is asked."""
         return self._execute(sql, parameters).fetchall()
 
+    def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Returns the answer to a query that a caller wrote, whole.
+
+        Raises:
+            UsageError: DuckDB does not take the query.
+        """
+        # Else a name that is no table could be a variable of whoever called.
+        self.execute("SET python_enable_replacements = false")
+        with _failures():
+            try:
+                return self._connection.sql(sql, params=dict(parameters) or None).to_arrow_table()
+            except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+                # These say what stands in the query and the schema; what the others say may hold a value.
+                raise _refused_query(str(error).splitlines()[0].rstrip(".!")) from None
+            except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+                raise _refused_query(
+                    f"a value can't be converted or is out of range ({type(error).__name__})"
+                ) from None
+
     def known(self) -> dict[Hashable, Any]:
         """Returns what was worked out from the evidence as it is, to add to; nothing without a memory."""
         if self._memory is None:
@@ -119,13 +138,24 @@ class Session:
         self.run(_PACKAGE, "create_given", lists, table=name, columns=columns)
 
     def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
-        try:
+        with _failures():
             return self._connection.execute(sql, parameters) if parameters else self._connection.execute(sql)
-        except duckdb.ConversionException as error:
-            raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
-        except duckdb.OutOfMemoryException:
-            raise OutOfMemory("the warehouse") from None
-        except duckdb.InterruptException:
-            raise TransientError(
-                "the question took too long", where="the warehouse", remedy="Ask for less, or repeat it later"
-            ) from None
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turns what DuckDB raises into errors of ours where its text may show a value, or where somebody can act."""
+    try:
+        yield
+    except duckdb.ConversionException as error:
+        raise RuntimeError(f"a statement failed ({type(error).__name__})") from None
+    except duckdb.OutOfMemoryException:
+        raise OutOfMemory("the warehouse") from None
+    except duckdb.InterruptException:
+        raise TransientError(
+            "the question took too long", where="the warehouse", remedy="Ask for less, or repeat it later"
+        ) from None
+
+
+def _refused_query(what: str) -> UsageError:
+    return UsageError(what, where="the query", remedy="Correct it; docs/data-dictionary.md lists tables and columns")

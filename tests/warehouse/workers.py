@@ -77,3 +77,11 @@ def hold_in_the_middle_of_a_pruning(home: Path, day: date, held: Event) -> None:
     Session.run = slowly  # type: ignore[method-assign,assignment]
     settings = Settings(home=home)
     prune(warehouse_of(settings), state_of(settings), day, now=NOW)
+
+
+def hold_for_reading_without_the_gate(path: Path, held: Event, seconds: float) -> None:
+    """Holds the file as a notebook does that keeps a read-only connection."""
+    connection = duckdb.connect(str(path), read_only=True)
+    held.set()
+    time.sleep(seconds)
+    connection.close()
