@@ -19,7 +19,7 @@ from assets import build_assets, build_slot_checks  # noqa: E402
 from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
-from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance  # noqa: E402
+from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days  # noqa: E402
 from cavra_pipeline.schedules import build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
 from cavra_pipeline.sources import read_sources  # noqa: E402
@@ -37,7 +37,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         PipelineError: The desired state of a schedule or sensor is not declared.
     """
     settings = settings or load_settings()
-    partitions = dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
+    partitions = drop_days(settings)
     executor = dg.in_process_executor
     sources = read_sources(settings.sources_file)
     has_sources = sources.path is not None

@@ -9,6 +9,7 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.lanes import LANES, lanes_of
+from cavra_pipeline.settings import Settings
 
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
@@ -25,6 +26,11 @@ WORKER_TAG: Final = {"cavra/role": "worker"}
 
 #: Marks the sources: they follow their own cadence, so no other job, backfill or sensor materialises them.
 SOURCE_TAG: Final = {"cavra/role": "source"}
+
+
+def asset_key(_settings: Settings, name: str) -> dg.AssetKey:
+    """Returns the key of an asset of a home."""
+    return dg.AssetKey(name)
 
 
 def source_key(name: str) -> dg.AssetKey:

@@ -29,6 +29,11 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def drop_days(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Returns the partitions: UTC days from the first to today."""
+    return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
+
+
 class Home(dg.ConfigurableResource["Home"]):
     """The folder that holds the landing zone and the warehouse.
 

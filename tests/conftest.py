@@ -98,6 +98,7 @@ _LONG = (
     "dagster_tests/test_event_log.py",
     "dagster_tests/test_killed.py",
     "dagster_tests/test_watching.py",
+    "frames/test_dagster.py",
     "imports/test_no_room.py",
     "imports/test_shape_from_content.py",
     "imports/test_shapes.py",
