@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 Raw = dict[str, Any]
@@ -39,7 +40,7 @@ class OracleLane:
     needs_acknowledgement: bool = False
     new_delivery: str = ""
 
-    @property
+    @cached_property
     def kinds(self) -> frozenset[str]:
         """The metadata kinds of the lane's records, its deliveries aside."""
         named = (self.retry_plan, self.worker_run, self.execution, self.acknowledgement, self.alert_plan)
@@ -86,7 +87,7 @@ LANES: Final = {
             execution="recovery-escalation-retry-execution-record",
             alert_word="recovery_escalation",
             acknowledgement="recovery-escalation-ack",
-            others=("recovery-escalation-retry-health",),
+            others=("recovery-escalation-retry-health", "recovery-escalation-plan"),
             needs_acknowledgement=True,
         ),
         OracleLane(
@@ -101,7 +102,11 @@ LANES: Final = {
             worker_run="recovery-executive-report-delivery-retry-worker-run",
             execution="recovery-executive-report-delivery-retry-execution-record",
             alert_word="executive_delivery",
-            others=("recovery-executive-report-delivery-retry-health",),
+            others=(
+                "recovery-executive-report-delivery-retry-health",
+                "recovery-executive-report",
+                "recovery-executive-report-schedule-run",
+            ),
         ),
         _alert_lane(
             "recovery_health_alert",
@@ -184,7 +189,7 @@ class OracleRecord:
     session_id: str
     raw: Raw = field(compare=False)
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The metadata kind without the common prefix; empty for a record whose kind has another or none."""
         kind = str(self.raw.get("metadata_kind") or "")
@@ -208,7 +213,7 @@ class OracleRecord:
         nested = self.raw.get(member, self.raw.get(f"acknowledgement_audit_delivery_{member}"))
         return nested.get(name) if isinstance(nested, dict) else None
 
-    @property
+    @cached_property
     def provider(self) -> str:
         """The provider that the record names."""
         return provider_name(self.text("provider"))

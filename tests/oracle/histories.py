@@ -73,6 +73,19 @@ def recovery_story(teller: Storyteller) -> None:
             provider=teller.spelled(teller.random.choice((*providers, *PROVIDERS))),
             closure_state=teller.random.choice(CLOSURES),
         )
+    for _ in range(teller.random.randrange(4) if books else 0):
+        escalation(teller, books)
+
+
+def escalation(teller: Storyteller, books: Sequence[tuple[str, datetime, Sequence[str]]]) -> None:
+    """An escalation plan, mostly one that the escalation lane delivers, whose routes name recoveries and executions."""
+    routes = [
+        {"provider": teller.spelled(teller.random.choice(PROVIDERS)), "playbook_id": book, "severity": "warning"}
+        for book in [*(teller.random.choice(books)[0] for _ in range(2)), ""]
+    ]
+    plan_id = teller.subject(LANES["recovery_escalation"])
+    fields = {"plan_id": plan_id, "recovery_escalation_plan": {"escalation_routes": routes}}
+    teller.tell("recovery-escalation-plan", teller.when(), escalation_count=len(routes), **fields)
 
 
 def other_story(teller: Storyteller) -> None:
@@ -133,17 +146,14 @@ def history(seed: int, place: int = 0) -> Files:
     return versions(teller)
 
 
-def instants(seed: int, place: int, records: Sequence[OracleRecord]) -> list[datetime]:
-    """Instants to ask a history about: one that a record has, one a microsecond before another, one after all."""
+def instants(seed: int, place: int, records: Sequence[OracleRecord]) -> tuple[datetime, datetime]:
+    """Instants to ask a history about: one of a record, or a microsecond before it, and one after all of them."""
     chooser = random.Random(f"instants {seed}")
     begin = FIRST + place * APART
     end = begin + timedelta(hours=HOURS)
     late = [record.at for record in records if begin + timedelta(hours=6) < record.at <= end] or [begin]
-    return [
-        chooser.choice(late),
-        chooser.choice(late) - timedelta(microseconds=1),
-        end + timedelta(hours=chooser.randrange(9)),
-    ]
+    before = timedelta(microseconds=chooser.randrange(2))
+    return chooser.choice(late) - before, end + timedelta(hours=chooser.randrange(9))
 
 
 def plan_arguments(seed: int) -> Raw:
@@ -154,7 +164,7 @@ def plan_arguments(seed: int) -> Raw:
             {"allow_immediate_retry": True},
             {"max_retry_attempts": chooser.randint(1, 5)},
             {"retry_delay_minutes": 120, "backoff_multiplier": 1.5, "max_retry_attempts": 9},
-            {"retry_delay_minutes": 0},
+            {"retry_delay_minutes": 0, "non_retryable_status_codes": [401]},
             {"retry_delay_minutes": 600, "max_retry_delay_minutes": 700, "max_retry_attempts": 9},
         )
     )
@@ -170,3 +180,8 @@ def health_arguments(seed: int) -> Raw:
             {"stale_metadata_minutes": chooser.choice((1, 30, 600))},
         )
     )
+
+
+def recovery_arguments(seed: int) -> Raw:
+    """Parameters of a recovery report."""
+    return {"slo_minutes": random.Random(f"recoveries {seed}").choice((1, 60, 1440))}

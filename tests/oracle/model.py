@@ -11,8 +11,10 @@ the oracle reads it so (the worked cases agree with each reading that they touch
   as those of one run do. A delivery that is not linked belongs to its own subject, whatever that stands for.
 - A shared subject stands for what the earliest execution says. In a circle every subject stands for itself.
 - A record belongs to its kind's table: alert plans and acknowledgements of the worker health to
-  `acknowledgement_audit`, a health report to the lane it reports on. Escalation plans, executive reports, exports,
-  packages and summaries are of no lane.
+  `acknowledgement_audit`, a health report to the lane it reports on, an escalation plan, an executive report and its
+  scheduled run to the lane that delivers them. Exports, packages and summaries are of no lane.
+- A delivery's status for a provider is the last that `delivery.deliveries[]` says of it; where that says none, it
+  stands in `status_codes` at the provider's place, if there are as many codes as providers.
 - A skipped execution whose code is unknown or missing counts as `other`.
 """
 
@@ -42,12 +44,17 @@ SKIP_CODES: Final = frozenset(
         "recovery_executive_report_delivery_retry_health_not_found",
     }
 )
+CLEARING: Final = frozenset({"acknowledged", "accepted", "resolved"})
 ACKNOWLEDGED_ALERT: Final = frozenset({"acknowledged", "resolved"})
 
 
 def plan(records: Sequence[OracleRecord], lane: OracleLane, as_of: datetime, args: Mapping[str, Any]) -> dict[str, Any]:
     """The counts and decisions of a lane's retry plan (section 6)."""
-    ladder = OracleLadder(records, lane, as_of)
+    return plan_of(OracleLadder(records, lane, as_of), args)
+
+
+def plan_of(ladder: OracleLadder, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, where the lane's pairs are known already."""
     decisions = [_decision(ladder, pair, failures, args) for pair, failures in ladder.unsettled().items()]
     actions = Counter(decision["action"] for decision in decisions)
     level = "critical" if actions["retry"] or actions["suppress"] else "warning" if actions["wait"] else "healthy"
@@ -89,24 +96,31 @@ def _decision(
         "latest_delivery_id": latest.session_id,
         "latest_delivery_at": latest.at.isoformat(),
         "next_retry_at": None if action == "suppress" else due.isoformat(),
+        "failed_status_codes": sorted({code for each in failures for code in _status_codes(each, pair[1])}),
     }
 
 
 def _status_codes(delivery: OracleRecord, provider: str) -> list[int]:
-    """The status that a delivery had for a provider: `delivery.deliveries[]` says it for each."""
+    """The status that a delivery had for a provider, if it says one."""
     entries = (delivery.raw.get("delivery") or {}).get("deliveries") or []
-    return [
-        entry["status_code"]
-        for entry in entries
-        if provider_name(entry.get("provider") or "") == provider and entry.get("status_code") is not None
-    ]
+    said = [entry.get("status_code") for entry in entries if provider_name(entry.get("provider") or "") == provider]
+    if said and said[-1] is not None:
+        return [said[-1]]
+    tried, codes = [provider_name(each) for each in delivery.raw["providers"]], delivery.raw.get("status_codes") or []
+    known = len(codes) == len(tried) and provider in tried
+    return [codes[tried.index(provider)]] if known and codes[tried.index(provider)] is not None else []
 
 
 def health(
     records: Sequence[OracleRecord], lane: OracleLane, as_of: datetime, args: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A lane's health report (section 7), the free texts and its own id aside."""
-    ladder = OracleLadder(records, lane, as_of)
+    return health_of(OracleLadder(records, lane, as_of), args)
+
+
+def health_of(ladder: OracleLadder, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, where the lane's pairs are known already."""
+    lane, as_of = ladder.lane, ladder.as_of
     in_use = lane.name in ("recovery_escalation", "executive_report") or bool(ladder.records)
     interval = args.get("expected_interval_minutes", lane.cadence) * MINUTE
     stale = args.get("stale_metadata_minutes", lane.stale) * MINUTE
@@ -242,7 +256,7 @@ def _open(ladder: OracleLadder) -> dict[str, Any]:
 
 
 def _acknowledgement_gaps(ladder: OracleLadder) -> list[dict[str, Any]]:
-    newest = ladder.newest_acknowledgements()
+    newest = ladder.newest_acknowledgements
     states = {
         pair: newest[pair].text("acknowledgement_state") if pair in newest else None for pair in ladder.unsettled()
     }
@@ -254,12 +268,17 @@ def _acknowledgement_gaps(ladder: OracleLadder) -> list[dict[str, Any]]:
             "acknowledgement_state": states.get(pair),
         }
         for pair, failures in ladder.unsettled().items()
-        if states.get(pair) not in ("acknowledged", "accepted", "resolved")
+        if states.get(pair) not in CLEARING
     ]
 
 
+def gap_count(ladder: OracleLadder) -> int:
+    """How many pairs of a lane wait for an acknowledgement (section 7)."""
+    return len(_acknowledgement_gaps(ladder))
+
+
 def _approval_gaps(ladder: OracleLadder) -> list[dict[str, Any]]:
-    newest = ladder.newest_approvals()
+    newest = ladder.newest_approvals
     gaps = []
     for pair, failures in ladder.unsettled().items():
         decision = _decision(ladder, pair, failures, {})
@@ -278,7 +297,7 @@ def _approval_gaps(ladder: OracleLadder) -> list[dict[str, Any]]:
 
 def unresolved_failed_executions(ladder: OracleLadder) -> int:
     """Pairs whose newest execution failed or was skipped and that nothing has resolved since (section 7)."""
-    acknowledgements = ladder.newest_acknowledgements()
+    acknowledgements = ladder.newest_acknowledgements
     return sum(
         execution_status(execution) in ("failed", "skipped")
         and not ladder.is_settled(pair)

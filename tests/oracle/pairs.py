@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from tests.oracle.evidence import DELIVERY, OracleLane, OracleRecord, of_lane
 
@@ -37,7 +38,7 @@ class Attempts:
 
     all: list[tuple[OracleRecord, bool]] = field(default_factory=list)
 
-    @property
+    @cached_property
     def settled(self) -> bool:
         """Whether one of them succeeded."""
         return any(succeeded for _, succeeded in self.all)
@@ -61,6 +62,9 @@ class OracleLadder:
         mine = of_lane(records, lane)
         self.records = sorted(record for record in mine if record.at <= as_of)
         self.future_record_count = len(mine) - len(self.records)
+        self._by_kind: dict[str, list[OracleRecord]] = {}
+        for record in self.records:
+            self._by_kind.setdefault(record.kind, []).append(record)
         self.deliveries = self.of_kind(DELIVERY)
         self.executions = self.of_kind(lane.execution)
         self.worker_runs = self.of_kind(lane.worker_run)
@@ -73,7 +77,7 @@ class OracleLadder:
 
     def of_kind(self, kind: str) -> list[OracleRecord]:
         """The records of a kind, oldest first; none of an empty kind."""
-        return [record for record in self.records if kind and record.kind == kind]
+        return self._by_kind.get(kind, []) if kind else []
 
     def subject(self, delivery: OracleRecord) -> str:
         """A delivery's own subject, empty if it has none (section 4)."""
@@ -139,19 +143,25 @@ class OracleLadder:
                 newest[self.first(subject, provider), provider] = record
         return newest
 
+    @cached_property
     def newest_acknowledgements(self) -> dict[Pair, OracleRecord]:
         """The newest acknowledgement of each pair."""
         return self.newest_by_pair(self.of_kind(self.lane.acknowledgement))
 
+    @cached_property
     def newest_approvals(self) -> dict[Pair, OracleRecord]:
         """The newest approval decision of each pair."""
         return self.newest_by_pair(self.of_kind(self.lane.approval))
 
+    @cached_property
+    def newest_deliveries(self) -> dict[Pair, OracleRecord]:
+        """The newest execution of each pair that delivered."""
+        return self.newest_by_pair(each for each in self.executions if execution_status(each) == "delivered")
+
     def is_approved(self, pair: Pair) -> bool:
         """Whether the newest decision approves and no newer execution delivered (section 4)."""
-        decision = self.newest_approvals().get(pair)
+        decision = self.newest_approvals.get(pair)
         if decision is None or decision.text("approval_state") != "approved":
             return False
-        delivered = (each for each in self.executions if execution_status(each) == "delivered")
-        used = self.newest_by_pair(delivered).get(pair)
+        used = self.newest_deliveries.get(pair)
         return used is None or used < decision

@@ -138,10 +138,19 @@ class Storyteller:
             attempt_count=1,
             max_attempt_count=3,
             status_codes=[503 if each in failed else 200 for each in providers],
+            **({"delivery": {"deliveries": self.attempts(providers, failed)}} if self.chance(0.7) else {}),
             **fields,
         )
         self.sent.setdefault(lane.name, []).append(record)
         return record
+
+    def attempts(self, providers: Sequence[str], failed: Sequence[str]) -> list[Raw]:
+        """What a delivery says of each provider; a status may be missing."""
+        codes = {each: self.random.choice((401, 429, 503, None)) if each in failed else 200 for each in providers}
+        return [
+            {"provider": self.spelled(each), "success": each not in failed, "attempt_count": 1, "status_code": code}
+            for each, code in codes.items()
+        ]
 
     def execution(self, lane: OracleLane, subject: str, provider: str, moment: datetime, new: str = "") -> Raw:
         """Adds an execution; its status may be missing, and a skipped one mostly says why."""
