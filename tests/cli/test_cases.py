@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cases.ways import on_the_command_line
 from tests.cli.command import command
 from tests.support import CASES, same
 
@@ -17,21 +16,6 @@ FOLDERS = sorted(path.parent for path in CASES.glob("*/queries.json"))
 pytestmark = pytest.mark.skipif(
     not FOLDERS, reason="the worked cases lie beside the repository, in ../shared/cases, and are not there"
 )
-
-
-def options(arguments: Mapping[str, Any]) -> list[str]:
-    """A question's arguments as a user types them."""
-    typed: list[str] = []
-    for name, value in arguments.items():
-        option = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            typed += [option] if value else []
-        elif isinstance(value, list):
-            for one in value:
-                typed += [option.removesuffix("s"), str(one)]
-        else:
-            typed += [option, str(value)]
-    return typed
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -47,9 +31,8 @@ def test_every_answer_to_a_worked_case_is_the_expected_one_on_the_command_line(f
     questions = json.loads((folder / "queries.json").read_text())
     wrong: list[str] = []
     for number, question in enumerate(questions):
-        asked = [question["report"], "--lane", question["lane"], "--as-of", question["as_of"], "--json"]
-        said = command(home, *asked, *options(question["args"]))
-        assert (said.code, said.err) == (0, ""), asked
-        wrong += [f"{number} {asked} {difference}" for difference in same(question["expect"], said.document)]
+        answer = on_the_command_line(home, question)
+        about = f"{number} {question['report']} {question['lane']}"
+        wrong += [f"{about} {difference}" for difference in same(question["expect"], answer)]
     assert questions
     assert wrong == []

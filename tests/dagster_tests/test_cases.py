@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.dagster_tests.runs import DAY, EVIDENCE, new_home, reports, run
+from tests.cases.ways import in_dagster
+from tests.dagster_tests.runs import EVIDENCE, new_home, run
 from tests.imports.sources import bring
 from tests.support import CASES, ask, query, same
 
@@ -39,17 +40,11 @@ def test_every_answer_to_a_worked_case_is_the_expected_one_in_dagster(folder: Pa
     wrong: list[str] = []
     for turn in range(max(map(len, turns.values()))):
         asked = {key: questions[turn] for key, questions in turns.items() if turn < len(questions)}
-        config = {
-            f"{lane}_{report}": {**question["args"], "as_of": question["as_of"]}
-            for (lane, report), question in asked.items()
-        }
-        assert run(settings, assets=list(config), config=config).success
-        kept = reports(settings)
-        for (lane, report), question in asked.items():
-            answer = kept[report, lane, DAY]
-            wrong += [f"{lane} {report} {turn} {difference}" for difference in same(question["expect"], answer)]
-            id_field = "retry_plan_id" if report == "retry_plan" else "health_id"
+        for question, answer in zip(asked.values(), in_dagster(settings, list(asked.values())), strict=True):
+            about = f"{question['lane']} {question['report']} {turn}"
+            wrong += [f"{about} {difference}" for difference in same(question["expect"], answer)]
+            id_field = "retry_plan_id" if question["report"] == "retry-plan" else "health_id"
             if answer[id_field] != ask(settings, question)[id_field]:
-                wrong.append(f"{lane} {report} {turn}: another id than on the command line")
+                wrong.append(f"{about}: another id than on the command line")
     assert turns
     assert wrong == []
