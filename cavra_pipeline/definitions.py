@@ -40,12 +40,11 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     partitions = drop_days(settings)
     executor = dg.in_process_executor
     sources = read_sources(settings.sources_file)
-    has_sources = sources.path is not None
     jobs = build_jobs(executor, has_sources=bool(sources.by_name))
     schedules = build_schedules(jobs, settings)
     if sources.usable:
         schedules.append(build_source_schedule(sources, settings))
-    sensors = build_sensors(partitions, settings, has_sources=has_sources)
+    sensors = build_sensors(partitions, settings)
     require_declared([one.name for one in schedules], [one.name for one in sensors])
     return dg.Definitions(
         assets=build_assets(partitions, sources),

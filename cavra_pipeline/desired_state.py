@@ -55,7 +55,7 @@ DESIRED_STATE: Final = (
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
     Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),
-    Declared("source_sensor", SENSOR, ENVIRONMENTS, is_of_sources=True),
+    Declared("source_sensor", SENSOR, ENVIRONMENTS),
 )
 
 #: Schedules whose every instant has work to do, so that one without it was missed; the ledger is about these.

@@ -19,12 +19,10 @@ from sensors.sources import build_source_sensor
 from sensors.watchers import build_watcher_sensor
 
 
-def build_sensors(
-    partitions: dg.DailyPartitionsDefinition, settings: Settings, *, has_sources: bool = False
-) -> Sequence[dg.SensorDefinition]:
-    """Returns every sensor of the code location; the one of sources only where there are some."""
+def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) -> Sequence[dg.SensorDefinition]:
+    """Returns every sensor of the code location."""
     return [
-        *([build_source_sensor(settings)] if has_sources else []),
+        build_source_sensor(settings),
         build_drop_sensor(partitions, settings),
         build_late_evidence_sensor(settings, partitions),
         build_missed_worker_run_sensor(settings),

@@ -64,6 +64,7 @@ def tell(
     *,
     is_heartbeat: bool = False,
     is_failing: bool = False,
+    watched: Collection[str] | None = None,
 ) -> LastObservation:
     """Tells the life cycle of a look, if it differs from the last or something is due.
 
@@ -75,6 +76,7 @@ def tell(
         clock: Tells the time.
         is_heartbeat: Whether this tick shows that the watching works; then a dead man's ping is sent, if there is one.
         is_failing: Whether notices may not reach people; then the ping says that it fails.
+        watched: The subjects that there are; None: all.
 
     Raises:
         TransientError: A database stayed busy; call again with the same.
@@ -86,7 +88,15 @@ def tell(
         return told
     return LastObservation(
         mark,
-        watch_pass(settings, kinds, signals, clock=clock, is_heartbeat=is_heartbeat, is_failing=is_failing),
+        watch_pass(
+            settings,
+            kinds,
+            signals,
+            clock=clock,
+            is_heartbeat=is_heartbeat,
+            is_failing=is_failing,
+            watched=watched,
+        ),
     )
 
 
@@ -109,6 +119,7 @@ def told_result(
     cursor: Mapping[str, Any],
     is_heartbeat: bool = False,
     is_failing: bool = False,
+    watched: Collection[str] | None = None,
 ) -> dg.SensorResult:
     """Tells the life cycle and returns what the tick says and remembers.
 
@@ -123,10 +134,20 @@ def told_result(
             tick tells it.
         is_heartbeat: Whether this tick shows that the watching works.
         is_failing: Whether notices may not reach people.
+        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
     """
     told = LastObservation.of(known.get("told"))
     try:
-        told = tell(patient(settings), told, kinds, signals, clock, is_heartbeat=is_heartbeat, is_failing=is_failing)
+        told = tell(
+            patient(settings),
+            told,
+            kinds,
+            signals,
+            clock,
+            is_heartbeat=is_heartbeat,
+            is_failing=is_failing,
+            watched=watched,
+        )
     except TransientError as busy:
         reason = f"{reason} It is told at the next tick: {busy.what}."
     return dg.SensorResult(

@@ -8,7 +8,7 @@ import dagster as dg
 
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import pull_states, read_sources
-from cavra_pipeline.sources.pulls import SILENT, UNREADABLE, problems
+from cavra_pipeline.sources.pulls import SILENT, UNREADABLE, WHOLE_FILE, problems
 from cavra_pipeline.state import state_of
 from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 
@@ -17,7 +17,10 @@ KINDS: Final = (SILENT, UNREADABLE)
 
 
 def build_source_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is since when it watches, and what was told."""
+    """Returns the sensor; its cursor is since when it watches, and what was told.
+
+    It is there in a home without sources too: they may have been removed while an alert about one was open.
+    """
 
     @dg.sensor(
         name=NAME,
@@ -31,7 +34,17 @@ def build_source_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sensor
         sources = read_sources(settings.sources_file)
         states = pull_states(state_of(patient(settings)))
         signals = problems(sources, states, datetime.fromisoformat(since), now)
-        reason = in_words(signals) or f"{len(sources.by_name)} sources are read, and new records arrive."
-        return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor={"since": since})
+        quiet = f"{len(sources.by_name)} sources are read, and new records arrive."
+        reason = in_words(signals) or (quiet if sources.path else "The home names no sources.")
+        return told_result(
+            settings,
+            known,
+            KINDS,
+            signals,
+            clock,
+            reason=reason,
+            cursor={"since": since},
+            watched=(*sources.by_name, WHOLE_FILE) if sources.path else (),
+        )
 
     return source_sensor

@@ -36,6 +36,8 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import DEFAULT_POLICY, AlertPolicy
 
 _ALERT_LANES: Final = tuple(lane for lane in LANES.values() if lane.alerts_of)
+#: Why an alert is resolved whose subject there is no more.
+NO_LONGER_WATCHED: Final = "no longer watched"
 #: A notification counts as stuck after this many attempts.
 _ATTEMPTS_IN_VAIN: Final = 3
 
@@ -47,6 +49,7 @@ def observe(
     *,
     now: datetime,
     policy: AlertPolicy = DEFAULT_POLICY,
+    watched: Collection[str] | None = None,
 ) -> datetime | None:
     """Processes one observation inside the open transaction: changes alerts and puts notifications into the outbox.
 
@@ -56,6 +59,7 @@ def observe(
         signals: Everything of those kinds that is wrong now.
         now: When this is.
         policy: How alerts are notified.
+        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
 
     Returns:
         When something would be due if nothing changes; None if nothing is waiting.
@@ -70,7 +74,7 @@ def observe(
     known = heads(c, policy.connectors)
     began = [head.told.began_at for head in known.values() if head.told and head.told.firing]
     look = _Look(c, now, {one.alert_id: one for one in alerts_of_look(c, min(began, default=None))})
-    look.update(set(kinds), found)
+    look.update(set(kinds), found, watched)
     look.update({UNDELIVERED}, conditions(undelivered_signals(known, now, policy.window)))
     _update_flapping(look, policy)
     silenced = silences(c, now)
@@ -97,7 +101,9 @@ class _Look:
     def __post_init__(self) -> None:
         self.before = dict(self.alerts)
 
-    def update(self, kinds: set[str], found: Mapping[tuple[str, str], Condition]) -> None:
+    def update(
+        self, kinds: set[str], found: Mapping[tuple[str, str], Condition], watched: Collection[str] | None = None
+    ) -> None:
         """Begins, updates and ends episodes of these kinds; stores what began, and the events."""
         standing = {(one.kind, one.subject): one for one in self.alerts.values() if one.is_open}
         episodes = newest_episodes(self.c, found.keys() - standing.keys())
@@ -118,7 +124,8 @@ class _Look:
         for key, alert in standing.items():
             if alert.kind in kinds and key not in found and not KINDS[alert.kind].ends_by_hand:
                 self.alerts[alert.alert_id] = resolved(alert, now=self.now)
-                events.append(self._event(alert, "resolved"))
+                is_gone = watched is not None and alert.subject not in watched
+                events.append(self._event(alert, "resolved", NO_LONGER_WATCHED if is_gone else None))
         self.new += new
         self.has_events = self.has_events or bool(events)
         save(self.c, new=new, events=events)

@@ -32,6 +32,7 @@ def watch_pass(
     clock: Callable[[], datetime],
     is_heartbeat: bool = False,
     is_failing: bool = False,
+    watched: Collection[str] | None = None,
 ) -> datetime | None:
     """Processes one sensor observation: updates alerts, plans and sends notifications, pings.
 
@@ -42,6 +43,7 @@ def watch_pass(
         clock: Tells the time.
         is_heartbeat: Whether this pass shows that the watching as a whole works; only then the dead man is pinged.
         is_failing: Whether notifications may not reach people, so that the ping has to say so.
+        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
 
     Returns:
         When the next pass has something to do even if nothing changes: a reminder, a window or silence that ends, a
@@ -56,7 +58,7 @@ def watch_pass(
     url = settings.deadman_url if is_heartbeat else None
     deadman.ping(url, deadman.START, settings.ca_file)
     try:
-        due_at = _pass(settings, kinds, signals, clock)
+        due_at = _pass(settings, kinds, signals, clock, watched)
     except TransientError:
         # Send no ping: the monitor times out on the open /start.
         raise
@@ -68,11 +70,15 @@ def watch_pass(
 
 
 def _pass(
-    settings: Settings, kinds: Collection[str], signals: Iterable[Signal], clock: Callable[[], datetime]
+    settings: Settings,
+    kinds: Collection[str],
+    signals: Iterable[Signal],
+    clock: Callable[[], datetime],
+    watched: Collection[str] | None,
 ) -> datetime | None:
     now = clock()
     with state_of(settings).writing() as c:
-        due_at = observe(c, kinds, signals, now=now, policy=settings.alerts)
+        due_at = observe(c, kinds, signals, now=now, policy=settings.alerts, watched=watched)
         retry_at = next_attempt_at(c, settings)
     attempts = 0
     if retry_at is not None and retry_at <= now:

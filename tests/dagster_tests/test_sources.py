@@ -12,6 +12,7 @@ import pytest
 
 from assets.registry import GROUPS
 from cavra_pipeline.alerts.kinds import KINDS
+from cavra_pipeline.alerts.lifecycle import NO_LONGER_WATCHED
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import IMPORT_SOURCES, source_key
 from cavra_pipeline.resources import RESOURCE_KEY, Home
@@ -24,7 +25,7 @@ from sensors.sources import build_source_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.imports.cavra_api import CavraApi, served
 from tests.imports.sources import json_lines
-from tests.support import delivery, home_with
+from tests.support import delivery, home_with, query_state
 
 TICK = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
 FIVE = "{type: file, path: five.jsonl, every_minutes: 5}"
@@ -55,7 +56,7 @@ def test_a_home_without_sources_has_none_of_it(tmp_path: Path) -> None:
     schedules, sensors = names(defs)
 
     assert IMPORT_SOURCES not in schedules | {job.name for job in defs.get_repository_def().get_all_jobs()}
-    assert "source_sensor" not in sensors
+    assert "source_sensor" in sensors  # an alert about a source that was removed is to be resolved
     assert not any(key.path[0] == "sources" for key in defs.resolve_all_asset_keys())
     assert defs.resolve_asset_graph().get(dg.AssetKey("landing_zone")).parent_keys == set()
 
@@ -186,23 +187,30 @@ def test_an_api_is_pulled_by_its_asset(
     assert "token-of-a-test" not in events
 
 
+class Ticks:
+    """The sensor, tick after tick."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings, self.instance, self.cursor = settings, instance, ""
+
+    def __call__(self, at: datetime) -> set[tuple[str, str, str | None]]:
+        """The alerts that are open after a tick: kind, subject, cause."""
+        sensor = build_source_sensor(self.settings, clock=lambda: at)
+        with dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor or None, resources={RESOURCE_KEY: Home.of(self.settings)}
+        ) as context:
+            data = sensor.evaluate_tick(context)
+        assert data.skip_message
+        self.cursor = data.cursor or ""
+        with state_of(self.settings).reading() as c:
+            return {(row.kind, row.subject, row.cause) for row in c.execute(alerts.select()) if row.state != "resolved"}
+
+
 def test_the_sensor_raises_and_resolves_an_alert(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     settings = settings_with(tmp_path, monkeypatch, f"sources: {{five: {FIVE}}}")
-    source, now, cursor = Source("five", "file", 5, path=settings.home / "five.jsonl"), TICK, None
-
-    def told(at: datetime) -> set[tuple[str, str, str | None]]:
-        nonlocal cursor
-        sensor = build_source_sensor(settings, clock=lambda: at)
-        with dg.build_sensor_context(
-            instance=instance, cursor=cursor, resources={RESOURCE_KEY: Home.of(settings)}
-        ) as context:
-            data = sensor.evaluate_tick(context)
-        assert data.skip_message
-        cursor = data.cursor
-        with state_of(settings).reading() as c:
-            return {(row.kind, row.subject, row.cause) for row in c.execute(alerts.select()) if row.state != "resolved"}
+    source, now, told = Source("five", "file", 5, path=settings.home / "five.jsonl"), TICK, Ticks(settings, instance)
 
     pull(settings, source, {}, clock=lambda: TICK)
     assert told(now) == set()
@@ -216,3 +224,24 @@ def test_the_sensor_raises_and_resolves_an_alert(
     (settings.home / "sources.yaml").write_text("sources: {five: {type: x}}")
     assert told(now + timedelta(minutes=24)) == {(UNREADABLE, "five", "malformed")}
     assert {SILENT, UNREADABLE} <= KINDS.keys()
+
+
+@pytest.mark.parametrize("left", [f"sources: {{six: {FIVE}}}", None], ids=["source", "file"])
+def test_an_alert_about_a_source_that_was_removed_is_resolved_and_says_why(
+    left: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    settings = settings_with(tmp_path, monkeypatch, "sources: {five: {type: x}, six: {type: x}}")
+    told, file = Ticks(settings, instance), settings.home / "sources.yaml"
+    assert told(TICK) == {(UNREADABLE, "five", "malformed"), (UNREADABLE, "six", "malformed")}
+    file.write_text(f"sources: {{five: {{type: x}}, six: {FIVE}}}")
+    assert told(TICK + timedelta(minutes=1)) == {(UNREADABLE, "five", "malformed")}
+
+    if left is None:
+        file.unlink()
+    else:
+        file.write_text(left)
+
+    assert told(TICK + timedelta(minutes=2)) == set()
+    assert query_state(settings, "SELECT detail FROM alert_events WHERE event = 'resolved' ORDER BY happened_at") == [
+        (None,), (NO_LONGER_WATCHED,)
+    ]  # fmt: skip
