@@ -86,6 +86,8 @@ class Search:
     secret_field: str | None = None
     _texts: list[_Text] = field(default_factory=list)
     _labels: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    #: Where in the findings a secret is, by rule and value.
+    _found: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
 
     def run(self, record: Object) -> None:
         """Searches the record.
@@ -113,7 +115,7 @@ class Search:
                 self._walk(member, f"{path}[]", key, is_sensitive, depth + 1)
         elif is_sensitive and isinstance(value, int | float) and not isinstance(value, bool) and not key.is_token:
             # A number under a `*token*` key is a count, not a token.
-            self._find(SENSITIVE_KEY_CODE, path)
+            self._find(SENSITIVE_KEY_CODE, path, repr(value))
 
     def _walk_object(self, record: Object, path: str, is_sensitive: bool, depth: int) -> None:
         if isinstance(record, Ambiguous):
@@ -139,16 +141,21 @@ class Search:
         if text.is_sensitive and not codes and _is_credential(text):
             codes = [SENSITIVE_KEY_CODE]
         for code in codes:
-            self._find(code, text.path)
+            self._find(code, text.path, text.value)
         if not codes and text.key.is_actor and text.value and not is_actor_label(text.value):
             is_inside = self._is_inside(text.path)
             name = text.value.strip().lower()
             if name not in self._labels or (is_inside and not self._labels[name][1]):
                 self._labels[name] = (text.path, is_inside)
 
-    def _find(self, code: str, path: str) -> None:
+    def _find(self, code: str, path: str, value: str) -> None:
+        """Notes a secret once for a record, wherever else it stands: at the first allowlisted path, else the first."""
         is_inside = self._is_inside(path)
-        self.findings.append(Finding(code, path, Action.QUARANTINED if is_inside else Action.DROPPED))
+        place = self._found.setdefault((code, value), len(self.findings))
+        if place == len(self.findings):
+            self.findings.append(Finding(code, path, Action.QUARANTINED if is_inside else Action.DROPPED))
+        elif is_inside and self.findings[place].action is Action.DROPPED:
+            self.findings[place] = Finding(code, path, Action.QUARANTINED)
         self.secret_field = path if is_inside else self.secret_field
 
     def _is_inside(self, path: str) -> bool:

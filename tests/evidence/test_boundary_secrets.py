@@ -44,6 +44,22 @@ def test_a_secret_in_an_allowlisted_field_is_quarantined_and_found(code: str, va
     assert value not in repr(verdict)
 
 
+@pytest.mark.parametrize("at_first", ["request", "event_type"])
+def test_a_secret_at_two_paths_of_a_record_is_one_finding(at_first: str) -> None:
+    code, value = SECRETS["github token"]
+    _, other = SECRETS["gitlab token"]
+    places = {"request": {"a": value, "b": value, "c": other}, "event_type": value}
+    dropped = kept({**delivery(), "request": places["request"]})
+    both = {name: places[name] for name in sorted(places, key=lambda name: name != at_first)}
+
+    assert [found.path for found in dropped.findings if found.rule == code] == ["request.a"]
+    assert [found.path for found in dropped.findings if found.rule != code] == ["request.c"]
+    verdict = quarantined({**{name: value for name, value in delivery().items() if name not in both}, **both})
+    assert [found for found in verdict.findings if found.rule == code] == [
+        Finding(code, "event_type", Action.QUARANTINED)
+    ]
+
+
 @FAMILIES
 def test_a_secret_in_a_dropped_field_is_found_and_the_record_is_kept(code: str, value: str) -> None:
     record = delivery(session_id="kept-1", request={"target": value})
@@ -79,7 +95,7 @@ def test_a_secret_deep_in_lists_is_found(code: str, value: str) -> None:
 
 @FAMILIES
 def test_a_secret_in_an_allowlisted_list_is_quarantined(code: str, value: str) -> None:
-    verdict = quarantined(delivery(failed=["slack", value]))
+    verdict = quarantined(delivery(failed=["slack", value], providers=["slack"]))
 
     assert verdict.reason is Reason.SECRET
     assert (code, "failed_providers[]", Action.QUARANTINED) in tells(verdict)
