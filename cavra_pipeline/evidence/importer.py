@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, dump_sidecar, public
 from cavra_pipeline.evidence.leftovers import locked, remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.receipts import Stamp, read_receipt, write_receipt
+from cavra_pipeline.evidence.receipts import Stamp, content_digest, read_receipt, write_receipt
 from cavra_pipeline.evidence.screen import Screen
 from cavra_pipeline.evidence.shapes import Shape
 from cavra_pipeline.evidence.stores import read_source, source_files
@@ -191,6 +191,10 @@ class Importer:
         return drafts
 
     def _write_receipt(self, path: Path, shape: str, stamp: Stamp, drafts: Drafts, began_ns: int, folder: Path) -> None:
+        try:
+            digest = content_digest(path)
+        except OSError:
+            return
         (folder / "clock").touch()
         ended_ns = (folder / "clock").stat().st_mtime_ns
         is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, ended_ns))
@@ -198,7 +202,7 @@ class Importer:
         if is_unchanged and self._known.holds(digests).all():
             contents = self._known.contents_with(digests)
             with suppress(OSError):
-                write_receipt(self._settings.home, path, shape, stamp, drafts.counts.received_count, contents)
+                write_receipt(self._settings.home, path, shape, stamp, digest, drafts.counts.received_count, contents)
 
 
 def _name_of(shape: Shape | None) -> str:

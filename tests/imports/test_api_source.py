@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.evidence.secrets_made_up import canary
 from tests.imports.cavra_api import CavraApi, served
 from tests.support import NOW, Record, at, delivery, home_with, query, take_in
 
+PULLS = int(os.environ.get("CAVRA_GROWING_IMPORTS", "20"))
 TOKEN = "Bearer q7Zr2Xw9Lm4Tb6Vn8Kd3Hs5Jf1Gp0Yc"
 
 
@@ -140,19 +143,59 @@ def test_a_store_whose_ids_run_backwards_in_time_is_not_taken_for_newest_first(a
 def test_a_store_that_grows_by_one_is_pulled_with_each_record_once(api: CavraApi, tmp_path: Path) -> None:
     home = home_with(tmp_path)
     secret: Any = {"delivery": {"deliveries": [{"provider": "teams", "request": {"url": canary("teams webhook")}}]}}
-    for number in range(20):
+    for number in range(PULLS):
         api.upsert(delivery(at(-number), session_id=f"s-{number}", **secret))
         done = pulled(home, api, NOW + timedelta(minutes=5 * number))
         assert (done.result.imported_count, done.result.known_count) == (1, number)
 
-    assert len(stored(home)) == 20
+    assert len(stored(home)) == PULLS
     assert (
         query(home, "SELECT count(*) FROM evidence_records")
         == query(home, "SELECT count(*) FROM finding_rows")
-        == [(20,)]
+        == [(PULLS,)]
     )
     content = b"".join(path.read_bytes() for path in home.home.rglob("*") if path.is_file())
     assert canary("teams webhook").encode() not in content
+
+
+@pytest.mark.parametrize("is_sqlite", [True, False], ids=["sqlite", "json"])
+def test_a_store_that_is_written_between_pages_holds_each_version_once(
+    is_sqlite: bool, api: CavraApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.imports.cavra_api.MOST", 10)
+    home, api.is_sqlite, serial = home_with(tmp_path), is_sqlite, itertools.count(100)
+    secret: Any = {"delivery": {"deliveries": [{"provider": "teams", "request": {"url": canary("teams webhook")}}]}}
+    api.upsert(*(delivery(at(1000 - n), session_id=f"s-{n:04d}", **secret) for n in range(100)))
+    versions = 100
+
+    def write(_: int) -> None:
+        """A new record, and a newer version of an old one that moves to the front."""
+        nonlocal versions
+        number = next(serial)
+        for one in (number, number % 90):
+            api.upsert(delivery(at(1000 - number), session_id=f"s-{one:04d}", plan_id=f"v-{number}", **secret))
+        versions += 2
+
+    sizes = [0]
+    for number in range(PULLS):
+        api.after = write if number % 2 else lambda _: None
+        pulled(home, api, NOW + timedelta(days=2 * number))
+        take_in(home)
+        sizes.append(sum(path.stat().st_size for path in home.landing.glob("*/*.jsonl")))
+    api.after = lambda _: None
+    last = pulled(home, api, NOW + timedelta(days=2 * PULLS))
+    again = pulled(home, api, NOW + timedelta(days=2 * PULLS + 2))
+
+    assert again.result.imported_count == 0
+    assert last.result.imported_count + last.result.known_count == len(api.records)
+    assert stored(home) == set(api.records)
+    current = {(name, plan) for name, plan in query(home, "SELECT session_id, plan_id FROM evidence")}
+    assert current == {(one["session_id"], one.get("plan_id")) for one in api.records.values()}
+    ((rows, ids),) = query(home, "SELECT count(*), count(DISTINCT (session_id, plan_id)) FROM evidence_records")
+    assert rows == ids <= versions
+    assert query(home, "SELECT count(*) FROM findings") == query(home, "SELECT count(*) FROM finding_rows") == [(rows,)]
+    first, most = sizes[1] / 100, max(after - before for before, after in itertools.pairwise(sizes[2:]))
+    assert most < 1.2 * first * (rows - 100)
 
 
 def test_a_record_that_is_quarantined_counts_once_and_stops_nothing(api: CavraApi, tmp_path: Path) -> None:

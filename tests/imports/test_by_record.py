@@ -30,13 +30,14 @@ from tests.evidence.secrets_made_up import canary
 from tests.imports.sources import bring, json_lines, json_store, landed, sqlite_store
 from tests.support import DAY, NOW, REPOSITORY, Line, Record, at, delivery, drop, home_with, query, take_in
 
+IMPORTS = int(os.environ.get("CAVRA_GROWING_IMPORTS", "10"))
 TEAMS: Any = {"delivery": {"deliveries": [{"provider": "teams", "request": {"url": canary("teams webhook")}}]}}
 BAD = {"session_id": "bad", "created_at": "never", "metadata_kind": "x"}
 
 
 def growing(count: int) -> list[Record]:
     """Records over three days, each with a secret that is dropped; a new one stands in front of those before it."""
-    return [delivery(at(n * 400), session_id=f"s-{99 - n:03d}", **TEAMS) for n in range(count)]
+    return [delivery(at(n * 400), session_id=f"s-{999 - n:03d}", **TEAMS) for n in range(count)]
 
 
 def session_ids(settings: Settings) -> list[str]:
@@ -46,10 +47,10 @@ def session_ids(settings: Settings) -> list[str]:
 
 
 @pytest.mark.parametrize("made", [sqlite_store, json_store, json_lines], ids=["sqlite", "json", "lines"])
-def test_after_ten_imports_of_a_growing_store_each_record_stands_once(made: object, tmp_path: Path) -> None:
+def test_after_many_imports_of_a_growing_store_each_record_stands_once(made: object, tmp_path: Path) -> None:
     home, store = home_with(tmp_path), tmp_path / "store"
     sizes, written = [], []
-    for count in range(1, 11):
+    for count in range(1, IMPORTS + 1):
         store.unlink(missing_ok=True)
         lines: list[Line] = [*growing(count)[::-1], BAD]
         result = bring(home, made(store, lines))  # type: ignore[operator]
@@ -58,12 +59,13 @@ def test_after_ten_imports_of_a_growing_store_each_record_stands_once(made: obje
         sizes.append(sum(map(len, landed(home).values())))
         assert (result.received_count, result.known_count) == (count + 1, count if count > 1 else 0)
 
-    assert session_ids(home) == sorted(record["session_id"] for record in growing(10))
-    assert query(home, "SELECT count(*), count(DISTINCT session_id) FROM evidence_records") == [(10, 10)]
-    assert query(home, "SELECT count(*) FROM findings") == query(home, "SELECT count(*) FROM finding_rows") == [(10,)]
+    assert session_ids(home) == sorted(record["session_id"] for record in growing(IMPORTS))
+    assert query(home, "SELECT count(*), count(DISTINCT session_id) FROM evidence_records") == [(IMPORTS, IMPORTS)]
+    assert query(home, "SELECT count(*) FROM findings") == [(IMPORTS,)]
+    assert query(home, "SELECT count(*) FROM finding_rows") == [(IMPORTS,)]
     assert query(home, "SELECT count(*) FROM quarantine") == [(1,)]
-    assert query(home, "SELECT sum(received_count), sum(superseded_count) FROM drop_totals") == [(11, 0)]
-    assert written[1:] == [1] * 9
+    assert query(home, "SELECT sum(received_count), sum(superseded_count) FROM drop_totals") == [(IMPORTS + 1, 0)]
+    assert written[1:] == [1] * (IMPORTS - 1)
     grown = [after - before for before, after in itertools.pairwise(sizes)]
     assert max(grown) < 1.2 * min(grown)
 
@@ -263,9 +265,18 @@ def test_an_unchanged_file_is_not_read_again_and_a_changed_one_is(
     monkeypatch.setattr("cavra_pipeline.evidence.importer.read_source", counting)
 
     assert (bring(home, source).known_count, read) == (3, [])
+    os.utime(source)
+    assert (bring(home, source).known_count, read) == (3, [])
+    copy = tmp_path / "copy"
+    copy.write_bytes(source.read_bytes())
+    copy.replace(source)
+    assert (bring(home, source).known_count, read) == (3, [])
+    content = source.read_bytes()
+    source.write_bytes(content.replace(b"subject-1", b"subject-2", 1))
+    assert (bring(home, source).imported_count, len(read), len(source.read_bytes())) == (1, 1, len(content))
 
     json_lines(source, growing(4))
-    assert (bring(home, source).imported_count, len(read)) == (1, 1)
+    assert (bring(home, source).imported_count, len(read)) == (1, 2)
 
 
 def test_a_file_that_changes_while_it_is_read_has_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
