@@ -56,6 +56,7 @@ def oracle(records: list[OracleRecord], question: Question) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_way_to_ask_gives_the_answer_of_the_others_and_of_the_oracle(seed: int, tmp_path: Path) -> None:
     settings = new_home(tmp_path, history(seed))

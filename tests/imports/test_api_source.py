@@ -140,6 +140,7 @@ def test_a_store_whose_ids_run_backwards_in_time_is_not_taken_for_newest_first(a
     assert pulled(home, api, NOW + timedelta(minutes=5)).result.imported_count == 1
 
 
+@pytest.mark.timeout(180 + 20 * PULLS)
 def test_a_store_that_grows_by_one_is_pulled_with_each_record_once(api: CavraApi, tmp_path: Path) -> None:
     home = home_with(tmp_path)
     secret: Any = {"delivery": {"deliveries": [{"provider": "teams", "request": {"url": canary("teams webhook")}}]}}
@@ -158,6 +159,7 @@ def test_a_store_that_grows_by_one_is_pulled_with_each_record_once(api: CavraApi
     assert canary("teams webhook").encode() not in content
 
 
+@pytest.mark.timeout(180 + 20 * PULLS)
 @pytest.mark.parametrize("is_sqlite", [True, False], ids=["sqlite", "json"])
 def test_a_store_that_is_written_between_pages_holds_each_version_once(
     is_sqlite: bool, api: CavraApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

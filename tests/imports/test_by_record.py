@@ -46,6 +46,7 @@ def session_ids(settings: Settings) -> list[str]:
     return sorted(json.loads(line)["session_id"] for line in lines)
 
 
+@pytest.mark.timeout(180 + 20 * IMPORTS)
 @pytest.mark.parametrize("made", [sqlite_store, json_store, json_lines], ids=["sqlite", "json", "lines"])
 def test_after_many_imports_of_a_growing_store_each_record_stands_once(made: object, tmp_path: Path) -> None:
     home, store = home_with(tmp_path), tmp_path / "store"

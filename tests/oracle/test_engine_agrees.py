@@ -118,6 +118,7 @@ class Home:
             yield from (f"closure {at.isoformat()}: {each}" for each in same(expected, {**answer, "open_items": own}))
 
 
+@pytest.mark.timeout(1800)  # fifty histories are half a minute of one core
 @pytest.mark.parametrize("number", range(-(-HISTORIES // IN_A_HOME)))
 def test_the_engine_answers_as_the_oracle_does_over_random_histories(number: int, tmp_path: Path) -> None:
     home = Home(number, tmp_path)
