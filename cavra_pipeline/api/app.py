@@ -37,6 +37,11 @@ from cavra_pipeline.api.service import Service
 from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageError, faults_of
 
 _THREADS = 64
+#: Modules that each have a router: our own endpoints first, then those at CAVRA's paths.
+_ENDPOINTS = (
+    reports, lists, actions, watching, status,
+    cavra, cavra_acknowledgements, cavra_dashboards, cavra_executive, cavra_lists, cavra_recoveries, cavra_sending,
+)  # fmt: skip
 _log = logging.getLogger("cavra_pipeline.api")
 
 
@@ -69,17 +74,7 @@ def create_app(
 
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
-    ours = (reports.router, lists.router, actions.router, watching.router, status.router)
-    theirs = (
-        cavra,
-        cavra_acknowledgements,
-        cavra_dashboards,
-        cavra_executive,
-        cavra_lists,
-        cavra_recoveries,
-        cavra_sending,
-    )
-    routers = (*ours, *(one.router for one in theirs), *pages)
+    routers = (*(one.router for one in _ENDPOINTS), *pages)
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]
