@@ -120,9 +120,11 @@ def state(home: Settings) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _as_told(row: dict[str, Any]) -> tuple[Any, ...]:
-    """A row without the random id of the run that sent a notification, and without the digest of what a run wrote."""
+    """A row without the random id of a run that notified, the digest of what a run wrote, and the plan of a repeat."""
     if row.get("purpose") == "notice":
         row.pop("run_id")
+    if row.get("purpose") == "retry":
+        row["context"].pop("retry_plan_id")
     if str(row.get("file_name")).startswith((_RUNS, _RETRIES)):
         row.pop("sha256", None)
     return tuple(row.items())
