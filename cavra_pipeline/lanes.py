@@ -344,6 +344,8 @@ LANES: dict[str, Lane] = {
 FAILURE_SOURCES = (LANES["acknowledgement_audit"].delivery_source, SOURCE + "_worker_health_alert")
 #: How far back a playbook looks, in hours.
 LOOKBACK_HOURS = 24
+#: How far back before a run of failures the share of failed outcomes is counted, in days (contract section 14).
+INCIDENT_DAYS = 30
 
 
 def lanes_of(schedule: str) -> tuple[str, ...]:

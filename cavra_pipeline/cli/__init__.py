@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from cavra_pipeline.cli import alerts, delivery, evidence, recoveries, reports, serve, slots, upkeep
+from cavra_pipeline.cli import alerts, causes, delivery, evidence, recoveries, reports, serve, slots, upkeep
 from cavra_pipeline.cli.common import EXIT_FAILED
 from cavra_pipeline.errors import OutOfMemory, PipelineError
 from cavra_pipeline.terminal import EscapingGroup, standard_error
@@ -23,6 +23,7 @@ _COMMANDS: Final = (
     *(evidence.quarantine, evidence.findings, evidence.pseudonym),
     *(reports.retry_health_command, reports.retry_plan_command, reports.dashboard),
     *(recoveries.recoveries, recoveries.recovery, recoveries.playbook, recoveries.closure),
+    causes.incidents,
     *(reports.escalate, reports.executive_report_command, slots.slots),
     *(delivery.worker, delivery.ack, delivery.connectors, alerts.alerts),
     *(serve.api, serve.api_token, serve.refresh, serve.demo, serve.dev),

@@ -1,0 +1,186 @@
+"""Provider incidents (contract section 14): one broken provider behind many failing deliveries, as of any instants.
+
+What belongs here: the report. Which runs of failures are incidents, and when, is decided in `failure_runs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.provider_names import provider_name
+from cavra_pipeline.reports.failure_runs import FailureRun, failure_runs
+from cavra_pipeline.reports.stretches import shared_stretches
+from cavra_pipeline.retention.horizon import horizon_of, require_answerable
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.reports"
+#: Causes by what every status of an incident's failures is, the first that fits; another mixture is ``mixed``.
+_CAUSES: Final = (
+    ("credentials", frozenset({401, 403})),
+    ("gone", frozenset({404, 410})),
+    ("throttled", frozenset({429})),
+    ("server_error", frozenset(range(500, 600))),
+    ("no_answer", frozenset({None, 0})),
+    ("refused", frozenset(range(200, 300))),
+    ("rejected", frozenset(range(400, 500)) - {401, 403, 404, 410, 429}),
+)
+MIXED: Final = "mixed"
+CAUSES: Final = (*(name for name, _ in _CAUSES), MIXED)
+#: Causes that another attempt can't cure: one delivery shows whether the provider works again.
+PROBED_CAUSES: Final = frozenset({"credentials", "gone"})
+
+
+def incident_reports(
+    session: Session,
+    *,
+    instants: Sequence[datetime],
+    now: datetime,
+    provider: str | None = None,
+    is_open: bool = False,
+) -> list[dict[str, Any]]:
+    """Makes the report of provider incidents as of each instant, in one pass over the evidence.
+
+    Args:
+        session: An open warehouse.
+        instants: The instants of the reports, in any order.
+        now: When the reports are made; only ``generated_at`` shows it.
+        provider: Only incidents of this provider, however it is spelled.
+        is_open: Only incidents that are open at the instant.
+
+    Returns:
+        A report for each instant, in the order of the instants; incidents sorted by ``began_at``, provider and lane.
+
+    Raises:
+        UsageError: The evidence of an instant has been pruned.
+    """
+    found = incidents(session, instants, is_open=is_open)
+    name = provider_name(provider) if provider else None
+    reports = []
+    for at in instants:
+        rows = [
+            one for one in found[naive_utc(at)] if name in (None, one["provider"]) and not (is_open and one["ended_at"])
+        ]
+        reports.append(
+            {
+                "schema_version": "cavra-pipeline.provider-incidents.v1",
+                "product": PRODUCT,
+                "as_of": instant(naive_utc(at)),
+                "generated_at": instant(now),
+                "incident_count": len(rows),
+                "open_incident_count": sum(one["ended_at"] is None for one in rows),
+                "incidents": rows,
+            }
+        )
+    return reports
+
+
+def incidents(
+    session: Session, instants: Sequence[datetime], *, is_open: bool = False
+) -> dict[datetime, list[dict[str, Any]]]:
+    """Returns the incidents as each instant sees them, by instant in UTC without a zone.
+
+    With `is_open`, only those that are open at their instant, which takes a look at the newest deliveries alone.
+
+    Those that ended before the horizon of retention are not listed: the outcomes that they are judged by are gone.
+
+    Raises:
+        UsageError: The evidence of an instant has been pruned.
+    """
+    require_answerable(session, instants)
+    horizon = horizon_of(session)
+    found: dict[datetime, list[dict[str, Any]]] = {}
+    for asked in shared_stretches(session, ascending(instants)):
+        runs = failure_runs(session, asked, is_open=is_open)
+        for at in asked:
+            seen = [
+                _incident(run, at)
+                for run in runs
+                if run.is_incident(at) and not (is_open and run.ended_at(at)) and not _is_forgotten(run, at, horizon)
+            ]
+            found[at] = sorted(seen, key=lambda one: (one["began_at"], one["provider"], one["lane"] or ""))
+    return found
+
+
+def _is_forgotten(run: FailureRun, at: datetime, horizon: datetime | None) -> bool:
+    ended_at = run.ended_at(at)
+    return horizon is not None and ended_at is not None and ended_at < horizon
+
+
+def _incident(run: FailureRun, at: datetime) -> dict[str, Any]:
+    failures = run.failures_until(at)
+    codes = {one.status_code for one in failures}
+    named = {"provider": run.provider, "lane": run.lane, "began_at": instant(run.began_at)}
+    return {
+        "incident_id": identify("provider-incident", named),
+        "provider": run.provider,
+        "lane": run.lane,
+        "lanes": sorted({one.lane for one in failures}),
+        "began_at": named["began_at"],
+        "last_success_at": instant(run.last_success_at),
+        "ended_at": instant(run.ended_at(at)),
+        "failure_count": len(failures),
+        "subject_count": len({one.pair for one in failures if one.subject is not None}),
+        "pairs": [{"lane": lane, "subject": subject} for lane, subject in run.open_pairs(at)],
+        "status_codes": sorted(code for code in codes if code is not None),
+        "cause": cause_of(codes),
+    }
+
+
+def cause_of(codes: Iterable[int | None]) -> str:
+    """Returns why a provider fails, by the statuses of all its failures; None stands for no answer."""
+    given = frozenset(codes)
+    return next((name for name, fitting in _CAUSES if given <= fitting), MIXED)
+
+
+class OpenIncidents:
+    """The open incident of each (lane, subject, provider) as instants see it, to name beside entries about the pair."""
+
+    def __init__(self, by_instant: Mapping[datetime, Mapping[tuple[str, str, str], str]]) -> None:
+        """Takes the ids by instant, UTC without a zone."""
+        self._by_instant = by_instant
+        self._named: dict[tuple[int, str | None], tuple[dict[str, object], dict[str, object]]] = {}
+
+    def of(self, at: datetime, lane: Lane, subject: object, provider: object) -> str | None:
+        """Returns the id of the open incident of a pair at an instant, or None."""
+        return self._by_instant[at].get((lane.name, str(subject), str(provider)))
+
+    def beside(self, at: datetime, lane: Lane, entries: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+        """Returns the entries with ``provider_incident_id``; entries that instants share are shared again."""
+        return [self._beside(one, self.of(at, lane, one[lane.subject_field], one["provider"])) for one in entries]
+
+    def _beside(self, entry: dict[str, object], incident_id: str | None) -> dict[str, object]:
+        key = id(entry), incident_id
+        if key not in self._named:
+            # The entry is kept too: no other may have its id meanwhile.
+            self._named[key] = entry, type(entry)({**entry, "provider_incident_id": incident_id})
+        return self._named[key][1]
+
+
+def open_incidents(session: Session, instants: Sequence[datetime]) -> OpenIncidents:
+    """Finds the open incident of every pair at each instant: that of the provider as a whole before a lane's."""
+    known, key = session.known(), (_PACKAGE, "open_incidents", *instants)
+    if key not in known:
+        known[key] = {at: _of_pairs(seen) for at, seen in incidents(session, instants, is_open=True).items()}
+    return OpenIncidents(known[key])
+
+
+def _of_pairs(seen: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], str]:
+    named: dict[tuple[str, str, str], str] = {}
+    for one in sorted(seen, key=lambda incident: incident["lane"] is None):
+        named.update({(pair["lane"], pair["subject"], one["provider"]): one["incident_id"] for pair in one["pairs"]})
+    return named
+
+
+def incidents_of_pair(session: Session, at: datetime, lane: Lane, subject: str, provider: str) -> list[dict[str, Any]]:
+    """Returns the incidents that a pair's failures are part of, as an instant sees them, UTC without a zone."""
+    return [
+        _incident(run, at)
+        for run in failure_runs(session, [at])
+        if run.provider == provider
+        and run.is_incident(at)
+        and any(one.pair == (lane.name, subject) for one in run.failures_until(at))
+    ]

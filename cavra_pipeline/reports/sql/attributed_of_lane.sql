@@ -1,0 +1,1 @@
+SELECT {{lane}} AS lane, * FROM attributed_outcomes({{lane}}, list_max($instants::TIMESTAMP[]))
