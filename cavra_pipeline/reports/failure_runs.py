@@ -89,12 +89,15 @@ def least_subjects(failed: int, outcomes: int) -> int:
     return next((least for percent, least in _LEAST_SUBJECTS if 100 * failed <= percent * outcomes), _MOST_SUBJECTS)
 
 
-def failure_runs(session: Session, asked: Sequence[datetime], *, is_open: bool = False) -> list[FailureRun]:
+def failure_runs(
+    session: Session, asked: Sequence[datetime], *, horizon: datetime | None, is_open: bool = False
+) -> list[FailureRun]:
     """Returns every run that some instant may see as an incident.
 
     Args:
         session: An open warehouse.
         asked: One of the ``shared_stretches``.
+        horizon: What was created before it counts for nothing, since parts of it have been pruned.
         is_open: Leave out what has ended before the first of them.
     """
     lanes = (statement(_PACKAGE, "attributed_of_lane", lane=literal(name)).rstrip() for name in LANES)
@@ -104,12 +107,18 @@ def failure_runs(session: Session, asked: Sequence[datetime], *, is_open: bool =
         "least_subjects": _LEAST_SUBJECTS[0][1],
         "days_before": INCIDENT_DAYS,
     }
-    spans: list[dict[str, Any]] = session.rows(_PACKAGE, "failure_spans", about, attributed=attributed)
+    earliest = horizon or datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
+    spans: list[dict[str, Any]] = session.rows(
+        _PACKAGE, "failure_spans", {**about, "horizon": earliest}, attributed=attributed
+    )
     if is_open:
         spans = _touching([one for one in spans if one["until"] is None or one["until"] > asked[0]], spans)
     if not spans:
         return []
-    within = {"since": min(span["since"] for span in spans), "until": max(span["until"] or asked[-1] for span in spans)}
+    within = {
+        "since": max(earliest, min(span["since"] for span in spans)),
+        "until": max(span["until"] or asked[-1] for span in spans),
+    }
     rows = session.rows(_PACKAGE, "failure_runs", {**about, **within}, attributed=attributed)
     return _runs(rows)
 

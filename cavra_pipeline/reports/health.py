@@ -23,6 +23,7 @@ from cavra_pipeline.errors import Accepts, refusal
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.health_alerts import alerts_for
 from cavra_pipeline.reports.health_facts import facts_of
+from cavra_pipeline.reports.incidents import open_incidents
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
@@ -31,6 +32,8 @@ _PACKAGE: Final = "cavra_pipeline.reports"
 MAX_MINUTES: Final = 525_600
 MAX_WINDOW_HOURS: Final = 87_600
 DEFAULT_WINDOW_HOURS: Final = 168
+#: What of a report waits for a person, pair by pair.
+_GAPS: Final = ("acknowledgement_gaps", "approval_gaps")
 
 
 _Minutes = Annotated[int, Field(ge=1, le=MAX_MINUTES), Accepts()]
@@ -115,7 +118,13 @@ def _reports(
     interval, window = parameters.expected_interval_minutes, parameters.window_hours
     facts = facts_of(session, lane, asked, interval_minutes=interval, window_hours=window)
     made: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
-    return [_report(lane, parameters, at, found, **made) for at, found in zip(asked, facts, strict=True)]
+    reports = [_report(lane, parameters, at, found, **made) for at, found in zip(asked, facts, strict=True)]
+    if any(report[gaps] for report in reports for gaps in _GAPS):
+        # Beside the gaps and outside the id: other lanes decide what an incident is.
+        names = open_incidents(session, asked)
+        for at, report in zip(asked, reports, strict=True):
+            report.update({gaps: names.beside(at, lane, report[gaps]) for gaps in _GAPS})
+    return reports
 
 
 def _report(

@@ -85,7 +85,7 @@ def incidents(
 
     With `is_open`, only those that are open at their instant, which takes a look at the newest deliveries alone.
 
-    Those that ended before the horizon of retention are not listed: the outcomes that they are judged by are gone.
+    Outcomes from before the horizon of retention count for nothing: of those that arrived many are gone.
 
     Raises:
         UsageError: The evidence of an instant has been pruned.
@@ -94,20 +94,11 @@ def incidents(
     horizon = horizon_of(session)
     found: dict[datetime, list[dict[str, Any]]] = {}
     for asked in shared_stretches(session, ascending(instants)):
-        runs = failure_runs(session, asked, is_open=is_open)
+        runs = failure_runs(session, asked, horizon=horizon, is_open=is_open)
         for at in asked:
-            seen = [
-                _incident(run, at)
-                for run in runs
-                if run.is_incident(at) and not (is_open and run.ended_at(at)) and not _is_forgotten(run, at, horizon)
-            ]
+            seen = [_incident(run, at) for run in runs if run.is_incident(at) and not (is_open and run.ended_at(at))]
             found[at] = sorted(seen, key=lambda one: (one["began_at"], one["provider"], one["lane"] or ""))
     return found
-
-
-def _is_forgotten(run: FailureRun, at: datetime, horizon: datetime | None) -> bool:
-    ended_at = run.ended_at(at)
-    return horizon is not None and ended_at is not None and ended_at < horizon
 
 
 def _incident(run: FailureRun, at: datetime) -> dict[str, Any]:
@@ -179,7 +170,7 @@ def incidents_of_pair(session: Session, at: datetime, lane: Lane, subject: str, 
     """Returns the incidents that a pair's failures are part of, as an instant sees them, UTC without a zone."""
     return [
         _incident(run, at)
-        for run in failure_runs(session, [at])
+        for run in failure_runs(session, [at], horizon=horizon_of(session))
         if run.provider == provider
         and run.is_incident(at)
         and any(one.pair == (lane.name, subject) for one in run.failures_until(at))

@@ -19,6 +19,7 @@ from cavra_pipeline.documents import (
     spread,
 )
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.incidents import open_incidents
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
@@ -63,10 +64,15 @@ def retry_plans(
             action: count_standing((row for row in decided if row["action"] == action), len(asked))
             for action in ("retry", "wait", "suppress")
         }
+        names = open_incidents(session, asked) if decided else None
         for n, at in enumerate(asked):
             actions = {action: count[n] for action, count in counts.items()}
             rests_on = counted[n]["evidence_record_count"]
-            plans[at] = _plan(lane, policy, at, standing[n], actions, rests_on, instant(now), generated_by)
+            plan = _plan(lane, policy, at, standing[n], actions, rests_on, instant(now), generated_by)
+            # Beside the decisions and outside the id: other lanes decide what an incident is.
+            if names:
+                plan["retry_decisions"] = names.beside(at, lane, standing[n])
+            plans[at] = plan
     return [plans[naive_utc(at)] for at in instants]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -52,6 +53,7 @@ _ID_FIELDS: Final = {
 }
 #: Reports that count nothing in a window: they rest on what is so at their instant.
 _WITHOUT_WINDOW: Final = frozenset({RETRY_PLAN, RECOVERIES})
+_NAMED_INCIDENTS: Final = re.compile(rb'"provider_incident_id":(?:null|"[^"]*")')
 _saved: Final = saved_reports.c
 
 
@@ -194,12 +196,11 @@ def _save(state: State, reports: Sequence[Report], change_number: int, now: date
         & _saved.report_day.in_([each.day for each in reports])
     )
     with state.reading() as c:
-        rows = c.execute(sa.select(_saved.report_day, _saved.report_id, _saved.future_record_count).where(of_days))
-        saved = {row.report_day: (row.report_id, row.future_record_count) for row in rows}
-    # What tells that a report is out of date: its id, and what the id leaves out but evidence decides.
-    fresh = [
-        each for each in reports if saved.get(each.day) != (each.report_id, each.document.get("future_record_count"))
-    ]
+        rows = c.execute(
+            sa.select(_saved.report_day, _saved.report_id, _saved.future_record_count, _saved.document).where(of_days)
+        )
+        saved = {row.report_day: (row.report_id, row.future_record_count, row.document) for row in rows}
+    fresh = [each for each in reports if each.day not in saved or not _says_the_same(each, *saved[each.day])]
     values = [_values(each, each.report, change_number, now) for each in fresh]
     with state.writing() as c:
         if fresh:
@@ -212,6 +213,13 @@ def _save(state: State, reports: Sequence[Report], change_number: int, now: date
             .where(of_days, confirmed, _saved.change_number < change_number, _is_outdated())
             .values(change_number=change_number)
         )
+
+
+def _says_the_same(one: Report, report_id: str, future_record_count: int | None, packed: bytes) -> bool:
+    """Compares a report with a saved one: by its id, and by what the id leaves out but evidence decides."""
+    if (one.report_id, one.document.get("future_record_count")) != (report_id, future_record_count):
+        return False
+    return _NAMED_INCIDENTS.findall(canonical_bytes(one.document)) == _NAMED_INCIDENTS.findall(zstd.decompress(packed))
 
 
 def _values(one: Report, saved_as: str, change_number: int, now: datetime) -> dict[str, Any]:

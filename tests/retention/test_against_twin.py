@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,8 @@ EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))
 HORIZON = datetime.fromisoformat("2026-06-25T00:00:00+00:00")
 DAY = HORIZON.date()
 WINDOW = timedelta(hours=1)
+#: Incidents are judged by outcomes from the horizon on (decision 20).
+_INCIDENT = re.compile(rb', "provider_incident_id": (null|"[^"]*")')
 #: The day before is closed by the horizon, the other two may hold evidence from before it too.
 DROP_DAYS = ("2026-06-24", "2026-06-25", "2026-06-26")
 
@@ -85,7 +88,7 @@ def answers(home: Settings, asked: list[datetime], policy: dict[str, Any], param
             in_force, judged_by = retry_policy(lane, policy), health_parameters(lane, **parameters)
             said += retry_plans(session, lane, in_force, instants=asked, now=NOW)
             said += retry_health_reports(session, lane, judged_by, instants=judged, now=NOW)
-    return [without_clock(one) for one in said]
+    return [_INCIDENT.sub(b"", without_clock(one)) for one in said]
 
 
 def stories_told(home: Settings, asked: list[datetime]) -> list[bytes]:

@@ -2,7 +2,7 @@
 -- the watched deliveries alone, which are few. Each span reaches from the success before to the success after, and back
 -- to the days before the first failure. A span without an end is still open.
 WITH outcomes AS MATERIALIZED (
-    {{attributed}}
+    SELECT * FROM ({{attributed}}) WHERE created_at >= $horizon::TIMESTAMP
 ),
 
 scoped AS (
