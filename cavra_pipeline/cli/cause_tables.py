@@ -47,3 +47,52 @@ def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
         one["subject_count"],
         lanes,
     )
+
+
+_NEEDS: Final = {
+    "policy": "another policy: this one never retries it ({detail})",
+    "instant": "the retry delay to pass: {at} UTC",
+    "acknowledgement": "an acknowledgement by an operator ({detail})",
+    "approval": "an approval decision",
+    "connector": "a connector for {detail} on this host",
+    "live_run": "a live run of the worker",
+}
+
+
+def show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows why a delivery waits, lane by lane."""
+    for one in document["explanations"]:
+        needs = [
+            _NEEDS[need["needs"]].format(at=short_time(need["at"]), detail=str(need["detail"]).replace("_", " "))
+            for need in one["released_by"]
+        ]
+        console.facts(
+            f"{one['subject']} for {one['provider']}",
+            [
+                ("lane", one["lane"]),
+                ("as of", f"{short_time(document['as_of'])} UTC"),
+                ("state", _state(one)),
+                *[("" if n else "released by", need) for n, need in enumerate(needs)],
+                *([("incident", one["provider_incident_id"])] if one["provider_incident_id"] else []),
+            ],
+        )
+        rows = [_line(line) for line in one["lines"]]
+        console.table("What happened, in order (UTC)", ("at", "what", "outcome", "why", "record"), rows)
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    if one["settled_at"]:
+        return f"delivered at {short_time(one['settled_at'])}"
+    return f"{one['state'].replace('_', ' ')}: {(one['reason'] or 'no failure').replace('_', ' ')}"
+
+
+def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    times = f" x {line['record_count']:,}" if line["record_count"] > 1 else ""
+    why = (line["reason"] or line["status_code"] or line["by"] or "-") if line["outcome"] != "delivered" else "-"
+    return (
+        short_time(line["at"]),
+        f"{line['what'].replace('_', ' ')}{times}",
+        (line["outcome"] or "-").replace("_", " "),
+        str(why).replace("_", " ") if line["reason"] else str(why),
+        line["record_id"] or line["incident_id"],
+    )

@@ -6,9 +6,12 @@ from datetime import datetime
 
 import click
 
+from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.cli import cause_tables
-from cavra_pipeline.cli.common import AS_JSON, AS_OF, answer, clock, reading
+from cavra_pipeline.cli.common import AS_JSON, AS_OF, answer, clock, home, lane_option, reading
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.incidents import incident_reports
+from cavra_pipeline.retry.sender import connector_check
 
 
 @click.command()
@@ -22,3 +25,25 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool, as_js
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
     answer(report, as_json, cause_tables.show_incidents)
+
+
+@click.command("explain")
+@click.argument("subject")
+@click.argument("provider")
+@lane_option(help=f"One of {', '.join(LANES)}; every lane that names the subject if not given.")
+@AS_OF
+@AS_JSON
+def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datetime | None, as_json: bool) -> None:
+    """Why does this delivery wait? All that concerns SUBJECT at PROVIDER, in order, and what would release it."""
+    now, has_connector = clock(), connector_check(home())
+    with reading() as session:
+        document = explain(
+            session,
+            subject=subject,
+            provider=provider,
+            lane=lane,
+            as_of=as_of or now,
+            now=now,
+            has_connector=has_connector,
+        )
+    answer(document, as_json, cause_tables.show_explanations)

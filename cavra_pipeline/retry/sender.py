@@ -121,6 +121,12 @@ def named_connectors(connectors: Connectors, text: str) -> Sequence[str]:
     return found
 
 
+def connector_check(settings: Settings) -> Callable[[str], bool]:
+    """Returns what tells whether a provider's connector is on; without any connector the sending is somebody else's."""
+    connectors = host_connectors(settings)
+    return connectors.has if connectors.providers else lambda _provider: True
+
+
 @contextmanager
 def open_sender(
     settings: Settings,

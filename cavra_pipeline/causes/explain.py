@@ -1,0 +1,207 @@
+"""Explains one delivery (contract section 16): all that concerns a pair, its state now, and what would release it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+
+from cavra_pipeline.causes.story import DELIVERED, PairStory, pair_story
+from cavra_pipeline.documents import PRODUCT, instant, naive_utc
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
+from cavra_pipeline.provider_names import provider_name
+from cavra_pipeline.reports.approvals import Approvals, approvals
+from cavra_pipeline.reports.incidents import incidents_of_pair
+from cavra_pipeline.reports.plan import decided_retries
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.reports.stretches import stretches
+from cavra_pipeline.retention.horizon import require_answerable
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.causes"
+
+
+def explain(
+    session: Session,
+    *,
+    subject: str,
+    provider: str,
+    as_of: datetime,
+    now: datetime,
+    lane: Lane | None = None,
+    has_connector: Callable[[str], bool] = lambda _provider: True,
+) -> dict[str, Any]:
+    """Explains a delivery: an explanation for each lane that knows the pair.
+
+    Args:
+        session: An open warehouse.
+        subject: The lane's subject, also that of a retry: then the subject that was tried first is explained.
+        provider: The connector, however it is spelled.
+        as_of: Records created later do not exist.
+        now: When it is explained; only ``generated_at`` shows it.
+        lane: The lane; every lane that names the subject if not given.
+        has_connector: Tells whether the host has a provider's connector.
+
+    Returns:
+        The document; ``explanations`` has ``lines`` in order of time, each naming its record.
+
+    Raises:
+        UsageError: No lane knows the pair, or its evidence has been pruned.
+    """
+    require_answerable(session, [as_of])
+    at, name = naive_utc(as_of), provider_name(provider)
+    lanes = [lane] if lane else _lanes_of(session, subject, at)
+    stories = [pair_story(session, one, subject, name, at) for one in lanes]
+    found = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
+    if not found:
+        raise UsageError(
+            "no delivery, retry or acknowledgement of this subject and provider is known by then",
+            where="subject",
+            remedy="Copy both from a retry plan, or ask as of a later instant",
+        )
+    return {
+        "schema_version": "cavra-pipeline.explanation.v1",
+        "product": PRODUCT,
+        "as_of": instant(at),
+        "generated_at": instant(now),
+        "subject": subject,
+        "provider": name,
+        "explanations": found,
+    }
+
+
+def _lanes_of(session: Session, subject: str, at: datetime) -> list[Lane]:
+    rows = session.rows(_PACKAGE, "lanes_of_pair", {"subject": subject, "as_of": at})
+    return [LANES[str(row["lane"])] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What decides about a pair at any instant, beside its own records."""
+
+    session: Session
+    story: PairStory
+    approvals: Approvals
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.story.subject, self.story.provider
+
+    def is_cleared(self, at: datetime) -> bool:
+        """Tells whether the lane's gate lets a live retry of the pair go at an instant."""
+        gate = self.story.lane.gate
+        if gate is Gate.APPROVAL:
+            return self.approvals.at(self.pair, at)[1]
+        return gate is Gate.REQUEST or self.story.acknowledged(at) in CLEARING_STATES
+
+    def decisions(self, instants: Sequence[datetime]) -> dict[datetime, dict[str, Any]]:
+        """Returns the decision on the pair at each instant that has one, by the lane's own policy."""
+        lane, found = self.story.lane, {}
+        for asked in stretches(self.session, lane, sorted(set(instants))):
+            for row in decided_retries(self.session, lane, retry_policy(lane), asked):
+                if (row["subject"], row["provider"]) == self.pair:
+                    found.update(dict.fromkeys(asked[row["first_seen"] - 1 : row["last_seen"]], row))
+        return found
+
+
+def _explanation(
+    session: Session, story: PairStory, at: datetime, has_connector: Callable[[str], bool]
+) -> dict[str, Any]:
+    context = _Context(session, story, approvals(session, story.lane, [at]))
+    decision = context.decisions([at]).get(at)
+    incidents = incidents_of_pair(session, at, story.lane, *context.pair)
+    open_ones = [one for one in incidents if one["ended_at"] is None]
+    lines = [*story.lines, *_passes(context, at), *(_incident_line(one) for one in incidents)]
+    lines.sort(key=lambda one: (one["at"], one["record_id"] or ""))
+    return {
+        "lane": story.lane.name,
+        "subject": story.subject,
+        "provider": story.provider,
+        "state": decision["action"] if decision else "settled" if story.settled_at else "not_failing",
+        "reason": decision["reason"] if decision else DELIVERED if story.settled_at else None,
+        "retry_count": decision["retry_count"] if decision else 0,
+        "failing_since": instant(decision["failing_since"]) if decision else None,
+        "next_retry_at": instant(decision["next_retry_at"]) if decision else None,
+        "settled_at": instant(story.settled_at),
+        "acknowledgement_state": story.acknowledged(at),
+        "approval_state": context.approvals.at(context.pair, at)[0],
+        "provider_incident_id": open_ones[0]["incident_id"] if open_ones else None,
+        "released_by": list(_releases(context, decision, at, has_connector)),
+        "lines": lines,
+    }
+
+
+def _releases(
+    context: _Context, decision: Mapping[str, Any] | None, at: datetime, has_connector: Callable[[str], bool]
+) -> Iterator[dict[str, Any]]:
+    """Yields what has to come before the next retry, all of it; nothing for a pair that is not failing."""
+    if decision is None:
+        return
+    lane = context.story.lane
+    if decision["action"] == "suppress":
+        yield {"needs": "policy", "at": None, "detail": decision["reason"]}
+    if decision["action"] == "wait":
+        yield {"needs": "instant", "at": instant(decision["next_retry_at"]), "detail": decision["reason"]}
+    if not context.is_cleared(at):
+        is_approval = lane.gate is Gate.APPROVAL
+        states = APPROVED if is_approval else ", ".join(CLEARING_STATES)
+        yield {"needs": "approval" if is_approval else "acknowledgement", "at": None, "detail": states}
+    if not has_connector(context.story.provider):
+        yield {"needs": "connector", "at": None, "detail": context.story.provider}
+    if decision["action"] == "retry" and lane.gate is Gate.REQUEST:
+        yield {"needs": "live_run", "at": None, "detail": lane.gate.value}
+
+
+def _passes(context: _Context, at: datetime) -> Iterator[dict[str, Any]]:
+    """Yields what retry plans and worker runs made of the pair; those in a row that say the same are one line."""
+    story = context.story
+    rows = story.plans_and_runs(context.session, at)
+    decisions = context.decisions([row["created_at"] for row in rows])
+    for what in ("retry_plan", "worker_run"):
+        told = [
+            (row, *verdict)
+            for row in rows
+            if row["record_type"] == what and (verdict := _verdict(context, row, decisions.get(row["created_at"])))
+        ]
+        for (outcome, reason), group in groupby(told, key=lambda one: (one[1], one[2])):
+            same = [row for row, _, _ in group]
+            yield {
+                **story.line(same[0], what, outcome, reason),
+                "until": instant(same[-1]["created_at"]),
+                "record_count": len(same),
+                "record_ids": [row["session_id"] for row in same],
+            }
+
+
+def _verdict(
+    context: _Context, row: Mapping[str, Any], decision: Mapping[str, Any] | None
+) -> tuple[str, str | None] | None:
+    """Says what a plan or run made of the pair and why; None where it had nothing to decide about it."""
+    if row["record_type"] == "retry_plan":
+        if row["retry_plan_id"] in context.story.plan_ids:
+            return "selected", None
+        return (decision["action"], decision["reason"]) if decision else None
+    if row["run_id"] in context.story.run_ids:
+        return "selected", None
+    if decision is None:
+        return None
+    if decision["action"] != "retry":
+        return "held", decision["reason"]
+    if not context.is_cleared(row["created_at"]):
+        return "held", "approval" if context.story.lane.gate is Gate.APPROVAL else "acknowledgement"
+    return "passed_over", "dry_run" if row["is_dry_run"] else "not_selected"
+
+
+def _incident_line(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **PairStory.empty_line(),
+        "at": one["began_at"],
+        "until": one["ended_at"],
+        "what": "provider_incident",
+        "outcome": "ended" if one["ended_at"] else "open",
+        "reason": one["cause"],
+        "incident_id": one["incident_id"],
+    }

@@ -1,0 +1,190 @@
+"""Why one delivery waits (contract section 16): its records and no other, its state, and what releases it."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cavra_pipeline.causes.explain import explain
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.lanes import LANES as ENGINE_LANES
+from cavra_pipeline.settings import Settings
+from tests.cli.command import command
+from tests.oracle.evidence import LANES, OracleRecord
+from tests.oracle.pairs import OracleLadder, outcomes
+from tests.oracle.store import needs_store, stored
+from tests.recoveries.stores import home_of_store
+from tests.support import (
+    AS_OF,
+    NOW,
+    Record,
+    acknowledgement,
+    at,
+    delivery,
+    execution,
+    ingested,
+    plan,
+    worker_run,
+)
+
+#: How many pairs of the store are explained; CAVRA_ORACLE_HISTORIES=1000 explains all.
+PAIRS = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "15"))
+Named = dict[tuple[str, str, str], set[str]]
+
+
+def scanned(records: list[OracleRecord], as_of: datetime) -> Named:
+    """The records of each (lane, subject, provider) that failed, found by looking at every record."""
+    found: Named = defaultdict(set)
+    for lane in LANES.values():
+        ladder = OracleLadder(records, lane, as_of)
+        runs, plans = defaultdict(set), defaultdict(set)
+        for run in ladder.worker_runs:
+            runs[run.text("run_id")].add(run.session_id)
+        for each in ladder.retry_plans:
+            plans[each.text("retry_plan_id")].add(each.session_id)
+        for sent in ladder.deliveries:
+            for provider in outcomes(sent):
+                found[lane.name, *ladder.pair_of(sent, provider)].add(sent.session_id)
+        for kind in (lane.execution, lane.acknowledgement, lane.approval):
+            for said in ladder.of_kind(kind):
+                subject = ladder.first(said.text(lane.subject_field), said.provider)
+                mine = found[lane.name, subject, said.provider]
+                mine.add(said.session_id)
+                if kind == lane.execution:
+                    run_id = said.text("worker_run_id") or (
+                        said.text("run_id") if lane.subject_field != "run_id" else ""
+                    )
+                    mine |= runs[run_id] if run_id else set()
+                    mine |= plans[said.text("retry_plan_id")]
+    return found
+
+
+@needs_store
+def test_every_record_of_a_pair_of_the_recorded_store_is_named_and_no_other(tmp_path: Path) -> None:
+    home, records = home_of_store(tmp_path, "all-lanes.db"), stored()
+    until = max(record.at for record in records)
+    pairs = scanned(records, until)
+    assert len(pairs) > 50
+
+    with warehouse_of(home).reading() as session:
+        for (lane, subject, provider), ids in sorted(pairs.items())[:: max(1, len(pairs) // PAIRS)]:
+            if not subject or not provider:
+                continue
+            said = explain(session, subject=subject, provider=provider, lane=ENGINE_LANES[lane], as_of=until, now=NOW)
+            (one,) = said["explanations"]
+            told = [line for line in one["lines"] if line["what"] not in ("retry_plan", "worker_run")]
+            selected = [line for line in one["lines"] if line["outcome"] == "selected"]
+            named = [one for line in (*told, *selected) for one in line["record_ids"]]
+            assert sorted(named) == sorted(ids), (lane, subject, provider)
+
+
+def asked(home: Settings, as_of: datetime = AS_OF, subject: str = "subject-1", **about: Any) -> dict[str, Any]:
+    with warehouse_of(home).reading() as session:
+        said = explain(session, subject=subject, provider=" Slack ", as_of=as_of, now=NOW, **about)
+    one: dict[str, Any] = said["explanations"][0]
+    return one
+
+
+def test_a_delivery_that_waits_for_a_person_says_so_in_a_few_lines(tmp_path: Path) -> None:
+    home = ingested(
+        tmp_path,
+        [
+            delivery(at(100), session_id="first", failed=["slack"], status_codes=[503]),
+            plan(at(95), session_id="early"),
+            *[worker_run(at(90 - 30 * n), session_id=f"run-{n}", dry_run=False) for n in range(3)],
+            acknowledgement(at(50), state="deferred", session_id="ack"),
+            delivery(at(40), session_id="of-another", subject="subject-2", failed=["slack"]),
+        ],
+    )
+
+    one = asked(home)
+
+    assert [(line["what"], line["outcome"], line["reason"], line["record_ids"]) for line in one["lines"]] == [
+        ("delivery", "failed", None, ["first"]),
+        ("retry_plan", "wait", "retry_delay_not_elapsed", ["early"]),
+        ("worker_run", "held", "retry_delay_not_elapsed", ["run-0"]),
+        ("worker_run", "held", "acknowledgement", ["run-1", "run-2"]),
+        ("acknowledgement", "deferred", None, ["ack"]),
+    ]
+    assert (one["state"], one["reason"], one["acknowledgement_state"]) == ("retry", "retry_delay_elapsed", "deferred")
+    assert [need["needs"] for need in one["released_by"]] == ["acknowledgement"]
+    assert [need["needs"] for need in asked(home, has_connector=lambda _: False)["released_by"]] == [
+        "acknowledgement",
+        "connector",
+    ]
+
+
+def test_a_retry_that_was_skipped_says_why_and_names_plan_and_run(tmp_path: Path) -> None:
+    skipped: Record = {"recovery_escalation_retry_execution_record": {"skipped": "connector_config_not_configured"}}
+    home = ingested(
+        tmp_path,
+        [
+            delivery(at(100), session_id="first", failed=["slack"]),
+            plan(at(60), session_id="the-plan"),
+            worker_run(at(59), session_id="the-run", dry_run=False),
+            execution(
+                at(59), status="skipped", session_id="x", retry_plan_id="the-plan", run_id="the-run", **skipped
+            ),
+        ],
+    )  # fmt: skip
+
+    lines = {line["record_id"]: line for line in asked(home)["lines"]}
+
+    assert lines["x"]["reason"] == "connector_config_not_configured"
+    assert lines["x"]["worker_run_id"] == "the-run"
+    assert lines["the-plan"]["outcome"] == lines["the-run"]["outcome"] == "selected"
+
+
+def test_a_settled_delivery_needs_nothing(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(100), failed=["slack"]), delivery(at(50), session_id="arrived")])
+
+    settled, before = asked(home), asked(home, at(50, microseconds=-1))
+
+    assert (settled["state"], settled["settled_at"], settled["released_by"]) == ("settled", at(50).isoformat(), [])
+    assert (before["state"], len(before["lines"])) == ("retry", 1)
+
+
+def test_a_delivery_that_never_failed_is_explained_too(tmp_path: Path) -> None:
+    one = asked(ingested(tmp_path, [delivery(at(50), session_id="arrived")]))
+
+    assert ([line["record_id"] for line in one["lines"]], one["state"]) == (["arrived"], "settled")
+
+
+def test_an_exhausted_delivery_needs_another_policy_and_names_its_incident(tmp_path: Path) -> None:
+    failures = [delivery(at(300 - 60 * n), subject=f"subject-{1 + n % 3}", failed=["slack"]) for n in range(3)]
+    again = [delivery(at(100 - n), failed=["slack"]) for n in range(2)]
+
+    one = asked(ingested(tmp_path, [*failures, *again]))
+
+    assert [need["needs"] for need in one["released_by"]] == ["policy", "acknowledgement"]
+    (incident,) = [line for line in one["lines"] if line["what"] == "provider_incident"]
+    assert incident["incident_id"] == one["provider_incident_id"]
+    assert incident["reason"] == "no_answer"
+
+
+def test_a_pair_that_no_record_names_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(50))])
+
+    with pytest.raises(UsageError, match="is known by then"):
+        asked(home, subject="unheard")
+    with pytest.raises(UsageError, match="is known by then"):
+        asked(home, at(51))
+
+
+def test_the_command_explains_to_a_person_and_as_json(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(50), session_id="first", failed=["slack"], status_codes=[503])])
+
+    said = command(home.home, "explain", "subject-1", "slack", "--as-of", AS_OF.isoformat())
+    document = command(home.home, "explain", "subject-1", "slack", "--json").document
+
+    assert said.code == 0
+    assert "an acknowledgement by an operator" in " ".join(said.out.split())
+    assert "first" in said.out
+    assert document["explanations"][0]["lane"] == "recovery_escalation"
+    assert command(home.home, "explain", "unheard", "slack").code == 2
