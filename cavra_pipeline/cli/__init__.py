@@ -23,7 +23,7 @@ _COMMANDS: Final = (
     *(evidence.quarantine, evidence.findings, evidence.pseudonym),
     *(reports.retry_health_command, reports.retry_plan_command, reports.dashboard),
     *(recoveries.recoveries, recoveries.recovery, recoveries.playbook, recoveries.closure),
-    *(causes.incidents, causes.explain_command),
+    *(causes.incidents, causes.forecast_command, causes.explain_command),
     *(reports.escalate, reports.executive_report_command, slots.slots),
     *(delivery.worker, delivery.ack, delivery.connectors, alerts.alerts),
     *(serve.api, serve.api_token, serve.refresh, serve.demo, serve.dev),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cavra_pipeline.cli.tables import short_time
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.terminal import Terminal, shown
 
 _CAUSES: Final = {
@@ -96,3 +97,33 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
         str(why).replace("_", " ") if line["reason"] else str(why),
         line["record_id"] or line["incident_id"],
     )
+
+
+def show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows what becomes of failing deliveries if nothing changes."""
+    subject = LANES[document["lane"]].subject_field
+    console.facts(
+        f"Forecast of {document['lane']}",
+        [
+            ("from", f"{short_time(document['as_of'])} UTC"),
+            ("until", f"{short_time(document['until'])} UTC, {document['runs']:,} worker runs"),
+            ("if every retry fails", f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted"),
+            ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
+            ("never tried", f"{document['never_tried_count']:,}"),
+            ("queue", f"{document['queue_peak']:,} due at most, late by up to {document['late_by_minutes']:,} minutes"),
+        ],
+    )
+    if document["pairs"]:
+        rows = [
+            (
+                one[subject],
+                one["provider"],
+                short_time(one["first_tried_at"]),
+                short_time(one["exhausted_at"]),
+                short_time(one["delivered_at"]),
+                (one["never_tried"] or "-").replace("_", " "),
+            )
+            for one in document["pairs"]
+        ]
+        columns = (subject, "provider", "first tried (UTC)", "exhausted", "delivered", "never tried")
+        console.table("Failing deliveries", columns, rows)

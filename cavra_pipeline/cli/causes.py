@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import click
 
 from cavra_pipeline.causes.explain import explain
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
 from cavra_pipeline.cli import cause_tables
-from cavra_pipeline.cli.common import AS_JSON, AS_OF, answer, clock, home, lane_option, reading
+from cavra_pipeline.cli.common import AS_JSON, AS_OF, LANE, answer, clock, home, lane_option, reading
+from cavra_pipeline.declared import options_of
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.incidents import incident_reports
+from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 
 
@@ -47,3 +51,26 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
             has_connector=has_connector,
         )
     answer(document, as_json, cause_tables.show_explanations)
+
+
+@click.command("forecast")
+@LANE
+@options_of(ForecastParameters)
+@AS_OF
+@options_of(RetryPolicy)
+@AS_JSON
+def forecast_command(
+    lane: Lane,
+    hours: int | None,
+    max_retry_deliveries: int | None,
+    as_of: datetime | None,
+    as_json: bool,
+    **fields: Any,
+) -> None:
+    """What happens if nothing changes: what is tried when, exhausted when, and what is never tried?"""
+    now, policy = clock(), retry_policy(lane, fields)
+    parameters = forecast_parameters(hours=hours, max_retry_deliveries=max_retry_deliveries)
+    has_connector = connector_check(home())
+    with reading() as session:
+        document = forecast(session, lane, policy, parameters, as_of=as_of or now, now=now, has_connector=has_connector)
+    answer(document, as_json, cause_tables.show_forecast)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.boundary.judge import actor_label
@@ -23,6 +23,7 @@ from cavra_pipeline.reports.incidents import open_incidents
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
+from cavra_pipeline.sql import statement
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
@@ -96,13 +97,27 @@ def decided_retries(
         {
             "lane": lane.name,
             "instants": asked,
-            "base_minutes": float(policy.base_retry_delay_minutes),
-            "multiplier": float(policy.backoff_multiplier),
-            "max_minutes": float(policy.max_retry_delay_minutes),
-            "max_attempts": policy.max_retry_attempts,
+            **_delay_parameters(policy),
             "non_retryable": list(policy.non_retryable_status_codes),
         },
+        delay=statement(_PACKAGE, "columns_retry_delay"),
     )
+
+
+def retry_delays(session: Session, policy: RetryPolicy) -> list[timedelta]:
+    """Returns the delay after the first failure, the second and so on, up to the last that is retried."""
+    delay = statement(_PACKAGE, "columns_retry_delay")
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "retry_delays", _delay_parameters(policy), delay=delay)
+    return [timedelta(microseconds=row["delay_microseconds"]) for row in rows]
+
+
+def _delay_parameters(policy: RetryPolicy) -> dict[str, object]:
+    return {
+        "base_minutes": float(policy.base_retry_delay_minutes),
+        "multiplier": float(policy.backoff_multiplier),
+        "max_minutes": float(policy.max_retry_delay_minutes),
+        "max_attempts": policy.max_retry_attempts,
+    }
 
 
 def _plan(

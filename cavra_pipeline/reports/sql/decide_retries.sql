@@ -1,13 +1,8 @@
 -- The decisions on each failing pair (contract section 6) and the instants at which each holds, first_seen to last_seen.
--- The delay saturates before a power could overflow.
 WITH delayed AS (
     SELECT
         *,
-        round(60000000 * CASE
-            WHEN $base_minutes = 0 THEN 0
-            WHEN (retry_count - 1) * ln($multiplier) > 600 THEN $max_minutes
-            ELSE least($max_minutes, $base_minutes * pow($multiplier, retry_count - 1))
-        END)::BIGINT AS delay_microseconds,
+        {{delay}} AS delay_microseconds,
         latest_at + to_microseconds(delay_microseconds) AS due_at,
         CASE
             WHEN retry_count >= $max_attempts THEN 'max_retry_attempts_reached'

@@ -1,0 +1,94 @@
+"""Works through coming worker runs under one assumption (contract section 15). No evidence is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+
+@dataclass(slots=True)
+class SimulatedPair:
+    """A pair as the coming runs find it, and what they make of it; in the plan's order.
+
+    Attributes:
+        retry_count: Its failures.
+        due_at: When its delay has passed.
+        has_connector: Without one a run selects it once per failure and skips it.
+        is_skipped: Whether that has happened for its newest failure.
+        first_tried_at: The first run that tried it.
+        ended_at: The run that exhausted it, or delivered it.
+    """
+
+    retry_count: int
+    due_at: datetime
+    has_connector: bool = True
+    is_skipped: bool = False
+    first_tried_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def is_due(self, at: datetime) -> bool:
+        """Tells whether a run at that instant could select it."""
+        return self.ended_at is None and not self.is_skipped and self.due_at <= at
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """What decides how far a run gets.
+
+    Attributes:
+        delays: The delay after the first failure, the second and so on; one more failure exhausts a pair.
+        limit: Retries that a run selects at most.
+    """
+
+    delays: Sequence[timedelta]
+    limit: int
+
+
+@dataclass(slots=True)
+class Simulated:
+    """What came of the runs; ``late_by`` is the longest that something due waited for its turn."""
+
+    pairs: list[SimulatedPair]
+    queue_peak: int = 0
+    late_by: timedelta = field(default_factory=timedelta)
+
+
+def simulate(
+    pairs: Iterable[SimulatedPair],
+    runs: Sequence[datetime],
+    ladder: Ladder,
+    *,
+    as_of: datetime,
+    until: datetime,
+    is_delivered: bool,
+) -> Simulated:
+    """Works through the runs; every retry is delivered or every retry fails, at its run's instant.
+
+    Args:
+        pairs: Those that a run may select, in the plan's order; they are copied.
+        runs: Ascending instants.
+        ladder: What decides how far a run gets.
+        as_of: Waiting is counted from here on.
+        until: Waiting is counted up to here.
+        is_delivered: The assumption.
+    """
+    done = Simulated([replace(one) for one in pairs])
+    for at in runs:
+        due = [one for one in done.pairs if one.is_due(at)]
+        done.queue_peak = max(done.queue_peak, len(due))
+        for one in due[: ladder.limit]:
+            done.late_by = max(done.late_by, at - max(one.due_at, as_of))
+            if not one.has_connector:
+                one.is_skipped = True
+                continue
+            one.first_tried_at = one.first_tried_at or at
+            one.retry_count += not is_delivered
+            if is_delivered or one.retry_count > len(ladder.delays):
+                one.ended_at = at
+            else:
+                one.due_at = at + ladder.delays[one.retry_count - 1]
+    for one in done.pairs:
+        if one.is_due(until):
+            done.late_by = max(done.late_by, until - max(one.due_at, as_of))
+    return done
