@@ -218,6 +218,7 @@ class Settings(BaseSettings):
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
         watch_seconds: How often the watching sensors tick.
         alerts: How alerts are notified, and through which connectors.
+        worker_probe: Whether worker runs probe providers with an incident, with one retry instead of all.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
         deadman_url: Called while the watching works; whoever knows the address can feign it.
         state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
@@ -265,6 +266,7 @@ class Settings(BaseSettings):
     watch_seconds: Annotated[int, Field(ge=5, le=120), Accepts()] = 30
     alerts: AlertPolicy = DEFAULT_POLICY
     deadman_url: _DeadmanUrl | None = None
+    worker_probe: bool = False
     retention_days: Annotated[int, Field(ge=LEAST_RETENTION_DAYS, le=36_500), Accepts()] | None = None
     state_address: (
         Annotated[

@@ -41,10 +41,17 @@ from cavra_pipeline.terminal import Terminal
     help="Retries selected at most, 1..25.",
 )
 @click.option("--plan", "plan_id", metavar="ID", help="Execute only what this kept plan said and what still holds.")
+@click.option("--probe", is_flag=True, help="Of a provider that rejects credentials or is gone, select one retry only.")
 @GENERATED_BY
 @AS_JSON
 def worker(
-    lane: Lane, live: bool, max_retry_deliveries: int, plan_id: str | None, generated_by: str, as_json: bool
+    lane: Lane,
+    live: bool,
+    max_retry_deliveries: int,
+    plan_id: str | None,
+    probe: bool,
+    generated_by: str,
+    as_json: bool,
 ) -> None:
     """Run the recovery retry worker once: dry unless --live is given.
 
@@ -58,6 +65,7 @@ def worker(
         max_retry_deliveries=max_retry_deliveries,
         retry_plan_id=plan_id,
         generated_by=generated_by,
+        is_probe=probe,
     )
     with open_sender(settings, clock=clock) as sender:
         document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)

@@ -34,6 +34,9 @@ _PURPOSES: Final = (RETRIES.name, FIRST_DELIVERIES.name)
 
 _MOST_BOUND: Final = 1000
 
+#: Why a retry is held whose provider another retry of the run probes.
+PROBED: Final = "provider_incident"
+
 _Pair = tuple[str, str]
 
 
@@ -55,12 +58,14 @@ class SelectionContext:
         has_connector: Tells whether a provider's connector is configured and on.
         connector_problem: Returns why a provider's connector cannot be used, or None.
         is_asked_for: Whether somebody looked at a plan and asked for that one; then a refusal is tried again.
+        probed: Providers of which one retry is enough, to see whether they work again.
     """
 
     lane: Lane
     has_connector: Callable[[str], bool]
     connector_problem: Callable[[str], ConnectorProblem | None] = lambda _provider: None
     is_asked_for: bool = False
+    probed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +153,18 @@ def select(
     """
     sends = _pair_sends(connection, context.lane, decisions)
     selection = Selection()
+    tried: set[object] = set()
     for decision in decisions:
         reason = _held_because(decision, evidence, sends, context, now=now)
+        if not reason and decision["provider"] in context.probed & tried:
+            reason = PROBED
         if context.lane.gate is not Gate.REQUEST and _pair(context.lane, decision) not in evidence.cleared:
             selection.pending.append(decision)
         elif reason or len(selection.selected) >= limit:
             selection.held.append({**decision, "held_because": reason or "over_the_limit_of_this_run"})
         else:
             selection.selected.append(decision)
+            tried.add(decision["provider"])
     return selection
 
 

@@ -16,12 +16,13 @@ from typing import Any, Final
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant, naive_utc
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Gate, Lane
+from cavra_pipeline.reports.incidents import PROBED_CAUSES, incidents
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS, RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import replan
@@ -53,6 +54,7 @@ class WorkerRequest:
         generated_by: Actor label of who asked.
         interval_minutes: Cadence of the schedule that runs it.
         schedule_is_enabled: Whether that schedule is on.
+        is_probe: Whether one retry is selected, instead of all, of a provider that rejects credentials or is gone.
     """
 
     lane: Lane
@@ -63,6 +65,7 @@ class WorkerRequest:
     generated_by: str = DEFAULT_GENERATED_BY
     interval_minutes: int | None = None
     schedule_is_enabled: bool = True
+    is_probe: bool = False
 
 
 def run_worker(
@@ -94,7 +97,9 @@ def run_worker(
     warehouse = warehouse_of(settings)
     engine = Engine(settings, RETRIES, clock)
     problem = partial(sender.problem, reads_secrets=request.is_live)
-    context = SelectionContext(request.lane, sender.has, problem, is_asked_for=request.retry_plan_id is not None)
+    probed = _probed(warehouse, request.lane, now=clock()) if request.is_probe or settings.worker_probe else frozenset()
+    is_asked_for = request.retry_plan_id is not None
+    context = SelectionContext(request.lane, sender.has, problem, is_asked_for=is_asked_for, probed=probed)
     if not request.is_live:
         engine.finish()
         now = clock()
@@ -120,6 +125,15 @@ def run_worker(
         _record_run(settings, request, document, now=clock())
     running.raise_defects()
     return document
+
+
+def _probed(warehouse: Warehouse, lane: Lane, *, now: datetime) -> frozenset[str]:
+    """The providers with an open incident, of all lanes or this one, that retries alone can't end."""
+    with warehouse.reading() as session:
+        found = incidents(session, [now], is_open=True)[naive_utc(now)]
+    return frozenset(
+        one["provider"] for one in found if one["lane"] in (None, lane.name) and one["cause"] in PROBED_CAUSES
+    )
 
 
 def _check(settings: Settings, request: WorkerRequest, run_id: str) -> None:
