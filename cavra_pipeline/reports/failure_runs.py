@@ -100,8 +100,7 @@ def failure_runs(
         horizon: What was created before it counts for nothing, since parts of it have been pruned.
         is_open: Leave out what has ended before the first of them.
     """
-    lanes = (statement(_PACKAGE, "attributed_of_lane", lane=literal(name)).rstrip() for name in LANES)
-    attributed = "\nUNION ALL\n".join(lanes)
+    attributed = _attributed()
     about: dict[str, object] = {
         "instants": list(asked),
         "least_subjects": _LEAST_SUBJECTS[0][1],
@@ -121,6 +120,16 @@ def failure_runs(
     }
     rows = session.rows(_PACKAGE, "failure_runs", {**about, **within}, attributed=attributed)
     return _runs(rows)
+
+
+def _attributed() -> str:
+    """The watched outcomes of every lane. Retries are attributed only where they have subjects of their own."""
+    new = [literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects]
+    others = [literal(lane.name) for lane in LANES.values() if not lane.retries_have_new_subjects]
+    parts = [statement(_PACKAGE, "attributed_of_lane", lane=name).rstrip() for name in new]
+    if others:
+        parts.append(statement(_PACKAGE, "outcomes_of_lanes", lanes=", ".join(others)).rstrip())
+    return "\nUNION ALL BY NAME\n".join(parts)
 
 
 def _touching(chosen: Sequence[Mapping[str, Any]], spans: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
