@@ -18,6 +18,7 @@ from starlette.routing import Match
 
 from cavra_pipeline.api import (
     actions,
+    causes,
     cavra,
     cavra_acknowledgements,
     cavra_dashboards,
@@ -39,7 +40,7 @@ from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageErr
 _THREADS = 64
 #: Modules that each have a router: our own endpoints first, then those at CAVRA's paths.
 _ENDPOINTS = (
-    reports, lists, actions, watching, status,
+    reports, causes, lists, actions, watching, status,
     cavra, cavra_acknowledgements, cavra_dashboards, cavra_executive, cavra_lists, cavra_recoveries, cavra_sending,
 )  # fmt: skip
 _log = logging.getLogger("cavra_pipeline.api")

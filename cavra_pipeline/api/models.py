@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
+from cavra_pipeline.causes.forecast import ForecastParameters
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES
@@ -124,6 +125,27 @@ class Policy(Asked):
     """A retry policy; defaults where a field is not given (contract section 6)."""
 
     model_config = ConfigDict(strict=True)
+
+
+class IncidentsQuery(MomentQuery):
+    """Which provider incidents to list."""
+
+    provider: Text = Field(None, description="Only incidents of this provider.", examples=["servicenow"])
+    open: bool = Field(False, description="Only incidents that are open.")
+
+
+@with_fields_of(RetryPolicy)
+@with_fields_of(ForecastParameters)
+class ForecastQuery(MomentQuery):
+    """How far a forecast looks, and the policy (contract section 15)."""
+
+
+class ExplainQuery(MomentQuery):
+    """A delivery to explain."""
+
+    subject: str = Field(min_length=1, max_length=512, description="The subject, as a retry plan names it.")
+    provider: str = Field(min_length=1, max_length=64, description="The connector.", examples=["slack"])
+    lane: LaneName | None = Field(None, description="The lane; every lane that names the subject if not given.")
 
 
 class PlanBody(ReportQuery):

@@ -51,7 +51,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if method == "post":
         statuses += _WITH_BODY
     if (
-        path.endswith("}")
+        path.endswith(("}", "/explain"))
         or "{alert_id}" in path
         or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
     ):

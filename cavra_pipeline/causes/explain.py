@@ -24,6 +24,10 @@ from cavra_pipeline.warehouse import Session
 _PACKAGE: Final = "cavra_pipeline.causes"
 
 
+class UnknownPair(UsageError):
+    """No record names a subject and provider."""
+
+
 def explain(
     session: Session,
     *,
@@ -49,7 +53,8 @@ def explain(
         The document; ``explanations`` has ``lines`` in order of time, each naming its record.
 
     Raises:
-        UsageError: No lane knows the pair, or its evidence has been pruned.
+        UnknownPair: No lane knows the pair by then.
+        UsageError: Its evidence has been pruned.
     """
     require_answerable(session, [as_of])
     at, name = naive_utc(as_of), provider_name(provider)
@@ -57,7 +62,7 @@ def explain(
     stories = [pair_story(session, one, subject, name, at) for one in lanes]
     found = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
     if not found:
-        raise UsageError(
+        raise UnknownPair(
             "no delivery, retry or acknowledgement of this subject and provider is known by then",
             where="subject",
             remedy="Copy both from a retry plan, or ask as of a later instant",

@@ -71,6 +71,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]
     before = AS_OF - timedelta(hours=1)
     home = home_with(tmp_path, [
         delivery(before, session_id="delivery-1", subject="plan-1", failed=["slack"], password=TOKEN),
+        *[delivery(before, subject=f"plan-{n}", failed=["jira"], status_codes=[401]) for n in (2, 3, 4)],
         acknowledgement(AS_OF - timedelta(minutes=30), session_id="ack-1", subject="plan-1"),
         execution(AS_OF - timedelta(minutes=20), session_id="execution-1", subject="plan-1"),
         plan(AS_OF - timedelta(minutes=40), session_id="retry-plan-1"), playbook(before, "slack"),
@@ -143,6 +144,9 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "dashboard": client.get("/api/v1/dashboard", params=STAMP),
         "recoveries": client.get("/api/v1/recoveries", params=STAMP),
         "closure": client.get("/api/v1/closure", params=STAMP),
+        "incidents": client.get("/api/v1/incidents", params=STAMP),
+        "lane_forecast": client.get(f"{LANE}/forecast", params=STAMP),
+        "explanation": client.get("/api/v1/explain", params={"subject": "plan-1", "provider": "slack", **STAMP}),
         "evidence": client.get("/api/v1/evidence", params={"limit": 1}),
         "list_acknowledgements": client.get(f"{LANE}/acknowledgements"),
         "history": client.get("/api/v1/history", params={"limit": 1}),

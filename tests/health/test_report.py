@@ -179,6 +179,7 @@ def test_a_failing_pair_is_a_gap_unless_it_was_acknowledged_accepted_or_resolved
     answer = report(tmp_path, [*FRESH, *failures, *acknowledged])
 
     gap = {"plan_id": "subject-1", "provider": "slack", "since": at(90).isoformat(), "acknowledgement_state": state}
+    gap |= {"provider_incident_id": None}
     assert answer["acknowledgement_gaps"] == ([gap] if is_gap else [])
     assert answer["acknowledgement_pending_count"] == int(is_gap)
     assert categories(answer) == ["recovery_escalation_acknowledgement_gap"] * is_gap

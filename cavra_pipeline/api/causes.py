@@ -1,0 +1,89 @@
+"""Endpoints about causes: provider incidents, forecasts, and why one delivery waits. Nothing is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.routing import APIRouter
+
+from cavra_pipeline.api import cause_answers, models
+from cavra_pipeline.api.common import Served, endpoint
+from cavra_pipeline.api.problems import HttpProblem
+from cavra_pipeline.api.service import Answer, Service
+from cavra_pipeline.causes.explain import UnknownPair, explain
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
+from cavra_pipeline.lanes import lane_named
+from cavra_pipeline.reports.incidents import incident_reports
+from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
+from cavra_pipeline.retry.sender import connector_check
+from cavra_pipeline.warehouse import Session
+
+router = APIRouter(tags=["causes"])
+
+
+def _answer(
+    service: Service,
+    name: str,
+    key: tuple[Any, ...],
+    as_of: str | None,
+    make: Callable[[Session, datetime, datetime], dict[str, Any]],
+) -> Answer:
+    service.instants(as_of)
+
+    def made() -> tuple[Any, Any]:
+        with service.reading() as (session, state):
+            now, at = service.instants(as_of)
+            return make(session, at, now), state
+
+    return service.once((name, *key, as_of), made)
+
+
+@endpoint(router, "GET", "/api/v1/incidents", scope="read", answer=cause_answers.Incidents)
+def incidents(service: Served, asked: Annotated[models.IncidentsQuery, Query()]) -> Answer:
+    """Lists provider incidents: which providers were or are broken, since when, and why."""
+    return _answer(
+        service,
+        "incidents",
+        (asked.provider, asked.open),
+        asked.as_of,
+        lambda session, at, now: incident_reports(
+            session, instants=[at], now=now, provider=asked.provider, is_open=asked.open
+        )[0],
+    )
+
+
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/forecast", scope="read", answer=cause_answers.Forecast)
+def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[models.ForecastQuery, Query()]) -> Answer:
+    """Works the coming worker runs of a lane through: what is tried, exhausted or delivered when, and what never."""
+    of_lane, given = lane_named(lane), asked.model_dump(exclude_unset=True)
+    parameters = forecast_parameters(**{name: given.get(name) for name in ForecastParameters.model_fields})
+    policy = retry_policy(of_lane, {name: given.get(name) for name in RetryPolicy.model_fields})
+    has_connector = connector_check(service.settings)
+    return _answer(
+        service,
+        "forecast",
+        (lane, parameters.model_dump(), policy.model_dump()),
+        asked.as_of,
+        lambda session, at, now: forecast(
+            session, of_lane, policy, parameters, as_of=at, now=now, has_connector=has_connector
+        ),
+    )
+
+
+@endpoint(router, "GET", "/api/v1/explain", scope="read", answer=cause_answers.Explanations)
+def explanation(service: Served, asked: Annotated[models.ExplainQuery, Query()]) -> Answer:
+    """Explains one delivery: everything that concerns it, in order, its state, and what would release it."""
+    lane = lane_named(asked.lane) if asked.lane else None
+    has_connector = connector_check(service.settings)
+
+    def make(session: Session, at: datetime, now: datetime) -> dict[str, Any]:
+        pair: dict[str, Any] = {"subject": asked.subject, "provider": asked.provider, "lane": lane}
+        try:
+            return explain(session, **pair, as_of=at, now=now, has_connector=has_connector)
+        except UnknownPair as error:
+            raise HttpProblem(404, str(error)) from None
+
+    return _answer(service, "explain", (asked.subject, asked.provider, asked.lane), asked.as_of, make)
