@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.evidence import build_evidence_assets
-from assets.executive import build_executive_asset
-from assets.reports import build_report_assets
-from assets.slots import build_slot_checks
-from assets.sources import build_source_assets
-from assets.workers import build_worker_assets
+from cavra_pipeline.assets.evidence import build_evidence_assets
+from cavra_pipeline.assets.executive import build_executive_asset
+from cavra_pipeline.assets.reports import build_report_assets
+from cavra_pipeline.assets.slots import build_slot_checks
+from cavra_pipeline.assets.sources import build_source_assets
+from cavra_pipeline.assets.workers import build_worker_assets
 from cavra_pipeline.sources import Sources
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import dagster as dg
 
-from assets.metadata import show_days, table
-from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.metadata import show_days, table
+from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.load import IngestResult

@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.metadata import show_days
-from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
-from assets.slots import DAILY
+from cavra_pipeline.assets.metadata import show_days
+from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report

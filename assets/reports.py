@@ -7,9 +7,9 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from assets.metadata import show_days, table
-from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
-from assets.slots import DAILY, fresh_for
+from cavra_pipeline.assets.metadata import show_days, table
+from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from assets.registry import OWNERS
+from cavra_pipeline.assets.registry import OWNERS
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.jobs import SOURCE_GROUP, SOURCE_TAG, source_key

@@ -10,9 +10,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.metadata import table
-from assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
-from assets.slots import fresh_for
+from cavra_pipeline.assets.metadata import table
+from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.slots import fresh_for
 from cavra_pipeline.jobs import WORKER_TAG
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy

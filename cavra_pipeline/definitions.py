@@ -1,6 +1,6 @@
 """The composition root: settings, assets, checks, jobs, schedules and sensors become one code location.
 
-The only module of this package that looks outward, to ``assets`` and ``sensors``.
+The only module that looks outward, to ``assets`` and ``sensors``: the package links to these folders of the checkout.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import dagster as dg
 # Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from assets import build_assets, build_slot_checks  # noqa: E402
-from assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
+from cavra_pipeline.assets import build_assets, build_slot_checks  # noqa: E402
+from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days  # noqa: E402
 from cavra_pipeline.schedules import build_schedules, build_source_schedule  # noqa: E402
+from cavra_pipeline.sensors import build_sensors  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
 from cavra_pipeline.sources import read_sources  # noqa: E402
-from sensors import build_sensors  # noqa: E402
 
 
 def build_defs(settings: Settings | None = None) -> dg.Definitions:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from cavra_pipeline.sensors.boundary import build_boundary_sensor
+from cavra_pipeline.sensors.drops import build_drop_sensor
+from cavra_pipeline.sensors.failed_runs import build_failed_run_sensor
+from cavra_pipeline.sensors.instigators import build_disabled_schedule_sensor
+from cavra_pipeline.sensors.late_evidence import build_late_evidence_sensor
+from cavra_pipeline.sensors.recoveries import build_recovery_limit_sensor
+from cavra_pipeline.sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
+from cavra_pipeline.sensors.slots import build_missed_worker_run_sensor
+from cavra_pipeline.sensors.sources import build_source_sensor
+from cavra_pipeline.sensors.watchers import build_watcher_sensor
 from cavra_pipeline.settings import Settings
-from sensors.boundary import build_boundary_sensor
-from sensors.drops import build_drop_sensor
-from sensors.failed_runs import build_failed_run_sensor
-from sensors.instigators import build_disabled_schedule_sensor
-from sensors.late_evidence import build_late_evidence_sensor
-from sensors.recoveries import build_recovery_limit_sensor
-from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
-from sensors.slots import build_missed_worker_run_sensor
-from sensors.sources import build_source_sensor
-from sensors.watchers import build_watcher_sensor
 
 
 def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) -> Sequence[dg.SensorDefinition]:

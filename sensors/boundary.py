@@ -15,10 +15,10 @@ from cavra_pipeline.alerts.kinds import REBUILT, SECRET_FINDING
 from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.evidence.keeper import losses_since
+from cavra_pipeline.sensors import dagster_records as records
+from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from sensors import dagster_records as records
-from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 
 QUARANTINE: Final = "quarantine"
 KINDS: Final = (QUARANTINE, SECRET_FINDING, REBUILT)

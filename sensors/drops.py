@@ -18,9 +18,9 @@ from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.jobs import sources, workers
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
+from cavra_pipeline.sensors.alerting import now_utc
+from cavra_pipeline.sensors.requests import asked_again, ranges, request_for, resolve
 from cavra_pipeline.settings import Settings
-from sensors.alerting import now_utc
-from sensors.requests import asked_again, ranges, request_for, resolve
 
 _NAME: Final = "drop_sensor"
 MOST_RANGES: Final = 5

@@ -11,9 +11,9 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.sensors import dagster_records as records
+from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.settings import Settings
-from sensors import dagster_records as records
-from sensors.alerting import Clock, in_words, now_utc, told_result
 
 KINDS: Final = ("failed_run",)
 MOST_EVENTS: Final = 10_000

@@ -13,9 +13,9 @@ import dagster as dg
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.sensors import dagster_records as records
+from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.settings import Settings
-from sensors import dagster_records as records
-from sensors.alerting import Clock, in_words, now_utc, told_result
 
 NAME: Final = "disabled_schedule_sensor"
 KINDS: Final = ("instigator_off", "disabled_schedule")

@@ -14,10 +14,10 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.jobs import INGEST_GROUP, is_of_range, workers
 from cavra_pipeline.reports.store import days_to_remake
+from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
+from cavra_pipeline.sensors.requests import ranges, request_for, resolve
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from sensors.alerting import LastObservation, now_utc, patient, tell
-from sensors.requests import ranges, request_for, resolve
 
 _GROUP = dg.AssetSelection.groups(INGEST_GROUP)
 #: A tick asks for so many runs; the next one goes on.

@@ -12,9 +12,9 @@ import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.reports.store import RECOVERIES
+from cavra_pipeline.sensors import dagster_records as records
+from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.settings import Settings
-from sensors import dagster_records as records
-from sensors.alerting import Clock, in_words, now_utc, told_result
 
 _KIND: Final = "recovery_past_limit"
 

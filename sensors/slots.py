@@ -17,6 +17,8 @@ from cavra_pipeline.desired_state import SCHEDULE, SCHEDULE_NAMES, declared, mus
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK
+from cavra_pipeline.sensors import dagster_records as records
+from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
@@ -24,8 +26,6 @@ from cavra_pipeline.slots.verdicts import Configuration, VerdictKind
 from cavra_pipeline.slots.watcher import Episode, Look, Records, Seen, WatcherState, longest_pause, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
-from sensors import dagster_records as records
-from sensors.alerting import Clock, LastObservation, now_utc, patient, tell
 
 NAME: Final = "missed_worker_run_sensor"
 

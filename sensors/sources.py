@@ -6,11 +6,11 @@ from typing import Final
 
 import dagster as dg
 
+from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import pull_states, read_sources
 from cavra_pipeline.sources.pulls import SILENT, UNREADABLE, WHOLE_FILE, problems
 from cavra_pipeline.state import state_of
-from sensors.alerting import Clock, in_words, now_utc, patient, told_result
 
 NAME: Final = "source_sensor"
 KINDS: Final = (SILENT, UNREADABLE)

@@ -15,10 +15,10 @@ from cavra_pipeline.alerts.kinds import BROKEN_CONNECTOR
 from cavra_pipeline.alerts.signals import Signal, is_public_text
 from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
+from cavra_pipeline.sensors import dagster_records as records
+from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watcher import LONGEST_PAUSE, longest_pause
-from sensors import dagster_records as records
-from sensors.alerting import Clock, in_words, now_utc, told_result
 
 NAME: Final = "watcher_sensor"
 KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat", BROKEN_CONNECTOR)

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from assets.reports import HealthConfig, PlanConfig, RecoveriesConfig
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import answers, common, models
 from cavra_pipeline.api.service import json_answer
+from cavra_pipeline.assets.reports import HealthConfig, PlanConfig, RecoveriesConfig
 from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from assets.registry import GROUPS
+from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import SOURCE_GROUP
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY
 from cavra_pipeline.settings import load_settings
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, new_home
-from tests.support import REPOSITORY
 
-PACKAGES = ("cavra_pipeline", "assets", "sensors")
 DEFS = build_defs()
 GRAPH = DEFS.resolve_asset_graph()
 KEYS = sorted(GRAPH.get_all_asset_keys())
@@ -112,35 +108,3 @@ def test_the_start_date_and_the_home_come_from_the_settings(tmp_path: Path) -> N
 def test_everything_that_writes_stands_in_one_pool() -> None:
     for name in (*EVIDENCE, *REPORTS):
         assert GRAPH.get(dg.AssetKey(name)).pools == {"warehouse"}, name
-
-
-@pytest.mark.slow
-def test_an_installed_wheel_brings_everything_the_code_location_needs(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    for package in PACKAGES:
-        shutil.copytree(REPOSITORY / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, source / name)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir"]
-    subprocess.run([*build, str(tmp_path), str(source)], check=True, capture_output=True, timeout=90)
-    (wheel,) = tmp_path.glob("*.whl")
-    installed = tmp_path / "installed"
-    zipfile.ZipFile(wheel).extractall(installed)
-    packaged = {path.relative_to(source) for part in PACKAGES for path in (source / part).rglob("*") if path.is_file()}
-    assert {path for path in packaged if not (installed / path).is_file()} == set()
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import cavra_pipeline.definitions as d, assets, sensors; "
-        "assert all(m.__file__.startswith(sys.argv[1]) for m in (d, assets, sensors)), d.__file__; "
-        "from cavra_pipeline.cli import main; day = '2026-06-25'; "
-        "sys.argv[1:] = ['backfill', '--from', day, '--to', day]; main()"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", script, str(installed)],
-        env={**{k: v for k, v in os.environ.items() if k != "PYTHONPATH"}, "CAVRA_HOME": str(tmp_path / "home")},
-        cwd=tmp_path, capture_output=True, text=True, timeout=90,
-    )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr
-    metadata = next(installed.glob("*.dist-info/entry_points.txt")).read_text()
-    assert "cavra-pipeline = cavra_pipeline.cli:main" in metadata

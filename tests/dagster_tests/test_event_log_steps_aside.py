@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.metadata import show_days
+from cavra_pipeline.assets.metadata import show_days
 from cavra_pipeline.event_batches import SOURCE_DIGEST, source_digest
 from cavra_pipeline.settings import Settings
 from tests.support import REPOSITORY

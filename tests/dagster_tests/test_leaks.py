@@ -16,10 +16,10 @@ from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.sensors import alerting
+from cavra_pipeline.sensors.boundary import build_boundary_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from sensors import alerting
-from sensors.boundary import build_boundary_sensor
 from tests.alerts.support import signal
 from tests.dagster_tests.runs import new_home
 from tests.imports.sources import json_lines

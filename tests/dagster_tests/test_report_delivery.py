@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.executive import build_executive_asset
+from cavra_pipeline.assets.executive import build_executive_asset
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
 from tests.connectors.receiver import Receiver, answer

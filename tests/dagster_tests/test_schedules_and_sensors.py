@@ -16,10 +16,10 @@ import pytest
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import save_every_report
+from cavra_pipeline.sensors.drops import MOST_RANGES
+from cavra_pipeline.sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from sensors.drops import MOST_RANGES
-from sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
 from tests.support import delivery, drop, query_state, take_in, worker_run
 

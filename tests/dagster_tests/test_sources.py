@@ -10,18 +10,18 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.registry import GROUPS
 from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.lifecycle import NO_LONGER_WATCHED
+from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import IMPORT_SOURCES, source_key
 from cavra_pipeline.resources import RESOURCE_KEY, Home
+from cavra_pipeline.sensors.sources import build_source_sensor
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.sources import Source, pull
 from cavra_pipeline.sources.pulls import SILENT, UNREADABLE
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import alerts
-from sensors.sources import build_source_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.imports.cavra_api import CavraApi, served
 from tests.imports.sources import json_lines

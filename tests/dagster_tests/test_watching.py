@@ -36,25 +36,25 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 from pydantic import SecretStr
 
-from assets import build_slot_checks
 from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.assets import build_slot_checks
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
+from cavra_pipeline.sensors import alerting
+from cavra_pipeline.sensors.boundary import build_boundary_sensor
+from cavra_pipeline.sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor
+from cavra_pipeline.sensors.instigators import build_disabled_schedule_sensor
+from cavra_pipeline.sensors.recoveries import build_recovery_limit_sensor
+from cavra_pipeline.sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
+from cavra_pipeline.sensors.slots import build_missed_worker_run_sensor
+from cavra_pipeline.sensors.watchers import build_watcher_sensor
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.state import state_of
-from sensors import alerting
-from sensors.boundary import build_boundary_sensor
-from sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor
-from sensors.instigators import build_disabled_schedule_sensor
-from sensors.recoveries import build_recovery_limit_sensor
-from sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
-from sensors.slots import build_missed_worker_run_sensor
-from sensors.watchers import build_watcher_sensor
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import EVIDENCE, code_location, new_home, run
 from tests.recoveries.stores import closure, playbook
@@ -554,7 +554,7 @@ def test_a_burst_of_failed_runs_is_taken_in_two_ticks(
 ) -> None:
     """CAVRA_TEST_BURST=20000 takes the real burst; by default a twentieth of it, and a twentieth of a tick's bound."""
     count = int(os.environ.get("CAVRA_TEST_BURST", "1000"))
-    monkeypatch.setattr("sensors.failed_runs.MOST_EVENTS", MOST_EVENTS * count // 20_000)
+    monkeypatch.setattr("cavra_pipeline.sensors.failed_runs.MOST_EVENTS", MOST_EVENTS * count // 20_000)
     watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
     watch.tick()
     put_failures(instance, count)

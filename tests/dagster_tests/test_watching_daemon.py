@@ -27,9 +27,9 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.sensors.slots import NAME, build_missed_worker_run_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watcher import WatcherState
-from sensors.slots import NAME, build_missed_worker_run_sensor
 from tests.dagster_tests.runs import QUIET
 from tests.dagster_tests.test_daemon import default_signals, environment
 from tests.dagster_tests.test_watching import origin, put_schedule
@@ -193,7 +193,7 @@ def test_slots_that_pass_while_the_code_does_not_load_are_missed_for_that_reason
         with daemon(settings, log, folder=deployed, **every_minute):
             wait_for("first look", last_look, log)
             # A deployment that goes wrong: a module in the working directory comes before the package of that name.
-            broken = deployed / "sensors.py"
+            broken = deployed / "cavra_pipeline.py"
             broken.write_text("raise RuntimeError('broken on purpose')")
             broken_at = datetime.now(UTC)
             wait_for(

@@ -17,7 +17,7 @@ import dagster as dg
 import pytest
 from markdown_it import MarkdownIt
 
-from assets.metadata import MOST_ROWS
+from cavra_pipeline.assets.metadata import MOST_ROWS
 from cavra_pipeline.boundary.fields import LISTS, Type
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.escaping import visible

@@ -33,6 +33,9 @@ def modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
 
 
+#: Each file once: these links of the package lead to folders beside it, and ``rglob`` follows no link.
+LINKS = {"cavra_pipeline/assets": "../assets", "cavra_pipeline/sensors": "../sensors"}
+
 #: The executive report is a document too, so there the lane shows only beside a word of the retry ladder.
 LADDER = "deliver|retry|plan|health|worker|execution|acknowledg|decision"
 LANE_NAME = re.compile("|".join([*(LANES.keys() - {"executive_report"}), f"executive_report.*(?:{LADDER})"]))
@@ -65,6 +68,14 @@ def imported(path: Path) -> Iterator[str]:
             yield from (str(argument.value) for argument in node.args if isinstance(argument, ast.Constant))
 
 
+def imported_members(path: Path) -> Iterator[str]:
+    """Yields what is imported, with the members that ``from x import y`` names."""
+    yield from imported(path)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def roots(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
@@ -82,8 +93,15 @@ def test_only_the_shells_of_the_domain_know_dagster(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOMAIN_MODULES, ids=name_of)
 def test_only_the_composition_root_imports_assets_and_sensors(path: Path) -> None:
+    outward = ("cavra_pipeline.assets", "cavra_pipeline.sensors")
     if path != DOMAIN / "definitions.py":
-        assert roots(path).isdisjoint({"assets", "sensors"})
+        assert [name for name in imported_members(path) if name.startswith(outward)] == []
+
+
+@pytest.mark.parametrize("path", [*EVERY_MODULE, *modules("tests", "benchmarks")], ids=name_of)
+def test_nothing_imports_assets_and_sensors_by_a_name_at_the_top(path: Path) -> None:
+    """Another project's ``assets.py`` may be found by that name; a second import would also be a second module."""
+    assert roots(path).isdisjoint({"assets", "sensors"})
 
 
 @pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
@@ -105,7 +123,7 @@ def test_only_the_executive_report_is_markdown_in_dagster_and_no_text_is_declare
 def test_nothing_but_tests_imports_tests_and_assets_and_sensors_do_not_import_the_composition_root(path: Path) -> None:
     assert roots(path).isdisjoint({"tests", "benchmarks"})
     if not path.is_relative_to(DOMAIN):
-        assert "cavra_pipeline.definitions" not in set(imported(path))
+        assert "cavra_pipeline.definitions" not in set(imported_members(path))
 
 
 @pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
@@ -171,6 +189,12 @@ def test_logging_calls_take_no_record(path: Path) -> None:
         if isinstance(node, ast.Call) and re.fullmatch(r"(?:_?log|_?logger|logging)\.\w+", ast.unparse(node.func)):
             names = {child.id for argument in node.args for child in ast.walk(argument) if isinstance(child, ast.Name)}
             assert names.isdisjoint({"record", "line", "raw", "row", "rows", "payload", "value"}), ast.unparse(node)
+
+
+def test_assets_and_sensors_are_folders_of_the_checkout_that_the_package_links_to() -> None:
+    assert {name: (REPOSITORY / name).readlink().as_posix() for name in LINKS} == LINKS
+    assert {path.parts[-2] for path in modules("assets", "sensors")} == {"assets", "sensors"}
+    assert not [path for path in DOMAIN_MODULES if path.is_relative_to(DOMAIN / "assets")]
 
 
 def test_a_rule_exempts_no_file_that_is_gone() -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
 from cavra_pipeline.slots.verdicts import Configuration, ScheduledRun, Tick, Verdict
 from cavra_pipeline.slots.watcher import Look, Records, WatcherState, watch
-from sensors.dagster_records import instants_around
 
 DAYS: Final = 30
 #: The watcher looks a little more often than its longest pause; the real one looks ten times as often.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensors.dagster_records import instants_around
+from cavra_pipeline.sensors.dagster_records import instants_around
 
 NIGHTS = {
     "America/New_York": ("2026-03-08", "2026-11-01"),

@@ -30,6 +30,7 @@ from cavra_pipeline.retry.acknowledge import acknowledge
 from cavra_pipeline.retry.first_delivery import first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
+from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.problems import KINDS as SLOT_KINDS
@@ -38,7 +39,6 @@ from cavra_pipeline.slots.verdicts import Configuration
 from cavra_pipeline.slots.watcher import Look, Records, WatcherState, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
-from sensors.dagster_records import instants_around
 from tests.connectors.receiver import Answer, Received, Receiver, answer
 from tests.evidence.secrets_made_up import SECRETS
 from tests.support import Record, delivery, drop, query, take_in

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 
-from assets.workers import build_worker_assets
 from cavra_pipeline import cli
+from cavra_pipeline.assets.workers import build_worker_assets
 from cavra_pipeline.connectors import DeliverySettings
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.lanes import LANES
