@@ -1,7 +1,7 @@
 """The settings: the one place that reads the environment. Each is declared, with its bounds, as a field of one model.
 
-This module imports nothing of ours but leaves: errors, addresses, the names of lanes and providers, and who may read
-a home.
+This module imports nothing of ours but leaves: errors, the accepted values (``setting_types``), the names of lanes,
+and who may read a home.
 """
 
 from __future__ import annotations
@@ -9,19 +9,31 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from cavra_pipeline.addresses import callable_address, matching, origins
-from cavra_pipeline.cadence import never_comes
 from cavra_pipeline.errors import Accepts, UsageError, refusal
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import make_home
-from cavra_pipeline.provider_names import PROVIDER_NAMES, provider_name
+from cavra_pipeline.setting_types import (
+    Connectors,
+    Cron,
+    Day,
+    DeadmanUrl,
+    FolderOrFile,
+    Lanes,
+    MemoryLimit,
+    Origins,
+    Percent,
+    SomeTime,
+    StateAddress,
+    WebAddress,
+    Week,
+    resolved,
+)
 
 Environment = Literal["production", "staging", "development"]
 #: The accepted values of CAVRA_ENVIRONMENT; the first is the default.
@@ -40,82 +52,6 @@ _VARIABLES: Final = {
     "state_address": "state_url",
 }
 _MEBIBYTE: Final = 1024 * 1024
-_URL: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?"
-_MEMORY: Final = r"(?i)[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B"
-_STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
-
-
-def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tuple[str, ...]:
-    """Splits names at commas and refuses one that there is not."""
-    names = value.split(",") if isinstance(value, str) else value
-    found = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if not all(name in accepted for name in found):
-        raise ValueError
-    return found
-
-
-def _connector_names(value: Any) -> tuple[str, ...]:
-    return _names(PROVIDER_NAMES, ",".join(map(provider_name, value.split(","))) if isinstance(value, str) else value)
-
-
-def _coming(cron: str) -> str:
-    if never_comes(cron):
-        raise ValueError
-    return cron
-
-
-def _resolved(value: Any) -> Path:
-    try:
-        return Path(value).expanduser().resolve()
-    except (RuntimeError, OSError):
-        raise ValueError from None
-
-
-_Day = Annotated[date, Accepts("a day as YYYY-MM-DD, such as 2025-01-01", "the value is not a day")]
-_DeadmanUrl = Annotated[
-    SecretStr,
-    AfterValidator(callable_address),
-    Accepts(
-        "an https address without a user name (http for this machine only)",
-        "the value is not an address that may be called",
-    ),
-]
-_Path = Annotated[Path, BeforeValidator(_resolved), Accepts("an absolute path", "there is no such path")]
-_Connectors = Annotated[
-    tuple[str, ...],
-    NoDecode,
-    BeforeValidator(_connector_names),
-    Accepts(
-        f"some of {', '.join(PROVIDER_NAMES)}, with commas between them",
-        "the value names a connector that there is not",
-    ),
-]
-_Origins = Annotated[
-    tuple[str, ...],
-    NoDecode,
-    BeforeValidator(origins),
-    Accepts(
-        "origins such as https://console.example or http://127.0.0.1:8080, with commas between them, and no *",
-        "the value names something that is no origin: scheme, host and perhaps port, nothing behind them",
-    ),
-]
-_Lanes = Annotated[
-    frozenset[str],
-    NoDecode,
-    BeforeValidator(partial(_names, LANES)),
-    Accepts(f"some of {', '.join(LANES)}, with commas between them", "the value names a lane that there is not"),
-]
-_Cron = Annotated[
-    str,
-    AfterValidator(_coming),
-    Accepts(
-        "a day of the month that its months have; L is the last one",
-        "the cron expression never comes: none of its months has such a day",
-    ),
-]
-_Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Accepts()]
-_Week = Annotated[float, Field(ge=0, le=10_080, allow_inf_nan=False), Accepts()]
-_SomeTime = Annotated[float, Field(ge=1, le=10_080, allow_inf_nan=False), Accepts()]
 
 
 class AlertPolicy(BaseModel):
@@ -132,12 +68,12 @@ class AlertPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    connectors: _Connectors = ()
+    connectors: Connectors = ()
     group_wait_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Accepts()] = 0.0
-    window_minutes: _Week = 60.0
-    repeat_minutes: _SomeTime = 240.0
+    window_minutes: Week = 60.0
+    repeat_minutes: SomeTime = 240.0
     flap_changes: Annotated[int, Field(ge=3, le=1000), Accepts()] = 5
-    flap_window_minutes: _SomeTime = 60.0
+    flap_window_minutes: SomeTime = 60.0
 
     @property
     def group_wait(self) -> timedelta:
@@ -172,8 +108,8 @@ class Tolerance(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     grace_minutes: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False), Accepts()] = 5.0
-    grace_percent: _Percent = 20.0
-    early_percent: _Percent = 10.0
+    grace_percent: Percent = 20.0
+    early_percent: Percent = 10.0
 
     def grace(self, gap: timedelta) -> timedelta:
         """Returns how late is still on time."""
@@ -234,30 +170,25 @@ class Settings(BaseSettings):
         env_nested_max_split=1,
     )
 
-    home: _Path = Field(default_factory=lambda: _resolved(".cavra"))
-    start_date: _Day = date(2025, 1, 1)
+    home: FolderOrFile = Field(default_factory=lambda: resolved(".cavra"))
+    start_date: Day = date(2025, 1, 1)
     busy_wait_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Accepts()] = 120.0
     threads: Annotated[int, Field(ge=0, le=1024), AfterValidator(lambda count: count or None), Accepts()] | None = None
-    memory_limit: Annotated[str, AfterValidator(partial(matching, _MEMORY)), Accepts("500MB or 2GB")] | None = None
+    memory_limit: MemoryLimit | None = None
     batch_megabytes: Annotated[float, Field(ge=1, le=1024, allow_inf_nan=False), Accepts()] = 96.0
-    connectors_file: _Path | None = None
-    sources_file: _Path | None = None
-    pseudonym_key_file: _Path | None = None
-    ca_file: _Path | None = None
-    live_lanes: _Lanes = frozenset()
-    report_connectors: _Connectors = ()
-    escalation_connectors: _Connectors = ()
+    connectors_file: FolderOrFile | None = None
+    sources_file: FolderOrFile | None = None
+    pseudonym_key_file: FolderOrFile | None = None
+    ca_file: FolderOrFile | None = None
+    live_lanes: Lanes = frozenset()
+    report_connectors: Connectors = ()
+    escalation_connectors: Connectors = ()
     immediate_tries: Annotated[int, Field(ge=1, le=5), Accepts()] = 2
-    api_tokens_file: _Path | None = None
+    api_tokens_file: FolderOrFile | None = None
     api_requests_per_second: Annotated[float, Field(ge=1, le=1_000_000, allow_inf_nan=False), Accepts()] = 500.0
-    api_origins: _Origins = ()
-    dagster_url: Annotated[
-        str,
-        AfterValidator(partial(matching, _URL)),
-        AfterValidator(lambda url: url.rstrip("/")),
-        Accepts("an address such as https://dagster.example, without a password", "the value is not an address"),
-    ] = "http://127.0.0.1:3000"
-    crons: dict[str, _Cron] = Field(default={})
+    api_origins: Origins = ()
+    dagster_url: WebAddress = "http://127.0.0.1:3000"
+    crons: dict[str, Cron] = Field(default={})
     environment: Annotated[
         Environment, Accepts(f"one of {', '.join(ENVIRONMENTS)}", "there is no such environment")
     ] = "production"
@@ -265,20 +196,10 @@ class Settings(BaseSettings):
     acknowledgement_limit_minutes: Annotated[int, Field(ge=1, le=525_600), Accepts()] = 60
     watch_seconds: Annotated[int, Field(ge=5, le=120), Accepts()] = 30
     alerts: AlertPolicy = DEFAULT_POLICY
-    deadman_url: _DeadmanUrl | None = None
+    deadman_url: DeadmanUrl | None = None
     worker_probe: bool = False
     retention_days: Annotated[int, Field(ge=LEAST_RETENTION_DAYS, le=36_500), Accepts()] | None = None
-    state_address: (
-        Annotated[
-            str,
-            AfterValidator(partial(matching, _STATE_URL)),
-            Accepts(
-                "sqlite:////path/of/state.db or postgresql://user:password@host/database",
-                "the value is not the address of a database",
-            ),
-        ]
-        | None
-    ) = Field(default=None, repr=False)
+    state_address: StateAddress | None = Field(default=None, repr=False)
 
     @classmethod
     def settings_customise_sources(cls, *_settings: Any, init_settings: Any, **_others: Any) -> tuple[Any, ...]:  # type: ignore[override]  # two of five

@@ -1,0 +1,111 @@
+"""The values that settings accept: each type checks its value and says what is accepted. The settings are beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from cavra_pipeline.addresses import callable_address, matching, origins
+from cavra_pipeline.cadence import never_comes
+from cavra_pipeline.errors import Accepts
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.provider_names import PROVIDER_NAMES, provider_name
+
+_URL: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?"
+_MEMORY: Final = r"(?i)[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B"
+_STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
+
+
+def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tuple[str, ...]:
+    """Splits names at commas and refuses one that there is not."""
+    names = value.split(",") if isinstance(value, str) else value
+    found = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not all(name in accepted for name in found):
+        raise ValueError
+    return found
+
+
+def _connector_names(value: Any) -> tuple[str, ...]:
+    return _names(PROVIDER_NAMES, ",".join(map(provider_name, value.split(","))) if isinstance(value, str) else value)
+
+
+def _coming(cron: str) -> str:
+    if never_comes(cron):
+        raise ValueError
+    return cron
+
+
+def resolved(value: Any) -> Path:
+    """Returns a path as an absolute one, without links; refuses one that can't be resolved."""
+    try:
+        return Path(value).expanduser().resolve()
+    except (RuntimeError, OSError):
+        raise ValueError from None
+
+
+Day = Annotated[date, Accepts("a day as YYYY-MM-DD, such as 2025-01-01", "the value is not a day")]
+DeadmanUrl = Annotated[
+    SecretStr,
+    AfterValidator(callable_address),
+    Accepts(
+        "an https address without a user name (http for this machine only)",
+        "the value is not an address that may be called",
+    ),
+]
+FolderOrFile = Annotated[Path, BeforeValidator(resolved), Accepts("an absolute path", "there is no such path")]
+Connectors = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_connector_names),
+    Accepts(
+        f"some of {', '.join(PROVIDER_NAMES)}, with commas between them",
+        "the value names a connector that there is not",
+    ),
+]
+Origins = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(origins),
+    Accepts(
+        "origins such as https://console.example or http://127.0.0.1:8080, with commas between them, and no *",
+        "the value names something that is no origin: scheme, host and perhaps port, nothing behind them",
+    ),
+]
+Lanes = Annotated[
+    frozenset[str],
+    NoDecode,
+    BeforeValidator(partial(_names, LANES)),
+    Accepts(f"some of {', '.join(LANES)}, with commas between them", "the value names a lane that there is not"),
+]
+Cron = Annotated[
+    str,
+    AfterValidator(_coming),
+    Accepts(
+        "a day of the month that its months have; L is the last one",
+        "the cron expression never comes: none of its months has such a day",
+    ),
+]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Accepts()]
+Week = Annotated[float, Field(ge=0, le=10_080, allow_inf_nan=False), Accepts()]
+SomeTime = Annotated[float, Field(ge=1, le=10_080, allow_inf_nan=False), Accepts()]
+MemoryLimit = Annotated[str, AfterValidator(partial(matching, _MEMORY)), Accepts("500MB or 2GB")]
+WebAddress = Annotated[
+    str,
+    AfterValidator(partial(matching, _URL)),
+    AfterValidator(lambda url: url.rstrip("/")),
+    Accepts("an address such as https://dagster.example, without a password", "the value is not an address"),
+]
+StateAddress = Annotated[
+    str,
+    AfterValidator(partial(matching, _STATE_URL)),
+    Accepts(
+        "sqlite:////path/of/state.db or postgresql://user:password@host/database",
+        "the value is not the address of a database",
+    ),
+]
