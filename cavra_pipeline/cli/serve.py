@@ -6,19 +6,23 @@ import logging
 import os
 import sys
 from datetime import date
+from typing import Final
 
 import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
 from cavra_pipeline.cli import tables
 from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, check_order, clock, home
+from cavra_pipeline.cli.processes import Program, Programs, require_free
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.terminal import print_document, shown, standard_error, standard_output
 
+LOOPBACK: Final = "127.0.0.1"
+
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need tokens.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; others need tokens.")
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port to listen on.")
 @click.option("--allowed-host", "allowed", multiple=True, metavar="NAME", help="A further name it may be asked for by.")
 def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
@@ -51,9 +55,8 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
         origins=settings.api_origins,
         pages=[console_router()],
     )
-    address = f"[{host}]" if ":" in host else host
     err = standard_error()
-    err.print(f"cavra-pipeline on http://{address}:{port} with the home {settings.home}; Ctrl+C ends it.")
+    err.print(f"cavra-pipeline on {_web_address(host, port)} with the home {settings.home}; Ctrl+C ends it.")
     err.print(TOKENS_NOTICE if tokens else OPEN_NOTICE)
     server = server_of(app, host=host, port=port)
     server.run()
@@ -117,11 +120,38 @@ def demo(stories: bool) -> None:
 
 @click.command()
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
-@click.option("--host", "-h", default="127.0.0.1", show_default=True, help="The UI has no login: keep it on loopback.")
-def dev(port: int, host: str) -> None:
-    """Open the Dagster UI on this code location: lineage, runs, schedules, backfills."""
+@click.option("--host", "-h", default=LOOPBACK, show_default=True, help="The UI has no login: keep it on loopback.")
+@click.option(
+    "--console-port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the console."
+)
+def dev(port: int, host: str, console_port: int) -> None:
+    """Serve the Dagster UI and the console on this home, and run its schedules and sensors.
+
+    Prints the addresses once both answer; what Dagster says goes into dev.log of the home.
+    """
     settings = home()
+    log = settings.home / "dev.log"
+    require_free(host, port, "--port")
+    require_free(LOOPBACK, console_port, "--console-port")
+    ui, console = _web_address(host, port), _web_address(LOOPBACK, console_port)
     environ = {**os.environ, "DAGSTER_HOME": str(settings.dagster_home), "CAVRA_HOME": str(settings.home)}
-    standard_error().print(f"Dagster on http://{host}:{port} with the home {settings.home}; Ctrl+C ends it.")
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "cavra_pipeline.definitions", "-p", str(port), "-h", host]
-    os.execve(sys.executable, command, environ)  # noqa: S606 -- no shell, our own arguments
+    environ.setdefault("CAVRA_DAGSTER_URL", ui)
+    dagster = ["dagster_dg_cli.cli", "dev", "-m", "cavra_pipeline.definitions", "-p", str(port), "-h", host]
+    api = ["cavra_pipeline.cli", "api", "--port", str(console_port)]
+    programs = Programs(
+        [
+            Program("Dagster", [sys.executable, "-m", *dagster], environ, ui, f"{ui}/server_info"),
+            Program("the console", [sys.executable, "-m", *api], environ, console, f"{console}/healthz"),
+        ],
+        log,
+    )
+    err = standard_error()
+    with programs.running():
+        if programs.wait_until_ready():
+            for line in (f"Dagster UI  {ui}", f"Console     {console}", f"Log         {log}", "Ctrl+C ends both."):
+                err.print(line)
+        programs.wait()
+
+
+def _web_address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
