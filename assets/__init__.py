@@ -8,23 +8,30 @@ import dagster as dg
 
 from cavra_pipeline.assets.evidence import build_evidence_assets
 from cavra_pipeline.assets.executive import build_executive_asset
+from cavra_pipeline.assets.registry import check_groups
 from cavra_pipeline.assets.reports import build_report_assets
 from cavra_pipeline.assets.slots import build_slot_checks
 from cavra_pipeline.assets.sources import build_source_assets
 from cavra_pipeline.assets.workers import build_worker_assets
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources
 
 
 def build_assets(
-    partitions: dg.PartitionsDefinition[str], sources: Sources
+    partitions: dg.PartitionsDefinition[str], sources: Sources, settings: Settings
 ) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
-    """Returns every asset of the code location."""
+    """Returns every asset of the code location.
+
+    Raises:
+        UsageError: The settings name owners for a group that there is not.
+    """
+    check_groups(settings)
     return [
-        *build_source_assets(sources),
-        *build_evidence_assets(partitions, list(sources.by_name)),
-        *build_report_assets(partitions),
-        *build_worker_assets(),
-        build_executive_asset(partitions),
+        *build_source_assets(sources, settings),
+        *build_evidence_assets(partitions, list(sources.by_name), settings),
+        *build_report_assets(partitions, settings),
+        *build_worker_assets(settings),
+        build_executive_asset(partitions, settings),
     ]
 
 

@@ -7,20 +7,21 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.metadata import show_days, table
-from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
-from cavra_pipeline.jobs import INGEST_GROUP, source_key
+from cavra_pipeline.jobs import INGEST_GROUP, asset_key, source_key
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _LOGGED_BYTES: Final = 100_000_000
 
-LANDING_ZONE: Final = dg.AssetKey("landing_zone")
-EVIDENCE: Final = dg.AssetKey("evidence")
+LANDING_ZONE: Final = "landing_zone"
+EVIDENCE: Final = "evidence"
 
 #: Asset (and table) name, what it holds. All but ``evidence`` itself derive from it.
 _TABLES: Final = {
@@ -45,46 +46,51 @@ class IngestConfig(dg.Config):
     read_again: bool = False
 
 
-def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[str]) -> dg.AssetSpec:
+def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[str], host: Settings) -> dg.AssetSpec:
     return dg.AssetSpec(
-        LANDING_ZONE,
+        asset_key(host, LANDING_ZONE),
         description="Evidence drops as a deployment or `cavra-pipeline import` lays them down, one folder a UTC day.",
         group_name=INGEST_GROUP,
-        owners=OWNERS,
+        owners=owners_of(host, INGEST_GROUP),
         kinds={"json"},
         partitions_def=partitions,
-        deps=[source_key(name) for name in sources],
+        deps=[source_key(host, name) for name in sources],
     )
 
 
+def _table_specs(partitions: dg.PartitionsDefinition[str], host: Settings) -> list[dg.AssetSpec]:
+    return [
+        dg.AssetSpec(
+            asset_key(host, name),
+            description=description,
+            group_name=INGEST_GROUP,
+            owners=owners_of(host, INGEST_GROUP),
+            kinds=KINDS,
+            partitions_def=partitions,
+            deps=[asset_key(host, LANDING_ZONE if name in ("evidence", "quarantine", "findings") else EVIDENCE)],
+            metadata=_schema() if name == "evidence" else {},
+        )
+        for name, description in _TABLES.items()
+    ]
+
+
 def build_evidence_assets(
-    partitions: dg.PartitionsDefinition[str], sources: Sequence[str]
+    partitions: dg.PartitionsDefinition[str], sources: Sequence[str], host: Settings
 ) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """Returns the landing zone as an external asset and the ingest that fills every evidence table.
 
     Args:
         partitions: The drop days.
         sources: Names of the sources that the landing zone is filled from.
+        host: The settings that keys and owners come from.
     """
-    specs = [
-        dg.AssetSpec(
-            name,
-            description=description,
-            group_name=INGEST_GROUP,
-            owners=OWNERS,
-            kinds=KINDS,
-            partitions_def=partitions,
-            deps=[LANDING_ZONE if name in ("evidence", "quarantine", "findings") else EVIDENCE],
-            metadata=_schema() if name == "evidence" else {},
-        )
-        for name, description in _TABLES.items()
-    ]
 
     @dg.multi_asset(
         name="ingest",
-        specs=specs,
+        specs=_table_specs(partitions, host),
         check_specs=[
-            dg.AssetCheckSpec(name, asset=asset, description=description) for name, asset, description in _CHECKS
+            dg.AssetCheckSpec(name, asset=asset_key(host, asset), description=description)
+            for name, asset, description in _CHECKS
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
@@ -108,14 +114,17 @@ def build_evidence_assets(
         checks = _check_results(result, counts, differences)
         for name in _TABLES:
             # Before the result: what is added after it is not in the event any more.
-            show_days(context, dg.AssetKey(name), {day: _day_metadata(name, counts[day]) for day in days})
+            key = asset_key(host, name)
+            show_days(context, key, {day: _day_metadata(name, counts[day]) for day in days})
             yield dg.MaterializeResult(
-                asset_key=name,
+                asset_key=key,
                 metadata=_run_metadata(name, result, outdated),
-                check_results=[check for check in checks if check.asset_key == dg.AssetKey(name)],
+                check_results=[
+                    check._replace(asset_key=key) for check in checks if _CHECKED.get(str(check.check_name)) == name
+                ],
             )
 
-    return [_landing_zone(partitions, sources), ingest_assets]
+    return [_landing_zone(partitions, sources, host), ingest_assets]
 
 
 def _schema() -> dict[str, Any]:
@@ -149,6 +158,8 @@ _CHECKS: Final = (
     ("nothing_quarantined", "quarantine", "No record of the run's days is quarantined."),
     ("nothing_found", "findings", "Nothing in the run's days was found that is not public-safe."),
 )
+
+_CHECKED: Final = {check: asset for check, asset, _ in _CHECKS}
 
 
 def _check_results(
@@ -186,10 +197,7 @@ def _check(
     metadata: dict[str, Any],
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    asset = next(asset for check, asset, _ in _CHECKS if check == name)
-    return dg.AssetCheckResult(
-        check_name=name, asset_key=dg.AssetKey(asset), passed=passed, severity=severity, metadata=metadata
-    )
+    return dg.AssetCheckResult(check_name=name, passed=passed, severity=severity, metadata=metadata)
 
 
 def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict[str, Any]:

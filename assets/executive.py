@@ -6,19 +6,19 @@ connectors that the host names, live if it names the lane, else dry. A run with 
 
 import uuid
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
 from cavra_pipeline.assets.metadata import show_days
-from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
-from cavra_pipeline.jobs import DASHBOARD_GROUP
+from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.reports.store import evaluated_at
@@ -29,6 +29,15 @@ from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.schedules import latest_tick
 from cavra_pipeline.settings import Settings
 
+#: The tables and reports that the report reads.
+_READ: Final = (
+    "deliveries",
+    "acknowledgements",
+    "executions",
+    "recoveries",
+    *(f"{lane}_retry_health" for lane in LANES),
+)
+
 
 class ExecutiveReportConfig(dg.Config):
     """What a preview is judged by; with another value than the default nothing is sent."""
@@ -37,22 +46,16 @@ class ExecutiveReportConfig(dg.Config):
     window_days: int = Field(DEFAULT_WINDOW_DAYS, description="UTC days of history, 1..366.")
 
 
-def build_executive_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     """Returns the executive recovery report."""
 
     @dg.asset(
-        name="executive_recovery_report",
+        key=asset_key(settings, "executive_recovery_report"),
         group_name=DASHBOARD_GROUP,
         description="What happened, which recoveries are open, what to do: for executives, one page a day.",
-        deps=[
-            "deliveries",
-            "acknowledgements",
-            "executions",
-            "recoveries",
-            *(f"{lane}_retry_health" for lane in LANES),
-        ],
+        deps=[asset_key(settings, name) for name in _READ],
         partitions_def=partitions,
-        owners=OWNERS,
+        owners=owners_of(settings, DASHBOARD_GROUP),
         kinds=KINDS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.jobs import DASHBOARD_GROUP, INGEST_GROUP, SOURCE_GROUP
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import Settings
 
 #: Every group an asset may be in, and what belongs there.
 GROUPS: Final[dict[str, str]] = {
@@ -15,8 +17,27 @@ GROUPS: Final[dict[str, str]] = {
     DASHBOARD_GROUP: "Counts and the executive report over all lanes.",
 }
 
-OWNERS: Final = ["team:release-operations"]
 KINDS: Final = {"duckdb", "python"}
 
 #: One writer at a time: Dagster queues on it where the instance sets a limit; the warehouse's own gate always holds.
-WAREHOUSE_POOL: Final = "warehouse"
+#: An instance has one list of pools for all its code locations.
+WAREHOUSE_POOL: Final = "cavra_warehouse"
+
+
+def owners_of(settings: Settings, group: str) -> list[str]:
+    """Returns the owners of a group's assets: those that the settings name for the group, or for all."""
+    return list(settings.group_owners.get(group, settings.owners))
+
+
+def check_groups(settings: Settings) -> None:
+    """Passes only if owners are named for groups that there are.
+
+    Raises:
+        UsageError: Owners are named for another group.
+    """
+    for group in sorted(settings.group_owners.keys() - GROUPS.keys()):
+        raise UsageError(
+            "there is no such group of assets",
+            where=f"CAVRA_OWNER_{group.upper()}",
+            remedy=f"Name one of {', '.join(GROUPS)}, or unset it",
+        )

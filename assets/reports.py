@@ -8,11 +8,11 @@ import dagster as dg
 from pydantic import Field
 
 from cavra_pipeline.assets.metadata import show_days, table
-from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.jobs import DASHBOARD_GROUP
+from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
@@ -28,6 +28,7 @@ from cavra_pipeline.reports.store import (
     save_reports,
 )
 from cavra_pipeline.resources import Home
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
 
@@ -64,17 +65,18 @@ class MomentConfig(dg.Config):
     as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
 
 
-def build_report_assets(partitions: dg.PartitionsDefinition[str]) -> Sequence[dg.AssetsDefinition]:
+def build_report_assets(partitions: dg.PartitionsDefinition[str], settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Returns the report assets of every lane, the recoveries, the closure and the dashboard."""
     made: list[dg.AssetsDefinition] = []
     for lane in LANES.values():
-        made += [_plan_asset(lane, partitions), _health_asset(lane, partitions)]
-    return [*made, _recoveries_asset(partitions), _closure_asset(partitions), _dashboard_asset(partitions)]
+        made += [_plan_asset(lane, partitions, settings), _health_asset(lane, partitions, settings)]
+    return [*made, *(build(partitions, settings) for build in (_recoveries_asset, _closure_asset, _dashboard_asset))]
 
 
 def _asset(
     name: str,
     *,
+    settings: Settings,
     group: str,
     description: str,
     deps: Sequence[str],
@@ -82,24 +84,26 @@ def _asset(
     check: str,
     freshness: dg.FreshnessPolicy,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    key = asset_key(settings, name)
     return dg.asset(
-        name=name,
+        key=key,
         group_name=group,
         description=description,
-        deps=list(deps),
+        deps=[asset_key(settings, one) for one in deps],
         partitions_def=partitions,
-        owners=OWNERS,
+        owners=owners_of(settings, group),
         kinds=KINDS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=freshness,
-        check_specs=[dg.AssetCheckSpec("is_healthy", asset=name, description=check)],
+        check_specs=[dg.AssetCheckSpec("is_healthy", asset=key, description=check)],
     )
 
 
-def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     @_asset(
         f"{lane.name}_retry_plan",
+        settings=settings,
         group=lane.name,
         description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
         deps=["deliveries"],
@@ -113,9 +117,10 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.Asse
     return retry_plan_asset
 
 
-def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     @_asset(
         f"{lane.name}_retry_health",
+        settings=settings,
         group=lane.name,
         description="Is the lane's worker running, are plans fresh, what failed, what waits for a person?",
         deps=[
@@ -136,9 +141,10 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str]) -> dg.As
     return retry_health_asset
 
 
-def _recoveries_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def _recoveries_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     @_asset(
         RECOVERIES,
+        settings=settings,
         group=DASHBOARD_GROUP,
         description="Which recoveries are open, which are past their limit, which were closed (contract section 11).",
         deps=["evidence", "deliveries", "acknowledgements"],
@@ -154,9 +160,10 @@ def _recoveries_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefi
     return recoveries_asset
 
 
-def _closure_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def _closure_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     @_asset(
         CLOSURE,
+        settings=settings,
         group=DASHBOARD_GROUP,
         description="Can the loop be closed, and what keeps it open? (contract section 12)",
         deps=["deliveries", *(f"{lane}_retry_health" for lane in LANES), RECOVERIES],
@@ -170,9 +177,10 @@ def _closure_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinit
     return closure_asset
 
 
-def _dashboard_asset(partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def _dashboard_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     @_asset(
-        "dashboard",
+        DASHBOARD,
+        settings=settings,
         group=DASHBOARD_GROUP,
         description="Counts over all lanes and per lane (contract section 9).",
         deps=[
@@ -249,9 +257,9 @@ def _materialize(
     )
 
 
-def asset_of(one: Report) -> dg.AssetKey:
+def asset_of(settings: Settings, one: Report) -> dg.AssetKey:
     """Returns the asset that a report belongs to."""
-    return dg.AssetKey(f"{one.lane}_{one.report}" if one.lane else one.report)
+    return asset_key(settings, f"{one.lane}_{one.report}" if one.lane else one.report)
 
 
 def report_metadata(one: Report) -> dict[str, Any]:

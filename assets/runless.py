@@ -35,7 +35,7 @@ class RunlessReports:
         """Opens the instance on the thread, so that nobody waits for it.
 
         Args:
-            settings: The home; its instance is the one in ``dagster_home``.
+            settings: The home; its Dagster instance is the one in ``dagster_home``.
             environ: Environment of the runs that are started.
             clock: Tells the time.
         """
@@ -120,7 +120,7 @@ class RunlessReports:
 
     def _tell(self, instance: dg.DagsterInstance, report: Report) -> None:
         event = dg.AssetMaterialization(
-            asset_of(report),
+            asset_of(self._settings, report),
             partition=report.day.isoformat() if self._is_partition(report.day) else None,
             metadata=report_metadata(report),
             tags={**ORIGIN_TAG, "dagster/data_version": report.report_id},

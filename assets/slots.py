@@ -7,9 +7,10 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE_NAMES, Declared
-from cavra_pipeline.jobs import SLOTS_CHECK
+from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.resources import Home
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import newest_verdict
 from cavra_pipeline.state import state_of
 
@@ -23,14 +24,14 @@ def fresh_for(lane: Lane) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(fail_window=2 * interval, warn_window=1.5 * interval)
 
 
-def build_slot_checks() -> Sequence[dg.AssetChecksDefinition]:
+def build_slot_checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
     """Returns the check on the work of each schedule."""
-    return [_slots_check(one) for one in DESIRED_STATE if one.name in SCHEDULE_NAMES]
+    return [_slots_check(one, settings) for one in DESIRED_STATE if one.name in SCHEDULE_NAMES]
 
 
-def _slots_check(one: Declared) -> dg.AssetChecksDefinition:
+def _slots_check(one: Declared, settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=one.work,
+        asset=asset_key(settings, one.work),
         name=SLOTS_CHECK,
         description=f"The newest slot of the schedule {one.name} that was judged was not missed.",
     )

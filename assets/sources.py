@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.assets.registry import OWNERS
+from cavra_pipeline.assets.registry import owners_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.jobs import SOURCE_GROUP, SOURCE_TAG, source_key
 from cavra_pipeline.resources import Home
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Source, SourcePull, Sources, pull, read_sources
 from cavra_pipeline.sources.pulls import PULLS_MISSED, is_silent
 
@@ -20,20 +21,20 @@ CHECK: Final = "is_fresh"
 _KINDS: Final = {"sqlite": "sqlite", "json": "json", "folder": "filesystem", "file": "file", "api": "http"}
 
 
-def build_source_assets(sources: Sources) -> Sequence[dg.AssetsDefinition]:
+def build_source_assets(sources: Sources, settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Returns an asset for each source of the file, also for one that can't be used: its run says why."""
-    return [_source_asset(name, found) for name, found in sources.by_name.items()]
+    return [_source_asset(name, found, settings) for name, found in sources.by_name.items()]
 
 
-def _source_asset(name: str, found: Source | tuple[Any, ...]) -> dg.AssetsDefinition:
+def _source_asset(name: str, found: Source | tuple[Any, ...], host: Settings) -> dg.AssetsDefinition:
     source = found if isinstance(found, Source) else None
-    key = source_key(name)
+    key = source_key(host, name)
     every = timedelta(minutes=source.every_minutes) if source else timedelta(days=1)
     spec = dg.AssetSpec(
         key,
         description=f"New evidence of the source {name}, imported into the landing zone.",
         group_name=SOURCE_GROUP,
-        owners=OWNERS,
+        owners=owners_of(host, SOURCE_GROUP),
         kinds={_KINDS[source.type] if source else "file", "python"},
         tags=SOURCE_TAG,
         skippable=True,

@@ -11,28 +11,29 @@ from typing import Any
 import dagster as dg
 
 from cavra_pipeline.assets.metadata import table
-from cavra_pipeline.assets.registry import KINDS, OWNERS, WAREHOUSE_POOL
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.slots import fresh_for
-from cavra_pipeline.jobs import WORKER_TAG
+from cavra_pipeline.jobs import WORKER_TAG, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
+from cavra_pipeline.settings import Settings
 
 
-def build_worker_assets() -> Sequence[dg.AssetsDefinition]:
+def build_worker_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Returns the worker of each lane; it works on now, so it has no partitions."""
-    return [_worker_asset(lane) for lane in LANES.values()]
+    return [_worker_asset(lane, settings) for lane in LANES.values()]
 
 
-def _worker_asset(lane: Lane) -> dg.AssetsDefinition:
+def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
     @dg.asset(
-        name=f"{lane.name}_retry_worker",
+        key=asset_key(host, f"{lane.name}_retry_worker"),
         group_name=lane.name,
         description="One run of the recovery retry worker: plans, selects, and sends if the host names the lane live.",
-        deps=[f"{lane.name}_retry_plan", "acknowledgements"],
-        owners=OWNERS,
+        deps=[asset_key(host, name) for name in (f"{lane.name}_retry_plan", "acknowledgements")],
+        owners=owners_of(host, lane.name),
         kinds=KINDS,
         tags=WORKER_TAG,
         pool=WAREHOUSE_POOL,

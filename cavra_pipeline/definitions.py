@@ -18,7 +18,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from cavra_pipeline.assets import build_assets, build_slot_checks  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
-from cavra_pipeline.jobs import build_jobs, range_tags  # noqa: E402
+from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days  # noqa: E402
 from cavra_pipeline.schedules import build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.sensors import build_sensors  # noqa: E402
@@ -40,15 +40,15 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     partitions = drop_days(settings)
     executor = dg.in_process_executor
     sources = read_sources(settings.sources_file)
-    jobs = build_jobs(executor, has_sources=bool(sources.by_name))
+    jobs = build_jobs(settings, executor, has_sources=bool(sources.by_name))
     schedules = build_schedules(jobs, settings)
     if sources.usable:
         schedules.append(build_source_schedule(sources, settings))
     sensors = build_sensors(partitions, settings)
     require_declared([one.name for one in schedules], [one.name for one in sensors])
     return dg.Definitions(
-        assets=build_assets(partitions, sources),
-        asset_checks=build_slot_checks(),
+        assets=build_assets(partitions, sources, settings),
+        asset_checks=build_slot_checks(settings),
         jobs=jobs,
         schedules=schedules,
         sensors=sensors,
@@ -63,7 +63,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
 
 def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessReports:
-    """Opens the home's Dagster instance for a service that makes reports outside a run."""
+    """Opens the Dagster instance for a service that makes reports outside a run."""
     environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
     return RunlessReports(settings, environ, clock)
 
@@ -76,7 +76,7 @@ def materialize(
     run_id: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> bool:
-    """Runs a job over an unbroken range of days in this process, on the home's own Dagster instance.
+    """Runs a job over an unbroken range of days in this process, on the Dagster instance of the settings.
 
     Args:
         settings: The home.
@@ -95,7 +95,7 @@ def materialize(
             .resolve_job_def(job_name)
             .execute_in_process(
                 instance=instance,
-                tags={**range_tags(days), **(tags or {})},
+                tags={**range_tags(days), **home_tag(settings), **(tags or {})},
                 raise_on_error=False,
                 run_config=_QUIET,
                 run_id=run_id,

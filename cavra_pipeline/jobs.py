@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
@@ -24,18 +25,26 @@ SLOTS_CHECK: Final = "slots_are_served"
 WORKER_TAG: Final = {"cavra/role": "worker"}
 
 
+#: Marks the runs of a home that a command executes itself; they have no code location.
+HOME_TAG: Final = "cavra/home"
+
 #: Marks the sources: they follow their own cadence, so no other job, backfill or sensor materialises them.
 SOURCE_TAG: Final = {"cavra/role": "source"}
 
 
-def asset_key(_settings: Settings, name: str) -> dg.AssetKey:
-    """Returns the key of an asset of a home."""
-    return dg.AssetKey(name)
+def asset_key(settings: Settings, name: str) -> dg.AssetKey:
+    """Returns the key of an asset: the prefix of the home's settings, then the name."""
+    return dg.AssetKey([*settings.asset_prefix, name])
 
 
-def source_key(name: str) -> dg.AssetKey:
+def source_key(settings: Settings, name: str) -> dg.AssetKey:
     """Returns the key of a source's asset."""
-    return dg.AssetKey([SOURCE_GROUP, name])
+    return dg.AssetKey([*settings.asset_prefix, SOURCE_GROUP, name])
+
+
+def home_tag(settings: Settings) -> dict[str, str]:
+    """Returns the tag of runs that no code location launches, by which this home's are told from others."""
+    return {HOME_TAG: hashlib.sha256(str(settings.home).encode()).hexdigest()[:16]}
 
 
 def sources() -> dg.AssetSelection:
@@ -55,35 +64,40 @@ def _ladders(schedule: str) -> dg.AssetSelection:
     return dg.AssetSelection.groups(INGEST_GROUP, *lanes_of(schedule))
 
 
-#: Job name, what it materialises, what it is for.
-_JOBS: Final[tuple[tuple[str, dg.AssetSelection, str], ...]] = (
-    (
-        "recovery_retry_worker",
-        _ladders("recovery_retry_worker"),
-        "Ingest new evidence, plan, run the retry workers of recovery escalations and their alerts, judge health.",
-    ),
-    (
-        "executive_delivery_retry",
-        _ladders("executive_delivery_retry"),
-        "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health.",
-    ),
-    (
-        "audit_delivery_retry",
-        _ladders("audit_delivery_retry") | dg.AssetSelection.assets("recoveries", "closure"),
-        "Ingest new evidence, plan, run the retry workers of audits, auditor exports and closeouts, judge health, "
-        "recoveries and closure.",
-    ),
-    (
-        "morning_report",
-        dg.AssetSelection.groups(INGEST_GROUP) | dg.AssetSelection.assets("executive_recovery_report"),
-        "Ingest new evidence and make the executive recovery report of the day.",
-    ),
-    (
-        "daily_close",
-        dg.AssetSelection.groups(INGEST_GROUP, DASHBOARD_GROUP, *LANES) - workers(),
-        "Everything for one day, judged at its end.",
-    ),
-)
+def _jobs(settings: Settings) -> list[tuple[str, dg.AssetSelection, str]]:
+    """Job name, what it materialises, what it is for."""
+
+    def assets(*names: str) -> dg.AssetSelection:
+        return dg.AssetSelection.assets(*(asset_key(settings, name) for name in names))
+
+    return [
+        (
+            "recovery_retry_worker",
+            _ladders("recovery_retry_worker"),
+            "Ingest new evidence, plan, run the retry workers of recovery escalations and their alerts, judge health.",
+        ),
+        (
+            "executive_delivery_retry",
+            _ladders("executive_delivery_retry"),
+            "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health.",
+        ),
+        (
+            "audit_delivery_retry",
+            _ladders("audit_delivery_retry") | assets("recoveries", "closure"),
+            "Ingest new evidence, plan, run the retry workers of audits, auditor exports and closeouts, judge health, "
+            "recoveries and closure.",
+        ),
+        (
+            "morning_report",
+            dg.AssetSelection.groups(INGEST_GROUP) | assets("executive_recovery_report"),
+            "Ingest new evidence and make the executive recovery report of the day.",
+        ),
+        (
+            "daily_close",
+            dg.AssetSelection.groups(INGEST_GROUP, DASHBOARD_GROUP, *LANES) - workers(),
+            "Everything for one day, judged at its end.",
+        ),
+    ]
 
 
 def range_tags(days: Sequence[date]) -> dict[str, str]:
@@ -102,7 +116,7 @@ def is_of_range(tags: Mapping[str, str], day: date) -> bool:
 
 
 def build_jobs(
-    executor: dg.ExecutorDefinition, *, has_sources: bool = False
+    settings: Settings, executor: dg.ExecutorDefinition, *, has_sources: bool = False
 ) -> Sequence[dg.UnresolvedAssetJobDefinition]:
     """Returns the jobs of the code location; the one that pulls sources only where there are some."""
     pulling = (IMPORT_SOURCES, sources(), "Import what is new in the sources of evidence.")
@@ -113,5 +127,5 @@ def build_jobs(
             description=description,
             executor_def=executor,
         )
-        for name, selection, description in (*_JOBS, *([pulling] if has_sources else []))
+        for name, selection, description in (*_jobs(settings), *([pulling] if has_sources else []))
     ]

@@ -20,7 +20,7 @@ _log = logging.getLogger("cavra_pipeline.private")
 
 #: What the product makes in a home.
 _FOLDERS: Final = ("landing", "dagster", "reports")
-_FILES: Final = ("warehouse.duckdb*", "state.db*", "demo.json")
+_FILES: Final = ("warehouse.duckdb*", "state.db*", "demo.json", "dev.log")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -85,18 +85,23 @@ def _say_open(path: Path) -> None:
     _log.warning("%s is open to others and can't be closed. Give it to this user, mode 700 or 600", path)
 
 
-def make_home(home: Path, landing: Path, dagster_home: Path) -> None:
+def make_home(home: Path, landing: Path, own_instance: Path | None) -> None:
     """Creates a home and its folders, for their owner alone. From then on this process makes every file so.
+
+    Args:
+        home: The home.
+        landing: Its landing zone.
+        own_instance: The folder of its Dagster instance; None where the instance is another one.
 
     Raises:
         UsageError: The home can't be created or written.
     """
     keep_private()
     try:
-        for folder in (home, landing, dagster_home):
+        for folder in (home, landing, *([own_instance] if own_instance else [])):
             folder.mkdir(parents=True, exist_ok=True)
-        instance = dagster_home / "dagster.yaml"
-        if not instance.exists():
+        instance = own_instance / "dagster.yaml" if own_instance else None
+        if instance and not instance.exists():
             instance.write_bytes(resources.files("cavra_pipeline").joinpath("dagster.yaml").read_bytes())
         probe = home / f".writable-{os.getpid()}"
         probe.touch()

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings, load_settings
@@ -21,8 +22,18 @@ RESOURCE_KEY = "home"
 
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Opens the home's Dagster instance. One process at a time does: two that make its databases at once collide."""
-    with (settings.dagster_home / "opening.lock").open("w") as lock:
+    """Opens the Dagster instance. One process at a time does: two that make its databases at once collide.
+
+    Raises:
+        UsageError: ``DAGSTER_HOME`` names a folder that there is not.
+    """
+    if not settings.dagster_home.is_dir():
+        raise UsageError(
+            "there is no such folder",
+            where=f"DAGSTER_HOME={settings.dagster_home}",
+            remedy="Set the folder of your Dagster instance, or unset it to use the home's own",
+        )
+    with (settings.home / "opening.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
     with instance:

@@ -82,7 +82,7 @@ def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDe
             return dg.SkipReason(f"None of {len(sources.usable)} sources is due; {len(due)} due ones still run.")
         # Dagster compares the keys of one tick only, so a source that failed is asked for again when it is due.
         return [
-            dg.RunRequest(run_key=name, asset_selection=[source_key(name)], tags={SOURCE_NAME_TAG: name})
+            dg.RunRequest(run_key=name, asset_selection=[source_key(settings, name)], tags={SOURCE_NAME_TAG: name})
             for name in asked
         ]
 

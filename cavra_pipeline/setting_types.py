@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import partial
@@ -18,6 +19,8 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import PROVIDER_NAMES, provider_name
 
 _URL: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?"
+_KEY_PART: Final = r"[A-Za-z0-9_]{1,64}"
+_OWNER: Final = r"team:[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,24}"
 _MEMORY: Final = r"(?i)[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B"
 _STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
 
@@ -33,6 +36,21 @@ def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tupl
 
 def _connector_names(value: Any) -> tuple[str, ...]:
     return _names(PROVIDER_NAMES, ",".join(map(provider_name, value.split(","))) if isinstance(value, str) else value)
+
+
+def _each(pattern: str, separator: str, value: Any) -> tuple[str, ...]:
+    """Splits a text at the separator and refuses it unless each part is of the pattern."""
+    parts = value.split(separator) if isinstance(value, str) else value
+    found = tuple(part.strip() for part in parts)
+    if not found or not all(re.fullmatch(pattern, part) for part in found):
+        raise ValueError
+    return found
+
+
+def _absolute(value: Any) -> Path:
+    if not Path(value).expanduser().is_absolute():
+        raise ValueError
+    return resolved(value)
 
 
 def _coming(cron: str) -> str:
@@ -59,6 +77,26 @@ DeadmanUrl = Annotated[
     ),
 ]
 FolderOrFile = Annotated[Path, BeforeValidator(resolved), Accepts("an absolute path", "there is no such path")]
+AbsoluteFolder = Annotated[
+    Path,
+    BeforeValidator(_absolute),
+    Accepts("the absolute path of the folder that holds dagster.yaml", "Dagster takes an absolute path only"),
+]
+AssetPrefix = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(partial(_each, _KEY_PART, "/")),
+    Accepts(
+        "letters, digits and underscores, with / between the parts, such as cavra or data/cavra",
+        "the value is no prefix of asset keys",
+    ),
+]
+Owners = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(partial(_each, _OWNER, ",")),
+    Accepts("e-mail addresses and team:NAME, with commas between them", "the value names something that is no owner"),
+]
 Connectors = Annotated[
     tuple[str, ...],
     NoDecode,

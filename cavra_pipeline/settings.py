@@ -19,6 +19,8 @@ from cavra_pipeline.errors import Accepts, UsageError, refusal
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import make_home
 from cavra_pipeline.setting_types import (
+    AbsoluteFolder,
+    AssetPrefix,
     Connectors,
     Cron,
     Day,
@@ -27,6 +29,7 @@ from cavra_pipeline.setting_types import (
     Lanes,
     MemoryLimit,
     Origins,
+    Owners,
     Percent,
     SomeTime,
     StateAddress,
@@ -50,7 +53,10 @@ _VARIABLES: Final = {
     "tolerance": "slot",
     "alerts": "alert",
     "state_address": "state_url",
+    "group_owners": "owner",
 }
+#: Dagster's own variable, the only one without our prefix.
+_DAGSTER_HOME: Final = "DAGSTER_HOME"
 _MEBIBYTE: Final = 1024 * 1024
 
 
@@ -131,6 +137,10 @@ class Settings(BaseSettings):
 
     Attributes:
         home: Absolute folder that holds the landing zone, the warehouse and Dagster's own home.
+        instance_home: The folder of the team's Dagster instance, which is ``DAGSTER_HOME``; None for the home's own.
+        asset_prefix: First parts of every asset key.
+        owners: Owners of the assets whose group has none of its own, as Dagster accepts them.
+        group_owners: Owners by asset group.
         start_date: First UTC day that is a Dagster partition.
         busy_wait_seconds: How long a caller waits for a busy warehouse before it gives up.
         threads: DuckDB worker threads, or None for one a core.
@@ -171,6 +181,10 @@ class Settings(BaseSettings):
     )
 
     home: FolderOrFile = Field(default_factory=lambda: resolved(".cavra"))
+    instance_home: AbsoluteFolder | None = Field(default=None, alias=_DAGSTER_HOME)
+    asset_prefix: AssetPrefix = ("cavra",)
+    owners: Owners = ("team:release-operations",)
+    group_owners: dict[str, Owners] = Field(default={})
     start_date: Day = date(2025, 1, 1)
     busy_wait_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Accepts()] = 120.0
     threads: Annotated[int, Field(ge=0, le=1024), AfterValidator(lambda count: count or None), Accepts()] | None = None
@@ -233,8 +247,8 @@ class Settings(BaseSettings):
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's own home: runs, schedules, event log."""
-        return self.home / "dagster"
+        """Dagster's home, with its runs, schedules and event log: the team's, or else the one in this home."""
+        return self.instance_home or self.home / "dagster"
 
     def but(self, **changes: Any) -> Settings:
         """Returns the same settings with other values in some fields; the values are not checked again."""
@@ -273,10 +287,13 @@ class Settings(BaseSettings):
     def prepare(self) -> Settings:
         """Creates the folders of the home, for their owner alone, and returns the settings.
 
+        The folder of another Dagster instance than the home's own is left as it is.
+
         Raises:
             UsageError: The home can't be created or written.
         """
-        make_home(self.home, self.landing, self.dagster_home)
+        own_instance = self.home / "dagster"
+        make_home(self.home, self.landing, own_instance if self.dagster_home == own_instance else None)
         return self
 
 
@@ -298,7 +315,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         )
     source = EnvSettingsSource(Settings)
     source.env_vars = {
-        name.lower(): text.strip() for name, text in environ.items() if name.startswith(_PREFIX) and text.strip()
+        name.lower(): text.strip()
+        for name, text in environ.items()
+        if (name.startswith(_PREFIX) or name == _DAGSTER_HOME) and text.strip()
     }
     try:
         settings = Settings(**source())

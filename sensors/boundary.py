@@ -15,6 +15,7 @@ from cavra_pipeline.alerts.kinds import REBUILT, SECRET_FINDING
 from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.evidence.keeper import losses_since
+from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
 from cavra_pipeline.settings import Settings
@@ -41,7 +42,7 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
     def boundary_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
         found = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey("evidence"), after_storage_id=known.get("after", 0)),
+            dg.AssetRecordsFilter(asset_key=asset_key(settings, "evidence"), after_storage_id=known.get("after", 0)),
             limit=MOST_RECORDS,
             ascending=True,
         ).records

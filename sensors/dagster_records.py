@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.definitions.selector import RepositorySelector
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
@@ -24,6 +25,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
+from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
 _MOST_RECORDS: Final = 1000
@@ -85,11 +87,13 @@ class Instigator:
     state: InstigatorState | None
 
 
-def instigators(context: dg.SensorEvaluationContext) -> dict[str, Instigator]:
+def instigators(context: dg.SensorEvaluationContext, place: Location) -> dict[str, Instigator]:
     """Returns every schedule and sensor of the code location, by name."""
     repository = repository_of(context)
-    # The same name may have a row of another code location, or of an older name of this one: the newest counts.
-    stored = sorted(context.instance.all_instigator_state(), key=_last_seen)
+    ours = _selector(place) if place.name else None
+    states = context.instance.all_instigator_state(repository_selector_id=ours)
+    # A name may have rows of an older way to load this code location: the newest counts.
+    stored = sorted(states, key=_last_seen)
     rows = {(row.instigator_name, row.instigator_type): row for row in stored}
     found: dict[str, Instigator] = {}
     for schedule in repository.schedule_defs:
@@ -102,6 +106,11 @@ def instigators(context: dg.SensorEvaluationContext) -> dict[str, Instigator]:
         interval = timedelta(seconds=sensor.minimum_interval_seconds or 30)
         found[sensor.name] = _instigator(sensor.name, "sensor", row, is_default, interval)
     return found
+
+
+def _selector(place: Location) -> str:
+    selector = RepositorySelector(location_name=str(place.name), repository_name=place.repository)
+    return str(selector.selector_id)
 
 
 def repository_of(context: dg.SensorEvaluationContext) -> dg.RepositoryDefinition:
@@ -154,18 +163,19 @@ def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: 
 
 
 def runs_since(
-    instance: dg.DagsterInstance, schedule: str, work: str, since: datetime
+    instance: dg.DagsterInstance, place: Location, schedule: str, work: dg.AssetKey, since: datetime
 ) -> list[tuple[datetime, ScheduledRun]]:
     """Returns the runs that a schedule asked for, each with its slot, in the order of their creation.
 
     Args:
         instance: Dagster's instance.
+        place: The code location of the schedule.
         schedule: Name of the schedule.
         work: The asset whose materialisation is the work.
         since: The earliest slot of interest.
     """
     records = instance.get_run_records(
-        dg.RunsFilter(tags={SCHEDULE_NAME_TAG: schedule}, created_after=since - timedelta(seconds=1)),
+        dg.RunsFilter(tags={**place.tags, SCHEDULE_NAME_TAG: schedule}, created_after=since - timedelta(seconds=1)),
         limit=_MOST_RECORDS,
     )
     if not records:
@@ -173,7 +183,7 @@ def runs_since(
     worked = {
         made.run_id: datetime.fromtimestamp(made.timestamp, UTC)
         for made in instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(work), after_timestamp=since.timestamp() - 1),
+            dg.AssetRecordsFilter(asset_key=work, after_timestamp=since.timestamp() - 1),
             limit=_MOST_RECORDS,
         ).records
     }
@@ -244,14 +254,12 @@ def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
     }
 
 
-def newest_shown(instance: dg.DagsterInstance, asset: str, now: datetime) -> dict[str, Any] | None:
+def newest_shown(instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime) -> dict[str, Any] | None:
     """What an asset showed of the newest instant: a backfill of old days does not hide it."""
     days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
     found = (
-        instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=days), limit=20
-        ).records
-        or instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+        instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=asset, asset_partitions=days), limit=20).records
+        or instance.fetch_materializations(asset, limit=1).records
     )
     documents = [shown(one) for one in found]
     return max((one for one in documents if one.get("as_of")), key=lambda one: str(one["as_of"]), default=None)
@@ -273,6 +281,7 @@ class FailedRun:
         job: Name of the job.
         run_id: Dagster's id of the run.
         cause: Class of the error behind it, in snake case; ``unknown_cause`` if there is none.
+        is_ours: Whether it is a run of the code location.
     """
 
     storage_id: int
@@ -280,10 +289,11 @@ class FailedRun:
     job: str
     run_id: str
     cause: str
+    is_ours: bool
 
 
-def failed_runs(instance: dg.DagsterInstance, after: int, most: int) -> list[FailedRun]:
-    """Returns the failures after a place in the event log, in order, at most so many."""
+def failed_runs(instance: dg.DagsterInstance, place: Location, after: int, most: int) -> list[FailedRun]:
+    """Returns the failures after a place in the event log, in order, at most so many; those of others are marked."""
     found: list[FailedRun] = []
     while len(found) < most:
         records = instance.fetch_run_status_changes(
@@ -293,13 +303,14 @@ def failed_runs(instance: dg.DagsterInstance, after: int, most: int) -> list[Fai
             limit=min(_MOST_RECORDS, most - len(found)),
             ascending=True,
         ).records
-        found += [_failed_run(record) for record in records]
+        ours = owned(instance, place, (record.run_id for record in records))
+        found += [_failed_run(record, is_ours=record.run_id in ours) for record in records]
         if len(records) < _MOST_RECORDS:
             break
     return found
 
 
-def _failed_run(record: dg.EventLogRecord) -> FailedRun:
+def _failed_run(record: dg.EventLogRecord, *, is_ours: bool) -> FailedRun:
     entry = record.event_log_entry
     classes = [name for name in failure_classes(entry) if name]
     cause = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", classes[-1]).lower() if classes else "unknown_cause"
@@ -309,6 +320,7 @@ def _failed_run(record: dg.EventLogRecord) -> FailedRun:
         entry.job_name or "unknown",
         record.run_id,
         cause if _WORD.fullmatch(cause) else "unknown_cause",
+        is_ours,
     )
 
 
@@ -318,12 +330,14 @@ def newest_failure(instance: dg.DagsterInstance) -> int:
     return found[0].storage_id if found else 0
 
 
-def has_succeeded_since(instance: dg.DagsterInstance, job: str, since: datetime) -> bool:
-    """Says whether a run of a job has succeeded after an instant."""
-    done = instance.get_run_records(
-        dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since), limit=1
+def has_succeeded_since(instance: dg.DagsterInstance, place: Location, job: str, since: datetime) -> bool:
+    """Tells whether a run of a job of the code location, or of its home, has succeeded after an instant."""
+    return any(
+        instance.get_runs(
+            dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since, tags=tags), limit=1
+        )
+        for tags in (place.tags, place.home)
     )
-    return bool(done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +364,9 @@ def _innermost(error: SerializableErrorInfo | None) -> str:
     return next((name for name in reversed(error_classes(error)) if name), "unknown")
 
 
-def queue(instance: dg.DagsterInstance) -> tuple[int, datetime | None]:
-    """Returns how many runs wait in the queue, and since when the first of them does."""
-    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
+def queue(instance: dg.DagsterInstance, place: Location) -> tuple[int, datetime | None]:
+    """Returns how many runs of the code location wait in the queue, and since when the first of them does."""
+    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED], tags=place.tags)
     oldest = instance.get_run_records(waiting, limit=1, ascending=True)
     if not oldest:
         return 0, None

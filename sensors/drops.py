@@ -15,16 +15,16 @@ import dagster as dg
 from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.jobs import sources, workers
+from cavra_pipeline.jobs import asset_key, sources, workers
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc
+from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.sensors.requests import asked_again, ranges, request_for, resolve
 from cavra_pipeline.settings import Settings
 
 _NAME: Final = "drop_sensor"
 MOST_RANGES: Final = 5
-_SELECTION: Final = dg.AssetSelection.all() - dg.AssetSelection.assets("landing_zone") - workers() - sources()
 
 
 def day_marks(drops: list[Drop]) -> dict[str, str]:
@@ -39,10 +39,12 @@ def day_marks(drops: list[Drop]) -> dict[str, str]:
 
 def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) -> dg.SensorDefinition:
     """Returns the sensor; its cursor is the mark of each day it has asked for."""
+    landing_zone = dg.AssetSelection.assets(asset_key(host, "landing_zone"))
+    wanted = dg.AssetSelection.key_prefixes(list(host.asset_prefix)) - landing_zone - workers() - sources()
 
     @dg.sensor(
         name=_NAME,
-        target=_SELECTION,
+        target=wanted,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ingests new or changed drops and refreshes the reports of their days.",
@@ -61,8 +63,8 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         oldest = _oldest_day(host)
         outside = [day for day in changed if not partitions.has_partition_key(day)]
         inside = [date.fromisoformat(day) for day in changed if day not in outside and day >= oldest]
-        selection = resolve(context, _SELECTION)
-        again = asked_again(context, _NAME, selection=selection)
+        selection = resolve(context, wanted)
+        again = asked_again(context, _NAME, place=location_of(context, host), selection=selection)
         if not inside and not again:
             late = (
                 f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""

@@ -1,4 +1,4 @@
-"""The failed-run sensor: a cursor over Dagster's own events of failed runs, counted by job and error.
+"""The failed-run sensor: a cursor over Dagster's own events of our failed runs, counted by job and error.
 
 Bounded work a tick, ten thousand events at most; what is left waits in its order. A job's alert is over when a run of
 it succeeds.
@@ -13,6 +13,7 @@ import dagster as dg
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.settings import Settings
 
 KINDS: Final = ("failed_run",)
@@ -31,20 +32,24 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
     def failed_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
         failing: dict[str, dict[str, Any]] = known.get("failing", {})
-        after, found = known.get("after"), list[records.FailedRun]()
+        place = location_of(context, settings)
+        after, seen = known.get("after"), list[records.FailedRun]()
         if after is None:
             # What failed before anybody watched is history, not news.
             after = records.newest_failure(context.instance)
         else:
-            found = records.failed_runs(context.instance, after, MOST_EVENTS)
+            seen = records.failed_runs(context.instance, place, after, MOST_EVENTS)
+        found = [one for one in seen if one.is_ours]
         for one in found:
             job = failing.setdefault(one.job, {"since": one.at.isoformat(), "causes": {}})
             job["causes"][one.cause] = job["causes"].get(one.cause, 0) + 1
             job.update(last_at=one.at.isoformat(), run_id=one.run_id)
-        after = found[-1].storage_id if found else after
-        is_behind = len(found) == MOST_EVENTS
+        after = seen[-1].storage_id if seen else after
+        is_behind = len(seen) == MOST_EVENTS
         for name in [] if is_behind else sorted(failing):
-            if records.has_succeeded_since(context.instance, name, datetime.fromisoformat(failing[name]["last_at"])):
+            if records.has_succeeded_since(
+                context.instance, place, name, datetime.fromisoformat(failing[name]["last_at"])
+            ):
                 del failing[name]
         signals = [
             Signal(

@@ -12,9 +12,11 @@ import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.desired_state import must_be_on
+from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.settings import Settings
 
 NAME: Final = "disabled_schedule_sensor"
@@ -34,12 +36,12 @@ def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
         off = {
             one.name: Signal("instigator_off", one.name, "critical", now, f"{one.kind}_stopped")
-            for one in records.instigators(context).values()
+            for one in records.instigators(context, location_of(context, settings)).values()
             if not one.is_on and must_be_on(one.name, settings.environment)
         }
         for lane in LANES:
             # What the lane's newest health report says of the schedule of its newest worker run.
-            shown = records.newest_shown(context.instance, f"{lane}_retry_health", now)
+            shown = records.newest_shown(context.instance, asset_key(settings, f"{lane}_retry_health"), now)
             if shown and shown.get("is_schedule_disabled"):
                 off[lane] = Signal("disabled_schedule", lane, "warning", now, evidence={"lane": lane})
         since = {name: known.get("since", {}).get(name, now.isoformat()) for name in off}

@@ -15,6 +15,7 @@ from cavra_pipeline.errors import TransientError
 from cavra_pipeline.jobs import INGEST_GROUP, is_of_range, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
+from cavra_pipeline.sensors.location import location_of, runs_of
 from cavra_pipeline.sensors.requests import ranges, request_for, resolve
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -48,7 +49,7 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
         outdated = days_to_remake(state_of(settings))
         asked = {day: request for day, request in known.asked.items() if day in outdated}
         # A run of the day may be what ingested the evidence, and makes its reports.
-        running = context.instance.get_runs(dg.RunsFilter(statuses=_IN_PROGRESS))
+        running = runs_of(context.instance, location_of(context, settings), dg.RunsFilter(statuses=_IN_PROGRESS))
         wanted = [
             day
             for day, number in outdated.items()

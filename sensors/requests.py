@@ -10,6 +10,7 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.jobs import range_tags
+from cavra_pipeline.sensors.location import Location
 
 MOST_ATTEMPTS: Final = 3
 _ATTEMPT: Final = "cavra/attempt"
@@ -54,13 +55,13 @@ def resolve(context: dg.SensorEvaluationContext, selection: dg.AssetSelection) -
 
 
 def asked_again(
-    context: dg.SensorEvaluationContext, sensor_name: str, *, selection: Sequence[dg.AssetKey]
+    context: dg.SensorEvaluationContext, sensor_name: str, *, place: Location, selection: Sequence[dg.AssetKey]
 ) -> list[dg.RunRequest]:
     """Asks once more for each of the sensor's own runs that failed, up to three attempts in all.
 
     A failed run burns its run key, so the key of the next attempt follows from the run that failed.
     """
-    sensor = {"dagster/sensor_name": sensor_name}
+    sensor = {**place.tags, "dagster/sensor_name": sensor_name}
     runs = context.instance.get_runs(dg.RunsFilter(tags=sensor, statuses=_FAILED), limit=_LOOK_BACK)
     requests: list[dg.RunRequest] = []
     for run in runs:

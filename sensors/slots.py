@@ -16,9 +16,10 @@ import dagster as dg
 from cavra_pipeline.desired_state import SCHEDULE, SCHEDULE_NAMES, declared, must_be_on
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.jobs import SLOTS_CHECK
+from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
+from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
@@ -70,7 +71,9 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
             cursor = _cursor(looked, told) if looked else context.cursor
             return dg.SensorResult(skip_reason=f"It goes on at the next tick: {busy.what}.", cursor=cursor)
         return dg.SensorResult(
-            skip_reason=_reason(seen), cursor=_cursor(seen.told(), told), asset_events=_check_events(memory, seen)
+            skip_reason=_reason(seen),
+            cursor=_cursor(seen.told(), told),
+            asset_events=_check_events(settings, memory, seen),
         )
 
     return missed_worker_run_sensor
@@ -91,7 +94,8 @@ class _View:
 
     @classmethod
     def of(cls, context: dg.SensorEvaluationContext, settings: Settings, now: datetime) -> "_View":
-        found = records.instigators(context)
+        place = location_of(context, settings)
+        found = records.instigators(context, place)
         schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE and one.name in SCHEDULE_NAMES}
         beats = records.heartbeats(context.instance)
         look = Look(
@@ -117,7 +121,7 @@ class _View:
         def of_schedule(name: str, since: datetime) -> Records:
             return Records(
                 ticks=records.ticks_since(context.instance, schedules[name], since),
-                runs=records.runs_since(context.instance, name, declared(name).work, since),
+                runs=records.runs_since(context.instance, place, name, asset_key(settings, declared(name).work), since),
             )
 
         return cls(look, configurations, of_schedule, longest_pause(settings.watch_seconds))
@@ -147,12 +151,12 @@ def _reason(seen: Seen) -> str:
     return " ".join([f"Slots judged: {judged}.", *missed])
 
 
-def _check_events(before: WatcherState, seen: Seen) -> list[dg.AssetCheckEvaluation]:
+def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[dg.AssetCheckEvaluation]:
     """Turns the work of a schedule red in the UI when its slots are missed, and green again; no run is needed."""
     judged = {one.slot.schedule for one in seen.judged}
     return [
         dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(declared(name).work),
+            asset_key=asset_key(settings, declared(name).work),
             check_name=SLOTS_CHECK,
             passed=episode is None,
             severity=dg.AssetCheckSeverity.ERROR,

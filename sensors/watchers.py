@@ -17,6 +17,7 @@ from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watcher import LONGEST_PAUSE, longest_pause
 
@@ -41,9 +42,11 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         # After a pause of its own everything else is just waking up too: what is old now may be new in a minute.
         pause = longest_pause(settings.watch_seconds)
         is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= pause
-        signals = [*_failing(context, now), *_backlog(context.instance, now)]
+        place = location_of(context, settings)
+        found = list(records.instigators(context, place).values())
+        signals = [*_failing(context.instance, found, now), *_backlog(context.instance, place, now)]
         if is_awake:
-            signals += [*_silent_sensors(context, now), *_silent_daemons(context.instance, now)]
+            signals += [*_silent_sensors(found, now), *_silent_daemons(context.instance, now)]
         problems = host_problems(settings)
         broken_since = _broken_since(problems, known.get("broken_since", {}), now)
         signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
@@ -63,10 +66,10 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
     return watcher_sensor
 
 
-def _failing(context: dg.SensorEvaluationContext, now: datetime) -> Iterator[Signal]:
+def _failing(instance: dg.DagsterInstance, found: Sequence[records.Instigator], now: datetime) -> Iterator[Signal]:
     """What failed at its newest tick; since when is the first of the failures in a row."""
-    for one in records.instigators(context).values():
-        failed = records.failures_in_a_row(context.instance, one, now - timedelta(days=2)) if one.is_on else []
+    for one in found:
+        failed = records.failures_in_a_row(instance, one, now - timedelta(days=2)) if one.is_on else []
         if failed:
             yield Signal(
                 "sensor_error", one.name, "critical", failed[-1].at, f"{one.kind}_failed", len(failed),
@@ -74,15 +77,15 @@ def _failing(context: dg.SensorEvaluationContext, now: datetime) -> Iterator[Sig
             )  # fmt: skip
 
 
-def _silent_sensors(context: dg.SensorEvaluationContext, now: datetime) -> Iterator[Signal]:
-    for one in records.instigators(context).values():
+def _silent_sensors(found: Sequence[records.Instigator], now: datetime) -> Iterator[Signal]:
+    for one in found:
         longest = max(LONGEST_PAUSE, 10 * one.interval)
         if one.is_on and one.name != NAME and one.last_tick_at and now - one.last_tick_at > longest:
             yield Signal("tick_age", one.name, "critical", one.last_tick_at)
 
 
-def _backlog(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
-    count, oldest = records.queue(instance)
+def _backlog(instance: dg.DagsterInstance, place: Location, now: datetime) -> Iterator[Signal]:
+    count, oldest = records.queue(instance, place)
     if oldest and now - oldest > LONGEST_WAIT:
         yield Signal("run_backlog", "run queue", "warning", oldest, None, count)
 

@@ -25,6 +25,7 @@ settings.load_profile("house")
 @pytest.fixture(autouse=True)
 def _no_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A test that forgets its home meets an empty folder, never the user's own `.cavra`."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("CAVRA_HOME", str(tmp_path_factory.getbasetemp() / "no-home"))
 
 

@@ -40,7 +40,11 @@ def status(service: Served, caller: Asker) -> Answer:
             "failure": failure.what if failure else None,
         },
         "evidence": {"kept_count": service.keeper.kept_count, "failed_count": service.keeper.failed_count},
-        "dagster": {"url": service.settings.dagster_url, **service.dagster.state()},
+        "dagster": {
+            "url": service.settings.dagster_url,
+            "assets_url": "/".join([service.settings.dagster_url, "assets", *service.settings.asset_prefix]),
+            **service.dagster.state(),
+        },
         "live_lanes": sorted(service.settings.live_lanes),
     }
     return json_answer(document)

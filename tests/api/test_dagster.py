@@ -12,6 +12,7 @@ from cavra_pipeline.assets.reports import report_metadata
 from cavra_pipeline.definitions import open_dagster
 from cavra_pipeline.reports.store import RETRY_HEALTH, Report
 from tests.api.server import served
+from tests.dagster_tests.runs import key
 from tests.support import NOW, REPORTS_A_DAY, delivery, ingested
 
 
@@ -24,8 +25,8 @@ def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None
         client.get("/api/v1/lanes")
     with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
         events = {
-            key: instance.fetch_materializations(dg.AssetKey(key), limit=10).records
-            for key in ("recovery_escalation_retry_health", "executive_report_retry_plan", "dashboard",
+            name: instance.fetch_materializations(key(name), limit=10).records
+            for name in ("recovery_escalation_retry_health", "executive_report_retry_plan", "dashboard",
                         "executive_report_retry_health")
         }  # fmt: skip
         assert instance.get_runs_count() == 0

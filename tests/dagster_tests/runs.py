@@ -30,6 +30,16 @@ REPORTS: Final = (
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+def key(*path: str) -> dg.AssetKey:
+    """The key of an asset under the default prefix."""
+    return dg.AssetKey(["cavra", *path])
+
+
+def op(name: str) -> str:
+    """What run configuration calls an asset, or the ingest of all evidence tables."""
+    return name if name == "ingest" else key(name).to_python_identifier()
+
+
 _locations: dict[str, dg.Definitions] = {}
 
 
@@ -55,10 +65,10 @@ def run(
             code_location(settings)
             .resolve_implicit_global_asset_job_def()
             .execute_in_process(
-                asset_selection=[dg.AssetKey(name) for name in assets],
+                asset_selection=[key(name) for name in assets],
                 tags=range_tags(days) if len(days) > 1 else None,
                 partition_key=days[0].isoformat() if len(days) == 1 else None,
-                run_config={**QUIET, "ops": {name: {"config": dict(one)} for name, one in (config or {}).items()}},
+                run_config={**QUIET, "ops": {op(name): {"config": dict(one)} for name, one in (config or {}).items()}},
                 instance=where,
                 raise_on_error=False,
             )
@@ -68,7 +78,7 @@ def run(
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
     """Each check of a run by name: whether it passed, and its severity."""
     return {
-        (one.check_name if one.check_name != "is_healthy" else f"{one.asset_key.to_user_string()} is_healthy"): (
+        (one.check_name if one.check_name != "is_healthy" else f"{one.asset_key.path[-1]} is_healthy"): (
             one.passed,
             one.severity.value,
         )
@@ -81,9 +91,7 @@ def metadata_of(result: dg.ExecuteInProcessResult, asset: str, day: date = DAY) 
     (event,) = (
         event
         for event in result.all_events
-        if event.is_step_materialization
-        and event.asset_key == dg.AssetKey(asset)
-        and event.partition == day.isoformat()
+        if event.is_step_materialization and event.asset_key == key(asset) and event.partition == day.isoformat()
     )
     made = event.step_materialization_data.materialization
     return {name: value.value for name, value in made.metadata.items()}

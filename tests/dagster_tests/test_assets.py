@@ -22,6 +22,7 @@ from tests.dagster_tests.runs import (
     EVIDENCE,
     REPORTS,
     checks,
+    key,
     metadata_of,
     new_home,
     report_ids,
@@ -296,7 +297,7 @@ def test_days_that_fail_keep_those_before_and_a_second_run_does_exactly_the_rest
         (failure,) = (event for event in failed.all_node_events if event.is_step_failure)
         assert "retry_health of recovery_escalation, 2026-06-26" in str(failure.event_specific_data)
         assert [key[2] for key in reports(settings) if key[0] == "retry_health"] == DAYS[:2]
-        assert instance.get_materialized_partitions(dg.AssetKey(asset)) == {day.isoformat() for day in DAYS[:2]}
+        assert instance.get_materialized_partitions(key(asset)) == {day.isoformat() for day in DAYS[:2]}
 
         with state_of(settings).writing() as c:
             c.execute(sa.text("DROP TRIGGER refused"))

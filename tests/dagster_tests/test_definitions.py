@@ -17,7 +17,7 @@ from cavra_pipeline.jobs import SOURCE_GROUP
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY
 from cavra_pipeline.settings import load_settings
-from tests.dagster_tests.runs import EVIDENCE, REPORTS, new_home
+from tests.dagster_tests.runs import EVIDENCE, REPORTS, key, new_home
 
 DEFS = build_defs()
 GRAPH = DEFS.resolve_asset_graph()
@@ -41,13 +41,13 @@ def test_the_code_location_loads_where_every_deprecation_is_an_error(tmp_path: P
 
 
 def test_the_assets_are_the_tables_and_reports_of_the_contract() -> None:
-    names = {key.to_user_string() for key in KEYS}
+    names = {key.path[-1] for key in KEYS}
 
     assert {"landing_zone", *EVIDENCE, *REPORTS} <= names
     dg.Definitions.validate_loadable(DEFS)
 
 
-@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.to_user_string())
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.path[-1])
 def test_every_asset_has_a_description_an_owner_a_kind_and_a_group_of_the_registry(key: dg.AssetKey) -> None:
     node = GRAPH.get(key)
 
@@ -76,28 +76,28 @@ def test_every_check_job_schedule_and_sensor_says_what_it_is_for() -> None:
 
 def test_every_report_follows_from_what_it_rests_on() -> None:
     for lane in LANES:
-        health = GRAPH.get(dg.AssetKey(f"{lane}_retry_health"))
-        parents = {key.to_user_string() for key in health.parent_keys}
+        health = GRAPH.get(key(f"{lane}_retry_health"))
+        parents = {key.path[-1] for key in health.parent_keys}
         assert {"deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions"} <= parents
-        assert dg.AssetKey("deliveries") in GRAPH.get(dg.AssetKey(f"{lane}_retry_plan")).parent_keys
-    assert dg.AssetKey("landing_zone") in GRAPH.get(dg.AssetKey("evidence")).parent_keys
+        assert key("deliveries") in GRAPH.get(key(f"{lane}_retry_plan")).parent_keys
+    assert key("landing_zone") in GRAPH.get(key("evidence")).parent_keys
 
 
 def test_reports_and_evidence_are_partitioned_by_utc_day_from_the_start_to_today_included() -> None:
     now = datetime.now(UTC)
     for name in (*EVIDENCE, *REPORTS):
-        partitions = GRAPH.get(dg.AssetKey(name)).partitions_def
+        partitions = GRAPH.get(key(name)).partitions_def
         assert isinstance(partitions, dg.DailyPartitionsDefinition), name
         keys = partitions.get_partition_keys(current_time=now)
         assert (keys[0], keys[-1]) == (load_settings().start_date.isoformat(), now.date().isoformat())
-        assert GRAPH.get(dg.AssetKey(name)).backfill_policy == dg.BackfillPolicy.single_run()
+        assert GRAPH.get(key(name)).backfill_policy == dg.BackfillPolicy.single_run()
 
 
 def test_the_start_date_and_the_home_come_from_the_settings(tmp_path: Path) -> None:
     settings = new_home(tmp_path)
     defs = build_defs(settings)
 
-    partitions = defs.resolve_asset_graph().get(dg.AssetKey("dashboard")).partitions_def
+    partitions = defs.resolve_asset_graph().get(key("dashboard")).partitions_def
     assert isinstance(partitions, dg.DailyPartitionsDefinition)
     assert partitions.has_partition_key("2026-06-20")
     assert not partitions.has_partition_key("2026-06-19")
@@ -107,4 +107,4 @@ def test_the_start_date_and_the_home_come_from_the_settings(tmp_path: Path) -> N
 
 def test_everything_that_writes_stands_in_one_pool() -> None:
     for name in (*EVIDENCE, *REPORTS):
-        assert GRAPH.get(dg.AssetKey(name)).pools == {"warehouse"}, name
+        assert GRAPH.get(key(name)).pools == {"cavra_warehouse"}, name

@@ -15,7 +15,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from cavra_pipeline.event_batches import BatchedEventLog
 from cavra_pipeline.settings import Settings
-from tests.dagster_tests.runs import DAY, EVIDENCE, new_home, run
+from tests.dagster_tests.runs import DAY, EVIDENCE, key, new_home, run
 from tests.support import delivery
 
 DAYS = [DAY - timedelta(days=1), DAY]
@@ -172,7 +172,7 @@ def test_a_run_over_days_hands_its_events_over_in_batches(tmp_path: Path, monkey
     days = [date(2026, 6, 20) + timedelta(days=number) for number in range(6)]
     with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
         assert run(home, days, assets=ASSETS, instance=instance).success
-        materialized = instance.get_materialized_partitions(dg.AssetKey("deliveries"))
+        materialized = instance.get_materialized_partitions(key("deliveries"))
 
     assert sizes.count(len(days)) == len(ASSETS)  # what each made; what is planned is one batch more
     assert max(sizes) >= len(ASSETS) * len(days)

@@ -15,6 +15,7 @@ import pytest
 
 from cavra_pipeline.settings import Settings
 from tests.connectors.receiver import Receiver, answer
+from tests.dagster_tests.runs import op
 from tests.dagster_tests.test_daemon import LOCATION, LOCATIONS, ask, dagster_dev, free_port, wait_for
 from tests.support import delivery, home_with, query
 from tests.worker.support import SIGNING, connectors_file
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 DRY, LIVE = "executive_report", "recovery_health_alert"
 LAUNCH: Final = """mutation { launchRun(executionParams: {
   selector: {repositoryName: "__repository__", repositoryLocationName: "%s", pipelineName: "__ASSET_JOB",
-             assetSelection: [{path: ["%s"]}]},
+             assetSelection: [{path: ["cavra", "%s"]}]},
   runConfigData: %s, executionMetadata: {tags: [%s]}}) {
     __typename ... on LaunchRunSuccess { run { runId } } } }"""
 STATUS: Final = "{ runOrError(runId: %s) { ... on Run { status } } }"
@@ -105,7 +106,7 @@ def test_a_run_that_a_page_launches_in_a_lane_that_the_host_does_not_name_is_dry
     host: Host, config: dict[str, Any], with_get: bool
 ) -> None:
     asset = f"{DRY}_retry_worker"
-    run_config = {"ops": {asset: {"config": config}}} if config else {}
+    run_config = {"ops": {op(asset): {"config": config}}} if config else {}
 
     launched = host.launch(asset, run_config, with_get=with_get)
 
@@ -125,7 +126,7 @@ def test_a_report_that_a_page_asks_for_goes_nowhere_while_its_lane_is_not_live(
     host: Host, config: dict[str, Any]
 ) -> None:
     asset = "executive_recovery_report"
-    run_config = {"ops": {asset: {"config": config}}} if config else {}
+    run_config = {"ops": {op(asset): {"config": config}}} if config else {}
 
     launched = host.launch(asset, run_config, with_get=True, partition=datetime.now(UTC).date().isoformat())
 

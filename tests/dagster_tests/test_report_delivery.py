@@ -15,6 +15,7 @@ from cavra_pipeline.assets.executive import build_executive_asset
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
 from tests.connectors.receiver import Receiver, answer
+from tests.dagster_tests.runs import op
 from tests.support import home_with, query, take_in
 from tests.worker.support import SIGNING, connectors_file
 
@@ -53,10 +54,10 @@ def materialize(home: Settings, day: str | None = None, **config: Any) -> None:
     """One run of the report's asset, for today if no day is given."""
     partitions = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_offset=1)
     assert dg.materialize(
-        [build_executive_asset(partitions)],
+        [build_executive_asset(partitions, home)],
         partition_key=day or datetime.now(UTC).date().isoformat(),
         resources={RESOURCE_KEY: Home.of(home)},
-        run_config={"ops": {NAME: {"config": config}}} if config else None,
+        run_config={"ops": {op(NAME): {"config": config}}} if config else None,
     ).success
 
 

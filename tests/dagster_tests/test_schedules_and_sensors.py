@@ -20,7 +20,7 @@ from cavra_pipeline.sensors.drops import MOST_RANGES
 from cavra_pipeline.sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, new_home, report_ids, run, tick
+from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, key, new_home, report_ids, run, tick
 from tests.support import delivery, drop, query_state, take_in, worker_run
 
 DEFS = build_defs()
@@ -74,7 +74,7 @@ def test_the_cadences_are_those_of_the_lanes_in_utc_and_all_are_on() -> None:
 
 def test_the_daily_close_makes_every_report_and_the_half_hourly_job_only_its_lanes() -> None:
     def assets(job: str) -> set[str]:
-        return {key.to_user_string() for key in DEFS.resolve_job_def(job).asset_layer.executable_asset_keys}
+        return {key.path[-1] for key in DEFS.resolve_job_def(job).asset_layer.executable_asset_keys}
 
     assert {*EVIDENCE, *REPORTS} <= assets("daily_close")
     assert "recovery_escalation_retry_health" in assets("recovery_retry_worker")
@@ -104,9 +104,9 @@ def test_first_drops_ask_for_one_run_over_their_days_with_ingest_and_reports_and
 
     assert asked_days(decision) == [("2026-06-24", "2026-06-25")]
     (request,) = decision.run_requests
-    assert {key.to_user_string() for key in request.asset_selection} >= {*EVIDENCE, *REPORTS}
-    assert not any("worker" in key.to_user_string().split("_")[-1:] for key in request.asset_selection)
-    assert dg.AssetKey("landing_zone") not in request.asset_selection
+    assert {key.path[-1] for key in request.asset_selection} >= {*EVIDENCE, *REPORTS}
+    assert not any("worker" in key.path[-1].split("_")[-1:] for key in request.asset_selection)
+    assert key("landing_zone") not in request.asset_selection
     assert not settings.warehouse.exists()
 
 
@@ -294,7 +294,7 @@ def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
 
     assert asked_days(late) == [("2026-06-24", "2026-06-25")]
     (request,) = late.run_requests
-    selected = {key.to_user_string() for key in request.asset_selection}
+    selected = {key.path[-1] for key in request.asset_selection}
     assert selected >= set(REPORTS)
     assert not selected & set(EVIDENCE)
     assert late_alerts(settings) == [("2026-06-24", "firing"), ("2026-06-25", "firing")]

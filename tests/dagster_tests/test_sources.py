@@ -22,7 +22,7 @@ from cavra_pipeline.sources import Source, pull
 from cavra_pipeline.sources.pulls import SILENT, UNREADABLE
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import alerts
-from tests.dagster_tests.runs import QUIET
+from tests.dagster_tests.runs import QUIET, key
 from tests.imports.cavra_api import CavraApi, served
 from tests.imports.sources import json_lines
 from tests.support import delivery, home_with, query_state
@@ -57,8 +57,8 @@ def test_a_home_without_sources_has_none_of_it(tmp_path: Path) -> None:
 
     assert IMPORT_SOURCES not in schedules | {job.name for job in defs.get_repository_def().get_all_jobs()}
     assert "source_sensor" in sensors  # an alert about a source that was removed is to be resolved
-    assert not any(key.path[0] == "sources" for key in defs.resolve_all_asset_keys())
-    assert defs.resolve_asset_graph().get(dg.AssetKey("landing_zone")).parent_keys == set()
+    assert not any(key.path[1] == "sources" for key in defs.resolve_all_asset_keys())
+    assert defs.resolve_asset_graph().get(key("landing_zone")).parent_keys == set()
 
 
 def test_each_source_is_an_asset_before_the_landing_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,10 +68,10 @@ def test_each_source_is_an_asset_before_the_landing_zone(tmp_path: Path, monkeyp
     graph = defs.resolve_asset_graph()
 
     dg.Definitions.validate_loadable(defs)
-    keys = {source_key(name) for name in ("five", "cavra", "odd")}
-    assert graph.get(dg.AssetKey("landing_zone")).parent_keys == keys
-    for key in keys:
-        node = graph.get(key)
+    keys = {source_key(load_settings(), name) for name in ("five", "cavra", "odd")}
+    assert graph.get(key("landing_zone")).parent_keys == keys
+    for one in keys:
+        node = graph.get(one)
         assert (node.group_name, node.partitions_def, node.parent_keys) == ("sources", None, set())
         assert node.description
         assert node.owners
@@ -99,7 +99,7 @@ def asked(settings: Settings, instance: dg.DagsterInstance, at: datetime) -> lis
         data = schedule.evaluate_tick(context)
     assert data.run_requests or data.skip_message
     for request in data.run_requests or ():
-        assert request.asset_selection == [source_key(request.tags["cavra/source"])]
+        assert request.asset_selection == [source_key(load_settings(), request.tags["cavra/source"])]
     return [request.tags["cavra/source"] for request in data.run_requests or ()]
 
 
@@ -139,7 +139,7 @@ def test_a_source_is_asked_for_when_it_is_due_and_not_while_its_pull_runs(
 def materialized(settings: Settings, instance: dg.DagsterInstance, name: str) -> dg.ExecuteInProcessResult:
     job = build_defs(settings).resolve_job_def(IMPORT_SOURCES)
     return job.execute_in_process(
-        asset_selection=[source_key(name)], instance=instance, run_config=QUIET, raise_on_error=False
+        asset_selection=[source_key(load_settings(), name)], instance=instance, run_config=QUIET, raise_on_error=False
     )
 
 

@@ -56,7 +56,7 @@ from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.state import state_of
 from tests.connectors.receiver import Receiver, answer
-from tests.dagster_tests.runs import EVIDENCE, code_location, new_home, run
+from tests.dagster_tests.runs import EVIDENCE, code_location, key, new_home, run
 from tests.recoveries.stores import closure, playbook
 from tests.support import MICROSECOND, delivery, drop, plan, query_state, take_in, worker_run
 from tests.worker.support import SIGNING
@@ -256,7 +256,7 @@ def test_missed_slots_turn_the_work_red_in_the_ui_without_a_run_and_a_served_one
     put_tick(instance, state, NOW + 50 * MINUTE, TickStatus.SKIPPED)
     served = watch.tick(NOW + 51 * MINUTE)
 
-    (red,) = (one for one in missed.asset_events if one.asset_key == dg.AssetKey("recovery_escalation_retry_worker"))
+    (red,) = (one for one in missed.asset_events if one.asset_key == key("recovery_escalation_retry_worker"))
     (green,) = served.asset_events
     assert (red.check_name, red.passed, red.severity) == ("slots_are_served", False, dg.AssetCheckSeverity.ERROR)
     assert red.metadata["missed_slot_count"].value == 1
@@ -281,9 +281,9 @@ def test_the_check_of_a_run_reads_the_newest_verdict_of_the_ledger(
 def checked(settings: Settings) -> dict[str, dg.AssetCheckResult]:
     """The check on the work of each schedule, as a run would make it."""
     results: dict[str, dg.AssetCheckResult] = {}
-    for check in build_slot_checks():
+    for check in build_slot_checks(settings):
         answer: Any = check(Home.of(settings))
-        results[check.check_key.asset_key.to_user_string()] = answer
+        results[check.check_key.asset_key.path[-1]] = answer
     return results
 
 
@@ -291,11 +291,11 @@ def test_what_a_schedule_makes_has_a_freshness_policy() -> None:
     graph = DEFS.resolve_asset_graph()
     for lane in LANES.values():
         for made in ("retry_worker", "retry_plan", "retry_health"):
-            policy = graph.get(dg.AssetKey(f"{lane.name}_{made}")).freshness_policy
+            policy = graph.get(key(f"{lane.name}_{made}")).freshness_policy
             assert isinstance(policy, TimeWindowFreshnessPolicy)
             assert policy.fail_window.to_timedelta() == timedelta(minutes=2 * lane.expected_interval_minutes)
     for name in ("dashboard", "executive_recovery_report"):
-        assert graph.get(dg.AssetKey(name)).freshness_policy is not None
+        assert graph.get(key(name)).freshness_policy is not None
 
 
 def test_a_code_location_that_did_not_load_is_told_apart_from_a_daemon_that_was_down(

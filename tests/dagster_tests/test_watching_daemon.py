@@ -30,7 +30,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.sensors.slots import NAME, build_missed_worker_run_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watcher import WatcherState
-from tests.dagster_tests.runs import QUIET
+from tests.dagster_tests.runs import QUIET, op
 from tests.dagster_tests.test_daemon import default_signals, environment
 from tests.dagster_tests.test_watching import origin, put_schedule
 from tests.support import REPOSITORY, home_with, query_state
@@ -143,7 +143,7 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
         put_schedule(instance, name=EXECUTIVE, is_on=False)
         with warehouse_of(settings).writing("hold it"):
             assert not run_of_slot(settings.but(busy_wait_seconds=0.2), instance, busy)
-        broken = {"ops": {"recovery_escalation_retry_plan": {"config": {"max_retry_attempts": 1000}}}}
+        broken = {"ops": {op("recovery_escalation_retry_plan"): {"config": {"max_retry_attempts": 1000}}}}
         assert not run_of_slot(settings, instance, failed, **broken)
 
         with daemon(settings, log):

@@ -25,7 +25,7 @@ from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from tests.api.server import NoDagster, served
 from tests.console.browser import Watched, chromium, watched
-from tests.dagster_tests.runs import REPORTS
+from tests.dagster_tests.runs import REPORTS, op
 from tests.dagster_tests.test_daemon import environment, free_port
 from tests.escaping.hostile import BATCH, MARK, plant, plant_lists, rows_of, values
 from tests.support import REPOSITORY, home_with
@@ -115,7 +115,7 @@ def _worker_runs(settings: Settings, day: date, hostile: list[str]) -> list[str]
                 partition_key=day.isoformat(),
                 raise_on_error=False,
                 run_config={
-                    "ops": {"recovery_escalation_retry_worker": {"config": config}},
+                    "ops": {op("recovery_escalation_retry_worker"): {"config": config}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             )
@@ -171,7 +171,7 @@ def dagster_pages(home: Planted) -> Iterator[str]:
             yield f"/assets/{key.to_user_string()}?view={view}"
     for name in (*REPORTS, "executive_recovery_report"):
         for day in home.days:
-            yield f"/assets/{name}?view=partitions&partition={day}"
+            yield f"/assets/cavra/{name}?view=partitions&partition={day}"
 
 
 def look(page: Page, found: set[str]) -> list[str]:
@@ -221,7 +221,7 @@ def test_no_page_of_dagster_obeys_what_evidence_says(planted: Planted, browser: 
             page.goto(url + path)
             obeyed += look(page, found)
             obeyed += look_behind(page, found)
-        page.goto(f"{url}/assets/executive_recovery_report?view=partitions&partition={planted.days[-1]}")
+        page.goto(f"{url}/assets/cavra/executive_recovery_report?view=partitions&partition={planted.days[-1]}")
         page.get_by_text("Show Markdown").first.click()
         page.get_by_role("heading", name="Open recoveries").wait_for()
         obeyed += look(page, found)

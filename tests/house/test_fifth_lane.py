@@ -63,7 +63,7 @@ with warehouse_of(home).reading() as session:
 
 repository = defs.get_repository_def()
 jobs = {
-    name: sorted(key.to_user_string() for key in repository.get_job(name).asset_layer.executable_asset_keys)
+    name: sorted(key.path[-1] for key in repository.get_job(name).asset_layer.executable_asset_keys)
     for name in ("executive_delivery_retry", "recovery_retry_worker", "daily_close")
 }
 document = json.loads(create_app(None, hosts=None, requests_per_second=1).openapi)
@@ -77,7 +77,7 @@ print(json.dumps({
     "jobs": jobs,
     "desired": declared("executive_delivery_retry").lanes,
     "schedules": sorted(one.name for one in repository.schedule_defs),
-    "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),
+    "assets": sorted(key.path[-1] for key in repository.asset_graph.get_all_asset_keys()),
     "console": script(asked, "lanes.js").body.decode(),
     "settings": sorted(load_settings({"CAVRA_LIVE_LANES": "drill_alert"}).live_lanes),
     "sql": [lane for (lane,) in lanes_in_sql],

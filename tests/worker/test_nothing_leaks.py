@@ -23,6 +23,7 @@ from cavra_pipeline.retry import sender
 from cavra_pipeline.settings import Settings, load_settings
 from tests.connectors.examples import ALL_PROVIDERS, CANARIES, ENTRIES, SIGNING_SECRETS
 from tests.connectors.receiver import Answer, Receiver, answer, hang, reset, reset_in_body, throttled
+from tests.dagster_tests.runs import key
 from tests.support import acknowledgement, at, delivery, drop, files_holding, home_with, query
 from tests.worker.support import Crash, connectors_file
 
@@ -181,7 +182,7 @@ def materialize(home: Settings, name: str = LANE) -> dg.ExecuteInProcessResult:
     asset = f"{name}_retry_worker"
     with dg.DagsterInstance.get() as instance:
         return dg.materialize(
-            [one for one in build_worker_assets() if one.key == dg.AssetKey(asset)],
+            [one for one in build_worker_assets(home) if one.key == key(asset)],
             instance=instance,
             resources={RESOURCE_KEY: Home.of(home)},
             raise_on_error=False,
@@ -275,7 +276,7 @@ def test_a_worker_run_in_dagster_that_fails_shows_no_secret(
 
 
 def test_only_the_host_names_live_lanes_and_a_worker_takes_no_configuration() -> None:
-    computed = [asset.op.compute_fn for asset in build_worker_assets()]
+    computed = [asset.op.compute_fn for asset in build_worker_assets(load_settings({}))]
 
     assert [isinstance(one, DecoratedOpFunction) and one.has_config_arg() for one in computed] == [False] * len(LANES)
     assert load_settings({}).live_lanes == frozenset()

@@ -91,6 +91,6 @@ async function report(health, metadata, lane, context, again) {
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),
       metadata && el("button", { type: "button", onclick: () => showDocument("The report's own evidence", metadata) }, "Its evidence record"),
-      context.status && el("a", { href: `${context.status.dagster.url}/assets/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
+      context.status && el("a", { href: `${context.status.dagster.assets_url}/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
   ];
 }

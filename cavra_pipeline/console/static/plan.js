@@ -99,7 +99,7 @@ async function report(plan, made, policy, isPast, context) {
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
-      context.status && el("a", { href: `${context.status.dagster.url}/assets/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
+      context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
     el("h2", {}, "What changes against the last plan"),
     kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
   ];
