@@ -171,10 +171,9 @@ def test_prunings_are_stored_and_applied_with_either_database(state_address: str
     assert gone.record_count == 1
     assert query(home, "SELECT subject FROM evidence_records") == [("o",)]
     with state.reading() as c:
-        assert c.execute(sa.select(prunings.c.pruning_number, prunings.c.horizon)).all() == [
-            (1, datetime(2026, 6, 25, tzinfo=UTC))
-        ]
-        assert c.execute(sa.select(pruned_drops.c.remaining_lines)).all() == [([2],)]
+        numbered = c.execute(sa.select(prunings.c.pruning_number, prunings.c.horizon))
+        assert [tuple(row) for row in numbered] == [(1, datetime(2026, 6, 25, tzinfo=UTC))]
+        assert c.scalars(sa.select(pruned_drops.c.remaining_lines)).all() == [[2]]
     standing = everything_but_state(home)
     home.warehouse.unlink()
     assert everything_but_state(home) == standing
