@@ -26,13 +26,14 @@ def build_assets(
         UsageError: The settings name owners for a group that there is not.
     """
     check_groups(settings)
-    return [
+    made: list[dg.AssetsDefinition | dg.AssetSpec] = [
         *build_source_assets(sources, settings),
         *build_evidence_assets(partitions, list(sources.by_name), settings),
         *build_report_assets(partitions, settings),
         *build_worker_assets(settings),
         build_executive_asset(partitions, settings),
     ]
+    return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
 
 
 __all__ = ["build_assets", "build_slot_checks"]

@@ -8,15 +8,16 @@ import dagster as dg
 
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.tables import ROW_COUNT, code_of, warehouse_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
+from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.jobs import INGEST_GROUP, asset_key, source_key
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _LOGGED_BYTES: Final = 100_000_000
 
@@ -55,6 +56,7 @@ def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[st
         kinds={"json"},
         partitions_def=partitions,
         deps=[source_key(host, name) for name in sources],
+        metadata={**warehouse_table(host, "drops"), **code_of(list_drops)},
     )
 
 
@@ -68,7 +70,7 @@ def _table_specs(partitions: dg.PartitionsDefinition[str], host: Settings) -> li
             kinds=KINDS,
             partitions_def=partitions,
             deps=[asset_key(host, LANDING_ZONE if name in ("evidence", "quarantine", "findings") else EVIDENCE)],
-            metadata=_schema() if name == "evidence" else {},
+            metadata=warehouse_table(host, name),
         )
         for name, description in _TABLES.items()
     ]
@@ -125,16 +127,6 @@ def build_evidence_assets(
             )
 
     return [_landing_zone(partitions, sources, host), ingest_assets]
-
-
-def _schema() -> dict[str, Any]:
-    """The columns stand on the asset, not on each of its materialisations: they are the same for every day."""
-    columns = [
-        dg.TableColumn(column, type_, description=comment)
-        for column, type_, comment in EVIDENCE_COLUMNS
-        if column != "is_current"
-    ]
-    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
 
 
 def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:
@@ -222,5 +214,5 @@ def _day_metadata(name: str, count: dict[str, Any]) -> dict[str, Any]:
     """Numbers that plot over partitions."""
     if name == "evidence":
         numbers = {key: int(count[key]) for key in _DAY_NUMBERS}
-        return {**numbers, "dagster/row_count": int(count["accepted_count"]), "drop_digest": str(count["drop_digest"])}
-    return {"dagster/row_count": int(count[name])}
+        return {**numbers, ROW_COUNT: int(count["accepted_count"]), "drop_digest": str(count["drop_digest"])}
+    return {ROW_COUNT: int(count[name])}

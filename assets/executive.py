@@ -12,8 +12,9 @@ import dagster as dg
 from pydantic import Field
 
 from cavra_pipeline.assets.metadata import show_days
-from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.slots import DAILY
+from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report
@@ -56,7 +57,8 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         deps=[asset_key(settings, name) for name in _READ],
         partitions_def=partitions,
         owners=owners_of(settings, DASHBOARD_GROUP),
-        kinds=KINDS,
+        kinds=PAGE_KINDS,
+        metadata=executive_report_table(),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
@@ -84,6 +86,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
             contents = report_files(report)
             paths = write_report(folder, report, contents)
             shown[day] = {
+                ROW_COUNT: 1,
                 "headline": visible(report["headline"]),
                 "report": dg.MetadataValue.md(contents["md"]),
                 "page": dg.MetadataValue.path(str(paths["html"])),

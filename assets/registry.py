@@ -18,10 +18,17 @@ GROUPS: Final[dict[str, str]] = {
 }
 
 KINDS: Final = {"duckdb", "python"}
+#: The executive report is made from the warehouse and written as files.
+PAGE_KINDS: Final = {"duckdb", "json", "html"}
 
 #: One writer at a time: Dagster queues on it where the instance sets a limit; the warehouse's own gate always holds.
 #: An instance has one list of pools for all its code locations.
 WAREHOUSE_POOL: Final = "cavra_warehouse"
+
+
+def report_kinds(settings: Settings) -> set[str]:
+    """Returns the kinds of saved reports: made from the warehouse, saved in the state database."""
+    return {*KINDS, settings.state_url.partition(":")[0].partition("+")[0]}
 
 
 def owners_of(settings: Settings, group: str) -> list[str]:

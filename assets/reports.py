@@ -8,8 +8,9 @@ import dagster as dg
 from pydantic import Field
 
 from cavra_pipeline.assets.metadata import show_days, table
-from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds
 from cavra_pipeline.assets.slots import DAILY, fresh_for
+from cavra_pipeline.assets.tables import ROW_COUNT, saved_reports_table
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
@@ -92,7 +93,8 @@ def _asset(
         deps=[asset_key(settings, one) for one in deps],
         partitions_def=partitions,
         owners=owners_of(settings, group),
-        kinds=KINDS,
+        kinds=report_kinds(settings),
+        metadata=saved_reports_table(),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=freshness,
@@ -283,6 +285,7 @@ def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
 
 def _common(one: Report) -> dict[str, Any]:
     return {
+        ROW_COUNT: 1,
         "report_id": one.report_id,
         "as_of": one.document["as_of"],
         "alert_level": one.document["alert_level"],

@@ -8,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.registry import owners_of
+from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.jobs import SOURCE_GROUP, SOURCE_TAG, source_key
@@ -37,6 +38,7 @@ def _source_asset(name: str, found: Source | tuple[Any, ...], host: Settings) ->
         owners=owners_of(host, SOURCE_GROUP),
         kinds={_KINDS[source.type] if source else "file", "python"},
         tags=SOURCE_TAG,
+        metadata=warehouse_table(host, "evidence_records"),
         skippable=True,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=max(PULLS_MISSED * every, timedelta(minutes=2))),
     )
@@ -93,7 +95,7 @@ def _metadata(done: SourcePull, now: datetime) -> dict[str, Any]:
     """Rows of this pull, and the lag: the age of the newest record, and when it was pulled."""
     result, pulls = done.result, done.pulls
     shown: dict[str, Any] = {
-        "dagster/row_count": result.imported_count,
+        ROW_COUNT: result.imported_count,
         "new_record_count": result.imported_count,
         "known_record_count": result.known_count,
         "quarantined_record_count": result.quarantined_count,

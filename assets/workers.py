@@ -13,6 +13,7 @@ import dagster as dg
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.slots import fresh_for
+from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
 from cavra_pipeline.jobs import WORKER_TAG, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
@@ -36,6 +37,7 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
         owners=owners_of(host, lane.name),
         kinds=KINDS,
         tags=WORKER_TAG,
+        metadata=warehouse_table(host, "worker_runs"),
         pool=WAREHOUSE_POOL,
         freshness_policy=fresh_for(lane),
     )
@@ -73,6 +75,7 @@ def _metadata(document: Mapping[str, Any], lane: Lane) -> dict[str, Any]:
     rows += [(held[lane.subject_field], held["provider"], held["held_because"]) for held in document["held_retries"]]
     numbers = {name: int(value) for name, value in document.items() if name.endswith("_count")}
     return {
+        ROW_COUNT: 1,
         "run_id": document["run_id"],
         "dry_run": bool(document["dry_run"]),
         "retry_plan_id": document["retry_plan_id"],

@@ -6,7 +6,10 @@ There are no migrations: a file of another version is rebuilt from what it is de
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
 from typing import Final
 
 import duckdb
@@ -80,6 +83,29 @@ def create(session: Session) -> None:
     """Creates every table, view and macro in an empty file, with comments on all tables, views and columns."""
     # In one transaction: each statement alone would wait for the disk.
     session.execute("BEGIN")
+    _create_tables(session)
+    _comment(session)
+    session.execute("COMMIT")
+
+
+@cache
+def declared_columns() -> Mapping[str, tuple[tuple[str, str, str], ...]]:
+    """Returns the columns of every table and view in order: name, DuckDB type, comment. No file is opened for it."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        session = Session(connection)
+        _create_tables(session)
+        columns = session.rows(_PACKAGE, "columns")
+    fields = _field_comments()
+    return {
+        table: tuple(
+            (str(row["column_name"]), str(row["data_type"]), comment_on(table, str(row["column_name"]), fields))
+            for row in rows
+        )
+        for table, rows in groupby(columns, key=lambda row: str(row["table_name"]))
+    }
+
+
+def _create_tables(session: Session) -> None:
     for name in TABLES:
         session.run(_PACKAGE, f"create_{name}")
     columns = ", ".join(f"{name} {type_}{_compression(name, type_)}" for name, type_, _ in EVIDENCE_COLUMNS)
@@ -93,18 +119,20 @@ def create(session: Session) -> None:
         session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
     for name in _MACROS:
         session.run(_PACKAGE, name)
-    _comment(session)
-    session.execute("COMMIT")
 
 
 def _comment(session: Session) -> None:
     for kind, comments in (("TABLE", {**TABLES, "evidence_records": EVIDENCE_RECORDS}), ("VIEW", VIEWS)):
         for name, comment in comments.items():
             session.execute(f"COMMENT ON {kind} {name} IS {literal(comment)}")
-    fields = {name: comment for name, _, comment in EVIDENCE_COLUMNS}
+    fields = _field_comments()
     for row in session.rows(_PACKAGE, "columns"):
         table, column = str(row["table_name"]), str(row["column_name"])
         session.execute(f'COMMENT ON COLUMN {table}."{column}" IS {literal(comment_on(table, column, fields))}')
+
+
+def _field_comments() -> dict[str, str]:
+    return {name: comment for name, _, comment in EVIDENCE_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
@@ -45,16 +44,6 @@ def test_the_assets_are_the_tables_and_reports_of_the_contract() -> None:
 
     assert {"landing_zone", *EVIDENCE, *REPORTS} <= names
     dg.Definitions.validate_loadable(DEFS)
-
-
-@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.path[-1])
-def test_every_asset_has_a_description_an_owner_a_kind_and_a_group_of_the_registry(key: dg.AssetKey) -> None:
-    node = GRAPH.get(key)
-
-    assert node.description
-    assert node.owners
-    assert node.kinds
-    assert node.group_name in GROUPS
 
 
 def test_every_group_of_the_registry_is_used_and_described() -> None:
