@@ -117,7 +117,7 @@ def build_evidence_assets(
         for name in _TABLES:
             # Before the result: what is added after it is not in the event any more.
             key = asset_key(host, name)
-            show_days(context, key, {day: _day_metadata(name, counts[day]) for day in days})
+            show_days(context, key, {day: day_metadata(name, counts[day]) for day in days})
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata=_run_metadata(name, result, outdated),
@@ -210,8 +210,13 @@ _DAY_NUMBERS: Final = (
 )  # fmt: skip
 
 
-def _day_metadata(name: str, count: dict[str, Any]) -> dict[str, Any]:
-    """Numbers that plot over partitions."""
+def day_metadata(name: str, count: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a materialisation of an evidence table says of its day: numbers that plot over partitions.
+
+    Args:
+        name: The table.
+        count: The day's counts, as ``day_counts`` has them.
+    """
     if name == "evidence":
         numbers = {key: int(count[key]) for key in _DAY_NUMBERS}
         return {**numbers, ROW_COUNT: int(count["accepted_count"]), "drop_digest": str(count["drop_digest"])}

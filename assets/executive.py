@@ -32,6 +32,9 @@ from cavra_pipeline.settings import Settings
 
 #: The tables and reports that the report reads.
 _READ: Final = (
+    # Escalation plans and recovery playbooks have no table of their own among the assets.
+    "evidence",
+    "quarantine",
     "deliveries",
     "acknowledgements",
     "executions",

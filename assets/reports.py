@@ -108,7 +108,7 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: 
         settings=settings,
         group=lane.name,
         description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
-        deps=["deliveries"],
+        deps=["deliveries", "executions"],
         partitions=partitions,
         check="Nothing is waiting to be retried and nothing is exhausted.",
         freshness=fresh_for(lane),

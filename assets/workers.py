@@ -6,14 +6,16 @@ The assets take no configuration: whoever starts the run, it does what the sched
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.evidence import day_metadata
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.slots import fresh_for
 from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
+from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.jobs import WORKER_TAG, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
@@ -21,6 +23,12 @@ from cavra_pipeline.resources import Home
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.retry.worker import WorkerRequest, run_worker
 from cavra_pipeline.settings import Settings
+
+#: What the worker reads besides its plan.
+_READ: Final = ("acknowledgements", "deliveries", "executions")
+#: Tables of which every run writes rows, and those of which one that executes retries does.
+_WRITTEN_DRY: Final = ("worker_runs", "retry_plans")
+_WRITTEN: Final = (*_WRITTEN_DRY, "executions", "deliveries")
 
 
 def build_worker_assets(settings: Settings) -> Sequence[dg.AssetsDefinition]:
@@ -33,11 +41,11 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
         key=asset_key(host, f"{lane.name}_retry_worker"),
         group_name=lane.name,
         description="One run of the recovery retry worker: plans, selects, and sends if the host names the lane live.",
-        deps=[asset_key(host, name) for name in (f"{lane.name}_retry_plan", "acknowledgements")],
+        deps=[asset_key(host, name) for name in (f"{lane.name}_retry_plan", *_READ)],
         owners=owners_of(host, lane.name),
         kinds=KINDS,
         tags=WORKER_TAG,
-        metadata=warehouse_table(host, "worker_runs"),
+        metadata={**warehouse_table(host, "worker_runs"), **_writes(host)},
         pool=WAREHOUSE_POOL,
         freshness_policy=fresh_for(lane),
     )
@@ -46,6 +54,7 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
         request = WorkerRequest(lane=lane, policy=retry_policy(lane), is_live=lane.name in settings.live_lanes)
         with open_sender(settings, clock=_now) as sender:
             document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
+        _show_written(context, home, document)
         context.log.info(
             "%s run: %d of %d due retries selected",
             "dry" if document["dry_run"] else "live",
@@ -55,6 +64,23 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata=_metadata(document, lane))
 
     return retry_worker_asset
+
+
+def _writes(host: Settings) -> dict[str, Any]:
+    """Links to the tables that the worker writes. As dependencies they would be a circle: it reads them too."""
+    return {f"writes_{name}": dg.MetadataValue.asset(asset_key(host, name)) for name in _WRITTEN}
+
+
+def _show_written(context: dg.AssetExecutionContext, home: Home, document: Mapping[str, Any]) -> None:
+    """Says of each table that the run wrote rows of what its day holds now."""
+    today = _now().date()
+    with home.warehouse.reading() as session:
+        counts = day_counts(session, [today])[today]
+    for name in _WRITTEN if document["executions"] else _WRITTEN_DRY:
+        key = asset_key(home.settings, name)
+        context.log_event(
+            dg.AssetMaterialization(key, partition=today.isoformat(), metadata=day_metadata(name, counts))
+        )
 
 
 def _now() -> datetime:

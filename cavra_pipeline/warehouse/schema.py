@@ -60,15 +60,16 @@ _RISING: Final = "line_number"
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
 VERSION: Final = 11
 
-_MACROS: Final = (
-    "macro_asked",
-    "macro_retry_links",
-    "macro_subject_roots",
-    "macro_attributed_outcomes",
-    "macro_attributed_records",
-    "macro_failing_states",
-    "macro_failing_pairs",
-    "macro_newest_acknowledgements",
+#: Macros that reports ask by, in the order in which they are created.
+MACROS: Final = (
+    "asked",
+    "retry_links",
+    "subject_roots",
+    "attributed_outcomes",
+    "attributed_records",
+    "failing_states",
+    "failing_pairs",
+    "newest_acknowledgements",
 )
 
 
@@ -117,8 +118,8 @@ def _create_tables(session: Session) -> None:
     new_subjects = ", ".join(literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects) or "NULL"
     for name in VIEWS:
         session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
-    for name in _MACROS:
-        session.run(_PACKAGE, name)
+    for name in MACROS:
+        session.run(_PACKAGE, f"macro_{name}")
 
 
 def _comment(session: Session) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,16 @@ from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.executive.members import MEMBERS
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.store import OVER_ALL_LANES
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.sql import statement
 from cavra_pipeline.state.tables import saved_reports
-from cavra_pipeline.warehouse.schema import declared_columns
+from cavra_pipeline.warehouse.schema import MACROS, declared_columns
+from cavra_pipeline.warehouse.session import Session
+from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, key, metadata_of, new_home, run
-from tests.support import at, delivery, query
+from tests.support import acknowledgement, at, delivery, execution, home_with, plan, query, worker_run
+from tests.worker.support import SIGNING, connectors_file
 
 WORKERS = tuple(f"{lane}_retry_worker" for lane in LANES)
 MADE = (*EVIDENCE, *REPORTS, "executive_recovery_report")
@@ -116,3 +124,125 @@ def test_a_worker_says_how_many_runs_it_has_written(name: str, done: dg.ExecuteI
     (event,) = (one for one in done.all_events if one.is_step_materialization and one.asset_key == key(name))
 
     assert event.step_materialization_data.materialization.metadata["dagster/row_count"].value == 1
+
+
+# --- Dependencies --------------------------------------------------------------------------------------------------
+
+#: Tables that an asset has the rows of under another name. What is not named here is made from evidence as a whole.
+ROWS_OF = {"delivery_outcomes": "deliveries", "finding_rows": "findings"}
+EVERYTHING_READ = [
+    delivery(at(60), session_id="d-1", failed=["slack"]),
+    acknowledgement(at(30), session_id="a-1"),
+    plan(at(20), session_id="p-1"),
+    worker_run(at(20), session_id="w-2"),
+    execution(at(10), session_id="x-1", status="failed"),
+]
+
+
+def tables_in(sql: str) -> set[str]:
+    """Tables and views that a statement reads, itself or through a macro of the warehouse."""
+    found = set(re.findall(r"\b(?:FROM|JOIN)\s+([a-z_]+)\b(?!\()", sql))
+    for macro in re.findall(r"\b([a-z_]+)\(", sql):
+        if macro in MACROS:
+            found |= tables_of_macro(macro)
+    return found
+
+
+@cache
+def tables_of_macro(name: str) -> set[str]:
+    return tables_in(statement("cavra_pipeline.warehouse", f"macro_{name}").replace(f"MACRO {name}(", ""))
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The tables that statements read during a test."""
+    found: set[str] = set()
+    execute = Session._execute
+
+    def noted(self: Session, sql: str, *rest: Any) -> Any:
+        found.update(tables_in(sql) & declared_columns().keys())
+        return execute(self, sql, *rest)
+
+    monkeypatch.setattr(Session, "_execute", noted)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with a record of every kind, ingested."""
+    settings = new_home(tmp_path_factory.mktemp("ingested"), EVERYTHING_READ)
+    assert run(settings, assets=EVIDENCE).success
+    return settings
+
+
+@pytest.mark.parametrize("name", [*REPORTS[:2], *OVER_ALL_LANES, "executive_recovery_report"])
+def test_a_report_follows_from_every_table_that_its_code_reads(
+    name: str, graph: Any, ingested: Settings, read: set[str]
+) -> None:
+    assert run(ingested, assets=[name]).success
+
+    assert len(read) > 3
+    known = {one.path[-1] for one in graph.get_ancestor_asset_keys(key(name))}
+    assert {ROWS_OF.get(table, table if table in EVIDENCE else "evidence") for table in read} - known == set()
+
+
+def test_a_worker_follows_from_its_plan_and_from_what_it_selects_by(graph: Any) -> None:
+    for lane, worker in zip(LANES, WORKERS, strict=True):
+        tables = ("acknowledgements", "deliveries", "executions", f"{lane}_retry_plan")
+        assert graph.get(key(worker)).parent_keys == {key(table) for table in tables}
+
+
+def test_the_executive_report_follows_from_quarantine_and_from_evidence_itself(graph: Any) -> None:
+    assert {key("quarantine"), key("evidence")} <= graph.get(key("executive_recovery_report")).parent_keys
+
+
+def written(done: dg.ExecuteInProcessResult, worker: str) -> dict[str, tuple[str | None, Any]]:
+    """Tables that a worker's step has materialised, with the day and its rows."""
+    made = [one for one in done.all_events if one.is_step_materialization and one.asset_key != key(worker)]
+    return {
+        one.asset_key.path[-1]: (
+            one.partition,
+            one.step_materialization_data.materialization.metadata["dagster/row_count"].value,
+        )
+        for one in made
+        if one.asset_key
+    }
+
+
+def test_a_dry_worker_materialises_the_run_and_the_plan_that_it_writes(tmp_path: Path) -> None:
+    settings, worker = new_home(tmp_path, EVERYTHING_READ), WORKERS[0]
+
+    done = run(settings, assets=[worker])
+
+    today = datetime.now(UTC).date().isoformat()
+    assert written(done, worker) == {"worker_runs": (today, 1), "retry_plans": (today, 1)}
+
+
+def test_a_live_worker_materialises_executions_and_deliveries_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane, failed_at = "recovery_health_alert", datetime.now(UTC) - timedelta(hours=2)
+    lines = [delivery(failed_at, lane=lane, subject="s", failed=["webhook"])]
+    settings = home_with(tmp_path, {failed_at.date().isoformat(): lines}, is_new=True)
+    with Receiver() as receiver:
+        url = receiver.script("/hook", answer(200))
+        connectors_file(tmp_path / "connectors.yaml", webhook={"url": url, "signing_secrets_env": "SIGNING"})
+        monkeypatch.setenv("CAVRA_HOME", str(settings.home))
+        monkeypatch.setenv("SIGNING", SIGNING)
+        monkeypatch.setenv("CAVRA_CONNECTORS", str(tmp_path / "connectors.yaml"))
+        monkeypatch.setenv("CAVRA_LIVE_LANES", lane)
+
+        done = run(settings, assets=[f"{lane}_retry_worker"])
+
+    today = datetime.now(UTC).date().isoformat()
+    assert done.success
+    assert {name: day for name, (day, _) in written(done, f"{lane}_retry_worker").items()} == dict.fromkeys(
+        ("worker_runs", "retry_plans", "executions", "deliveries"), today
+    )
+
+
+def test_a_worker_links_to_the_tables_that_it_writes(graph: Any) -> None:
+    for name in WORKERS:
+        shown = graph.get(key(name)).metadata
+        for table in ("worker_runs", "retry_plans", "executions", "deliveries"):
+            assert shown[f"writes_{table}"].asset_key == key(table)
