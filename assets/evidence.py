@@ -91,7 +91,7 @@ def build_evidence_assets(
         name="ingest",
         specs=_table_specs(partitions, host),
         check_specs=[
-            dg.AssetCheckSpec(name, asset=asset_key(host, asset), description=description)
+            dg.AssetCheckSpec(name, asset=asset_key(host, asset), description=description, blocking=name in _BLOCKING)
             for name, asset, description in _CHECKS
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -150,6 +150,9 @@ _CHECKS: Final = (
     ("nothing_quarantined", "quarantine", "No record of the run's days is quarantined."),
     ("nothing_found", "findings", "Nothing in the run's days was found that is not public-safe."),
 )
+
+#: Where one of these fails, what follows would be worthless: the run makes no report.
+_BLOCKING: Final = ("totals_add_up", "schema_is_declared")
 
 _CHECKED: Final = {check: asset for check, asset, _ in _CHECKS}
 

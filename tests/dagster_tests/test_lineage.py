@@ -14,6 +14,7 @@ import pytest
 
 from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.members import MEMBERS
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import OVER_ALL_LANES
@@ -23,7 +24,7 @@ from cavra_pipeline.state.tables import saved_reports
 from cavra_pipeline.warehouse.schema import MACROS, declared_columns
 from cavra_pipeline.warehouse.session import Session
 from tests.connectors.receiver import Receiver, answer
-from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, key, metadata_of, new_home, run
+from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, checks, key, metadata_of, new_home, report_ids, run
 from tests.support import acknowledgement, at, delivery, execution, home_with, plan, query, worker_run
 from tests.worker.support import SIGNING, connectors_file
 
@@ -246,3 +247,37 @@ def test_a_worker_links_to_the_tables_that_it_writes(graph: Any) -> None:
         shown = graph.get(key(name)).metadata
         for table in ("worker_runs", "retry_plans", "executions", "deliveries"):
             assert shown[f"writes_{table}"].asset_key == key(table)
+
+
+# --- Checks that stop what follows ---------------------------------------------------------------------------------
+
+SPOILT = {
+    "totals_add_up": "UPDATE drops SET received_count = received_count + 1",
+    "schema_is_declared": "ALTER TABLE evidence_records ADD COLUMN odd VARCHAR",
+}
+
+
+@pytest.mark.parametrize("check", SPOILT)
+def test_a_check_that_makes_what_follows_worthless_stops_it(check: str, tmp_path: Path) -> None:
+    settings, report = new_home(tmp_path, EVERYTHING_READ), REPORTS[0]
+    sound = run(settings, assets=[*EVIDENCE, report])
+    made = report_ids(settings)
+    with warehouse_of(settings).writing("spoil it") as session:
+        session.execute(SPOILT[check])
+
+    spoilt = run(settings, assets=[*EVIDENCE, report, "executive_recovery_report"])
+
+    assert sound.success
+    assert len(made) == 1
+    assert not spoilt.success
+    assert checks(spoilt)[check] == (False, "ERROR")
+    assert {one.asset_key.path[-1] for one in spoilt.all_events if one.is_step_materialization if one.asset_key} == {
+        *EVIDENCE
+    }
+    assert not list(settings.home.glob("reports/*"))
+
+
+def test_only_those_checks_stop_what_follows(graph: Any) -> None:
+    blocking = {one.name for one in graph.asset_check_keys if graph.get_check_spec(one).blocking}
+
+    assert blocking == set(SPOILT)
