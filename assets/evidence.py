@@ -1,6 +1,6 @@
 """The evidence assets: one ingest fills every evidence table, so one step materialises them all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -113,6 +113,7 @@ def build_evidence_assets(
         # The reports of the run's own days are made by the run.
         outdated = [day for day in days_to_remake(home.state) if day not in days]
         context.log.info("ingested %d drops, %d records", len(result.drops), result.received_count)
+        _observe_landing(context, host, counts)
         checks = _check_results(result, counts, differences)
         for name in _TABLES:
             # Before the result: what is added after it is not in the event any more.
@@ -127,6 +128,29 @@ def build_evidence_assets(
             )
 
     return [_landing_zone(partitions, sources, host), ingest_assets]
+
+
+def _observe_landing(
+    context: dg.AssetExecutionContext, host: Settings, counts: Mapping[date, Mapping[str, Any]]
+) -> None:
+    """Records what lies in the landing zone on each day of the run that has a file."""
+    for day, count in counts.items():
+        if count["drop_count"]:
+            context.log_event(
+                dg.AssetObservation(
+                    asset_key(host, LANDING_ZONE), partition=day.isoformat(), metadata=_landing_metadata(count)
+                )
+            )
+
+
+def _landing_metadata(count: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        ROW_COUNT: int(count["drop_count"]),
+        "file_count": int(count["drop_count"]),
+        "landing_bytes": int(count["landing_bytes"]),
+        "unreadable_file_count": int(count["unreadable_drop_count"]),
+        "drop_digest": str(count["drop_digest"]),
+    }
 
 
 def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:

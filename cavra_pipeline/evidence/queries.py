@@ -20,6 +20,7 @@ EMPTY_DAY: Final[dict[str, Any]] = {
     "dropped_field_count": 0,
     "other_word_count": 0,
     "unreadable_drop_count": 0,
+    "landing_bytes": 0,
     "drop_digest": "",
     "accepted_count": 0,
     "superseded_count": 0,

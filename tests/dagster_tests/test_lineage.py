@@ -25,7 +25,7 @@ from cavra_pipeline.warehouse.schema import MACROS, declared_columns
 from cavra_pipeline.warehouse.session import Session
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, checks, key, metadata_of, new_home, report_ids, run
-from tests.support import acknowledgement, at, delivery, execution, home_with, plan, query, worker_run
+from tests.support import acknowledgement, at, delivery, drop, execution, home_with, plan, query, worker_run
 from tests.worker.support import SIGNING, connectors_file
 
 WORKERS = tuple(f"{lane}_retry_worker" for lane in LANES)
@@ -281,3 +281,31 @@ def test_only_those_checks_stop_what_follows(graph: Any) -> None:
     blocking = {one.name for one in graph.asset_check_keys if graph.get_check_spec(one).blocking}
 
     assert blocking == set(SPOILT)
+
+
+# --- The landing zone, and parts of the evidence -------------------------------------------------------------------
+
+
+def observed(done: dg.ExecuteInProcessResult) -> dict[str | None, dict[str, Any]]:
+    """What a run has observed of the landing zone, by day."""
+    events = [one.asset_observation_data.asset_observation for one in done.get_asset_observation_events()]
+    assert {one.asset_key for one in events} <= {key("landing_zone")}
+    return {one.partition: {name: value.value for name, value in one.metadata.items()} for one in events}
+
+
+def test_each_day_of_the_landing_zone_that_has_files_is_observed(tmp_path: Path) -> None:
+    settings = new_home(tmp_path, {DAY.isoformat(): [delivery(at(60), session_id="d-1")]})
+    days = [DAY - timedelta(days=1), DAY]
+    (file,) = (one for one in settings.landing.rglob("*") if one.is_file())
+
+    first, again = (observed(run(settings, days, assets=EVIDENCE)) for _ in range(2))
+    drop(settings, [delivery(at(50), session_id="d-2")], name="second.jsonl")
+    changed = observed(run(settings, days, assets=EVIDENCE))
+
+    (seen,) = first.values()
+    assert list(first) == [DAY.isoformat()]
+    assert (seen["file_count"], seen["landing_bytes"], seen["dagster/row_count"]) == (1, file.stat().st_size, 1)
+    assert again == first
+    assert changed[DAY.isoformat()]["file_count"] == 2
+    assert changed[DAY.isoformat()]["landing_bytes"] > seen["landing_bytes"]
+    assert changed[DAY.isoformat()]["drop_digest"] != seen["drop_digest"]

@@ -23,6 +23,7 @@ read AS (
         sum(unknown_kind_count)::BIGINT AS unknown_kind_count,
         sum(dropped_field_count)::BIGINT AS dropped_field_count,
         count(error) AS unreadable_drop_count,
+        coalesce(sum(raw_bytes), 0)::BIGINT AS landing_bytes,
         md5(string_agg(file_name || coalesce(sha256, ''), ' ' ORDER BY file_name)) AS drop_digest
     FROM drops
     WHERE drop_day BETWEEN $first AND $last
@@ -45,7 +46,8 @@ found AS (
 )
 
 SELECT
-    drop_day, drop_count, received_count, unknown_kind_count, dropped_field_count, unreadable_drop_count, drop_digest,
+    drop_day, drop_count, received_count, unknown_kind_count, dropped_field_count, unreadable_drop_count, landing_bytes,
+    drop_digest,
     coalesce(accepted_count, 0) AS accepted_count, coalesce(superseded_count, 0) AS superseded_count,
     coalesce(pruned_count, 0) AS pruned_count, coalesce(other_word_count, 0) AS other_word_count,
     coalesce(deliveries, 0) AS deliveries, coalesce(acknowledgements, 0) AS acknowledgements,
