@@ -25,6 +25,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
+from cavra_pipeline.event_log import DAEMON_BEFORE
 from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
@@ -52,15 +53,21 @@ def instants_around(
         after: Start of the range; not in it.
         until: End of the range.
         most: How many instants of the range are returned, the earliest first; all if not given.
+
+    Returns:
+        The instants; none of an expression that never comes, such as an earlier release may have stored.
     """
-    backward = schedule_execution_time_iterator(after.timestamp(), cron, time_zone, ascending=False)
-    before = next(one for one in backward if one <= after)
-    forward = schedule_execution_time_iterator(before.timestamp(), cron, time_zone)
     instants: list[datetime] = []
-    for one in islice(forward, most + 2 if most else None):
-        instants.append(one.astimezone(UTC))
-        if one > until:
-            break
+    try:
+        backward = schedule_execution_time_iterator(after.timestamp(), cron, time_zone, ascending=False)
+        before = next(one for one in backward if one <= after)
+        forward = schedule_execution_time_iterator(before.timestamp(), cron, time_zone)
+        for one in islice(forward, most + 2 if most else None):
+            instants.append(one.astimezone(UTC))
+            if one > until:
+                break
+    except Exception:  # noqa: BLE001 -- the evaluator's own error class is not public
+        return []
     return instants
 
 
@@ -252,6 +259,12 @@ def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
         kind: Heartbeat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id, len(beat.errors or ()))
         for kind, beat in instance.get_daemon_heartbeats().items()
     }
+
+
+def daemon_before_until(instance: dg.DagsterInstance) -> datetime | None:
+    """Returns the last sign of life of the daemon before the present one; None where the instance does not keep it."""
+    stored = instance.run_storage.get_cursor_values({DAEMON_BEFORE}).get(DAEMON_BEFORE)
+    return datetime.fromtimestamp(float(stored), UTC) if stored else None
 
 
 def newest_shown(instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime) -> dict[str, Any] | None:

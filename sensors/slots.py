@@ -24,7 +24,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
 from cavra_pipeline.slots.verdicts import Configuration, VerdictKind
-from cavra_pipeline.slots.watcher import Episode, Look, Records, Seen, WatcherState, longest_pause, watch
+from cavra_pipeline.slots.watcher import Episode, Look, Records, Seen, WatcherState, longest_pause, usual_pause, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
@@ -91,6 +91,7 @@ class _View:
     configurations: Sequence[Configuration]
     dagster: Callable[[str, datetime], Records]
     pause: timedelta
+    usual: timedelta
 
     @classmethod
     def of(cls, context: dg.SensorEvaluationContext, settings: Settings, now: datetime) -> "_View":
@@ -103,6 +104,7 @@ class _View:
             daemon_id=next((beats[kind].daemon_id for kind in ("SENSOR", "SCHEDULER") if kind in beats), None),
             stopped=frozenset(name for name, one in schedules.items() if not one.is_on),
             started={name: one.started_at for name, one in schedules.items() if one.is_on and one.started_at},
+            daemon_before_until=records.daemon_before_until(context.instance),
         )
         configurations = [
             Configuration(
@@ -124,7 +126,8 @@ class _View:
                 runs=records.runs_since(context.instance, place, name, asset_key(settings, declared(name).work), since),
             )
 
-        return cls(look, configurations, of_schedule, longest_pause(settings.watch_seconds))
+        seconds = settings.watch_seconds
+        return cls(look, configurations, of_schedule, longest_pause(seconds), usual_pause(seconds))
 
     def judge(self, memory: WatcherState, session: Session | None = None) -> Seen:
         """Judges what is due; with the warehouse open, worker-run evidence is heard too."""
@@ -135,7 +138,15 @@ class _View:
                 return found
             return replace(found, work=ledger.worker_evidence(session, lanes[0], after=since, until=self.look.at))
 
-        return watch(memory, self.look, self.configurations, calendar=_calendar, records=known, pause=self.pause)
+        return watch(
+            memory,
+            self.look,
+            self.configurations,
+            calendar=_calendar,
+            records=known,
+            pause=self.pause,
+            usual=self.usual,
+        )
 
 
 def _calendar(one: Configuration, after: datetime, until: datetime, most: int | None) -> list[datetime]:

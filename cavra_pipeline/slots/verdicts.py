@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -38,6 +39,8 @@ class Cause(StrEnum):
 _SPELL_CAUSES: Final = (Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN, Cause.CODE_LOCATION_NOT_LOADABLE)
 #: What stopped a tick may have been seen to work up to this long before the tick was due.
 _LOOK_SLACK: Final = timedelta(minutes=1)
+#: The end of a run that has none yet.
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +223,7 @@ def decide(slot: Slot, evidence: Evidence, *, now: datetime) -> Verdict | None:
 def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
     """The first work that is not too early counts; if all of it is, the last of it."""
     done = sorted(
-        [(run.worked_at, run.run_id) for run in evidence.runs if run.worked_at]
-        + [(at, None) for at in evidence.work]
-        # A tick that decides to ask for no run has done what it was there for.
-        + [(tick.ended_at, None) for tick in evidence.ticks if tick.status == "skipped"],
+        [(run.worked_at, run.run_id) for run in evidence.runs if run.worked_at] + [(at, None) for at in evidence.work],
         key=lambda one: one[0],
     )
     if not done:
@@ -250,6 +250,9 @@ def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
         return Verdict(
             VerdictKind.MISSED, Cause.CODE_LOCATION_NOT_LOADABLE if is_load_error else Cause.FAILED_BEFORE_WORK
         )
+    if "skipped" in statuses:
+        # A schedule asks for no run only while the run before still waits for its turn.
+        return Verdict(VerdictKind.MISSED, Cause.QUEUED_TOO_LONG)
     if "success" in statuses:
         return Verdict(VerdictKind.UNKNOWN)
     causes = {spell.cause for spell in evidence.spells if spell.explains(slot)}
@@ -282,9 +285,11 @@ def revised(before: Verdict, after: Verdict) -> Verdict:
 def share_out(
     slots: Sequence[Slot], runs: Iterable[tuple[datetime, ScheduledRun]], work: Iterable[datetime]
 ) -> dict[datetime, list[datetime]]:
-    """Gives each piece of work that no slot's run did to one slot.
+    """Gives each piece of work that no slot's run did to one slot, or to none.
 
-    It serves the newest slot before it, unless that one was served already; then it is early for the next.
+    It serves the newest slot that is due, unless that one was served already: then it is an extra run, and never counts
+    for a later slot. Only where the schedule launches no run at all, so that somebody else starts the work, does work
+    within the early tolerance serve the slot that is about to come.
 
     Args:
         slots: The slots of one schedule, in order.
@@ -295,20 +300,28 @@ def share_out(
         By slot instant, the work it was given, in order.
     """
     launched = list(runs)
+    busy = _merged([run for _, run in launched])
+    starts = [first for first, _ in busy]
+    due = [slot.expected_at if launched else slot.opens_at for slot in slots]
     served = {at for at, run in launched if run.worked_at}
     given: dict[datetime, list[datetime]] = {}
     for at in sorted(work):
-        if any(_is_of_run(at, run) for _, run in launched):
+        under_way = bisect_right(starts, at) - 1
+        newest = bisect_right(due, at) - 1
+        if newest < 0 or (under_way >= 0 and at <= busy[under_way][1]):
             continue
-        before = next((slot for slot in reversed(slots) if slot.opens_at <= at), None)
-        after = next((slot for slot in slots if slot.opens_at > at >= slot.previous_at), None)
-        slot = before if before and before.expected_at not in served else after or before
-        if slot is None:
-            continue
-        served.add(slot.expected_at)
-        given.setdefault(slot.expected_at, []).append(at)
+        expected_at = slots[newest].expected_at
+        if expected_at not in served:
+            served.add(expected_at)
+            given[expected_at] = [at]
     return given
 
 
-def _is_of_run(at: datetime, run: ScheduledRun) -> bool:
-    return run.started_at is not None and run.started_at <= at and (run.ended_at is None or at <= run.ended_at)
+def _merged(runs: Iterable[ScheduledRun]) -> list[tuple[datetime, datetime]]:
+    """Returns the stretches of time in which a run was under way, in order and without overlaps."""
+    merged: list[tuple[datetime, datetime]] = []
+    for first, last in sorted((run.started_at, run.ended_at or _NEVER) for run in runs if run.started_at):
+        if merged and first <= merged[-1][1]:
+            first, last = merged[-1][0], max(last, merged.pop()[1])
+        merged.append((first, last))
+    return merged

@@ -54,12 +54,14 @@ class Look:
         daemon_id: Which daemon process was alive, by Dagster's id of it; None if none has ever been.
         stopped: Schedules that were found off.
         started: Since when each schedule that is on was switched on by hand, where Dagster knows.
+        daemon_before_until: The last sign of life of the daemon before this one, where the instance keeps it.
     """
 
     at: datetime
     daemon_id: str | None
     stopped: frozenset[str] = frozenset()
     started: Mapping[str, datetime] = field(default_factory=dict)
+    daemon_before_until: datetime | None = None
 
 
 def longest_pause(watch_seconds: float) -> timedelta:
@@ -67,26 +69,42 @@ def longest_pause(watch_seconds: float) -> timedelta:
     return max(timedelta(minutes=1), 10 * timedelta(seconds=watch_seconds))
 
 
+def usual_pause(watch_seconds: float) -> timedelta:
+    """Returns how far apart two looks are while nothing is in the way; 75 seconds at least."""
+    return max(timedelta(seconds=75), 2.5 * timedelta(seconds=watch_seconds))
+
+
 def spells_between(before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE) -> list[Spell]:
     """Returns what kept slots from running between two looks in a row.
+
+    Another daemon is alive than at the look before: the one before was gone, however short the gap is.
 
     Args:
         before: The look before, or None at the first look.
         after: The look now.
-        pause: How far apart two looks may be.
+        pause: How far apart two looks are while nothing is in the way.
     """
     if before is None:
         return [Spell(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
     spells: list[Spell] = []
-    if after.at - before.at > pause:
-        # The same daemon still beats: it was there all along, and what it could not do is load the code.
-        is_same = before.daemon_id is not None and before.daemon_id == after.daemon_id
-        cause = Cause.CODE_LOCATION_NOT_LOADABLE if is_same else Cause.DAEMON_DOWN
-        spells.append(Spell(cause, before.at, after.at))
+    is_known = before.daemon_id is not None and after.daemon_id is not None
+    is_same = is_known and before.daemon_id == after.daemon_id
+    if after.at - before.at > pause or (is_known and not is_same):
+        # A daemon that was there all along could not load the code; so could one that went on after the look before.
+        alive_until = after.at if is_same else max(after.daemon_before_until or before.at, before.at)
+        if alive_until - before.at > pause:
+            spells.append(Spell(Cause.CODE_LOCATION_NOT_LOADABLE, before.at, alive_until))
+        if not is_same:
+            started_at = alive_until if spells else before.at
+            spells.append(Spell(Cause.DAEMON_DOWN, started_at, after.at))
     for name in sorted(before.stopped | after.stopped):
         ended_at = None if name in after.stopped else min(after.started.get(name, after.at), after.at)
         spells.append(Spell(Cause.SCHEDULE_STOPPED, before.at, ended_at, name))
     return spells
+
+
+def _length(spell: Spell) -> timedelta:
+    return (spell.ended_at or spell.started_at) - spell.started_at
 
 
 def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
@@ -102,7 +120,9 @@ def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
             known[same[0]] = replace(known[same[0]], ended_at=spell.ended_at)
         else:
             known.append(spell)
-    return known[-MOST_SPELLS:]
+    # One that goes on is never forgotten, however many have ended since.
+    ended = [one for one in known if one.ended_at is not None][-MOST_SPELLS:]
+    return [one for one in known if one.ended_at is None or one in ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +244,7 @@ def watch(
     calendar: Calendar,
     records: Callable[[str, datetime], Records],
     pause: timedelta = LONGEST_PAUSE,
+    usual: timedelta | None = None,
 ) -> Seen:
     """Judges every slot that can be judged at this look.
 
@@ -233,9 +254,10 @@ def watch(
         configurations: How each schedule is set now.
         calendar: Dagster's own evaluation of a cron expression.
         records: Gives what there is of a schedule since an instant.
-        pause: How far apart two looks may be; after a longer one somebody was away.
+        pause: How far apart two looks may be; after a longer one somebody was away, and people are told.
+        usual: How far apart they are while nothing is in the way; what a longer gap hides has its cause there.
     """
-    found = spells_between(memory.look, look, pause)
+    found = spells_between(memory.look, look, usual or pause)
     spells = remembered(memory.spells, found)
     watched_from = memory.watched_from or look.at
     changed: list[Configuration] = []
@@ -251,7 +273,7 @@ def watch(
         look=look,
         watched_from=watched_from,
         spells=spells,
-        gaps=[*memory.gaps, *(spell for spell in found if spell.schedule is None)],
+        gaps=[*memory.gaps, *(spell for spell in found if spell.schedule is None and _length(spell) > pause)],
         configurations={name: one.configurations for name, one in after.items()},
         judged_until={name: one.judged_until for name, one in after.items()},
         open={name: one.open for name, one in after.items()},

@@ -116,7 +116,7 @@ def test_a_second_run_counts_where_the_first_failed() -> None:
 def test_a_tick_says_why_there_is_no_run() -> None:
     assert cause_of(ticks=[Tick("failure", AT)]) is Cause.FAILED_BEFORE_WORK
     assert cause_of(ticks=[Tick("failure", AT, True)]) is Cause.CODE_LOCATION_NOT_LOADABLE
-    assert kind_of(ticks=[Tick("skipped", AT)]) is VerdictKind.ON_TIME
+    assert cause_of(ticks=[Tick("skipped", AT)]) is Cause.QUEUED_TOO_LONG
     assert kind_of(ticks=[Tick("success", AT)]) is VerdictKind.UNKNOWN
     assert cause_of(ticks=[Tick("started", AT)]) is Cause.UNKNOWN_CAUSE
 
@@ -168,13 +168,30 @@ def three(*, first: datetime = AT) -> list[Slot]:
     return [Slot("worker", first + n * GAP, first + (n - 1) * GAP, first + (n + 1) * GAP) for n in range(3)]
 
 
-def test_work_serves_the_newest_slot_before_it_unless_that_was_served() -> None:
+def test_work_serves_the_newest_slot_that_is_due_unless_that_was_served() -> None:
     slots, at = three(), AT + 20 * MINUTE
+    failed = [(AT, ScheduledRun("r", AT, AT + MINUTE))]
 
     assert share_out(slots, [], [at]) == {AT: [at]}
+    assert share_out(slots, failed, [at]) == {AT: [at]}
+    assert share_out(slots, [], [AT + MINUTE, at]) == {AT: [AT + MINUTE]}
+
+
+@pytest.mark.parametrize("minutes", [2, 20, 29])
+def test_an_extra_run_never_counts_for_a_later_slot(minutes: int) -> None:
     served = [(AT, ScheduledRun("r", AT, AT + MINUTE, AT + MINUTE))]
-    assert share_out(slots, served, [at]) == {AT + GAP: [at]}
-    assert share_out(slots, [], [AT + MINUTE, at]) == {AT: [AT + MINUTE], AT + GAP: [at]}
+
+    assert share_out(three(), served, [AT + minutes * MINUTE]) == {}
+    assert share_out(three(), served, [AT + GAP]) == {AT + GAP: [AT + GAP]}
+
+
+def test_a_little_early_counts_where_somebody_else_starts_the_work() -> None:
+    slots, opens_at = three(), AT + GAP - 3 * MINUTE
+    served = [(AT, ScheduledRun("r", AT, AT + MINUTE, AT + MINUTE))]
+
+    assert share_out(slots, [], [AT, opens_at]) == {AT: [AT], AT + GAP: [opens_at]}
+    assert share_out(slots, [], [AT, opens_at - MICROSECOND]) == {AT: [AT]}
+    assert share_out(slots, served, [opens_at]) == {}
 
 
 def test_work_that_a_slots_run_did_is_not_given_to_another_slot() -> None:
@@ -183,9 +200,9 @@ def test_work_that_a_slots_run_did_is_not_given_to_another_slot() -> None:
     assert share_out(three(), [(AT, run)], [AT, AT + MINUTE, AT + 2 * MINUTE]) == {}
 
 
-def test_work_long_before_the_first_slot_is_nobodys() -> None:
-    assert share_out(three(), [], [AT - GAP - MICROSECOND]) == {}
-    assert share_out(three(), [], [AT - GAP]) == {AT: [AT - GAP]}
+def test_work_before_the_first_slot_is_nobodys() -> None:
+    assert share_out(three(), [], [AT - 3 * MINUTE - MICROSECOND]) == {}
+    assert share_out(three(), [], [AT - 3 * MINUTE]) == {AT: [AT - 3 * MINUTE]}
 
 
 # --- Properties ----------------------------------------------------------------------------------------------------
@@ -250,7 +267,8 @@ def test_judging_again_any_number_of_times_ends_in_one_verdict_that_never_loses_
 
 
 @given(st.lists(INSTANTS, max_size=8))
-def test_each_piece_of_work_is_given_to_one_slot_at_most(work: list[datetime]) -> None:
-    shared = [at for given_ in share_out(three(), [], work).values() for at in given_]
+def test_each_piece_of_work_is_given_to_one_slot_at_most_and_each_slot_gets_one(work: list[datetime]) -> None:
+    shared = share_out(three(), [], work)
 
-    assert sorted(shared) == sorted(at for at in work if at >= AT - GAP)
+    assert all(len(given_) == 1 for given_ in shared.values())
+    assert {at for given_ in shared.values() for at in given_} <= set(work)
