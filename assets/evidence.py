@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.metadata import show_days, table
-from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.tables import ROW_COUNT, code_of, warehouse_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
@@ -104,11 +104,12 @@ def build_evidence_assets(
         days = [date.fromisoformat(key) for key in context.partition_keys]
         settings, now = home.settings, datetime.now(UTC)
         tick = _logged(context)
-        if config.read_again:
-            result = ingest(settings, now=now, first=min(days), last=max(days), tick=tick)
-        else:
-            result = ingest(settings, now=now, days=days, tick=tick)
-        with home.warehouse.reading() as session:
+        with transient_retried():
+            if config.read_again:
+                result = ingest(settings, now=now, first=min(days), last=max(days), tick=tick)
+            else:
+                result = ingest(settings, now=now, days=days, tick=tick)
+        with transient_retried(), home.warehouse.reading() as session:
             counts = day_counts(session, days)
             differences = schema_differences(session)
         # The reports of the run's own days are made by the run.

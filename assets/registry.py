@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from cavra_pipeline.errors import UsageError
+import dagster as dg
+
+from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.jobs import DASHBOARD_GROUP, INGEST_GROUP, SOURCE_GROUP
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
@@ -48,3 +52,17 @@ def check_groups(settings: Settings) -> None:
             where=f"CAVRA_OWNER_{group.upper()}",
             remedy=f"Name one of {', '.join(GROUPS)}, or unset it",
         )
+
+
+#: A step tries what is transient so often again, after so many seconds; the warehouse's own wait comes before.
+_RETRIES: Final = 2
+_RETRY_SECONDS: Final = 5
+
+
+@contextmanager
+def transient_retried() -> Iterator[None]:
+    """Has Dagster try the step again where the error is one that waiting may cure; any other fails it at once."""
+    try:
+        yield
+    except TransientError as error:
+        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_RETRY_SECONDS) from error

@@ -12,7 +12,7 @@ import dagster as dg
 
 from cavra_pipeline.assets.evidence import day_metadata
 from cavra_pipeline.assets.metadata import table
-from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import fresh_for
 from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
 from cavra_pipeline.evidence.queries import day_counts
@@ -52,7 +52,7 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
     def retry_worker_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         settings = home.settings
         request = WorkerRequest(lane=lane, policy=retry_policy(lane), is_live=lane.name in settings.live_lanes)
-        with open_sender(settings, clock=_now) as sender:
+        with transient_retried(), open_sender(settings, clock=_now) as sender:
             document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
         _show_written(context, home, document)
         context.log.info(

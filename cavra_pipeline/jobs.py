@@ -21,6 +21,9 @@ IMPORT_SOURCES: Final = "import_sources"
 #: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
 
+#: Marks, in the metadata of a materialisation, a report that is not the day's own; no sensor decides by one.
+WHAT_IF: Final = "what_if"
+
 #: Marks the workers: they act on now, so neither a backfill nor a sensor materialises them.
 WORKER_TAG: Final = {"cavra/role": "worker"}
 

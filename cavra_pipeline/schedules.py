@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG, SCHEDULE_NAME_TAG
 from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from cavra_pipeline.desired_state import must_be_on
@@ -26,6 +27,7 @@ _UNFINISHED: Final = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_WAITING: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 #: 1 January 2026, from which an expression is tried; what comes at all comes within eight years of it.
 _SOME_TIME: Final = 1767225600.0
@@ -148,8 +150,12 @@ def _schedule(
         default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
         description=description,
     )
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=days_back)
+        same = {SCHEDULE_NAME_TAG: job.name, PARTITION_NAME_TAG: day.isoformat()}
+        waiting = dg.RunsFilter(job_name=job.name, tags=same, statuses=_WAITING)
+        if found := context.instance.get_runs(waiting, limit=1):
+            return dg.SkipReason(f"Run {found[0].run_id} still waits for its turn, and will do the same for {day}.")
         return dg.RunRequest(partition_key=day.isoformat())
 
     return tick

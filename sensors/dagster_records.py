@@ -26,6 +26,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
 from cavra_pipeline.event_log import DAEMON_BEFORE
+from cavra_pipeline.jobs import WHAT_IF
 from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
@@ -268,14 +269,18 @@ def daemon_before_until(instance: dg.DagsterInstance) -> datetime | None:
 
 
 def newest_shown(instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime) -> dict[str, Any] | None:
-    """What an asset showed of the newest instant: a backfill of old days does not hide it."""
+    """What an asset showed of the newest instant: a backfill of old days does not hide it, and a what-if is none."""
     days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
     found = (
         instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=asset, asset_partitions=days), limit=20).records
         or instance.fetch_materializations(asset, limit=1).records
     )
     documents = [shown(one) for one in found]
-    return max((one for one in documents if one.get("as_of")), key=lambda one: str(one["as_of"]), default=None)
+    return max(
+        (one for one in documents if one.get("as_of") and not one.get(WHAT_IF)),
+        key=lambda one: str(one["as_of"]),
+        default=None,
+    )
 
 
 def shown(record: dg.EventLogRecord) -> dict[str, Any]:

@@ -6,7 +6,8 @@ itself are in the warehouse already.
 
 import hashlib
 import json
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -15,16 +16,15 @@ import dagster as dg
 from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.jobs import asset_key, sources, workers
+from cavra_pipeline.jobs import asset_key, is_of_range, sources, workers
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc
-from cavra_pipeline.sensors.location import location_of
-from cavra_pipeline.sensors.requests import asked_again, ranges, request_for, resolve
+from cavra_pipeline.sensors.location import Location, location_of
+from cavra_pipeline.sensors.requests import IN_PROGRESS, Asked, ask, resolve
 from cavra_pipeline.settings import Settings
 
 _NAME: Final = "drop_sensor"
-MOST_RANGES: Final = 5
 
 
 def day_marks(drops: list[Drop]) -> dict[str, str]:
@@ -38,7 +38,7 @@ def day_marks(drops: list[Drop]) -> dict[str, str]:
 
 
 def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the mark of each day it has asked for."""
+    """Returns the sensor; its cursor is the mark of each day that was ingested, and the days it has asked for."""
     landing_zone = dg.AssetSelection.assets(asset_key(host, "landing_zone"))
     wanted = dg.AssetSelection.key_prefixes(list(host.asset_prefix)) - landing_zone - workers() - sources()
 
@@ -57,30 +57,35 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         ]
         if not drops:
             return dg.SkipReason("The landing zone holds no drop yet.")
-        known: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-        marks = day_marks(drops)
+        known, asked = _read(context.cursor)
+        now, marks = now_utc(), day_marks(drops)
+        place = location_of(context, host)
+        done = _made(context.instance, place, asked)
+        known |= {day: asked.pop(date.fromisoformat(day)).content for day in done}
         changed = [day for day, mark in marks.items() if known.get(day) != mark]
         oldest = _oldest_day(host)
         outside = [day for day in changed if not partitions.has_partition_key(day)]
-        inside = [date.fromisoformat(day) for day in changed if day not in outside and day >= oldest]
-        selection = resolve(context, wanted)
-        again = asked_again(context, _NAME, place=location_of(context, host), selection=selection)
-        if not inside and not again:
-            late = (
-                f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
-            )
-            return dg.SkipReason(f"No new or changed drop in {len(marks)} days.{late}")
-        taken = list(ranges(inside))[:MOST_RANGES]
-        for day in (day for days in taken for day in days):
-            known[day.isoformat()] = marks[day.isoformat()]
-        return dg.SensorResult(
-            run_requests=again
-            + [
-                request_for(days, selection=selection, content=" ".join(marks[day.isoformat()] for day in days))
-                for days in taken
-            ],
-            cursor=json.dumps(known, separators=(",", ":")),
+        inside = {date.fromisoformat(day): marks[day] for day in changed if day not in outside and day >= oldest}
+        asked = {day: one for day, one in asked.items() if day in inside}
+        requests = ask(
+            context,
+            inside,
+            asked,
+            selection=resolve(context, wanted),
+            running=context.instance.get_runs(_ours(place, IN_PROGRESS)) if asked else [],
+            now=now,
         )
+        cursor = _dump({day: mark for day, mark in known.items() if day in marks}, asked)
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
+        waiting = f" {len(asked)} days were asked for and are not ingested yet." if asked else ""
+        late = f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
+        quiet = (
+            f"No other new or changed drop in {len(marks)} days."
+            if asked
+            else (f"No new or changed drop in {len(marks)} days.")
+        )
+        return dg.SensorResult(skip_reason=f"{quiet}{waiting}{late}", cursor=cursor)
 
     return drop_sensor
 
@@ -88,3 +93,39 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
 def _oldest_day(settings: Settings) -> str:
     """The oldest day whose drops are asked for: evidence of those before it is, or will be, pruned."""
     return horizon_day(settings, now=now_utc()).isoformat() if settings.retention_days else ""
+
+
+def _ours(place: Location, statuses: Sequence[dg.DagsterRunStatus], since: datetime | None = None) -> dg.RunsFilter:
+    tags = {"dagster/sensor_name": _NAME, **place.tags}
+    return dg.RunsFilter(tags=tags, statuses=list(statuses), created_after=since)
+
+
+def _made(instance: dg.DagsterInstance, place: Location, asked: Mapping[date, Asked]) -> list[str]:
+    """The days of which a run that was asked for has succeeded."""
+    if not asked:
+        return []
+    since = min(one.asked_at for one in asked.values()) - timedelta(seconds=1)
+    succeeded = instance.get_run_records(_ours(place, [dg.DagsterRunStatus.SUCCESS], since))
+    return [
+        day.isoformat()
+        for day, one in asked.items()
+        if any(
+            is_of_range(record.dagster_run.tags, day)
+            and record.create_timestamp.replace(tzinfo=UTC) >= one.asked_at - timedelta(seconds=1)
+            for record in succeeded
+        )
+    ]
+
+
+def _read(cursor: str | None) -> tuple[dict[str, str], dict[date, Asked]]:
+    """The marks of the days that are done, and the days that were asked for; an earlier release had marks only."""
+    document = json.loads(cursor) if cursor else {}
+    if "days" not in document:
+        return document, {}
+    asked = {date.fromisoformat(day): Asked.of(found) for day, found in document["asked"].items()}
+    return document["days"], asked
+
+
+def _dump(known: Mapping[str, str], asked: Mapping[date, Asked]) -> str:
+    found = {day.isoformat(): one.document() for day, one in sorted(asked.items())}
+    return json.dumps({"days": known, "asked": found}, separators=(",", ":"))

@@ -6,32 +6,23 @@ Which days those are stands in the state database, whoever ingested the evidence
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 
 import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
-from cavra_pipeline.jobs import INGEST_GROUP, is_of_range, workers
+from cavra_pipeline.jobs import INGEST_GROUP, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.location import location_of, runs_of
-from cavra_pipeline.sensors.requests import ranges, request_for, resolve
+from cavra_pipeline.sensors.requests import IN_PROGRESS, Asked, ask, resolve
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
 _GROUP = dg.AssetSelection.groups(INGEST_GROUP)
-#: A tick asks for so many runs; the next one goes on.
-MOST_RANGES = 5
 _KIND = "late_evidence"
 _SELECTION = _GROUP.downstream() - _GROUP - workers()
-_IN_PROGRESS = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
@@ -45,50 +36,31 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
         description="Refreshes the reports of days that late evidence has touched.",
     )
     def late_evidence_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        known = _read(context.cursor)
+        known, now = _read(context.cursor), now_utc()
         outdated = days_to_remake(state_of(settings))
-        asked = {day: request for day, request in known.asked.items() if day in outdated}
-        # A run of the day may be what ingested the evidence, and makes its reports.
-        running = runs_of(context.instance, location_of(context, settings), dg.RunsFilter(statuses=_IN_PROGRESS))
-        wanted = [
-            day
-            for day, number in outdated.items()
-            if (day not in asked or asked[day].change_number < number)
-            and partitions.has_partition_key(day.isoformat())
-            and not any(is_of_range(run.tags, day) for run in running)
-        ]
-        taken = list(ranges(wanted))[:MOST_RANGES]
-        now = now_utc()
-        for day in (day for days in taken for day in days):
-            asked[day] = _Asked(outdated[day], asked[day].since if day in asked else now)
+        asked = {day: one for day, one in known.asked.items() if day in outdated}
+        requests = ask(
+            context,
+            {day: str(number) for day, number in outdated.items() if partitions.has_partition_key(day.isoformat())},
+            asked,
+            selection=resolve(context, _SELECTION),
+            # A run of the day may be what ingested the evidence, and makes its reports.
+            running=runs_of(context.instance, location_of(context, settings), dg.RunsFilter(statuses=IN_PROGRESS))
+            if outdated
+            else [],
+            now=now,
+        )
         told = _tell(settings, known.told, asked)
         cursor = _Cursor(asked, told).dump()
-        if not taken:
-            return dg.SensorResult(skip_reason="No report needs to be made again.", cursor=cursor)
-        return dg.SensorResult(
-            run_requests=[
-                request_for(
-                    days,
-                    selection=resolve(context, _SELECTION),
-                    content=" ".join(str(outdated[day]) for day in days),
-                )
-                for days in taken
-            ],
-            cursor=cursor,
-        )
+        if requests:
+            return dg.SensorResult(run_requests=requests, cursor=cursor)
+        waiting = f"{len(asked)} days were asked for and are not made yet." if asked else ""
+        return dg.SensorResult(skip_reason=waiting or "No report needs to be made again.", cursor=cursor)
 
     return late_evidence_sensor
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A day that was asked for: the change that the newest request follows from, and the instant of the first."""
-
-    change_number: int
-    since: datetime
-
-
-def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, _Asked]) -> LastObservation:
+def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, Asked]) -> LastObservation:
     """Tells which days were asked for and are still outdated; what can't be told now waits for the next tick."""
     if not asked and not told.fingerprint:
         return told
@@ -106,11 +78,11 @@ def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, _Asked
 class _Cursor:
     """What the sensor remembers: the days it asked for and that are not made yet, and what it told."""
 
-    asked: dict[date, _Asked] = field(default_factory=dict)
+    asked: dict[date, Asked] = field(default_factory=dict)
     told: LastObservation = field(default_factory=LastObservation)
 
     def dump(self) -> str:
-        asked = {day.isoformat(): [one.change_number, one.since.isoformat()] for day, one in sorted(self.asked.items())}
+        asked = {day.isoformat(): one.document() for day, one in sorted(self.asked.items())}
         return json.dumps({"asked": asked, "told": self.told.document()}, separators=(",", ":"))
 
 
@@ -118,9 +90,8 @@ def _read(cursor: str | None) -> _Cursor:
     document = json.loads(cursor) if cursor else None
     if not isinstance(document, dict):
         return _Cursor()
-    # A cursor of an earlier release has followed the ingests, and asked for nothing of this list.
+    # A cursor of an earlier release has asked for days that may have failed since: they are asked for once more.
     asked = {
-        date.fromisoformat(day): _Asked(number, datetime.fromisoformat(since))
-        for day, (number, since) in document.get("asked", {}).items()
+        date.fromisoformat(day): Asked.of(found) for day, found in document.get("asked", {}).items() if len(found) == 4
     }
     return _Cursor(asked, LastObservation.of(document["told"]))

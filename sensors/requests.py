@@ -1,21 +1,112 @@
-"""Run requests for sets of days: one for each unbroken range, keyed by content."""
+"""Run requests for sets of days: one for each unbroken range, keyed by content, and what a sensor remembers of them.
+
+A day that was asked for is remembered until its run has succeeded; one whose run failed, was cancelled or is gone is
+asked for again, after a minute at first and an hour at most.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.jobs import range_tags
-from cavra_pipeline.sensors.location import Location
+from cavra_pipeline.event_log import stores_in_batches
+from cavra_pipeline.jobs import is_of_range, range_tags
 
-MOST_ATTEMPTS: Final = 3
-_ATTEMPT: Final = "cavra/attempt"
-_FAILED: Final = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-_LOOK_BACK: Final = 20
+#: A tick asks for so many runs; the next one goes on.
+MOST_RANGES: Final = 5
+#: Partitions of assets that one tick asks for. Dagster's daemon stores a planned event for each before any other sensor
+#: ticks: some 10 ms of processor time, or 1 ms where the event log stores them together.
+MOST_PLANNED: Final = 600
+MOST_PLANNED_TOGETHER: Final = 12_000
+_FIRST_WAIT: Final = timedelta(minutes=1)
+_LONGEST_WAIT: Final = timedelta(hours=1)
+IN_PROGRESS: Final = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A day that was asked for and is not made yet.
+
+    Attributes:
+        content: What the newest request follows from.
+        since: When the day was first asked for.
+        attempts: How often it was asked for with this content.
+        asked_at: When it was last.
+    """
+
+    content: str
+    since: datetime
+    attempts: int
+    asked_at: datetime
+
+    def is_due(self, content: str, now: datetime) -> bool:
+        """Tells whether it is to be asked for again, while no run of the day is in progress."""
+        wait = min(_FIRST_WAIT * 2 ** min(self.attempts - 1, 10), _LONGEST_WAIT)
+        return content != self.content or now - self.asked_at >= wait
+
+    def document(self) -> list[str | int]:
+        """Returns it for a cursor."""
+        return [self.content, self.since.isoformat(), self.attempts, self.asked_at.isoformat()]
+
+    @classmethod
+    def of(cls, document: Sequence[Any]) -> Asked:
+        """Reads it from a cursor."""
+        content, since, attempts, asked_at = document
+        return cls(content, datetime.fromisoformat(since), attempts, datetime.fromisoformat(asked_at))
+
+
+def ask(
+    context: dg.SensorEvaluationContext,
+    wanted: Mapping[date, str],
+    asked: dict[date, Asked],
+    *,
+    selection: Sequence[dg.AssetKey],
+    running: Sequence[dg.DagsterRun],
+    now: datetime,
+) -> list[dg.RunRequest]:
+    """Asks for days, the earliest first, as many as one tick may, and notes them in ``asked``.
+
+    Args:
+        context: Of the tick.
+        wanted: The days that are to be made, each with what its request follows from.
+        asked: The days that were asked for and are not made yet.
+        selection: The assets to materialise.
+        running: Runs in progress; a day of one of them waits for its end.
+        now: The instant of the tick.
+    """
+    due = [
+        day
+        for day, content in wanted.items()
+        if (day not in asked or asked[day].is_due(content, now))
+        and not any(is_of_range(run.tags, day) for run in running)
+    ]
+    most = MOST_PLANNED_TOGETHER if stores_in_batches(context.instance) else MOST_PLANNED
+    taken = list(ranges(sorted(due)[: max(1, most // len(selection))]))[:MOST_RANGES]
+    for day in (day for days in taken for day in days):
+        before = asked.get(day)
+        again = before.attempts if before and before.content == wanted[day] else 0
+        asked[day] = Asked(wanted[day], before.since if before else now, again + 1, now)
+    return [
+        request_for(
+            days,
+            selection=selection,
+            content=" ".join(
+                wanted[day] if asked[day].attempts == 1 else f"{wanted[day]}.{asked[day].attempts}" for day in days
+            ),
+        )
+        for days in taken
+    ]
 
 
 def ranges(days: Sequence[date]) -> Iterator[list[date]]:
@@ -52,26 +143,3 @@ def resolve(context: dg.SensorEvaluationContext, selection: dg.AssetSelection) -
     if definitions is None:
         raise dg.DagsterInvariantViolationError("a sensor that asks for runs needs its code location")
     return sorted(selection.resolve(definitions.asset_graph))
-
-
-def asked_again(
-    context: dg.SensorEvaluationContext, sensor_name: str, *, place: Location, selection: Sequence[dg.AssetKey]
-) -> list[dg.RunRequest]:
-    """Asks once more for each of the sensor's own runs that failed, up to three attempts in all.
-
-    A failed run burns its run key, so the key of the next attempt follows from the run that failed.
-    """
-    sensor = {**place.tags, "dagster/sensor_name": sensor_name}
-    runs = context.instance.get_runs(dg.RunsFilter(tags=sensor, statuses=_FAILED), limit=_LOOK_BACK)
-    requests: list[dg.RunRequest] = []
-    for run in runs:
-        attempt = int(run.tags.get(_ATTEMPT, "1")) + 1
-        key = hashlib.sha256(f"after {run.run_id}".encode()).hexdigest()[:24]
-        is_asked = context.instance.get_runs_count(dg.RunsFilter(tags={**sensor, "dagster/run_key": key}))
-        if attempt > MOST_ATTEMPTS or is_asked:
-            continue
-        kept = {name: value for name, value in run.tags.items() if name.startswith("dagster/asset_partition_range_")}
-        requests.append(
-            dg.RunRequest(run_key=key, asset_selection=list(selection), tags={**kept, _ATTEMPT: str(attempt)})
-        )
-    return requests

@@ -52,6 +52,7 @@ def test_no_run_beside_the_schedule_hides_a_miss_or_makes_one(record_property: C
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
         for found, why, runs in processes.map(judged, islice(EVERY, MONTHS)):
             kinds, causes, extra = kinds + found, causes + why, extra + runs
+            print(f"{dict(found)} {dict(why)}", flush=True)  # noqa: T201 -- a month at a time
 
     wrong = {pair: count for pair, count in kinds.items() if pair[0] != pair[1]}
     right = sum(count for (true, given), count in causes.items() if true == given)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
 from cavra_pipeline.slots.verdicts import Cause, Configuration, Spell, VerdictKind
 from cavra_pipeline.slots.watcher import (
@@ -19,7 +20,6 @@ from cavra_pipeline.slots.watcher import (
     usual_pause,
     watch,
 )
-from sensors.dagster_records import instants_around
 from tests.support import MICROSECOND
 
 AT = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Schedules on both sides of midnight UTC, and each sensor as scenarios of its cursor."""
+"""The sensors that ask for runs, each as scenarios of its cursor."""
 
 from __future__ import annotations
 
@@ -6,81 +6,27 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import save_every_report
-from cavra_pipeline.sensors.drops import MOST_RANGES
-from cavra_pipeline.sensors.late_evidence import MOST_RANGES as MOST_LATE_RANGES
+from cavra_pipeline.sensors import requests
+from cavra_pipeline.sensors.requests import MOST_RANGES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, key, new_home, report_ids, run, tick
 from tests.support import delivery, drop, query_state, take_in, worker_run
-
-DEFS = build_defs()
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as made:
         yield made
-
-
-def partitions_of_tick(schedule: str, moment: datetime) -> list[str | None]:
-    """The partitions that a schedule asks for at an instant."""
-    context = dg.build_schedule_context(scheduled_execution_time=moment, repository_def=DEFS.get_repository_def())
-    return [one.partition_key for one in DEFS.resolve_schedule_def(schedule).evaluate_tick(context).run_requests or []]
-
-
-# --- Schedules -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("schedule", "moment", "day"),
-    [
-        ("recovery_retry_worker", "2026-06-25T23:30:00+00:00", "2026-06-25"),
-        ("recovery_retry_worker", "2026-06-26T00:00:00+00:00", "2026-06-26"),
-        ("recovery_retry_worker", "2026-06-25T20:00:00-04:00", "2026-06-26"),
-        ("executive_delivery_retry", "2026-06-25T23:00:00+00:00", "2026-06-25"),
-        ("executive_delivery_retry", "2026-06-26T00:00:00+00:00", "2026-06-26"),
-        ("daily_close", "2026-06-26T00:15:00+00:00", "2026-06-25"),
-        ("daily_close", "2026-03-01T00:15:00+00:00", "2026-02-28"),
-    ],
-)
-def test_a_tick_asks_for_the_utc_day_it_is_about(schedule: str, moment: str, day: str) -> None:
-    assert partitions_of_tick(schedule, datetime.fromisoformat(moment)) == [day]
-
-
-def test_the_cadences_are_those_of_the_lanes_in_utc_and_all_are_on() -> None:
-    schedules = {one.name: one for one in DEFS.get_repository_def().schedule_defs}
-
-    assert {name: one.cron_schedule for name, one in schedules.items()}.items() >= {
-        ("recovery_retry_worker", "*/30 * * * *"),
-        ("executive_delivery_retry", "0 * * * *"),
-        ("daily_close", "15 0 * * *"),
-    }
-    assert {one.execution_timezone for one in schedules.values()} == {"UTC"}
-    assert {one.default_status for one in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
-    assert {one.job_name for one in schedules.values()} <= {
-        job.name for job in DEFS.get_repository_def().get_all_jobs()
-    }
-
-
-def test_the_daily_close_makes_every_report_and_the_half_hourly_job_only_its_lanes() -> None:
-    def assets(job: str) -> set[str]:
-        return {key.path[-1] for key in DEFS.resolve_job_def(job).asset_layer.executable_asset_keys}
-
-    assert {*EVIDENCE, *REPORTS} <= assets("daily_close")
-    assert "recovery_escalation_retry_health" in assets("recovery_retry_worker")
-    assert not any(name.startswith("executive") for name in assets("recovery_retry_worker"))
-    assert "executive_report_retry_health" in assets("executive_delivery_retry")
-    assert not any(name.startswith("recovery") for name in assets("executive_delivery_retry"))
 
 
 # --- The drop sensor -----------------------------------------------------------------------------------------------
@@ -110,14 +56,22 @@ def test_first_drops_ask_for_one_run_over_their_days_with_ingest_and_reports_and
     assert not settings.warehouse.exists()
 
 
-def test_what_has_not_changed_is_asked_for_once_only(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_what_was_ingested_and_has_not_changed_is_not_asked_for_again(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     settings = new_home(tmp_path, [delivery()])
     first = tick(settings, "drop_sensor", instance)
 
     second = tick(settings, "drop_sensor", instance, first.cursor)
 
     assert not second.run_requests
-    assert second.skip_message == "No new or changed drop in 1 days."
+    assert second.skip_message == (
+        "No other new or changed drop in 1 days. 1 days were asked for and are not ingested yet."
+    )
+    ended(instance, first, dg.DagsterRunStatus.SUCCESS)
+    third = tick(settings, "drop_sensor", instance, second.cursor)
+    assert not third.run_requests
+    assert third.skip_message == "No new or changed drop in 1 days."
     assert tick(settings, "drop_sensor", instance).run_requests[0].run_key == first.run_requests[0].run_key
 
 
@@ -138,9 +92,7 @@ def test_a_changed_and_a_new_drop_each_ask_for_their_day_again_under_another_key
     assert not tick(settings, "drop_sensor", instance, decision.cursor).run_requests
 
 
-def test_a_drop_that_only_looks_new_because_of_its_time_is_asked_for_and_no_other(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_a_drop_of_another_time_is_asked_for_and_no_other(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings = new_home(tmp_path, {"2026-06-24": [delivery()], "2026-06-25": [delivery()]})
     first = tick(settings, "drop_sensor", instance)
     os.utime(settings.landing / "2026-06-24" / "evidence.jsonl", ns=(1, 1))
@@ -196,44 +148,94 @@ def test_days_past_the_retention_of_the_setting_are_not_asked_for(tmp_path: Path
     assert asked_days(kept) == [(days[0].isoformat(), oldest.isoformat())]
 
 
-def failed_run(instance: dg.DagsterInstance, **tags: str) -> None:
-    range_ = {f"dagster/asset_partition_range_{end}": "2026-06-24" for end in ("start", "end")}
-    instance.add_run(
-        dg.DagsterRun(
-            job_name="__ASSET_JOB",
-            run_id=str(uuid.uuid4()),
-            status=dg.DagsterRunStatus.FAILURE,
-            tags={"dagster/sensor_name": "drop_sensor", **range_, **tags},
-        )
-    )
+def ended(instance: dg.DagsterInstance, decision: Any, status: dg.DagsterRunStatus, name: str = "drop_sensor") -> None:
+    """The runs that a tick asked for, ended as they are said to be."""
+    for request in decision.run_requests:
+        tags = {**request.tags, "dagster/sensor_name": name}
+        instance.add_run(dg.DagsterRun(job_name="__ASSET_JOB", run_id=str(uuid.uuid4()), status=status, tags=tags))
 
 
-def test_a_run_of_the_drop_sensor_that_failed_is_asked_for_again_once_and_three_times_in_all(
+def aged(cursor: str, minutes: float) -> str:
+    """The cursor as it is so many minutes after its days were asked for."""
+    document = json.loads(cursor)
+    for found in document["asked"].values():
+        found[3] = (datetime.fromisoformat(found[3]) - timedelta(minutes=minutes)).isoformat()
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, None])
+def test_a_day_of_drops_is_asked_for_until_its_run_has_succeeded(
+    status: dg.DagsterRunStatus | None, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings, keys = new_home(tmp_path, {"2026-06-24": [delivery()]}), list[str]()
+    decision = tick(settings, "drop_sensor", instance)
+    for minutes in (1, 2, 4, 8):
+        keys.append(decision.run_requests[0].run_key)
+        if status:
+            ended(instance, decision, status)
+        soon = tick(settings, "drop_sensor", instance, aged(decision.cursor, minutes - 0.5))
+        assert not soon.run_requests, "it is not asked for at every tick"
+        decision = tick(settings, "drop_sensor", instance, aged(soon.cursor, 0.5))
+        assert asked_days(decision) == [("2026-06-24", "2026-06-24")]
+
+    ended(instance, decision, dg.DagsterRunStatus.SUCCESS)
+    last = tick(settings, "drop_sensor", instance, decision.cursor)
+
+    assert len(set(keys)) == 4
+    assert last.skip_message == "No new or changed drop in 1 days."
+    assert json.loads(last.cursor)["asked"] == {}
+
+
+def test_a_day_of_drops_whose_run_is_in_progress_waits_for_its_end(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     settings = new_home(tmp_path, {"2026-06-24": [delivery()]})
     first = tick(settings, "drop_sensor", instance)
-    failed_run(instance)
+    ended(instance, first, dg.DagsterRunStatus.STARTED)
+    drop(settings, [delivery()], day="2026-06-24", name="more.jsonl")
 
-    again = tick(settings, "drop_sensor", instance, first.cursor)
+    assert not tick(settings, "drop_sensor", instance, aged(first.cursor, 600)).run_requests
 
-    assert asked_days(again) == [("2026-06-24", "2026-06-24")]
-    (request,) = again.run_requests
-    assert request.run_key != first.run_requests[0].run_key
-    failed_run(instance, **{"dagster/run_key": str(request.run_key), "cavra/attempt": "2"})
-    (third,) = tick(settings, "drop_sensor", instance, first.cursor).run_requests
-    assert third.tags["cavra/attempt"] == "3"
-    failed_run(instance, **{"dagster/run_key": str(third.run_key), "cavra/attempt": "3"})
-    assert not tick(settings, "drop_sensor", instance, first.cursor).run_requests
+
+def test_a_tick_asks_for_no_more_than_the_daemon_stores_before_others_tick(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    days = [date(2026, 6, 21) + timedelta(days=n) for n in range(60)]
+    settings = new_home(tmp_path, {day.isoformat(): [delivery()] for day in days})
+    asked, cursor = list[tuple[str, str]](), None
+    for _ in range(60):
+        decision = tick(settings, "drop_sensor", instance, cursor)
+        cursor = decision.cursor
+        if not decision.run_requests:
+            break
+        for request, (first, last) in zip(decision.run_requests, asked_days(decision), strict=True):
+            count = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+            assert count * len(request.asset_selection) <= requests.MOST_PLANNED
+        asked += asked_days(decision)
+
+    assert (asked[0][0], asked[-1][1]) == (days[0].isoformat(), days[-1].isoformat())
+    assert len(asked) > 1
 
 
 def test_the_cursor_is_small_and_holds_no_name_of_a_file(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings = new_home(tmp_path, {"2026-06-25/a-name-of-somebody.jsonl": [delivery()]})
 
-    cursor = tick(settings, "drop_sensor", instance).cursor
+    first = tick(settings, "drop_sensor", instance)
+    ended(instance, first, dg.DagsterRunStatus.SUCCESS)
+    cursor = tick(settings, "drop_sensor", instance, first.cursor).cursor
+    assert list(json.loads(cursor)["days"]) == ["2026-06-25"]
+    assert "somebody" not in first.cursor + cursor
+    assert len(cursor) < 80
 
-    assert list(json.loads(cursor)) == ["2026-06-25"]
-    assert len(cursor) < 60
+
+def test_the_drop_cursor_of_an_earlier_release_is_read(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()]})
+    first = tick(settings, "drop_sensor", instance)
+    ended(instance, first, dg.DagsterRunStatus.SUCCESS)
+    marks = json.loads(tick(settings, "drop_sensor", instance, first.cursor).cursor)["days"]
+
+    assert not tick(settings, "drop_sensor", instance, json.dumps(marks)).run_requests
+    assert tick(settings, "drop_sensor", instance, json.dumps({"2026-06-24": "other"})).run_requests
 
 
 # --- The late-evidence sensor --------------------------------------------------------------------------------------
@@ -300,6 +302,7 @@ def test_late_evidence_refreshes_exactly_the_days_whose_reports_it_changes(
     assert late_alerts(settings) == [("2026-06-24", "firing"), ("2026-06-25", "firing")]
     again = tick(settings, "late_evidence_sensor", instance, late.cursor)
     assert not again.run_requests
+    assert again.skip_message == "2 days were asked for and are not made yet."
     assert late_alerts(settings) == [("2026-06-24", "firing"), ("2026-06-25", "firing")]
 
     assert run(settings, days[2:4], assets=REPORTS, instance=instance).success
@@ -331,20 +334,35 @@ def test_a_day_whose_run_is_in_progress_is_asked_for_only_if_that_run_leaves_it(
     assert asked_days(second) == [(LATE_DAYS[1].isoformat(), LATE_DAYS[1].isoformat())]
 
 
-def test_a_refresh_that_failed_leaves_its_alert_and_evidence_that_follows_asks_again(
-    tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
+def test_a_refresh_that_failed_twice_is_made_by_the_third(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings, keys = with_reports(tmp_path, LATE_DAYS[:2]), set[str]()
+    come_late(settings, LATE_DAYS[1])
+    decision = tick(settings, "late_evidence_sensor", instance)
+    for minutes in (2, 5):
+        keys.add(decision.run_requests[0].run_key)
+        ended(instance, decision, dg.DagsterRunStatus.FAILURE, "late_evidence_sensor")
+        soon = tick(settings, "late_evidence_sensor", instance, decision.cursor)
+        assert (soon.run_requests or [], late_alerts(settings)) == ([], [(LATE_DAYS[1].isoformat(), "firing")])
+        decision = tick(settings, "late_evidence_sensor", instance, aged(soon.cursor, minutes))
+
+    assert asked_days(decision) == [(LATE_DAYS[1].isoformat(), LATE_DAYS[1].isoformat())]
+    assert len({*keys, decision.run_requests[0].run_key}) == 3
+    assert run(settings, LATE_DAYS[1:2], assets=REPORTS, instance=instance).success
+    last = tick(settings, "late_evidence_sensor", instance, decision.cursor)
+    assert last.skip_message == "No report needs to be made again."
+    assert late_alerts(settings) == [(LATE_DAYS[1].isoformat(), "resolved")]
+
+
+def test_evidence_that_follows_asks_for_its_days_at_once(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings = with_reports(tmp_path, LATE_DAYS[:2])
     come_late(settings, LATE_DAYS[1])
     first = tick(settings, "late_evidence_sensor", instance)
-    second = tick(settings, "late_evidence_sensor", instance, first.cursor)
-    assert (second.run_requests or [], late_alerts(settings)) == ([], [(LATE_DAYS[1].isoformat(), "firing")])
 
     come_late(settings, LATE_DAYS[0], name="more.jsonl")
-    third = tick(settings, "late_evidence_sensor", instance, second.cursor)
+    second = tick(settings, "late_evidence_sensor", instance, first.cursor)
 
-    assert asked_days(third) == [(LATE_DAYS[0].isoformat(), LATE_DAYS[1].isoformat())]
-    assert third.run_requests[0].run_key != first.run_requests[0].run_key
+    assert asked_days(second) == [(LATE_DAYS[0].isoformat(), LATE_DAYS[1].isoformat())]
+    assert second.run_requests[0].run_key != first.run_requests[0].run_key
 
 
 def test_a_tick_asks_for_five_ranges_at_most_and_the_next_goes_on_until_every_day_was_asked_for_once(
@@ -358,14 +376,21 @@ def test_a_tick_asks_for_five_ranges_at_most_and_the_next_goes_on_until_every_da
     second = tick(settings, "late_evidence_sensor", instance, first.cursor)
     third = tick(settings, "late_evidence_sensor", instance, second.cursor)
 
-    assert len(asked_days(first)) == MOST_LATE_RANGES
+    assert len(asked_days(first)) == MOST_RANGES
     assert [day for day, _ in asked_days(first) + asked_days(second)] == [day.isoformat() for day in days]
-    assert third.skip_message == "No report needs to be made again."
+    assert third.skip_message == "7 days were asked for and are not made yet."
     keys = [one.run_key for one in first.run_requests + second.run_requests]
     assert len(set(keys)) == 7
 
 
-@pytest.mark.parametrize("cursor", ["7", '{"seen":7,"left":{"2026-06-21":3},"untold":[],"told":["",null]}'])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "7",
+        '{"asked":{"2026-06-21":[1,"2026-06-21T00:00:00+00:00"]},"told":["",null]}',
+        '{"seen":7,"left":{"2026-06-21":3},"untold":[],"told":["",null]}',
+    ],
+)
 def test_a_cursor_of_an_earlier_release_is_read(cursor: str, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     settings = with_reports(tmp_path, LATE_DAYS[:1])
     come_late(settings, LATE_DAYS[0])
@@ -373,9 +398,3 @@ def test_a_cursor_of_an_earlier_release_is_read(cursor: str, tmp_path: Path, ins
     decision = tick(settings, "late_evidence_sensor", instance, cursor)
 
     assert asked_days(decision) == [(LATE_DAYS[0].isoformat(), LATE_DAYS[0].isoformat())]
-
-
-def test_the_offset_of_a_clock_does_not_move_a_day() -> None:
-    east = datetime(2026, 6, 26, 0, 30, tzinfo=timezone(timedelta(hours=1)))
-
-    assert partitions_of_tick("recovery_retry_worker", east) == ["2026-06-25"]
