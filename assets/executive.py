@@ -5,23 +5,26 @@ connectors that the host names, live if it names the lane, else dry. A run with 
 """
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
+from cavra_pipeline.assets.launch import checked_config, values_of
 from cavra_pipeline.assets.metadata import show_days
-from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of, transient_retried
+from cavra_pipeline.assets.report_checks import OWN_CHECK
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report
-from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
-from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
+from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports, require_window
+from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
+from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, recovery_parameters
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.horizon import answerable_days
@@ -65,13 +68,19 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
+        config_schema=checked_config(ExecutiveReportConfig, _check_config, of="executive_recovery_report"),
+        check_specs=[
+            dg.AssetCheckSpec(
+                OWN_CHECK,
+                asset=asset_key(settings, "executive_recovery_report"),
+                description="The newest run made no what-if.",
+            )
+        ],
     )
-    def executive_report_asset(
-        context: dg.AssetExecutionContext, config: ExecutiveReportConfig, home: Home
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        now = _now()
+    def executive_report_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        now, config = _now(), ExecutiveReportConfig(**values_of(context))
         days = [date.fromisoformat(key) for key in context.partition_keys]
-        with home.warehouse.reading() as session:
+        with transient_retried(), home.warehouse.reading() as session:
             # Pages of days of which the evidence has been pruned stay as they are.
             moment_of = {day: evaluated_at(day, now) for day in days}
             days = answerable_days(session, moment_of, looks_back=timedelta(days=config.window_days))
@@ -83,7 +92,11 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
                 window_days=config.window_days,
                 providers=home.settings.escalation_connectors,
             )
+        is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
         folder = home.settings.home / "reports"
+        if is_preview:
+            # The day's own report stays as it is.
+            folder = folder / "what-if" / f"slo-{config.slo_minutes}-window-{config.window_days}"
         shown = {}
         for day, report in zip(days, reports, strict=True):
             contents = report_files(report)
@@ -96,14 +109,28 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
                 "executive_report_id": report["executive_report_id"],
                 "alert_level": report["alert_level"],
                 **{name: int(report[name]) for name in _NUMBERS},
+                **({WHAT_IF: True} if is_preview else {}),
             }
         show_days(context, context.asset_key, shown)
-        is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
         if days[-1] == now.date() and not is_preview:
             _publish(context, home.settings, reports[-1], now)
-        return dg.MaterializeResult()
+        return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=OWN_CHECK,
+                    passed=not is_preview,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"folder": dg.MetadataValue.path(str(folder))},
+                )
+            ]
+        )
 
     return executive_report_asset
+
+
+def _check_config(given: Mapping[str, Any]) -> None:
+    recovery_parameters(slo_minutes=given.get("slo_minutes"))
+    require_window(given.get("window_days", DEFAULT_WINDOW_DAYS))
 
 
 _NUMBERS = (

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
+from cavra_pipeline.assets.launch import checked_config, values_of
 from cavra_pipeline.assets.metadata import show_days, table
-from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds
+from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds, transient_retried
+from cavra_pipeline.assets.report_checks import OWN_CHECK, check_config, healthy, own
 from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.assets.tables import ROW_COUNT, saved_reports_table
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
+from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
@@ -34,9 +37,6 @@ from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
 
 Shown = dg.MetadataValue
-#: A lane that is not in use, and a home without a playbook, fail no check.
-_PASSING: Final = ("healthy", "unknown")
-_SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
 @with_fields_of(RetryPolicy, is_plain=True)
@@ -84,6 +84,8 @@ def _asset(
     partitions: dg.PartitionsDefinition[str],
     check: str,
     freshness: dg.FreshnessPolicy,
+    config: type[dg.Config],
+    lane: Lane | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     key = asset_key(settings, name)
     return dg.asset(
@@ -98,7 +100,13 @@ def _asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=freshness,
-        check_specs=[dg.AssetCheckSpec("is_healthy", asset=key, description=check)],
+        check_specs=[
+            dg.AssetCheckSpec("is_healthy", asset=key, description=check),
+            dg.AssetCheckSpec(
+                OWN_CHECK, asset=key, description="The newest run made the day's own report, no what-if."
+            ),
+        ],
+        config_schema=checked_config(config, partial(check_config, name, lane), of=name),
     )
 
 
@@ -112,9 +120,11 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: 
         partitions=partitions,
         check="Nothing is waiting to be retried and nothing is exhausted.",
         freshness=fresh_for(lane),
+        config=PlanConfig,
+        lane=lane,
     )
-    def retry_plan_asset(context: dg.AssetExecutionContext, config: PlanConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RETRY_PLAN, lane, config.model_dump())
+    def retry_plan_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, RETRY_PLAN, lane)
 
     return retry_plan_asset
 
@@ -136,9 +146,11 @@ def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings
         partitions=partitions,
         check="Passes when the lane has no alerts.",
         freshness=fresh_for(lane),
+        config=HealthConfig,
+        lane=lane,
     )
-    def retry_health_asset(context: dg.AssetExecutionContext, config: HealthConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RETRY_HEALTH, lane, config.model_dump())
+    def retry_health_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, RETRY_HEALTH, lane)
 
     return retry_health_asset
 
@@ -153,11 +165,10 @@ def _recoveries_asset(partitions: dg.PartitionsDefinition[str], settings: Settin
         partitions=partitions,
         check="Passes when no recovery is open; WARN while one is, ERROR once one is past its limit.",
         freshness=DAILY,
+        config=RecoveriesConfig,
     )
-    def recoveries_asset(
-        context: dg.AssetExecutionContext, config: RecoveriesConfig, home: Home
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RECOVERIES, None, config.model_dump())
+    def recoveries_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, RECOVERIES, None)
 
     return recoveries_asset
 
@@ -172,9 +183,10 @@ def _closure_asset(partitions: dg.PartitionsDefinition[str], settings: Settings)
         partitions=partitions,
         check="Passes when nothing is open.",
         freshness=DAILY,
+        config=MomentConfig,
     )
-    def closure_asset(context: dg.AssetExecutionContext, config: MomentConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, CLOSURE, None, config.model_dump())
+    def closure_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, CLOSURE, None)
 
     return closure_asset
 
@@ -196,9 +208,10 @@ def _dashboard_asset(partitions: dg.PartitionsDefinition[str], settings: Setting
         partitions=partitions,
         check="Passes when no lane is critical.",
         freshness=DAILY,
+        config=MomentConfig,
     )
-    def dashboard_asset(context: dg.AssetExecutionContext, config: MomentConfig, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, DASHBOARD, None, config.model_dump())
+    def dashboard_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, DASHBOARD, None)
 
     return dashboard_asset
 
@@ -208,12 +221,11 @@ def _materialize(
     home: Home,
     report: str,
     lane: Lane | None,
-    config: dict[str, Any],
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
     """Saves the report of each day of the run and shows it: numbers for the plots, a table for a person."""
-    as_of = config.pop("as_of")
+    parameters = values_of(context)
+    as_of = parameters.pop("as_of", None)
     days = [date.fromisoformat(key) for key in context.partition_keys]
-    parameters = {name: value for name, value in config.items() if value is not None}
     kept: list[Report] = []
 
     try:
@@ -231,31 +243,24 @@ def _materialize(
             kept.append(one)
             if len(kept) % DAYS_TOGETHER == 0:
                 context.log.info("%s: %d of %d days are saved, up to %s", report, len(kept), len(days), one.day)
-    except PipelineError:
+    except PipelineError as error:
         # A step that fails has no result: say which days are saved, so that only the others count as failed.
         for one in kept:
             context.log_event(
                 dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())
             )
-        raise
+        with transient_retried():
+            raise error
     slots = _slots(home, kept) if report == RETRY_HEALTH else {}
     shown = {one.day: {**report_metadata(one), **slots.get(one.day, {})} for one in kept}
     show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
         context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
     newest = kept[-1]
-    level = newest.document["alert_level"]
-    context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, level)
+    context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, newest.document["alert_level"])
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(newest.report_id) if len(kept) == 1 else None,
-        check_results=[
-            dg.AssetCheckResult(
-                check_name="is_healthy",
-                passed=level in _PASSING,
-                severity=_SEVERITIES.get(level, dg.AssetCheckSeverity.WARN),
-                metadata={"alert_level": level, "day": newest.day.isoformat(), "report_id": newest.report_id},
-            )
-        ],
+        data_version=dg.DataVersion(newest.report_id) if len(kept) == 1 and not newest.is_what_if else None,
+        check_results=[healthy(home.state, newest), own(kept)],
     )
 
 
@@ -290,6 +295,7 @@ def _common(one: Report) -> dict[str, Any]:
         "as_of": one.document["as_of"],
         "alert_level": one.document["alert_level"],
         "evidence_record_count": int(one.document["evidence_record_count"]),
+        **({WHAT_IF: True} if one.is_what_if else {}),
     }
 
 

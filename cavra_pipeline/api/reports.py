@@ -28,7 +28,7 @@ from cavra_pipeline.reports.health import HealthParameters, health_parameters, r
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
-from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, save_plan
+from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, is_what_if, save_plan
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
@@ -50,7 +50,7 @@ def answer_health(
             now, asked = service.instants(as_of)
             report = retry_health_reports(session, lane, parameters, instants=[asked], now=now, generated_by=label)[0]
         record = health_record(report, now=now) if caller.may_save else None
-        if record:
+        if record and not is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, own=now):
             service.made(RETRY_HEALTH, lane.name, report, record)
         return {"health": report, "metadata": record}, state
 
@@ -87,7 +87,9 @@ def answer_plan(
             now, asked = service.instants(as_of)
             plan = retry_plans(session, lane, policy, instants=[asked], now=now, generated_by=label)[0]
         record = plan_record(plan, now=now)
-        service.made(RETRY_PLAN, lane.name, plan, record)
+        # A what-if is answered, and saved if asked for; it is no evidence that the lane has a fresh plan.
+        if not is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, own=now):
+            service.made(RETRY_PLAN, lane.name, plan, record)
         if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
         return {"plan": plan, "metadata": record, "actor": actor}, state
@@ -97,7 +99,7 @@ def answer_plan(
 
 @endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
 def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: models.PlanBody) -> Answer:
-    """Makes a retry plan, keeps its evidence record and tells Dagster. Nothing is sent."""
+    """Makes a retry plan, saves its evidence record and tells Dagster, but for a what-if. Nothing is sent."""
     of_lane = lane_named(lane)
     policy = retry_policy(of_lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {})
     by = body.generated_by or DEFAULT_GENERATED_BY
@@ -214,6 +216,7 @@ def _over_all_lanes(
     report: str,
     asked: models.MomentQuery,
     make: Callable[[Session, datetime, datetime], dict[str, Any]],
+    parameters: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Makes a report over all lanes as of an instant. With the scope `plan` it shows in Dagster too."""
     service.instants(asked.as_of)
@@ -222,7 +225,7 @@ def _over_all_lanes(
         with service.reading() as (session, state):
             now, as_of = service.instants(asked.as_of)
             document = make(session, as_of, now)
-        if caller.may_save:
+        if caller.may_save and not is_what_if(report, None, parameters or {}, as_of=as_of, own=now):
             service.made(report, None, document, None)
         return document, state
 
@@ -248,6 +251,7 @@ def recoveries(service: Served, caller: Asker, asked: Annotated[models.Recoverie
         RECOVERIES,
         asked,
         lambda session, at, now: recovery_reports(session, parameters, instants=[at], now=now, generated_by=label)[0],
+        parameters.model_dump(),
     )
 
 

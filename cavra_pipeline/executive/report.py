@@ -108,7 +108,7 @@ def executive_reports(
         UsageError: A value is outside what is accepted; the message names it.
     """
     generated_by = actor_label(generated_by, where="generated_by")
-    _require_window(window_days)
+    require_window(window_days)
     parameters = recovery_parameters(slo_minutes=slo_minutes)
     if not instants:
         return []
@@ -131,7 +131,12 @@ def executive_reports(
     return [_report(known, as_of) for as_of in instants]
 
 
-def _require_window(days: object) -> None:
+def require_window(days: object) -> None:
+    """Refuses a history of no day, of too many, or of another type than a whole number.
+
+    Raises:
+        UsageError: The number of days is not accepted.
+    """
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= MAX_WINDOW_DAYS:
         raise UsageError(
             "the value is not accepted", where="window_days", remedy=f"Give an integer from 1 to {MAX_WINDOW_DAYS}"

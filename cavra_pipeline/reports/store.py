@@ -22,7 +22,6 @@ from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.health import DEFAULT_WINDOW_HOURS, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
-from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retention.horizon import answerable_days, earliest_answerable
 from cavra_pipeline.state import State
@@ -36,10 +35,11 @@ RECOVERIES: Final = "recoveries"
 CLOSURE: Final = "closure"
 #: Reports over all lanes, in the order in which they are made.
 OVER_ALL_LANES: Final = (RECOVERIES, CLOSURE, DASHBOARD)
-#: What a plan is saved as that somebody asked for; a day's own plan is saved as RETRY_PLAN.
-ASKED_PLAN: Final = "asked_retry_plan"
+#: What a report is saved as that somebody asked for, as of another instant or by other parameters than the day's own.
+ASKED: Final = {report: f"asked_{report}" for report in (RETRY_PLAN, RETRY_HEALTH, *OVER_ALL_LANES)}
+ASKED_PLAN: Final = ASKED[RETRY_PLAN]
 #: What a saved report may be called.
-SAVED_AS: Final = (RETRY_HEALTH, RETRY_PLAN, *OVER_ALL_LANES, ASKED_PLAN)
+SAVED_AS: Final = (*ASKED, *ASKED.values())
 #: Days of reports that are made in one pass and saved in one transaction: all of them, or none.
 DAYS_TOGETHER: Final = 366
 #: Level of zstd; what the others take: docs/decisions/0022-state-database.md.
@@ -59,12 +59,13 @@ _saved: Final = saved_reports.c
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report that was kept: which one, of which lane (None for all), of which UTC day, and the document."""
+    """A saved report: which one, of which lane (None for all), of which UTC day, the document, if it is a what-if."""
 
     report: str
     lane: str | None
     day: date
     document: dict[str, Any]
+    is_what_if: bool = False
 
     @property
     def report_id(self) -> str:
@@ -84,6 +85,24 @@ def evaluated_at(day: date, now: datetime) -> datetime:
     return now if day == today else datetime.combine(day, time.max, UTC)
 
 
+def judged_by(report: str, lane: Lane | None, values: Mapping[str, Any]) -> Any:
+    """Returns what a report is judged by: a policy, parameters, or None where it takes none.
+
+    Raises:
+        UsageError: A value is unknown or outside what is accepted.
+    """
+    if report == RECOVERIES:
+        return recovery_parameters(**values)
+    if lane is None:
+        return None
+    return retry_policy(lane, values) if report == RETRY_PLAN else health_parameters(lane, **values)
+
+
+def is_what_if(report: str, lane: Lane | None, values: Mapping[str, Any], *, as_of: datetime, own: datetime) -> bool:
+    """Tells whether a report is another than the day's own: as of another instant than ``own``, or judged otherwise."""
+    return as_of != own or judged_by(report, lane, values) != judged_by(report, lane, {})
+
+
 def make_reports(
     session: Session,
     report: str,
@@ -94,15 +113,16 @@ def make_reports(
     parameters: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Makes a report as of each instant, in one pass; unknown parameters are refused by what takes them."""
+    by = judged_by(report, lane, parameters)
     if report == RECOVERIES:
-        return recovery_reports(session, recovery_parameters(**parameters), instants=instants, now=now)
+        return recovery_reports(session, by, instants=instants, now=now)
     if report == CLOSURE:
         return closure_reports(session, instants=instants, now=now)
     if lane is None:
         return dashboards(session, instants=instants, now=now)
     if report == RETRY_PLAN:
-        return retry_plans(session, lane, retry_policy(lane, parameters), instants=instants, now=now)
-    return retry_health_reports(session, lane, health_parameters(lane, **parameters), instants=instants, now=now)
+        return retry_plans(session, lane, by, instants=instants, now=now)
+    return retry_health_reports(session, lane, by, instants=instants, now=now)
 
 
 def _looks_back(report: str, lane: Lane | None, parameters: Mapping[str, Any]) -> timedelta:
@@ -127,7 +147,8 @@ def save_reports(
     """Makes a report for each day and saves it, up to 366 days at a time; a failure keeps the days before those.
 
     A report that is saved already and says the same is left as it is, so that a second run does what the first left
-    undone. So are the reports of days of which the evidence has been pruned, if there are other days.
+    undone. So are the reports of days of which the evidence has been pruned, if there are other days. A what-if, as of
+    another instant or by other parameters than the day's own, is saved beside the day's report and never in its place.
 
     Args:
         warehouse: The home's warehouse.
@@ -148,8 +169,10 @@ def save_reports(
         PipelineError: Some days failed; the message names them. The days before them are saved, and have been yielded.
     """
     lane = lane_named(lane_name) if lane_name else None
-    moment_of = {day: parse_as_of(as_of) if as_of else evaluated_at(day, now) for day in days}
-    back = _looks_back(report, lane, parameters or {})
+    values, asked_for = parameters or {}, parse_as_of(as_of) if as_of else None
+    own = {day: evaluated_at(day, now) for day in days}
+    moment_of = {day: asked_for or moment for day, moment in own.items()}
+    back = _looks_back(report, lane, values)
     with warehouse.reading() as session:
         days = answerable_days(session, moment_of, looks_back=back)
     for some in _batches(days, DAYS_TOGETHER):
@@ -158,9 +181,16 @@ def save_reports(
             newest = newest_change(state)
             moments = [moment_of[day] for day in some]
             with warehouse.reading() as session:
-                made = make_reports(session, report, lane, instants=moments, now=now, parameters=parameters or {})
-            reports = [Report(report, lane_name, day, document) for day, document in zip(some, made, strict=True)]
-            _save(state, reports, newest, now)
+                made = make_reports(session, report, lane, instants=moments, now=now, parameters=values)
+            reports = [
+                Report(
+                    report, lane_name, day, document,
+                    is_what_if(report, lane, values, as_of=moment_of[day], own=own[day]),
+                )
+                for day, document in zip(some, made, strict=True)
+            ]  # fmt: skip
+            _save(state, [one for one in reports if not one.is_what_if], newest, now)
+            _save_asked(state, [one for one in reports if one.is_what_if], now)
         except UsageError:
             raise
         except Exception as error:
@@ -189,6 +219,8 @@ def _stopped(report: str, lane: str | None, first: date, last: date, error: Exce
 
 def _save(state: State, reports: Sequence[Report], change_number: int, now: datetime) -> None:
     """Puts reports in place of those of their days in one transaction; those that say the same are left alone."""
+    if not reports:
+        return
     one = reports[0]
     of_days = (
         (_saved.report == one.report)
@@ -239,7 +271,8 @@ def _values(one: Report, saved_as: str, change_number: int, now: datetime) -> di
     }
 
 
-def _document(packed: bytes) -> Any:
+def document_of(packed: bytes) -> Any:
+    """Returns the document of a saved report."""
     return json.loads(zstd.decompress(packed))
 
 
@@ -254,47 +287,17 @@ def save_every_report(warehouse: Warehouse, state: State, days: Sequence[date], 
 
 def save_plan(state: State, plan: dict[str, Any], *, now: datetime) -> None:
     """Saves a plan that somebody asked for, by its id, so that a worker run can execute it."""
-    one = Report(RETRY_PLAN, plan["lane"], parse_as_of(plan["as_of"]).date(), plan)
-    values = _values(one, ASKED_PLAN, 0, now)
+    _save_asked(state, [Report(RETRY_PLAN, plan["lane"], parse_as_of(plan["as_of"]).date(), plan)], now)
+
+
+def _save_asked(state: State, reports: Sequence[Report], now: datetime) -> None:
+    """Saves reports that somebody asked for, each by its id."""
     with state.writing() as c:
-        c.execute(sa.delete(saved_reports).where(_saved.report == ASKED_PLAN, _saved.report_id == one.report_id))
-        c.execute(sa.insert(saved_reports), values)
-
-
-def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
-    """Makes a saved plan again from the evidence of now, as of the plan's own instant.
-
-    Raises:
-        PipelineError: No plan of that id is saved for the lane, or its evidence has changed since.
-    """
-    is_it = (
-        _saved.report.in_([RETRY_PLAN, ASKED_PLAN]) & (_saved.report_id == retry_plan_id) & (_saved.lane == lane.name)
-    )
-    with state.reading() as c:
-        packed = c.execute(
-            sa.select(_saved.document).where(is_it).order_by(_saved.generated_at.desc()).limit(1)
-        ).scalar()
-    if packed is None:
-        raise PipelineError(
-            "no plan of that id is saved for this lane",
-            where=f"plan {retry_plan_id[:80]}",
-            remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --keep",
-        )
-    document = _document(packed)
-    parameters = {name: document[member] for name, member in _POLICY_MEMBERS.items()}
-    moment = parse_as_of(document["as_of"])
-    (again,) = make_reports(session, RETRY_PLAN, lane, instants=[moment], now=now, parameters=parameters)
-    if again["retry_plan_id"] != retry_plan_id:
-        raise PipelineError(
-            "the evidence the plan is based on has changed since it was made",
-            where=f"plan {retry_plan_id}",
-            remedy="Make a new plan, look at it, and execute that one",
-        )
-    return again
-
-
-#: Policy fields, and the members of a plan that hold them.
-_POLICY_MEMBERS: Final = {**{name: name for name in POLICY_FIELDS}, "retry_delay_minutes": "base_retry_delay_minutes"}
+        for one in reports:
+            saved_as = ASKED[one.report]
+            same = (_saved.report == saved_as) & (_saved.report_day == one.day) & (_saved.report_id == one.report_id)
+            c.execute(sa.delete(saved_reports).where(same))
+            c.execute(sa.insert(saved_reports), _values(one, saved_as, 0, now))
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -348,7 +351,7 @@ def list_reports(
     for row in rows:
         row["lane"] = row["lane"] or None
         if with_documents:
-            row["document"] = _document(row["document"])
+            row["document"] = document_of(row["document"])
     return rows
 
 
@@ -367,7 +370,7 @@ def days_to_remake(state: State) -> dict[date, int]:
     change = evidence_changes.c
     newest = (
         sa.select(_saved.report, _saved.report_day, _saved.as_of, sa.func.max(change.change_number).label("number"))
-        .where(_saved.report != ASKED_PLAN)
+        .where(_saved.report.in_(ASKED))
         .where(change.change_number > _saved.change_number, change.earliest <= _saved.as_of)
         .group_by(_saved.report, _saved.lane, _saved.report_day, _saved.report_id, _saved.as_of)
     )

@@ -25,7 +25,7 @@ from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incidents
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import FIELDS, RetryPolicy, retry_policy
-from cavra_pipeline.reports.store import replan
+from cavra_pipeline.reports.replan import replan
 from cavra_pipeline.retry.claims import Selection, SelectionContext, claim, pair_evidence, select
 from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
 from cavra_pipeline.retry.records import RETRIES, execution_status

@@ -16,6 +16,7 @@ from cavra_pipeline.evidence import keeper
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports import store
+from cavra_pipeline.reports.replan import replan
 from cavra_pipeline.reports.store import (
     Report,
     SavedReports,
@@ -39,6 +40,7 @@ from tests.support import (
     execution,
     ingested,
     plan,
+    query_state,
     saved,
     take_in,
     text,
@@ -165,7 +167,7 @@ def test_evidence_of_a_report_s_own_instant_outdates_it_and_later_does_not(
 ) -> None:
     as_of = datetime.combine(DAYS[2], time(12), NOW.tzinfo)
     warehouse, state = warehouse_of(home), state_of(home)
-    list(save_reports(warehouse, state, "retry_plan", LANE, DAYS[2:3], now=NOW, as_of=as_of.isoformat()))
+    list(save_reports(warehouse, state, "retry_plan", LANE, DAYS[2:3], now=as_of))
     late(home, as_of + timedelta(microseconds=microseconds))
 
     take_in(home)
@@ -303,8 +305,66 @@ def test_a_saved_plan_replaces_itself_and_is_made_again_by_its_id(state: State, 
 
     assert len(list_reports(state, SavedReports(report_id=plan["retry_plan_id"]))) == 1
     with warehouse_of(home).reading() as session:
-        again = store.replan(session, state, LANES[LANE], plan["retry_plan_id"], now=NOW)
+        again = replan(session, state, LANES[LANE], plan["retry_plan_id"], now=NOW)
         with pytest.raises(PipelineError, match="no plan of that id is saved"):
-            store.replan(session, state, LANES["executive_report"], plan["retry_plan_id"], now=NOW)
+            replan(session, state, LANES["executive_report"], plan["retry_plan_id"], now=NOW)
     assert again["retry_plan_id"] == plan["retry_plan_id"]
     assert days_to_remake(state) == {}
+
+
+# --- What-if -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("report", "parameters", "as_of"),
+    [
+        ("retry_plan", {"max_retry_attempts": 7}, None),
+        ("retry_plan", {}, "2026-06-21T09:00:00Z"),
+        ("retry_health", {"window_hours": 1}, None),
+        ("dashboard", {}, "2026-06-21T09:00:00Z"),
+        ("recoveries", {"recovery_slo_minutes": 1}, None),
+        ("closure", {}, "2026-06-21T09:00:00Z"),
+    ],
+)
+def test_a_what_if_is_saved_beside_the_report_of_its_day_and_never_in_its_place(
+    home: Settings, report: str, parameters: dict[str, Any], as_of: str | None
+) -> None:
+    lane = LANE if report.startswith("retry") else None
+    keep(home, DAYS)
+    before = rows(home)
+    for _ in range(2):
+        found = list(
+            save_reports(
+                warehouse_of(home), state_of(home), report, lane, DAYS[:2], now=NOW, as_of=as_of, parameters=parameters
+            )
+        )
+        assert {one.is_what_if for one in found} == {True}
+
+    after = rows(home)
+    added = [row for row in after if row not in before]
+    assert [row for row in before if row not in after] == []
+    assert {row[0] for row in added} == {f"asked_{report}"}
+    assert len(added) == 2
+    late(home, datetime.combine(DAYS[0], time(1), NOW.tzinfo))
+    take_in(home)
+    keep(home, DAYS)
+    assert days_to_remake(state_of(home)) == {}, "a what-if is not made again"
+
+
+def test_the_days_own_instant_and_the_lanes_own_policy_are_no_what_if(home: Settings) -> None:
+    keep(home, DAYS[:1])
+    before, end = rows(home), datetime.combine(DAYS[0], time.max, NOW.tzinfo)
+    own = {"retry_delay_minutes": LANES[LANE].retry_delay_minutes, "max_retry_attempts": 3}
+
+    (found,) = save_reports(
+        warehouse_of(home), state_of(home), "retry_plan", LANE, DAYS[:1], now=NOW, as_of=end.isoformat(), parameters=own
+    )
+
+    assert not found.is_what_if
+    assert rows(home) == before
+
+
+def rows(home: Settings) -> Any:
+    return query_state(
+        home, "SELECT report, lane, report_day, report_id, as_of, document FROM saved_reports ORDER BY 1, 2, 3, 4"
+    )

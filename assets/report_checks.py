@@ -1,0 +1,59 @@
+"""The checks of a report asset, and of the configuration its run is launched with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.store import ASKED, Report, SavedReports, judged_by, list_reports
+from cavra_pipeline.state import State
+from cavra_pipeline.state.tables import EVERY_LANE
+
+#: The check that says whether the newest run made the day's own report.
+OWN_CHECK: Final = "is_own_report"
+#: A lane that is not in use, and a home without a playbook, fail no check.
+_PASSING: Final = ("healthy", "unknown")
+_SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
+
+
+def check_config(name: str, lane: Lane | None, given: Mapping[str, Any]) -> None:
+    """Refuses run configuration that a report does not accept.
+
+    Raises:
+        UsageError: The instant or a parameter is not accepted.
+    """
+    values = dict(given)
+    as_of = values.pop("as_of", None)
+    if as_of is not None:
+        parse_as_of(as_of)
+    judged_by(name.removeprefix(f"{lane.name}_") if lane else name, lane, values)
+
+
+def healthy(state: State, newest: Report) -> dg.AssetCheckResult:
+    """Returns the check of the level of the newest day: that of its own report, also after a what-if."""
+    level, report_id = newest.document["alert_level"], newest.report_id
+    if newest.is_what_if:
+        which = SavedReports(report=newest.report, lane=newest.lane or EVERY_LANE, first=newest.day, last=newest.day)
+        own = next(iter(list_reports(state, which, limit=1)), None)
+        level, report_id = (own["alert_level"], own["report_id"]) if own else ("not made yet", "none")
+    return dg.AssetCheckResult(
+        check_name="is_healthy",
+        passed=level in _PASSING,
+        severity=_SEVERITIES.get(level, dg.AssetCheckSeverity.WARN),
+        metadata={"alert_level": level, "day": newest.day.isoformat(), "report_id": report_id},
+    )
+
+
+def own(kept: Sequence[Report]) -> dg.AssetCheckResult:
+    """Returns the check that says so where a run made a what-if: the saved reports of its days are as they were."""
+    asked = [one for one in kept if one.is_what_if]
+    saved_as = {"saved_as": ASKED[asked[0].report], "newest_report_id": asked[-1].report_id} if asked else {}
+    return dg.AssetCheckResult(
+        check_name=OWN_CHECK,
+        passed=not asked,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="This run made a what-if; the days' own reports are as they were." if asked else None,
+        metadata={"what_if_count": len(asked), **saved_as},
+    )

@@ -1,0 +1,53 @@
+"""A saved plan made again from the evidence of now, so that a worker run can execute what somebody has looked at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
+from cavra_pipeline.reports.store import ASKED_PLAN, RETRY_PLAN, document_of, make_reports
+from cavra_pipeline.state import State
+from cavra_pipeline.state.tables import saved_reports
+from cavra_pipeline.warehouse import Session
+
+_saved: Final = saved_reports.c
+#: Policy fields, and the members of a plan that hold them.
+_POLICY_MEMBERS: Final = {**{name: name for name in POLICY_FIELDS}, "retry_delay_minutes": "base_retry_delay_minutes"}
+
+
+def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
+    """Makes a saved plan again from the evidence of now, as of the plan's own instant.
+
+    Raises:
+        PipelineError: No plan of that id is saved for the lane, or its evidence has changed since.
+    """
+    is_it = (
+        _saved.report.in_([RETRY_PLAN, ASKED_PLAN]) & (_saved.report_id == retry_plan_id) & (_saved.lane == lane.name)
+    )
+    with state.reading() as c:
+        packed = c.execute(
+            sa.select(_saved.document).where(is_it).order_by(_saved.generated_at.desc()).limit(1)
+        ).scalar()
+    if packed is None:
+        raise PipelineError(
+            "no plan of that id is saved for this lane",
+            where=f"plan {retry_plan_id[:80]}",
+            remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --keep",
+        )
+    document = document_of(packed)
+    parameters = {name: document[member] for name, member in _POLICY_MEMBERS.items()}
+    moment = parse_as_of(document["as_of"])
+    (again,) = make_reports(session, RETRY_PLAN, lane, instants=[moment], now=now, parameters=parameters)
+    if again["retry_plan_id"] != retry_plan_id:
+        raise PipelineError(
+            "the evidence the plan is based on has changed since it was made",
+            where=f"plan {retry_plan_id}",
+            remedy="Make a new plan, look at it, and execute that one",
+        )
+    return again
