@@ -7,6 +7,7 @@ connectors that the host names, live if it names the lane, else dry. A run with 
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -69,13 +70,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
         config_schema=checked_config(ExecutiveReportConfig, _check_config, of="executive_recovery_report"),
-        check_specs=[
-            dg.AssetCheckSpec(
-                OWN_CHECK,
-                asset=asset_key(settings, "executive_recovery_report"),
-                description="The newest run made no what-if.",
-            )
-        ],
+        check_specs=[_check(settings)],
     )
     def executive_report_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         now, config = _now(), ExecutiveReportConfig(**values_of(context))
@@ -92,11 +87,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
                 window_days=config.window_days,
                 providers=home.settings.escalation_connectors,
             )
-        is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
-        folder = home.settings.home / "reports"
-        if is_preview:
-            # The day's own report stays as it is.
-            folder = folder / "what-if" / f"slo-{config.slo_minutes}-window-{config.window_days}"
+        folder, is_preview = _folder(home.settings, config)
         shown = {}
         for day, report in zip(days, reports, strict=True):
             contents = report_files(report)
@@ -114,18 +105,31 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         show_days(context, context.asset_key, shown)
         if days[-1] == now.date() and not is_preview:
             _publish(context, home.settings, reports[-1], now)
-        return dg.MaterializeResult(
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=OWN_CHECK,
-                    passed=not is_preview,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"folder": dg.MetadataValue.path(str(folder))},
-                )
-            ]
-        )
+        return dg.MaterializeResult(check_results=[_own(folder, is_preview)])
 
     return executive_report_asset
+
+
+def _folder(settings: Settings, config: ExecutiveReportConfig) -> tuple[Path, bool]:
+    """The folder of the report, and whether it is a preview: one of its own, as the day's report stays as it is."""
+    is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
+    own = settings.home / "reports"
+    preview = own / "what-if" / f"slo-{config.slo_minutes}-window-{config.window_days}"
+    return (preview if is_preview else own), is_preview
+
+
+def _check(settings: Settings) -> dg.AssetCheckSpec:
+    key = asset_key(settings, "executive_recovery_report")
+    return dg.AssetCheckSpec(OWN_CHECK, asset=key, description="The newest run made no what-if.")
+
+
+def _own(folder: Path, is_preview: bool) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=OWN_CHECK,
+        passed=not is_preview,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"folder": dg.MetadataValue.path(str(folder))},
+    )
 
 
 def _check_config(given: Mapping[str, Any]) -> None:

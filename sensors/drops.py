@@ -21,7 +21,7 @@ from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc
 from cavra_pipeline.sensors.location import Location, location_of
-from cavra_pipeline.sensors.requests import IN_PROGRESS, Asked, ask, resolve
+from cavra_pipeline.sensors.requests import IN_PROGRESS, AskedDay, ask, resolve
 from cavra_pipeline.settings import Settings
 
 _NAME: Final = "drop_sensor"
@@ -100,7 +100,7 @@ def _ours(place: Location, statuses: Sequence[dg.DagsterRunStatus], since: datet
     return dg.RunsFilter(tags=tags, statuses=list(statuses), created_after=since)
 
 
-def _made(instance: dg.DagsterInstance, place: Location, asked: Mapping[date, Asked]) -> list[str]:
+def _made(instance: dg.DagsterInstance, place: Location, asked: Mapping[date, AskedDay]) -> list[str]:
     """The days of which a run that was asked for has succeeded."""
     if not asked:
         return []
@@ -117,15 +117,15 @@ def _made(instance: dg.DagsterInstance, place: Location, asked: Mapping[date, As
     ]
 
 
-def _read(cursor: str | None) -> tuple[dict[str, str], dict[date, Asked]]:
+def _read(cursor: str | None) -> tuple[dict[str, str], dict[date, AskedDay]]:
     """The marks of the days that are done, and the days that were asked for; an earlier release had marks only."""
     document = json.loads(cursor) if cursor else {}
     if "days" not in document:
         return document, {}
-    asked = {date.fromisoformat(day): Asked.of(found) for day, found in document["asked"].items()}
+    asked = {date.fromisoformat(day): AskedDay.of(found) for day, found in document["asked"].items()}
     return document["days"], asked
 
 
-def _dump(known: Mapping[str, str], asked: Mapping[date, Asked]) -> str:
+def _dump(known: Mapping[str, str], asked: Mapping[date, AskedDay]) -> str:
     found = {day.isoformat(): one.document() for day, one in sorted(asked.items())}
     return json.dumps({"days": known, "asked": found}, separators=(",", ":"))

@@ -16,7 +16,7 @@ from cavra_pipeline.jobs import INGEST_GROUP, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.location import location_of, runs_of
-from cavra_pipeline.sensors.requests import IN_PROGRESS, Asked, ask, resolve
+from cavra_pipeline.sensors.requests import IN_PROGRESS, AskedDay, ask, resolve
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
@@ -60,7 +60,7 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
     return late_evidence_sensor
 
 
-def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, Asked]) -> LastObservation:
+def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, AskedDay]) -> LastObservation:
     """Tells which days were asked for and are still outdated; what can't be told now waits for the next tick."""
     if not asked and not told.fingerprint:
         return told
@@ -78,7 +78,7 @@ def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, Asked]
 class _Cursor:
     """What the sensor remembers: the days it asked for and that are not made yet, and what it told."""
 
-    asked: dict[date, Asked] = field(default_factory=dict)
+    asked: dict[date, AskedDay] = field(default_factory=dict)
     told: LastObservation = field(default_factory=LastObservation)
 
     def dump(self) -> str:
@@ -92,6 +92,8 @@ def _read(cursor: str | None) -> _Cursor:
         return _Cursor()
     # A cursor of an earlier release has asked for days that may have failed since: they are asked for once more.
     asked = {
-        date.fromisoformat(day): Asked.of(found) for day, found in document.get("asked", {}).items() if len(found) == 4
+        date.fromisoformat(day): AskedDay.of(found)
+        for day, found in document.get("asked", {}).items()
+        if len(found) == 4
     }
     return _Cursor(asked, LastObservation.of(document["told"]))

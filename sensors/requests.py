@@ -35,7 +35,7 @@ IN_PROGRESS: Final = [
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedDay:
     """A day that was asked for and is not made yet.
 
     Attributes:
@@ -60,7 +60,7 @@ class Asked:
         return [self.content, self.since.isoformat(), self.attempts, self.asked_at.isoformat()]
 
     @classmethod
-    def of(cls, document: Sequence[Any]) -> Asked:
+    def of(cls, document: Sequence[Any]) -> AskedDay:
         """Reads it from a cursor."""
         content, since, attempts, asked_at = document
         return cls(content, datetime.fromisoformat(since), attempts, datetime.fromisoformat(asked_at))
@@ -69,7 +69,7 @@ class Asked:
 def ask(
     context: dg.SensorEvaluationContext,
     wanted: Mapping[date, str],
-    asked: dict[date, Asked],
+    asked: dict[date, AskedDay],
     *,
     selection: Sequence[dg.AssetKey],
     running: Sequence[dg.DagsterRun],
@@ -96,7 +96,7 @@ def ask(
     for day in (day for days in taken for day in days):
         before = asked.get(day)
         again = before.attempts if before and before.content == wanted[day] else 0
-        asked[day] = Asked(wanted[day], before.since if before else now, again + 1, now)
+        asked[day] = AskedDay(wanted[day], before.since if before else now, again + 1, now)
     return [
         request_for(
             days,

@@ -182,13 +182,8 @@ def save_reports(
             moments = [moment_of[day] for day in some]
             with warehouse.reading() as session:
                 made = make_reports(session, report, lane, instants=moments, now=now, parameters=values)
-            reports = [
-                Report(
-                    report, lane_name, day, document,
-                    is_what_if(report, lane, values, as_of=moment_of[day], own=own[day]),
-                )
-                for day, document in zip(some, made, strict=True)
-            ]  # fmt: skip
+            other = [is_what_if(report, lane, values, as_of=moment_of[day], own=own[day]) for day in some]
+            reports = [Report(report, lane_name, *one) for one in zip(some, made, other, strict=True)]
             _save(state, [one for one in reports if not one.is_what_if], newest, now)
             _save_asked(state, [one for one in reports if one.is_what_if], now)
         except UsageError:
