@@ -27,6 +27,8 @@ _UNFINISHED: Final = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+#: What a tick says that asks for no run as the one before has not begun; the slot ledger knows it by this.
+STILL_WAITS: Final = "still waits for its turn"
 _WAITING: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 
 #: 1 January 2026, from which an expression is tried; what comes at all comes within eight years of it.
@@ -155,7 +157,7 @@ def _schedule(
         same = {SCHEDULE_NAME_TAG: job.name, PARTITION_NAME_TAG: day.isoformat()}
         waiting = dg.RunsFilter(job_name=job.name, tags=same, statuses=_WAITING)
         if found := context.instance.get_runs(waiting, limit=1):
-            return dg.SkipReason(f"Run {found[0].run_id} still waits for its turn, and will do the same for {day}.")
+            return dg.SkipReason(f"Run {found[0].run_id} {STILL_WAITS}, and will do the same for {day}.")
         return dg.RunRequest(partition_key=day.isoformat())
 
     return tick

@@ -27,6 +27,7 @@ from dagster_shared.error import SerializableErrorInfo
 from cavra_pipeline.desired_state import SCHEDULE
 from cavra_pipeline.event_log import DAEMON_BEFORE
 from cavra_pipeline.jobs import WHAT_IF
+from cavra_pipeline.schedules import STILL_WAITS
 from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
@@ -158,9 +159,23 @@ def ticks_since(instance: dg.DagsterInstance, one: Instigator, since: datetime) 
     for row in reversed(_rows(instance, one, since, None)):
         at = datetime.fromtimestamp(row.timestamp, UTC)
         ended = _instant(row.end_timestamp) or at
-        is_load_error = row.error is not None and any(cls in _LOAD_ERRORS for cls in error_classes(row.error))
-        found.setdefault(at, []).append(Tick(row.status.value.lower(), ended, is_load_error))
+        is_load_error = row.error is not None and _is_load_error(row.error)
+        status = "waiting" if STILL_WAITS in (row.skip_reason or "") else row.status.value.lower()
+        found.setdefault(at, []).append(Tick(status, ended, is_load_error))
     return found
+
+
+def has_load_error(context: dg.SensorEvaluationContext, place: Location, since: datetime) -> bool:
+    """Tells whether a tick of the code location failed since an instant as its code was not to be had."""
+    return any(
+        row.error is not None and _is_load_error(row.error)
+        for one in instigators(context, place).values()
+        for row in _rows(context.instance, one, since, 10)
+    )
+
+
+def _is_load_error(error: SerializableErrorInfo) -> bool:
+    return any(cls in _LOAD_ERRORS for cls in error_classes(error))
 
 
 def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: int | None) -> Sequence[InstigatorTick]:

@@ -19,12 +19,13 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
-from cavra_pipeline.sensors.location import location_of
+from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
+from cavra_pipeline.slots.looks import Look, longest_pause, usual_pause
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
 from cavra_pipeline.slots.verdicts import Configuration, VerdictKind
-from cavra_pipeline.slots.watcher import Episode, Look, Records, Seen, WatcherState, longest_pause, usual_pause, watch
+from cavra_pipeline.slots.watcher import Episode, Records, Seen, WatcherState, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
@@ -54,6 +55,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
             if memory is None:
                 with state_of(ours).reading() as c:
                     memory = looked = ledger.recalled(c)
+            view = view.with_load_errors(context, location_of(context, settings), memory)
             seen = view.judge(memory)
             looked = seen.only_looked(memory)
             if seen.judged or seen.configurations:
@@ -128,6 +130,13 @@ class _View:
 
         seconds = settings.watch_seconds
         return cls(look, configurations, of_schedule, longest_pause(seconds), usual_pause(seconds))
+
+    def with_load_errors(self, context: dg.SensorEvaluationContext, place: Location, memory: WatcherState) -> "_View":
+        """Returns the view with whether ticks failed to load the code, asked for only where a look is overdue."""
+        before = memory.look
+        if before is None or self.look.at - before.at <= self.usual:
+            return self
+        return replace(self, look=replace(self.look, has_load_error=records.has_load_error(context, place, before.at)))
 
     def judge(self, memory: WatcherState, session: Session | None = None) -> Seen:
         """Judges what is due; with the warehouse open, worker-run evidence is heard too."""

@@ -19,7 +19,7 @@ from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.watcher import LONGEST_PAUSE, longest_pause
+from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
 
 NAME: Final = "watcher_sensor"
 KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat", BROKEN_CONNECTOR)

@@ -112,7 +112,8 @@ class Tick:
     """A row that the scheduler left for the slot.
 
     Attributes:
-        status: ``success``, ``skipped``, ``failure`` or ``started``.
+        status: ``success``, ``skipped``, ``failure``, ``started``, or ``waiting`` if no run was asked for as the one
+            before still waits for its turn.
         ended_at: When it was evaluated.
         is_load_error: Whether it failed because the code location was not to be had.
     """
@@ -223,7 +224,10 @@ def decide(slot: Slot, evidence: Evidence, *, now: datetime) -> Verdict | None:
 def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
     """The first work that is not too early counts; if all of it is, the last of it."""
     done = sorted(
-        [(run.worked_at, run.run_id) for run in evidence.runs if run.worked_at] + [(at, None) for at in evidence.work],
+        [(run.worked_at, run.run_id) for run in evidence.runs if run.worked_at]
+        + [(at, None) for at in evidence.work]
+        # A tick that decides to ask for no run has done what it was there for.
+        + [(tick.ended_at, None) for tick in evidence.ticks if tick.status == "skipped"],
         key=lambda one: one[0],
     )
     if not done:
@@ -250,8 +254,7 @@ def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
         return Verdict(
             VerdictKind.MISSED, Cause.CODE_LOCATION_NOT_LOADABLE if is_load_error else Cause.FAILED_BEFORE_WORK
         )
-    if "skipped" in statuses:
-        # A schedule asks for no run only while the run before still waits for its turn.
+    if "waiting" in statuses:
         return Verdict(VerdictKind.MISSED, Cause.QUEUED_TOO_LONG)
     if "success" in statuses:
         return Verdict(VerdictKind.UNKNOWN)
@@ -283,7 +286,11 @@ def revised(before: Verdict, after: Verdict) -> Verdict:
 
 
 def share_out(
-    slots: Sequence[Slot], runs: Iterable[tuple[datetime, ScheduledRun]], work: Iterable[datetime]
+    slots: Sequence[Slot],
+    runs: Iterable[tuple[datetime, ScheduledRun]],
+    work: Iterable[datetime],
+    *,
+    launches: bool = False,
 ) -> dict[datetime, list[datetime]]:
     """Gives each piece of work that no slot's run did to one slot, or to none.
 
@@ -295,6 +302,7 @@ def share_out(
         slots: The slots of one schedule, in order.
         runs: Runs with the slot they were launched for; work done while one was under way is its own.
         work: When worker-run evidence says that the work was done.
+        launches: Whether the schedule is known to launch runs, though there may be none among ``runs``.
 
     Returns:
         By slot instant, the work it was given, in order.
@@ -302,7 +310,7 @@ def share_out(
     launched = list(runs)
     busy = _merged([run for _, run in launched])
     starts = [first for first, _ in busy]
-    due = [slot.expected_at if launched else slot.opens_at for slot in slots]
+    due = [slot.expected_at if launched or launches else slot.opens_at for slot in slots]
     served = {at for at, run in launched if run.worked_at}
     given: dict[datetime, list[datetime]] = {}
     for at in sorted(work):

@@ -7,15 +7,16 @@ watcher's own looks, since the watcher runs in the same daemon and from the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
 import msgspec
 
 from cavra_pipeline.settings import Tolerance
+from cavra_pipeline.slots.looks import LONGEST_PAUSE, USUAL_PAUSE, Look, length_of, remembered, spells_between
 from cavra_pipeline.slots.verdicts import (
     Cause,
     Configuration,
@@ -32,97 +33,16 @@ from cavra_pipeline.slots.verdicts import (
     slots_of,
 )
 
-#: Looks further apart than this have a gap between them, at the usual 30 seconds between two: nobody was there to look.
-LONGEST_PAUSE: Final = timedelta(minutes=5)
-#: How many spells are remembered; more than enough for the slots that are still open.
-MOST_SPELLS: Final = 50
 #: Slots of one schedule that one look judges at most; the next look goes on.
 MOST_SLOTS: Final = 200
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+#: A schedule that launched no run for so long is one whose work somebody else starts.
+STILL_LAUNCHES: Final = timedelta(days=30)
 #: For how long a slot that was missed or unknown is judged again.
 STAYS_OPEN: Final = timedelta(hours=48)
 
 #: Gives a configuration's instants in (after, until], with the one before them and the one that follows; so many.
 Calendar = Callable[[Configuration, datetime, datetime, int | None], Sequence[datetime]]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look of the watcher saw.
-
-    Attributes:
-        at: When it looked.
-        daemon_id: Which daemon process was alive, by Dagster's id of it; None if none has ever been.
-        stopped: Schedules that were found off.
-        started: Since when each schedule that is on was switched on by hand, where Dagster knows.
-        daemon_before_until: The last sign of life of the daemon before this one, where the instance keeps it.
-    """
-
-    at: datetime
-    daemon_id: str | None
-    stopped: frozenset[str] = frozenset()
-    started: Mapping[str, datetime] = field(default_factory=dict)
-    daemon_before_until: datetime | None = None
-
-
-def longest_pause(watch_seconds: float) -> timedelta:
-    """Returns how far apart two looks may be: ten times what they should be, a minute at least."""
-    return max(timedelta(minutes=1), 10 * timedelta(seconds=watch_seconds))
-
-
-def usual_pause(watch_seconds: float) -> timedelta:
-    """Returns how far apart two looks are while nothing is in the way; 75 seconds at least."""
-    return max(timedelta(seconds=75), 2.5 * timedelta(seconds=watch_seconds))
-
-
-def spells_between(before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE) -> list[Spell]:
-    """Returns what kept slots from running between two looks in a row.
-
-    Another daemon is alive than at the look before: the one before was gone, however short the gap is.
-
-    Args:
-        before: The look before, or None at the first look.
-        after: The look now.
-        pause: How far apart two looks are while nothing is in the way.
-    """
-    if before is None:
-        return [Spell(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
-    spells: list[Spell] = []
-    is_known = before.daemon_id is not None and after.daemon_id is not None
-    is_same = is_known and before.daemon_id == after.daemon_id
-    if after.at - before.at > pause or (is_known and not is_same):
-        # A daemon that was there all along could not load the code; so could one that went on after the look before.
-        alive_until = after.at if is_same else max(after.daemon_before_until or before.at, before.at)
-        if alive_until - before.at > pause:
-            spells.append(Spell(Cause.CODE_LOCATION_NOT_LOADABLE, before.at, alive_until))
-        if not is_same:
-            started_at = alive_until if spells else before.at
-            spells.append(Spell(Cause.DAEMON_DOWN, started_at, after.at))
-    for name in sorted(before.stopped | after.stopped):
-        ended_at = None if name in after.stopped else min(after.started.get(name, after.at), after.at)
-        spells.append(Spell(Cause.SCHEDULE_STOPPED, before.at, ended_at, name))
-    return spells
-
-
-def _length(spell: Spell) -> timedelta:
-    return (spell.ended_at or spell.started_at) - spell.started_at
-
-
-def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
-    """Adds new spells to those that are known; one that goes on where an open one was is the same spell."""
-    known = list(spells)
-    for spell in new:
-        same = [
-            number
-            for number, one in enumerate(known)
-            if one.ended_at is None and (one.cause, one.schedule) == (spell.cause, spell.schedule)
-        ]
-        if same:
-            known[same[0]] = replace(known[same[0]], ended_at=spell.ended_at)
-        else:
-            known.append(spell)
-    # One that goes on is never forgotten, however many have ended since.
-    ended = [one for one in known if one.ended_at is not None][-MOST_SPELLS:]
-    return [one for one in known if one.ended_at is None or one in ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +106,7 @@ class WatcherState:
         judged_until: By schedule, the newest slot with a verdict.
         open: By schedule, verdicts that may still change, by slot.
         episodes: By schedule, slots missed in a row up to now.
+        launched_at: By schedule, the newest slot that a run was launched for.
     """
 
     look: Look | None = None
@@ -196,6 +117,7 @@ class WatcherState:
     judged_until: Mapping[str, datetime] = field(default_factory=dict)
     open: Mapping[str, Mapping[datetime, Verdict]] = field(default_factory=dict)
     episodes: Mapping[str, Episode] = field(default_factory=dict)
+    launched_at: Mapping[str, datetime] = field(default_factory=dict)
 
     def text(self) -> str:
         """Returns the memory as JSON, for the cursor of its sensor: names, instants and verdicts, no evidence."""
@@ -244,7 +166,7 @@ def watch(
     calendar: Calendar,
     records: Callable[[str, datetime], Records],
     pause: timedelta = LONGEST_PAUSE,
-    usual: timedelta | None = None,
+    usual: timedelta = USUAL_PAUSE,
 ) -> Seen:
     """Judges every slot that can be judged at this look.
 
@@ -255,9 +177,9 @@ def watch(
         calendar: Dagster's own evaluation of a cron expression.
         records: Gives what there is of a schedule since an instant.
         pause: How far apart two looks may be; after a longer one somebody was away, and people are told.
-        usual: How far apart they are while nothing is in the way; what a longer gap hides has its cause there.
+        usual: How far apart they are while nothing is in the way; a longer gap with a load error has its cause.
     """
-    found = spells_between(memory.look, look, usual or pause)
+    found = spells_between(memory.look, look, pause, usual)
     spells = remembered(memory.spells, found)
     watched_from = memory.watched_from or look.at
     changed: list[Configuration] = []
@@ -273,11 +195,12 @@ def watch(
         look=look,
         watched_from=watched_from,
         spells=spells,
-        gaps=[*memory.gaps, *(spell for spell in found if spell.schedule is None and _length(spell) > pause)],
+        gaps=[*memory.gaps, *(spell for spell in found if spell.schedule is None and length_of(spell) > pause)],
         configurations={name: one.configurations for name, one in after.items()},
         judged_until={name: one.judged_until for name, one in after.items()},
         open={name: one.open for name, one in after.items()},
         episodes={name: one.episode for name, one in after.items() if one.episode},
+        launched_at={**memory.launched_at, **judge.launched_at},
     )
     return Seen(state, [judged for one in after.values() for judged in one.judged], changed)
 
@@ -303,6 +226,7 @@ class _Judge:
     watched_from: datetime
     calendar: Calendar
     records: Callable[[str, datetime], Records]
+    launched_at: dict[str, datetime] = field(default_factory=dict)
 
     def schedule(self, name: str, history: Sequence[Configuration]) -> _Schedule:
         """Returns a schedule with every slot judged that can be; ``history`` ends with its present configuration."""
@@ -336,7 +260,12 @@ class _Judge:
             *_slots(history, reached, self.look.at, self.calendar, MOST_SLOTS),
         ]
         seen = self.records(name, slots[0][0].previous_at) if slots else Records()
-        work = share_out([slot for slot, _ in slots], seen.runs, seen.work)
+        known_launch = self.memory.launched_at.get(name, _NEVER)
+        launched_at = max([known_launch, *(at for at, _ in seen.runs)])
+        if launched_at > _NEVER:
+            self.launched_at[name] = launched_at
+        launches = self.look.at - launched_at < STILL_LAUNCHES
+        work = share_out([slot for slot, _ in slots], seen.runs, seen.work, launches=launches)
         launched: dict[datetime, list[ScheduledRun]] = {}
         for at, run in seen.runs:
             launched.setdefault(at, []).append(run)

@@ -16,9 +16,10 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
+from cavra_pipeline.slots.looks import Look, usual_pause
 from cavra_pipeline.slots.verdicts import Configuration, ScheduledRun, Verdict
-from cavra_pipeline.slots.watcher import Look, Records, WatcherState, usual_pause, watch
-from tests.slots.simulation import MINUTE, Trouble, Truth, World, as_seen, closing
+from cavra_pipeline.slots.watcher import Records, WatcherState, watch
+from tests.slots.simulation import CAUSES, MINUTE, Trouble, Truth, World, as_seen, closing
 
 LOOKS_EVERY = timedelta(minutes=1)
 #: Ten percent of the gap before a slot: work of its own run before that is early.
@@ -153,6 +154,7 @@ class BusyWorld(World):
                 frozenset(one.schedule for one in off if one.start <= at < one.end),
                 {one.schedule: one.end for one in off if one.end <= at},
                 last_beats[daemon - 1] if daemon else None,
+                any(one.cause == CAUSES[1] and one.end <= at < one.end + MINUTE for one in self.troubles),
             )
             at += LOOKS_EVERY
 

@@ -15,8 +15,9 @@ from typing import Final
 
 from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
+from cavra_pipeline.slots.looks import Look
 from cavra_pipeline.slots.verdicts import Configuration, ScheduledRun, Tick, Verdict
-from cavra_pipeline.slots.watcher import Look, Records, WatcherState, watch
+from cavra_pipeline.slots.watcher import Records, WatcherState, watch
 
 DAYS: Final = 30
 #: The watcher looks a little more often than its longest pause; the real one looks ten times as often.

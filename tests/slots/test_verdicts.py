@@ -116,7 +116,8 @@ def test_a_second_run_counts_where_the_first_failed() -> None:
 def test_a_tick_says_why_there_is_no_run() -> None:
     assert cause_of(ticks=[Tick("failure", AT)]) is Cause.FAILED_BEFORE_WORK
     assert cause_of(ticks=[Tick("failure", AT, True)]) is Cause.CODE_LOCATION_NOT_LOADABLE
-    assert cause_of(ticks=[Tick("skipped", AT)]) is Cause.QUEUED_TOO_LONG
+    assert kind_of(ticks=[Tick("skipped", AT)]) is VerdictKind.ON_TIME
+    assert cause_of(ticks=[Tick("waiting", AT)]) is Cause.QUEUED_TOO_LONG
     assert kind_of(ticks=[Tick("success", AT)]) is VerdictKind.UNKNOWN
     assert cause_of(ticks=[Tick("started", AT)]) is Cause.UNKNOWN_CAUSE
 
@@ -192,6 +193,7 @@ def test_a_little_early_counts_where_somebody_else_starts_the_work() -> None:
     assert share_out(slots, [], [AT, opens_at]) == {AT: [AT], AT + GAP: [opens_at]}
     assert share_out(slots, [], [AT, opens_at - MICROSECOND]) == {AT: [AT]}
     assert share_out(slots, served, [opens_at]) == {}
+    assert share_out(slots, [], [opens_at], launches=True) == {AT: [opens_at]}, "there was a run some time ago"
 
 
 def test_work_that_a_slots_run_did_is_not_given_to_another_slot() -> None:

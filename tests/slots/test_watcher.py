@@ -9,17 +9,9 @@ import pytest
 
 from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
+from cavra_pipeline.slots.looks import MOST_SPELLS, Look, remembered, spells_between, usual_pause
 from cavra_pipeline.slots.verdicts import Cause, Configuration, Spell, VerdictKind
-from cavra_pipeline.slots.watcher import (
-    MOST_SPELLS,
-    Look,
-    Records,
-    WatcherState,
-    remembered,
-    spells_between,
-    usual_pause,
-    watch,
-)
+from cavra_pipeline.slots.watcher import Records, WatcherState, watch
 from tests.support import MICROSECOND
 
 AT = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)
@@ -29,13 +21,18 @@ USUAL = usual_pause(30)
 
 
 def causes(before: Look, after: Look) -> list[Cause]:
-    return [spell.cause for spell in spells_between(before, after, USUAL)]
+    return [spell.cause for spell in spells_between(before, after)]
 
 
-def test_looks_that_follow_each_other_as_usual_have_nothing_between_them() -> None:
+def test_a_load_error_names_the_cause_of_a_gap_longer_than_usual() -> None:
+    def after(gap: timedelta) -> Look:
+        return Look(AT + gap, "one", has_load_error=True)
+
     assert USUAL == 75 * SECOND
-    assert causes(Look(AT, "one"), Look(AT + USUAL, "one")) == []
-    assert causes(Look(AT, "one"), Look(AT + USUAL + MICROSECOND, "one")) == [Cause.CODE_LOCATION_NOT_LOADABLE]
+    assert causes(Look(AT, "one"), after(USUAL)) == []
+    assert causes(Look(AT, "one"), after(USUAL + MICROSECOND)) == [Cause.CODE_LOCATION_NOT_LOADABLE]
+    assert causes(Look(AT, "one"), Look(AT + 5 * MINUTE, "one")) == []
+    assert causes(Look(AT, "one"), Look(AT + 5 * MINUTE + MICROSECOND, "one")) == [Cause.CODE_LOCATION_NOT_LOADABLE]
 
 
 def test_another_daemon_says_that_the_one_before_was_down_however_short() -> None:
@@ -47,10 +44,10 @@ def test_another_daemon_says_that_the_one_before_was_down_however_short() -> Non
 def test_a_daemon_that_went_on_after_the_last_look_could_not_load_the_code(minutes: int) -> None:
     until, now = AT + minutes * MINUTE, AT + (minutes + 1) * MINUTE
 
-    found = spells_between(Look(AT, "one"), Look(now, "two", daemon_before_until=until), USUAL)
+    found = spells_between(Look(AT, "one"), Look(now, "two", daemon_before_until=until))
 
     assert found == [Spell(Cause.CODE_LOCATION_NOT_LOADABLE, AT, until), Spell(Cause.DAEMON_DOWN, until, now)]
-    assert spells_between(Look(AT, "one"), Look(now, "two", daemon_before_until=AT + SECOND), USUAL) == [
+    assert spells_between(Look(AT, "one"), Look(now, "two", daemon_before_until=AT + SECOND)) == [
         Spell(Cause.DAEMON_DOWN, AT, now)
     ]
 

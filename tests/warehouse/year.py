@@ -33,10 +33,11 @@ from cavra_pipeline.retry.worker import WorkerRequest, run_worker
 from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
+from cavra_pipeline.slots.looks import Look
 from cavra_pipeline.slots.problems import KINDS as SLOT_KINDS
 from cavra_pipeline.slots.problems import signals_of
 from cavra_pipeline.slots.verdicts import Configuration
-from cavra_pipeline.slots.watcher import Look, Records, WatcherState, watch
+from cavra_pipeline.slots.watcher import Records, WatcherState, watch
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from tests.connectors.receiver import Answer, Received, Receiver, answer

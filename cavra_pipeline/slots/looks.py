@@ -1,0 +1,104 @@
+"""Looks of the watcher, and what kept slots from running between two of them in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cavra_pipeline.slots.verdicts import Cause, Spell
+
+#: Looks further apart than this have a gap between them, at the usual 30 seconds between two: nobody was there to look.
+LONGEST_PAUSE: Final = timedelta(minutes=5)
+#: Looks are no further apart while nothing is in the way, at 30 seconds between two.
+USUAL_PAUSE: Final = timedelta(seconds=75)
+#: How many spells are remembered; more than enough for the slots that are still open.
+MOST_SPELLS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look of the watcher saw.
+
+    Attributes:
+        at: When it looked.
+        daemon_id: Which daemon process was alive, by Dagster's id of it; None if none has ever been.
+        stopped: Schedules that were found off.
+        started: Since when each schedule that is on was switched on by hand, where Dagster knows.
+        daemon_before_until: The last sign of life of the daemon before this one, where the instance keeps it.
+        has_load_error: Whether a tick since the look before failed as the code location was not to be had.
+    """
+
+    at: datetime
+    daemon_id: str | None
+    stopped: frozenset[str] = frozenset()
+    started: Mapping[str, datetime] = field(default_factory=dict)
+    daemon_before_until: datetime | None = None
+    has_load_error: bool = False
+
+
+def longest_pause(watch_seconds: float) -> timedelta:
+    """Returns how far apart two looks may be: ten times what they should be, a minute at least."""
+    return max(timedelta(minutes=1), 10 * timedelta(seconds=watch_seconds))
+
+
+def usual_pause(watch_seconds: float) -> timedelta:
+    """Returns how far apart two looks are while nothing is in the way; 75 seconds at least."""
+    return max(USUAL_PAUSE, 2.5 * timedelta(seconds=watch_seconds))
+
+
+def spells_between(
+    before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE, usual: timedelta = USUAL_PAUSE
+) -> list[Spell]:
+    """Returns what kept slots from running between two looks in a row.
+
+    Another daemon is alive than at the look before: the one before was gone, however short the gap is.
+
+    Args:
+        before: The look before, or None at the first look.
+        after: The look now.
+        pause: How far apart two looks may be; in a longer gap somebody was away for certain.
+        usual: How far apart they are while nothing is in the way.
+    """
+    if before is None:
+        return [Spell(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
+    spells: list[Spell] = []
+    is_known = before.daemon_id is not None and after.daemon_id is not None
+    is_same = is_known and before.daemon_id == after.daemon_id
+    gap = after.at - before.at
+    if gap > pause or (is_known and not is_same) or (gap > usual and after.has_load_error):
+        # A daemon that was there all along could not load the code; so could one that went on after the look before.
+        alive_until = after.at if is_same else max(after.daemon_before_until or before.at, before.at)
+        if alive_until - before.at > usual:
+            spells.append(Spell(Cause.CODE_LOCATION_NOT_LOADABLE, before.at, alive_until))
+        if not is_same:
+            started_at = alive_until if spells else before.at
+            spells.append(Spell(Cause.DAEMON_DOWN, started_at, after.at))
+    for name in sorted(before.stopped | after.stopped):
+        ended_at = None if name in after.stopped else min(after.started.get(name, after.at), after.at)
+        spells.append(Spell(Cause.SCHEDULE_STOPPED, before.at, ended_at, name))
+    return spells
+
+
+def length_of(spell: Spell) -> timedelta:
+    """Returns how long a spell has lasted; zero while it goes on."""
+    return (spell.ended_at or spell.started_at) - spell.started_at
+
+
+def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
+    """Adds new spells to those that are known; one that goes on where an open one was is the same spell."""
+    known = list(spells)
+    for spell in new:
+        same = [
+            number
+            for number, one in enumerate(known)
+            if one.ended_at is None and (one.cause, one.schedule) == (spell.cause, spell.schedule)
+        ]
+        if same:
+            known[same[0]] = replace(known[same[0]], ended_at=spell.ended_at)
+        else:
+            known.append(spell)
+    # One that goes on is never forgotten, however many have ended since.
+    ended = [one for one in known if one.ended_at is not None][-MOST_SPELLS:]
+    return [one for one in known if one.ended_at is None or one in ended]
