@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from cavra_pipeline.assets.causes import build_incidents_asset
 from cavra_pipeline.assets.evidence import build_evidence_assets
 from cavra_pipeline.assets.executive import build_executive_asset
 from cavra_pipeline.assets.registry import check_groups
@@ -31,6 +32,7 @@ def build_assets(
         *build_evidence_assets(partitions, list(sources.by_name), settings),
         *build_report_assets(partitions, settings),
         *build_worker_assets(settings),
+        build_incidents_asset(partitions, settings),
         build_executive_asset(partitions, settings),
     ]
     return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]

@@ -1,4 +1,7 @@
-"""The evidence assets: one ingest fills every evidence table, so one step materialises them all, or those that a run selects."""
+"""The evidence assets: one ingest fills every evidence table, so one step materialises them all.
+
+Of a run that selects some, only those are shown.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime

@@ -8,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
+from cavra_pipeline.assets.causes import exhausted_ahead
 from cavra_pipeline.assets.launch import checked_config, values_of
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds, transient_retried
@@ -251,8 +252,8 @@ def _materialize(
             )
         with transient_retried():
             raise error
-    slots = _slots(home, kept) if report == RETRY_HEALTH else {}
-    shown = {one.day: {**report_metadata(one), **slots.get(one.day, {})} for one in kept}
+    beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
+    shown = {one.day: {**report_metadata(one), **beside.get(one.day, {})} for one in kept}
     show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
         context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
@@ -275,12 +276,15 @@ def report_metadata(one: Report) -> dict[str, Any]:
     return {**_common(one), **numbers(one.document), "details": view(one.document)}
 
 
-def _slots(home: Home, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
-    """What the slot ledger counts beside each report's outages; the report itself rests on evidence alone."""
+def _beside_health(home: Home, lane: Lane, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
+    """What the slot ledger counts beside each report's outages, and what lies ahead; the report is evidence alone."""
     with state_of(home.settings).reading() as c:
         counts = slots_of_reports(c, [one.document for one in kept])
+    # Of the newest day only: a forecast takes as long as the reports of many days, and is about what comes.
+    ahead = exhausted_ahead(home, lane, kept[-1])
     return {
         one.day: {
+            **(ahead if one is kept[-1] else {}),
             "slots": table(("verdict", "slots"), list(found.items()), "No slot is judged in this window."),
             "missed_slot_count": found.get("missed", 0),
         }

@@ -52,6 +52,8 @@ DESIRED_STATE: Final = (
     Declared("stale_retry_plan_sensor", SENSOR, ENVIRONMENTS),
     Declared("acknowledgement_gap_sensor", SENSOR, ENVIRONMENTS),
     Declared("recovery_limit_sensor", SENSOR, ENVIRONMENTS),
+    Declared("provider_incident_sensor", SENSOR, ENVIRONMENTS),
+    Declared("exhaustion_sensor", SENSOR, ENVIRONMENTS),
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
     Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),

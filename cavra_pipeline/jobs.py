@@ -15,6 +15,7 @@ from cavra_pipeline.settings import Settings
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 SOURCE_GROUP: Final = "sources"
+PROVIDER_INCIDENTS: Final = "provider_incidents"
 #: The job and the schedule that pull sources; a home without sources has neither.
 IMPORT_SOURCES: Final = "import_sources"
 
@@ -76,19 +77,21 @@ def _jobs(settings: Settings) -> list[tuple[str, dg.AssetSelection, str]]:
     return [
         (
             "recovery_retry_worker",
-            _ladders("recovery_retry_worker"),
-            "Ingest new evidence, plan, run the retry workers of recovery escalations and their alerts, judge health.",
+            _ladders("recovery_retry_worker") | assets(PROVIDER_INCIDENTS),
+            "Ingest new evidence, plan, run the retry workers of recovery escalations and their alerts, judge health, "
+            "look for provider incidents.",
         ),
         (
             "executive_delivery_retry",
-            _ladders("executive_delivery_retry"),
-            "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health.",
+            _ladders("executive_delivery_retry") | assets(PROVIDER_INCIDENTS),
+            "Ingest new evidence, plan, run the retry workers of executive reports and their alerts, judge health, "
+            "look for provider incidents.",
         ),
         (
             "audit_delivery_retry",
-            _ladders("audit_delivery_retry") | assets("recoveries", "closure"),
+            _ladders("audit_delivery_retry") | assets("recoveries", "closure", PROVIDER_INCIDENTS),
             "Ingest new evidence, plan, run the retry workers of audits, auditor exports and closeouts, judge health, "
-            "recoveries and closure.",
+            "recoveries and closure, look for provider incidents.",
         ),
         (
             "morning_report",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from cavra_pipeline.sensors.boundary import build_boundary_sensor
+from cavra_pipeline.sensors.causes import build_exhaustion_sensor, build_provider_incident_sensor
 from cavra_pipeline.sensors.drops import build_drop_sensor
 from cavra_pipeline.sensors.failed_runs import build_failed_run_sensor
 from cavra_pipeline.sensors.instigators import build_disabled_schedule_sensor
@@ -31,6 +32,8 @@ def build_sensors(partitions: dg.DailyPartitionsDefinition, settings: Settings) 
         build_stale_retry_plan_sensor(settings),
         build_acknowledgement_gap_sensor(settings),
         build_recovery_limit_sensor(settings),
+        build_provider_incident_sensor(settings),
+        build_exhaustion_sensor(settings),
         build_boundary_sensor(settings),
         build_watcher_sensor(settings),
     ]

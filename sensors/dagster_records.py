@@ -283,19 +283,21 @@ def daemon_before_until(instance: dg.DagsterInstance) -> datetime | None:
     return datetime.fromtimestamp(float(stored), UTC) if stored else None
 
 
-def newest_shown(instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime) -> dict[str, Any] | None:
-    """What an asset showed of the newest instant: a backfill of old days does not hide it, and a what-if is none."""
+def newest_shown(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime, *, having: str = "as_of"
+) -> dict[str, Any] | None:
+    """What an asset showed of the newest instant, with that member.
+
+    A backfill of old days does not hide it, and a what-if is none.
+    """
     days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
     found = (
         instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=asset, asset_partitions=days), limit=20).records
         or instance.fetch_materializations(asset, limit=1).records
     )
     documents = [shown(one) for one in found]
-    return max(
-        (one for one in documents if one.get("as_of") and not one.get(WHAT_IF)),
-        key=lambda one: str(one["as_of"]),
-        default=None,
-    )
+    dated = (one for one in documents if one.get("as_of") and having in one and not one.get(WHAT_IF))
+    return max(dated, key=lambda one: str(one["as_of"]), default=None)
 
 
 def shown(record: dg.EventLogRecord) -> dict[str, Any]:

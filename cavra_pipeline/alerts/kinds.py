@@ -55,6 +55,8 @@ class AlertKind:
 FLAPPING: Final = "flapping"
 UNDELIVERED: Final = "undelivered_notice"
 SECRET_FINDING: Final = "secret_finding"  # noqa: S105 -- a kind
+PROVIDER_INCIDENT: Final = "provider_incident"
+FAILED_EXECUTION: Final = "failed_execution"
 BROKEN_CONNECTOR: Final = "broken_connector"
 REBUILT: Final = "warehouse_rebuilt"
 #: Causes that say nothing: as good as none.
@@ -117,6 +119,27 @@ _TABLE: Final = (
         "critical",
         "recoveries are open past their limit",
         "See cavra-pipeline recoveries; name an owner for each, and record the closure once it is done.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        PROVIDER_INCIDENT,
+        "critical",
+        "a provider is broken",
+        "See cavra-pipeline incidents --open; act on its cause (docs/incidents.md), then probe with worker --probe.",
+        is_told_by_subject=True,
+    ),
+    AlertKind(
+        FAILED_EXECUTION,
+        "critical",
+        "retries failed or were skipped and have not been delivered since",
+        "See cavra-pipeline retry-health of the lane; cavra-pipeline explain says why one delivery waits.",
+        inhibited_by=(Inhibitor(PROVIDER_INCIDENT, PROVIDER_INCIDENT),),
+    ),
+    AlertKind(
+        "exhaustion_ahead",
+        "warning",
+        "deliveries will be exhausted within the hour",
+        "See cavra-pipeline forecast; fix what makes these deliveries fail before their last retry is made.",
         is_told_by_subject=True,
     ),
     AlertKind(

@@ -25,12 +25,31 @@ def unresolved_executions(session: Session, lane: Lane, instants: Sequence[datet
         instants: Ascending instants, UTC without a zone, that one statement may answer together (``stretches``).
     """
     counts: list[Counter[tuple[str, str]]] = [Counter() for _ in instants]
-    asked: dict[str, object] = {"lane": lane.name, "instants": list(instants), "closing": CLOSING_STATES}
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", asked)
-    for row in rows:
+    for row in _rows(session, lane, instants, is_by_subject=False):
         for counted in counts[row["first_seen"] - 1 : row["last_seen"]]:
             counted[row["provider"], row["reason"]] += row["execution_count"]
     return list(counts)
+
+
+def unresolved_pairs(session: Session, lane: Lane, at: datetime) -> list[dict[str, Any]]:
+    """Lists the pairs of a lane whose executions are unresolved at an instant, UTC without a zone.
+
+    Returns:
+        Rows with ``subject``, ``provider``, ``reason`` (empty where the execution failed), ``failed_at`` (when it did)
+        and ``execution_count``, which is 1.
+    """
+    return _rows(session, lane, [at], is_by_subject=True)
+
+
+def _rows(session: Session, lane: Lane, instants: Sequence[datetime], *, is_by_subject: bool) -> list[dict[str, Any]]:
+    asked: dict[str, object] = {
+        "lane": lane.name,
+        "instants": list(instants),
+        "closing": CLOSING_STATES,
+        "is_by_subject": is_by_subject,
+    }
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", asked)
+    return rows
 
 
 def by_reason(unresolved: Unresolved) -> dict[str, int]:

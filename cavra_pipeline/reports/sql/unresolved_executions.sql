@@ -1,6 +1,6 @@
 -- How many pairs' newest execution failed or was skipped, that are not settled and that no answer closes, at each instant,
--- by provider and by the reason why one was skipped. Read from the histories of those pairs: executions, successful deliveries and
--- acknowledgements, in order of (created_at, session_id).
+-- by provider and by the reason why one was skipped, and by subject if asked. Read from the histories of those pairs:
+-- executions, successful deliveries and acknowledgements, in order of (created_at, session_id).
 WITH said AS MATERIALIZED (
     FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
 ),
@@ -25,8 +25,10 @@ histories AS (
 
 states AS (
     SELECT
+        subject,
         provider,
         created_at,
+        max(CASE WHEN execution IS NOT NULL THEN created_at END) OVER so_far AS executed_at,
         last_value(execution IGNORE NULLS) OVER so_far AS execution,
         bool_or(is_settled) OVER so_far AS is_settled,
         coalesce(list_contains($closing::VARCHAR[], last_value(answer IGNORE NULLS) OVER so_far), false) AS is_closed,
@@ -37,8 +39,10 @@ states AS (
 
 placed AS (
     SELECT
+        CASE WHEN $is_by_subject::BOOLEAN THEN states.subject END AS subject,
         states.provider,
         states.execution.reason AS reason,
+        states.executed_at,
         opening.number AS first_seen,
         coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS first_unseen
     FROM states
@@ -51,8 +55,10 @@ placed AS (
         AND coalesce(states.next_at, TIMESTAMP 'infinity') > list_min($instants::TIMESTAMP[])
 )
 
-SELECT provider, first_seen, first_unseen - 1 AS last_seen, coalesce(reason, '') AS reason, count(*) AS execution_count
+SELECT
+    subject, provider, first_seen, first_unseen - 1 AS last_seen, coalesce(reason, '') AS reason,
+    count(*) AS execution_count, min(executed_at) AS failed_at
 FROM placed
 WHERE first_seen < first_unseen
-GROUP BY provider, first_seen, first_unseen, reason
-ORDER BY provider, first_seen, first_unseen, reason
+GROUP BY subject, provider, first_seen, first_unseen, reason
+ORDER BY provider, subject, first_seen, first_unseen, reason

@@ -1,0 +1,142 @@
+"""What incidents and forecasts mean for people on call: signals for the life cycle of alerts. Thresholds stand here.
+
+What was found is made where the warehouse is open, shown by an asset, and read back by a sensor: plain values only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cavra_pipeline.alerts.kinds import FAILED_EXECUTION, PROVIDER_INCIDENT
+from cavra_pipeline.alerts.signals import Signal, is_public_text
+from cavra_pipeline.causes.forecast import forecast, forecast_parameters
+from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.executions import unresolved_pairs
+from cavra_pipeline.reports.incidents import open_incidents
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.warehouse import Session
+
+EXHAUSTION_AHEAD: Final = "exhaustion_ahead"
+#: So long before the last retry of a delivery somebody is warned.
+WARNING_TIME: Final = timedelta(hours=1)
+#: How far ahead the forecast looks that warnings are reckoned from.
+FORECAST_HOURS: Final = 24
+#: The kinds that a look at incidents decides on.
+INCIDENT_KINDS: Final = (PROVIDER_INCIDENT, FAILED_EXECUTION)
+
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: Why an execution is unresolved where its record gives no reason, and where the reason is no word.
+_FAILED, _SKIPPED = "failed", "skipped"
+_OF_INCIDENT: Final = ("incident_id", "provider", "lane", "began_at", "cause", "failure_count", "subject_count")
+
+
+def shown_incidents(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns of each open incident what its alert needs; no subject is among it."""
+    found = (one for one in report["incidents"] if one["ended_at"] is None)
+    return [{name: one[name] for name in _OF_INCIDENT} | {"pair_count": len(one["pairs"])} for one in found]
+
+
+def failed_executions(session: Session, as_of: datetime) -> list[dict[str, Any]]:
+    """Counts the pairs whose newest execution failed or was skipped and is unresolved, by provider and lane.
+
+    Returns:
+        Entries with ``lane``, ``provider``, ``failed_at`` (the earliest of these executions) and ``causes``: how many
+        pairs by reason, where ``provider_incident`` stands for every pair of an open incident.
+    """
+    at = naive_utc(as_of)
+    names = open_incidents(session, [at])
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
+    for lane in LANES.values():
+        for pair in unresolved_pairs(session, lane, at):
+            provider = pair["provider"]
+            new = {"lane": lane.name, "provider": provider, "failed_at": instant(pair["failed_at"]), "causes": {}}
+            entry = entries.setdefault((provider, lane.name), new)
+            entry["failed_at"] = min(entry["failed_at"], new["failed_at"])
+            is_named = names.of(at, lane, pair["subject"], provider) is not None
+            cause = PROVIDER_INCIDENT if is_named else _cause(pair["reason"])
+            entry["causes"][cause] = entry["causes"].get(cause, 0) + pair["execution_count"]
+    return [entries[key] for key in sorted(entries)]
+
+
+def _cause(reason: str) -> str:
+    if not reason:
+        return _FAILED
+    return reason if _WORD.fullmatch(reason) else _SKIPPED
+
+
+def incident_signals(incidents: Iterable[Mapping[str, Any]], executions: Iterable[Mapping[str, Any]]) -> list[Signal]:
+    """Returns a signal for each open incident, and for the failed executions of each provider and lane.
+
+    The subject of an incident says since when it lasts, so that the next incident of the provider is another alert.
+    """
+    signals = []
+    for one in incidents:
+        scope = f"{one['provider']} in {one['lane']}" if one["lane"] else str(one["provider"])
+        subject = _public(f"{scope} since {one['began_at']}", one["incident_id"])
+        counts = {name: int(one[name]) for name in ("subject_count", "pair_count")}
+        evidence = {"incident_id": one["incident_id"], **({"lane": one["lane"]} if one["lane"] else {}), **counts}
+        signals.append(
+            Signal(
+                PROVIDER_INCIDENT, subject, "critical", _moment(one["began_at"]), one["cause"],
+                int(one["failure_count"]), evidence,
+            )
+        )  # fmt: skip
+    for one in executions:
+        subject = _public(f"{one['provider']} in {one['lane']}", one["lane"])
+        signals += [
+            Signal(
+                FAILED_EXECUTION, subject, "critical", _moment(one["failed_at"]), cause, count, {"lane": one["lane"]}
+            )
+            for cause, count in sorted(one["causes"].items())
+        ]
+    return signals
+
+
+def exhaustion(
+    session: Session, lane: Lane, *, as_of: datetime, now: datetime, has_connector: Callable[[str], bool]
+) -> dict[str, Any]:
+    """Forecasts with the lane's own policy what will be exhausted in the next 24 hours.
+
+    Returns:
+        ``as_of``, ``forecast_id`` and ``exhausted_at``: how many deliveries the run at each instant exhausts.
+    """
+    parameters = forecast_parameters(hours=FORECAST_HOURS)
+    found = forecast(session, lane, retry_policy(lane), parameters, as_of=as_of, now=now, has_connector=has_connector)
+    counts: dict[str, int] = {}
+    for when in sorted(one["exhausted_at"] for one in found["pairs"] if one["exhausted_at"]):
+        counts[when] = counts.get(when, 0) + 1
+    return {"as_of": found["as_of"], "forecast_id": found["forecast_id"], "exhausted_at": counts}
+
+
+def exhaustion_signal(lane: str, shown: Mapping[str, Any], now: datetime) -> Signal | None:
+    """Returns what of a lane will be exhausted within the hour; what is exhausted by now nobody can release any more.
+
+    Args:
+        lane: The lane's name.
+        shown: What ``exhaustion`` found.
+        now: The instant.
+    """
+    ahead = {_moment(when): int(count) for when, count in shown["exhausted_at"].items()}
+    soon = {when: count for when, count in ahead.items() if now < when <= now + WARNING_TIME}
+    if not soon:
+        return None
+    first = min(soon)
+    evidence: dict[str, str | int] = {
+        "lane": lane,
+        "forecast_id": str(shown["forecast_id"]),
+        "first_exhausted_at": str(instant(first)),
+    }
+    return Signal(EXHAUSTION_AHEAD, lane, "warning", first - WARNING_TIME, None, sum(soon.values()), evidence)
+
+
+def _public(text: str, otherwise: str) -> str:
+    """A provider's name comes from evidence; an id or a lane stands for one that can't be a subject."""
+    return text if is_public_text(text) else otherwise
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
