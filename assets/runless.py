@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.assets.reports import asset_of, report_metadata
+from cavra_pipeline.assets.report_metadata import report_metadata
+from cavra_pipeline.assets.reports import asset_of
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.resources import dagster_instance

@@ -1,10 +1,10 @@
-"""What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs, heartbeats, metadata.
+"""What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs, metadata.
 
-The only module that uses Dagster below its public API; what changes with a release of Dagster changes here.
+Only this module and ``daemon.py`` use Dagster below its public API; what changes with its releases changes here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -25,7 +25,6 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
-from cavra_pipeline.event_log import DAEMON_BEFORE
 from cavra_pipeline.jobs import WHAT_IF
 from cavra_pipeline.schedules import STILL_WAITS
 from cavra_pipeline.sensors.location import Location, owned
@@ -252,35 +251,6 @@ def error_classes(error: SerializableErrorInfo | None) -> list[str]:
         names.append(error.cls_name or "")
         error = error.cause or error.context
     return names
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A daemon's last sign of life.
-
-    Attributes:
-        at: When it was.
-        daemon_id: The process; all daemons of one process share it.
-        error_count: Errors it reported with it.
-    """
-
-    at: datetime
-    daemon_id: str | None
-    error_count: int
-
-
-def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
-    """Returns the last heartbeat of each daemon, by its type such as ``SCHEDULER``."""
-    return {
-        kind: Heartbeat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id, len(beat.errors or ()))
-        for kind, beat in instance.get_daemon_heartbeats().items()
-    }
-
-
-def daemon_before_until(instance: dg.DagsterInstance) -> datetime | None:
-    """Returns the last sign of life of the daemon before the present one; None where the instance does not keep it."""
-    stored = instance.run_storage.get_cursor_values({DAEMON_BEFORE}).get(DAEMON_BEFORE)
-    return datetime.fromtimestamp(float(stored), UTC) if stored else None
 
 
 def newest_shown(

@@ -19,6 +19,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
+from cavra_pipeline.sensors.daemon import daemon_before_until, heartbeats
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
@@ -100,13 +101,13 @@ class _View:
         place = location_of(context, settings)
         found = records.instigators(context, place)
         schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE and one.name in SCHEDULE_NAMES}
-        beats = records.heartbeats(context.instance)
+        beats = heartbeats(context.instance)
         look = Look(
             at=now,
             daemon_id=next((beats[kind].daemon_id for kind in ("SENSOR", "SCHEDULER") if kind in beats), None),
             stopped=frozenset(name for name, one in schedules.items() if not one.is_on),
             started={name: one.started_at for name, one in schedules.items() if one.is_on and one.started_at},
-            daemon_before_until=records.daemon_before_until(context.instance),
+            daemon_before_until=daemon_before_until(context.instance),
         )
         configurations = [
             Configuration(

@@ -17,6 +17,7 @@ from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.daemon import heartbeats
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
@@ -91,7 +92,7 @@ def _backlog(instance: dg.DagsterInstance, place: Location, now: datetime) -> It
 
 
 def _silent_daemons(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
-    for kind, beat in sorted(records.heartbeats(instance).items()):
+    for kind, beat in sorted(heartbeats(instance).items()):
         if now - beat.at > LONGEST_PAUSE:
             yield Signal("daemon_heartbeat", kind.lower(), "critical", beat.at.astimezone(UTC))
 

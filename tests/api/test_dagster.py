@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from cavra_pipeline.assets.reports import report_metadata
+from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.definitions import open_dagster
 from cavra_pipeline.reports.store import RETRY_HEALTH, Report
 from tests.api.server import served
