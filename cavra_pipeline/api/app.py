@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from typing import Any
 
 import anyio.to_thread
@@ -79,11 +80,12 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]
-    document = openapi_of(app)
+    # Made when it is first asked for: that takes longer than all the rest of a start.
+    document = cache(partial(openapi_of, app))
 
     @app.get("/openapi.json", include_in_schema=False)
     def openapi() -> Response:
-        return Response(document, media_type="application/json")
+        return Response(document(), media_type="application/json")
 
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)

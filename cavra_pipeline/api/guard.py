@@ -76,10 +76,10 @@ class Guard:
     """ASGI middleware around the whole application.
 
     Attributes:
-        openapi: The document of what it guards.
+        openapi: Makes the document of what it guards.
     """
 
-    openapi: bytes = b""
+    openapi: Callable[[], bytes]
 
     def __init__(
         self,

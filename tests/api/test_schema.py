@@ -54,7 +54,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, 
 def _operations() -> dict[str, APIOperation[Any, Any, Any, Any]]:
     """Every operation of the document, as the service serves it."""
     app = create_app(Service, hosts=None, requests_per_second=1)  # type: ignore[arg-type]  # not opened
-    document = json.loads(app.openapi)
+    document = json.loads(app.openapi())
     found = [one.ok() for one in schemathesis.openapi.from_dict(document).get_all_operations() if isinstance(one, Ok)]
     return {one.label: one for one in found}
 

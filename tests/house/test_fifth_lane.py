@@ -66,7 +66,7 @@ jobs = {
     name: sorted(key.path[-1] for key in repository.get_job(name).asset_layer.executable_asset_keys)
     for name in ("executive_delivery_retry", "recovery_retry_worker", "daily_close")
 }
-document = json.loads(create_app(None, hosts=None, requests_per_second=1).openapi)
+document = json.loads(create_app(None, hosts=None, requests_per_second=1).openapi())
 script = next(one for one in console_router().routes if "name" in one.path).endpoint
 asked = type("Request", (), {"headers": {}})()
 print(json.dumps({
