@@ -50,8 +50,9 @@ def answer_health(
             now, asked = service.instants(as_of)
             report = retry_health_reports(session, lane, parameters, instants=[asked], now=now, generated_by=label)[0]
         record = health_record(report, now=now) if caller.may_save else None
-        if record and not is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, own=now):
-            service.made(RETRY_HEALTH, lane.name, report, record)
+        if record:
+            other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, own=now)
+            service.made(RETRY_HEALTH, lane.name, report, record, is_what_if=other)
         return {"health": report, "metadata": record}, state
 
     return service.once(("health", caller.may_save, lane.name, parameters.model_dump(), label, as_of), make)
@@ -87,9 +88,8 @@ def answer_plan(
             now, asked = service.instants(as_of)
             plan = retry_plans(session, lane, policy, instants=[asked], now=now, generated_by=label)[0]
         record = plan_record(plan, now=now)
-        # A what-if is answered, and saved if asked for; it is no evidence that the lane has a fresh plan.
-        if not is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, own=now):
-            service.made(RETRY_PLAN, lane.name, plan, record)
+        other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, own=now)
+        service.made(RETRY_PLAN, lane.name, plan, record, is_what_if=other)
         if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
         return {"plan": plan, "metadata": record, "actor": actor}, state
@@ -99,7 +99,7 @@ def answer_plan(
 
 @endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
 def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: models.PlanBody) -> Answer:
-    """Makes a retry plan, saves its evidence record and tells Dagster, but for a what-if. Nothing is sent."""
+    """Makes a retry plan and saves its evidence record; one that is no what-if shows in Dagster. Nothing is sent."""
     of_lane = lane_named(lane)
     policy = retry_policy(of_lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {})
     by = body.generated_by or DEFAULT_GENERATED_BY

@@ -264,10 +264,20 @@ class Service:
             self._before.clear()
         self.copy.catch_up(seconds=5.0)
 
-    def made(self, report: str, lane: str | None, document: dict[str, Any], record: dict[str, Any] | None) -> None:
-        """Keeps the evidence of a report and tells Dagster."""
+    def made(
+        self,
+        report: str,
+        lane: str | None,
+        document: dict[str, Any],
+        record: dict[str, Any] | None,
+        *,
+        is_what_if: bool = False,
+    ) -> None:
+        """Saves the evidence of a report and, unless it is a what-if, shows it in Dagster as the day's."""
         if record is not None:
             self.keeper.keep(record)
+        if is_what_if:
+            return
         day = parse_as_of(document["as_of"]).astimezone(UTC).date()
         self.dagster.report(Report(report, lane, day, document))
 
