@@ -88,6 +88,7 @@ _LONG = (
     "cli/test_cases.py",
     "closure/test_closure.py",
     "console/test_operator.py",
+    "dagster_tests/test_asking.py",
     "dagster_tests/test_assets.py",
     "dagster_tests/test_cases.py",
     "dagster_tests/test_causes.py",
