@@ -193,7 +193,7 @@ def test_an_approval_holds_until_withdrawn_or_used_up(
 
     expected = [] if gap is False else [{
         "delivery_id": "a", "audit_id": "audit-1", "provider": "slack", "since": at(300).isoformat(),
-        "approval_state": gap,
+        "approval_state": gap, "provider_incident_id": None,
     }]  # fmt: skip
     assert health["approval_gaps"] == expected
     assert health["approval_pending_count"] == len(expected)

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_lost_or_garbled_file_is_made_again_by_whoever_opens_it_next(
     assert name == (set_aside[0].name if set_aside else None)
 
 
-def test_noise_inside_the_file_fails_one_command_and_the_next_is_right(home: Settings) -> None:
+def test_noise_inside_the_file_fails_one_command_at_most_and_the_next_is_right(home: Settings) -> None:
     before = answers(home)
     content = bytearray(home.warehouse.read_bytes())
     with duckdb.connect(str(home.warehouse), read_only=True) as connection:
@@ -109,9 +110,11 @@ def test_noise_inside_the_file_fails_one_command_and_the_next_is_right(home: Set
         content[start + 1000 : start + 2000] = random.Random(3).randbytes(1000)
     home.warehouse.write_bytes(bytes(content))
 
-    with pytest.raises(TransientError, match="was set aside"):
+    # Whether opening finds it, or the first statement that reads it, depends on what else the blocks hold.
+    with suppress(TransientError):
         query(home, CONTENT)
     assert answers(home) == before
+    assert len(list(home.home.glob("*.refused-*"))) == 1
 
 
 def test_a_log_without_its_file_is_not_read_into_the_new_one(home: Settings) -> None:
