@@ -168,22 +168,3 @@ class BusyWorld(World):
         by_runs = [run.worked_at for _, run in runs if run.worked_at and since < run.worked_at <= now]
         by_hand = [at for at in self.manual[name] if since < at <= now]
         return Records(found.ticks, runs, sorted([*by_runs, *by_hand]))
-
-    def watched(self) -> dict[tuple[str, datetime], Verdict]:
-        """The ledger at the end of the month, as the sensor keeps it: a verdict that has changed is stored again."""
-        verdicts: dict[tuple[str, datetime], Verdict] = {}
-        memory = WatcherState()
-        for look in self.looks():
-            configurations = [
-                Configuration(name, look.at, cron, self.time_zone, True, DEFAULT_TOLERANCE)
-                for name, cron in self.crons.items()
-            ]
-
-            def seen_at(name: str, since: datetime, now: datetime = look.at) -> Records:
-                return self.records(name, since, now)
-
-            seen = watch(memory, look, configurations, calendar=self.calendar, records=seen_at, usual=usual_pause(30))
-            for one in seen.judged:
-                verdicts[one.slot.schedule, one.slot.expected_at] = one.verdict
-            memory = seen.told()
-        return verdicts
