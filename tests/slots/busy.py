@@ -15,10 +15,9 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from cavra_pipeline.settings import DEFAULT_TOLERANCE
-from cavra_pipeline.slots.looks import Look, usual_pause
-from cavra_pipeline.slots.verdicts import Configuration, ScheduledRun, Verdict
-from cavra_pipeline.slots.watcher import Records, WatcherState, watch
+from cavra_pipeline.slots.looks import Look
+from cavra_pipeline.slots.verdicts import ScheduledRun
+from cavra_pipeline.slots.watcher import Records
 from tests.slots.simulation import CAUSES, MINUTE, Trouble, Truth, World, as_seen, closing
 
 LOOKS_EVERY = timedelta(minutes=1)
