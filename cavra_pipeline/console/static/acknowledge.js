@@ -19,7 +19,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
     try {
       const answer = await send(Object.fromEntries(new FormData(form)));
       box.close();
-      announce(past);
+      announce(typeof answer === "string" ? answer : past);
       await done(answer);
     } catch (error) {
       trouble.replaceChildren(problem(error));

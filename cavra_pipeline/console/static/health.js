@@ -23,7 +23,7 @@ export async function render(params, context, root) {
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
       field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
     el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")),
-    el("p", { class: "soft" }, context.status?.scopes.includes("plan") ? "The report is saved as evidence and shows in Dagster."
+    el("p", { class: "soft" }, context.status?.scopes.includes("plan") ? "The report is saved as evidence. Without an instant or parameters of its own it shows in Dagster too."
       : "The report is not saved: that needs the scope plan."));
   const run = async () => {
     const given = Object.fromEntries(new FormData(form));

@@ -36,8 +36,10 @@ export async function render(params, context, root) {
   before = levels;
   const bad = lanes.filter((one) => !["healthy", "unknown"].includes(one.alert_level));
   const level = worst([...bad, recoveries, closure, sources].map((one) => one.alert_level));
+  const others = Object.entries({ recoveries, closure, sources }).filter(([, one]) => ["critical", "warning"].includes(one.alert_level)).map(([name]) => name);
+  const fine = others.length ? `All lanes in use are healthy. Look at: ${others.join(", ")}` : "All lanes in use are healthy";
   const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
-    el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : "All lanes in use are healthy"),
+    el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : fine),
     bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
     el("p", { class: "soft" }, `Evaluated at ${stamp(asOf)} (not saved).`));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));

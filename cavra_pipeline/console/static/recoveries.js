@@ -50,7 +50,7 @@ function verdict(report) {
     isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unowned ? `Name an owner for ${plural(unowned, "recovery", "recoveries")}, then fix the connector and record what became of it.` : "Ask the owners for a time by which the connector works, then record what became of each."),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.playbook_count, "playbook")}.`)),
   isKnown && facts([["Open", open], ["Past the limit", late], ["Closed", report.recovery_closed_count],
-    ["Closed within the limit", report.recoveries.filter((one) => one.slo_status === "closed" && one.closure_minutes <= limit).length]])];
+    ["Closed within the limit", report.recoveries.filter((one) => one.slo_status === "closed" && Date.parse(one.closed_at) - Date.parse(one.opened_at) <= limit * 60000).length]])];
 }
 
 const provider = { name: "provider", title: "Provider", value: (one) => one.provider };

@@ -54,7 +54,7 @@ function open(done) {
   const button = el("button", { class: "main" }, "Start the run");
   const day = (name, label) => field(label, el("input", { name, type: "date", value: today, max: today, required: true }));
   const form = el("form", {},
-    el("p", {}, "Starts a Dagster run that ingests what is new in the landing zone and makes every report of these days. Nothing is sent to a connector."),
+    el("p", {}, "Starts a Dagster run that ingests what is new in the landing zone and makes every report of these days. No worker runs. If today is included, the scheduled executive report is sent if it is due and has not been sent."),
     el("div", { class: "fields" }, day("from", "First day, UTC"), day("to", "Last day, UTC")), trouble, el("p", { class: "acts" }, button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
