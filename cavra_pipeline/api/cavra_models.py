@@ -11,7 +11,7 @@ from cavra_pipeline.executive.stored import RunSchedule
 
 #: What CAVRA calls whoever does not say who they are.
 CONSOLE: Final = "console"
-_MOST_MINUTES: Final = 525_600
+MOST_MINUTES: Final = 525_600
 
 
 class Lenient(BaseModel):
@@ -20,7 +20,7 @@ class Lenient(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class _Strict(Lenient):
+class Strict(Lenient):
     """A body: a number is no text and no boolean."""
 
     model_config = ConfigDict(strict=True)
@@ -28,11 +28,11 @@ class _Strict(Lenient):
     _whole = model_validator(mode="before")(whole_numbers)
 
 
-_GeneratedBy = Annotated[
+GeneratedBy = Annotated[
     str | None,
     Field(description="Public-safe label of who asks; with a token, always the token's name.", examples=["console"]),
 ]
-_Minutes = Annotated[int | None, Field(ge=1, le=_MOST_MINUTES)]
+Minutes = Annotated[int | None, Field(ge=1, le=MOST_MINUTES)]
 #: A missing or blank provider is refused with CAVRA's status, by the endpoint, not by the model.
 _Provider = Annotated[
     str | None,
@@ -44,17 +44,17 @@ _Provider = Annotated[
 class CavraHealthQuery(Lenient):
     """Parameters of a health report; the lane's own where none are given."""
 
-    expected_interval_minutes: _Minutes = Field(None, description="The worker's cadence.")
-    stale_metadata_minutes: _Minutes = Field(None, description="Age over which the newest retry plan is stale.")
-    generated_by: _GeneratedBy = CONSOLE
+    expected_interval_minutes: Minutes = Field(None, description="The worker's cadence.")
+    stale_metadata_minutes: Minutes = Field(None, description="Age over which the newest retry plan is stale.")
+    generated_by: GeneratedBy = CONSOLE
 
 
-def _object_or_none(value: Any) -> Any:
+def object_or_none(value: Any) -> Any:
     """CAVRA ignores what is no object where it takes one."""
     return value if isinstance(value, dict) else None
 
 
-def _accept_any(schema: dict[str, Any]) -> None:
+def accept_any(schema: dict[str, Any]) -> None:
     """Says in OpenAPI that a value which is no object is accepted, and ignored."""
     schema["anyOf"] += [{"type": kind} for kind in ("string", "number", "boolean", "array")]
 
@@ -64,10 +64,10 @@ class CavraPlanBody(Lenient):
 
     retry_policy: Annotated[
         Policy | None,
-        BeforeValidator(_object_or_none),
-        Field(description="A retry policy; ignored if it is no object.", json_schema_extra=_accept_any),
+        BeforeValidator(object_or_none),
+        Field(description="A retry policy; ignored if it is no object.", json_schema_extra=accept_any),
     ] = None
-    generated_by: _GeneratedBy = CONSOLE
+    generated_by: GeneratedBy = CONSOLE
 
     _whole = model_validator(mode="before")(whole_numbers)
 
@@ -88,11 +88,11 @@ class CavraAcknowledgementBody(Lenient):
 class CavraRecoveryQuery(Lenient):
     """What recoveries are judged by."""
 
-    recovery_slo_minutes: _Minutes = Field(None, description="How long a recovery may be open, in minutes; else 240.")
-    generated_by: _GeneratedBy = CONSOLE
+    recovery_slo_minutes: Minutes = Field(None, description="How long a recovery may be open, in minutes; else 240.")
+    generated_by: GeneratedBy = CONSOLE
 
 
-class CavraEscalationPlanBody(_Strict, CavraRecoveryQuery):
+class CavraEscalationPlanBody(Strict, CavraRecoveryQuery):
     """What an escalation plan is made by."""
 
 
@@ -101,19 +101,19 @@ class CavraScheduleRunBody(CavraEscalationPlanBody):
 
     schedule: Annotated[
         RunSchedule | None,
-        BeforeValidator(_object_or_none),
+        BeforeValidator(object_or_none),
         Field(
-            description="What the run says of its schedule; ignored if it is no object.", json_schema_extra=_accept_any
+            description="What the run says of its schedule; ignored if it is no object.", json_schema_extra=accept_any
         ),
     ] = None
 
 
-class CavraPlaybookBody(_Strict):
+class CavraPlaybookBody(Strict):
     """What a recovery playbook counts."""
 
     min_failure_count: Annotated[int | None, Field(ge=1, le=10_000)] = Field(None, description="Else 2.")
     lookback_hours: Annotated[int | None, Field(ge=1, le=8_760)] = Field(None, description="Else 24.")
-    generated_by: _GeneratedBy = CONSOLE
+    generated_by: GeneratedBy = CONSOLE
 
 
 class CavraClosureBody(Lenient):

@@ -7,7 +7,8 @@ What the answers show is put together in ``cavra_sent.py``.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, Final
 
 from fastapi import Path
@@ -28,7 +29,7 @@ from cavra_pipeline.connectors import Connectors
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.executive.deliveries import PLANS, RUNS, Deliverable
+from cavra_pipeline.executive.deliveries import PLANS, RUNS, Deliverable, Stored
 from cavra_pipeline.lanes import LANES, CavraPaths, Lane
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.reports.health import health_parameters
@@ -78,20 +79,22 @@ def _require_live(settings: Settings, lane: Lane) -> None:
         raise HttpProblem(403, f"{error.what.capitalize()}. {error.remedy}.") from None
 
 
-def _open(service: Service, settings: Settings, body: models.CavraSendingBody) -> Any:
+def _open(
+    service: Service, settings: Settings, body: models.CavraSendingBody
+) -> AbstractContextManager[ConnectorSender]:
     tries = None if body.retries is None else body.retries + 1
     return open_sender(settings, clock=service.clock, tries=tries, timeout_seconds=body.timeout_seconds)
 
 
-def _deliver(
+@contextmanager
+def _delivering(
     service: Service,
     settings: Settings,
     announcement: Announcement,
     body: models.CavraDeliveryBody,
     providers: Sequence[str],
-) -> dict[str, Any]:
-    """Sends, or says what would be sent."""
-    sender: ConnectorSender
+) -> Iterator[dict[str, Any]]:
+    """Sends, or says what would be sent. The run ends with the block: one that fails is repeated under its ids."""
     with (
         _open(service, settings, body) as sender,
         first_delivery(
@@ -104,7 +107,7 @@ def _deliver(
             run_id=uuid.uuid4().hex,
         ) as sent,
     ):
-        return sent
+        yield sent
 
 
 # --- First deliveries of what is stored ----------------------------------------------------------------------------
@@ -141,8 +144,10 @@ def _declare_alert(lane: Lane, paths: CavraPaths) -> None:
                 made = health_alert(session, request, now=service.clock())
             # What was not sent asks nobody for an acknowledgement.
             said = made.announcement.without_records() if body.dry_run else made.announcement
-            sent = _deliver(service, settings, said, body, made.plan["selected_providers"])
-            with warehouse_of(settings).reading() as session:
+            with (
+                _delivering(service, settings, said, body, made.plan["selected_providers"]) as sent,
+                warehouse_of(settings).reading() as session,
+            ):
                 answer = {
                     "health": made.health,
                     "plan": made.plan,
@@ -167,22 +172,30 @@ def _deliver_stored(
     asked = _named(connectors, given) if given else None
     with service.sending() as settings:
         now = service.clock()
-        ingest(settings, now=now)
         warehouse = warehouse_of(settings)
-        with warehouse.reading() as session:
-            found = which.find(session, None if subject == _NEWEST else subject, now=now, by=by, most=body.most)
-        if found is None and subject != _NEWEST:
+        ingest(settings, now=now)
+
+        def find() -> Stored | None:
+            with warehouse.reading() as session:
+                wanted = None if subject == _NEWEST else subject
+                return which.find(session, wanted, parameters, now=now, by=by, most=body.most)
+
+        found = find()
+        if found is None and (subject != _NEWEST or body.dry_run):
             raise HttpProblem(404, f"{which.title} not found")
         if not body.dry_run:
             _require_live(settings, which.lane)
         if found is None:
             which.store(settings, parameters, by, now)
-            with warehouse.reading() as session:
-                found = which.find(session, None, now=now, by=by, most=body.most)
+            found = find()
         assert found is not None  # noqa: S101 -- it has just been recorded
-        channels = asked or _named(connectors, ",".join(which.channels(found.document, settings)))
-        sent = _deliver(service, settings, found.announcement, body, [] if found.is_empty else channels)
-        with warehouse.reading() as session:
+        channels = (
+            [] if found.is_empty else asked or _named(connectors, ",".join(which.channels(found.document, settings)))
+        )
+        with (
+            _delivering(service, settings, found.announcement, body, channels) as sent,
+            warehouse.reading() as session,
+        ):
             answer = {
                 which.name: found.document,
                 f"{which.name}_metadata": find_record(session, found.session_id),

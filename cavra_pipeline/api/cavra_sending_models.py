@@ -7,25 +7,32 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from cavra_pipeline.api.answers import CavraActor, Health, Open, Record
-from cavra_pipeline.api.cavra_models import CavraPlanBody, Lenient
+from cavra_pipeline.api.cavra_models import (
+    CONSOLE,
+    CavraPlanBody,
+    GeneratedBy,
+    Lenient,
+    Minutes,
+    Strict,
+    accept_any,
+    object_or_none,
+)
 from cavra_pipeline.executive.publish import MAX_RISKS, MAX_ROUTES
 from cavra_pipeline.retry.health_alerts import MAX_ALERTS, MAX_WINDOW_MINUTES, WINDOW_MINUTES
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, MAX_RETRY_DELIVERIES
 
-_MOST_MINUTES: Final = 525_600
 #: So many entries a message lists at most; connectors cut longer texts.
 _MOST_LISTED: Final = 100
 #: One attempt, with what comes before the answer, has to end within the claim of its run.
 _MOST_SECONDS: Final = 30
 
-_Minutes = Annotated[int | None, Field(ge=1, le=_MOST_MINUTES)]
 _Listed = Annotated[int | None, Field(ge=1, le=_MOST_LISTED)]
 
 
-class CavraSendingBody(CavraPlanBody):
-    """What every sending path takes of how to send. A text in place of a number is refused."""
+class CavraSendingBody(Strict):
+    """What every sending path takes of how to send."""
 
-    model_config = ConfigDict(strict=True)
+    generated_by: GeneratedBy = CONSOLE
 
     retries: Annotated[int | None, Field(ge=0, le=4)] = Field(
         None, description="Further requests inside one attempt; the host's setting if not given."
@@ -50,7 +57,7 @@ class CavraDeliveryBody(CavraSendingBody):
 class CavraStoredBody(CavraDeliveryBody):
     """What the delivery of a plan or a run takes that is stored already."""
 
-    recovery_slo_minutes: _Minutes = Field(
+    recovery_slo_minutes: Minutes = Field(
         None, description="Limit of a plan or report that has to be made, in minutes; else 240."
     )
 
@@ -85,8 +92,8 @@ class CavraRunDeliveryBody(CavraStoredBody):
 class CavraAlertDeliveryBody(CavraDeliveryBody):
     """What the delivery of a health alert takes."""
 
-    expected_interval_minutes: _Minutes = Field(None, description="The worker's cadence; the lane's own if not given.")
-    stale_metadata_minutes: _Minutes = Field(None, description="Age over which the newest retry plan is stale.")
+    expected_interval_minutes: Minutes = Field(None, description="The worker's cadence; the lane's own if not given.")
+    stale_metadata_minutes: Minutes = Field(None, description="Age over which the newest retry plan is stale.")
     suppression_window_minutes: Annotated[int | None, Field(ge=0, le=MAX_WINDOW_MINUTES)] = Field(
         None,
         description=f"How long a connector is left alone after an alert arrived through it; else {WINDOW_MINUTES}.",
@@ -101,21 +108,16 @@ class CavraSchedule(Lenient):
     model_config = ConfigDict(strict=True)
 
     enabled: StrictBool | None = None
-    interval_minutes: _Minutes = None
+    interval_minutes: Minutes = None
 
 
-def _accept_any(schema: dict[str, Any]) -> None:
-    """Says in OpenAPI that a schedule which is no object is accepted, and ignored."""
-    schema["anyOf"] += [{"type": kind} for kind in ("string", "number", "boolean", "array")]
-
-
-class CavraWorkerBody(CavraSendingBody):
+class CavraWorkerBody(CavraSendingBody, CavraPlanBody):
     """What a run of a lane's retry worker takes. The last three have no effect: a retry lists nothing."""
 
     schedule: Annotated[
         CavraSchedule | None,
-        BeforeValidator(lambda value: value if isinstance(value, dict) else None),
-        Field(description="The run's schedule; ignored if it is no object.", json_schema_extra=_accept_any),
+        BeforeValidator(object_or_none),
+        Field(description="The run's schedule; ignored if it is no object.", json_schema_extra=accept_any),
     ] = None
     dry_run: StrictBool | None = Field(None, description="Select only; else the opposite of `execute`.")
     execute: StrictBool | None = Field(None, description="Send what is selected; else false.")

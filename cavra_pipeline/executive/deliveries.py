@@ -45,7 +45,7 @@ class Stored:
 
 
 def stored_plan(
-    session: Session, plan_id: str | None, *, now: datetime, by: str, most: int | None = None
+    session: Session, plan_id: str | None, _parameters: RecoveryParameters, *, now: datetime, by: str, most: int | None
 ) -> Stored | None:
     """Returns an escalation plan that is evidence, ready to be delivered.
 
@@ -89,7 +89,7 @@ def _plan_channels(plan: Mapping[str, Any], settings: Settings) -> Sequence[str]
 
 
 def stored_run(
-    session: Session, run_id: str | None, *, now: datetime, by: str, most: int | None = None
+    session: Session, run_id: str | None, parameters: RecoveryParameters, *, now: datetime, by: str, most: int | None
 ) -> Stored | None:
     """Returns a scheduled run of the executive report that is evidence, ready to be delivered.
 
@@ -98,6 +98,7 @@ def stored_run(
     Args:
         session: An open warehouse.
         run_id: The run; the newest if it is None.
+        parameters: The limit by which the message calls a recovery late.
         now: Records created later do not exist.
         by: Actor label of who delivers it.
         most: Key risks that the message lists at most; the usual number if it is None.
@@ -112,7 +113,9 @@ def stored_run(
     if row is None:
         return None
     made_at = row["created_at"].replace(tzinfo=UTC)
-    (report,) = executive_reports(session, instants=[made_at], now=now, generated_by=by)
+    (report,) = executive_reports(
+        session, instants=[made_at], now=now, slo_minutes=parameters.slo_minutes, generated_by=by
+    )
     report_id = row["executive_report_id"] or report["executive_report_id"]
     schedule = {"enabled": row["schedule_enabled"], "interval_minutes": row["schedule_interval_minutes"]}
     run = {
