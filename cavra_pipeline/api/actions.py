@@ -21,6 +21,8 @@ from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 
 REFRESH_JOB: Final = "daily_close"
+#: What the domain calls the members of a closure's body.
+_FIELDS: Final = {"playbook": "playbook_id", "ref": "external_ref"}
 _RUN_ID: Final = re.compile(r"[0-9a-f-]{36}")
 
 router = APIRouter(tags=["actions"])
@@ -82,7 +84,10 @@ def make_recovery_closure(service: Served, caller: Asker, body: models.RecoveryC
     """Records what became of a recovery, as evidence. The recovery must exist; near names are suggested."""
     by = signer_of(caller, body.by)
     said = body.model_dump(exclude={"by"})
-    written = close_recovery(service.writing_settings, **said, by=by, now=service.clock())
+    try:
+        written = close_recovery(service.writing_settings, **said, by=by, now=service.clock())
+    except UsageError as error:
+        raise UsageError(error.what, where=_FIELDS.get(error.where, error.where), remedy=error.remedy) from None
     service.written()
     return json_answer({"closure": written, "actor": caller.name})
 

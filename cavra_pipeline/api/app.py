@@ -149,7 +149,8 @@ async def _refused(_request: Request, error: Exception) -> Response:
         return HttpProblem(422, "See errors: each names a value and what is accepted.", [fault]).response()
     if isinstance(error, TransientError):
         return HttpProblem(
-            503, "The warehouse is busy with a run. Nothing was changed; repeat in a moment.",
+            503, "The warehouse is busy with a run. Repeat a question in a moment; "
+            "what was to be recorded may be saved already, so look before you repeat that.",
             headers={"Retry-After": "5"},
         ).response()  # fmt: skip
     _log.error("%s", error)

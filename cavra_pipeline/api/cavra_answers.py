@@ -11,7 +11,7 @@ from cavra_pipeline.api.models import AlertLevel
 
 
 class CavraRecoveryAnswer(BaseModel):
-    """The recovery report with CAVRA's names beside ours, and its record; null for want of the scope `plan`."""
+    """The recovery report with CAVRA's names beside ours, and its record; null without the scope `plan`."""
 
     report: dict[str, Any]
     metadata: Record | None
@@ -63,7 +63,7 @@ class CavraExecutiveReport(Open):
 
 
 class CavraExecutiveReportAnswer(BaseModel):
-    """An executive report and its evidence record; null for want of the scope `plan`."""
+    """An executive report and its evidence record; null without the scope `plan`."""
 
     report: CavraExecutiveReport
     metadata: Record | None

@@ -20,7 +20,7 @@ from cavra_pipeline.executive.cavra_names import cavra_recovery_report
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.write import PLAYBOOK, build_playbook, close_recovery, playbook_parameters
 from cavra_pipeline.reports.records import recovery_record
-from cavra_pipeline.reports.store import RECOVERIES
+from cavra_pipeline.reports.store import RECOVERIES, is_what_if
 
 #: What CAVRA calls the values that the domain names otherwise.
 _NAMES = {
@@ -54,7 +54,8 @@ def cavra_recoveries(
             report = cavra_recovery_report(session, parameters, as_of=now, now=now, generated_by=label)
         record = recovery_record(report, now=now) if caller.may_save else None
         if record:
-            service.made(RECOVERIES, None, report, record)
+            other = is_what_if(RECOVERIES, None, parameters.model_dump(), as_of=now, own=now)
+            service.made(RECOVERIES, None, report, record, is_what_if=other)
         return {"report": report, "metadata": record}, state
 
     return service.once(("cavra_recoveries", caller.may_save, parameters.model_dump(), label), make)

@@ -79,11 +79,22 @@ Day = Annotated[
 
 
 def whole_numbers(value: Any) -> Any:
-    """Makes 3.0 an integer, at any depth: to JSON Schema a number without a fraction is one."""
+    """Makes 3.0 an integer, at any depth: to JSON Schema a number without a fraction is one.
+
+    Raises:
+        ValueError: Objects or lists lie too deep inside each other.
+    """
+    try:
+        return _with_whole_numbers(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _with_whole_numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: whole_numbers(member) for name, member in value.items()}
+        return {name: _with_whole_numbers(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [whole_numbers(member) for member in value]
+        return [_with_whole_numbers(member) for member in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

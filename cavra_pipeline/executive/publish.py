@@ -15,7 +15,7 @@ from cavra_pipeline.boundary.fields import ROUTES
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.own import record
-from cavra_pipeline.executive.words import risk_lines, route_lines
+from cavra_pipeline.executive.words import are, risk_lines, route_lines
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.first_delivery import Announcement
 from cavra_pipeline.retry.records import digest
@@ -129,7 +129,7 @@ def plan_message(plan: Mapping[str, Any], *, max_routes: int = MAX_ROUTES) -> An
     return Announcement(
         lane=_ESCALATIONS,
         subject={"plan_id": plan["plan_id"]},
-        title=f"CAVRA: {plan['open_recovery_count']} recoveries are open, "
+        title=f"CAVRA: {are(plan['open_recovery_count'], 'recovery', 'recoveries')} open, "
         f"{plan['slo_breached_count']} past their limit",
         summary="\n".join([wait, *route_lines(plan["escalation_routes"], max_routes)]),
         alert_level=plan["alert_level"],

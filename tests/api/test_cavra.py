@@ -143,3 +143,15 @@ def test_a_lane_without_evidence_is_unknown_and_no_failure(tmp_path: Path) -> No
     always = {name for name, lane in LANES.items() if lane.is_always_in_use}
     assert levels.keys() == LANES.keys()
     assert {name for name, level in levels.items() if level != "unknown"} == always
+
+
+def test_a_body_that_is_nested_too_deeply_is_refused_and_one_that_is_not_is_answered(tmp_path: Path) -> None:
+    with served(home_with(tmp_path), dagster=NoDagster()) as one, one.client() as client:
+
+        def status_of(depth: int) -> int:
+            body = '{"ignored": ' + "[" * depth + "]" * depth + "}"
+            return client.post(PLAN, content=body, headers={"Content-Type": "application/json"}).status_code
+
+        assert status_of(20) == 200
+        # The parser of JSON refuses the one, our models the other.
+        assert {status_of(800), status_of(2_000)} <= {400, 422}
