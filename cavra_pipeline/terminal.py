@@ -58,22 +58,12 @@ class Terminal:
         """Prints rows under their columns; what is cut off is said."""
         drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
         every = list(rows)
-        longest = [max((len(visible(row[n])) for row in every), default=0) for n in range(len(columns))]
-        # Where they don't fit beside each other, columns fold, and none is squeezed to nothing.
-        room = self._console.width - 3 * len(columns)
-        demands = (
-            max(width, len(name)) if width <= _SHORT else _SHORT for width, name in zip(longest, columns, strict=True)
-        )
-        is_wide = sum(demands) > room
-        least = room // len(columns) if is_wide else 0
+        texts = [[name, *(visible(row[n]) for row in every)] for n, name in enumerate(columns)]
+        widths = _widths(texts, self._console.width - 3 * len(columns) + 1)
         for number, column in enumerate(columns):
             numeric = bool(every) and all(isinstance(row[number], int) for row in every)
             drawn.add_column(
-                shown(column),
-                justify="right" if numeric else "left",
-                overflow="fold",
-                no_wrap=longest[number] <= _SHORT and not is_wide,
-                min_width=min(least, longest[number]),
+                shown(column), justify="right" if numeric else "left", overflow="fold", width=widths[number]
             )
         for row in every[:most]:
             drawn.add_row(*map(_cell, row))
@@ -154,6 +144,21 @@ def lines(*parts: str | Text) -> Text:
 def beside(*parts: str | Text) -> Text:
     """Returns texts beside each other, each escaped."""
     return Text(" ").join(part if isinstance(part, Text) else shown(part) for part in parts)
+
+
+def _widths(texts: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Returns how wide each column is drawn: folded between words where they don't fit, and anywhere in an id."""
+    widest = [max(map(len, column)) for column in texts]
+    if sum(widest) <= room:
+        return widest
+    words = [max((len(word) for text in column for word in text.split()), default=1) for column in texts]
+    widths = [min(word, _SHORT) for word in words]
+    if sum(widths) > room:
+        widths = [max(1, min(room // len(texts), width)) for width in widest]
+    for _ in range(room - sum(widths)):
+        most_folded = max(range(len(texts)), key=lambda n: widest[n] / widths[n])
+        widths[most_folded] += 1
+    return widths
 
 
 def _cell(value: object) -> Text:

@@ -32,7 +32,7 @@ def show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
     )
     if report["incidents"]:
         rows = [_incident(one) for one in reversed(report["incidents"])]
-        columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "subjects", "lanes")
+        columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "lanes")
         console.table("Incidents, newest first", columns, rows)
 
 
@@ -44,8 +44,7 @@ def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
         f"{_CAUSES[one['cause']]}{f' ({codes})' if codes else ''}",
         short_time(one["began_at"]),
         short_time(one["ended_at"]) if one["ended_at"] else shown("open", "bold red"),
-        one["failure_count"],
-        one["subject_count"],
+        f"{one['failure_count']:,} of {one['subject_count']:,} subjects",
         lanes,
     )
 
@@ -120,10 +119,9 @@ def show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
                 one["provider"],
                 short_time(one["first_tried_at"]),
                 short_time(one["exhausted_at"]),
-                short_time(one["delivered_at"]),
                 (one["never_tried"] or "-").replace("_", " "),
             )
             for one in document["pairs"]
         ]
-        columns = (subject, "provider", "first tried (UTC)", "exhausted", "delivered", "never tried")
+        columns = (subject, "provider", "first tried (UTC)", "exhausted", "never tried")
         console.table("Failing deliveries", columns, rows)
