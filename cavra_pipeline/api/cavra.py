@@ -15,6 +15,7 @@ from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.reports import answer_health, answer_plan
 from cavra_pipeline.api.service import Answer
+from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.lanes import LANES, CavraPaths, Lane
 from cavra_pipeline.reports.health import health_parameters
 from cavra_pipeline.reports.policy import retry_policy
@@ -39,6 +40,15 @@ def speaker(caller: Caller, given: str | None) -> str | None:
     return caller.name if caller.has_token else given
 
 
+def label_of(caller: Caller, given: str | None) -> str:
+    """Returns who a report is made by: the token's name, else what the request says, else CAVRA's own word.
+
+    Raises:
+        UsageError: The name is no public-safe label.
+    """
+    return actor_label(speaker(caller, given) or cavra_models.CONSOLE, where="generated_by")
+
+
 def _declare_plan(lane: Lane, paths: CavraPaths) -> None:
     @endpoint(
         router, "POST", f"{DELIVERIES}/{paths.base}/{paths.plan}", scope="plan", answer=answers.CavraPlanAnswer,
@@ -46,7 +56,7 @@ def _declare_plan(lane: Lane, paths: CavraPaths) -> None:
     )  # fmt: skip
     def cavra_plan(service: Served, caller: Asker, body: cavra_models.CavraPlanBody) -> Answer:
         policy = retry_policy(lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {})
-        by = speaker(caller, body.generated_by) or cavra_models.CONSOLE
+        by = label_of(caller, body.generated_by)
         return answer_plan(service, actor_of(caller), lane, policy, generated_by=by)
 
 
@@ -60,7 +70,7 @@ def _declare_health(lane: Lane, paths: CavraPaths) -> None:
     ) -> Answer:
         """With the scope `plan` the report is saved as evidence and shows in Dagster too."""
         parameters = health_parameters(lane, **asked.model_dump(exclude={"generated_by"}))
-        by = speaker(caller, asked.generated_by) or cavra_models.CONSOLE
+        by = label_of(caller, asked.generated_by)
         return answer_health(service, caller, lane, parameters, generated_by=by, as_of=None)
 
 

@@ -11,10 +11,9 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 
 from cavra_pipeline.api import cavra_answers, cavra_models
-from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
+from cavra_pipeline.api.cavra import DELIVERIES, actor_of, label_of
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
-from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.executive.stored import (
     RunSchedule,
     make_executive_report,
@@ -33,7 +32,7 @@ router = APIRouter(tags=["cavra"])
 def cavra_escalation_plan(service: Served, caller: Asker, body: cavra_models.CavraEscalationPlanBody) -> Answer:
     """Stores the plan as evidence. A route's provider is what is broken; the channels are those of the host."""
     parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
-    label = actor_label(speaker(caller, body.generated_by) or cavra_models.CONSOLE, where="generated_by")
+    label = label_of(caller, body.generated_by)
     plan, record = store_escalation_plan(service.writing_settings, parameters, generated_by=label, now=service.clock())
     service.written()
     return json_answer({"plan": plan, "metadata": record, "actor": actor_of(caller)})
@@ -48,7 +47,7 @@ def cavra_executive_report(
 ) -> Answer:
     """With the scope `plan` it is saved as evidence too."""
     parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
-    label = actor_label(speaker(caller, asked.generated_by) or cavra_models.CONSOLE, where="generated_by")
+    label = label_of(caller, asked.generated_by)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
@@ -70,7 +69,7 @@ def cavra_executive_report(
 def cavra_schedule_run(service: Served, caller: Asker, body: cavra_models.CavraScheduleRunBody) -> Answer:
     """Stores the run and its report as evidence."""
     parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
-    label = actor_label(speaker(caller, body.generated_by) or cavra_models.CONSOLE, where="generated_by")
+    label = label_of(caller, body.generated_by)
     made = store_schedule_run(
         service.writing_settings,
         body.schedule or RunSchedule.model_validate({}),

@@ -9,11 +9,10 @@ from fastapi import Path, Query
 from fastapi.routing import APIRouter
 
 from cavra_pipeline.api import cavra_answers, cavra_models
-from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
+from cavra_pipeline.api.cavra import DELIVERIES, actor_of, label_of, speaker
 from cavra_pipeline.api.cavra_acknowledgements import given, refused
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
-from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.cavra_names import cavra_recovery_report
@@ -46,7 +45,7 @@ def cavra_recoveries(
     The rows stand under CAVRA's names too. Executions are counted for ever, as CAVRA does; level and state are ours.
     """
     parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
-    label = actor_label(speaker(caller, asked.generated_by) or cavra_models.CONSOLE, where="generated_by")
+    label = label_of(caller, asked.generated_by)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
@@ -68,7 +67,7 @@ def cavra_recoveries(
 def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlaybookBody) -> Answer:
     """Opens a recovery for each connector that fails often enough and has none that is open."""
     parameters = playbook_parameters(min_failure_count=body.min_failure_count, lookback_hours=body.lookback_hours)
-    by = speaker(caller, body.generated_by) or cavra_models.CONSOLE
+    by = label_of(caller, body.generated_by)
     record = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
     service.written()
     playbook = record and {

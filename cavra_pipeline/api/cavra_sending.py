@@ -14,17 +14,15 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from fastapi.routing import APIRouter
 
-from cavra_pipeline.api import cavra_models
 from cavra_pipeline.api import cavra_sending_models as models
 from cavra_pipeline.api.access import Caller
-from cavra_pipeline.api.cavra import DELIVERIES, actor_of, speaker
+from cavra_pipeline.api.cavra import DELIVERIES, actor_of, label_of
 from cavra_pipeline.api.cavra_acknowledgements import refused
 from cavra_pipeline.api.cavra_sent import delivery_of, worker_answer
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.search import find_record
 from cavra_pipeline.api.service import Answer, Service, json_answer
-from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.connectors import Connectors
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
@@ -44,10 +42,6 @@ _NEWEST: Final = "latest"
 _Id = Annotated[str, Path(min_length=1, max_length=512)]
 
 router = APIRouter(tags=["cavra"])
-
-
-def _label(caller: Caller, given: str | None) -> str:
-    return actor_label(speaker(caller, given) or cavra_models.CONSOLE, where="generated_by")
 
 
 def _connectors(settings: Settings) -> Connectors:
@@ -131,7 +125,7 @@ def _declare_alert(lane: Lane, paths: CavraPaths) -> None:
             ),
             requested=text,
             connectors=_named(connectors, text),
-            generated_by=_label(caller, body.generated_by),
+            generated_by=label_of(caller, body.generated_by),
             window_minutes=WINDOW_MINUTES if window is None else window,
             is_forced=bool(body.force),
             max_alerts=body.max_alerts or MAX_ALERTS,
@@ -166,7 +160,7 @@ for _lane in LANES.values():
 def _deliver_stored(
     service: Service, caller: Caller, subject: str, body: models.CavraStoredBody, which: Deliverable
 ) -> Answer:
-    connectors, by = _connectors(service.settings), _label(caller, body.generated_by)
+    connectors, by = _connectors(service.settings), label_of(caller, body.generated_by)
     parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
     given = (body.provider or "").strip()
     asked = _named(connectors, given) if given else None
@@ -239,7 +233,7 @@ def _declare_worker(lane: Lane, paths: CavraPaths) -> None:
             policy=retry_policy(lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {}),
             is_live=body.is_live,
             max_retry_deliveries=body.max_retry_deliveries or DEFAULT_RETRY_DELIVERIES,
-            generated_by=_label(caller, body.generated_by),
+            generated_by=label_of(caller, body.generated_by),
             interval_minutes=schedule.interval_minutes,
             schedule_is_enabled=schedule.enabled is not False,
         )
