@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -54,8 +54,18 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(tree(path)):
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(path)))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -68,127 +78,148 @@ def imported(path: Path) -> Iterator[str]:
             yield from (str(argument.value) for argument in node.args if isinstance(argument, ast.Constant))
 
 
-def imported_members(path: Path) -> Iterator[str]:
-    """Yields what is imported, with the members that ``from x import y`` names."""
-    yield from imported(path)
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def imported_members(path: Path) -> set[str]:
+    """Returns what is imported, with the members that ``from x import y`` names."""
+    found = [node for node in nodes(path) if isinstance(node, ast.ImportFrom) and node.module]
+    return {*imported(path), *(f"{node.module}.{alias.name}" for node in found for alias in node.names)}
 
 
 def roots(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imported(path)}
 
 
-def calls(path: Path) -> set[str]:
-    return {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
+@cache
+def calls(path: Path) -> frozenset[str]:
+    return frozenset(ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call))
 
 
-@pytest.mark.parametrize("path", DOMAIN_MODULES, ids=name_of)
-def test_only_the_shells_of_the_domain_know_dagster(path: Path) -> None:
-    if path.parent == DOMAIN and path.name in SHELLS:
-        return
-    assert not any(root.startswith("dagster") for root in roots(path))
+def broken(paths: Iterable[Path], wrong_in: Callable[[Path], Iterable[str]]) -> list[str]:
+    """Names each file that breaks a rule, and what in it does."""
+    return [f"{name_of(path)}: {wrong}" for path in paths for wrong in sorted(wrong_in(path))]
 
 
-@pytest.mark.parametrize("path", DOMAIN_MODULES, ids=name_of)
-def test_only_the_composition_root_imports_assets_and_sensors(path: Path) -> None:
+def but(paths: Iterable[Path], *exempt: str) -> list[Path]:
+    """Leaves files out, by their names in the package or else in the repository."""
+    return [path for path in paths if not {name_of(path), name_of(path).removeprefix("cavra_pipeline/")} & {*exempt}]
+
+
+def test_the_rules_see_the_tree_and_name_what_breaks_one() -> None:
+    assert len(EVERY_MODULE) > len(DOMAIN_MODULES) > 100
+    assert "cavra_pipeline/terminal.py: rich" in broken(EVERY_MODULE, roots)
+    assert not broken(but(EVERY_MODULE, "terminal.py"), lambda path: roots(path) & {"rich"})
+
+
+def test_only_the_shells_of_the_domain_know_dagster() -> None:
+    inner = but(DOMAIN_MODULES, *SHELLS)
+
+    assert broken(inner, lambda path: {root for root in roots(path) if root.startswith("dagster")}) == []
+
+
+def test_only_the_composition_root_imports_assets_and_sensors() -> None:
     outward = ("cavra_pipeline.assets", "cavra_pipeline.sensors")
-    if path != DOMAIN / "definitions.py":
-        assert [name for name in imported_members(path) if name.startswith(outward)] == []
+    inner = but(DOMAIN_MODULES, "definitions.py")
+
+    assert broken(inner, lambda path: {name for name in imported_members(path) if name.startswith(outward)}) == []
 
 
-@pytest.mark.parametrize("path", [*EVERY_MODULE, *modules("tests", "benchmarks")], ids=name_of)
-def test_nothing_imports_assets_and_sensors_by_a_name_at_the_top(path: Path) -> None:
+def test_nothing_imports_assets_and_sensors_by_a_name_at_the_top() -> None:
     """Another project's ``assets.py`` may be found by that name; a second import would also be a second module."""
-    assert roots(path).isdisjoint({"assets", "sensors"})
+    everything = [*EVERY_MODULE, *modules("tests", "benchmarks")]
+
+    assert broken(everything, lambda path: roots(path) & {"assets", "sensors"}) == []
 
 
-@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
-def test_only_the_terminal_uses_rich_and_prints(path: Path) -> None:
-    if path != DOMAIN / "terminal.py":
-        assert "rich" not in roots(path)
-        assert calls(path) & {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"} == set()
+def test_only_the_terminal_uses_rich_and_prints() -> None:
+    others = but(EVERY_MODULE, "terminal.py")
+    prints = {"print", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write"}
+
+    assert broken(others, lambda path: (roots(path) & {"rich"}) | (calls(path) & prints)) == []
 
 
-@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
-def test_only_the_executive_report_is_markdown_in_dagster_and_no_text_is_declared_safe(path: Path) -> None:
-    if name_of(path) != "assets/executive.py":
-        assert not {call for call in calls(path) if call.endswith(("MetadataValue.md", "MarkdownMetadataValue"))}
-    if path.parent.name != "executive":
-        assert calls(path) & {"Markup", "markupsafe.Markup"} == set()
+def test_only_the_executive_report_is_markdown_in_dagster_and_no_text_is_declared_safe() -> None:
+    markdown = ("MetadataValue.md", "MarkdownMetadataValue")
+    others = but(EVERY_MODULE, "assets/executive.py")
+    outside = [path for path in EVERY_MODULE if path.parent.name != "executive"]
+
+    assert broken(others, lambda path: {call for call in calls(path) if call.endswith(markdown)}) == []
+    assert broken(outside, lambda path: calls(path) & {"Markup", "markupsafe.Markup"}) == []
 
 
-@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
-def test_nothing_but_tests_imports_tests_and_assets_and_sensors_do_not_import_the_composition_root(path: Path) -> None:
-    assert roots(path).isdisjoint({"tests", "benchmarks"})
-    if not path.is_relative_to(DOMAIN):
-        assert "cavra_pipeline.definitions" not in set(imported_members(path))
+def test_nothing_but_tests_imports_tests_and_assets_and_sensors_do_not_import_the_composition_root() -> None:
+    outer = [path for path in EVERY_MODULE if not path.is_relative_to(DOMAIN)]
+
+    assert broken(EVERY_MODULE, lambda path: roots(path) & {"tests", "benchmarks"}) == []
+    assert broken(outer, lambda path: imported_members(path) & {"cavra_pipeline.definitions"}) == []
 
 
-@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
-def test_no_function_is_named_for_a_lane(path: Path) -> None:
-    named = [node.name for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+def test_no_function_is_named_for_a_lane() -> None:
+    def named(path: Path) -> Iterator[str]:
+        functions = (node for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        return (node.name for node in functions if LANE_NAME.search(node.name))
 
-    assert [name for name in named if LANE_NAME.search(name)] == []
-
-
-@pytest.mark.parametrize("path", DOMAIN_MODULES, ids=name_of)
-def test_the_domain_does_not_read_the_clock(path: Path) -> None:
-    if path.relative_to(DOMAIN).as_posix() in CALLERS:
-        return
-    assert calls(path) & CLOCKS == set()
+    assert broken(EVERY_MODULE, named) == []
 
 
-@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
-def test_only_the_owner_of_the_connection_and_those_in_memory_connect_to_duckdb(path: Path) -> None:
-    where = name_of(path).removeprefix("cavra_pipeline/")
-    connects = {call for call in calls(path) if call in ("duckdb.connect", "duckdb.sql", "duckdb.execute")}
-
-    if where in ("evidence/typed.py", "warehouse/schema.py"):
-        made = [
-            node
-            for node in ast.walk(tree(path))
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "duckdb.connect"
-        ]
-        assert [node.args for node in made] == [[]], "without a path it is in memory"
-    elif where not in DUCKDB_OPENERS:
-        assert connects == set()
+def test_the_domain_does_not_read_the_clock() -> None:
+    assert broken(but(DOMAIN_MODULES, *CALLERS), lambda path: calls(path) & CLOCKS) == []
 
 
-@pytest.mark.parametrize("path", DOMAIN_MODULES, ids=name_of)
-def test_values_are_bound_and_not_written_into_sql(path: Path) -> None:
+def test_only_the_owner_of_the_connection_and_those_in_memory_connect_to_duckdb() -> None:
+    in_memory = [DOMAIN / "evidence" / "typed.py", DOMAIN / "warehouse" / "schema.py"]
+    others = [path for path in but(EVERY_MODULE, *DUCKDB_OPENERS) if path not in in_memory]
+    connecting = {"duckdb.connect", "duckdb.sql", "duckdb.execute"}
+
+    def opened(path: Path) -> Iterator[str]:
+        """Without a path it is in memory."""
+        made = (node for node in nodes(path) if isinstance(node, ast.Call))
+        return (ast.unparse(node) for node in made if ast.unparse(node.func) == "duckdb.connect" and node.args)
+
+    assert broken(others, lambda path: calls(path) & connecting) == []
+    assert broken(in_memory, opened) == []
+    assert all(calls(path) & connecting for path in in_memory)
+
+
+def test_values_are_bound_and_not_written_into_sql() -> None:
     """An f-string that is SQL may hold names made from the declared tables, and only in the modules that make them."""
-    if name_of(path).removeprefix("cavra_pipeline/") in SQL_MAKERS:
-        return
-    strings = [ast.unparse(node) for node in ast.walk(tree(path)) if isinstance(node, ast.JoinedStr)]
     sql = re.compile(r"\b(?:SELECT\s.+\sFROM|INSERT\s+INTO|DELETE\s+FROM|UPDATE\s.+\sSET)\b", re.DOTALL)
-    assert [text for text in strings if sql.search(text)] == []
+
+    def written(path: Path) -> Iterator[str]:
+        strings = (ast.unparse(node) for node in nodes(path) if isinstance(node, ast.JoinedStr))
+        return (text for text in strings if sql.search(text))
+
+    assert broken(but(DOMAIN_MODULES, *SQL_MAKERS), written) == []
 
 
-@pytest.mark.parametrize("path", sorted(DOMAIN.rglob("*.sql")), ids=name_of)
-def test_an_sql_file_holds_one_statement(path: Path) -> None:
-    code = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", path.read_text(encoding="utf-8")).strip()
+def test_an_sql_file_holds_one_statement() -> None:
+    def statements(path: Path) -> list[str]:
+        code = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "", path.read_text(encoding="utf-8")).strip()
+        return [] if code and ";" not in code.removesuffix(";") else ["not one statement"]
 
-    assert code
-    assert ";" not in code.removesuffix(";")
-
-
-@pytest.mark.parametrize("path", EVERY_MODULE, ids=name_of)
-def test_a_module_opens_with_a_short_docstring(path: Path) -> None:
-    text = ast.get_docstring(tree(path))
-    if path.name == "__init__.py" and not path.read_text(encoding="utf-8").strip():
-        return
-    assert text, "no docstring"
-    assert len(text.splitlines()) <= 12
+    files = sorted(DOMAIN.rglob("*.sql"))
+    assert files
+    assert broken(files, statements) == []
 
 
-@pytest.mark.parametrize("path", DOMAIN_MODULES, ids=name_of)
-def test_logging_calls_take_no_record(path: Path) -> None:
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and re.fullmatch(r"(?:_?log|_?logger|logging)\.\w+", ast.unparse(node.func)):
-            names = {child.id for argument in node.args for child in ast.walk(argument) if isinstance(child, ast.Name)}
-            assert names.isdisjoint({"record", "line", "raw", "row", "rows", "payload", "value"}), ast.unparse(node)
+def test_a_module_opens_with_a_short_docstring() -> None:
+    def wrong(path: Path) -> list[str]:
+        text = ast.get_docstring(tree(path)) or ""
+        is_empty = path.name == "__init__.py" and not path.read_text(encoding="utf-8").strip()
+        return [] if is_empty or 1 <= len(text.splitlines()) <= 12 else ["no docstring, or a long one"]
+
+    assert broken(EVERY_MODULE, wrong) == []
+
+
+def test_logging_calls_take_no_record() -> None:
+    records = {"record", "line", "raw", "row", "rows", "payload", "value"}
+
+    def logged(path: Path) -> Iterator[str]:
+        for node in nodes(path):
+            if isinstance(node, ast.Call) and re.fullmatch(r"(?:_?log|_?logger|logging)\.\w+", ast.unparse(node.func)):
+                named = (child for argument in node.args for child in ast.walk(argument))
+                if records & {child.id for child in named if isinstance(child, ast.Name)}:
+                    yield ast.unparse(node)
+
+    assert broken(DOMAIN_MODULES, logged) == []
 
 
 def test_assets_and_sensors_are_folders_of_the_checkout_that_the_package_links_to() -> None:
@@ -222,10 +253,10 @@ def test_no_committed_file_names_a_registry_or_a_place_on_a_machine() -> None:
     ]
     places = ["/" + "root/", "/" + "work/", "/" + r"home/(?!runner)\w+/", "/" + r"Users/\w+/", "C:" + r"\\\\Users"]
     pattern = re.compile("|".join([*hosts, *places]))
-    broken = []
+    named = []
     for name in names:
         path = REPOSITORY / name
         if path.is_file():
             lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
-            broken += [f"{name}:{number}" for number, line in enumerate(lines, 1) if pattern.search(line)]
-    assert broken == []
+            named += [f"{name}:{number}" for number, line in enumerate(lines, 1) if pattern.search(line)]
+    assert named == []
