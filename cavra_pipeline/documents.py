@@ -40,8 +40,8 @@ def parse_as_of(text: str) -> datetime:
 
 
 def naive_utc(moment: datetime) -> datetime:
-    """Returns the instant as the warehouse keeps it: UTC without a zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    """Returns the instant as the warehouse stores it: UTC without a zone; one without a zone is in UTC already."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def instant(moment: object) -> str | None:

@@ -61,9 +61,7 @@ def incident_reports(
     name = provider_name(provider) if provider else None
     reports = []
     for at in instants:
-        rows = [
-            one for one in found[naive_utc(at)] if name in (None, one["provider"]) and not (is_open and one["ended_at"])
-        ]
+        rows = [one for one in found[naive_utc(at)] if name in (None, one["provider"])]
         reports.append(
             {
                 "schema_version": "cavra-pipeline.provider-incidents.v1",
@@ -83,7 +81,7 @@ def incidents(
 ) -> dict[datetime, list[dict[str, Any]]]:
     """Returns the incidents as each instant sees them, by instant in UTC without a zone.
 
-    With `is_open`, only those that are open at their instant, which takes a look at the newest deliveries alone.
+    With `is_open`, only those that are open at their instant, for which the newest deliveries alone are read.
 
     Outcomes from before the horizon of retention count for nothing: of those that arrived many are gone.
 
