@@ -82,7 +82,8 @@ def forecast(
     (plan,) = retry_plans(session, lane, policy, instants=[as_of], now=now)
     decisions: Sequence[dict[str, Any]] = plan["retry_decisions"]
     runs, is_on = _runs(session, lane, at, until)
-    reasons = _held(lane, decisions, pair_evidence(session, lane, decisions, now=as_of))
+    evidence = pair_evidence(session, lane, decisions, now=as_of, clock_slack=timedelta())
+    reasons = _held(lane, decisions, evidence)
     skipped = _skipped(session, lane, at)
     free = [n for n, reason in enumerate(reasons) if reason is None]
     pairs = [_pair(lane, decisions[n], skipped, has_connector) for n in free]

@@ -24,6 +24,7 @@ from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
+from cavra_pipeline.retry.claims import CLOCK_SLACK
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
@@ -200,7 +201,7 @@ def _last_word(session: Session, lane: Lane, subject: str, provider: str, now: d
         "lane": lane.name,
         "subject": subject,
         "provider": provider_name(provider),
-        "as_of": naive_utc(now),
+        "until": naive_utc(now + CLOCK_SLACK),
     }
     (row,) = session.rows(_PACKAGE, "last_word", key)
     newest_at, state = row["newest_at"], row["state"]

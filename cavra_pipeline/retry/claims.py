@@ -34,6 +34,9 @@ _PURPOSES: Final = (RETRIES.name, FIRST_DELIVERIES.name)
 
 _MOST_BOUND: Final = 1000
 
+#: A live send heeds evidence that a wrong clock has dated after now, up to so much.
+CLOCK_SLACK: Final = timedelta(days=1)
+
 #: Why a retry is held whose provider another retry of the run probes.
 PROBED: Final = "provider_incident"
 
@@ -94,32 +97,47 @@ class _PairSends:
 
 
 def pair_evidence(
-    session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], *, now: datetime
+    session: Session,
+    lane: Lane,
+    decisions: Sequence[Mapping[str, Any]],
+    *,
+    now: datetime,
+    clock_slack: timedelta = CLOCK_SLACK,
 ) -> PairEvidence:
-    """Reads from the warehouse what decides whether retries may go now."""
-    about: dict[str, object] = {"lane": lane.name, "as_of": naive_utc(now)}
+    """Reads from the warehouse what decides whether retries may go now.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        decisions: Those of a plan.
+        now: The instant of the question.
+        clock_slack: How far after it evidence may be dated and still count; zero where no retry is sent.
+    """
+    at = naive_utc(now)
+    about: dict[str, object] = {"lane": lane.name, "as_of": at}
+    until: dict[str, object] = {"lane": lane.name, "until": at + clock_slack}
     subjects = sorted({str(decision[lane.subject_field]) for decision in decisions})
     ids = [_execution_id(lane, decision) for decision in decisions]
     executed = session.rows(_PACKAGE, "executed_retries", {"lane": lane.name, "execution_ids": ids})
-    newest = session.rows(_PACKAGE, "newest_outcomes", {**about, "subjects": subjects})
+    newest = session.rows(_PACKAGE, "newest_outcomes", {**until, "subjects": subjects})
     return PairEvidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={_pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest},
-        cleared=_cleared(session, lane, decisions, about),
+        cleared=_cleared(session, lane, decisions, (at, at + clock_slack)),
         unsendable=_unsendable(session, lane, subjects, about),
     )
 
 
 def _cleared(
-    session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+    session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], moments: tuple[datetime, datetime]
 ) -> frozenset[_Pair]:
-    """The pairs that may go by the lane's gate. The last word must say so too where a wrong clock dated it later."""
+    """The pairs that may go by the lane's gate at both instants: a wrong clock may have dated the last word later."""
     if lane.gate is Gate.APPROVAL:
-        moments = (about["as_of"], about["as_of"] + timedelta(days=1))
         known = approvals(session, lane, moments)
         pairs = (_pair(lane, decision) for decision in decisions)
         return frozenset(pair for pair in pairs if all(known.at(pair, moment)[1] for moment in moments))
-    rows = session.rows(_PACKAGE, "cleared_pairs", {**about, "clearing": CLEARING_STATES})
+    asked = {"lane": lane.name, "as_of": moments[0], "until": moments[1], "clearing": CLEARING_STATES}
+    rows = session.rows(_PACKAGE, "cleared_pairs", asked)
     return frozenset(_pair(lane, row, "subject") for row in rows)
 
 

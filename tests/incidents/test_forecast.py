@@ -198,6 +198,32 @@ def test_what_is_never_tried_says_why(
     assert (said["never_tried_count"], said["exhausted_count"], said["delivered_count"]) == (1, 0, 0)
 
 
+def test_what_is_said_after_the_instant_does_not_count(tmp_path: Path) -> None:
+    failure = delivery(at(100), subject="s-1", failed=["slack"])
+    said = [acknowledgement(at(1), subject="s-1"), acknowledgement(at(-1), subject="s-1", state="deferred")]
+    approvals = [
+        record(
+            "retry-execution-approval-decision",
+            at(minutes),
+            provider="slack",
+            delivery_id="s-1",
+            approval_state=state,
+        )
+        for minutes, state in ((1, "approved"), (-1, "rejected"))
+    ]
+    of_audits = [worker_run(at(10), lane="acknowledgement_audit")]
+    of_audits.append(delivery(at(100), lane="acknowledgement_audit", subject="s-1", failed=["slack"]))
+    acknowledged = ingested(tmp_path / "acknowledged", [run(10), failure, *said])
+    approved = ingested(tmp_path / "approved", [*of_audits, *approvals])
+
+    def never(home: Settings, lane: str, as_of: datetime) -> object:
+        return asked(home, lane, as_of)["pairs"][0]["never_tried"]
+
+    assert never(acknowledged, LANE, AS_OF) is never(approved, "acknowledgement_audit", AS_OF) is None
+    assert never(acknowledged, LANE, at(-1)) == "acknowledgement"
+    assert never(approved, "acknowledgement_audit", at(-1)) == "approval"
+
+
 def test_failures_alike_are_told_from_twenty_on(tmp_path: Path) -> None:
     alike = [one for n in range(19) for one in failed(n, 200)]
     arrived = [delivery(at(150), subject=f"s-{n}", session_id=f"a-{n}") for n in range(5)]
