@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cavra_pipeline.causes.simulation import Ladder, Simulated, SimulatedPair, simulate
 from cavra_pipeline.documents import PRODUCT, identify, instant, naive_utc, whole_minutes
-from cavra_pipeline.errors import Accepts, refusal
+from cavra_pipeline.errors import Accepts, UsageError, refusal
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.plan import retry_delays, retry_plans
-from cavra_pipeline.reports.policy import RetryPolicy
+from cavra_pipeline.reports.policy import MAX_MINUTES, RetryPolicy
 from cavra_pipeline.retry.claims import PairEvidence, pair_evidence
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, MAX_RETRY_DELIVERIES
 from cavra_pipeline.warehouse import Session
@@ -75,10 +75,10 @@ def forecast(
         The forecast; ``pairs`` has an entry for each decision of the plan at ``as_of``, in its order.
 
     Raises:
-        UsageError: The evidence of the instant has been pruned.
+        UsageError: The evidence of the instant has been pruned, or the instant is at the end of the calendar.
     """
     at = naive_utc(as_of)
-    until = at + timedelta(hours=parameters.hours)
+    until = _until(at, parameters.hours)
     (plan,) = retry_plans(session, lane, policy, instants=[as_of], now=now)
     decisions: Sequence[dict[str, Any]] = plan["retry_decisions"]
     runs, is_on = _runs(session, lane, at, until)
@@ -104,16 +104,24 @@ def forecast(
     return _document(lane, plan, parameters, entries, runs, failing, (instant(at), instant(until), instant(now)))
 
 
+def _until(at: datetime, hours: int) -> datetime:
+    """The end of a forecast; the delay after its last run must lie within the calendar too."""
+    last = naive_utc(datetime.max.replace(tzinfo=UTC)) - timedelta(hours=hours, minutes=MAX_MINUTES)
+    if at > last:
+        raise UsageError("no later year can be forecast", where="as_of", remedy="Give an instant before the year 9998")
+    return at + timedelta(hours=hours)
+
+
 def _runs(session: Session, lane: Lane, at: datetime, until: datetime) -> tuple[list[datetime], bool]:
     """The coming worker runs, and whether their schedule is on. Of a worker that never ran no run is to come."""
     rows: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_run", {"lane": lane.name, "as_of": at})
     if not rows or rows[0]["schedule_enabled"] is False:
         return [], False
     minutes = rows[0]["schedule_interval_minutes"] or 0
-    interval = timedelta(minutes=minutes if minutes > 0 else lane.expected_interval_minutes)
+    interval = timedelta(minutes=minutes if 0 < minutes <= MAX_MINUTES else lane.expected_interval_minutes)
     newest = rows[0]["created_at"]
-    following = newest + ((at - newest) // interval + 1) * interval
-    return [following + n * interval for n in range((until - following) // interval + 1)], True
+    numbers = range((at - newest) // interval + 1, (until - newest) // interval + 1)
+    return [newest + n * interval for n in numbers], True
 
 
 def _held(lane: Lane, decisions: Sequence[Mapping[str, Any]], evidence: PairEvidence) -> list[str | None]:

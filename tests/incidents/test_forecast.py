@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.causes.forecast import forecast, forecast_parameters
 from cavra_pipeline.causes.simulation import Ladder, SimulatedPair, simulate
 from cavra_pipeline.connectors import Grade
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.policy import retry_policy
@@ -38,6 +40,7 @@ from tests.worker.support import Clock, Provider, armed_home, worker
 
 HISTORIES = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "2"))
 LANE = "recovery_escalation"
+ENGINE_LANE = LANES[LANE]
 STEP = 40
 HOURS = 3
 
@@ -222,6 +225,23 @@ def test_what_is_said_after_the_instant_does_not_count(tmp_path: Path) -> None:
     assert never(acknowledged, LANE, AS_OF) is never(approved, "acknowledgement_audit", AS_OF) is None
     assert never(acknowledged, LANE, at(-1)) == "acknowledgement"
     assert never(approved, "acknowledgement_audit", at(-1)) == "approval"
+
+
+@pytest.mark.parametrize(("minutes", "runs"), [(-5, 2), (0, 2), (1, 60), (525_600, 0), (525_601, 2), (2**62, 2)])
+def test_an_interval_no_schedule_can_have_counts_as_none(minutes: int, runs: int, tmp_path: Path) -> None:
+    newest = run(10)
+    newest[payload_key(ENGINE_LANE.worker_run_kind)]["schedule"]["interval_minutes"] = minutes
+
+    assert asked(ingested(tmp_path, [newest, *failed(1, 100)]), hours=1)["runs"] == runs
+
+
+def test_the_end_of_the_calendar_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [run(10), *failed(1, 100)])
+    last = datetime.max.replace(tzinfo=UTC) - timedelta(hours=24, minutes=525_600)
+
+    assert asked(home, as_of=last)["exhausted_count"] == 1
+    with pytest.raises(UsageError, match="before the year 9998"):
+        asked(home, as_of=last + timedelta(microseconds=1))
 
 
 def test_failures_alike_are_told_from_twenty_on(tmp_path: Path) -> None:
