@@ -34,9 +34,9 @@ def _choose(
 
     Where there are none to read, the state learns of commits whose process was killed before it could tell it.
     """
-    if not drops:
-        return []
     warehouse = warehouse_of(settings)
+    if not drops and not settings.warehouse.exists():
+        return []
     with warehouse.reading() as session:
         closed, identity = closed_drops(session), identity_of(session, where=str(warehouse.path))
         known = (
@@ -105,14 +105,13 @@ def ingest(
     again = bool(first or last)
     pseudonyms = pseudonyms_of(settings)
     listed = list_drops(settings.landing, pseudonyms, first, last)
+    if days is not None and not again:
+        wanted = frozenset(days)
+        listed = [drop for drop in listed if drop.day in wanted]
     if not can_open_a_warehouse() or (days is None and not settings.warehouse.exists()):
         # Where all of it will be read, short of memory not even the warehouse could be made.
         require_memory_for(listed, settings)
     finish_prunings(warehouse, state_of(settings))
     drops = _choose(settings, listed, result, pseudonyms, again=again)
-    if days is not None and not again:
-        wanted = frozenset(days)
-        drops = [drop for drop in drops if drop.day in wanted]
-        result.closed_drops = [drop for drop in result.closed_drops if drop.day in wanted]
     load(warehouse, drops, settings, result, now=now, tick=tick)
     return result

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,19 @@ from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild, warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from tests.support import ask_health, ask_plan, at, delivery, drop, home_with, query, query_state, tables, take_in
+from tests.support import (
+    AS_OF,
+    ask_health,
+    ask_plan,
+    at,
+    delivery,
+    drop,
+    home_with,
+    query,
+    query_state,
+    tables,
+    take_in,
+)
 from tests.worker.support import Crash
 
 CONTENT = "SELECT * FROM evidence_records ORDER BY drop_day, file_name, line_number"
@@ -185,6 +199,28 @@ def test_the_next_ingest_tells_the_state_of_a_commit_whose_process_was_killed(
     before = answers(home)
     home.warehouse.unlink()
     assert answers(home) == before
+
+
+@pytest.mark.parametrize("is_landing_empty", [False, True], ids=["other days", "no landing files"])
+def test_the_state_is_told_of_commits_also_where_an_ingest_has_nothing_to_read(
+    home: Settings, is_landing_empty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(home, [delivery(at(5), subject="late", failed=["slack"])], name="late.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(HomeKeeper, "_remember", lambda *_: (_ for _ in ()).throw(Crash))
+        with pytest.raises(Crash):
+            take_in(home)
+    changes = len(query_state(home, "SELECT * FROM evidence_changes"))
+    if is_landing_empty:
+        shutil.rmtree(home.landing)
+    else:
+        drop(home, [delivery(at(4), subject="later", failed=["slack"])], name="later.jsonl")
+
+    assert take_in(home, days=[AS_OF.date() + timedelta(days=1)]).drops == []
+
+    assert len(query_state(home, "SELECT * FROM ingested_files")) == 3
+    assert len(query_state(home, "SELECT * FROM evidence_changes")) == changes + 1
+    assert query(home, "SELECT count(*) FROM evidence WHERE subject = 'later'") == [(0,)]
 
 
 def test_with_state_and_warehouse_gone_the_next_ingest_reads_the_landing_zone(home: Settings) -> None:
