@@ -77,17 +77,21 @@ class Search:
         allowed: The paths of the allowlist.
         findings: What was found.
         is_scanned: Whether the scanner has read the record as it stands, without an escape, and found nothing.
-        secret_field: The last allowlisted field in which there was a secret.
     """
 
     allowed: frozenset[str]
     findings: list[Finding] = field(default_factory=list)
     is_scanned: bool = False
-    secret_field: str | None = None
-    _texts: list[_Text] = field(default_factory=list)
-    _labels: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    # Never shown: these three hold a record's content.
+    _texts: list[_Text] = field(default_factory=list, repr=False)
+    _labels: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
     #: Where in the findings a secret is, by rule and value.
     _found: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+
+    @property
+    def secret_field(self) -> str | None:
+        """The allowlisted field of the first finding of a secret in one, or None."""
+        return next((one.path for one in self.findings if one.action is Action.QUARANTINED), None)
 
     def run(self, record: Object) -> None:
         """Searches the record.
@@ -156,7 +160,6 @@ class Search:
             self.findings.append(Finding(code, path, Action.QUARANTINED if is_inside else Action.DROPPED))
         elif is_inside and self.findings[place].action is Action.DROPPED:
             self.findings[place] = Finding(code, path, Action.QUARANTINED)
-        self.secret_field = path if is_inside else self.secret_field
 
     def _is_inside(self, path: str) -> bool:
         return path.removesuffix("[]") in self.allowed

@@ -11,6 +11,7 @@ import pytest
 
 from cavra_pipeline.boundary.formats import TextGrade, grade_of
 from cavra_pipeline.boundary.kinds import KINDS
+from cavra_pipeline.boundary.search import Search
 from cavra_pipeline.boundary.secrets import RULES, SENSITIVE_KEY_CODE, compiled
 from cavra_pipeline.boundary.verdict import Action, Finding, Kept, Quarantined, Reason
 from tests.evidence.secrets_made_up import HARMLESS, SECRETS
@@ -58,6 +59,21 @@ def test_a_secret_at_two_paths_of_a_record_is_one_finding(at_first: str) -> None
     assert [found for found in verdict.findings if found.rule == code] == [
         Finding(code, "event_type", Action.QUARANTINED)
     ]
+
+
+@pytest.mark.parametrize("names", [("run_id", "event_id"), ("event_id", "run_id")])
+def test_the_field_named_is_the_first_that_holds_a_secret(names: tuple[str, str]) -> None:
+    values = [SECRETS[family][1] for family in ("github token", "gitlab token")]
+
+    assert quarantined({**delivery(), **dict(zip(names, values, strict=True))}).field == names[0]
+
+
+def test_a_search_shows_nothing_of_the_record_that_it_goes_through() -> None:
+    search = Search(frozenset({"session_id", "signer"}))
+    search.run({"session_id": "canary-1", "signer": "Canary <two>", "password": "canary-3", "canary-4": 5})
+
+    assert {found.path for found in search.findings} == {"signer", "password"}
+    assert "canary" not in repr(search).lower()
 
 
 @FAMILIES
