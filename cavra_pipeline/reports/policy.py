@@ -56,6 +56,8 @@ class RetryPolicy(BaseModel):
 
 
 FIELDS: Final = tuple(RetryPolicy.model_fields)
+#: Policy fields, and the members of a plan that hold them.
+_PLAN_MEMBERS: Final = {**{name: name for name in FIELDS}, "retry_delay_minutes": "base_retry_delay_minutes"}
 
 
 def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPolicy:
@@ -70,3 +72,8 @@ def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPo
         return RetryPolicy.model_validate({"retry_delay_minutes": delay, **given})
     except ValidationError as error:
         raise refusal(error, within="retry_policy.", fields=FIELDS) from None
+
+
+def policy_values(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a plan, or its record, says of the policy it was made with; its record lacks some fields."""
+    return {name: plan[member] for name, member in _PLAN_MEMBERS.items() if plan.get(member) is not None}

@@ -10,15 +10,13 @@ import sqlalchemy as sa
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.reports.policy import FIELDS as POLICY_FIELDS
+from cavra_pipeline.reports.policy import policy_values
 from cavra_pipeline.reports.store import ASKED_PLAN, RETRY_PLAN, document_of, make_reports
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import saved_reports
 from cavra_pipeline.warehouse import Session
 
 _saved: Final = saved_reports.c
-#: Policy fields, and the members of a plan that hold them.
-_POLICY_MEMBERS: Final = {**{name: name for name in POLICY_FIELDS}, "retry_delay_minutes": "base_retry_delay_minutes"}
 
 
 def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, now: datetime) -> dict[str, Any]:
@@ -41,9 +39,8 @@ def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, no
             remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --keep",
         )
     document = document_of(packed)
-    parameters = {name: document[member] for name, member in _POLICY_MEMBERS.items()}
     moment = parse_as_of(document["as_of"])
-    (again,) = make_reports(session, RETRY_PLAN, lane, instants=[moment], now=now, parameters=parameters)
+    (again,) = make_reports(session, RETRY_PLAN, lane, instants=[moment], now=now, parameters=policy_values(document))
     if again["retry_plan_id"] != retry_plan_id:
         raise PipelineError(
             "the evidence the plan is based on has changed since it was made",

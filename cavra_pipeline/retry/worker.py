@@ -24,7 +24,7 @@ from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incidents
 from cavra_pipeline.reports.plan import retry_plans
-from cavra_pipeline.reports.policy import FIELDS, RetryPolicy, retry_policy
+from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
 from cavra_pipeline.reports.replan import replan
 from cavra_pipeline.retry.claims import Selection, SelectionContext, claim, pair_evidence, select
 from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
@@ -176,7 +176,8 @@ def _planned(
     lane, kept = request.lane, None
     if request.retry_plan_id:
         kept = replan(session, state, lane, request.retry_plan_id, now=now)
-    policy = _policy_of(lane, kept) if kept else request.policy
+    # What a plan said is judged by the policy it was made with, not by another.
+    policy = retry_policy(lane, policy_values(kept)) if kept else request.policy
     plan = retry_plans(session, lane, policy, instants=[now], now=now, generated_by=request.generated_by)[0]
     decisions = _due(plan)
     if kept:
@@ -188,12 +189,6 @@ def _planned(
 
 def _due(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [decision for decision in plan["retry_decisions"] if decision["action"] == "retry"]
-
-
-def _policy_of(lane: Lane, plan: Mapping[str, Any]) -> RetryPolicy:
-    """The policy a plan was made with: what it said is judged by that one, not by another."""
-    values = {name: plan[name] for name in FIELDS if name in plan}
-    return retry_policy(lane, {**values, "retry_delay_minutes": plan["base_retry_delay_minutes"]})
 
 
 @dataclass(frozen=True, slots=True)
