@@ -58,6 +58,7 @@ class RetryPolicy(BaseModel):
 FIELDS: Final = tuple(RetryPolicy.model_fields)
 #: Policy fields, and the members of a plan that hold them.
 _PLAN_MEMBERS: Final = {**{name: name for name in FIELDS}, "retry_delay_minutes": "base_retry_delay_minutes"}
+POLICY_MEMBERS: Final = frozenset(_PLAN_MEMBERS.values())
 
 
 def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPolicy:

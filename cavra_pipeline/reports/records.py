@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
+from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of, payload_key
 from cavra_pipeline.evidence.own import record
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.policy import POLICY_MEMBERS
 
 
 def health_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -28,13 +29,21 @@ def health_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]
 
 def plan_record(plan: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Makes the record of a retry plan."""
-    lane = LANES[str(plan["lane"])]
-    counts = {
+    kind = LANES[str(plan["lane"])].retry_plan_kind
+    return _record(kind, str(plan["retry_plan_id"]), plan, plan_counts(plan), now=now)
+
+
+def plan_counts(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the record of a retry plan holds beside its own fields: envelope counts, and the policy in force."""
+    kind = LANES[str(plan["lane"])].retry_plan_kind
+    payload = payload_key(kind)
+    names = [field.path.removeprefix(f"{payload}.") for field in fields_of(KIND_PREFIX + kind)]
+    return {
         "decision_count": plan["decision_count"],
         "blocked_count": plan["suppressed_count"],
         "approval_required_count": plan["retryable_count"],
+        payload: {name: plan[name] for name in names if name in POLICY_MEMBERS},
     }
-    return _record(lane.retry_plan_kind, str(plan["retry_plan_id"]), plan, counts, now=now)
 
 
 def recovery_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -48,7 +57,7 @@ def recovery_record(report: Mapping[str, Any], *, now: datetime) -> dict[str, An
 
 
 def _record(
-    kind: str, report_id: str, report: Mapping[str, Any], counts: Mapping[str, int], *, now: datetime
+    kind: str, report_id: str, report: Mapping[str, Any], counts: Mapping[str, Any], *, now: datetime
 ) -> dict[str, Any]:
     """The record is of this making, not of the report's instant: a question about the past must not change it."""
     digest = hashlib.sha256(f"{report_id}\n{now.isoformat()}\n{report['generated_by']}".encode()).hexdigest()[:12]

@@ -25,6 +25,7 @@ from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incidents
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
+from cavra_pipeline.reports.records import plan_counts
 from cavra_pipeline.reports.replan import replan
 from cavra_pipeline.retry.claims import Selection, SelectionContext, claim, pair_evidence, select
 from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
@@ -106,7 +107,7 @@ def run_worker(
         plan, selection = decide(warehouse, engine.state, request, context, now=now)
         document = _document(request, plan, selection, (), context, run_id=run_id, now=now)
         if is_in_use(warehouse, request.lane):
-            _record_run(settings, request, document, now=clock())
+            _record_run(settings, request, plan, document, now=clock())
         return document
     with engine.running(run_id, sender) as running:
         take_over_first_deliveries(running, request.lane)
@@ -119,10 +120,10 @@ def run_worker(
                 _retry(run, decision, selection)
         except (Exception, KeyboardInterrupt):
             with suppress(PipelineError):  # what went wrong first is what the caller is told
-                _record_run(settings, request, _live_document(run, selection, now), now=clock())
+                _record_run(settings, request, plan, _live_document(run, selection, now), now=clock())
             raise
         document = _live_document(run, selection, now)
-        _record_run(settings, request, document, now=clock())
+        _record_run(settings, request, plan, document, now=clock())
     running.raise_defects()
     return document
 
@@ -289,9 +290,16 @@ def _document(
     }
 
 
-def _record_run(settings: Settings, request: WorkerRequest, document: Mapping[str, Any], *, now: datetime) -> None:
+def _record_run(
+    settings: Settings,
+    request: WorkerRequest,
+    plan: Mapping[str, Any],
+    document: Mapping[str, Any],
+    *,
+    now: datetime,
+) -> None:
     """Saves the worker-run record, dry or live, and that of the plan it is based on."""
-    records = [_run_record(request, document, now=now), _plan_record(request, document)]
+    records = [_run_record(request, document, now=now), _plan_record(request, plan)]
     save_own_drop(settings, f"worker-run-{document['run_id']}", records, now=now, act="record a worker run")
 
 
@@ -326,18 +334,16 @@ def _run_record(request: WorkerRequest, document: Mapping[str, Any], *, now: dat
     )
 
 
-def _plan_record(request: WorkerRequest, document: Mapping[str, Any]) -> dict[str, Any]:
+def _plan_record(request: WorkerRequest, plan: Mapping[str, Any]) -> dict[str, Any]:
     return record(
         request.lane.retry_plan_kind,
-        session_id=document["retry_plan_id"],
-        created_at=datetime.fromisoformat(document["retry_plan_as_of"]),
+        session_id=plan["retry_plan_id"],
+        created_at=datetime.fromisoformat(plan["as_of"]),
         signer=request.generated_by,
-        decision_count=document["decision_count"],
-        blocked_count=document["suppressed_retry_count"],
-        approval_required_count=document["retryable_count"],
-        retry_plan_id=document["retry_plan_id"],
-        alert_level=document["alert_level"],
-        retryable_count=document["retryable_count"],
-        waiting_count=document["waiting_retry_count"],
-        suppressed_count=document["suppressed_retry_count"],
+        retry_plan_id=plan["retry_plan_id"],
+        alert_level=plan["alert_level"],
+        retryable_count=plan["retryable_count"],
+        waiting_count=plan["waiting_count"],
+        suppressed_count=plan["suppressed_count"],
+        **plan_counts(plan),
     )

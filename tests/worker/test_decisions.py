@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cavra_pipeline.connectors import Grade
 from tests.retry.histories import LANE_NAMES, POLICIES, histories
-from tests.support import AS_OF, REPOSITORY, Record
+from tests.support import AS_OF, REPOSITORY, Record, at, delivery, query, take_in
 from tests.worker.support import Clock, Provider, armed_home, worker
 
 GRADES = st.lists(
@@ -65,3 +65,16 @@ def test_every_reason_to_hold_a_retry_is_explained_in_the_docs() -> None:
 
     assert len(reasons) >= 7
     assert {reason for reason in reasons if f"| `{reason}` |" not in docs} == set()
+
+
+def test_the_plan_record_of_a_run_holds_the_policy_in_force(tmp_path: Path) -> None:
+    home = armed_home(tmp_path, [delivery(at(100), failed=["slack"])])
+    policy = {"max_retry_attempts": 7, "retry_delay_minutes": 2.5}
+
+    worker(home, Provider(Clock(AS_OF)), live=False, policy=policy)
+    take_in(home)
+
+    asked = (
+        "SELECT max_retry_attempts, base_retry_delay_minutes, backoff_multiplier, allow_immediate_retry FROM evidence"
+    )
+    assert query(home, f"{asked} WHERE record_type = 'retry_plan'") == [(7, 2.5, 2, False)]
