@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -14,11 +15,13 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import APPROVED, CLEARING_STATES, LANES, Gate, Lane
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.approvals import Approvals, approvals
-from cavra_pipeline.reports.incidents import incidents_of_pair
+from cavra_pipeline.reports.failure_runs import FailureRun
+from cavra_pipeline.reports.incidents import failure_runs_of, has_probed, incidents_of_pair
 from cavra_pipeline.reports.plan import decided_retries
-from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
+from cavra_pipeline.retry.claims import PROBED, unsendable_subjects
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.causes"
@@ -90,6 +93,7 @@ class _Context:
     session: Session
     story: PairStory
     approvals: Approvals
+    failure_runs: Sequence[FailureRun]
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -102,11 +106,19 @@ class _Context:
             return self.approvals.at(self.pair, at)[1]
         return gate is Gate.REQUEST or self.story.acknowledged(at) in CLEARING_STATES
 
-    def decisions(self, instants: Sequence[datetime]) -> dict[datetime, dict[str, Any]]:
-        """Returns the decision on the pair at each instant that has one, by the lane's own policy."""
+    def is_sendable(self, at: datetime) -> bool:
+        """Tells whether the subject is what its lane asks for before a retry is sent, at an instant."""
+        return not unsendable_subjects(self.session, self.story.lane, [self.story.subject], at)
+
+    def is_probed(self, at: datetime) -> bool:
+        """Tells whether a run at an instant may have chosen one retry to stand for all of the provider."""
+        return has_probed(self.failure_runs, self.story.lane, at)
+
+    def decisions(self, instants: Iterable[datetime], policy: RetryPolicy) -> dict[datetime, dict[str, Any]]:
+        """Returns the decision on the pair at each instant that has one, by a policy."""
         lane, found = self.story.lane, {}
         for asked in stretches(self.session, lane, sorted(set(instants))):
-            for row in decided_retries(self.session, lane, retry_policy(lane), asked):
+            for row in decided_retries(self.session, lane, policy, asked):
                 if (row["subject"], row["provider"]) == self.pair:
                     found.update(dict.fromkeys(asked[row["first_seen"] - 1 : row["last_seen"]], row))
         return found
@@ -115,9 +127,10 @@ class _Context:
 def _explanation(
     session: Session, story: PairStory, at: datetime, has_connector: Callable[[str], bool]
 ) -> dict[str, Any]:
-    context = _Context(session, story, approvals(session, story.lane, [at]))
-    decision = context.decisions([at]).get(at)
-    incidents = incidents_of_pair(session, at, story.lane, *context.pair)
+    runs = failure_runs_of(session, at, story.provider)
+    context = _Context(session, story, approvals(session, story.lane, [at]), runs)
+    decision = context.decisions([at], retry_policy(story.lane)).get(at)
+    incidents = incidents_of_pair(runs, at, story.lane, story.subject)
     open_ones = [one for one in incidents if one["ended_at"] is None]
     lines = [*story.lines, *_passes(context, at), *(_incident_line(one) for one in incidents)]
     lines.sort(key=lambda one: (one["at"], one["record_id"] or ""))
@@ -134,42 +147,47 @@ def _explanation(
         "acknowledgement_state": story.acknowledged(at),
         "approval_state": context.approvals.at(context.pair, at)[0],
         "provider_incident_id": open_ones[0]["incident_id"] if open_ones else None,
-        "released_by": list(_releases(context, decision, at, has_connector)),
+        "released_by": _releases(context, decision, at, has_connector),
         "lines": lines,
     }
 
 
 def _releases(
     context: _Context, decision: Mapping[str, Any] | None, at: datetime, has_connector: Callable[[str], bool]
-) -> Iterator[dict[str, Any]]:
-    """Yields what has to come before the next retry, all of it; nothing for a pair that is not failing."""
+) -> list[dict[str, Any]]:
+    """Returns what has to come before the next retry, all of it; nothing for a pair that is not failing."""
     if decision is None:
-        return
-    lane = context.story.lane
+        return []
+    lane, needs = context.story.lane, []
     if decision["action"] == "suppress":
-        yield {"needs": "policy", "at": None, "detail": decision["reason"]}
+        needs.append(_need("policy", decision["reason"]))
     if decision["action"] == "wait":
-        yield {"needs": "instant", "at": instant(decision["next_retry_at"]), "detail": decision["reason"]}
+        needs.append(_need("instant", decision["reason"], instant(decision["next_retry_at"])))
     if not context.is_cleared(at):
         is_approval = lane.gate is Gate.APPROVAL
         states = APPROVED if is_approval else ", ".join(CLEARING_STATES)
-        yield {"needs": "approval" if is_approval else "acknowledgement", "at": None, "detail": states}
+        needs.append(_need("approval" if is_approval else "acknowledgement", states))
+    if lane.sendable and not context.is_sendable(at):
+        needs.append(_need("subject", f"{lane.sendable.field}: {lane.sendable.value}"))
     if not has_connector(context.story.provider):
-        yield {"needs": "connector", "at": None, "detail": context.story.provider}
-    if decision["action"] == "retry" and lane.gate is Gate.REQUEST:
-        yield {"needs": "live_run", "at": None, "detail": lane.gate.value}
+        needs.append(_need("connector", context.story.provider))
+    return needs or [_need("live_run", lane.gate.value)]
+
+
+def _need(needs: str, detail: str, at: str | None = None) -> dict[str, Any]:
+    return {"needs": needs, "at": at, "detail": detail}
 
 
 def _passes(context: _Context, at: datetime) -> Iterator[dict[str, Any]]:
     """Yields what retry plans and worker runs made of the pair; those in a row that say the same are one line."""
     story = context.story
     rows = story.plans_and_runs(context.session, at)
-    decisions = context.decisions([row["created_at"] for row in rows])
+    decisions = _decided(context, rows)
     for what in ("retry_plan", "worker_run"):
         told = [
             (row, *verdict)
             for row in rows
-            if row["record_type"] == what and (verdict := _verdict(context, row, decisions.get(row["created_at"])))
+            if row["record_type"] == what and (verdict := _verdict(context, row, decisions.get(row["session_id"])))
         ]
         for (outcome, reason), group in groupby(told, key=lambda one: (one[1], one[2])):
             same = [row for row, _, _ in group]
@@ -181,23 +199,48 @@ def _passes(context: _Context, at: datetime) -> Iterator[dict[str, Any]]:
             }
 
 
+def _decided(context: _Context, rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Decides at the instant of each plan and run, a plan by the policy of its record; by the id of the record."""
+    by_policy = defaultdict(list)
+    for row in rows:
+        by_policy[_policy_of(context.story.lane, row)].append(row)
+    found = {}
+    for policy, judged in by_policy.items():
+        decisions = context.decisions((row["created_at"] for row in judged), policy)
+        found.update({row["session_id"]: decisions.get(row["created_at"]) for row in judged})
+    return {session_id: decision for session_id, decision in found.items() if decision}
+
+
+def _policy_of(lane: Lane, row: Mapping[str, Any]) -> RetryPolicy:
+    try:
+        return retry_policy(lane, policy_values(row))
+    except UsageError:
+        # Another program recorded what is no policy.
+        return retry_policy(lane)
+
+
 def _verdict(
     context: _Context, row: Mapping[str, Any], decision: Mapping[str, Any] | None
 ) -> tuple[str, str | None] | None:
     """Says what a plan or run made of the pair and why; None where it had nothing to decide about it."""
-    if row["record_type"] == "retry_plan":
-        if row["retry_plan_id"] in context.story.plan_ids:
-            return "selected", None
-        return (decision["action"], decision["reason"]) if decision else None
-    if row["run_id"] in context.story.run_ids:
+    at, is_plan = row["created_at"], row["record_type"] == "retry_plan"
+    is_named = row["retry_plan_id"] in context.story.plan_ids if is_plan else row["run_id"] in context.story.run_ids
+    if is_named:
         return "selected", None
     if decision is None:
         return None
+    if is_plan:
+        return decision["action"], decision["reason"]
     if decision["action"] != "retry":
         return "held", decision["reason"]
-    if not context.is_cleared(row["created_at"]):
+    if not context.is_cleared(at):
         return "held", "approval" if context.story.lane.gate is Gate.APPROVAL else "acknowledgement"
-    return "passed_over", "dry_run" if row["is_dry_run"] else "not_selected"
+    if not context.is_sendable(at):
+        return "held", "subject_not_sendable"
+    if row["is_dry_run"]:
+        return "passed_over", "dry_run"
+    # What a run leaves on record is that it tried the provider once, not that it was asked to.
+    return ("held", PROBED) if row["tried_count"] == 1 and context.is_probed(at) else ("passed_over", "not_selected")
 
 
 def _incident_line(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,11 @@ class PairStory:
 
     def run_of(self, row: Mapping[str, Any]) -> str | None:
         """Returns the worker run of an execution; where run_id is the lane's subject, it is none."""
-        return row["worker_run_id"] or (row["run_id"] if self.lane.subject_field != "run_id" else None)
+        return row["worker_run_id"] or (row["run_id"] if self._has_run_ids else None)
+
+    @property
+    def _has_run_ids(self) -> bool:
+        return self.lane.subject_field != "run_id"
 
     def acknowledged(self, at: datetime) -> str | None:
         """Returns the newest acknowledgement's state at an instant, UTC without a zone."""
@@ -71,6 +75,8 @@ class PairStory:
         failures = [row["created_at"] for row in self.rows if row["is_failed"]]
         asked: dict[str, object] = {
             "lane": self.lane.name,
+            "provider": self.provider,
+            "has_run_ids": self._has_run_ids,
             "as_of": at,
             "since": failures[0] if failures else datetime.max,  # noqa: DTZ901 -- UTC without a zone
             "until": self.settled_at or at,

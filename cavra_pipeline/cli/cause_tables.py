@@ -54,6 +54,7 @@ _NEEDS: Final = {
     "instant": "the retry delay to pass: {at} UTC",
     "acknowledgement": "an acknowledgement by an operator ({detail})",
     "approval": "an approval decision",
+    "subject": "a newer record of the subject that says {detail}",
     "connector": "a connector for {detail} on this host",
     "live_run": "a live run of the worker",
 }

@@ -164,12 +164,28 @@ def _of_pairs(seen: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], s
     return named
 
 
-def incidents_of_pair(session: Session, at: datetime, lane: Lane, subject: str, provider: str) -> list[dict[str, Any]]:
-    """Returns the incidents that a pair's failures are part of, as an instant sees them, UTC without a zone."""
+def failure_runs_of(session: Session, at: datetime, provider: str) -> list[FailureRun]:
+    """Returns the runs of failures of a provider that may be incidents up to an instant, UTC without a zone."""
+    runs = failure_runs(session, [at], horizon=horizon_of(session))
+    return [run for run in runs if run.provider == provider]
+
+
+def incidents_of_pair(runs: Iterable[FailureRun], at: datetime, lane: Lane, subject: str) -> list[dict[str, Any]]:
+    """Returns those of a provider's incidents that a pair's failures are part of, as an instant sees them."""
+    pair = (lane.name, subject)
     return [
         _incident(run, at)
-        for run in failure_runs(session, [at], horizon=horizon_of(session))
-        if run.provider == provider
-        and run.is_incident(at)
-        and any(one.pair == (lane.name, subject) for one in run.failures_until(at))
+        for run in runs
+        if run.is_incident(at) and pair in {one.pair for one in run.failures_until(at)}
     ]
+
+
+def is_to_be_probed(incident: Mapping[str, Any], lane: Lane) -> bool:
+    """Tells whether an incident is open, concerns a lane, and can't be ended by retries alone."""
+    is_near = incident["lane"] in (None, lane.name)
+    return is_near and incident["ended_at"] is None and incident["cause"] in PROBED_CAUSES
+
+
+def has_probed(runs: Iterable[FailureRun], lane: Lane, at: datetime) -> bool:
+    """Tells whether an instant sees such an incident among the runs of failures of a provider."""
+    return any(run.is_incident(at) and is_to_be_probed(_incident(run, at), lane) for run in runs)

@@ -114,7 +114,6 @@ def pair_evidence(
         clock_slack: How far after it evidence may be dated and still count; zero where no retry is sent.
     """
     at = naive_utc(now)
-    about: dict[str, object] = {"lane": lane.name, "as_of": at}
     until: dict[str, object] = {"lane": lane.name, "until": at + clock_slack}
     subjects = sorted({str(decision[lane.subject_field]) for decision in decisions})
     ids = [_execution_id(lane, decision) for decision in decisions]
@@ -124,7 +123,7 @@ def pair_evidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={_pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest},
         cleared=_cleared(session, lane, decisions, (at, at + clock_slack)),
-        unsendable=_unsendable(session, lane, subjects, about),
+        unsendable=unsendable_subjects(session, lane, subjects, at),
     )
 
 
@@ -141,11 +140,12 @@ def _cleared(
     return frozenset(_pair(lane, row, "subject") for row in rows)
 
 
-def _unsendable(session: Session, lane: Lane, subjects: Sequence[str], about: Mapping[str, Any]) -> frozenset[str]:
+def unsendable_subjects(session: Session, lane: Lane, subjects: Sequence[str], at: datetime) -> frozenset[str]:
+    """Returns the subjects that are not what the lane asks for before a retry is sent; UTC without a zone."""
     needs = lane.sendable
     if needs is None:
         return frozenset()
-    asked = {"as_of": about["as_of"], "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
+    asked = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
     rows = session.rows(_PACKAGE, "sendable_subjects", asked, subject=lane.subject_field, field=needs.field)
     return frozenset(subjects) - {str(row["subject"]) for row in rows}
 

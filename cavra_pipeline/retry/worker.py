@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Gate, Lane
-from cavra_pipeline.reports.incidents import PROBED_CAUSES, incidents
+from cavra_pipeline.reports.incidents import incidents, is_to_be_probed
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
 from cavra_pipeline.reports.records import plan_counts
@@ -132,9 +132,7 @@ def _probed(warehouse: Warehouse, lane: Lane, *, now: datetime) -> frozenset[str
     """The providers with an open incident, of all lanes or this one, that retries alone can't end."""
     with warehouse.reading() as session:
         found = incidents(session, [now], is_open=True)[naive_utc(now)]
-    return frozenset(
-        one["provider"] for one in found if one["lane"] in (None, lane.name) and one["cause"] in PROBED_CAUSES
-    )
+    return frozenset(one["provider"] for one in found if is_to_be_probed(one, lane))
 
 
 def _check(settings: Settings, request: WorkerRequest, run_id: str) -> None:

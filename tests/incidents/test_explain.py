@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES as ENGINE_LANES
+from cavra_pipeline.reports.records import plan_record
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
+from tests.incidents.histories import sent
 from tests.oracle.evidence import LANES, OracleRecord
 from tests.oracle.pairs import OracleLadder, outcomes
 from tests.oracle.store import needs_store, stored
@@ -25,11 +28,15 @@ from tests.support import (
     NOW,
     Record,
     acknowledgement,
+    ask_plan,
     at,
     delivery,
+    drop,
     execution,
     ingested,
     plan,
+    record,
+    take_in,
     worker_run,
 )
 
@@ -48,9 +55,9 @@ def scanned(records: list[OracleRecord], as_of: datetime) -> Named:
             runs[run.text("run_id")].add(run.session_id)
         for each in ladder.retry_plans:
             plans[each.text("retry_plan_id")].add(each.session_id)
-        for sent in ladder.deliveries:
-            for provider in outcomes(sent):
-                found[lane.name, *ladder.pair_of(sent, provider)].add(sent.session_id)
+        for each in ladder.deliveries:
+            for provider in outcomes(each):
+                found[lane.name, *ladder.pair_of(each, provider)].add(each.session_id)
         for kind in (lane.execution, lane.acknowledgement, lane.approval):
             for said in ladder.of_kind(kind):
                 subject = ladder.first(said.text(lane.subject_field), said.provider)
@@ -118,6 +125,105 @@ def test_a_delivery_that_waits_for_a_person_says_so_in_a_few_lines(tmp_path: Pat
         "acknowledgement",
         "connector",
     ]
+
+
+def test_a_live_run_releases_only_what_nothing_else_holds(tmp_path: Path) -> None:
+    failure = delivery(at(100), failed=["slack"])
+    cleared = ingested(tmp_path / "cleared", [failure, acknowledgement(at(50))])
+    of_reports = delivery(at(100), lane="executive_report", failed=["slack"])
+    requested = ingested(tmp_path / "requested", [of_reports])
+
+    def needs(home: Settings, **about: Any) -> list[str]:
+        return [need["needs"] for need in asked(home, **about)["released_by"]]
+
+    assert needs(cleared) == needs(requested) == ["live_run"]
+    assert needs(cleared, as_of=at(51)) == ["acknowledgement"]
+    assert needs(requested, as_of=at(99)) == ["instant"]
+    for home in (cleared, requested):
+        assert needs(home, has_connector=lambda _: False) == ["connector"]
+
+
+def test_a_subject_that_is_not_sendable_is_named(tmp_path: Path) -> None:
+    lane = "auditor_export"
+
+    def exported(minutes: float, state: str) -> Record:
+        named = {ENGINE_LANES[lane].subject_field: "subject-1", "verification_state": state}
+        return record("final-reporting-auditor-export", at(minutes), **named)
+
+    home = ingested(
+        tmp_path,
+        [
+            exported(200, "failed"),
+            delivery(at(100), lane=lane, failed=["slack"]),
+            worker_run(at(20), lane=lane, dry_run=False, session_id="before"),
+            exported(10, "verified"),
+            worker_run(at(5), lane=lane, dry_run=True, session_id="after"),
+        ],
+    )
+
+    assert asked(home, at(11))["released_by"] == [
+        {"needs": "subject", "at": None, "detail": "verification_state: verified"}
+    ]
+    assert [need["needs"] for need in asked(home)["released_by"]] == ["live_run"]
+    runs = [line for line in asked(home)["lines"] if line["what"] == "worker_run"]
+    assert [(line["record_id"], line["outcome"], line["reason"]) for line in runs] == [
+        ("before", "held", "subject_not_sendable"),
+        ("after", "passed_over", "dry_run"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "tried", "verdict"),
+    [
+        (401, 1, ("held", "provider_incident")),
+        (401, 2, ("passed_over", "not_selected")),
+        (401, 0, ("passed_over", "not_selected")),
+        (503, 1, ("passed_over", "not_selected")),
+    ],
+)
+def test_a_run_that_probed_the_provider_held_the_others(
+    status: int, tried: int, verdict: tuple[str, str], tmp_path: Path
+) -> None:
+    lane = "executive_report"
+    failures = [sent("slack", at(100 - n), lane, f"subject-{n}", status) for n in range(1, 5)]
+    run = worker_run(at(20), lane=lane, dry_run=False, session_id="run", run_id="run")
+    executions = [execution(at(20), lane=lane, subject=f"subject-{4 - n}", worker_run_id="run") for n in range(tried)]
+
+    one = asked(ingested(tmp_path, [*failures, run, *executions]))
+
+    (line,) = [line for line in one["lines"] if line["what"] == "worker_run"]
+    assert (line["outcome"], line["reason"]) == verdict
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [
+        ({}, "wait"),
+        ({"max_retry_attempts": 1}, "suppress"),
+        ({"base_retry_delay_minutes": 5}, "retry"),
+        ({"base_retry_delay_minutes": 6}, "wait"),
+        ({"allow_immediate_retry": True}, "retry"),
+        ({"max_retry_attempts": 0, "base_retry_delay_minutes": 5}, "wait"),
+    ],
+)
+def test_a_plan_is_judged_by_the_policy_of_its_record(policy: dict[str, Any], outcome: str, tmp_path: Path) -> None:
+    kind = ENGINE_LANES["recovery_escalation"].retry_plan_kind
+    payload: dict[str, Any] = {payload_key(kind): policy}
+    made = plan(at(95), session_id="plan", **payload)
+
+    one = asked(ingested(tmp_path, [delivery(at(100), failed=["slack"]), made]))
+
+    assert [line["outcome"] for line in one["lines"] if line["what"] == "retry_plan"] == [outcome]
+
+
+def test_a_plan_that_was_made_here_is_explained_by_its_own_policy(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(100), failed=["slack"])])
+    strict = plan_record(ask_plan(home, max_retry_attempts=1), now=at(50))
+    drop(home, [strict, plan_record(ask_plan(home), now=at(49))], name="plans.jsonl")
+    take_in(home)
+    lines = asked(home)["lines"]
+
+    assert [line["outcome"] for line in lines if line["what"] == "retry_plan"] == ["suppress", "retry"]
 
 
 def test_a_retry_that_was_skipped_says_why_and_names_plan_and_run(tmp_path: Path) -> None:
