@@ -100,16 +100,14 @@ def failure_runs(
         horizon: What was created before it counts for nothing, since parts of it have been pruned.
         is_open: Leave out what has ended before the first of them.
     """
-    attributed = _attributed()
+    parts = {"attributed": _attributed(), "in_runs": statement(_PACKAGE, "tables_in_runs").rstrip()}
     about: dict[str, object] = {
         "instants": list(asked),
         "least_subjects": _LEAST_SUBJECTS[0][1],
         "days_before": INCIDENT_DAYS,
     }
     earliest = horizon or datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
-    spans: list[dict[str, Any]] = session.rows(
-        _PACKAGE, "failure_spans", {**about, "horizon": earliest}, attributed=attributed
-    )
+    spans: list[dict[str, Any]] = session.rows(_PACKAGE, "failure_spans", {**about, "horizon": earliest}, **parts)
     if is_open:
         spans = _touching([one for one in spans if one["until"] is None or one["until"] > asked[0]], spans)
     if not spans:
@@ -118,7 +116,7 @@ def failure_runs(
         "since": max(earliest, min(span["since"] for span in spans)),
         "until": max(span["until"] or asked[-1] for span in spans),
     }
-    rows = session.rows(_PACKAGE, "failure_runs", {**about, **within}, attributed=attributed)
+    rows = session.rows(_PACKAGE, "failure_runs", {**about, **within}, **parts)
     return _runs(rows)
 
 

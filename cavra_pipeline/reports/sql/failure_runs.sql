@@ -19,26 +19,7 @@ outcomes AS MATERIALIZED (
     WHERE sent.lane IS NOT NULL AND sent.created_at >= $since::TIMESTAMP AND sent.created_at <= $until::TIMESTAMP
 ),
 
-scoped AS MATERIALIZED (
-    SELECT *, '' AS scope FROM outcomes
-    UNION ALL
-    SELECT *, lane AS scope FROM outcomes
-),
-
-in_runs AS (
-    SELECT
-        *,
-        count(*) FILTER (NOT is_failed) OVER so_far AS run,
-        max(created_at) FILTER (NOT is_failed) OVER so_far AS last_success_at,
-        min(created_at) FILTER (NOT is_failed) OVER from_now AS ended_at
-    FROM scoped
-    WINDOW
-        so_far AS (PARTITION BY provider, scope ORDER BY created_at, session_id),
-        from_now AS (
-            PARTITION BY provider, scope ORDER BY created_at, session_id
-            ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-        )
-),
+{{in_runs}},
 
 runs AS MATERIALIZED (
     SELECT provider, scope, run, min(created_at) AS began_at
@@ -46,6 +27,13 @@ runs AS MATERIALIZED (
     WHERE is_failed
     GROUP BY provider, scope, run
     HAVING count(DISTINCT (lane, subject)) FILTER (subject IS NOT NULL) >= $least_subjects
+),
+
+ended AS (
+    SELECT provider, scope, run - 1 AS run, min(created_at) AS ended_at
+    FROM in_runs
+    WHERE NOT is_failed
+    GROUP BY provider, scope, run
 ),
 
 before AS (
@@ -63,10 +51,11 @@ before AS (
 
 SELECT
     in_runs.provider, nullif(in_runs.scope, '') AS scope, in_runs.run, in_runs.created_at, in_runs.session_id,
-    in_runs.lane, in_runs.subject, in_runs.status_code, in_runs.last_success_at, in_runs.ended_at,
+    in_runs.lane, in_runs.subject, in_runs.status_code, in_runs.last_success_at, ended.ended_at,
     before.before_count, before.failed_before_count, pairs.settled_at
 FROM in_runs
 INNER JOIN before USING (provider, scope, run)
+LEFT JOIN ended USING (provider, scope, run)
 LEFT JOIN pairs
     ON pairs.lane = in_runs.lane AND pairs.subject = in_runs.subject AND pairs.provider = in_runs.provider
 WHERE in_runs.is_failed

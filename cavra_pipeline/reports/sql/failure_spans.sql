@@ -5,20 +5,7 @@ WITH outcomes AS MATERIALIZED (
     SELECT * FROM ({{attributed}}) WHERE created_at >= $horizon::TIMESTAMP
 ),
 
-scoped AS (
-    SELECT *, '' AS scope FROM outcomes
-    UNION ALL
-    SELECT *, lane AS scope FROM outcomes
-),
-
-in_runs AS (
-    SELECT
-        *,
-        count(*) FILTER (NOT is_failed) OVER so_far AS run,
-        max(created_at) FILTER (NOT is_failed) OVER so_far AS last_success_at
-    FROM scoped
-    WINDOW so_far AS (PARTITION BY provider, scope ORDER BY created_at, session_id)
-),
+{{in_runs}},
 
 runs AS (
     SELECT
