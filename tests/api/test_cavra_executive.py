@@ -179,3 +179,15 @@ def test_of_a_store_without_playbooks_nothing_is_known_and_no_level_is_healthy(t
 
     assert (plan["alert_level"], plan["escalation_routes"], plan["selected_providers"]) == ("unknown", [], [])
     assert (plan["executive_summary"]["closure_rate"], report["execution_success_rate"]) == (None, None)
+
+
+def test_a_retry_without_a_provider_is_one_of_an_unknown_provider_everywhere(tmp_path: Path) -> None:
+    providers = [None, " ", "", "Splunk "]
+    records = [
+        execution(at(50 - n), lane=AUDIT, subject=f"d-{n}") | {"provider": one} for n, one in enumerate(providers)
+    ]
+    with served(ingested(tmp_path, records), clock=lambda: at(0), dagster=NoDagster()) as one, one.client() as client:
+        report = client.get(RECOVERIES).json()["report"]
+
+    assert [one["provider"] for one in report["latest_executions"]] == ["splunk", "unknown", "unknown", "unknown"]
+    assert {one["provider"] for one in report["provider_summary"]} == {"splunk", "unknown"}
