@@ -21,8 +21,8 @@ from cavra_pipeline.warehouse import Session
 _PACKAGE: Final = "cavra_pipeline.causes"
 DEFAULT_HOURS: Final = 24
 MAX_HOURS: Final = 168
-#: So many failures alike are needed before it is said what became of them.
-_LEAST_ALIKE: Final = 20
+#: So many failures alike, of so many days, are needed before it is said what became of them.
+_LEAST_ALIKE, _ALIKE_DAYS = 20, 30
 
 
 class ForecastParameters(BaseModel):
@@ -176,7 +176,7 @@ def _never(pair: SimulatedPair, is_on: bool) -> str:
 
 
 def _alike(session: Session, lane: Lane, at: datetime) -> dict[tuple[str, int], dict[str, Any]]:
-    asked: dict[str, object] = {"lane": lane.name, "as_of": at, "least": _LEAST_ALIKE}
+    asked: dict[str, object] = {"lane": lane.name, "as_of": at, "least": _LEAST_ALIKE, "days": _ALIKE_DAYS}
     rows: list[dict[str, Any]] = session.rows(_PACKAGE, "failures_alike", asked)
     return {(row["provider"], row["retry_count"]): row for row in rows}
 

@@ -256,6 +256,14 @@ def test_failures_alike_are_told_from_twenty_on(tmp_path: Path) -> None:
     assert (enough["alike_failure_count"], enough["alike_delivered_count"]) == (20, 5)
 
 
+def test_failures_of_thirty_days_before_are_not_alike_any_more(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [run(10), *(one for n in range(20) for one in failed(n, 200))])
+    over = at(200) + timedelta(days=30)
+
+    assert asked(home, as_of=over - timedelta(microseconds=1))["pairs"][0]["alike_failure_count"] == 20
+    assert asked(home, as_of=over)["pairs"][0]["alike_failure_count"] is None
+
+
 def test_a_pair_without_a_connector_takes_a_place_once() -> None:
     pairs = [SimulatedPair(1, AS_OF, has_connector=False), SimulatedPair(1, AS_OF)]
     runs = [AS_OF + timedelta(hours=n) for n in range(3)]

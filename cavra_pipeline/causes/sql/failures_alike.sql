@@ -23,7 +23,7 @@ SELECT
     count(*) AS alike_failure_count,
     count(*) FILTER (is_followed) AS alike_delivered_count
 FROM tries
-WHERE is_failed AND success_count = 0 AND created_at > $as_of::TIMESTAMP - INTERVAL 30 DAY
+WHERE is_failed AND success_count = 0 AND created_at > $as_of::TIMESTAMP - to_days($days::INTEGER)
 GROUP BY provider, retry_count
 HAVING count(*) >= $least
 ORDER BY provider, retry_count
