@@ -11,10 +11,11 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cavra_pipeline.evidence.imported import boundary_digest
 
@@ -70,6 +71,8 @@ def _receipt_of(home: Path, path: Path, shape: str) -> Path:
 def read_receipt(home: Path, path: Path, shape: str, stamp: Stamp, contents: Collection[str]) -> int | None:
     """Returns how many records an unchanged file holds, all of them imported; None if it must be read.
 
+    The receipt of one that was touched gets its new stamp, so that its bytes are read once.
+
     Args:
         home: The home.
         path: The file.
@@ -77,16 +80,23 @@ def read_receipt(home: Path, path: Path, shape: str, stamp: Stamp, contents: Col
         stamp: Its stamp now.
         contents: The contents of the landing files there are.
     """
+    receipt = _receipt_of(home, path, shape)
     try:
-        document = json.loads(_receipt_of(home, path, shape).read_bytes())
+        document = json.loads(receipt.read_bytes())
         count = int(document["received_count"])
         if document["boundary"] != boundary_digest().hex() or not set(document["contents"]) <= set(contents):
             return None
+        if document["stamp"] == _listed(stamp):
+            return count
         # Touched, or replaced by a copy: reading its bytes takes a hundredth of what its records take.
-        is_same = document["stamp"] == _listed(stamp) or (
-            document["sizes"] == stamp.sizes and document["digest"] == content_digest(path)
-        )
-        return count if is_same else None
+        began_ns = _clock_ns(receipt.parent)
+        if document["sizes"] != stamp.sizes or document["digest"] != content_digest(path):
+            return None
+        is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, _clock_ns(receipt.parent)))
+        if is_unchanged:
+            with suppress(OSError):
+                _write(receipt, {**document, "stamp": _listed(stamp)})
+        return count
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -132,9 +142,22 @@ def write_receipt(
     }
     receipt = _receipt_of(home, path, shape)
     receipt.parent.mkdir(exist_ok=True)
+    _write(receipt, document)
+
+
+def _write(receipt: Path, document: Mapping[str, Any]) -> None:
     with tempfile.NamedTemporaryFile("w", dir=receipt.parent, delete=False, encoding="utf-8") as made:
         json.dump(document, made)
     Path(made.name).replace(receipt)
+
+
+def _clock_ns(folder: Path) -> int:
+    """The instant by the file system's clock; the earliest there is where nothing can be written."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as made:
+            return os.fstat(made.fileno()).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _listed(stamp: Stamp) -> list[list[int]]:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +22,10 @@ import pytest
 from cavra_pipeline.boundary import scanner
 from cavra_pipeline.evidence import receipts
 from cavra_pipeline.evidence.drafts import Drafts
+from cavra_pipeline.evidence.imported import contents_in
 from cavra_pipeline.evidence.landing import sidecar_of
 from cavra_pipeline.evidence.lines import LineBatch
-from cavra_pipeline.evidence.receipts import Stamp
+from cavra_pipeline.evidence.receipts import Stamp, content_digest
 from cavra_pipeline.evidence.stores import read_source
 from cavra_pipeline.settings import Settings
 from tests.evidence.secrets_made_up import canary
@@ -278,6 +280,53 @@ def test_an_unchanged_file_is_not_read_again_and_a_changed_one_is(
 
     json_lines(source, growing(4))
     assert (bring(home, source).imported_count, len(read)) == (1, 2)
+
+
+@pytest.mark.parametrize("made", [sqlite_store, json_lines], ids=["sqlite", "lines"])
+def test_the_bytes_of_a_file_that_was_touched_are_read_once(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = home_with(tmp_path)
+    source = old(made(tmp_path / "e", growing(3)))
+    bring(home, source)
+    read: list[Path] = []
+
+    def counting(path: Path) -> str:
+        read.append(path)
+        return content_digest(path)
+
+    monkeypatch.setattr(receipts, "content_digest", counting)
+    bring(home, source)
+    assert read == []
+
+    old(source)
+    assert [bring(home, source).known_count for _ in range(3)] == [3, 3, 3]
+    assert len(read) == 1
+    # What was touched a moment ago may change once more within the same step of the clock.
+    source.touch()
+    assert bring(home, source).known_count == 3
+    time.sleep(0.05)
+    assert [bring(home, source).known_count for _ in range(3)] == [3, 3, 3]
+    assert 2 <= len(read) <= 3
+
+
+def test_a_file_that_was_touched_is_not_read_where_its_receipt_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = home_with(tmp_path)
+    source = old(json_lines(tmp_path / "e.jsonl", growing(3)))
+    bring(home, source)
+    old(source)
+    for name in ("TemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(tempfile, name, lambda *_, **__: (_ for _ in ()).throw(OSError))
+
+    assert receipts.read_receipt(home.home, source, "", stamp_of(source), contents_in(home.landing)) == 3
+
+
+def stamp_of(path: Path) -> Stamp:
+    stamp = Stamp.of(path)
+    assert stamp
+    return stamp
 
 
 def test_a_file_that_changes_while_it_is_read_has_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
