@@ -22,6 +22,15 @@ IMPORT_SOURCES: Final = "import_sources"
 #: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
 
+#: Statuses of a run that has not ended.
+IN_PROGRESS: Final = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
 #: Marks, in the metadata of a materialisation, a report that is not the day's own; no sensor decides by one.
 WHAT_IF: Final = "what_if"
 
@@ -29,7 +38,7 @@ WHAT_IF: Final = "what_if"
 WORKER_TAG: Final = {"cavra/role": "worker"}
 
 
-#: Marks the runs of a home that a command executes itself; they have no code location.
+#: Marks the runs of a home: those that a command executes itself have no code location.
 HOME_TAG: Final = "cavra/home"
 
 #: Marks the sources: they follow their own cadence, so no other job, backfill or sensor materialises them.
@@ -47,7 +56,7 @@ def source_key(settings: Settings, name: str) -> dg.AssetKey:
 
 
 def home_tag(settings: Settings) -> dict[str, str]:
-    """Returns the tag of runs that no code location launches, by which this home's are told from others."""
+    """Returns the tag of the runs that a home's schedules and commands start, by which they are told from others."""
     return {HOME_TAG: hashlib.sha256(str(settings.home).encode()).hexdigest()[:16]}
 
 

@@ -12,7 +12,7 @@ from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_
 
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.jobs import IMPORT_SOURCES, source_key
+from cavra_pipeline.jobs import IMPORT_SOURCES, IN_PROGRESS, home_tag, source_key
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources, due_sources, pull_states
 from cavra_pipeline.state import state_of
@@ -20,13 +20,6 @@ from cavra_pipeline.state import state_of
 #: Tag of a run that pulls a source: its name.
 SOURCE_NAME_TAG: Final = "cavra/source"
 _HOUR: Final = 60
-_UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 #: What a tick says that asks for no run as the one before has not begun; the slot ledger knows it by this.
 STILL_WAITS: Final = "still waits for its turn"
 _WAITING: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
@@ -67,6 +60,8 @@ def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDe
     """
     step = sources.step_minutes
     is_on = must_be_on(IMPORT_SOURCES, settings.environment)
+    # Another code location of the instance may have a job of this name.
+    ours = home_tag(settings)
 
     @dg.schedule(
         name=IMPORT_SOURCES,
@@ -79,14 +74,16 @@ def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDe
     def pull_due(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         at = context.scheduled_execution_time.astimezone(UTC)
         due = due_sources(sources, pull_states(state_of(settings)), at)
-        unfinished = dg.RunsFilter(job_name=IMPORT_SOURCES, statuses=_UNFINISHED)
+        unfinished = dg.RunsFilter(job_name=IMPORT_SOURCES, tags=ours, statuses=IN_PROGRESS)
         busy = {run.tags.get(SOURCE_NAME_TAG) for run in context.instance.get_runs(unfinished)}
         asked = [one.name for one in due if one.name not in busy]
         if not asked:
             return dg.SkipReason(f"None of {len(sources.usable)} sources is due; {len(due)} due ones still run.")
         # Dagster compares the keys of one tick only, so a source that failed is asked for again when it is due.
         return [
-            dg.RunRequest(run_key=name, asset_selection=[source_key(settings, name)], tags={SOURCE_NAME_TAG: name})
+            dg.RunRequest(
+                run_key=name, asset_selection=[source_key(settings, name)], tags={SOURCE_NAME_TAG: name, **ours}
+            )
             for name in asked
         ]
 
@@ -119,7 +116,7 @@ def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: S
                 remedy="Name a day that its months have",
             )
     return [
-        _schedule(by_name[name], crons.get(name, cron), days_back, description, must_be_on(name, settings.environment))
+        _schedule(by_name[name], settings, crons.get(name, cron), days_back, description)
         for name, cron, days_back, description in SCHEDULES
     ]
 
@@ -142,8 +139,10 @@ def latest_tick(name: str, settings: Settings, *, now: datetime) -> datetime:
 
 
 def _schedule(
-    job: dg.UnresolvedAssetJobDefinition, cron: str, days_back: int, description: str, is_on: bool
+    job: dg.UnresolvedAssetJobDefinition, settings: Settings, cron: str, days_back: int, description: str
 ) -> dg.ScheduleDefinition:
+    is_on, ours = must_be_on(job.name, settings.environment), home_tag(settings)
+
     @dg.schedule(
         name=job.name,
         job=job,
@@ -154,10 +153,10 @@ def _schedule(
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=days_back)
-        same = {SCHEDULE_NAME_TAG: job.name, PARTITION_NAME_TAG: day.isoformat()}
+        same = {SCHEDULE_NAME_TAG: job.name, PARTITION_NAME_TAG: day.isoformat(), **ours}
         waiting = dg.RunsFilter(job_name=job.name, tags=same, statuses=_WAITING)
         if found := context.instance.get_runs(waiting, limit=1):
             return dg.SkipReason(f"Run {found[0].run_id} {STILL_WAITS}, and will do the same for {day}.")
-        return dg.RunRequest(partition_key=day.isoformat())
+        return dg.RunRequest(partition_key=day.isoformat(), tags=ours)
 
     return tick

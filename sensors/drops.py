@@ -16,12 +16,12 @@ import dagster as dg
 from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.jobs import asset_key, is_of_range, sources, workers
+from cavra_pipeline.jobs import IN_PROGRESS, asset_key, is_of_range, sources, workers
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc
 from cavra_pipeline.sensors.location import Location, location_of
-from cavra_pipeline.sensors.requests import IN_PROGRESS, AskedDay, ask, resolve
+from cavra_pipeline.sensors.requests import AskedDay, ask, resolve
 from cavra_pipeline.settings import Settings
 
 _NAME: Final = "drop_sensor"

@@ -12,11 +12,11 @@ import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
-from cavra_pipeline.jobs import INGEST_GROUP, workers
+from cavra_pipeline.jobs import IN_PROGRESS, INGEST_GROUP, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.location import location_of, runs_of
-from cavra_pipeline.sensors.requests import IN_PROGRESS, AskedDay, ask, resolve
+from cavra_pipeline.sensors.requests import AskedDay, ask, resolve
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 

@@ -11,9 +11,12 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.jobs import HOME_TAG, home_tag
+from cavra_pipeline.settings import load_settings
 from tests.dagster_tests.runs import EVIDENCE, REPORTS
 
-DEFS = build_defs()
+SETTINGS = load_settings()
+DEFS = build_defs(SETTINGS)
 HALF_HOUR = timedelta(minutes=30)
 
 
@@ -50,7 +53,7 @@ def test_a_tick_asks_for_the_utc_day_it_is_about(schedule: str, moment: str, day
 def test_a_schedule_skips_while_its_run_for_the_same_day_still_waits(tmp_path: Path) -> None:
     instance = dg.DagsterInstance.local_temp(str(tmp_path))
     name, moment = "recovery_retry_worker", datetime(2026, 6, 25, 23, 30, tzinfo=UTC)
-    tags = {"dagster/schedule_name": name, "dagster/partition": "2026-06-25"}
+    tags = {"dagster/schedule_name": name, "dagster/partition": "2026-06-25", **home_tag(SETTINGS)}
     waiting = dg.DagsterRun(job_name=name, run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
     instance.add_run(waiting)
 
@@ -67,6 +70,25 @@ def test_a_schedule_skips_while_its_run_for_the_same_day_still_waits(tmp_path: P
         dg.DagsterRun(job_name=name, run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED, tags=tags)
     )
     assert tick_of(name, moment, instance).run_requests
+
+
+def test_a_run_of_another_home_that_waits_keeps_no_schedule_from_its_own(tmp_path: Path) -> None:
+    instance = dg.DagsterInstance.local_temp(str(tmp_path))
+    name, moment = "recovery_retry_worker", datetime(2026, 6, 25, 23, 30, tzinfo=UTC)
+    tags = {"dagster/schedule_name": name, "dagster/partition": "2026-06-25"}
+
+    def waits(home: dict[str, str]) -> dg.DagsterRun:
+        status = dg.DagsterRunStatus.NOT_STARTED
+        return dg.DagsterRun(job_name=name, run_id=str(uuid.uuid4()), status=status, tags={**tags, **home})
+
+    for home in ({}, {HOME_TAG: "another"}):
+        instance.add_run(waits(home))
+
+    (asked,) = tick_of(name, moment, instance).run_requests
+
+    assert home_tag(SETTINGS).items() <= asked.tags.items()
+    instance.add_run(waits(asked.tags))
+    assert not tick_of(name, moment, instance).run_requests
 
 
 def test_the_cadences_are_those_of_the_lanes_in_utc_and_all_are_on() -> None:

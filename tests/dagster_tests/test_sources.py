@@ -14,7 +14,7 @@ from cavra_pipeline.alerts.kinds import KINDS
 from cavra_pipeline.alerts.lifecycle import NO_LONGER_WATCHED
 from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
-from cavra_pipeline.jobs import IMPORT_SOURCES, source_key
+from cavra_pipeline.jobs import IMPORT_SOURCES, home_tag, source_key
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.sensors.sources import build_source_sensor
 from cavra_pipeline.settings import Settings, load_settings
@@ -99,6 +99,7 @@ def asked(settings: Settings, instance: dg.DagsterInstance, at: datetime) -> lis
         data = schedule.evaluate_tick(context)
     assert data.run_requests or data.skip_message
     for request in data.run_requests or ():
+        assert home_tag(settings).items() <= request.tags.items()
         assert request.asset_selection == [source_key(load_settings(), request.tags["cavra/source"])]
     return [request.tags["cavra/source"] for request in data.run_requests or ()]
 
@@ -132,7 +133,10 @@ def test_a_source_is_asked_for_when_it_is_due_and_not_while_its_pull_runs(
     assert asked(settings, instance, TICK + timedelta(minutes=5)) == ["five"]
     assert asked(settings, instance, TICK + timedelta(minutes=60)) == ["five", "hour"]
     job = build_defs(settings).resolve_job_def(IMPORT_SOURCES)
-    instance.create_run_for_job(job, tags={"cavra/source": "five"}, status=dg.DagsterRunStatus.STARTED)
+    of_a_neighbour, ours = {"cavra/source": "five"}, {"cavra/source": "five", **home_tag(settings)}
+    instance.create_run_for_job(job, tags=of_a_neighbour, status=dg.DagsterRunStatus.STARTED)
+    assert asked(settings, instance, TICK + timedelta(minutes=60)) == ["five", "hour"]
+    instance.create_run_for_job(job, tags=ours, status=dg.DagsterRunStatus.STARTED)
     assert asked(settings, instance, TICK + timedelta(minutes=60)) == ["hour"]
 
 
