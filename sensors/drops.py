@@ -21,7 +21,7 @@ from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc
 from cavra_pipeline.sensors.location import Location, location_of
-from cavra_pipeline.sensors.requests import AskedDay, ask, resolve
+from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.settings import Settings
 
 _NAME: Final = "drop_sensor"
@@ -78,7 +78,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         cursor = _dump({day: mark for day, mark in known.items() if day in marks}, asked)
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
-        waiting = f" {len(asked)} days were asked for and are not ingested yet." if asked else ""
+        waiting = f" {len(asked)} days were asked for and are not ingested yet.{slow_in_words(asked)}" if asked else ""
         late = f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
         quiet = (
             f"No other new or changed drop in {len(marks)} days."

@@ -16,7 +16,7 @@ from cavra_pipeline.jobs import IN_PROGRESS, INGEST_GROUP, workers
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.location import location_of, runs_of
-from cavra_pipeline.sensors.requests import AskedDay, ask, resolve
+from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
@@ -54,7 +54,7 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
         cursor = _Cursor(asked, told).dump()
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
-        waiting = f"{len(asked)} days were asked for and are not made yet." if asked else ""
+        waiting = f"{len(asked)} days were asked for and are not made yet.{slow_in_words(asked)}" if asked else ""
         return dg.SensorResult(skip_reason=waiting or "No report needs to be made again.", cursor=cursor)
 
     return late_evidence_sensor

@@ -1,7 +1,7 @@
 """Run requests for sets of days: one for each unbroken range, keyed by content, and what a sensor remembers of them.
 
 A day that was asked for is remembered until its run has succeeded; one whose run failed, was cancelled or is gone is
-asked for again, after a minute at first and an hour at most.
+asked for again, after a minute at first, then up to an hour, and once a day after many attempts with the same content.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ MOST_RANGES: Final = 5
 #: ticks: some 10 ms of processor time, or 1 ms where the event log stores them together.
 MOST_PLANNED: Final = 600
 MOST_PLANNED_TOGETHER: Final = 12_000
+#: From so many attempts with the same content on, in some 19 hours, a day is asked for once a day.
+MANY_ATTEMPTS: Final = 24
 _FIRST_WAIT: Final = timedelta(minutes=1)
-_LONGEST_WAIT: Final = timedelta(hours=1)
+_LONG_WAIT: Final = timedelta(hours=1)
+_LONGEST_WAIT: Final = timedelta(days=1)
+_MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,13 @@ class AskedDay:
 
     def is_due(self, content: str, now: datetime) -> bool:
         """Tells whether it is to be asked for again, while no run of the day is in progress."""
-        wait = min(_FIRST_WAIT * 2 ** min(self.attempts - 1, 10), _LONGEST_WAIT)
+        wait = _LONGEST_WAIT if self.is_slow else min(_FIRST_WAIT * 2 ** min(self.attempts - 1, 10), _LONG_WAIT)
         return content != self.content or now - self.asked_at >= wait
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it was asked for so often with this content that it is asked for once a day."""
+        return self.attempts >= MANY_ATTEMPTS
 
     def document(self) -> list[str | int]:
         """Returns it for a cursor."""
@@ -100,6 +109,18 @@ def ask(
         )
         for days in taken
     ]
+
+
+def slow_in_words(asked: Mapping[date, AskedDay]) -> str:
+    """Names the days that are asked for once a day, the earliest first; empty if there is none."""
+    slow = [str(day) for day, one in sorted(asked.items()) if one.is_slow]
+    if not slow:
+        return ""
+    more = f" and {len(slow) - _MOST_NAMED} more" if len(slow) > _MOST_NAMED else ""
+    return (
+        f" Asked for once a day, as {MANY_ATTEMPTS} attempts or more did not succeed: "
+        f"{', '.join(slow[:_MOST_NAMED])}{more}."
+    )
 
 
 def ranges(days: Sequence[date]) -> Iterator[list[date]]:

@@ -186,6 +186,43 @@ def test_a_day_of_drops_is_asked_for_until_its_run_has_succeeded(
     assert json.loads(last.cursor)["asked"] == {}
 
 
+def attempted(cursor: str, attempts: int) -> str:
+    """The cursor as it is after so many attempts with the same content."""
+    document = json.loads(cursor)
+    for found in document["asked"].values():
+        found[2] = attempts
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "minutes", "is_asked"), [(23, 59.5, False), (23, 60, True), (24, 1439.5, False), (24, 1440, True)]
+)
+def test_after_24_attempts_a_day_is_asked_for_once_a_day_and_named(
+    attempts: int, minutes: float, is_asked: bool, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()]})
+    first = tick(settings, "drop_sensor", instance)
+
+    decision = tick(settings, "drop_sensor", instance, aged(attempted(first.cursor, attempts), minutes))
+
+    assert bool(decision.run_requests) is is_asked
+    if not is_asked:
+        assert ("once a day" in decision.skip_message) is (attempts == 24)
+        assert ("2026-06-24" in decision.skip_message) is (attempts == 24)
+
+
+def test_other_content_of_a_day_that_failed_24_times_begins_again(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()]})
+    first = tick(settings, "drop_sensor", instance)
+    drop(settings, [delivery()], day="2026-06-24", name="more.jsonl")
+
+    second = tick(settings, "drop_sensor", instance, attempted(first.cursor, 24))
+    third = tick(settings, "drop_sensor", instance, aged(second.cursor, 1))
+
+    assert asked_days(second) == asked_days(third) == [("2026-06-24", "2026-06-24")]
+    assert [found[2] for found in json.loads(third.cursor)["asked"].values()] == [2]
+
+
 def test_a_day_of_drops_whose_run_is_in_progress_waits_for_its_end(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
