@@ -5,6 +5,7 @@ The assets take no configuration: whoever starts the run, it does what the sched
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -52,7 +53,9 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
     def retry_worker_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         settings = home.settings
         request = WorkerRequest(lane=lane, policy=retry_policy(lane), is_live=lane.name in settings.live_lanes)
-        with transient_retried(), open_sender(settings, clock=_now) as sender:
+        # A live run that stops half-way has sent something: the next scheduled run goes on, not this step once more.
+        patience = nullcontext() if request.is_live else transient_retried()
+        with patience, open_sender(settings, clock=_now) as sender:
             document = run_worker(settings, request, sender, clock=_now, run_id=uuid.uuid4().hex)
         _show_written(context, home, document)
         context.log.info(
@@ -72,15 +75,18 @@ def _writes(host: Settings) -> dict[str, Any]:
 
 
 def _show_written(context: dg.AssetExecutionContext, home: Home, document: Mapping[str, Any]) -> None:
-    """Says of each table that the run wrote rows of what its day holds now."""
+    """Materialises each table that the run wrote rows of; the run is done, so a failure here is only a warning."""
     today = _now().date()
-    with home.warehouse.reading() as session:
-        counts = day_counts(session, [today])[today]
-    for name in _WRITTEN if document["executions"] else _WRITTEN_DRY:
-        key = asset_key(home.settings, name)
-        context.log_event(
-            dg.AssetMaterialization(key, partition=today.isoformat(), metadata=day_metadata(name, counts))
-        )
+    try:
+        with home.warehouse.reading() as session:
+            counts = day_counts(session, [today])[today]
+        for name in _WRITTEN if document["executions"] else _WRITTEN_DRY:
+            key = asset_key(home.settings, name)
+            context.log_event(
+                dg.AssetMaterialization(key, partition=today.isoformat(), metadata=day_metadata(name, counts))
+            )
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the run is recorded and must not be made again
+        context.log.warning("the tables that the run wrote are not shown: %s", type(error).__name__)
 
 
 def _now() -> datetime:

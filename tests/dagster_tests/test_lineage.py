@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from cavra_pipeline.reports.store import OVER_ALL_LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state.tables import saved_reports
+from cavra_pipeline.warehouse.connection import WarehouseBusy
 from cavra_pipeline.warehouse.schema import MACROS, declared_columns
 from cavra_pipeline.warehouse.session import Session
 from tests.connectors.receiver import Receiver, answer
@@ -219,11 +221,15 @@ def test_a_dry_worker_materialises_the_run_and_the_plan_that_it_writes(tmp_path:
     assert written(done, worker) == {"worker_runs": (today, 1), "retry_plans": (today, 1)}
 
 
-def test_a_live_worker_materialises_executions_and_deliveries_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lane, failed_at = "recovery_health_alert", datetime.now(UTC) - timedelta(hours=2)
-    lines = [delivery(failed_at, lane=lane, subject="s", failed=["webhook"])]
+LIVE_LANE = "recovery_health_alert"
+LIVE_WORKER = f"{LIVE_LANE}_retry_worker"
+
+
+@pytest.fixture
+def live_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Settings, Receiver]]:
+    """A home with one retry that is due in a lane that its host names live, and who receives it."""
+    failed_at = datetime.now(UTC) - timedelta(hours=2)
+    lines = [delivery(failed_at, lane=LIVE_LANE, subject="s", failed=["webhook"])]
     settings = home_with(tmp_path, {failed_at.date().isoformat(): lines}, is_new=True)
     with Receiver() as receiver:
         url = receiver.script("/hook", answer(200))
@@ -231,15 +237,52 @@ def test_a_live_worker_materialises_executions_and_deliveries_too(
         monkeypatch.setenv("CAVRA_HOME", str(settings.home))
         monkeypatch.setenv("SIGNING", SIGNING)
         monkeypatch.setenv("CAVRA_CONNECTORS", str(tmp_path / "connectors.yaml"))
-        monkeypatch.setenv("CAVRA_LIVE_LANES", lane)
+        monkeypatch.setenv("CAVRA_LIVE_LANES", LIVE_LANE)
+        yield settings, receiver
 
-        done = run(settings, assets=[f"{lane}_retry_worker"])
+
+def test_a_live_worker_materialises_executions_and_deliveries_too(live_home: tuple[Settings, Receiver]) -> None:
+    done = run(live_home[0], assets=[LIVE_WORKER])
 
     today = datetime.now(UTC).date().isoformat()
     assert done.success
-    assert {name: day for name, (day, _) in written(done, f"{lane}_retry_worker").items()} == dict.fromkeys(
+    assert {name: day for name, (day, _) in written(done, LIVE_WORKER).items()} == dict.fromkeys(
         ("worker_runs", "retry_plans", "executions", "deliveries"), today
     )
+
+
+def test_a_live_run_that_sent_succeeds_although_its_tables_can_not_be_shown(
+    live_home: tuple[Settings, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> object:
+        raise WarehouseBusy("the warehouse stayed busy", where="here", remedy="Wait")
+
+    monkeypatch.setattr("cavra_pipeline.assets.workers.day_counts", busy)
+    settings, receiver = live_home
+
+    done = run(settings, assets=[LIVE_WORKER])
+
+    assert (done.success, written(done, LIVE_WORKER)) == (True, {})
+    assert not done.retry_attempts_for_node(key(LIVE_WORKER).to_python_identifier())
+    assert len(receiver.requests("/hook")) == 1
+    assert query(settings, "SELECT count(*) FROM executions") == [(1,)]
+
+
+@pytest.mark.parametrize(("worker", "retries"), [(LIVE_WORKER, 0), (WORKERS[0], 2)])
+def test_dagster_repeats_the_step_of_a_dry_worker_that_failed_and_no_live_one(
+    worker: str, retries: int, live_home: tuple[Settings, Receiver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def busy(*_: object, **__: object) -> object:
+        calls.append(1)
+        raise WarehouseBusy("the warehouse stayed busy", where="here", remedy="Wait")
+
+    monkeypatch.setattr("cavra_pipeline.assets.workers.run_worker", busy)
+    monkeypatch.setattr("cavra_pipeline.assets.registry._RETRY_SECONDS", 0)
+
+    assert not run(live_home[0], assets=[worker]).success
+    assert len(calls) == 1 + retries
 
 
 def test_a_worker_links_to_the_tables_that_it_writes(graph: Any) -> None:
