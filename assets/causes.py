@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.metadata import show_days, table
-from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of
+from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.causes.problems import exhaustion, failed_executions, shown_incidents
 from cavra_pipeline.documents import identify
@@ -62,7 +62,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
     def provider_incidents_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         now = datetime.now(UTC)
         moment_of = {day: evaluated_at(day, now) for day in map(date.fromisoformat, context.partition_keys)}
-        with home.warehouse.reading() as session:
+        with transient_retried(), home.warehouse.reading() as session:
             # What was shown of days of which the evidence has been pruned stays as it is.
             days = answerable_days(session, moment_of)
             reports = incident_reports(session, instants=[moment_of[day] for day in days], now=now)

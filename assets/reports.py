@@ -1,6 +1,7 @@
 """The report assets: for each lane a retry plan and a retry-health report, and one dashboard over all lanes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -17,7 +18,6 @@ from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.assets.tables import saved_reports_table
 from cavra_pipeline.declared import with_fields_of
-from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.history import RecoveryParameters
@@ -228,8 +228,7 @@ def _materialize(
     days = [date.fromisoformat(key) for key in context.partition_keys]
     kept: list[Report] = []
 
-    try:
-        # What was saved before a failure stays in the list.
+    with transient_retried(), _saved_days_shown(context, kept):
         for one in save_reports(
             home.warehouse,
             home.state,
@@ -243,15 +242,8 @@ def _materialize(
             kept.append(one)
             if len(kept) % DAYS_TOGETHER == 0:
                 context.log.info("%s: %d of %d days are saved, up to %s", report, len(kept), len(days), one.day)
-    except PipelineError as error:
-        # A step that fails has no result: say which days are saved, so that only the others count as failed.
-        for one in kept:
-            context.log_event(
-                dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())
-            )
-        with transient_retried():
-            raise error
-    beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
+        beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
+        check_results = [healthy(home.state, kept[-1]), own(kept)]
     shown = {one.day: {**report_metadata(one), **beside.get(one.day, {})} for one in kept}
     show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
@@ -260,8 +252,21 @@ def _materialize(
     context.log.info("%s of %d days; %s is %s", report, len(kept), newest.day, newest.document["alert_level"])
     return dg.MaterializeResult(
         data_version=dg.DataVersion(newest.report_id) if len(kept) == 1 and not newest.is_what_if else None,
-        check_results=[healthy(home.state, newest), own(kept)],
+        check_results=check_results,
     )
+
+
+@contextmanager
+def _saved_days_shown(context: dg.AssetExecutionContext, saved: Sequence[Report]) -> Iterator[None]:
+    """Materialises the days that are saved where the block fails: a step that fails has no result of its own."""
+    try:
+        yield
+    except Exception:
+        for one in saved:
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())
+            )
+        raise
 
 
 def asset_of(settings: Settings, one: Report) -> dg.AssetKey:
@@ -273,8 +278,9 @@ def _beside_health(home: Home, lane: Lane, kept: Sequence[Report]) -> dict[date,
     """What the slot ledger counts beside each report's outages, and what lies ahead; the report is evidence alone."""
     with state_of(home.settings).reading() as c:
         counts = slots_of_reports(c, [one.document for one in kept])
-    # Of the newest day only: a forecast takes as long as the reports of many days, and is about what comes.
-    ahead = exhausted_ahead(home, lane, kept[-1])
+    # Of the newest day only: a forecast takes as long as the reports of many days, and is about what comes. A what-if
+    # gets none: the forecast is by the lane's own policy, and no sensor decides by it.
+    ahead = {} if kept[-1].is_what_if else exhausted_ahead(home, lane, kept[-1])
     return {
         one.day: {
             **(ahead if one is kept[-1] else {}),

@@ -17,7 +17,9 @@ from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.settings import Settings
 
-_SHOWN: Final = "exhaustion"
+#: What is shown of the newest day of a run alone, which a sensor decides by.
+_INCIDENTS: Final = "open_incidents"
+_EXHAUSTION: Final = "exhaustion"
 
 
 def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
@@ -31,10 +33,12 @@ def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -
     )
     def provider_incident_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
-        shown = records.newest_shown(context.instance, asset_key(settings, PROVIDER_INCIDENTS), clock())
+        shown = records.newest_shown(
+            context.instance, asset_key(settings, PROVIDER_INCIDENTS), clock(), having=_INCIDENTS
+        )
         if shown is None:
             return dg.SensorResult(skip_reason="There is no report of provider incidents yet.", cursor=context.cursor)
-        signals = incident_signals(shown["open_incidents"], shown["failed_executions"])
+        signals = incident_signals(shown[_INCIDENTS], shown["failed_executions"])
         reason = in_words(signals) or "No provider incident is open, and no execution is unresolved."
         return told_result(settings, known, INCIDENT_KINDS, signals, clock, reason=reason, cursor={})
 
@@ -74,6 +78,6 @@ def _newest(
     instance: dg.DagsterInstance, settings: Settings, lane: str, known: Mapping[str, Any] | None, now: datetime
 ) -> Mapping[str, Any] | None:
     """The lane's newest forecast that an asset has shown, or that the sensor remembers."""
-    shown = records.newest_shown(instance, asset_key(settings, f"{lane}_retry_health"), now, having=_SHOWN)
-    found = [one for one in (known, shown[_SHOWN] if shown else None) if one]
+    shown = records.newest_shown(instance, asset_key(settings, f"{lane}_retry_health"), now, having=_EXHAUSTION)
+    found = [one for one in (known, shown[_EXHAUSTION] if shown else None) if one]
     return max(found, key=lambda one: str(one["as_of"]), default=None)

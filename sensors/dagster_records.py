@@ -4,7 +4,7 @@ Only this module and ``daemon.py`` use Dagster below its public API; what change
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -31,6 +31,9 @@ from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
 _MOST_RECORDS: Final = 1000
+#: Materialisations that are read together, and how often more are read where these hold none that counts.
+_PAGE: Final = 20
+_MOST_PAGES: Final = 6
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LOAD_ERRORS: Final = (
     "DagsterUserCodeUnreachableError",
@@ -256,18 +259,33 @@ def error_classes(error: SerializableErrorInfo | None) -> list[str]:
 def newest_shown(
     instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime, *, having: str = "as_of"
 ) -> dict[str, Any] | None:
-    """What an asset showed of the newest instant, with that member.
+    """Returns what an asset showed of the newest instant, with that member.
 
-    A backfill of old days does not hide it, and a what-if is none.
+    A backfill of old days does not hide it, and what-ifs neither are it nor hide it: a hundred of them may be newer.
     """
     days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
     found = (
-        instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=asset, asset_partitions=days), limit=20).records
-        or instance.fetch_materializations(asset, limit=1).records
+        page
+        for asked in (
+            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=days),
+            dg.AssetRecordsFilter(asset_key=asset),
+        )
+        for page in _pages(instance, asked, having)
+        if page
     )
-    documents = [shown(one) for one in found]
-    dated = (one for one in documents if one.get("as_of") and having in one and not one.get(WHAT_IF))
-    return max(dated, key=lambda one: str(one["as_of"]), default=None)
+    return max(next(found, []), key=lambda one: str(one["as_of"]), default=None)
+
+
+def _pages(instance: dg.DagsterInstance, asked: dg.AssetRecordsFilter, having: str) -> Iterator[list[dict[str, Any]]]:
+    """Yields what was shown of days' own reports with a member, the newest first, some materialisations at a time."""
+    cursor = None
+    for _ in range(_MOST_PAGES):
+        page = instance.fetch_materializations(asked, limit=_PAGE, cursor=cursor)
+        documents = [shown(one) for one in page.records]
+        yield [one for one in documents if one.get("as_of") and having in one and not one.get(WHAT_IF)]
+        if not page.has_more:
+            return
+        cursor = page.cursor
 
 
 def shown(record: dg.EventLogRecord) -> dict[str, Any]:

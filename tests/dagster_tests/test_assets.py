@@ -308,6 +308,20 @@ def test_days_that_fail_keep_those_before_and_a_second_run_does_exactly_the_rest
         assert list(after) == DAYS
 
 
+def test_days_that_are_saved_show_as_made_although_what_is_read_after_them_fails(tmp_path: Path) -> None:
+    settings = new_home(tmp_path, LINES_BY_DAY)
+    asset = "recovery_escalation_retry_health"
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(settings, DAYS, assets=EVIDENCE, instance=instance).success
+        with state_of(settings).writing() as c:
+            c.execute(sa.text("ALTER TABLE schedule_slots RENAME TO slots_away"))
+
+        assert not run(settings, DAYS, assets=[asset], instance=instance).success
+
+        assert [key[2] for key in reports(settings) if key[0] == "retry_health"] == DAYS
+        assert instance.get_materialized_partitions(key(asset)) == {day.isoformat() for day in DAYS}
+
+
 def made_at(settings: Settings) -> dict[date, datetime]:
     """When the report of each day was made."""
     return {day: row["generated_at"] for (_, _, day), row in saved(settings).items()}

@@ -87,13 +87,14 @@ def test_an_incident_is_one_alert_in_place_of_the_failed_executions_of_its_pairs
 
 def test_the_asset_shows_numbers_for_the_plots_and_its_check_names_an_open_incident(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    days = [now.date() - timedelta(days=1), now.date()]
+    # Half an hour ago may be yesterday.
+    days = [now.date() - timedelta(days=back) for back in (2, 1, 0)]
     settings = new_home(tmp_path, {now.date().isoformat(): three_failures(now)})
 
     result = run(settings, days, assets=(*EVIDENCE, "provider_incidents"))
 
     assert checks(result)["no_open_incident"] == (False, "ERROR")
-    before, today = (metadata_of(result, "provider_incidents", day) for day in days)
+    before, today = (metadata_of(result, "provider_incidents", day) for day in (days[0], days[-1]))
     assert today["dagster/row_count"] == today["incident_count"] == today["open_incident_count"] == 1
     assert (today["open_failure_count"], today["open_pair_count"], today["alert_level"]) == (3, 3, "critical")
     assert "s-0" not in str(today), "no subject is shown"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from tests.dagster_tests.runs import DAY, EVIDENCE, checks, metadata_of, new_home, report_ids, run
+from cavra_pipeline.sensors.dagster_records import newest_shown
+from tests.dagster_tests.runs import DAY, EVIDENCE, checks, key, metadata_of, new_home, report_ids, run
 from tests.support import delivery
 
 PLAN = "recovery_escalation_retry_plan"
+HEALTH = "recovery_escalation_retry_health"
 
 
 @pytest.mark.parametrize(
@@ -19,7 +23,7 @@ PLAN = "recovery_escalation_retry_plan"
         (PLAN, {"max_retry_attempts": 0}),
         (PLAN, {"as_of": "yesterday"}),
         (PLAN, {"non_retryable_status_codes": [99]}),
-        ("recovery_escalation_retry_health", {"window_hours": 0}),
+        (HEALTH, {"window_hours": 0}),
         ("recoveries", {"recovery_slo_minutes": 0}),
         ("dashboard", {"as_of": ""}),
         ("executive_recovery_report", {"window_days": 367}),
@@ -46,3 +50,38 @@ def test_a_what_if_is_marked_and_leaves_the_days_report(tmp_path: Path) -> None:
     kept = [row for row in report_ids(settings) if not row[0].startswith("asked_")]
     assert kept == before
     assert {row[2] for row in report_ids(settings)} == {DAY}
+
+
+def test_a_what_if_of_health_has_no_forecast_and_the_days_own_report_has(tmp_path: Path) -> None:
+    settings = new_home(tmp_path, [delivery()])
+
+    own = run(settings, assets=[*EVIDENCE, HEALTH])
+    asked = run(settings, assets=[HEALTH], config={HEALTH: {"window_hours": 9}})
+
+    assert {"exhaustion", "exhausted_within_24h"} <= metadata_of(own, HEALTH).keys()
+    assert metadata_of(asked, HEALTH)["what_if"] is True
+    assert not {"exhaustion", "exhausted_within_24h"} & metadata_of(asked, HEALTH).keys()
+
+
+@pytest.mark.parametrize("day", [date(2026, 6, 25), date(2026, 6, 20)])
+def test_what_ifs_hide_no_report_from_the_sensors_however_many_are_newer(day: date) -> None:
+    asset, now = key(HEALTH), datetime(2026, 6, 25, 12, tzinfo=UTC)
+
+    def show(instance: dg.DagsterInstance, hour: int, **more: Any) -> None:
+        metadata = {"as_of": f"{day}T{hour:02}:00:00+00:00", **more}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=metadata)
+        )
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert newest_shown(instance, asset, now) is None
+        show(instance, 9, what_if=True)
+        assert newest_shown(instance, asset, now) is None
+        show(instance, 7)
+        for _ in range(45):
+            show(instance, 10, what_if=True)
+
+        found = newest_shown(instance, asset, now)
+        assert found is not None
+        assert found["as_of"] == f"{day}T07:00:00+00:00"
+        assert newest_shown(instance, asset, now, having="open_incidents") is None
