@@ -78,6 +78,7 @@ def reports(
 
     Raises:
         UsageError: There is no such home or report.
+        PipelineError: There is no state database of this release yet; it is neither made nor brought up to date.
     """
     if name not in REPORTS:
         remedy = f"Use one of {', '.join(REPORTS)}; frames.frame reads tables of the warehouse"
@@ -85,7 +86,7 @@ def reports(
     report, lane = REPORTS[name]
     until, wanted = as_of_instant(as_of), asked_days(days)
     which = SavedReports(report, lane, first=wanted[0] if wanted else None, last=wanted[-1] if wanted else None)
-    rows = list_reports(state_of(_settings(home)), which, with_documents=True)
+    rows = list_reports(state_of(_settings(home), is_lent=True), which, with_documents=True)
     chosen = [
         row
         for row in reversed(rows)

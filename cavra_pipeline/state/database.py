@@ -36,15 +36,17 @@ class StateBusy(TransientError):
 class State:
     """The state database of a home, or of all the homes that share it."""
 
-    def __init__(self, url: str, busy_wait_seconds: float = 120.0) -> None:
+    def __init__(self, url: str, busy_wait_seconds: float = 120.0, *, is_lent: bool = False) -> None:
         """Connects to nothing yet.
 
         Args:
             url: SQLAlchemy URL of an SQLite file or a PostgreSQL database.
             busy_wait_seconds: How long a transaction waits for another.
+            is_lent: Whether the database is another's: it is read, and neither made nor brought up to date.
         """
         self.url: Final = sa.make_url(url)
         self._busy_wait_seconds: Final = busy_wait_seconds
+        self._is_lent: Final = is_lent
         self._is_sqlite: Final = self.url.get_backend_name() == _SQLITE
         self._engine: Final = self._make_engine()
         self._is_ready = False
@@ -105,6 +107,9 @@ class State:
 
         @sa.event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _: object) -> None:
+            if self._is_lent:
+                connection.execute("PRAGMA query_only = ON")
+                return
             # A name in the folder is not enough: what is stored must outlive a power cut.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -120,7 +125,9 @@ class State:
         path = Path(self.url.database) if self._is_sqlite and self.url.database else None
         if self._is_ready and (path is None or path.exists()):
             return
-        if path:
+        if path and self._is_lent and not path.exists():
+            raise self._absent()
+        if path and not self._is_lent:
             _make_private(path)
         with self._errors_named():
             with self._engine.connect() as connection:
@@ -131,9 +138,18 @@ class State:
                     where=self.where,
                     remedy="Upgrade cavra-pipeline, or name another CAVRA_STATE_URL",
                 )
+            if found != REVISION and self._is_lent:
+                raise self._absent(found)
             if found != REVISION:
                 self._migrate()
         self._is_ready = True
+
+    def _absent(self, found: str | None = None) -> PipelineError:
+        """A database that is lent is not there, or is that of an earlier release."""
+        what = (
+            f"the state database is that of an earlier release ({found})" if found else "there is no state database yet"
+        )
+        return PipelineError(what, where=self.where, remedy="Run: cavra-pipeline ingest")
 
     def _migrate(self) -> None:
         from alembic import command
@@ -211,10 +227,15 @@ def _make_private(path: Path) -> None:
 
 
 @cache
-def _opened(url: str, busy_wait_seconds: float) -> State:
-    return State(url, busy_wait_seconds)
+def _opened(url: str, busy_wait_seconds: float, is_lent: bool) -> State:
+    return State(url, busy_wait_seconds, is_lent=is_lent)
 
 
-def state_of(settings: Settings) -> State:
-    """Returns the state database that the settings name; a process makes one object for each."""
-    return _opened(settings.state_url, settings.busy_wait_seconds)
+def state_of(settings: Settings, *, is_lent: bool = False) -> State:
+    """Returns the state database that the settings name; a process makes one object for each.
+
+    Args:
+        settings: The home.
+        is_lent: Whether it is only read, and neither made nor brought up to date.
+    """
+    return _opened(settings.state_url, settings.busy_wait_seconds, is_lent)

@@ -87,7 +87,7 @@ class Warehouse:
         memory_limit: DuckDB memory limit, or None for its default.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
         keeper: Rebuilds the file; None for a file that is filled by its caller.
-        is_lent: Whether the file is another's: one that is missing is not made.
+        is_lent: Whether the file is another's: it is neither made nor set aside.
     """
 
     path: Path
@@ -129,7 +129,8 @@ class Warehouse:
         Raises:
             WarehouseBusy: A writer held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be read, or what it is made from is gone.
-            TransientError: The file is damaged; it was set aside, and the next command rebuilds it.
+            TransientError: The file is damaged; it was set aside, and the next command rebuilds it. One that is lent
+                stays, which is a PipelineError.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
         with self._gate("read", deadline):
@@ -140,6 +141,10 @@ class Warehouse:
             if not _has(error, _DAMAGE_SIGNS):
                 raise
             connection.close()
+            if self.is_lent:
+                raise PipelineError(
+                    "the file is damaged", where=str(self.path), remedy="Move it away, then run: cavra-pipeline ingest"
+                ) from None
             with self._gate("set aside a damaged file", deadline):
                 raise self._damaged() from None
         finally:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from cavra_pipeline.errors import OutOfMemory, TransientError, UsageError
+from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError, UsageError
 from cavra_pipeline.sql import statement
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
@@ -82,6 +82,7 @@ class Session:
 
         Raises:
             UsageError: DuckDB does not take the query.
+            PipelineError: DuckDB can't answer it, as for a file that the query reads. It says nothing of the warehouse.
         """
         # Else a name that is no table could be a variable of whoever called.
         self.execute("SET python_enable_replacements = false")
@@ -94,6 +95,14 @@ class Session:
             except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
                 raise _refused_query(
                     f"a value can't be converted or is out of range ({type(error).__name__})"
+                ) from None
+            except (duckdb.OutOfMemoryException, duckdb.InterruptException):
+                raise
+            except duckdb.Error as error:
+                raise PipelineError(
+                    f"DuckDB can't answer it ({type(error).__name__})",
+                    where="the query",
+                    remedy="Check the files that it reads; where it reads tables alone, the warehouse may be damaged",
                 ) from None
 
     def known(self) -> dict[Hashable, Any]:

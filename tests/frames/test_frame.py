@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from cavra_pipeline import frames
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
+from cavra_pipeline.state.database import VERSION_TABLE
 from cavra_pipeline.warehouse import Warehouse, WarehouseBusy
 from tests.support import (
     AS_OF,
@@ -251,6 +256,63 @@ def test_a_home_or_a_warehouse_that_is_not_there_is_not_made(tmp_path: Path) -> 
 
     assert not (tmp_path / "nowhere").exists()
     assert {path.name for path in tmp_path.iterdir()} == {"warehouse.duckdb.gate"}
+
+
+def test_a_query_whose_own_file_is_missing_never_sets_the_warehouse_aside(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery()])
+    before = home.warehouse.stat()
+    # The name is in what DuckDB says, as are its words for a damaged database.
+    question = f"SELECT * FROM read_parquet('{tmp_path}/corrupt database file.parquet')"
+
+    for ask in (partial(frames.frame, home=home.home), warehouse_of(home).frame):
+        with pytest.raises(PipelineError, match=r"the query: DuckDB can't answer it \(IOException\)") as raised:
+            ask(question)
+        assert not isinstance(raised.value, TransientError)
+
+    assert (home.warehouse.stat().st_ino, home.warehouse.stat().st_mtime) == (before.st_ino, before.st_mtime)
+    assert not list(home.home.glob("*.refused-*"))
+
+
+def test_a_damaged_warehouse_that_is_lent_is_left_where_it_is(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(n), session_id=f"d{n}") for n in range(200)])
+    intact, raised = home.warehouse.read_bytes(), list[PipelineError]()
+    # DuckDB's blocks, after three headers of 4,096 bytes.
+    for start in range(3 * 4096, len(intact), 262_144):
+        content = bytearray(intact)
+        content[start : start + 262_144] = random.Random(1).randbytes(len(content[start : start + 262_144]))
+        home.warehouse.write_bytes(content)
+        try:
+            frames.frame("deliveries", home=home.home)
+        except PipelineError as error:
+            raised.append(error)
+        assert home.warehouse.read_bytes() == content
+
+    assert any("can't answer it" in one.what for one in raised), "one of them holds what is asked for"
+    assert not any(isinstance(one, TransientError) for one in raised)
+    assert not list(home.home.glob("*.refused-*"))
+
+
+def test_saved_reports_neither_make_the_state_database_nor_bring_it_up_to_date(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="no state database yet"):
+        frames.reports("dashboard", home=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    home = ingested(tmp_path, [delivery()])
+    with state_of(home).writing() as c:
+        c.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+    with pytest.raises(PipelineError, match=r"of an earlier release \(0001\).*cavra-pipeline ingest"):
+        frames.reports("dashboard", home=home.home)
+    with sqlite3.connect(home.home / "state.db") as c:
+        assert c.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
+
+
+def test_nothing_is_written_through_a_state_database_that_is_lent(tmp_path: Path) -> None:
+    lent = state_of(ingested(tmp_path, [delivery()]), is_lent=True)
+
+    with pytest.raises(PipelineError), lent.writing() as c:
+        c.execute(sa.text("DELETE FROM ingested_files"))
+    with lent.reading() as c:
+        assert c.execute(sa.text("SELECT count(*) FROM ingested_files")).scalar() == 1
 
 
 # How long it is open
