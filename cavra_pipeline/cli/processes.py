@@ -23,6 +23,9 @@ _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 _STARTS_WITHIN: Final = 180
 _ENDS_WITHIN: Final = 20
 _LOOKS_EVERY: Final = 0.5
+#: A proxy of the environment is for other machines.
+_DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_SERVER_ERRORS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +155,11 @@ class Programs:
 
 
 def _answers(address: str) -> bool:
+    """Whether an address of this machine answers, other than that the server can't yet; no proxy is asked."""
     try:
-        with urllib.request.urlopen(address, timeout=5):  # noqa: S310 -- our own http address
+        with _DIRECTLY.open(address, timeout=5):
             return True
-    except urllib.error.HTTPError:
-        return True
+    except urllib.error.HTTPError as error:
+        return error.code < _SERVER_ERRORS
     except OSError:
         return False

@@ -15,6 +15,7 @@ import pytest
 
 from cavra_pipeline.cli.processes import Program, Programs, require_free
 from cavra_pipeline.errors import PipelineError, UsageError
+from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.test_daemon import free_port
 
 ENDS_WITHIN = 60
@@ -49,6 +50,24 @@ def test_one_signal_ends_the_waiting_and_every_program(tmp_path: Path, number: s
 
     assert [listens(port) for port in ports] == [False, False]
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("first", "looks"), [(503, 2), (500, 2), (499, 1), (404, 1)])
+def test_a_program_is_ready_once_it_answers_without_a_proxy_and_a_server_error(
+    first: int, looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Receiver() as receiver:
+        probe = receiver.script("/ready", answer(first), answer(200))
+        sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+        programs = Programs([Program("a server", sleeping, os.environ, probe, probe)], tmp_path / "log")
+
+        with programs.running():
+            assert programs.wait_until_ready()
+
+        assert len(receiver.requests("/ready")) == looks
 
 
 def test_a_program_that_ends_by_itself_ends_the_others_and_names_the_log(tmp_path: Path) -> None:
