@@ -6,9 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster._config import PostProcessingError
 
 from cavra_pipeline.errors import UsageError
+
+_Refused: type[Exception] | None
+try:
+    # What Dagster's own types raise for a value; it names the place in the configuration.
+    from dagster._config import PostProcessingError as _Refused
+except ImportError:
+    _Refused = None
 
 
 def checked_config(model: type[dg.Config], check: Callable[[Mapping[str, Any]], object], *, of: str) -> dg.Field:
@@ -24,11 +30,14 @@ def checked_config(model: type[dg.Config], check: Callable[[Mapping[str, Any]], 
         try:
             check({name: value for name, value in values.items() if value is not None})
         except UsageError as error:
-            raise PostProcessingError(str(error)) from None
+            if _Refused is None:
+                raise
+            raise _Refused(str(error)) from None
         return values
 
     shape = dg.Shape(model.to_fields_dict(), description=f"{(model.__doc__ or '').strip()} Of {of}.")  # type: ignore[no-untyped-call]
-    # Dagster's own hook for values that a type alone can't refuse; it runs where the run's plan is made, at launch.
+    # Dagster's own hook for values that a type alone can't refuse; it runs where the run's plan is made, at launch. A
+    # Dagster without it leaves them to the first step, which refuses them too.
     shape.post_process = post_process  # type: ignore[method-assign]
     return dg.Field(shape, is_required=False)
 

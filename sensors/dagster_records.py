@@ -1,6 +1,6 @@
 """What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs, metadata.
 
-Only this module and ``daemon.py`` use Dagster below its public API; what changes with its releases changes here.
+Of the sensors, only this module and ``daemon.py`` go below Dagster's public API: what its releases change is here.
 """
 
 import re

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cavra_pipeline.assets import launch
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.sensors.dagster_records import newest_shown
 from tests.dagster_tests.runs import DAY, EVIDENCE, checks, key, metadata_of, new_home, report_ids, run
 from tests.support import delivery
@@ -32,6 +35,24 @@ HEALTH = "recovery_escalation_retry_health"
 def test_a_bad_value_is_refused_at_launch(asset: str, config: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match=next(iter(config))):
         run(new_home(tmp_path), assets=[asset], config={asset: config})
+
+
+def test_a_bad_value_is_refused_by_a_dagster_that_has_no_error_of_its_own_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = new_home(tmp_path)
+    monkeypatch.delattr("dagster._config.PostProcessingError")
+    spec = importlib.util.spec_from_file_location("launch_elsewhere", str(launch.__file__))
+    assert spec
+    assert spec.loader
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    assert elsewhere._Refused is None
+    monkeypatch.undo()
+    monkeypatch.setattr(launch, "_Refused", None)
+
+    with pytest.raises(UsageError, match="max_retry_attempts"):
+        run(settings, assets=[PLAN], config={PLAN: {"max_retry_attempts": 0}})
 
 
 def test_a_what_if_is_marked_and_leaves_the_days_report(tmp_path: Path) -> None:
