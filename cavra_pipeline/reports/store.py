@@ -286,7 +286,9 @@ def save_plan(state: State, plan: dict[str, Any], *, now: datetime) -> None:
 
 
 def _save_asked(state: State, reports: Sequence[Report], now: datetime) -> None:
-    """Saves reports that somebody asked for, each by its id."""
+    """Saves reports that somebody asked for, each by its id; the state is not held where there is none."""
+    if not reports:
+        return
     with state.writing() as c:
         for one in reports:
             saved_as = ASKED[one.report]
