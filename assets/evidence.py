@@ -173,11 +173,15 @@ def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:
 
 #: Check name, the asset it stands on, what it says.
 _CHECKS: Final = (
-    ("totals_add_up", "evidence", "Received = accepted + superseded + quarantined + pruned, for every day of the run."),
-    ("schema_is_declared", "evidence", "The warehouse has exactly the declared columns."),
-    ("drops_are_readable", "evidence", "Every drop of the run could be read to its end."),
-    ("nothing_quarantined", "quarantine", "No record of the run's days is quarantined."),
-    ("nothing_found", "findings", "Nothing in the run's days was found that is not public-safe."),
+    (
+        "totals_add_up",
+        "evidence",
+        "Passes when received = accepted + superseded + quarantined + pruned on each day of the run.",
+    ),
+    ("schema_is_declared", "evidence", "Passes when the warehouse has exactly the declared columns."),
+    ("drops_are_readable", "evidence", "Passes when every landing file of the run could be read to its end."),
+    ("nothing_quarantined", "quarantine", "Passes when no record of the run's days is quarantined."),
+    ("nothing_found", "findings", "Passes when everything found in the run's days is public-safe."),
 )
 
 #: Where one of these fails, what follows would be worthless: the run makes no report.

@@ -120,7 +120,7 @@ def _folder(settings: Settings, config: ExecutiveReportConfig) -> tuple[Path, bo
 
 def _check(settings: Settings) -> dg.AssetCheckSpec:
     key = asset_key(settings, "executive_recovery_report")
-    return dg.AssetCheckSpec(OWN_CHECK, asset=key, description="The newest run made no what-if.")
+    return dg.AssetCheckSpec(OWN_CHECK, asset=key, description="Passes when the newest run made no what-if.")
 
 
 def _own(folder: Path, is_preview: bool) -> dg.AssetCheckResult:

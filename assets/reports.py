@@ -103,7 +103,7 @@ def _asset(
         check_specs=[
             dg.AssetCheckSpec("is_healthy", asset=key, description=check),
             dg.AssetCheckSpec(
-                OWN_CHECK, asset=key, description="The newest run made the day's own report, no what-if."
+                OWN_CHECK, asset=key, description="Passes when the newest run made the day's own report, no what-if."
             ),
         ],
         config_schema=checked_config(config, partial(check_config, name, lane), of=name),
@@ -118,7 +118,7 @@ def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: 
         description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
         deps=["deliveries", "executions"],
         partitions=partitions,
-        check="Nothing is waiting to be retried and nothing is exhausted.",
+        check="Passes when nothing waits to be retried and nothing is exhausted.",
         freshness=fresh_for(lane),
         config=PlanConfig,
         lane=lane,

@@ -33,7 +33,7 @@ def _slots_check(one: Declared, settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=asset_key(settings, one.work),
         name=SLOTS_CHECK,
-        description=f"The newest slot of the schedule {one.name} that was judged was not missed.",
+        description=f"Passes when the newest scheduled run of {one.name} that was judged was not missed.",
     )
     def slots_check(home: Home) -> dg.AssetCheckResult:
         now = datetime.now(UTC)

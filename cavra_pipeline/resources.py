@@ -64,7 +64,7 @@ class Home(dg.ConfigurableResource["Home"]):
     memory_limit: str = ""
     batch_megabytes: float = 96.0
 
-    #: Of the run: Dagster makes the resource anew for each.
+    #: Of the run: Dagster makes a new resource for each.
     _memory: Memory = PrivateAttr(default_factory=Memory)
 
     @classmethod

@@ -95,7 +95,7 @@ _TABLE: Final = (
         "missed_run",
         "critical",
         "scheduled runs were missed",
-        "Mend the cause that the notice names, then run the job once by hand.",
+        "Fix the cause that the notice names, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
         is_told_by_subject=True,
         counts_missed_runs=True,

@@ -40,7 +40,7 @@ from cavra_pipeline.terminal import Terminal
     metavar="N",
     help="Retries selected at most, 1..25.",
 )
-@click.option("--plan", "plan_id", metavar="ID", help="Execute only what this kept plan said and what still holds.")
+@click.option("--plan", "plan_id", metavar="ID", help="Execute only what this saved plan decided and what still holds.")
 @click.option("--probe", is_flag=True, help="Of a provider that rejects credentials or is gone, select one retry only.")
 @GENERATED_BY
 @AS_JSON

@@ -29,7 +29,6 @@ _CAUSES: Final = (
     ("rejected", frozenset(range(400, 500)) - {401, 403, 404, 410, 429}),
 )
 MIXED: Final = "mixed"
-CAUSES: Final = (*(name for name, _ in _CAUSES), MIXED)
 #: Causes that another attempt can't cure: one delivery shows whether the provider works again.
 PROBED_CAUSES: Final = frozenset({"credentials", "gone"})
 

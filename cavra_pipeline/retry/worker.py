@@ -51,7 +51,7 @@ class WorkerRequest:
         policy: Bounds and delays.
         is_live: Whether to send; False selects and sends nothing.
         max_retry_deliveries: Retries selected at most, 1..25.
-        retry_plan_id: Execute only what this kept plan said, and what of it still holds.
+        retry_plan_id: Execute only what this saved plan decided, and what of it still holds.
         generated_by: Actor label of who asked.
         interval_minutes: Cadence of the schedule that runs it.
         schedule_is_enabled: Whether that schedule is on.
@@ -91,7 +91,7 @@ def run_worker(
 
     Raises:
         UsageError: A value is not accepted, or the lane is not live on this host.
-        PipelineError: The kept plan is unknown, its evidence has changed since, or something could not be written.
+        PipelineError: The saved plan is unknown, its evidence has changed since, or something could not be written.
     """
     _check(settings, request, run_id)
     ingest(settings, now=clock())

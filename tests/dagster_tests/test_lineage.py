@@ -292,6 +292,13 @@ def test_a_worker_links_to_the_tables_that_it_writes(graph: Any) -> None:
             assert shown[f"writes_{table}"].asset_key == key(table)
 
 
+def test_every_check_says_when_it_passes(graph: Any) -> None:
+    specs = [graph.get_check_spec(one) for one in graph.asset_check_keys]
+
+    assert specs
+    assert [one.name for one in specs if not str(one.description).startswith("Passes when ")] == []
+
+
 # --- Checks that stop what follows ---------------------------------------------------------------------------------
 
 SPOILT = {

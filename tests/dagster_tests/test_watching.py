@@ -102,7 +102,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 def repository(settings: Settings) -> dg.RepositoryDefinition:
-    """The code location; made anew only where a setting of its schedules differs."""
+    """The code location; made again only where a setting of its schedules differs."""
     is_plain = not settings.crons and settings.environment == "production"
     return (DEFS if is_plain else code_location(settings)).get_repository_def()
 

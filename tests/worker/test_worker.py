@@ -573,7 +573,7 @@ def test_a_delivery_that_succeeds_meanwhile_is_not_retried(tmp_path: Path, provi
     assert len(provider.sent) == 1
 
 
-# --- A warehouse made anew, a clock that jumps ---------------------------------------------------------------------
+# --- A warehouse that is rebuilt, a clock that jumps ----------------------------------------------------------------
 
 
 def test_a_warehouse_that_was_built_anew_knows_from_the_evidence_what_was_sent(
@@ -627,7 +627,7 @@ def test_a_clock_that_went_back_does_not_bring_an_old_acknowledgement_back(tmp_p
     assert provider.sent == []
 
 
-# --- A kept plan ---------------------------------------------------------------------------------------------------
+# --- A saved plan --------------------------------------------------------------------------------------------------
 
 
 def kept_plan(home: Settings, lane: str = "recovery_escalation", **policy: Any) -> str:

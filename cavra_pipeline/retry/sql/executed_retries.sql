@@ -1,4 +1,4 @@
--- Which retries the evidence says were made; a warehouse that was built anew has no intents.
+-- Which retries the evidence says were made; a warehouse that was rebuilt has no intents.
 SELECT DISTINCT execution_id
 FROM executions
 WHERE
