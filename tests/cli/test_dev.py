@@ -23,7 +23,8 @@ ENDS_WITHIN = 60
 
 def server(port: int, *, code: str = "") -> Program:
     """Python's own file server, after some code."""
-    script = f"{code}; import http.server; http.server.test(port={port}, bind='127.0.0.1')"
+    serve = f"http.server.test(http.server.SimpleHTTPRequestHandler, port={port}, bind='127.0.0.1')"
+    script = f"{code}; import http.server; {serve}"
     address = f"http://127.0.0.1:{port}"
     return Program("a server", [sys.executable, "-c", script.lstrip("; ")], os.environ, address, address)
 
