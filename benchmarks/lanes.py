@@ -69,7 +69,7 @@ def of_all_lanes(count: int) -> Iterator[Record]:
             record["metadata_kind"] = KIND_PREFIX + (kind or lane.retry_plan_kind)
             if kind == lane.execution_kind and lane.name in sent:
                 link = sent.pop(lane.name)
-                record[payload_key(record["metadata_kind"])] = {"delivery_metadata_id": link, "new_delivery_id": link}
+                record[payload_key(kind)] = {"delivery_metadata_id": link, "new_delivery_id": link}
         yield record
 
 

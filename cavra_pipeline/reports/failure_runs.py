@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -18,7 +18,13 @@ _PACKAGE: Final = "cavra_pipeline.reports"
 _LEAST_SUBJECTS: Final = ((1, 3), (5, 5), (10, 6), (20, 9), (30, 12))
 _MOST_SUBJECTS: Final = 20
 
+_SHARE: Final = timedelta(days=INCIDENT_DAYS)
+#: How far back the newest successes are looked for, one after the other.
+_LOOKS_BACK: Final = (*(timedelta(hours=6 * 4**n) for n in range(6)), timedelta.max)
+
 Pair = tuple[str, str]
+#: What an instant sees of a run: how many failures, how many of them delivered meanwhile, and whether it has ended.
+RunView = tuple[int, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class FailureRun:
         last_success_at: The success before it, or None.
         success_at: The first success after it, or None.
         is_incident_from: When it came to hold enough subjects.
+        settled: When deliveries of its pairs first succeeded, ascending.
         is_inside: From when until before when all its failures lay inside an incident of the provider as a whole.
     """
 
@@ -58,6 +65,7 @@ class FailureRun:
     last_success_at: datetime | None
     success_at: datetime | None
     is_incident_from: datetime
+    settled: Sequence[datetime]
     is_inside: tuple[datetime, datetime] | None = None
 
     @property
@@ -74,6 +82,11 @@ class FailureRun:
         """Returns when it ended, as an instant sees it; None while it is open."""
         return self.success_at if self.success_at is not None and self.success_at <= at else None
 
+    def view(self, at: datetime) -> RunView:
+        """Returns what tells apart the instants that see the run differently."""
+        seen = bisect_right(self.failures, at, key=lambda one: one.at)
+        return seen, bisect_right(self.settled, at), self.ended_at(at) is not None
+
     def failures_until(self, at: datetime) -> Sequence[Failure]:
         """Returns the failures that an instant sees."""
         return self.failures[: bisect_right(self.failures, at, key=lambda one: one.at)]
@@ -89,71 +102,142 @@ def least_subjects(failed: int, outcomes: int) -> int:
     return next((least for percent, least in _LEAST_SUBJECTS if 100 * failed <= percent * outcomes), _MOST_SUBJECTS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """How far back the runs of which providers are looked for; instants are UTC without a zone."""
+
+    since: datetime
+    until: datetime
+    providers: Sequence[str]
+
+
 def failure_runs(
-    session: Session, asked: Sequence[datetime], *, horizon: datetime | None, is_open: bool = False
+    session: Session, until: datetime, *, horizon: datetime | None, is_open: bool = False, provider: str | None = None
 ) -> list[FailureRun]:
-    """Returns every run that some instant may see as an incident.
+    """Returns every run that may be an incident, from the outcomes up to an instant.
 
     Args:
         session: An open warehouse.
-        asked: One of the ``shared_stretches``.
+        until: The last instant that is asked about, the only one if the runs are to be open.
         horizon: What was created before it counts for nothing, since parts of it have been pruned.
-        is_open: Leave out what has ended before the first of them.
+        is_open: Only look as far back as the runs that are open at the instant; others may be missing or cut short.
+        provider: Only look at this provider.
     """
-    parts = {"attributed": _attributed(), "in_runs": statement(_PACKAGE, "tables_in_runs").rstrip()}
-    about: dict[str, object] = {
-        "instants": list(asked),
-        "least_subjects": _LEAST_SUBJECTS[0][1],
-        "days_before": INCIDENT_DAYS,
-    }
     earliest = horizon or datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
-    spans: list[dict[str, Any]] = session.rows(_PACKAGE, "failure_spans", {**about, "horizon": earliest}, **parts)
+    found: list[dict[str, Any]] = session.rows(
+        _PACKAGE,
+        "newest_failures",
+        {"since": earliest, "until": until, "least_subjects": _LEAST_SUBJECTS[0][1]},
+        failures=_failures(),
+    )
+    scopes = {(row["provider"], row["scope"]): row["since"] for row in found if provider in (None, row["provider"])}
     if is_open:
-        spans = _touching([one for one in spans if one["until"] is None or one["until"] > asked[0]], spans)
-    if not spans:
+        reach = _reach_of_open(session, scopes, earliest, until)
+    else:
+        reach = _Reach(earliest, until, sorted({name for name, _ in scopes}))
+    if not reach.providers:
         return []
-    within = {
-        "since": max(earliest, min(span["since"] for span in spans)),
-        "until": max(span["until"] or asked[-1] for span in spans),
-    }
-    rows = session.rows(_PACKAGE, "failure_runs", {**about, **within}, **parts)
-    return _runs(rows)
+    rows = session.rows(
+        _PACKAGE,
+        "failure_runs",
+        {
+            "since": reach.since,
+            "until": reach.until,
+            "providers": reach.providers,
+            "least_subjects": _LEAST_SUBJECTS[0][1],
+            "days_before": INCIDENT_DAYS,
+        },
+        failures=_failures(),
+    )
+    return _runs(session, rows, until)
 
 
-def _attributed() -> str:
-    """The watched outcomes of every lane. Retries are attributed only where they have subjects of their own."""
-    new = [literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects]
-    others = [literal(lane.name) for lane in LANES.values() if not lane.retries_have_new_subjects]
-    parts = [statement(_PACKAGE, "attributed_of_lane", lane=name).rstrip() for name in new]
-    if others:
-        parts.append(statement(_PACKAGE, "outcomes_of_lanes", lanes=", ".join(others)).rstrip())
-    return "\nUNION ALL BY NAME\n".join(parts)
+def _reach_of_open(
+    session: Session, scopes: Mapping[tuple[str, str], datetime], earliest: datetime, at: datetime
+) -> _Reach:
+    """Looks back for the newest success of each scope, further and further, until none is left to ask about.
+
+    An open run begins after it, and is too short to be an incident where the success is newer than the failures that
+    the scope's instant is about.
+    """
+    left, began = dict(scopes), dict[str, datetime]()
+    until = at
+    for back in _LOOKS_BACK:
+        since = _before(at, back, earliest)
+        asked = {"since": since, "until": until, "providers": sorted({provider for provider, _ in left})}
+        newest: dict[tuple[str, str], datetime] = {}
+        rows: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_successes", asked)
+        for row in rows:
+            provider, success_at = row["provider"], row["success_at"]
+            for scope in ("", row["lane"]):
+                newest[provider, scope] = max(success_at, newest.get((provider, scope), success_at))
+        for pair in left.keys() & newest.keys():
+            if newest[pair] <= left.pop(pair):
+                began[pair[0]] = min(newest[pair], began.get(pair[0], newest[pair]))
+        if not left:
+            break
+        until = since
+    began.update((provider, earliest) for provider, _ in left)
+    return _Reach(_before(min(began.values(), default=at), _SHARE, earliest), at, sorted(began))
 
 
-def _touching(chosen: Sequence[Mapping[str, Any]], spans: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The chosen spans and those that reach into them: what a lane's run lies inside may have ended before."""
-    since = min((one["since"] for one in chosen), default=None)
-    return [one for one in spans if since is not None and (one["until"] is None or one["until"] >= since)]
+def _before(at: datetime, back: timedelta, earliest: datetime) -> datetime:
+    return at - back if at - earliest > back else earliest
 
 
-def _runs(rows: Iterable[Mapping[str, Any]]) -> list[FailureRun]:
-    runs: list[FailureRun] = []
-    for _, group in groupby(rows, key=lambda row: (row["provider"], row["scope"], row["run"])):
-        if run := _run(list(group)):
-            runs.append(run)
+def _failures() -> str:
+    new = ", ".join(literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects)
+    return statement(_PACKAGE, "failed_outcomes", lanes_of_new_subjects=new or "NULL").rstrip()
+
+
+def _runs(session: Session, rows: Iterable[Mapping[str, Any]], until: datetime) -> list[FailureRun]:
+    groups = [list(group) for _, group in groupby(rows, key=lambda row: (row["provider"], row["scope"], row["run"]))]
+    groups = [group for group in groups if len({(row["lane"], row["part"]) for row in group}) >= _least(group[0])]
+    subjects = _subjects(session, groups, until)
+    runs = [run for group in groups if (run := _run(group, subjects))]
     of_provider = _by_failure(run for run in runs if run.lane is None)
     return [run if run.lane is None else _placed(run, of_provider) for run in runs]
 
 
-def _run(rows: Sequence[Mapping[str, Any]]) -> FailureRun | None:
+def _least(row: Mapping[str, Any]) -> int:
+    return least_subjects(row["failed_before_count"], row["before_count"])
+
+
+def _subjects(
+    session: Session, groups: Sequence[Sequence[Mapping[str, Any]]], until: datetime
+) -> dict[tuple[str, str, str], tuple[str, datetime | None]]:
+    """The subject that was tried first of each failure, by lane, record and provider, and when it was delivered."""
+    names = {row["lane"] for group in groups for row in group}
+    lanes = [lane for lane in LANES.values() if lane.name in names]
+    if not lanes:
+        return {}
+    ids = sorted({row["session_id"] for group in groups for row in group})
+    # Retries are attributed only where they have subjects of their own.
+    new = [literal(lane.name) for lane in lanes if lane.retries_have_new_subjects]
+    others = [literal(lane.name) for lane in lanes if not lane.retries_have_new_subjects]
+    parts = [statement(_PACKAGE, "attributed_of_lane", lane=name).rstrip() for name in new]
+    if others:
+        parts.append(statement(_PACKAGE, "outcomes_of_lanes", lanes=", ".join(others)).rstrip())
+    found: list[dict[str, Any]] = session.rows(
+        _PACKAGE,
+        "subjects_of_failures",
+        {"instants": [until], "session_ids": ids},
+        attributed="\nUNION ALL BY NAME\n".join(parts),
+    )
+    return {(row["lane"], row["session_id"], row["provider"]): (row["subject"], row["settled_at"]) for row in found}
+
+
+def _run(
+    rows: Sequence[Mapping[str, Any]], subjects: Mapping[tuple[str, str, str], tuple[str, datetime | None]]
+) -> FailureRun | None:
     first = rows[0]
-    failures = [
-        Failure(
-            row["created_at"], row["session_id"], row["lane"], row["subject"], row["status_code"], row["settled_at"]
+    failures = []
+    for row in rows:
+        subject, settled_at = subjects.get((row["lane"], row["session_id"], row["provider"]), (None, None))
+        failures.append(
+            Failure(row["created_at"], row["session_id"], row["lane"], subject, row["status_code"], settled_at)
         )
-        for row in rows
-    ]
-    least = least_subjects(first["failed_before_count"], first["before_count"])
+    least = _least(first)
     firsts: dict[Pair, datetime] = {}
     for one in failures:
         if one.subject is not None:
@@ -167,6 +251,7 @@ def _run(rows: Sequence[Mapping[str, Any]]) -> FailureRun | None:
         first["last_success_at"],
         first["ended_at"],
         list(firsts.values())[least - 1],
+        sorted(one.settled_at for one in failures if one.settled_at is not None),
     )
 
 
@@ -182,12 +267,4 @@ def _placed(run: FailureRun, of_provider: Mapping[tuple[str, str], FailureRun]) 
         return run
     outside = (one.at for one in run.failures if of_provider.get((run.provider, one.session_id)) is not outer)
     until = next(outside, datetime.max)  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
-    return FailureRun(
-        run.provider,
-        run.lane,
-        run.failures,
-        run.last_success_at,
-        run.success_at,
-        run.is_incident_from,
-        (outer.is_incident_from, until),
-    )
+    return replace(run, is_inside=(outer.is_incident_from, until))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
-from cavra_pipeline.reports.failure_runs import FailureRun, failure_runs
+from cavra_pipeline.reports.failure_runs import FailureRun, RunView, failure_runs
 from cavra_pipeline.reports.stretches import shared_stretches
 from cavra_pipeline.retention.horizon import horizon_of, require_answerable
 from cavra_pipeline.warehouse import Session
@@ -80,7 +80,8 @@ def incidents(
 ) -> dict[datetime, list[dict[str, Any]]]:
     """Returns the incidents as each instant sees them, by instant in UTC without a zone.
 
-    With `is_open`, only those that are open at their instant, for which the newest deliveries alone are read.
+    With `is_open`, only those that are open at their instant: of a single instant the newest deliveries tell them.
+    Else the whole history is read once and remembered. Incidents that instants see alike are shared.
 
     Outcomes from before the horizon of retention count for nothing: of those that arrived many are gone.
 
@@ -88,14 +89,37 @@ def incidents(
         UsageError: The evidence of an instant has been pruned.
     """
     require_answerable(session, instants)
-    horizon = horizon_of(session)
+    asked = ascending(instants)
+    if is_open and len(asked) == 1:
+        newest: Sequence[FailureRun] = failure_runs(session, asked[0], horizon=horizon_of(session), is_open=True)
+        runs = {asked[0]: newest}
+    else:
+        runs = _whole_runs(session, asked)
+    made: dict[tuple[int, RunView], dict[str, Any]] = {}
     found: dict[datetime, list[dict[str, Any]]] = {}
-    for asked in shared_stretches(session, ascending(instants)):
-        runs = failure_runs(session, asked, horizon=horizon, is_open=is_open)
-        for at in asked:
-            seen = [_incident(run, at) for run in runs if run.is_incident(at) and not (is_open and run.ended_at(at))]
-            found[at] = sorted(seen, key=lambda one: (one["began_at"], one["provider"], one["lane"] or ""))
+    for at in asked:
+        seen = []
+        for run in runs[at]:
+            if run.is_incident(at) and not (is_open and run.ended_at(at)):
+                key = id(run), run.view(at)
+                made[key] = made.get(key) or _incident(run, at)
+                seen.append(made[key])
+        found[at] = sorted(seen, key=lambda one: (one["began_at"], one["provider"], one["lane"] or ""))
     return found
+
+
+def _whole_runs(session: Session, asked: Sequence[datetime]) -> dict[datetime, Sequence[FailureRun]]:
+    """The runs that each instant may see: one statement over the whole history, remembered, serves almost all."""
+    known, key, horizon = session.known(), (_PACKAGE, "failure_runs"), horizon_of(session)
+    last = datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
+    runs: dict[datetime, Sequence[FailureRun]] = {}
+    for stretch in shared_stretches(session, [*asked, last]):
+        if stretch[-1] < last:
+            found: Sequence[FailureRun] = failure_runs(session, stretch[-1], horizon=horizon)
+        else:
+            found = known[key] = known.get(key) or failure_runs(session, last, horizon=horizon)
+        runs.update(dict.fromkeys(stretch, found))
+    return runs
 
 
 def _incident(run: FailureRun, at: datetime) -> dict[str, Any]:
@@ -165,8 +189,7 @@ def _of_pairs(seen: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], s
 
 def failure_runs_of(session: Session, at: datetime, provider: str) -> list[FailureRun]:
     """Returns the runs of failures of a provider that may be incidents up to an instant, UTC without a zone."""
-    runs = failure_runs(session, [at], horizon=horizon_of(session))
-    return [run for run in runs if run.provider == provider]
+    return failure_runs(session, at, horizon=horizon_of(session), provider=provider)
 
 
 def incidents_of_pair(runs: Iterable[FailureRun], at: datetime, lane: Lane, subject: str) -> list[dict[str, Any]]:

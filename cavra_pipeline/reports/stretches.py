@@ -27,10 +27,12 @@ def shared_stretches(session: Session, asked: Sequence[datetime]) -> list[list[d
 
 
 def _parted(session: Session, lanes: Iterable[Lane], asked: Sequence[datetime]) -> list[list[datetime]]:
-    unlinked: list[dict[str, Any]] = []
+    apart: set[datetime] = set()
     for lane in lanes if asked else ():
         if lane.retries_have_new_subjects:
-            unlinked += session.rows(_PACKAGE, "unlinked_spans", {"lane": lane.name, "until": asked[-1]})
-    apart = [at for at in asked if any(span["since"] <= at < span["linked_at"] for span in unlinked)]
-    together = sorted(set(asked) - set(apart))
-    return [part for part in (together, *([at] for at in apart)) if part]
+            rows: list[dict[str, Any]] = session.rows(
+                _PACKAGE, "unlinked_instants", {"lane": lane.name, "instants": list(asked)}
+            )
+            apart.update(row["as_of"] for row in rows)
+    together = sorted(set(asked) - apart)
+    return [part for part in (together, *([at] for at in sorted(apart))) if part]
