@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -51,7 +51,7 @@ def of_all_lanes(count: int) -> Iterator[Record]:
         KIND_PREFIX + LANE.execution_kind: "execution_kind",
         f"{KIND_PREFIX}{LANE.acknowledgement_kind}": "acknowledgement_kind",
     }
-    sent: dict[str, str] = {}
+    sent: dict[str, Record] = {}
     for number, record in enumerate(records(count)):
         if number % RECOVERY_EVERY < 2:
             yield _recovery(record, number)
@@ -62,13 +62,16 @@ def of_all_lanes(count: int) -> Iterator[Record]:
             record["connector_delivery_source"] = lane.delivery_source
             if lane.retries_have_new_subjects and number % 3:
                 record[lane.subject_field] = f"{subject}-{number % 3}"
-                sent[lane.name] = record["session_id"]
+                sent[lane.name] = record
         else:
             kind = getattr(lane, kinds[record["metadata_kind"]])
             # A lane without acknowledgements has another retry plan in their place.
             record["metadata_kind"] = KIND_PREFIX + (kind or lane.retry_plan_kind)
             if kind == lane.execution_kind and lane.name in sent:
-                link = sent.pop(lane.name)
+                # A run records its retry a second after the delivery.
+                retry = sent.pop(lane.name)
+                link = retry["session_id"]
+                record["created_at"] = (datetime.fromisoformat(retry["created_at"]) + timedelta(seconds=1)).isoformat()
                 record[payload_key(kind)] = {"delivery_metadata_id": link, "new_delivery_id": link}
         yield record
 

@@ -33,6 +33,6 @@ def _parted(session: Session, lanes: Iterable[Lane], asked: Sequence[datetime]) 
             rows: list[dict[str, Any]] = session.rows(
                 _PACKAGE, "unlinked_instants", {"lane": lane.name, "instants": list(asked)}
             )
-            apart.update(row["as_of"] for row in rows)
+            apart.update(asked[row["number"] - 1] for row in rows)
     together = sorted(set(asked) - apart)
     return [part for part in (together, *([at] for at in sorted(apart))) if part]

@@ -1,4 +1,5 @@
--- The instants that lie between the first record of a retry's subject and the link to the subject that it retries.
+-- Which of the ascending instants, numbered from 1, lie between the first record of a retry's subject and the link to the
+-- subject that it retries.
 WITH executions AS (
     SELECT subject, created_at, retried_as
     FROM watched_records
@@ -30,11 +31,16 @@ named AS (
     SEMI JOIN links USING (subject)
     WHERE lane = $lane
     GROUP BY subject
+),
+
+spans AS (
+    SELECT opening.number AS first, coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS after_last
+    FROM (SELECT since, linked_at FROM links INNER JOIN named USING (subject)) AS span
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON span.since <= opening.as_of
+    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing ON span.linked_at <= closing.as_of
 )
 
-SELECT DISTINCT asked.as_of
-FROM links
-INNER JOIN named USING (subject)
-INNER JOIN asked($instants::TIMESTAMP[]) AS asked
-    ON asked.as_of >= named.since AND asked.as_of < links.linked_at
-ORDER BY asked.as_of
+SELECT DISTINCT unnest(range(first, after_last)) AS number
+FROM spans
+WHERE first < after_last
+ORDER BY number
