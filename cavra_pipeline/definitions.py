@@ -20,7 +20,8 @@ from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReport
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days  # noqa: E402
-from cavra_pipeline.schedules import build_schedules, build_source_schedule  # noqa: E402
+from cavra_pipeline.run_pruning import build_pruning_job  # noqa: E402
+from cavra_pipeline.schedules import build_pruning_schedule, build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.sensors import build_sensors  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
 from cavra_pipeline.sources import read_sources  # noqa: E402
@@ -41,7 +42,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     executor = dg.in_process_executor
     sources = read_sources(settings.sources_file)
     jobs = build_jobs(settings, executor, has_sources=bool(sources.by_name))
-    schedules = build_schedules(jobs, settings)
+    schedules = [*build_schedules(jobs, settings), build_pruning_schedule(settings)]
     if sources.usable:
         schedules.append(build_source_schedule(sources, settings))
     sensors = build_sensors(partitions, settings)
@@ -49,7 +50,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=build_assets(partitions, sources, settings),
         asset_checks=build_slot_checks(settings),
-        jobs=jobs,
+        jobs=[*jobs, build_pruning_job(settings, executor)],
         schedules=schedules,
         sensors=sensors,
         resources={RESOURCE_KEY: Home.of(settings)},

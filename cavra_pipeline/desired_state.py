@@ -56,6 +56,7 @@ DESIRED_STATE: Final = (
     Declared("exhaustion_sensor", SENSOR, ENVIRONMENTS),
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
+    Declared("prune_runs", SCHEDULE, _DEPLOYED),
     Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),
     Declared("source_sensor", SENSOR, ENVIRONMENTS),
 )

@@ -19,6 +19,9 @@ PROVIDER_INCIDENTS: Final = "provider_incidents"
 #: The job and the schedule that pull sources; a home without sources has neither.
 IMPORT_SOURCES: Final = "import_sources"
 
+#: The job and the schedule that prune Dagster's runs.
+PRUNE_RUNS: Final = "prune_runs"
+
 #: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
 
@@ -37,6 +40,9 @@ WHAT_IF: Final = "what_if"
 #: Marks the workers: they act on now, so neither a backfill nor a sensor materialises them.
 WORKER_TAG: Final = {"cavra/role": "worker"}
 
+
+#: Dagster's own tag of a run that a code location launched, and of its sensors and schedules.
+LOCATION_TAG: Final = "dagster/code_location"
 
 #: Marks the runs of a home: those that a command executes itself have no code location.
 HOME_TAG: Final = "cavra/home"

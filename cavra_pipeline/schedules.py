@@ -12,7 +12,7 @@ from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_
 
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.jobs import IMPORT_SOURCES, IN_PROGRESS, home_tag, source_key
+from cavra_pipeline.jobs import IMPORT_SOURCES, IN_PROGRESS, PRUNE_RUNS, home_tag, source_key
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources, due_sources, pull_states
 from cavra_pipeline.state import state_of
@@ -88,6 +88,20 @@ def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDe
         ]
 
     return pull_due
+
+
+def build_pruning_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """Returns the schedule that prunes Dagster's runs, every night."""
+    is_on = must_be_on(PRUNE_RUNS, settings.environment)
+    return dg.ScheduleDefinition(
+        name=PRUNE_RUNS,
+        job_name=PRUNE_RUNS,
+        tags=home_tag(settings),
+        cron_schedule="40 1 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
+        description="Prunes Dagster's finished runs that are past retention, every night.",
+    )
 
 
 def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: Settings) -> list[dg.ScheduleDefinition]:

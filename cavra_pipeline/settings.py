@@ -43,6 +43,8 @@ Environment = Literal["production", "staging", "development"]
 ENVIRONMENTS: Final[tuple[str, ...]] = get_args(Environment)
 #: Today's reports may look back so far, and late evidence comes in for as long.
 LEAST_RETENTION_DAYS: Final = 30
+#: The ledger judges a scheduled run again for two days; sensors look back no longer.
+LEAST_RUN_RETENTION_DAYS: Final = 3
 _PREFIX: Final = "CAVRA_"
 #: What the variable of a field is called, where it has not the field's own name.
 _VARIABLES: Final = {
@@ -166,6 +168,7 @@ class Settings(BaseSettings):
         alerts: How alerts are notified, and through which connectors.
         worker_probe: Whether worker runs probe providers with an incident, with one retry instead of all.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
+        run_retention_days: Days that Dagster's records of a finished run are kept.
         deadman_url: Called while the watching works; whoever knows the address can feign it.
         state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
     """
@@ -213,6 +216,7 @@ class Settings(BaseSettings):
     deadman_url: DeadmanUrl | None = None
     worker_probe: bool = False
     retention_days: Annotated[int, Field(ge=LEAST_RETENTION_DAYS, le=36_500), Accepts()] | None = None
+    run_retention_days: Annotated[int, Field(ge=LEAST_RUN_RETENTION_DAYS, le=36_500), Accepts()] = 7
     state_address: StateAddress | None = Field(default=None, repr=False)
 
     @classmethod

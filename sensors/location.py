@@ -8,11 +8,9 @@ from typing import Final
 
 import dagster as dg
 
-from cavra_pipeline.jobs import home_tag
+from cavra_pipeline.jobs import LOCATION_TAG, home_tag
 from cavra_pipeline.settings import Settings
 
-#: Dagster's own tag of a run that a code location launched, and of its sensors and schedules.
-LOCATION_TAG: Final = "dagster/code_location"
 _MOST_IDS: Final = 500
 
 

@@ -102,6 +102,7 @@ _LONG = (
     "dagster_tests/test_neighbours.py",
     "dagster_tests/test_packaging.py",
     "dagster_tests/test_report_delivery.py",
+    "dagster_tests/test_run_pruning.py",
     "dagster_tests/test_schedules.py",
     "dagster_tests/test_sources.py",
     "dagster_tests/test_watching.py",
