@@ -16,8 +16,8 @@ from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.evidence.keeper import losses_since
 from cavra_pipeline.jobs import asset_key
-from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
+from cavra_pipeline.sensors.shown import shown
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
@@ -73,7 +73,7 @@ def _quarantined_days(
         day = record.partition_key
         if day is None or day < oldest:
             continue
-        count = int(records.shown(record).get(QUARANTINE) or 0)
+        count = int(shown(record).get(QUARANTINE) or 0)
         since = days.get(day, {}).get("since") or now.isoformat()
         days.pop(day, None)
         if count:

@@ -13,8 +13,8 @@ import dagster as dg
 from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, INCIDENT_KINDS, exhaustion_signal, incident_signals
 from cavra_pipeline.jobs import PROVIDER_INCIDENTS, asset_key
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
 #: What is shown of the newest day of a run alone, which a sensor decides by.
@@ -33,9 +33,7 @@ def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -
     )
     def provider_incident_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
-        shown = records.newest_shown(
-            context.instance, asset_key(settings, PROVIDER_INCIDENTS), clock(), having=_INCIDENTS
-        )
+        shown = newest_shown(context.instance, asset_key(settings, PROVIDER_INCIDENTS), clock(), having=_INCIDENTS)
         if shown is None:
             return dg.SensorResult(skip_reason="There is no report of provider incidents yet.", cursor=context.cursor)
         signals = incident_signals(shown[_INCIDENTS], shown["failed_executions"])
@@ -78,6 +76,6 @@ def _newest(
     instance: dg.DagsterInstance, settings: Settings, lane: str, known: Mapping[str, Any] | None, now: datetime
 ) -> Mapping[str, Any] | None:
     """The lane's newest forecast that an asset has shown, or that the sensor remembers."""
-    shown = records.newest_shown(instance, asset_key(settings, f"{lane}_retry_health"), now, having=_EXHAUSTION)
+    shown = newest_shown(instance, asset_key(settings, f"{lane}_retry_health"), now, having=_EXHAUSTION)
     found = [one for one in (known, shown[_EXHAUSTION] if shown else None) if one]
     return max(found, key=lambda one: str(one["as_of"]), default=None)

@@ -1,10 +1,10 @@
-"""What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs, metadata.
+"""What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs.
 
-Of the sensors, only this module and ``daemon.py`` go below Dagster's public API: what its releases change is here.
+Of the sensors, only this module, ``shown.py`` and ``daemon.py`` go below Dagster's public API.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -25,15 +25,11 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
-from cavra_pipeline.jobs import WHAT_IF
 from cavra_pipeline.schedules import STILL_WAITS
 from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
 _MOST_RECORDS: Final = 1000
-#: Materialisations that are read together, and how often more are read where these hold none that counts.
-_PAGE: Final = 20
-_MOST_PAGES: Final = 6
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LOAD_ERRORS: Final = (
     "DagsterUserCodeUnreachableError",
@@ -254,44 +250,6 @@ def error_classes(error: SerializableErrorInfo | None) -> list[str]:
         names.append(error.cls_name or "")
         error = error.cause or error.context
     return names
-
-
-def newest_shown(
-    instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime, *, having: str = "as_of"
-) -> dict[str, Any] | None:
-    """Returns what an asset showed of the newest instant, with that member.
-
-    A backfill of old days does not hide it, and what-ifs neither are it nor hide it: a hundred of them may be newer.
-    """
-    days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
-    found = (
-        page
-        for asked in (
-            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=days),
-            dg.AssetRecordsFilter(asset_key=asset),
-        )
-        for page in _pages(instance, asked, having)
-        if page
-    )
-    return max(next(found, []), key=lambda one: str(one["as_of"]), default=None)
-
-
-def _pages(instance: dg.DagsterInstance, asked: dg.AssetRecordsFilter, having: str) -> Iterator[list[dict[str, Any]]]:
-    """Yields what was shown of days' own reports with a member, the newest first, some materialisations at a time."""
-    cursor = None
-    for _ in range(_MOST_PAGES):
-        page = instance.fetch_materializations(asked, limit=_PAGE, cursor=cursor)
-        documents = [shown(one) for one in page.records]
-        yield [one for one in documents if one.get("as_of") and having in one and not one.get(WHAT_IF)]
-        if not page.has_more:
-            return
-        cursor = page.cursor
-
-
-def shown(record: dg.EventLogRecord) -> dict[str, Any]:
-    """Returns the metadata of a materialisation as plain values."""
-    made = record.asset_materialization
-    return {name: value.value for name, value in made.metadata.items()} if made else {}
 
 
 @dataclass(frozen=True, slots=True)

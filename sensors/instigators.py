@@ -17,6 +17,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.sensors.location import location_of
+from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
 NAME: Final = "disabled_schedule_sensor"
@@ -41,7 +42,7 @@ def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -
         }
         for lane in LANES:
             # What the lane's newest health report says of the schedule of its newest worker run.
-            shown = records.newest_shown(context.instance, asset_key(settings, f"{lane}_retry_health"), now)
+            shown = newest_shown(context.instance, asset_key(settings, f"{lane}_retry_health"), now)
             if shown and shown.get("is_schedule_disabled"):
                 off[lane] = Signal("disabled_schedule", lane, "warning", now, evidence={"lane": lane})
         since = {name: known.get("since", {}).get(name, now.isoformat()) for name in off}

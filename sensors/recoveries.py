@@ -13,8 +13,8 @@ import dagster as dg
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.reports.store import RECOVERIES
-from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
 _KIND: Final = "recovery_past_limit"
@@ -31,7 +31,7 @@ def build_recovery_limit_sensor(settings: Settings, clock: Clock = now_utc) -> d
     )
     def recovery_limit_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        shown = records.newest_shown(context.instance, asset_key(settings, RECOVERIES), now)
+        shown = newest_shown(context.instance, asset_key(settings, RECOVERIES), now)
         signals = [] if shown is None else _past_limit(shown, now)
         if shown is None:
             quiet = "There is no recovery report yet."

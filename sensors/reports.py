@@ -13,8 +13,8 @@ import dagster as dg
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
 _Judge = Callable[[Lane, Mapping[str, Any], datetime], Signal | None]
@@ -83,7 +83,7 @@ def _build(
         signals: list[Signal] = []
         seen = 0
         for lane in LANES.values():
-            shown = records.newest_shown(context.instance, asset_key(settings, f"{lane.name}_retry_health"), now)
+            shown = newest_shown(context.instance, asset_key(settings, f"{lane.name}_retry_health"), now)
             # A lane without any evidence is not used: nothing in it can be stale.
             if shown is None or not shown.get("evidence_record_count"):
                 continue

@@ -21,7 +21,7 @@ from pathlib import Path
 folder = str(Path({folder!r}))
 for _ in range(2):
     with dg.DagsterInstance.from_config(folder) as instance:
-        instance.report_runless_asset_event(dg.AssetMaterialization("evidence", partition="2026-06-25"))
+        instance.report_runless_asset_event(dg.AssetMaterialization(["cavra", "evidence"], partition="2026-06-25"))
         found = instance.get_materialized_partitions(dg.AssetKey(["cavra", "evidence"]))
         log = instance.event_log_storage
         print(type(log).__module__.split(".")[0], type(log).__name__, sorted(found))

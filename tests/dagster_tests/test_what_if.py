@@ -12,7 +12,7 @@ import pytest
 
 from cavra_pipeline.assets import launch
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.sensors.dagster_records import newest_shown
+from cavra_pipeline.sensors.shown import newest_shown
 from tests.dagster_tests.runs import DAY, EVIDENCE, checks, key, metadata_of, new_home, report_ids, run
 from tests.support import delivery
 

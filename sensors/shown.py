@@ -1,0 +1,70 @@
+"""What assets showed last, as the sensors decide by it: read once for all of them, until an asset is made again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import dagster as dg
+
+from cavra_pipeline.jobs import WHAT_IF
+
+#: Materialisations that are read together, and how often more are read where these hold none that counts.
+_PAGE: Final = 20
+_MOST_PAGES: Final = 6
+_MOST_REMEMBERED: Final = 200
+
+_Shown = Mapping[str, Any]
+_Stamp = Mapping[str, int]
+#: Of each instance, asset and member in this process: the newest materialisation of each day, and what was shown.
+_remembered: dict[tuple[str, dg.AssetKey, str], tuple[_Stamp, Sequence[_Shown]]] = {}
+
+
+def newest_shown(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, now: datetime, *, having: str = "as_of"
+) -> _Shown | None:
+    """Returns what an asset showed of the newest instant, with that member.
+
+    A backfill of old days does not hide it, and what-ifs neither are it nor hide it: a hundred of them may be newer.
+    """
+    days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
+    found = _shown_on(instance, asset, days, having)
+    if not found:
+        found = next(filter(None, _pages(instance, dg.AssetRecordsFilter(asset_key=asset), having)), [])
+    return max(found, key=lambda one: str(one["as_of"]), default=None)
+
+
+def _shown_on(instance: dg.DagsterInstance, asset: dg.AssetKey, days: Sequence[str], having: str) -> Sequence[_Shown]:
+    """What an asset showed of some days; a process reads and parses it once, until one of them is made again."""
+    made = dg.DagsterEventType.ASSET_MATERIALIZATION
+    stamp = instance.event_log_storage.get_latest_storage_id_by_partition(asset, made, set(days))
+    if not stamp:
+        return []
+    # An instance in memory has no place to know it by.
+    key = (instance.storage_directory(), asset, having) if instance.is_persistent else None
+    known = _remembered.pop(key, None) if key else None
+    if known is None or known[0] != stamp:
+        asked = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(days))
+        known = stamp, next(filter(None, _pages(instance, asked, having)), [])
+    if key:
+        _remembered[key] = known
+        for oldest in list(_remembered)[:-_MOST_REMEMBERED]:
+            _remembered.pop(oldest, None)
+    return known[1]
+
+
+def _pages(instance: dg.DagsterInstance, asked: dg.AssetRecordsFilter, having: str) -> Iterator[list[_Shown]]:
+    """Yields what was shown of days' own reports with a member, the newest first, some materialisations at a time."""
+    cursor = None
+    for _ in range(_MOST_PAGES):
+        page = instance.fetch_materializations(asked, limit=_PAGE, cursor=cursor)
+        documents = [shown(one) for one in page.records]
+        yield [one for one in documents if one.get("as_of") and having in one and not one.get(WHAT_IF)]
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def shown(record: dg.EventLogRecord) -> dict[str, Any]:
+    """Returns the metadata of a materialisation as plain values."""
+    made = record.asset_materialization
+    return {name: value.value for name, value in made.metadata.items()} if made else {}
