@@ -18,7 +18,7 @@ from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.assets.reports import asset_of
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.reports.store import Report
-from cavra_pipeline.resources import dagster_instance
+from cavra_pipeline.resources import dagster_instance, first_partition
 from cavra_pipeline.settings import Settings
 
 #: Marks what the API had a part in.
@@ -140,4 +140,4 @@ class RunlessReports:
                 return
 
     def _is_partition(self, day: date) -> bool:
-        return self._settings.start_date <= day <= self._clock().astimezone(UTC).date()
+        return first_partition(self._settings) <= day <= self._clock().astimezone(UTC).date()

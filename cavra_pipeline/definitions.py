@@ -19,7 +19,7 @@ from cavra_pipeline.assets import build_assets, build_slot_checks  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
-from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days  # noqa: E402
+from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days, first_partition  # noqa: E402
 from cavra_pipeline.run_pruning import build_pruning_job  # noqa: E402
 from cavra_pipeline.schedules import build_pruning_schedule, build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.sensors import build_sensors  # noqa: E402
@@ -90,9 +90,10 @@ def materialize(
         Whether the run succeeded; its log is in the Dagster UI.
     """
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    first = settings.start_date or min(days[0], first_partition(settings))
     with dagster_instance(settings) as instance:
         result = (
-            build_defs(settings)
+            build_defs(settings.but(start_date=first))
             .resolve_job_def(job_name)
             .execute_in_process(
                 instance=instance,

@@ -4,20 +4,23 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.landing import drop_days as landing_days
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import State, state_of
 from cavra_pipeline.warehouse import Memory, Warehouse
 
 RESOURCE_KEY = "home"
+_EARLIEST: Final = date(2025, 1, 1)
 
 
 @contextmanager
@@ -40,9 +43,24 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def first_partition(settings: Settings) -> date:
+    """Returns the first UTC day that is a partition: the setting, or else the day of the first landing files.
+
+    No earlier than 2025, since a record with a wrong date would make thousands of partitions; that day also where
+    there are no landing files, as nobody knows how old the first ones will be.
+    """
+    if settings.start_date:
+        return settings.start_date
+    today = datetime.now(UTC).date()
+    try:
+        return next((day for day in landing_days(settings.landing) if _EARLIEST <= day <= today), _EARLIEST)
+    except PipelineError:
+        return _EARLIEST  # whoever reads the landing files says what is wrong with them
+
+
 def drop_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Returns the partitions: UTC days from the first to today."""
-    return dg.DailyPartitionsDefinition(start_date=settings.start_date.isoformat(), end_offset=1)
+    return dg.DailyPartitionsDefinition(start_date=first_partition(settings).isoformat(), end_offset=1)
 
 
 class Home(dg.ConfigurableResource["Home"]):
@@ -50,7 +68,6 @@ class Home(dg.ConfigurableResource["Home"]):
 
     Attributes:
         path: Absolute path of the home.
-        start_date: First UTC day that is a partition, YYYY-MM-DD.
         busy_wait_seconds: How long to wait for a busy warehouse.
         threads: DuckDB worker threads; 0 for one a core.
         memory_limit: DuckDB memory limit; empty for its default.
@@ -58,7 +75,6 @@ class Home(dg.ConfigurableResource["Home"]):
     """
 
     path: str
-    start_date: str
     busy_wait_seconds: float = 120.0
     threads: int = 0
     memory_limit: str = ""
@@ -72,7 +88,6 @@ class Home(dg.ConfigurableResource["Home"]):
         """Wraps the settings for Dagster."""
         return cls(
             path=str(settings.home),
-            start_date=settings.start_date.isoformat(),
             busy_wait_seconds=settings.busy_wait_seconds,
             threads=settings.threads or 0,
             memory_limit=settings.memory_limit or "",
@@ -84,7 +99,6 @@ class Home(dg.ConfigurableResource["Home"]):
         """The host's settings with those of the run, and the folders and the key of the home made."""
         settings = load_settings().of_home(Path(self.path))
         settings = settings.but(
-            start_date=date.fromisoformat(self.start_date),
             busy_wait_seconds=self.busy_wait_seconds,
             threads=self.threads or None,
             memory_limit=self.memory_limit or None,

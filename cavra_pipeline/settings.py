@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
         asset_prefix: First parts of every asset key.
         owners: Owners of the assets whose group has none of its own, as Dagster accepts them.
         group_owners: Owners by asset group.
-        start_date: First UTC day that is a Dagster partition.
+        start_date: First UTC day that is a Dagster partition; None for the day of the first landing files.
         busy_wait_seconds: How long a caller waits for a busy warehouse before it gives up.
         threads: DuckDB worker threads, or None for one a core.
         memory_limit: DuckDB memory limit such as ``2GB``, or None for DuckDB's own default.
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     asset_prefix: AssetPrefix = ("cavra",)
     owners: Owners = ("team:release-operations",)
     group_owners: dict[str, Owners] = Field(default={})
-    start_date: Day = date(2025, 1, 1)
+    start_date: Day | None = None
     busy_wait_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Accepts()] = 120.0
     threads: Annotated[int, Field(ge=0, le=1024), AfterValidator(lambda count: count or None), Accepts()] | None = None
     memory_limit: MemoryLimit | None = None

@@ -79,7 +79,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
         waiting = f" {len(asked)} days were asked for and are not ingested yet.{slow_in_words(asked)}" if asked else ""
-        late = f" {len(outside)} changed days are no partition; `cavra-pipeline ingest` takes them." if outside else ""
+        late = _outside(len(outside), partitions) if outside else ""
         quiet = (
             f"No other new or changed drop in {len(marks)} days."
             if asked
@@ -88,6 +88,13 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         return dg.SensorResult(skip_reason=f"{quiet}{waiting}{late}", cursor=cursor)
 
     return drop_sensor
+
+
+def _outside(count: int, partitions: dg.DailyPartitionsDefinition) -> str:
+    return (
+        f" {count} changed days are no partition; `cavra-pipeline ingest` takes them. To have partitions before "
+        f"{partitions.get_first_partition_key()}, reload the code location or set CAVRA_START_DATE."
+    )
 
 
 def _oldest_day(settings: Settings) -> str:

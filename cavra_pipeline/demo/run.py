@@ -59,7 +59,7 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     early = _answers(settings, now)
     say(f"imported its late day: {_import(settings, month, LATE_FILE, now)}")
     today = now.astimezone(UTC).date()
-    first = max(month.began_on, settings.start_date)
+    first = max(month.began_on, settings.start_date or month.began_on)
     say(f"ingesting and reporting on {first} to {today} in Dagster ...")
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,7 @@ def test_every_answer_to_a_worked_case_is_the_expected_one_in_dagster(folder: Pa
     settings = new_home(tmp_path)
     written = bring(settings, folder / "evidence.jsonl").written
     days = sorted({datetime.fromisoformat(name.split("/")[0]).date() for name in written})
-    whole = [day for day in days if day >= settings.start_date]
-    assert whole == days
+    assert days[0] >= date(2026, 6, 20)
     for day in days:
         assert run(settings, [day], assets=EVIDENCE).success
     lines = [line for line in (folder / "evidence.jsonl").read_bytes().splitlines() if line.strip()]

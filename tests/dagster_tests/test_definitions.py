@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import SOURCE_GROUP
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.resources import RESOURCE_KEY
+from cavra_pipeline.resources import RESOURCE_KEY, drop_days, first_partition
 from cavra_pipeline.settings import load_settings
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, key, new_home
+from tests.support import acknowledgement, home_with
 
 DEFS = build_defs()
 GRAPH = DEFS.resolve_asset_graph()
@@ -78,7 +80,7 @@ def test_reports_and_evidence_are_partitioned_by_utc_day_from_the_start_to_today
         partitions = GRAPH.get(key(name)).partitions_def
         assert isinstance(partitions, dg.DailyPartitionsDefinition), name
         keys = partitions.get_partition_keys(current_time=now)
-        assert (keys[0], keys[-1]) == (load_settings().start_date.isoformat(), now.date().isoformat())
+        assert (keys[0], keys[-1]) == (first_partition(load_settings()).isoformat(), now.date().isoformat())
         assert GRAPH.get(key(name)).backfill_policy == dg.BackfillPolicy.single_run()
 
 
@@ -91,7 +93,27 @@ def test_the_start_date_and_the_home_come_from_the_settings(tmp_path: Path) -> N
     assert partitions.has_partition_key("2026-06-20")
     assert not partitions.has_partition_key("2026-06-19")
     # The connectors are always those of the host.
-    assert (defs.resources or {})[RESOURCE_KEY].settings.but(connectors_file=None) == settings
+    found = (defs.resources or {})[RESOURCE_KEY].settings
+    assert found.but(connectors_file=None, start_date=settings.start_date) == settings
+
+
+@pytest.mark.parametrize(
+    ("days", "first"),
+    [
+        ([], "2025-01-01"),
+        (["2026-06-25", "2026-06-24"], "2026-06-24"),
+        (["2025-01-01", "2026-06-24"], "2025-01-01"),
+        (["2024-12-31", "2026-06-24"], "2026-06-24"),
+        (["2100-01-01"], "2025-01-01"),
+    ],
+)
+def test_partitions_begin_with_the_first_day_that_has_landing_files(
+    tmp_path: Path, days: list[str], first: str
+) -> None:
+    settings = home_with(tmp_path, {day: [acknowledgement()] for day in days})
+
+    assert drop_days(settings).get_first_partition_key() == first
+    assert drop_days(settings.but(start_date=date(2026, 1, 2))).get_first_partition_key() == "2026-01-02"
 
 
 def test_everything_that_writes_stands_in_one_pool() -> None:
