@@ -164,7 +164,7 @@ class Settings(BaseSettings):
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a scheduled run's work is still on time.
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
-        watch_seconds: How often the watching sensors tick.
+        watch_seconds: How often the ledger of scheduled runs and the watcher of the watching look.
         alerts: How alerts are notified, and through which connectors.
         worker_probe: Whether worker runs probe providers with an incident, with one retry instead of all.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
@@ -228,6 +228,11 @@ class Settings(BaseSettings):
     def batch_bytes(self) -> int:
         """Raw evidence parsed at once, in bytes."""
         return int(self.batch_megabytes * _MEBIBYTE)
+
+    @property
+    def slow_watch_seconds(self) -> int:
+        """How often the watching sensors tick that judge by minutes and hours; each tick costs processor time."""
+        return 4 * self.watch_seconds
 
     @property
     def state_url(self) -> str:

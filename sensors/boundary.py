@@ -35,7 +35,7 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
 
     @dg.sensor(
         name="boundary_sensor",
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Raises alerts when records were quarantined, a source carries secrets, or the warehouse was lost.",
     )

@@ -27,7 +27,7 @@ def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -
 
     @dg.sensor(
         name="provider_incident_sensor",
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies once of each provider incident, in place of the failed executions that it explains.",
     )
@@ -51,7 +51,7 @@ def build_exhaustion_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
 
     @dg.sensor(
         name="exhaustion_sensor",
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies before the last retry of a delivery is made, by the newest forecast of each lane.",
     )

@@ -25,7 +25,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
 
     @dg.sensor(
         name="failed_run_sensor",
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells when a run failed, with how many and why, until a run of the job succeeds.",
     )

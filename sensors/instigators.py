@@ -29,7 +29,7 @@ def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -
 
     @dg.sensor(
         name=NAME,
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells when a schedule or sensor that must be on is off, or a worker run says that its own is.",
     )

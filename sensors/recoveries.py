@@ -25,7 +25,7 @@ def build_recovery_limit_sensor(settings: Settings, clock: Clock = now_utc) -> d
 
     @dg.sensor(
         name="recovery_limit_sensor",
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies when recoveries of a connector are open past their limit.",
     )

@@ -74,7 +74,7 @@ def _build(
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
     )
