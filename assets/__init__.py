@@ -11,7 +11,7 @@ from cavra_pipeline.assets.evidence import build_evidence_assets
 from cavra_pipeline.assets.executive import build_executive_asset
 from cavra_pipeline.assets.registry import check_groups
 from cavra_pipeline.assets.reports import build_report_assets
-from cavra_pipeline.assets.slots import build_slot_checks
+from cavra_pipeline.assets.slots import build_partitions_check, build_slot_checks
 from cavra_pipeline.assets.sources import build_source_assets
 from cavra_pipeline.assets.workers import build_worker_assets
 from cavra_pipeline.settings import Settings
@@ -38,4 +38,4 @@ def build_assets(
     return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
 
 
-__all__ = ["build_assets", "build_slot_checks"]
+__all__ = ["build_assets", "build_partitions_check", "build_slot_checks"]

@@ -1,4 +1,4 @@
-"""What makes missed slots and stale assets red in the Dagster UI: a check on each schedule's work, and freshness."""
+"""What makes missed slots, failed partitions and stale assets red in the Dagster UI: checks, and freshness."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,10 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE_NAMES, Declared
+from cavra_pipeline.failed_partitions import PARTITIONS_CHECK, evaluation_of, failed_partitions
 from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.store import DASHBOARD
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import newest_verdict
@@ -47,3 +49,21 @@ def _slots_check(one: Declared, settings: Settings) -> dg.AssetChecksDefinition:
         )
 
     return slots_check
+
+
+def build_partitions_check(
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
+) -> dg.AssetChecksDefinition:
+    """Returns the check on the partitions of some assets; the sensor of failed runs reports on it without a run."""
+    made = (one for one in assets if isinstance(one, dg.AssetsDefinition))
+    partitions = {key: one.partitions_def for one in made for key in one.keys if one.partitions_def}
+
+    @dg.asset_check(
+        asset=asset_key(settings, DASHBOARD),
+        name=PARTITIONS_CHECK,
+        description="Passes when the newest run of each partition of each asset made it; names those that it did not.",
+    )
+    def partitions_check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(**evaluation_of(failed_partitions(context.instance, partitions)))
+
+    return partitions_check

@@ -15,7 +15,7 @@ import dagster as dg
 # Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from cavra_pipeline.assets import build_assets, build_slot_checks  # noqa: E402
+from cavra_pipeline.assets import build_assets, build_partitions_check, build_slot_checks  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
@@ -47,9 +47,10 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
         schedules.append(build_source_schedule(sources, settings))
     sensors = build_sensors(partitions, settings)
     require_declared([one.name for one in schedules], [one.name for one in sensors])
+    assets = build_assets(partitions, sources, settings)
     return dg.Definitions(
-        assets=build_assets(partitions, sources, settings),
-        asset_checks=build_slot_checks(settings),
+        assets=assets,
+        asset_checks=[*build_slot_checks(settings), build_partitions_check(assets, settings)],
         jobs=[*jobs, build_pruning_job(settings, executor)],
         schedules=schedules,
         sensors=sensors,

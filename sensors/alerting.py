@@ -120,6 +120,7 @@ def told_result(
     is_heartbeat: bool = False,
     is_failing: bool = False,
     watched: Collection[str] | None = None,
+    asset_events: Sequence[dg.AssetCheckEvaluation] = (),
 ) -> dg.SensorResult:
     """Tells the life cycle and returns what the tick says and remembers.
 
@@ -135,6 +136,7 @@ def told_result(
         is_heartbeat: Whether this tick shows that the watching works.
         is_failing: Whether notices may not reach people.
         watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
+        asset_events: Results of checks that the tick reports.
     """
     told = LastObservation.of(known.get("told"))
     try:
@@ -151,5 +153,7 @@ def told_result(
     except TransientError as busy:
         reason = f"{reason} It is told at the next tick: {busy.what}."
     return dg.SensorResult(
-        skip_reason=visible(reason), cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":"))
+        skip_reason=visible(reason),
+        cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":")),
+        asset_events=asset_events,
     )

@@ -1,9 +1,10 @@
 """The failed-run sensor: a cursor over Dagster's own events of our failed runs, counted by job and error.
 
 Bounded work a tick, ten thousand events at most; what is left waits in its order. A job's alert is over when a run of
-it succeeds.
+it succeeds. The check ``partitions_are_made`` is red until each partition whose newest run failed is made.
 """
 
+import hashlib
 import json
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +12,9 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.failed_partitions import PARTITIONS_CHECK, evaluation_of, failed_partitions
+from cavra_pipeline.jobs import asset_key
+from cavra_pipeline.reports.store import DASHBOARD
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.sensors.location import location_of
@@ -67,8 +71,33 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         counted = f"{len(found)} runs failed since the last look" if found else "No run failed since the last look"
         more = "; there are more" if is_behind else ""
         reason = f"{counted}{more}. {in_words(signals)}".strip()
+        partitions, evaluations = known.get("partitions", ""), list[dg.AssetCheckEvaluation]()
+        if found or partitions:
+            # What has failed is read again until every partition is made.
+            partitions, evaluations = _check_partitions(context, settings, partitions)
         return told_result(
-            settings, known, KINDS, signals, clock, reason=reason, cursor={"after": after, "failing": failing}
+            settings,
+            known,
+            KINDS,
+            signals,
+            clock,
+            reason=reason,
+            cursor={"after": after, "failing": failing, "partitions": partitions},
+            asset_events=evaluations,
         )
 
     return failed_run_sensor
+
+
+def _check_partitions(
+    context: dg.SensorEvaluationContext, settings: Settings, known: str
+) -> tuple[str, list[dg.AssetCheckEvaluation]]:
+    """Returns a digest of the failed partitions, empty if there is none, and the check's result where it differs."""
+    graph = records.repository_of(context).asset_graph
+    defined = {key: graph.get(key).partitions_def for key in graph.materializable_asset_keys}
+    failed = failed_partitions(context.instance, {key: one for key, one in defined.items() if one})
+    named = json.dumps({key.to_string(): days for key, days in failed.items()})
+    digest = hashlib.sha256(named.encode()).hexdigest()[:16] if failed else ""
+    asset = asset_key(settings, DASHBOARD)
+    result = dg.AssetCheckEvaluation(asset_key=asset, check_name=PARTITIONS_CHECK, **evaluation_of(failed))
+    return digest, [result] if digest != known else []

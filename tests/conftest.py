@@ -96,6 +96,7 @@ _LONG = (
     "dagster_tests/test_causes.py",
     "dagster_tests/test_event_log.py",
     "dagster_tests/test_event_log_steps_aside.py",
+    "dagster_tests/test_failed_partitions.py",
     "dagster_tests/test_killed.py",
     "dagster_tests/test_leaks.py",
     "dagster_tests/test_lineage.py",

@@ -18,7 +18,7 @@ DOMAIN = REPOSITORY / "cavra_pipeline"
 #: The only files of the domain that know Dagster.
 SHELLS = {
     *("definitions.py", "jobs.py", "schedules.py", "resources.py", "frames_io.py"),
-    *("event_log.py", "event_batches.py", "run_pruning.py"),
+    *("event_log.py", "event_batches.py", "run_pruning.py", "failed_partitions.py"),
 }
 #: Where a clock may be read: where a person or Dagster calls from.
 CALLERS = {*SHELLS, "cli/common.py"}

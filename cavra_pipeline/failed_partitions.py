@@ -1,0 +1,48 @@
+"""Which partitions of our assets were not made by their last run, for the check and for the sensor that report it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+from dagster._core.storage.partition_status_cache import AssetPartitionStatus
+
+#: The check on the dashboard; the sensor of failed runs reports on it too, without a run.
+PARTITIONS_CHECK: Final = "partitions_are_made"
+_MOST_NAMED: Final = 20
+
+
+def failed_partitions(
+    instance: dg.DagsterInstance, assets: Mapping[dg.AssetKey, dg.PartitionsDefinition[Any]]
+) -> dict[dg.AssetKey, Sequence[str]]:
+    """Returns the partitions of each asset whose newest run failed without making them, in order.
+
+    Args:
+        instance: Dagster's instance.
+        assets: The assets that have partitions.
+    """
+    found: dict[dg.AssetKey, Sequence[str]] = {}
+    for key, partitions in sorted(assets.items()):
+        days = partitions.get_partition_keys(dynamic_partitions_store=instance)
+        statuses = instance.get_status_by_partition(key, days, partitions) or {}
+        failed = [day for day in days if statuses.get(day) == AssetPartitionStatus.FAILED]
+        if failed:
+            found[key] = failed
+    return found
+
+
+def evaluation_of(found: Mapping[dg.AssetKey, Sequence[str]]) -> dict[str, Any]:
+    """Returns whether the check passes, with its severity and what it shows of the failed partitions."""
+    return {
+        "passed": not found,
+        "severity": dg.AssetCheckSeverity.ERROR,
+        "metadata": {
+            "failed_partition_count": sum(map(len, found.values())),
+            "remedy": "open the asset, Materialize, and choose the failed partitions" if found else "none is needed",
+            **{key.to_user_string(): _named(days) for key, days in found.items()},
+        },
+    }
+
+
+def _named(days: Sequence[str]) -> str:
+    more = f" and {len(days) - _MOST_NAMED} more" if len(days) > _MOST_NAMED else ""
+    return f"{', '.join(days[:_MOST_NAMED])}{more}"
