@@ -71,10 +71,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         counted = f"{len(found)} runs failed since the last look" if found else "No run failed since the last look"
         more = "; there are more" if is_behind else ""
         reason = f"{counted}{more}. {in_words(signals)}".strip()
-        partitions, evaluations = known.get("partitions", ""), list[dg.AssetCheckEvaluation]()
-        if found or partitions:
-            # What has failed is read again until every partition is made.
-            partitions, evaluations = _check_partitions(context, settings, partitions)
+        partitions, evaluations = _check_partitions(context, settings, known.get("partitions", ""), bool(found))
         return told_result(
             settings,
             known,
@@ -90,9 +87,14 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
 
 
 def _check_partitions(
-    context: dg.SensorEvaluationContext, settings: Settings, known: str
+    context: dg.SensorEvaluationContext, settings: Settings, known: str, is_new: bool
 ) -> tuple[str, list[dg.AssetCheckEvaluation]]:
-    """Returns a digest of the failed partitions, empty if there is none, and the check's result where it differs."""
+    """Returns a digest of the failed partitions, empty if there is none, and the check's result where it differs.
+
+    They are read where a run has failed, and then until every partition is made.
+    """
+    if not (known or is_new):
+        return "", []
     graph = records.repository_of(context).asset_graph
     defined = {key: graph.get(key).partitions_def for key in graph.materializable_asset_keys}
     failed = failed_partitions(context.instance, {key: one for key, one in defined.items() if one})

@@ -127,6 +127,7 @@ _LONG = (
     "incidents/test_forecast.py",
     "incidents/test_report.py",
     "oracle/test_engine_agrees.py",
+    "reports/test_late_interleavings.py",
     "reports/test_retries_with_new_subjects.py",
     "reports/test_saved.py",
     "retention/test_made_again.py",
