@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _DIGITS: Final = 32
+_SALT_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Pseudonyms:
     def of_actor(self, label: str) -> str:
         """Returns ``actor-`` and 32 hexadecimal digits, the same for a label in any case and with blanks around it."""
         return f"actor-{self._digits('actor:' + label.strip().lower())}"
+
+    def salt_of(self, name: str) -> bytes:
+        """Returns 16 bytes that hide what is hashed under this name. No text has them as its pseudonym."""
+        # UTF-8 has no byte 0xFF.
+        return hmac.digest(self.key, b"\xff" + name.encode(), "sha256")[:_SALT_BYTES]
 
     def _digits(self, text: str) -> str:
         return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_DIGITS]

@@ -14,6 +14,7 @@ from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.changes import write_change
 from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.stage import Stage
+from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import Closed, closed_drops
 from cavra_pipeline.warehouse import Rows, Session
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
@@ -125,6 +126,8 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         session.run(_PACKAGE, "mark_all_contested" if most["most_came"] else "mark_contested")
         session.run(_PACKAGE, "settle_versions")
         write_change(session)
+        session.run(_PACKAGE, "list_changed_segments")
+        mark_segments(session)
         _watch(session)
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")

@@ -7,7 +7,7 @@ or older than the state is rebuilt here (docs/operations.md, "Losing the warehou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -19,7 +19,9 @@ from cavra_pipeline.evidence.changes import changes_after, note_changes
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.leaks import found_secrets, note_leaks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.retention.apply import apply_prunings
+from cavra_pipeline.proof.log import Act, Learned, append_entry, is_empty, quarantine_roots, stored_segments
+from cavra_pipeline.proof.segments import changed_after, hash_segments
+from cavra_pipeline.retention.apply import applied_prunings, apply_prunings
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, database_now, state_of
 from cavra_pipeline.state.tables import ingested_files, pruned_drops, warehouses
@@ -33,7 +35,8 @@ _PACKAGE: Final = "cavra_pipeline.evidence"
 FIRST, UNKNOWN, REQUESTED = "first", "unknown_to_state", "requested"
 _SHOWN_DAYS: Final = 10
 _FileKey = tuple[date, str]
-_Rows = Sequence[dict[str, Any]]
+_Rows = Sequence[Mapping[str, Any]]
+_SegmentKey = tuple[str, date]
 
 
 def warehouse_of(settings: Settings) -> Warehouse:
@@ -90,15 +93,40 @@ class HomeKeeper:
         files = session.rows(_PACKAGE, "files_of_commits", {"after": known})
         changes = changes_after(session, known)
         secrets = found_secrets(session, after=known) if files else []
-        return lambda: self._remember(identity, files, changes, secrets)
+        marks, learned = self._learned(session, files, known)
+        return lambda: self._remember(identity, learned, marks, changes, secrets)
 
-    def _remember(self, identity: Identity, files: _Rows, changes: _Rows, secrets: _Rows) -> None:
+    def _learned(self, session: Session, files: _Rows, known: int) -> tuple[dict[_SegmentKey, int], Learned]:
+        """Hashes what commits after a known one have changed; returns the commit that changed each segment, too."""
+        marks = changed_after(session, known)
+        stored: Iterable[_SegmentKey] = ()
+        if not known:
+            with self._state.reading() as connection:
+                stored = stored_segments(connection)
+        hashed = hash_segments(session, {*marks, *stored}, pseudonyms_of(self.settings)) if marks or stored else []
+        return marks, Learned(files, quarantine_roots(session, known), hashed, applied_prunings(session))
+
+    def _remember(
+        self,
+        identity: Identity,
+        learned: Learned,
+        marks: Mapping[_SegmentKey, int],
+        changes: _Rows,
+        secrets: _Rows,
+    ) -> None:
         of_warehouse = warehouses.c.warehouse_id == identity.warehouse_id
         with self._state.writing() as connection:
-            _store_files(connection, files)
             note_leaks(connection, secrets)
             found = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
-            note_changes(connection, [one["earliest"] for one in changes if one["commit_number"] > (found or 0)])
+            # Another writer may have told the state of some of these commits meanwhile.
+            known = found or 0
+            files = [one for one in learned.files if one["commit_number"] > known]
+            _store_files(connection, files)
+            note_changes(connection, [one["earliest"] for one in changes if one["commit_number"] > known])
+            if known < identity.commit_number:
+                segments = [one for one in learned.segments if marks.get(one.key, identity.commit_number) > known]
+                fresh = replace(learned, files=files, segments=segments)
+                append_entry(connection, Act.INGEST, fresh, at=database_now(connection))
             if found is None:
                 _log.warning(
                     "the state database did not know %s, as after a restored backup: it has learned from it of %d "
@@ -177,6 +205,7 @@ class HomeKeeper:
         with fresh.reading() as session:
             identity = identity_of(session, where=str(fresh.path))
             files = session.rows(_PACKAGE, "files_of_commits", {"after": 0})
+            _, learned = self._learned(session, files, 0)
             secrets = found_secrets(session)
         with self._state.writing() as connection:
             known = {(row.drop_day, row.file_name): row.sha256 for row in connection.execute(sa.select(ingested_files))}
@@ -184,6 +213,9 @@ class HomeKeeper:
             if any(there.get(key) != sha256 for key, sha256 in known.items() if key in there or self.without_missing):
                 # It is not made from what it was made from, so any report may differ.
                 note_changes(connection, [datetime(1970, 1, 1, tzinfo=UTC)])
+            is_first, are_forgotten = is_empty(connection), self.without_missing
+            differing = _differing(known, learned, is_first=is_first, are_forgotten=are_forgotten)
+            append_entry(connection, Act.REBUILD, differing, at=database_now(connection))
             if self.without_missing:
                 connection.execute(sa.delete(ingested_files))
             _store_files(connection, files)
@@ -199,13 +231,32 @@ class HomeKeeper:
             )
 
 
-def _store_files(connection: sa.Connection, files: Sequence[dict[str, Any]]) -> None:
+def _differing(known: Mapping[_FileKey, str], learned: Learned, *, is_first: bool, are_forgotten: bool) -> Learned:
+    """What a rebuilt warehouse was made from that is not what the one before was made from; all of it for a new log."""
+    there = {(one["drop_day"], one["file_name"]): one for one in learned.files}
+    files = [one for key, one in there.items() if is_first or known.get(key) != one["sha256"]]
+    if is_first or are_forgotten:
+        # The others are gone, and either nothing of them is left after a pruning, or nothing is to be known of them.
+        files += [
+            {
+                "drop_day": day, "file_name": name, "received_count": 0, "quarantined_count": 0,
+                "sha256": None if are_forgotten else known[day, name],
+            }
+            for day, name in known.keys() - there.keys()
+        ]  # fmt: skip
+    return replace(learned, files=files)
+
+
+def _store_files(connection: sa.Connection, files: _Rows) -> None:
     if files:
         c = ingested_files.c
         same = c.drop_day == sa.bindparam("day"), c.file_name == sa.bindparam("name")
         keys = [{"day": row["drop_day"], "name": row["file_name"]} for row in files]
         connection.execute(sa.delete(ingested_files).where(*same), keys)
-        rows = [{**row, "ingested_at": row["ingested_at"].replace(tzinfo=UTC)} for row in files]
+        rows = [
+            {**{column.name: row[column.name] for column in c}, "ingested_at": row["ingested_at"].replace(tzinfo=UTC)}
+            for row in files
+        ]
         connection.execute(sa.insert(ingested_files), rows)
 
 

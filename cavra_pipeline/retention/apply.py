@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import PACKAGE
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import pruned_drops, prunings
@@ -38,7 +39,7 @@ def apply_prunings(session: Session, state: State) -> None:
         session: The warehouse, open for writing: all that was read before a pruning is there.
         state: The state database.
     """
-    applied, stored = _applied(session), _stored(state)
+    applied, stored = applied_prunings(session), _stored(state)
     for number in sorted(applied - stored):
         # The state was restored from an older backup.
         pruning, drops, *counted = (
@@ -70,15 +71,16 @@ def finish_prunings(warehouse: Warehouse, state: State) -> None:
     """Has prunings applied that a process which was killed has only stored."""
     if stored := _stored(state):
         with warehouse.reading() as session:
-            is_done = _applied(session) == stored
+            is_done = applied_prunings(session) == stored
         if not is_done:
             # Whoever opens a warehouse for writing applies them first (``cavra_pipeline.evidence.keeper``).
             with warehouse.writing("apply prunings"):
                 pass
 
 
-def _applied(session: Session) -> set[int]:
-    return {int(str(row["pruning_number"])) for row in session.rows(PACKAGE, "applied_prunings")}
+def applied_prunings(session: Session) -> frozenset[int]:
+    """Returns the numbers of the prunings that the warehouse has."""
+    return frozenset(int(str(row["pruning_number"])) for row in session.rows(PACKAGE, "applied_prunings"))
 
 
 def _stored(state: State) -> set[int]:
@@ -125,6 +127,8 @@ def _remove(session: Session, horizon: datetime) -> None:
     session.run(PACKAGE, "add_older_versions", {**at, "is_new": False})
     session.run(PACKAGE, "mark_contested")
     session.run(PACKAGE, "count_late")
+    session.run(PACKAGE, "list_changed_segments")
+    mark_segments(session)
     session.run(PACKAGE, "delete_marked")
     for table in ("quarantine", "finding_rows"):
         session.run(PACKAGE, "delete_of_closed_days", at, table=table)

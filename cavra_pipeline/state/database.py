@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cavra_pipeline.settings import Settings
 
 #: The newest revision in ``migrations/versions``.
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 VERSION_TABLE: Final = "cavra_state_version"
 #: Write transactions on PostgreSQL take this advisory lock, as those on SQLite take the file's: one at a time.
 _WRITER_LOCK: Final = 0x6361767261

@@ -298,6 +298,26 @@ pruned_drops: Final = sa.Table(
     _column("remaining_lines", Json),
 )
 
+#: Current records of each lane (empty for none) and UTC day: how many, and the root of their tree (docs/proof.md).
+segments: Final = sa.Table(
+    "segments",
+    METADATA,
+    _column("lane", _KEY, primary_key=True),
+    _column("segment_day", sa.Date, primary_key=True),
+    _column("record_count", _COUNT),
+    _column("root", sa.Text),
+)
+
+#: The commit log: each entry in canonical JSON, what the next root is made from, and the newest pruning it includes.
+log_entries: Final = sa.Table(
+    "log_entries",
+    METADATA,
+    _column("entry_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    _column("entry", sa.Text),
+    _column("peaks", Json),
+    _column("pruning_number", _COUNT),
+)
+
 #: Landing files whose content was ingested: what a rebuilt warehouse must be made from.
 ingested_files: Final = sa.Table(
     "ingested_files",

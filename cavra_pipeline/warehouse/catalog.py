@@ -25,6 +25,7 @@ TABLES: Final = {
     "pruned_providers": "What pruned deliveries add to the counts of each lane and provider",
     "pruned_skips": "What pruned executions add to the skipped ones of each lane and reason",
     "evidence_changes": "From when on commits have changed evidence",
+    "touched_segments": "The commit that changed the current records of a lane and a UTC day last",
 }
 EVIDENCE_RECORDS: Final = "Every version of every record, allowlisted fields only"
 #: Comment of each view, in the order in which they are created.
@@ -94,6 +95,7 @@ COLUMNS: Final = {
     "row_id": "Row of evidence_records",
     "rule": "Rule that found it",
     "schema_version": "Version of the schema",
+    "segment_day": "UTC day on which the records were created",
     "severity": "critical or warning",
     "sha256": "SHA-256 of the file or of the line, in hexadecimal digits",
     "skipped_count": "Executions that were skipped for that reason",

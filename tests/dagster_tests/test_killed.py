@@ -95,7 +95,7 @@ def digests(settings: Settings) -> dict[str, str]:
     """A digest of each table's rows and of the saved documents, the instants at which this machine made them aside."""
     names = {str(name) for (name,) in query(settings, "SELECT table_name FROM duckdb_tables()")}
     clocks = {"drops": "* EXCLUDE (ingested_at, fingerprint, commit_number)"}
-    names -= {"identity", "evidence_changes"}
+    names -= {"identity", "evidence_changes", "touched_segments"}
     rows = {name: query(settings, f"SELECT {clocks.get(name, '*')} FROM {name}") for name in names}
     rows["reports"] = [(*key, without_clock(json.loads(row["document"]))) for key, row in saved(settings).items()]
     texts = {name: "\n".join(sorted(map(repr, found))) for name, found in rows.items()}

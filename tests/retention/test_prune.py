@@ -67,6 +67,7 @@ def contents(home: Settings) -> dict[str, list[tuple[Any, ...]]]:
     names = {name for (name,) in query(home, "SELECT table_name FROM duckdb_tables()")} - {
         "identity",
         "evidence_changes",
+        "touched_segments",
     }
     but = {"drops": "EXCLUDE (ingested_at, commit_number, fingerprint)"}
     return {name: sorted(query(home, f"SELECT * {but.get(name, '')} FROM {name}"), key=repr) for name in sorted(names)}

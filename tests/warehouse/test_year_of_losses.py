@@ -38,6 +38,9 @@ _LEFT_OUT: Final = {
     # Commits are numbered, and a repeated act has made more of them. Documents are compared as such.
     "saved_reports": {"change_number", "document", "report_id"},
     "evidence_changes": {"change_number"},
+    # An entry for each commit, and each names the records of runs that a repeat wrote.
+    "log_entries": None,
+    "segments": None,
 }
 #: A worker run that a loss interrupts is repeated, and its record says what the repeat did.
 _RUNS: Final = "cavra-pipeline-worker-run-"
