@@ -44,7 +44,8 @@ SAVED_AS: Final = (*ASKED, *ASKED.values())
 DAYS_TOGETHER: Final = 366
 #: Level of zstd; what the others take: docs/decisions/0022-state-database.md.
 _LEVEL: Final = 1
-_ID_FIELDS: Final = {
+#: Where each report has its id.
+ID_FIELDS: Final = {
     RETRY_PLAN: "retry_plan_id",
     RETRY_HEALTH: "health_id",
     DASHBOARD: "dashboard_id",
@@ -70,7 +71,7 @@ class Report:
     @property
     def report_id(self) -> str:
         """The document's own id."""
-        return str(self.document[_ID_FIELDS[self.report]])
+        return str(self.document[ID_FIELDS[self.report]])
 
 
 def evaluated_at(day: date, now: datetime) -> datetime:
@@ -237,7 +238,7 @@ def _save(state: State, reports: Sequence[Report], change_number: int, now: date
         confirmed = sa.tuple_(_saved.report_day, _saved.report_id).in_([(each.day, each.report_id) for each in reports])
         c.execute(
             sa.update(saved_reports)
-            .where(of_days, confirmed, _saved.change_number < change_number, _is_outdated())
+            .where(of_days, confirmed, _saved.change_number < change_number, is_outdated())
             .values(change_number=change_number)
         )
 
@@ -352,8 +353,8 @@ def list_reports(
     return rows
 
 
-def _is_outdated() -> sa.ColumnElement[bool]:
-    """Whether evidence from before a report's instant has changed since the report was made."""
+def is_outdated() -> sa.ColumnElement[bool]:
+    """Returns the condition that evidence from before a report's instant has changed since it was made."""
     change = evidence_changes.c
     return sa.exists().where(change.change_number > _saved.change_number, change.earliest <= _saved.as_of)
 
@@ -376,7 +377,12 @@ def days_to_remake(state: State) -> dict[date, int]:
         rows = c.execute(newest).all()
     numbers: dict[date, int] = {}
     for row in rows:
-        back = timedelta(0) if row.report in _WITHOUT_WINDOW else timedelta(hours=DEFAULT_WINDOW_HOURS)
-        if horizon is None or row.as_of >= earliest_answerable(horizon, back):
+        if horizon is None or row.as_of >= earliest_saved(row.report, horizon):
             numbers[row.report_day] = max(row.number, numbers.get(row.report_day, 0))
     return dict(sorted(numbers.items()))
+
+
+def earliest_saved(report: str, horizon: datetime) -> datetime:
+    """Returns the first instant as of which a day's report can still be made after a pruning."""
+    back = timedelta(0) if report in _WITHOUT_WINDOW else timedelta(hours=DEFAULT_WINDOW_HOURS)
+    return earliest_answerable(horizon, back)

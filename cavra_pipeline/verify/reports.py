@@ -1,0 +1,173 @@
+"""Saved reports against their columns, their ids, and the evidence that they were made from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from backports import zstd
+
+from cavra_pipeline.documents import canonical_bytes, identify, parse_as_of
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports import store
+from cavra_pipeline.state.tables import EVERY_LANE, prunings, saved_reports
+from cavra_pipeline.verify.differences import Difference, Part
+from cavra_pipeline.warehouse import Session
+
+_saved: Final = saved_reports.c
+#: Members of a document that its evidence does not decide: who asked and when, and what came after its instant.
+_BESIDE: Final = ("generated_at", "generated_by", "future_record_count")
+#: Where a report says what it was judged by: the parameter, and the member of its document.
+_JUDGED_BY: Final[Mapping[str, Mapping[str, str]]] = {
+    store.RETRY_PLAN: {
+        "retry_delay_minutes": "base_retry_delay_minutes",
+        **{
+            name: name
+            for name in (
+                "max_retry_attempts", "allow_immediate_retry", "backoff_multiplier", "max_retry_delay_minutes",
+                "non_retryable_status_codes",
+            )
+        },
+    },
+    store.RETRY_HEALTH: {
+        name: name for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")
+    },
+    store.RECOVERIES: {"slo_minutes": "recovery_slo_minutes"},
+}  # fmt: skip
+_BASE: Final = {name: report for report, name in store.ASKED.items()}
+_KEY: Final = ("report", "lane", "report_day", "report_id")
+#: Lists whose entries name an incident, which no id covers.
+_NAMING_INCIDENTS: Final = ("retry_decisions", "acknowledgement_gaps", "approval_gaps")
+_ID: Final = re.compile(r"(.+)-[0-9a-f]{24}")
+_Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class CheckedReports:
+    """How many saved reports there are, and how many of them were made again."""
+
+    count: int = 0
+    remade_count: int = 0
+
+
+def check_reports(
+    connection: sa.Connection, derived: Session, counted: CheckedReports, *, now: datetime
+) -> Iterator[Difference]:
+    """Yields the saved reports that are not what their evidence says.
+
+    A report of a day is made again from the derived evidence, unless late evidence has outdated it or its evidence has
+    been pruned; of those, and of reports that somebody asked for, columns and document are compared with their id.
+
+    Args:
+        connection: The state database, open for reading.
+        derived: The derived warehouse, open.
+        counted: Where to count.
+        now: Any instant; no report that is compared shows it.
+    """
+    again: defaultdict[tuple[str, str, str], list[tuple[_Row, dict[str, Any]]]] = defaultdict(list)
+    outdated, horizon = _outdated(connection), connection.scalar(sa.select(sa.func.max(prunings.c.horizon)))
+    for found in connection.execute(sa.select(saved_reports).order_by(*saved_reports.primary_key)).mappings():
+        row = {str(name): value for name, value in found.items()}
+        counted.count += 1
+        document = _document(row)
+        faults = ["the document can't be read"] if document is None else list(_faults(row, document))
+        yield from (_difference(row, what) for what in faults)
+        is_sure = row["report"] not in _BASE and tuple(row[name] for name in _KEY) not in outdated
+        is_askable = horizon is None or row["as_of"] >= store.earliest_saved(row["report"], horizon)
+        if document is not None and not faults and is_sure and is_askable:
+            judged_by = {name: document.get(at) for name, at in _JUDGED_BY.get(row["report"], {}).items()}
+            again[row["report"], row["lane"], json.dumps(judged_by, sort_keys=True)].append((row, document))
+    for (report, lane, values), saved in again.items():
+        counted.remade_count += len(saved)
+        yield from _made_again(derived, report, lane, json.loads(values), saved, now)
+
+
+def _outdated(connection: sa.Connection) -> set[tuple[Any, ...]]:
+    """Reports that late evidence has changed since they were made; they are made again, and need not be the same."""
+    rows = connection.execute(sa.select(*(_saved[name] for name in _KEY)).where(store.is_outdated()))
+    return {tuple(row) for row in rows}
+
+
+def _document(row: _Row) -> dict[str, Any] | None:
+    """The document of a row, or None if it is not canonical JSON of an object."""
+    try:
+        raw = zstd.decompress(row["document"])
+        document = json.loads(raw)
+        return document if isinstance(document, dict) and canonical_bytes(document) == raw else None
+    except (zstd.ZstdError, ValueError, RecursionError):
+        return None
+
+
+def _faults(row: _Row, document: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what of a saved report does not fit its document."""
+    report: str = _BASE.get(row["report"]) or row["report"]
+    try:
+        said = {
+            "lane": document.get("lane") or EVERY_LANE,
+            "report_id": document[store.ID_FIELDS[report]],
+            "as_of": parse_as_of(document["as_of"]),
+            "alert_level": document.get("alert_level"),
+            "evidence_record_count": document["evidence_record_count"],
+            "future_record_count": document.get("future_record_count"),
+        }
+        if report == row["report"]:
+            said |= {"generated_at": parse_as_of(document["generated_at"]), "report_day": said["as_of"].date()}
+        yield from (f"its column {name} is not what the document says" for name in said if row[name] != said[name])
+        if _id_of(report, document) != said["report_id"]:
+            yield "the document is not the one that its id was made from"
+    except (KeyError, TypeError, ValueError, AttributeError, PipelineError):
+        yield "the document is not one of such a report"
+
+
+def _id_of(report: str, document: Mapping[str, Any]) -> str:
+    """The id that a document's content makes."""
+    field = store.ID_FIELDS[report]
+    content = {**document, field: ""}
+    for name in _NAMING_INCIDENTS:
+        if name in content:
+            content[name] = [{key: one[key] for key in one if key != "provider_incident_id"} for one in content[name]]
+    found = _ID.fullmatch(document[field])
+    return identify(found[1], content) if found else ""
+
+
+def _made_again(
+    derived: Session,
+    report: str,
+    lane: str,
+    values: Mapping[str, Any],
+    saved: list[tuple[_Row, dict[str, Any]]],
+    now: datetime,
+) -> Iterator[Difference]:
+    instants = [row["as_of"] for row, _ in saved]
+    try:
+        made = store.make_reports(
+            derived, report, LANES[lane] if lane else None, instants=instants, now=now, parameters=values
+        )
+    except (PipelineError, KeyError):
+        yield from (_difference(row, "no such report can be made") for row, _ in saved)
+        return
+    for (row, document), again in zip(saved, made, strict=True):
+        if _of_evidence(document) != _of_evidence(again):
+            yield _difference(row, "its evidence makes another report")
+
+
+def _of_evidence(document: Mapping[str, Any]) -> bytes:
+    return canonical_bytes({name: document[name] for name in document if name not in _BESIDE})
+
+
+def _difference(row: _Row, what: str) -> Difference:
+    return Difference(
+        Part.SAVED_REPORT,
+        what,
+        lane=row["lane"],
+        day=str(row["report_day"]),
+        report=row["report"],
+        report_id=row["report_id"],
+    )
