@@ -151,6 +151,7 @@ class Settings(BaseSettings):
         connectors_file: YAML file of connectors (docs/connectors.md).
         sources_file: YAML file of the sources of evidence (docs/sources.md).
         pseudonym_key_file: The key of the pseudonyms, where it is not in the home.
+        signing_key_file: Ed25519 key (PEM) that signs checkpoints of the commit log; unsigned without.
         ca_file: Certificates (PEM) that connectors and the ping trust besides the well-known ones.
         live_lanes: Lanes in which this host sends; only its environment can name them.
         report_connectors: Connectors that the scheduled executive report goes through.
@@ -196,6 +197,7 @@ class Settings(BaseSettings):
     connectors_file: FolderOrFile | None = None
     sources_file: FolderOrFile | None = None
     pseudonym_key_file: FolderOrFile | None = None
+    signing_key_file: FolderOrFile | None = None
     ca_file: FolderOrFile | None = None
     live_lanes: Lanes = frozenset()
     report_connectors: Connectors = ()
@@ -284,6 +286,7 @@ class Settings(BaseSettings):
         return self.but(
             home=home,
             pseudonym_key_file=None,
+            signing_key_file=None,
             sources_file=None,
             live_lanes=frozenset(),
             report_connectors=(),

@@ -27,7 +27,7 @@ _COMMANDS: Final = (
     *(reports.escalate, reports.executive_report_command, slots.slots),
     *(delivery.worker, delivery.ack, delivery.connectors, alerts.alerts),
     *(serve.api, serve.api_token, serve.refresh, serve.demo, serve.dev),
-    proof.verify_command,
+    *(proof.verify_command, proof.checkpoint_command, proof.key),
     *(upkeep.compact_command, upkeep.prune_command, upkeep.rebuild_command, upkeep.upgrade_command),
 )
 

@@ -1,15 +1,22 @@
-"""Commands that prove what a home holds."""
+"""Commands that prove what a home holds: verification, checkpoints of the commit log, the signing key."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from cavra_pipeline.cli.common import AS_JSON, EXIT_UNHEALTHY, answer, clock, home
-from cavra_pipeline.terminal import Terminal
+from cavra_pipeline.proof.checkpoint import parse_note
+from cavra_pipeline.proof.keys import new_key
+from cavra_pipeline.proof.publish import publish
+from cavra_pipeline.terminal import EscapingGroup, Terminal
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
+
+#: A checkpoint has some hundred bytes.
+_MOST_BYTES = 65_536
 
 
 @click.command("verify")
@@ -37,3 +44,64 @@ def _show(console: Terminal, found: Verified) -> None:
     for one in found.differences:
         console.print(f"{one.part}: {one.where}: {one.what}", soft_wrap=True)
     console.print("intact" if found.is_intact else f"{len(found.differences):,} differences")
+
+
+@click.command("checkpoint")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An older checkpoint: has the log grown out of it?",
+)
+@AS_JSON
+def checkpoint_command(against: Path | None, as_json: bool) -> None:
+    """Print the head of the commit log; exit 3 if it has not grown out of an older one.
+
+    It is signed if CAVRA_SIGNING_KEY_FILE names a key.
+    """
+    old = parse_note(_text_of(against), str(against)).checkpoint if against else None
+    note, growth = publish(home(), old)
+    document = {
+        "origin": note.checkpoint.origin,
+        "size": note.checkpoint.size,
+        "root": note.checkpoint.root.hex(),
+        "is_signed": bool(note.signatures),
+        "note": note.text,
+        "against": growth.document() if growth else None,
+    }
+
+    def show(console: Terminal, _: object) -> None:
+        for line in note.text.splitlines():
+            console.print(line, soft_wrap=True)
+        if growth and growth.is_consistent:
+            console.print(f"the log has grown out of {growth.against.size} entries", soft_wrap=True)
+        elif growth:
+            console.print(f"{against}: not a checkpoint of this log as it is: {growth.reason}", soft_wrap=True)
+
+    answer(document, as_json, show)
+    if growth and not growth.is_consistent:
+        sys.exit(EXIT_UNHEALTHY)
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES).decode(errors="replace")
+
+
+@click.group("key", cls=EscapingGroup)
+def key() -> None:
+    """Make the key that signs checkpoints."""
+
+
+@key.command("new")
+@click.argument("path", type=click.Path(path_type=Path))
+@AS_JSON
+def new_key_command(path: Path, as_json: bool) -> None:
+    """Make an Ed25519 key in a new file and print its public half.
+
+    Give the public half to whoever verifies, and name the file in CAVRA_SIGNING_KEY_FILE. Who has the file can sign.
+    """
+    public_key = new_key(path).hex()
+    text = f"public key: {public_key}"
+    answer(
+        {"public_key": public_key, "path": str(path)}, as_json, lambda console, _: console.print(text, soft_wrap=True)
+    )
