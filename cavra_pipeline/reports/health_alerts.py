@@ -16,15 +16,16 @@ class AlertRule:
     Attributes:
         category: Names the alert for a lane, or None where the lane has no such alert.
         severity: critical or warning.
-        count: Counts what is wrong in a report; the alert stands if it is not zero.
-        message: Says what is wrong, given the count and the report's fields.
-        action: Says what to do next; the report's fields may stand in it.
+        count: What counts what is wrong, among the facts of a report; the alert stands if it is not zero.
+        messages: Say what is wrong: one for any count, or one for a count of 1 and one for others. Facts and
+            ``{count}`` may stand in them.
+        action: Says what to do next; facts may stand in it.
     """
 
     category: Callable[[Lane], str | None]
     severity: str
-    count: Callable[[Mapping[str, Any]], int]
-    message: Callable[[int, Mapping[str, Any]], str]
+    count: str
+    messages: tuple[str, ...]
     action: str
 
 
@@ -32,42 +33,27 @@ def _named(pattern: str) -> Callable[[Lane], str]:
     return lambda lane: pattern.format(lane.alert_name)
 
 
-def _field(name: str) -> Callable[[Mapping[str, Any]], int]:
-    return lambda report: int(report[name])
-
-
-def _says(text: str) -> Callable[[int, Mapping[str, Any]], str]:
-    return lambda _, facts: text.format(**facts)
-
-
-def _counts(one: str, many: str) -> Callable[[int, Mapping[str, Any]], str]:
-    """A message in two forms: for a count of one, and for any other; ``{count}`` may stand in it."""
-    return lambda count, facts: (one if count == 1 else many).format(count=f"{count:,}", **facts)
-
-
 #: In the order in which a report lists them.
 RULES: Final = (
     AlertRule(
         _named("missed_{}_retry_worker"),
         "critical",
-        _field("missed_worker_count"),
-        _says(
-            "The last retry worker run: {latest_worker_age_text}; one is due every {expected_interval_minutes} minutes."
-        ),
+        "missed_worker_count",
+        ("The last retry worker run: {latest_worker_age_text}; one is due every {expected_interval_minutes} minutes.",),
         "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
     ),
     AlertRule(
         _named("stale_{}_retry_plan"),
         "warning",
-        _field("stale_retry_plan_count"),
-        _says("The last retry plan: {latest_retry_plan_age_text}; over {stale_metadata_minutes} minutes it is stale."),
+        "stale_retry_plan_count",
+        ("The last retry plan: {latest_retry_plan_age_text}; over {stale_metadata_minutes} minutes it is stale.",),
         "Make a new retry plan before anything is retried.",
     ),
     AlertRule(
         lambda lane: f"{lane.alert_name}_acknowledgement_gap" if lane.gate is Gate.ACKNOWLEDGEMENT else None,
         "warning",
-        _field("acknowledgement_pending_count"),
-        _counts(
+        "acknowledgement_pending_count",
+        (
             "1 failing delivery needs an acknowledgement before it can be retried.",
             "{count} failing deliveries need an acknowledgement before they can be retried.",
         ),
@@ -76,22 +62,28 @@ RULES: Final = (
     AlertRule(
         lambda lane: f"{lane.alert_name}_approval_gap" if lane.gate is Gate.APPROVAL else None,
         "warning",
-        _field("approval_pending_count"),
-        _counts("1 retry is due and has not been approved.", "{count} retries are due and have not been approved."),
+        "approval_pending_count",
+        (
+            "1 retry is due and has not been approved.",
+            "{count} retries are due and have not been approved.",
+        ),
         "Approve or deny each of them; a live retry waits until then.",
     ),
     AlertRule(
         lambda lane: f"{lane.name}_acknowledgement_outstanding" if lane.alerts_of else None,
         "warning",
-        _field("outstanding_alert_acknowledgement_count"),
-        _counts("1 health alert needs an acknowledgement.", "{count} health alerts need an acknowledgement."),
+        "outstanding_alert_acknowledgement_count",
+        (
+            "1 health alert needs an acknowledgement.",
+            "{count} health alerts need an acknowledgement.",
+        ),
         "Acknowledge each alert for its provider, or resolve it.",
     ),
     AlertRule(
         _named("failed_{}_retry_execution"),
         "critical",
-        _field("unresolved_failed_execution_count"),
-        _counts(
+        "unresolved_failed_execution_count",
+        (
             "1 retry failed or was skipped and has not been delivered since.{skipped_text}",
             "{count} retries failed or were skipped and have not been delivered since.{skipped_text}",
         ),
@@ -100,15 +92,18 @@ RULES: Final = (
     AlertRule(
         lambda lane: lane.delivery_alert,
         "critical",
-        _field("unresolved_delivery_count"),
-        _counts("1 delivery is failing.", "{count} deliveries are failing."),
+        "unresolved_delivery_count",
+        (
+            "1 delivery is failing.",
+            "{count} deliveries are failing.",
+        ),
         "Read the retry plan: retry what is due and fix the connectors of what is exhausted.",
     ),
     AlertRule(
         _named("disabled_{}_retry_schedule"),
         "warning",
-        _field("is_schedule_disabled"),
-        _says("The last worker run says that its schedule is disabled."),
+        "is_schedule_disabled",
+        ("The last worker run says that its schedule is disabled.",),
         "Switch the schedule on again, or record why it is off.",
     ),
 )
@@ -125,7 +120,7 @@ def alerts_for(
         skipped: How many of the unresolved executions were skipped, by reason.
         is_schedule_disabled: Whether the newest worker run said that its schedule is off.
     """
-    facts = {
+    facts: dict[str, Any] = {
         **report,
         "is_schedule_disabled": is_schedule_disabled,
         "latest_worker_age_text": _age_text(report["latest_worker_age_minutes"]),
@@ -135,9 +130,9 @@ def alerts_for(
     }
     for rule in RULES:
         category = rule.category(lane)
-        count = rule.count(facts)
+        count = int(facts[rule.count])
         if category and count:
-            message = rule.message(count, facts)
+            message = rule.messages[0 if count == 1 else -1].format(count=f"{count:,}", **facts)
             yield {
                 "severity": rule.severity,
                 "category": category,

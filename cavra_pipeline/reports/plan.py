@@ -145,16 +145,23 @@ def _plan(
         "waiting_count": waiting,
         "suppressed_count": suppressed,
         "evidence_record_count": rests_on,
+        **policy_in_force(policy),
+        "retry_decisions": decisions,
+    }
+    plan["retry_plan_id"] = identify(f"retry-plan-{lane.name}", plan)
+    return plan
+
+
+def policy_in_force(policy: RetryPolicy) -> dict[str, Any]:
+    """Returns what a plan says of the policy that it was made by."""
+    return {
         "max_retry_attempts": policy.max_retry_attempts,
         "base_retry_delay_minutes": policy.base_retry_delay_minutes,
         "allow_immediate_retry": policy.allow_immediate_retry,
         "backoff_multiplier": policy.backoff_multiplier,
         "max_retry_delay_minutes": policy.max_retry_delay_minutes,
         "non_retryable_status_codes": list(policy.non_retryable_status_codes),
-        "retry_decisions": decisions,
     }
-    plan["retry_plan_id"] = identify(f"retry-plan-{lane.name}", plan)
-    return plan
 
 
 def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> dict[str, object]:
