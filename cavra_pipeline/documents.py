@@ -138,9 +138,14 @@ def pretty_json(document: object) -> str:
     return visible_json(json.dumps(document, ensure_ascii=False, indent=2, default=str))
 
 
+def identified(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the members of a document that count for its id."""
+    return {name: value for name, value in document.items() if name not in _UNIDENTIFYING}
+
+
 def identify(prefix: str, document: Mapping[str, object]) -> str:
     """Makes an id from a document's content, so that the same answer has the same id."""
     digest = hashlib.sha256()
-    for piece in _pieces({key: value for key, value in document.items() if key not in _UNIDENTIFYING}):
+    for piece in _pieces(identified(document)):
         digest.update(piece)
     return f"{prefix}-{digest.hexdigest()[:24]}"

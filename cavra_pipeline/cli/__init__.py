@@ -13,7 +13,19 @@ from typing import Final
 
 import click
 
-from cavra_pipeline.cli import alerts, causes, delivery, evidence, proof, recoveries, reports, serve, slots, upkeep
+from cavra_pipeline.cli import (
+    alerts,
+    bundles,
+    causes,
+    delivery,
+    evidence,
+    proof,
+    recoveries,
+    reports,
+    serve,
+    slots,
+    upkeep,
+)
 from cavra_pipeline.cli.common import EXIT_FAILED
 from cavra_pipeline.errors import OutOfMemory, PipelineError
 from cavra_pipeline.terminal import EscapingGroup, standard_error
@@ -27,7 +39,7 @@ _COMMANDS: Final = (
     *(reports.escalate, reports.executive_report_command, slots.slots),
     *(delivery.worker, delivery.ack, delivery.connectors, alerts.alerts),
     *(serve.api, serve.api_token, serve.refresh, serve.demo, serve.dev),
-    *(proof.verify_command, proof.checkpoint_command, proof.key),
+    *(bundles.prove_command, bundles.verify_command, proof.checkpoint_command, proof.key),
     *(upkeep.compact_command, upkeep.prune_command, upkeep.rebuild_command, upkeep.upgrade_command),
 )
 

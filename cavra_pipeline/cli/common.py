@@ -68,6 +68,11 @@ def instant_option(name: str, help_text: str) -> Callable[[F], F]:
     return click.option(*name.split(), callback=read_with(parse_as_of), metavar="INSTANT", help=help_text)
 
 
+def day_option(name: str, help_text: str) -> Callable[[F], F]:
+    """Returns an option whose value is a UTC day."""
+    return click.option(*name.split(), callback=read_with(_day), metavar="DAY", help=help_text)
+
+
 LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
 AS_OF: Final = instant_option("--as-of", "ISO-8601, UTC without an offset; now if not given.")
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
@@ -77,8 +82,8 @@ GENERATED_BY: Final = click.option(
 BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
 LIVE: Final = click.option("--live", is_flag=True, help="Send. CAVRA_LIVE_LANES must name the lane.")
 RANGE: Final = options(
-    click.option("--from", "first", callback=read_with(_day), metavar="DAY", help="First UTC day, YYYY-MM-DD."),
-    click.option("--to", "last", callback=read_with(_day), metavar="DAY", help="Last UTC day, inclusive."),
+    day_option("--from first", "First UTC day, YYYY-MM-DD."),
+    day_option("--to last", "Last UTC day, inclusive."),
 )
 
 

@@ -1,1 +1,1 @@
-"""Verification: what a home holds against what it must have come from. The formats and the log are in ``proof``."""
+"""Verification of a home, and proof bundles: how one is made and checked. Formats and log are in ``proof``."""

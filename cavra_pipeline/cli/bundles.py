@@ -1,0 +1,122 @@
+"""The commands on proof bundles: make one, check one."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from cavra_pipeline.cli import proof
+from cavra_pipeline.cli.common import AS_JSON, AS_OF, EXIT_FAILED, LANE, answer, clock, day_option, home
+from cavra_pipeline.declared import options_of
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.health import HealthParameters
+from cavra_pipeline.reports.policy import RetryPolicy
+from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN
+from cavra_pipeline.terminal import Terminal
+from cavra_pipeline.verify.bundle import is_own_verifier, proven_report
+from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.lane_rules import lane_rules
+from cavra_pipeline.verify.prove import prove_report, prove_saved_report
+
+_REPORTS: Final = {"plan": RETRY_PLAN, "health": RETRY_HEALTH}
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("prove")
+@LANE
+@click.option("--report", type=click.Choice(list(_REPORTS)), required=True, help="Which report.")
+@AS_OF
+@day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="The bundle; by default the report's id and .zip."
+)
+@options_of(RetryPolicy)
+@options_of(HealthParameters)
+@AS_JSON
+def prove_command(
+    lane: Lane,
+    report: str,
+    as_of: datetime | None,
+    saved: date | None,
+    output: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Make a report and write it with its proof: the records it rests on, the commit log and a verifier.
+
+    The bundle holds every record of the lane up to the day of the report, as export writes them. Anybody checks it
+    with Python alone: python3 BUNDLE
+    """
+    settings, now = home(), clock()
+    values = {name: value for name, value in given.items() if value not in (None, ())}
+    if saved and (as_of or values):
+        raise UsageError("a saved report has its own instant and parameters", where="--saved", remedy="Leave them out")
+    if saved:
+        bundle = prove_saved_report(settings, _REPORTS[report], lane, saved)
+    else:
+        bundle = prove_report(settings, _REPORTS[report], lane, as_of=as_of or now, now=now, parameters=values)
+    report_id, digest = proven_report(bundle)
+    path = output or Path(f"{report_id}.zip")
+    path.write_bytes(bundle)
+    document = {"report_id": report_id, "report_sha256": digest, "bundle": str(path), "byte_count": len(bundle)}
+    text = f"{report_id}: proven by {path} ({len(bundle):,} bytes); check it: python3 {path}"
+    answer(document, as_json, lambda console, _: console.print(text, soft_wrap=True))
+
+
+@click.command("verify")
+@click.argument("bundle", type=_FILE, required=False)
+@click.option("--home", "is_home", is_flag=True, help="Verify what CAVRA_HOME holds, instead of a bundle.")
+@click.option("--key", type=_FILE, help="Public key that you got elsewhere; the one in the bundle if not given.")
+@click.option("--against", type=_FILE, help="Checkpoint of the same log that you have kept.")
+@AS_JSON
+@click.pass_context
+def verify_command(
+    context: click.Context, bundle: Path | None, is_home: bool, key: Path | None, against: Path | None, as_json: bool
+) -> None:
+    """Is a report proven by its BUNDLE? Exit 0 if it is, 1 if not. With --home: does the home hold what it must?
+
+    Of a bundle it checks the digests, the signatures, the commit log and the evidence, and works the report out again
+    from the records. The same checks run without this package: python3 BUNDLE
+
+    Of a home it verifies landing files, evidence, the commit log and saved reports, and exits 3 if anything differs.
+    The warehouse is derived once more and compared row by row, which takes about as long as ingesting everything.
+    """
+    if is_home is (bundle is not None) or (is_home and (key or against)):
+        raise UsageError(
+            "either a bundle or the home is verified", where="verify", remedy="Give BUNDLE, or --home alone"
+        )
+    if bundle is None:
+        context.invoke(proof.verify_command, as_json=as_json)
+        return
+    raw = bundle.read_bytes()
+    held, fault = judged(raw, lane_rules(), key=_text(key), against=_text(against))
+    document = {
+        "is_proven": not fault,
+        "fault": fault or None,
+        "checks": [{"part": part, "found": found} for part, found in held],
+        "is_own_verifier": is_own_verifier(raw) if not fault else None,
+    }
+
+    def show(console: Terminal, _document: object) -> None:
+        for part, found in held:
+            console.print("ok", f"{part}: {found}", soft_wrap=True)
+        if fault:
+            console.print("no", fault, style="red", soft_wrap=True)
+        elif not document["is_own_verifier"]:
+            console.print("The verifier in the bundle is that of another release, or was changed.", soft_wrap=True)
+        console.print("NOT PROVEN" if fault else "PROVEN")
+
+    answer(document, as_json, show)
+    sys.exit(EXIT_FAILED if fault else 0)
+
+
+def _text(path: Path | None) -> str | None:
+    try:
+        return path.read_text("utf-8") if path else None
+    except UnicodeDecodeError:
+        raise UsageError("the file is not text", where=str(path), remedy="Give the file as it was written") from None

@@ -1,0 +1,209 @@
+"""Checks a proof bundle with Python 3.11 and nothing else; goes into every bundle. The format is in docs/proof.md.
+
+What belongs here: the archive, digests, signatures, the commit log, the evidence. `derive` works the report out again.
+Imports are relative, since in a bundle this package has another name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import container as of
+from .container import NotProven, canonical, leaf, need, root_of
+from .derive import REPORT_IDS, derive
+from .signatures import PAYLOAD_TYPE, PublicKey, checkpoint, exact_base64, is_signed, public_key, to_sign
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://cavra-pipeline.example/proof/report/v1"
+#: Differences of a report that are named.
+MOST_NAMED = 5
+Document = dict[str, Any]
+
+
+def checks(
+    raw: bytes, lanes: Document, *, key: str | None = None, against: str | None = None
+) -> Iterator[tuple[str, str]]:
+    """Checks a bundle, yielding each part that holds and what was found of it.
+
+    Args:
+        raw: The bundle.
+        lanes: The rules of each lane, by its name.
+        key: The text of a public key that the reader got elsewhere; None: the one in the bundle.
+        against: A checkpoint of the same log that the reader has kept.
+
+    Raises:
+        NotProven: Something does not hold.
+    """
+    files = of.unpack(raw)
+    envelope = json.loads(files[of.ATTESTATION])
+    payload = base64.b64decode(envelope["payload"])
+    statement, report = json.loads(payload), json.loads(files[of.REPORT])
+    said, lane = statement["predicate"], lanes[report["lane"]]
+    types = statement["_type"], statement["predicateType"], envelope["payloadType"]
+    need(types == (STATEMENT_TYPE, PREDICATE_TYPE, PAYLOAD_TYPE), "file: the attestation is of another type")
+    need(said["report"] == about(report), "report: the attestation is of another")
+    yield "file", _files(files, statement["subject"])
+    is_signed_by = key or (files[of.KEY].decode() if envelope["signatures"] else "")
+    signer = public_key(is_signed_by, said["log"]["origin"]) if is_signed_by else None
+    yield "signature", _signed(envelope, payload, signer, "your key" if key else "the key in the bundle; is it theirs?")
+    lines = files[of.LOG].split(b"\n")[:-1]
+    hashes, entries = [leaf(one) for one in lines], [json.loads(one) for one in lines]
+    origin, size, root = checkpoint(files[of.CHECKPOINT].decode(), signer)
+    need(origin == f"cavra-pipeline/{hashes[0].hex()[:16]}", "log: the checkpoint is that of another log")
+    is_whole = size == len(lines) and root == base64.b64encode(root_of(hashes)).decode()
+    need(is_whole and said["log"] == {"origin": origin, "size": size}, "log: it is not that of the checkpoint")
+    old_size = _older(checkpoint(against, signer), origin, hashes) if against else size
+    segments, changes = _replay(entries, report["lane"], old_size)
+    yield "log", f"entries 1 to {size}; checkpoint {root}"
+    if against:
+        changed = "; ".join(changes) or "no day up to its last has changed"
+        yield "history", f"it grew out of your checkpoint at entry {old_size}. In this lane: {changed}"
+    records = _records(files, report, segments, said["salts"])
+    sources, kinds = ({one.get(name) for one in records} for name in ("connector_delivery_source", "metadata_kind"))
+    is_of_lane = sources <= {None, lane["source"]} and kinds <= lane["types"].keys()
+    need(is_of_lane, "evidence: it holds records of another lane")
+    yield (
+        "evidence",
+        f"{_many(len(records), 'record')} of {_many(len(said['salts']), 'day')}: all that the lane had until then",
+    )
+    pruned = said["pruned"]
+    need(not any(pruned.values()) or any(one["prunings"] for one in entries), "log: it names no pruning")
+    found = [*_differences(report, derive(report, lane, records, pruned))]
+    need(not found, "report: " + "; ".join(found[:MOST_NAMED]))
+    need(canonical(report) == files[of.REPORT], "report: it is not written as it must be")
+    yield "report", "worked out again from the records, and the same in every member"
+    if any(pruned.values()):
+        yield "retention", f"{_many(pruned['record_count'], 'older record')} pruned; only the log says so"
+
+
+def about(report: Document) -> Document:
+    """Returns what an attestation says of its report: id, lane and instant."""
+    return {
+        "id": next(report[one] for one in REPORT_IDS if one in report),
+        **{name: report[name] for name in ("lane", "as_of")},
+    }
+
+
+def _files(files: Mapping[str, bytes], subjects: Sequence[Document]) -> str:
+    attested = {one["name"]: one["digest"]["sha256"] for one in subjects}
+    digests = {name: digest for name, digest in of.digests_of(files).items() if name != of.ATTESTATION}
+    odd = sorted(name for name in attested | digests if attested.get(name) != digests.get(name))
+    need(not odd, f"file: not as attested: {', '.join(odd)}")
+    known = {of.MAIN, of.README, of.REPORT, of.LOG, of.CHECKPOINT, of.KEY}
+    is_known = all(name in known or name.startswith((of.EVIDENCE, of.CODE)) for name in digests)
+    need(is_known, "file: the archive holds others than a bundle has")
+    need(files[of.SUMS] == of.sums_of(files), f"file: {of.ATTESTATION} or {of.SUMS} was changed")
+    return f"{_many(len(files), 'file')}, none added, missing or changed"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _signed(envelope: Document, payload: bytes, signer: PublicKey | None, whose: str) -> str:
+    if not signer:
+        return "none, so nothing shows who made the bundle, only that it fits together"
+    signatures = [exact_base64(one["sig"]) for one in envelope["signatures"]]
+    is_ours = any(is_signed(signer.raw, to_sign(payload), one) for one in signatures)
+    need(is_ours, "signature: the attestation is not signed by the key")
+    return f"by {signer.name}+{signer.key_id.hex()}, {whose}"
+
+
+def _older(older: tuple[str, int, str], origin: str, hashes: list[bytes]) -> int:
+    theirs, size, root = older
+    need(theirs == origin, "history: your checkpoint is that of another log")
+    need(0 < size <= len(hashes), f"history: your checkpoint has {size} entries, more than the bundle's {len(hashes)}")
+    is_grown = root == base64.b64encode(root_of(hashes[:size])).decode()
+    need(is_grown, "history: the log did not grow out of your checkpoint; what it had committed was rewritten")
+    return size
+
+
+def _replay(entries: list[Document], lane: str, old_size: int) -> tuple[dict[tuple[str, str], Document], list[str]]:
+    """The segments after all entries, and what entries after the old ones have changed up to the lane's old end."""
+    segments: dict[tuple[str, str], Document] = {}
+    changes, end = list[str](), ""
+    for number, entry in enumerate(entries, 1):
+        for one in entry["segments"]:
+            place = one["lane"], one["day"]
+            need(segments.get(place) == one["before"], f"log: entry {number} does not follow from those before it")
+            end = max(end, place[1]) if number <= old_size and place[0] == lane else end
+            if number > old_size and place[0] == lane and place[1] <= end:
+                files = ", ".join(f"{file['drop_day']}/{file['file_name']}" for file in entry["files"])
+                changes.append(f"{one['day']} by entry {number} ({entry['act']} {files or 'without landing files'})")
+            segments[place] = one["after"]
+    segments = {place: one for place, one in segments.items() if one}
+    listed = [{"lane": place[0], "day": place[1], **one} for place, one in sorted(segments.items())]
+    root = root_of([leaf(canonical(one)) for one in listed]).hex()
+    need(root == entries[-1]["segments_root"], "log: its segments are not those of its last entry")
+    return segments, changes
+
+
+def _records(
+    files: Mapping[str, bytes], report: Document, segments: Mapping[tuple[str, str], Document], salts: Mapping[str, str]
+) -> list[Document]:
+    last = datetime.fromisoformat(report["as_of"]).astimezone(UTC).date().isoformat()
+    wanted = {day: one for (lane, day), one in segments.items() if lane == report["lane"] and day <= last}
+    given = {name[len(of.EVIDENCE) : -len(".jsonl")] for name in files if name.startswith(of.EVIDENCE)}
+    odd = sorted(wanted.keys() ^ given)
+    need(not odd, f"evidence: days that the log and the bundle don't both have: {', '.join(odd)}")
+    records: list[Document] = []
+    for day, segment in sorted(wanted.items()):
+        lines = files[f"{of.EVIDENCE}{day}.jsonl"].split(b"\n")[:-1]
+        root = root_of([leaf(bytes.fromhex(salts[day])), *map(leaf, lines)]).hex()
+        need({"root": root, "size": len(lines)} == segment, f"evidence: the records of {day} are not those of the log")
+        records += map(json.loads, lines)
+        places = [(datetime.fromisoformat(one["created_at"]), one["session_id"]) for one in records[-len(lines) :]]
+        in_order = places == sorted(places) and {at.astimezone(UTC).date().isoformat() for at, _ in places} == {day}
+        need(in_order, f"evidence: the records of {day} are of another day or out of order")
+    need(len({one["session_id"] for one in records}) == len(records), "evidence: a record is there twice")
+    return records
+
+
+def _differences(given: Any, again: Any, path: str = "") -> Iterator[str]:
+    """What a report and the records say differently; its id, which follows from the rest, comes last."""
+    if isinstance(given, dict) and isinstance(again, dict):
+        for name in sorted(given.keys() | again.keys(), key=lambda name: (name in REPORT_IDS, name)):
+            missing = "nothing"
+            yield from _differences(given.get(name, missing), again.get(name, missing), f"{path}.{name}".strip("."))
+    elif isinstance(given, list) and isinstance(again, list) and len(given) == len(again):
+        for number, pair in enumerate(zip(given, again, strict=True)):
+            yield from _differences(*pair, f"{path}[{number}]")
+    elif canonical(given) != canonical(again):
+        said, right = (f"{len(one)} entries" if isinstance(one, list) else json.dumps(one) for one in (given, again))
+        yield f"{path} says {said}, the records say {right}"
+
+
+def judged(
+    raw: bytes, lanes: Document, *, key: str | None = None, against: str | None = None
+) -> tuple[list[tuple[str, str]], str]:
+    """Returns what of a bundle holds, and what does not, empty if all does; the arguments are those of `checks`."""
+    held: list[tuple[str, str]] = []
+    try:
+        held.extend(checks(raw, lanes, key=key, against=against))
+    except NotProven as fault:
+        return held, str(fault)
+    except Exception as error:  # noqa: BLE001 -- whatever a broken bundle leads to, it is not proven
+        return held, f"file: it can't be read ({type(error).__name__})"
+    return held, ""
+
+
+def run(arguments: Sequence[str], lanes: Document) -> tuple[list[str], int]:
+    """Checks the bundle that a command line names; returns what to print, and the exit code."""
+    parser = argparse.ArgumentParser(description="Checks a proof bundle. Exit 0: proven. Exit 1: not proven.")
+    parser.add_argument("bundle", type=Path, nargs="?", default=arguments[0], help="this file if none is named")
+    parser.add_argument("--key", type=Path, help="public key that you got elsewhere")
+    parser.add_argument("--against", type=Path, help="checkpoint that you have kept")
+    given = parser.parse_args(arguments[1:])
+    key, against = (path and path.read_text("utf-8") for path in (given.key, given.against))
+    held, fault = judged(given.bundle.read_bytes(), lanes, key=key, against=against)
+    said = [f"ok   {part}: {found}" for part, found in held] + (
+        [f"no   {fault}", "NOT PROVEN"] if fault else ["PROVEN"]
+    )
+    shown = ["".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in said]
+    return shown, 1 if fault else 0

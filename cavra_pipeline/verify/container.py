@@ -1,0 +1,74 @@
+"""What bundles are made of: canonical JSON, digests, trees (RFC 6962), the archive.
+
+Python 3.11 and nothing else; goes into every bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+
+ATTESTATION, SUMS, KEY, REPORT = "attestation.json", "SHA256SUMS", "key.txt", "report.json"
+LOG, CHECKPOINT, EVIDENCE, README = "log.jsonl", "checkpoint.txt", "evidence/", "README.txt"
+MAIN, CODE = "__main__.py", "verifier/"
+
+
+class NotProven(Exception):
+    """What does not hold, in a person's words."""
+
+
+def need(holds: object, what: str) -> None:
+    """Stops at what does not hold."""
+    if not holds:
+        raise NotProven(what)
+
+
+def canonical(document: object) -> bytes:
+    """Returns the one JSON text of a document."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def leaf(content: bytes) -> bytes:
+    """Returns the hash of a leaf."""
+    return hashlib.sha256(b"\0" + content).digest()
+
+
+def root_of(level: list[bytes]) -> bytes:
+    """Returns the root over leaf hashes."""
+    while len(level) > 1:
+        nodes = [hashlib.sha256(b"\1" + level[n] + level[n + 1]).digest() for n in range(0, len(level) - 1, 2)]
+        level = nodes + level[2 * len(nodes) :]
+    return level[0] if level else hashlib.sha256().digest()
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Returns a zip archive without compression, of which every byte follows from the files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, files[name])
+    return made.getvalue()
+
+
+def unpack(raw: bytes) -> dict[str, bytes]:
+    """Returns the files of an archive that `pack` made."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        need(all(one.compress_type == zipfile.ZIP_STORED for one in archive.infolist()), "file: it is compressed")
+        files = {one.filename: archive.read(one) for one in archive.infolist()}
+    need(pack(files) == raw, "file: it holds other bytes than its files")
+    return files
+
+
+def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Returns the digests of files by their names, in order; that of a list of digests is left out."""
+    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files) if name != SUMS}
+
+
+def sums_of(files: Mapping[str, bytes]) -> bytes:
+    """Returns the digests of files, as `sha256sum` writes and checks them."""
+    return "".join(f"{digest}  {name}\n" for name, digest in digests_of(files).items()).encode()

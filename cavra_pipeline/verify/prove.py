@@ -1,0 +1,140 @@
+"""Proves a report of a home: makes its bundle from the warehouse and the commit log, and checks that it holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from itertools import groupby
+from typing import Any, Final
+
+from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS
+from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.proof.checkpoint import Note
+from cavra_pipeline.proof.keys import load_key
+from cavra_pipeline.proof.log import checkpoint_of, entries_of
+from cavra_pipeline.proof.records import record_text
+from cavra_pipeline.proof.segments import salt_of
+from cavra_pipeline.proof.signing import sign
+from cavra_pipeline.reports.store import SavedReports, list_reports, make_reports
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.sql import literal, statement
+from cavra_pipeline.state import state_of
+from cavra_pipeline.verify.bundle import DisclosedDay, Proven, attested, make_bundle
+from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.lane_rules import lane_rules
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.verify"
+
+
+def prove_report(
+    settings: Settings,
+    report: str,
+    lane: Lane,
+    *,
+    as_of: datetime,
+    now: datetime,
+    parameters: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Makes a report and returns its bundle, signed if the home has a key.
+
+    Args:
+        settings: The home.
+        report: ``retry_plan`` or ``retry_health``.
+        lane: The lane.
+        as_of: Instant of the report.
+        now: When it is made; the bundle does not show it.
+        parameters: Policy fields or health parameters, by their names.
+
+    Raises:
+        UsageError: A parameter is not accepted, the evidence has been pruned, or nothing was ever ingested.
+        TransientError: Evidence was committed meanwhile.
+        PipelineError: The warehouse does not hold what the commit log says, or the key can't be read.
+    """
+    with warehouse_of(settings).reading() as session:
+        (made,) = make_reports(session, report, lane, instants=[as_of], now=now, parameters=parameters or {})
+        return _bundle(session, settings, made, lane)
+
+
+def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -> bytes:
+    """Returns the bundle of the saved report of a UTC day; the arguments and errors are those of ``prove_report``.
+
+    Raises:
+        UsageError: No such report is saved.
+        PipelineError: The evidence of now does not make the saved report.
+    """
+    which = SavedReports(report=report, lane=lane.name, first=day, last=day)
+    saved = list_reports(state_of(settings), which, limit=1, with_documents=True)
+    if not saved:
+        raise UsageError(
+            "no such report is saved",
+            where=f"{report} of {lane.name}, {day}",
+            remedy="Save it: cavra-pipeline backfill",
+        )
+    with warehouse_of(settings).reading() as session:
+        return _bundle(session, settings, saved[0]["document"], lane)
+
+
+def _bundle(session: Session, settings: Settings, report: Mapping[str, Any], lane: Lane) -> bytes:
+    key = load_key(settings.signing_key_file) if settings.signing_key_file else None
+    with state_of(settings).reading() as connection:
+        head, entries = checkpoint_of(connection), list(entries_of(connection))
+    if head is None:
+        raise UsageError("there is no commit log yet", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
+    last_day = parse_as_of(report["as_of"]).astimezone(UTC).date()
+    (pruned,) = session.rows(_PACKAGE, "pruned_of_lane", {"lane": lane.name})
+    proven = Proven(
+        report=attested(report),
+        days=_disclosed(session, lane, last_day, pseudonyms_of(settings)),
+        entries=entries,
+        checkpoint=sign(head, key) if key else Note(head),
+        pruned={name: int(str(count)) for name, count in pruned.items()},
+        made_by={
+            "cavra_pipeline": version("cavra-pipeline"),
+            "duckdb": version("duckdb"),
+            "python": sys.version.split()[0],
+        },
+    )
+    bundle = make_bundle(proven, key)
+    _, fault = judged(bundle, lane_rules())
+    if fault:
+        with state_of(settings).reading() as connection:
+            is_moved = checkpoint_of(connection) != head
+        raise _fault(fault, lane, is_moved=is_moved)
+    return bundle
+
+
+def _fault(fault: str, lane: Lane, *, is_moved: bool) -> PipelineError:
+    if is_moved:
+        return TransientError("evidence was committed meanwhile", where=lane.name, remedy="Run the command again")
+    if fault.startswith("report: "):
+        return PipelineError(
+            f"the evidence of now makes another report: {fault.removeprefix('report: ')}",
+            where=lane.name,
+            remedy="Save the report again, or prove a new one",
+        )
+    return PipelineError(
+        f"the warehouse does not hold what the commit log says: {fault}",
+        where=lane.name,
+        remedy="Run: cavra-pipeline verify --home, which names what differs",
+    )
+
+
+def _disclosed(session: Session, lane: Lane, last_day: date, pseudonyms: Pseudonyms) -> dict[str, DisclosedDay]:
+    """The segments of a lane up to a day."""
+    kinds = [DELIVERY_KIND, *(kind.name for kind in KINDS.values() if kind.lane == lane.name)]
+    texts = " UNION ALL ".join(
+        statement(_PACKAGE, "record_texts", text=record_text(kind), kind=literal(kind)) for kind in kinds
+    )
+    rows = session.stream(_PACKAGE, "disclosed_records", {"lane": lane.name, "last_day": last_day}, texts=texts)
+    return {
+        str(day): DisclosedDay(salt_of(pseudonyms, lane.name, day), [str(row["text"]).encode() for row in of_day])
+        for day, of_day in groupby(rows, key=lambda row: row["segment_day"])
+    }
