@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.documents import canonical_bytes, canonical_json
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.proof.checkpoint import Checkpoint, origin_of
 from cavra_pipeline.proof.merkle import Peaks, leaf_hash, root_of
 from cavra_pipeline.proof.segments import PACKAGE, Segment, segments_root
@@ -23,6 +25,12 @@ from cavra_pipeline.warehouse import Session
 _VERSION: Final = 1
 _log: Final = log_entries.c
 _segments: Final = segments_table.c
+#: The newest entry; what it stores of its tree may not be JSON any more.
+_NEWEST: Final = (
+    sa.select(_log.entry_number, sa.type_coerce(_log.peaks, sa.Text).label("peaks"), _log.pruning_number)
+    .order_by(_log.entry_number.desc())
+    .limit(1)
+)
 _FILE_COUNTS: Final = ("received_count", "quarantined_count")
 _PRUNED_COUNTS: Final = ("record_count", "quarantined_count", "finding_count", "closed_drop_count")
 _PRUNED_OF_FILE: Final = ("file_name", "record_count", "quarantined_count", "finding_count", "remaining_lines")
@@ -116,11 +124,23 @@ def append_entry(connection: sa.Connection, act: Act, learned: Learned, *, at: d
 
 
 def _newest(connection: sa.Connection) -> tuple[Peaks, int]:
-    newest = sa.select(_log.entry_number, _log.peaks, _log.pruning_number).order_by(_log.entry_number.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
+    row = connection.execute(_NEWEST).one_or_none()
     if row is None:
         return Peaks(), 0
-    return Peaks(row.entry_number, (bytes.fromhex(one) for one in row.peaks)), row.pruning_number
+    try:
+        return Peaks(row.entry_number, [bytes.fromhex(one) for one in json.loads(row.peaks)]), row.pruning_number
+    except (ValueError, TypeError):
+        raise PipelineError(
+            "the newest entry of the commit log is not the one that was appended",
+            where=f"entry {row.entry_number}",
+            remedy="Run: cavra-pipeline verify --home; then restore the state database from a backup",
+        ) from None
+
+
+def log_mark(connection: sa.Connection) -> tuple[Any, ...] | None:
+    """Returns what tells the log from one with other entries, as it is stored; None of an empty log."""
+    row = connection.execute(_NEWEST).one_or_none()
+    return tuple(row) if row else None
 
 
 def is_empty(connection: sa.Connection) -> bool:

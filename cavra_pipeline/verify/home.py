@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
-from cavra_pipeline.proof.log import checkpoint_of, stored_segments
+from cavra_pipeline.proof.log import log_mark, stored_segments
 from cavra_pipeline.retention.apply import applied_prunings
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -49,13 +49,13 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         path = Path(folder) / "derived.duckdb"
         with state.reading() as connection:
             found = Verified(differences=list(check_log(connection)))
-            before, found.segment_count = checkpoint_of(connection), len(stored_segments(connection))
-            found.entry_count = before.size if before else 0
+            before, found.segment_count = log_mark(connection), len(stored_segments(connection))
+            found.entry_count = before[0] if before else 0
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
         with warehouse.reading() as session:
             with state.reading() as connection:
-                is_changed = checkpoint_of(connection) != before
+                is_changed = log_mark(connection) != before
             if is_changed:
                 raise _changed(settings)
             found.differences += check_warehouse(session, path)
@@ -65,7 +65,7 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
             found.differences += check_segments(settings, session)
             counted = CheckedReports()
             found.differences += check_reports(connection, session, counted, now=now)
-            is_changed = checkpoint_of(connection) != before
+            is_changed = log_mark(connection) != before
         if is_changed:
             raise _changed(settings)
         found.report_count, found.remade_report_count = counted.count, counted.remade_count

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cavra_pipeline.documents import canonical_bytes
+from cavra_pipeline.documents import canonical_bytes, canonical_json
 from cavra_pipeline.proof.log import Act, pruning_document, stored_segments
 from cavra_pipeline.proof.merkle import Peaks, leaf_hash
 from cavra_pipeline.proof.segments import Segment, segments_root
@@ -37,7 +37,7 @@ class _Replay:
         text = row.entry.encode()
         before = self.peaks.root.hex()
         self.peaks.append(leaf_hash(text))
-        if row.peaks != [one.hex() for one in self.peaks.hashes]:
+        if row.peaks != canonical_json([one.hex() for one in self.peaks.hashes]):
             yield "the entry, or one before it, is not the one that was appended"
         try:
             entry = json.loads(text)
@@ -79,7 +79,9 @@ def check_log(connection: sa.Connection) -> Iterator[Difference]:
         connection: The state database, open for reading.
     """
     replay = _Replay()
-    for row in connection.execute(sa.select(log_entries).order_by(_log.entry_number)):
+    peaks = sa.type_coerce(_log.peaks, sa.Text).label("peaks")
+    entries = sa.select(_log.entry_number, _log.entry, peaks, _log.pruning_number).order_by(_log.entry_number)
+    for row in connection.execute(entries):
         for what in replay.read(row):
             yield Difference(Part.COMMIT_LOG, what, number=row.entry_number)
     yield from _segments(connection, replay)

@@ -17,6 +17,8 @@ from cavra_pipeline.proof.publish import publish
 from cavra_pipeline.proof.signing import is_signed_by
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
+from cavra_pipeline.verify.differences import Part
+from cavra_pipeline.verify.log import check_log
 from tests.cli.command import command
 from tests.support import at, delivery, drop, home_with, ingested, take_in
 
@@ -85,6 +87,18 @@ def test_entries_that_were_edited_are_not_signed(home: Settings) -> None:
 
     with pytest.raises(PipelineError, match="not those that were appended"):
         publish(home)
+
+
+@pytest.mark.parametrize("change", ["entry_number = 3", "peaks = '[7]'", "peaks = 'no JSON'"])
+def test_an_entry_whose_tree_was_edited_is_named_when_the_next_is_due(change: str, tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(5))])
+    with state_of(home).writing() as connection:
+        connection.execute(sa.text(f"UPDATE log_entries SET {change}"))
+
+    with pytest.raises(PipelineError, match="not the one that was appended"):
+        publish(home)
+    with state_of(home).reading() as connection:
+        assert {one.part for one in check_log(connection)} >= {Part.COMMIT_LOG}
 
 
 def test_an_empty_log_has_no_checkpoint(tmp_path: Path) -> None:
