@@ -144,6 +144,7 @@ _LONG = (
     "upgrade/test_upgrade.py",
     "verify/test_bundles.py",
     "verify/test_forgeries.py",
+    "verify/test_home.py",
     "warehouse/test_compact.py",
     "warehouse/test_lost.py",
     "warehouse/test_memory.py",
