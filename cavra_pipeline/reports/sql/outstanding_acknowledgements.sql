@@ -1,9 +1,10 @@
 -- The providers that the newest alert plan of each health report requires and that nobody has answered, at each instant.
+-- arg_max passes over null; the newest counts also where it says nothing.
 WITH required AS (
     SELECT
         asked.number,
         plan.health_id,
-        arg_max(plan.acknowledgement_required_providers, {'at': plan.created_at, 'id': plan.session_id}) AS providers
+        arg_max(coalesce(plan.acknowledgement_required_providers, []), {'at': plan.created_at, 'id': plan.session_id}) AS providers
     FROM evidence AS plan
     INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON plan.created_at <= asked.as_of
     WHERE plan.metadata_kind = $plan_kind AND plan.health_id <> ''
@@ -21,14 +22,14 @@ answered AS (
         asked.number,
         answer.health_id,
         provider_name(answer.provider) AS provider,
-        arg_max(answer.acknowledgement_state, {'at': answer.created_at, 'id': answer.session_id}) AS state
+        arg_max(coalesce(answer.acknowledgement_state, ''), {'at': answer.created_at, 'id': answer.session_id}) AS state
     FROM evidence AS answer
     INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON answer.created_at <= asked.as_of
     WHERE answer.metadata_kind = $acknowledgement_kind
     GROUP BY asked.number, answer.health_id, provider_name(answer.provider)
 )
 
-SELECT pairs.number, pairs.health_id, pairs.provider, answered.state AS acknowledgement_state
+SELECT pairs.number, pairs.health_id, pairs.provider, nullif(answered.state, '') AS acknowledgement_state
 FROM pairs
 LEFT JOIN answered USING (number, health_id, provider)
 WHERE NOT coalesce(list_contains($answering::VARCHAR[], answered.state), false)

@@ -11,7 +11,9 @@ suspects AS MATERIALIZED (
 
 histories AS (
     SELECT
-        subject, provider, created_at, session_id, false AS is_settled, acknowledgement_state AS answer,
+        subject, provider, created_at, session_id, false AS is_settled,
+        -- The newest counts also where it says nothing.
+        CASE WHEN record_type = 'acknowledgement' THEN coalesce(acknowledgement_state, '') END AS answer,
         CASE WHEN record_type = 'execution' THEN {'status': execution_status, 'reason': skip_reason} END AS execution
     FROM said
     SEMI JOIN suspects USING (subject, provider)
