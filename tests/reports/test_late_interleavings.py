@@ -23,7 +23,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.reports.store import days_between, days_to_remake, save_every_report
+from cavra_pipeline.reports.store import (
+    CLOSURE,
+    RETRY_HEALTH,
+    RETRY_PLAN,
+    days_between,
+    days_to_remake,
+    save_reports,
+)
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, state_of
 from tests.cli.command import command
@@ -33,6 +40,7 @@ from tests.support import Record, acknowledgement, delivery, drop, execution, ho
 INTERLEAVINGS = int(os.environ.get("CAVRA_TEST_INTERLEAVINGS", "3"))
 pytestmark = pytest.mark.timeout(300 + 60 * INTERLEAVINGS)
 
+LANE = "recovery_escalation"
 DAYS = days_between(date(2026, 6, 20), date(2026, 6, 22))
 NOW = datetime(2026, 6, 25, 8, tzinfo=UTC)
 #: What arrives late: made of an instant and a number that tells records apart.
@@ -59,7 +67,7 @@ def by_command(home: Settings) -> None:
 
 
 def by_worker(home: Settings) -> None:
-    assert command(home.home, "worker", "--lane", "recovery_escalation").code == 0
+    assert command(home.home, "worker", "--lane", LANE).code == 0
 
 
 def by_dagster(home: Settings) -> None:
@@ -69,9 +77,15 @@ def by_dagster(home: Settings) -> None:
 WAYS = {"function": by_function, "command": by_command, "worker": by_worker, "Dagster": by_dagster}
 
 
+def save(home: Settings, days: list[date]) -> None:
+    """Makes and saves one report of each kind of reading: of a lane's pairs, of its window, of all lanes."""
+    for report, lane in ((RETRY_PLAN, LANE), (RETRY_HEALTH, LANE), (CLOSURE, None)):
+        list(save_reports(warehouse_of(home), state_of(home), report, lane, days, now=NOW))
+
+
 def refresh(home: Settings) -> None:
     """Does what the runs do that the sensor asks for."""
-    list(save_every_report(warehouse_of(home), state_of(home), list(days_to_remake(state_of(home))), now=NOW))
+    save(home, list(days_to_remake(state_of(home))))
 
 
 def documents(home: Settings) -> dict[tuple[str, str | None, date], dict[str, Any]]:
@@ -88,7 +102,7 @@ def fresh(home: Settings, folder: Path) -> dict[tuple[str, str | None, date], di
     other = home_with(folder)
     shutil.copytree(home.landing, other.landing, dirs_exist_ok=True)
     take_in(other, NOW)
-    list(save_every_report(warehouse_of(other), state_of(other), DAYS, now=NOW))
+    save(other, DAYS)
     return documents(other)
 
 
@@ -139,7 +153,7 @@ class Late(RuleBasedStateMachine):
         first = [make(noon, number) for number, make in enumerate(KINDS.values())]
         self.home = home_with(Path(self.folder.name), {DAYS[0].isoformat(): first}, start_date=DAYS[0])
         take_in(self.home, NOW)
-        list(save_every_report(warehouse_of(self.home), state_of(self.home), DAYS, now=NOW))
+        save(self.home, DAYS)
 
     def teardown(self) -> None:
         """Whatever happened: what is ingested and refreshed until nothing is left to do is what a new home saves."""
@@ -200,7 +214,7 @@ def test_every_way_to_ingest_leads_to_the_same_saved_reports(tmp_path: Path) -> 
         home = home_with(tmp_path / way, {DAYS[0].isoformat(): [KINDS["failure"](NOW - timedelta(days=4), 1)]},
                          start_date=DAYS[0])  # fmt: skip
         take_in(home, NOW)
-        list(save_every_report(warehouse_of(home), state_of(home), DAYS, now=NOW))
+        save(home, DAYS)
         for number, make in enumerate(KINDS.values()):
             at = datetime.combine(DAYS[1], time(number), UTC)
             drop(home, [make(at, 10 + number)], day=DAYS[2].isoformat(), name=f"late-{number}.jsonl")
