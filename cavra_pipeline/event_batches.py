@@ -1,9 +1,7 @@
-"""Dagster's own SQLite storage: a batch in one transaction, files that stay open, checks that are made once.
+"""Dagster's own SQLite storage, with the events of one batch in one transaction (docs/decisions/0018-event-log.md).
 
 A run over a range of days leaves two events for each asset and day. Dagster hands them over in batches where it is told
-to; its SQLite event log then stores them one by one, each with engines, transactions and statements of its own. The
-other storages make an engine for each statement too, and each opening walks through all migrations: a code server opens
-the instance for each tick of a sensor (docs/decisions/0018-event-log.md).
+to; its SQLite event log then stores them one by one, each with engines, transactions and statements of its own.
 `event_log.py` imports this module only where Dagster's internals are those that `REPLACED` and `SOURCE_DIGEST` name.
 """
 
@@ -16,8 +14,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -27,15 +23,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
-from dagster._core.storage.runs import SqliteRunStorage
-from dagster._core.storage.schedules import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
-from dagster._core.storage.sqlite_storage import (
-    DagsterSqliteStorage,
-    _event_logs_directory,
-    _runs_directory,
-    _schedule_directory,
-)
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 #: A batch keeps other writers of the index out for less than a second.
@@ -52,7 +41,7 @@ REPLACED: Final = (
     *("_store_asset_check_evaluation_planned", "_has_asset_key_index_cols_on_connection", "_event_to_row"),
     *("has_table", "dispose"),
 )
-SOURCE_DIGEST: Final = "cf5107774956e9de85a2f5ac81d4339ffb313fbeb67bb73eb0bfa45191485d85"
+SOURCE_DIGEST: Final = "6f9feddc58743672985261e3af74f73f94c49509a4cacfd5356437aa8df89027"
 
 
 def source_digest() -> str:
@@ -62,42 +51,8 @@ def source_digest() -> str:
         AttributeError: A method is gone.
         OSError: A method has no source.
     """
-    opened = (SqliteRunStorage, SqliteScheduleStorage)
-    methods = [
-        *(getattr(SqliteEventLogStorage, name) for name in REPLACED),
-        *(getattr(storage, name) for storage in opened for name in ("__init__", "from_local", "connect")),
-        DagsterSqliteStorage.__init__,
-        DagsterSqliteStorage.dispose,
-    ]
+    methods = [*(getattr(SqliteEventLogStorage, name) for name in REPLACED), DagsterSqliteStorage.__init__]
     return hashlib.sha256("".join(map(inspect.getsource, methods)).encode()).hexdigest()
-
-
-@lru_cache(maxsize=32)
-def _engine_of(address: str) -> sqlalchemy.Engine:
-    """Returns the engine of a file that is opened again and again; closed, it still knows how statements compile."""
-    return sqlalchemy.create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
-
-
-class _OpenFile:
-    """A storage of one file that stays open between statements, until it is disposed of."""
-
-    _conn_string: str
-
-    @contextmanager
-    def connect(self) -> Iterator[sqlalchemy.Connection]:
-        with _engine_of(self._conn_string).begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        _engine_of(self._conn_string).dispose()
-
-
-class OpenRuns(_OpenFile, SqliteRunStorage):
-    """Dagster's runs."""
-
-
-class OpenSchedules(_OpenFile, SqliteScheduleStorage):
-    """Dagster's ticks, and the states of schedules and sensors."""
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -109,6 +64,7 @@ class BatchedEventLog(SqliteEventLogStorage):
         self._batch = threading.local()
         self._tables: set[str] = set()
         self._has_columns = False
+        self._open_index: sqlalchemy.Engine | None = None
         super().__init__(base_dir, inst_data)
         os.environ.setdefault(_BATCH_SIZE_VARIABLE, str(_BATCH_SIZE))
 
@@ -204,7 +160,9 @@ class BatchedEventLog(SqliteEventLogStorage):
 
     def _index_engine(self) -> sqlalchemy.Engine:
         """The index stays open. A run's file does not: the web server sees by its last closing that it has grown."""
-        return _engine_of(self.conn_string_for_shard(INDEX_SHARD_NAME))
+        if self._open_index is None:
+            self._open_index = self._engine(INDEX_SHARD_NAME)
+        return self._open_index
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:
@@ -221,7 +179,8 @@ class BatchedEventLog(SqliteEventLogStorage):
     def dispose(self) -> None:
         """Closes the index, and what Dagster's own storage has open."""
         super().dispose()
-        self._index_engine().dispose()
+        if self._open_index is not None:
+            self._open_index.dispose()
 
 
 def _last_of_each(events: Iterable[tuple[dg.EventLogEntry, int]]) -> list[tuple[dg.EventLogEntry, int]]:
@@ -234,48 +193,16 @@ def _last_of_each(events: Iterable[tuple[dg.EventLogEntry, int]]) -> list[tuple[
     return list(last.values())
 
 
-#: The files of each folder that this process has found to be up to date, by their inodes.
-_checked: dict[str, list[int]] = {}
-
-
 class BatchedStorage(DagsterSqliteStorage):
     """Dagster's default storage with that event log."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        """Opens the storage in a folder, laid out as Dagster does; the first time in a process Dagster checks it."""
-        before = _checked.get(base_dir)
-        if before is None or before != _inodes(base_dir):
-            super().__init__(base_dir, inst_data)
-            with self._event_log_storage.index_connection():
-                pass  # the index is checked when it is first used
-            _checked[base_dir] = _inodes(base_dir)
-        else:
-            super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
-            self.base_dir, self._inst_data = base_dir, inst_data
-        log, runs, schedules = _files(base_dir)
-        self._event_log_storage = BatchedEventLog(str(log.parent))
-        self._event_log_storage._initialized_dbs.add(INDEX_SHARD_NAME)
-        self._run_storage = OpenRuns(create_db_conn_string(str(runs.parent), runs.stem))
-        self._schedule_storage = OpenSchedules(create_db_conn_string(str(schedules.parent), schedules.stem))
+        """Opens the storage in a folder, laid out as Dagster does."""
+        super().__init__(base_dir, inst_data)
+        log = self._event_log_storage
+        self._event_log_storage = BatchedEventLog(log._base_dir)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> BatchedStorage:
         """Opens it as Dagster asks for; its own method would make its own class."""
         return cls.from_local(inst_data=inst_data, **config_value)
-
-
-def _files(base_dir: str) -> tuple[Path, Path, Path]:
-    """The index of the event log, the runs and the schedules of an instance."""
-    return (
-        Path(_event_logs_directory(base_dir), f"{INDEX_SHARD_NAME}.db"),
-        Path(_runs_directory(base_dir), "runs.db"),
-        Path(_schedule_directory(base_dir), "schedules.db"),
-    )
-
-
-def _inodes(base_dir: str) -> list[int]:
-    """Tells the files of a folder from others that took their place; empty where one is gone."""
-    try:
-        return [path.stat().st_ino for path in _files(base_dir)]
-    except FileNotFoundError:
-        return []

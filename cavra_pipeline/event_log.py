@@ -71,12 +71,6 @@ class BatchedInstance(dg.DagsterInstance):
                 self.run_storage.set_cursor_values({DAEMON_BEFORE: str(before.timestamp)})
         super().add_daemon_heartbeat(daemon_heartbeat)
 
-    def dispose(self) -> None:
-        """Closes everything; Dagster's own leaves out the schedules, whose file it opens at each use."""
-        super().dispose()
-        if self.schedule_storage:
-            self.schedule_storage.dispose()
-
     @staticmethod
     def config_schema() -> Mapping[str, Any]:
         """Returns no settings of its own."""

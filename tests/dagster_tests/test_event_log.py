@@ -6,13 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from alembic.script import ScriptDirectory
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from cavra_pipeline.event_batches import BatchedEventLog
@@ -179,34 +177,3 @@ def test_a_run_over_days_hands_its_events_over_in_batches(tmp_path: Path, monkey
     assert sizes.count(len(days)) == len(ASSETS)  # what each made; what is planned is one batch more
     assert max(sizes) >= len(ASSETS) * len(days)
     assert materialized == {day.isoformat() for day in days}
-
-
-def test_a_process_checks_the_files_of_an_instance_once_and_again_where_others_took_their_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    walked: list[str] = []
-    check = ScriptDirectory.as_revision_number
-
-    def counted(script: ScriptDirectory, revision: str) -> Any:
-        walked.append(revision)
-        return check(script, revision)
-
-    monkeypatch.setattr(ScriptDirectory, "as_revision_number", counted)
-    home = Settings(home=tmp_path / "home").prepare()
-    folder = str(home.dagster_home)
-
-    counts = []
-    for number in range(4):
-        if number == 3:
-            (home.dagster_home / "history" / "runs.db").unlink()
-        with dg.DagsterInstance.from_config(folder) as instance:
-            instance.report_runless_asset_event(dg.AssetMaterialization("evidence", partition=f"2026-06-2{number}"))
-            assert instance.get_runs_count() == len(instance.get_ticks("origin", "selector")) == 0
-            assert len(instance.get_materialized_partitions(dg.AssetKey("evidence"))) == number + 1
-        counts.append(len(walked))
-        assert not list(home.dagster_home.rglob("*-wal"))
-
-    first, second, third, replaced = (after - before for before, after in pairwise([0, *counts]))
-    assert first > 3
-    assert (second, third) == (1, 1)  # the file of events outside of runs, of each object of the log
-    assert replaced > 3
