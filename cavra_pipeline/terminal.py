@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -32,7 +33,6 @@ from cavra_pipeline.escaping import visible, visible_json, visible_lines
 #: A text with a style.
 Styled = Text
 MOST_ROWS: Final = 40
-_SHORT: Final = 16
 
 
 class Terminal:
@@ -55,21 +55,23 @@ class Terminal:
     def table(
         self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
     ) -> None:
-        """Prints rows under their columns; what is cut off is said."""
+        """Prints rows under their columns, which stand in the order of what matters; what is left out is said."""
         drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
         every = list(rows)
         texts = [[name, *(visible(row[n]) for row in every)] for n, name in enumerate(columns)]
-        widths = _widths(texts, self._console.width - 3 * len(columns) + 1)
-        for number, column in enumerate(columns):
+        widths = _widths(texts, self._console.width)
+        for number, width in enumerate(widths):
             numeric = bool(every) and all(isinstance(row[number], int) for row in every)
             drawn.add_column(
-                shown(column), justify="right" if numeric else "left", overflow="fold", width=widths[number]
+                shown(columns[number]), justify="right" if numeric else "left", overflow="fold", width=width
             )
         for row in every[:most]:
-            drawn.add_row(*map(_cell, row))
+            drawn.add_row(*map(_cell, row[: len(widths)]))
         self._console.print(drawn)
         if len(every) > most:
             self._console.print(shown(f"... and {len(every) - most} more; --json lists all", "dim"))
+        if left_out := ", ".join(columns[len(widths) :]):
+            self._console.print(shown(f"without {left_out}: the terminal is too narrow; --json has them", "dim"))
 
     def facts(self, title: str, pairs: Iterable[tuple[str, Any]]) -> None:
         """Prints what is known of one thing, a line each."""
@@ -146,19 +148,21 @@ def beside(*parts: str | Text) -> Text:
     return Text(" ").join(part if isinstance(part, Text) else shown(part) for part in parts)
 
 
-def _widths(texts: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Returns how wide each column is drawn: folded between words where they don't fit, and anywhere in an id."""
-    widest = [max(map(len, column)) for column in texts]
-    if sum(widest) <= room:
-        return widest
-    words = [max((len(word) for text in column for word in text.split()), default=1) for column in texts]
-    widths = [min(word, _SHORT) for word in words]
-    if sum(widths) > room:
-        widths = [max(1, min(room // len(texts), width)) for width in widest]
-    for _ in range(room - sum(widths)):
-        most_folded = max(range(len(texts)), key=lambda n: widest[n] / widths[n])
+def _widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
+    """Returns how wide the columns are drawn that there is room for, from the left; no word and no id is broken."""
+    widest = [max(map(cell_len, column)) for column in texts]
+    widths = [max((cell_len(word) for text in column for word in text.split()), default=1) for column in texts]
+    while len(widths) > 1 and sum(widths) > _room(len(widths), console):
+        widths.pop()
+    for _ in range(min(_room(len(widths), console), sum(widest[: len(widths)])) - sum(widths)):
+        most_folded = max(range(len(widths)), key=lambda n: widest[n] / widths[n])
         widths[most_folded] += 1
     return widths
+
+
+def _room(count: int, console: int) -> int:
+    """What the lines between so many columns leave."""
+    return console - 3 * count + 1
 
 
 def _cell(value: object) -> Text:

@@ -44,7 +44,7 @@ def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
         f"{_CAUSES[one['cause']]}{f' ({codes})' if codes else ''}",
         short_time(one["began_at"]),
         short_time(one["ended_at"]) if one["ended_at"] else shown("open", "bold red"),
-        f"{one['failure_count']:,} of {one['subject_count']:,} subjects",
+        f"{one['failure_count']:,} of {one['subject_count']:,} subject{'' if one['subject_count'] == 1 else 's'}",
         lanes,
     )
 

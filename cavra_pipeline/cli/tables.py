@@ -129,13 +129,13 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], *, most: int = MOST_RO
                 d[subject],
                 d["provider"],
                 level(d["action"]),
-                f"{d['retry_count']}/{d['max_retry_attempts']}",
                 short_time(d["next_retry_at"]),
+                f"{d['retry_count']}/{d['max_retry_attempts']}",
                 ", ".join(map(str, d["failed_status_codes"])) or "-",
             )
             for d in plan["retry_decisions"]
         ]
-        columns = (subject, "provider", "action", "failures", "next retry (UTC)", "status")
+        columns = (subject, "provider", "action", "next retry (UTC)", "failures", "status")
         console.table("Decisions", columns, rows, most=most)
 
 
