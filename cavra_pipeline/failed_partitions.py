@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 #: The check on the dashboard; the sensor of failed runs reports on it too, without a run.
 PARTITIONS_CHECK: Final = "partitions_are_made"
 _MOST_NAMED: Final = 20
+#: The status by which Dagster's pages show a partition as failed.
+_FAILED: Final = "FAILED"
 
 
 def failed_partitions(
@@ -24,7 +25,7 @@ def failed_partitions(
     for key, partitions in sorted(assets.items()):
         days = partitions.get_partition_keys(dynamic_partitions_store=instance)
         statuses = instance.get_status_by_partition(key, days, partitions) or {}
-        failed = [day for day in days if statuses.get(day) == AssetPartitionStatus.FAILED]
+        failed = [day for day in days if (status := statuses.get(day)) and status.value == _FAILED]
         if failed:
             found[key] = failed
     return found

@@ -6,6 +6,7 @@ it succeeds. The check ``partitions_are_made`` is red until each partition whose
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         failing: dict[str, dict[str, Any]] = known.get("failing", {})
         place = location_of(context, settings)
         after, seen = known.get("after"), list[records.FailedRun]()
+        is_first = after is None
         if after is None:
             # What failed before anybody watched is history, not news.
             after = records.newest_failure(context.instance)
@@ -55,23 +57,13 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
                 context.instance, place, name, datetime.fromisoformat(failing[name]["last_at"])
             ):
                 del failing[name]
-        signals = [
-            Signal(
-                "failed_run",
-                name,
-                "critical",
-                datetime.fromisoformat(job["since"]),
-                cause,
-                count,
-                {"newest_run_id": job["run_id"]},
-            )
-            for name, job in sorted(failing.items())
-            for cause, count in sorted(job["causes"].items())
-        ]
+        signals = _signals(failing)
         counted = f"{len(found)} runs failed since the last look" if found else "No run failed since the last look"
         more = "; there are more" if is_behind else ""
         reason = f"{counted}{more}. {in_words(signals)}".strip()
-        partitions, evaluations = _check_partitions(context, settings, known.get("partitions", ""), bool(found))
+        partitions, evaluations = _check_partitions(
+            context, settings, None if is_first else known.get("partitions"), is_new=bool(found)
+        )
         return told_result(
             settings,
             known,
@@ -86,14 +78,31 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
     return failed_run_sensor
 
 
+def _signals(failing: Mapping[str, Mapping[str, Any]]) -> list[Signal]:
+    """One for each job that fails and each of its causes."""
+    return [
+        Signal(
+            "failed_run",
+            name,
+            "critical",
+            datetime.fromisoformat(job["since"]),
+            cause,
+            count,
+            {"newest_run_id": job["run_id"]},
+        )
+        for name, job in sorted(failing.items())
+        for cause, count in sorted(job["causes"].items())
+    ]
+
+
 def _check_partitions(
-    context: dg.SensorEvaluationContext, settings: Settings, known: str, is_new: bool
+    context: dg.SensorEvaluationContext, settings: Settings, known: str | None, *, is_new: bool
 ) -> tuple[str, list[dg.AssetCheckEvaluation]]:
     """Returns a digest of the failed partitions, empty if there is none, and the check's result where it differs.
 
-    They are read where a run has failed, and then until every partition is made.
+    They are read at the first tick (None is known), where a run has failed, and then until every partition is made.
     """
-    if not (known or is_new):
+    if known == "" and not is_new:
         return "", []
     graph = records.repository_of(context).asset_graph
     defined = {key: graph.get(key).partitions_def for key in graph.materializable_asset_keys}

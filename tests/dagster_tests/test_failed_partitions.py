@@ -68,7 +68,18 @@ def test_a_partition_is_named_from_its_failed_run_until_it_is_made(
     assert results(tick(settings, "failed_run_sensor", instance, green.cursor)) == []
 
 
-def test_a_partition_that_was_made_before_it_failed_is_named_and_one_of_another_asset_is_not(
+def test_the_first_tick_names_what_failed_before_anybody_watched(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    assert results(tick(settings, "failed_run_sensor", instance)) == [(PARTITIONS_CHECK, True)]
+    fail(settings, instance, [BEFORE])
+
+    first = tick(settings, "failed_run_sensor", instance)
+    assert results(first) == [(PARTITIONS_CHECK, False)]
+    assert results(tick(settings, "failed_run_sensor", instance, first.cursor)) == []
+
+
+def test_a_made_partition_whose_newest_run_failed_is_named_and_no_other_asset(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     assert run(settings, [DAY], assets=[TABLE, "recoveries"], instance=instance).success
