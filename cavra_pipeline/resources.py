@@ -4,7 +4,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -53,9 +53,11 @@ def first_partition(settings: Settings) -> date:
         return settings.start_date
     today = datetime.now(UTC).date()
     try:
-        return next((day for day in landing_days(settings.landing) if _EARLIEST <= day <= today), _EARLIEST)
+        first = next((day for day in landing_days(settings.landing) if _EARLIEST <= day <= today), _EARLIEST)
     except PipelineError:
         return _EARLIEST  # whoever reads the landing files says what is wrong with them
+    # The nightly run is about yesterday, also in a home whose first files came today.
+    return min(first, today - timedelta(days=1))
 
 
 def drop_days(settings: Settings) -> dg.DailyPartitionsDefinition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -114,6 +114,13 @@ def test_partitions_begin_with_the_first_day_that_has_landing_files(
 
     assert drop_days(settings).get_first_partition_key() == first
     assert drop_days(settings.but(start_date=date(2026, 1, 2))).get_first_partition_key() == "2026-01-02"
+
+
+def test_partitions_of_a_home_whose_first_files_came_today_begin_with_yesterday(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    settings = home_with(tmp_path, {now.date().isoformat(): [acknowledgement()]})
+
+    assert now.date() - timedelta(days=1) <= first_partition(settings) < datetime.now(UTC).date()
 
 
 def test_everything_that_writes_stands_in_one_pool() -> None:

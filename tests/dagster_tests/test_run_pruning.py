@@ -12,9 +12,9 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from dagster._core.storage.runs.schema import RunsTable
 
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.finished_runs import PrunedRuns, prune_runs
 from cavra_pipeline.jobs import LOCATION_TAG, home_tag
 from cavra_pipeline.resources import dagster_instance
-from cavra_pipeline.run_pruning import PrunedRuns, prune_runs
 from cavra_pipeline.settings import Settings, load_settings
 from tests.dagster_tests.runs import QUIET, code_location
 from tests.support import home_with
@@ -192,6 +192,7 @@ def test_a_pruning_that_was_killed_is_finished_by_the_next(
     with dagster_instance(home) as instance:
         make(instance, {**OURS, "number": "1"})
         before = page(instance)
+        assert files(home)
         owner = {"unlink": Path, "delete_logs": type(instance.compute_log_manager)}.get(
             step, type(instance.run_storage)
         )
