@@ -120,8 +120,8 @@ def failure_runs(
         session: An open warehouse.
         until: The last instant that is asked about, the only one if the runs are to be open.
         horizon: What was created before it counts for nothing, since parts of it have been pruned.
-        is_open: Only look as far back as the runs that are open at the instant; others may be missing or cut short.
-        provider: Only look at this provider.
+        is_open: Read only as far back as the runs that are open at the instant; others may be missing or cut short.
+        provider: Only runs of this provider; None for all.
     """
     earliest = horizon or datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
     found: list[dict[str, Any]] = session.rows(
@@ -155,7 +155,7 @@ def failure_runs(
 def _reach_of_open(
     session: Session, scopes: Mapping[tuple[str, str], datetime], earliest: datetime, at: datetime
 ) -> _Reach:
-    """Looks back for the newest success of each scope, further and further, until none is left to ask about.
+    """Searches back for the newest success of each scope, further each time, until each is found or none is left.
 
     An open run begins after it, and is too short to be an incident where the success is newer than the failures that
     the scope's instant is about.
@@ -174,7 +174,7 @@ def _reach_of_open(
         for pair in left.keys() & newest.keys():
             if newest[pair] <= left.pop(pair):
                 began[pair[0]] = min(newest[pair], began.get(pair[0], newest[pair]))
-        if not left:
+        if not left or since == earliest:
             break
         until = since
     began.update((provider, earliest) for provider, _ in left)

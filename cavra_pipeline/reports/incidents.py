@@ -117,7 +117,9 @@ def _whole_runs(session: Session, asked: Sequence[datetime]) -> dict[datetime, S
         if stretch[-1] < last:
             found: Sequence[FailureRun] = failure_runs(session, stretch[-1], horizon=horizon)
         else:
-            found = known[key] = known.get(key) or failure_runs(session, last, horizon=horizon)
+            if key not in known:
+                known[key] = failure_runs(session, last, horizon=horizon)
+            found = known[key]
         runs.update(dict.fromkeys(stretch, found))
     return runs
 
