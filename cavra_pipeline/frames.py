@@ -8,19 +8,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from tempfile import mkstemp
 from typing import IO, TYPE_CHECKING, Any, Final, Unpack
 
 import pyarrow as pa
 
 from cavra_pipeline.documents import instant
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.private import put_in_place
 from cavra_pipeline.reports.store import OVER_ALL_LANES, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import state_of
@@ -119,7 +118,7 @@ def write(table_or_sql: str, path: Path | str, *, home: Home = None, **narrowing
         raise UsageError("the name ends in neither .parquet nor .csv", where=str(path), remedy="Let it end in one")
     with warehouse_at(home).reading() as session:
         answer = read_table(session, table_or_sql, narrowing)
-    _put_in_place(path, lambda file: save(in_utc(answer), file))
+    put_in_place(path, lambda file: save(in_utc(answer), file))
     return int(answer.num_rows)
 
 
@@ -199,22 +198,3 @@ def _parquet(table: pa.Table, file: IO[bytes]) -> None:
 
 
 _FORMATS: Final[Mapping[str, Callable[[pa.Table, IO[bytes]], None]]] = {".parquet": _parquet, ".csv": _csv}
-
-
-def _put_in_place(path: Path, save: Callable[[IO[bytes]], None]) -> None:
-    """Writes a file beside its place, readable for its owner alone, and puts it there when it is whole."""
-    try:
-        handle, name = mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
-        draft = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                save(file)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise PipelineError(
-            f"the file can't be written ({error.strerror})",
-            where=str(path),
-            remedy="Check its folder, its permissions and the room on the disk",
-        ) from None

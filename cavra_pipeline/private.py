@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from tempfile import mkstemp
+from typing import IO, Final
 
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import PipelineError, UsageError
 
 _log = logging.getLogger("cavra_pipeline.private")
 
@@ -112,4 +113,27 @@ def make_home(home: Path, landing: Path, own_instance: Path | None) -> None:
             f"the home folder can't be written ({error.strerror})",
             where=f"CAVRA_HOME={home}",
             remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
+        ) from None
+
+
+def put_in_place(path: Path, save: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file beside its place, readable for its owner alone, and puts it there when it is whole.
+
+    Raises:
+        PipelineError: The file can't be written; one that was there is as it was.
+    """
+    try:
+        handle, name = mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+        draft = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                save(file)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise PipelineError(
+            f"the file can't be written ({error.strerror})",
+            where=str(path),
+            remedy="Check its folder, its permissions and the room on the disk",
         ) from None

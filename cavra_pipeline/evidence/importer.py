@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, dump_sidecar, public
 from cavra_pipeline.evidence.leftovers import locked, remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.receipts import Stamp, content_digest, read_receipt, write_receipt
+from cavra_pipeline.evidence.receipts import Stamp, content_digest, is_settled, read_receipt, write_receipt
 from cavra_pipeline.evidence.screen import Screen
 from cavra_pipeline.evidence.shapes import Shape
 from cavra_pipeline.evidence.stores import read_source, source_files
@@ -195,13 +195,10 @@ class Importer:
             digest = content_digest(path)
         except OSError:
             return
-        (folder / "clock").touch()
-        ended_ns = (folder / "clock").stat().st_mtime_ns
-        is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, ended_ns))
         digests = drafts.digests
-        if is_unchanged and self._known.holds(digests).all():
+        if is_settled(path, stamp, began_ns, folder) and self._known.holds(digests).all():
             contents = self._known.contents_with(digests)
-            with suppress(OSError):
+            with suppress(OSError, PipelineError):
                 write_receipt(self._settings.home, path, shape, stamp, digest, drafts.counts.received_count, contents)
 
 

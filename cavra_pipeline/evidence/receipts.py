@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.imported import boundary_digest
+from cavra_pipeline.private import put_in_place
 
 _FOLDER: Final = "receipts"
 #: Files beside an SQLite store that change what it holds.
@@ -89,12 +91,11 @@ def read_receipt(home: Path, path: Path, shape: str, stamp: Stamp, contents: Col
         if document["stamp"] == _listed(stamp):
             return count
         # Touched, or replaced by a copy: reading its bytes takes a hundredth of what its records take.
-        began_ns = _clock_ns(receipt.parent)
+        began_ns = clock_ns(receipt.parent)
         if document["sizes"] != stamp.sizes or document["digest"] != content_digest(path):
             return None
-        is_unchanged = Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, _clock_ns(receipt.parent)))
-        if is_unchanged:
-            with suppress(OSError):
+        if is_settled(path, stamp, began_ns, receipt.parent):
+            with suppress(PipelineError):
                 _write(receipt, {**document, "stamp": _listed(stamp)})
         return count
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -146,13 +147,23 @@ def write_receipt(
 
 
 def _write(receipt: Path, document: Mapping[str, Any]) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=receipt.parent, delete=False, encoding="utf-8") as made:
-        json.dump(document, made)
-    Path(made.name).replace(receipt)
+    put_in_place(receipt, lambda file: file.write(json.dumps(document).encode()))
 
 
-def _clock_ns(folder: Path) -> int:
-    """The instant by the file system's clock; the earliest there is where nothing can be written."""
+def is_settled(path: Path, stamp: Stamp, began_ns: int, folder: Path) -> bool:
+    """Tells whether a file still has its stamp, and one that any change since it was read would differ from.
+
+    Args:
+        path: The file.
+        stamp: Its stamp before it was read.
+        began_ns: The file system's clock when reading began.
+        folder: A folder in which files can be made.
+    """
+    return Stamp.of(path) == stamp and stamp.is_older_than(min(began_ns, clock_ns(folder)))
+
+
+def clock_ns(folder: Path) -> int:
+    """Returns the instant by the file system's clock; the earliest there is where nothing can be written."""
     try:
         with tempfile.TemporaryFile(dir=folder) as made:
             return os.fstat(made.fileno()).st_mtime_ns
