@@ -15,16 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.lanes import DROPS, of_all_lanes
+from benchmarks.lanes import fill, of_all_lanes
 from benchmarks.measure import NOW, peak_megabytes
 from benchmarks.records import PROVIDERS, SPAN, START, Record
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND
-from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.incidents import incident_reports
@@ -71,17 +69,9 @@ def _break(record: Record, provider: str) -> None:
                 entry |= {"success": False, "status_code": 503}
 
 
-def fill(folder: Path, count: int) -> Settings:
-    """Makes a home of that many records in a drop for each month."""
-    settings = Settings(home=folder).prepare()
-    for number, month in groupby(enumerate(with_outages(count)), lambda one: one[0] * DROPS // count):
-        day = settings.landing / (START + SPAN * (number + 1) / DROPS).date().isoformat()
-        day.mkdir(exist_ok=True)
-        with (day / "evidence.jsonl").open("w") as file:
-            file.writelines(json.dumps(record) + "\n" for _, record in month)
-    result = ingest(settings, now=NOW)
-    if (result.received_count, result.quarantined_count) != (count, 0):
-        raise RuntimeError(f"{result.received_count} of {count} records, {result.quarantined_count} of them rejected")
+def fill_with_outages(folder: Path, count: int) -> Settings:
+    """Makes a home of that many records; what is timed reads the warehouse alone."""
+    settings = fill(folder, count, with_outages)
     shutil.rmtree(settings.landing)
     return settings
 
@@ -131,7 +121,7 @@ def main() -> None:
     empty: list[str] = []
     try:
         settings = Settings(home=folder)
-        settings = settings if settings.warehouse.exists() else fill(folder, options.records)
+        settings = settings if settings.warehouse.exists() else fill_with_outages(folder, options.records)
         with warehouse_of(settings).reading() as session:
             for number in range(options.rounds + 1):
                 for name, case in cases(session).items():

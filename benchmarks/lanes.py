@@ -88,10 +88,10 @@ def _recovery(record: Record, number: int) -> Record:
     return {**kept, "metadata_kind": f"{KIND_PREFIX}connector-recovery-closure", **about}
 
 
-def fill(folder: Path, count: int) -> Settings:
-    """Makes a home of that many records in a drop for each month."""
+def fill(folder: Path, count: int, make: Callable[[int], Iterator[Record]] = of_all_lanes) -> Settings:
+    """Makes a home of that many records, by default of all lanes, in a drop for each month."""
     settings = Settings(home=folder).prepare()
-    for number, month in groupby(enumerate(of_all_lanes(count)), lambda one: one[0] * DROPS // count):
+    for number, month in groupby(enumerate(make(count)), lambda one: one[0] * DROPS // count):
         day = settings.landing / (START + SPAN * (number + 1) / DROPS).date().isoformat()
         day.mkdir(exist_ok=True)
         with (day / "evidence.jsonl").open("w") as file:
