@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli import proof
 from cavra_pipeline.cli.common import AS_JSON, AS_OF, EXIT_FAILED, LANE, answer, clock, day_option, home
+from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.private import put_in_place
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN
@@ -47,7 +48,7 @@ def prove_command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Make a report and write it with its proof: the records it rests on, the commit log and a verifier.
+    """Make a report and write it with its proof: the records it is based on, the commit log and a verifier.
 
     The bundle holds every record of the lane up to the day of the report, as export writes them. Anybody checks it
     with Python alone: python3 BUNDLE
@@ -62,7 +63,7 @@ def prove_command(
         bundle = prove_report(settings, _REPORTS[report], lane, as_of=as_of or now, now=now, parameters=values)
     report_id, digest = proven_report(bundle)
     path = output or Path(f"{report_id}.zip")
-    path.write_bytes(bundle)
+    put_in_place(path, lambda file: file.write(bundle))
     document = {"report_id": report_id, "report_sha256": digest, "bundle": str(path), "byte_count": len(bundle)}
     text = f"{report_id}: proven by {path} ({len(bundle):,} bytes); check it: python3 {path}"
     answer(document, as_json, lambda console, _: console.print(text, soft_wrap=True))
@@ -71,13 +72,10 @@ def prove_command(
 @click.command("verify")
 @click.argument("bundle", type=_FILE, required=False)
 @click.option("--home", "is_home", is_flag=True, help="Verify what CAVRA_HOME holds, instead of a bundle.")
-@click.option("--key", type=_FILE, help="Public key that you got elsewhere; the one in the bundle if not given.")
+@click.option("--key", type=_FILE, help="Public key from another source; the one in the bundle if not given.")
 @click.option("--against", type=_FILE, help="Checkpoint of the same log that you have kept.")
 @AS_JSON
-@click.pass_context
-def verify_command(
-    context: click.Context, bundle: Path | None, is_home: bool, key: Path | None, against: Path | None, as_json: bool
-) -> None:
+def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against: Path | None, as_json: bool) -> None:
     """Is a report proven by its BUNDLE? Exit 0 if it is, 1 if not. With --home: does the home hold what it must?
 
     Of a bundle it checks the digests, the signatures, the commit log and the evidence, and works the report out again
@@ -91,10 +89,11 @@ def verify_command(
             "either a bundle or the home is verified", where="verify", remedy="Give BUNDLE, or --home alone"
         )
     if bundle is None:
-        context.invoke(proof.verify_command, as_json=as_json)
+        answer_home(as_json=as_json)
         return
     raw = bundle.read_bytes()
-    held, fault = judged(raw, lane_rules(), key=_text(key), against=_text(against))
+    of_key, of_checkpoint = (text_of(path) if path else None for path in (key, against))
+    held, fault = judged(raw, lane_rules(), key=of_key, against=of_checkpoint)
     document = {
         "is_proven": not fault,
         "fault": fault or None,
@@ -113,10 +112,3 @@ def verify_command(
 
     answer(document, as_json, show)
     sys.exit(EXIT_FAILED if fault else 0)
-
-
-def _text(path: Path | None) -> str | None:
-    try:
-        return path.read_text("utf-8") if path else None
-    except UnicodeDecodeError:
-        raise UsageError("the file is not text", where=str(path), remedy="Give the file as it was written") from None

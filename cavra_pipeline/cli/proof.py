@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
 from cavra_pipeline.cli.common import AS_JSON, EXIT_UNHEALTHY, answer, clock, home
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.keys import new_key
 from cavra_pipeline.proof.publish import publish
@@ -16,18 +18,11 @@ from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
 
 #: A checkpoint has some hundred bytes.
-_MOST_BYTES = 65_536
+_MOST_BYTES: Final = 65_536
 
 
-@click.command("verify")
-@click.option("--home", is_flag=True, required=True, expose_value=False, help="Verify what CAVRA_HOME holds.")
-@AS_JSON
-def verify_command(as_json: bool) -> None:
-    """Verify landing files, evidence, the commit log and saved reports; exit 3 if anything differs.
-
-    The warehouse is derived once more beside the one there is and compared row by row, so it takes about as long as
-    ingesting everything.
-    """
+def answer_home(*, as_json: bool) -> None:
+    """Verifies what CAVRA_HOME holds and exits with 3 if anything differs."""
     found = verify_home(home(), now=clock())
     answer(found.document(), as_json, lambda console, _: _show(console, found))
     if not found.is_intact:
@@ -58,7 +53,7 @@ def checkpoint_command(against: Path | None, as_json: bool) -> None:
 
     It is signed if CAVRA_SIGNING_KEY_FILE names a key.
     """
-    old = parse_note(_text_of(against), str(against)).checkpoint if against else None
+    old = parse_note(text_of(against), str(against)).checkpoint if against else None
     note, growth = publish(home(), old)
     document = {
         "origin": note.checkpoint.origin,
@@ -82,9 +77,21 @@ def checkpoint_command(against: Path | None, as_json: bool) -> None:
         sys.exit(EXIT_UNHEALTHY)
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Returns the text of a file that a person gave, such as a checkpoint or a public key.
+
+    Raises:
+        UsageError: It is too long for either, or is no text.
+    """
     with path.open("rb") as file:
-        return file.read(_MOST_BYTES).decode(errors="replace")
+        raw = file.read(_MOST_BYTES + 1)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(raw) > _MOST_BYTES:
+        raise UsageError("it is no checkpoint or key", where=str(path), remedy="Give the file as it was written")
+    return text
 
 
 @click.group("key", cls=EscapingGroup)
@@ -98,7 +105,8 @@ def key() -> None:
 def new_key_command(path: Path, as_json: bool) -> None:
     """Make an Ed25519 key in a new file and print its public half.
 
-    Give the public half to whoever verifies, and name the file in CAVRA_SIGNING_KEY_FILE. Who has the file can sign.
+    Give the public half to whoever verifies, and name the file in CAVRA_SIGNING_KEY_FILE. Anyone who has the file can
+    sign.
     """
     public_key = new_key(path).hex()
     text = f"public key: {public_key}"

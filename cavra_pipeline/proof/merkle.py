@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 6962, section 2.1: roots, proofs that a leaf is in a tree, proofs that a tree grew out of one.
+"""The Merkle tree of RFC 6962, section 2.1: roots, and proofs that a tree grew out of an older one.
 
 Functions take leaf hashes, not leaves, so that a caller can keep 32 bytes instead of a record.
 """
@@ -75,49 +75,6 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def inclusion_proof(hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """Returns the audit path of a leaf, from its sibling up (RFC 6962, section 2.1.1).
-
-    Args:
-        hashes: Leaf hashes of the whole tree.
-        index: Place of the leaf, from 0.
-
-    Raises:
-        IndexError: The tree has no such leaf.
-    """
-    if not 0 <= index < len(hashes):
-        raise IndexError(f"a tree of {len(hashes)} leaves has none at {index}")
-    path: list[bytes] = []
-    low, high = 0, len(hashes)
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            path.append(root_of(hashes[middle:high]))
-            high = middle
-        else:
-            path.append(root_of(hashes[low:middle]))
-            low = middle
-    return path[::-1]
-
-
-def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Tells whether a leaf hash stands at a place of the tree with that size and root (RFC 9162, section 2.1.3.2)."""
-    if not 0 <= index < size:
-        return False
-    place, last, node = index, size - 1, leaf
-    for sibling in path:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            node = node_hash(sibling, node)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
-        else:
-            node = node_hash(node, sibling)
-        place, last = place >> 1, last >> 1
-    return last == 0 and node == root
-
-
 def consistency_proof(hashes: Sequence[bytes], old_size: int) -> list[bytes]:
     """Returns the proof that a tree grew out of the one of its first leaves (RFC 6962, section 2.1.2).
 
@@ -145,31 +102,3 @@ def _consistency(hashes: Sequence[bytes], old_size: int, *, is_whole: bool) -> I
     else:
         yield from _consistency(hashes[middle:], old_size - middle, is_whole=False)
         yield root_of(hashes[:middle])
-
-
-def is_consistent(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
-    """Tells whether a tree grew out of an older one that was not empty (RFC 9162, section 2.1.4.2)."""
-    if not 0 < old_size <= size:
-        return False
-    if old_size == size:
-        return not proof and old_root == root
-    path = list(proof)
-    if old_size.bit_count() == 1:
-        path.insert(0, old_root)
-    if not path:
-        return False
-    place, last = old_size - 1, size - 1
-    while place & 1:
-        place, last = place >> 1, last >> 1
-    old_node = node = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            return False
-        if place & 1 or place == last:
-            old_node, node = node_hash(sibling, old_node), node_hash(sibling, node)
-            while not place & 1 and place:
-                place, last = place >> 1, last >> 1
-        else:
-            node = node_hash(node, sibling)
-        place, last = place >> 1, last >> 1
-    return last == 0 and old_node == old_root and node == root

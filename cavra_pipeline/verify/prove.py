@@ -115,8 +115,10 @@ def _fault(fault: str, lane: Lane, *, is_moved: bool) -> PipelineError:
     if is_moved:
         return TransientError("evidence was committed meanwhile", where=lane.name, remedy="Run the command again")
     if fault.startswith("report: "):
+        # The values that differ are content of records.
+        member = fault.removeprefix("report: ").partition(" says ")[0]
         return PipelineError(
-            f"the evidence of now makes another report: {fault.removeprefix('report: ')}",
+            f"the evidence of now makes another report: {member} differs",
             where=lane.name,
             remedy="Save the report again, or prove a new one",
         )

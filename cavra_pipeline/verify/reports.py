@@ -17,34 +17,18 @@ from cavra_pipeline.documents import canonical_bytes, identify, parse_as_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports import store
+from cavra_pipeline.reports.health import HealthParameters
+from cavra_pipeline.reports.policy import policy_values
 from cavra_pipeline.state.tables import EVERY_LANE, prunings, saved_reports
+from cavra_pipeline.verify.bundle import attested
 from cavra_pipeline.verify.differences import Difference, Part
 from cavra_pipeline.warehouse import Session
 
 _saved: Final = saved_reports.c
 #: Members of a document that its evidence does not decide: who asked and when, and what came after its instant.
 _BESIDE: Final = ("generated_at", "generated_by", "future_record_count")
-#: Where a report says what it was judged by: the parameter, and the member of its document.
-_JUDGED_BY: Final[Mapping[str, Mapping[str, str]]] = {
-    store.RETRY_PLAN: {
-        "retry_delay_minutes": "base_retry_delay_minutes",
-        **{
-            name: name
-            for name in (
-                "max_retry_attempts", "allow_immediate_retry", "backoff_multiplier", "max_retry_delay_minutes",
-                "non_retryable_status_codes",
-            )
-        },
-    },
-    store.RETRY_HEALTH: {
-        name: name for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")
-    },
-    store.RECOVERIES: {"slo_minutes": "recovery_slo_minutes"},
-}  # fmt: skip
 _BASE: Final = {name: report for report, name in store.ASKED.items()}
 _KEY: Final = ("report", "lane", "report_day", "report_id")
-#: Lists whose entries name an incident, which no id covers.
-_NAMING_INCIDENTS: Final = ("retry_decisions", "acknowledgement_gaps", "approval_gaps")
 _ID: Final = re.compile(r"(.+)-[0-9a-f]{24}")
 _Row = Mapping[str, Any]
 
@@ -82,11 +66,20 @@ def check_reports(
         is_sure = row["report"] not in _BASE and tuple(row[name] for name in _KEY) not in outdated
         is_askable = horizon is None or row["as_of"] >= store.earliest_saved(row["report"], horizon)
         if document is not None and not faults and is_sure and is_askable:
-            judged_by = {name: document.get(at) for name, at in _JUDGED_BY.get(row["report"], {}).items()}
-            again[row["report"], row["lane"], json.dumps(judged_by, sort_keys=True)].append((row, document))
+            judged_by = json.dumps(_judged_by(row["report"], document), sort_keys=True)
+            again[row["report"], row["lane"], judged_by].append((row, document))
     for (report, lane, values), saved in again.items():
         counted.remade_count += len(saved)
         yield from _made_again(derived, report, lane, json.loads(values), saved, now)
+
+
+def _judged_by(report: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a report, as its document says them."""
+    if report == store.RETRY_PLAN:
+        return policy_values(document)
+    if report == store.RECOVERIES:
+        return {"slo_minutes": document.get("recovery_slo_minutes")}
+    return {name: document.get(name) for name in HealthParameters.model_fields if report == store.RETRY_HEALTH}
 
 
 def _outdated(connection: sa.Connection) -> set[tuple[Any, ...]]:
@@ -129,12 +122,8 @@ def _faults(row: _Row, document: Mapping[str, Any]) -> Iterator[str]:
 def _id_of(report: str, document: Mapping[str, Any]) -> str:
     """The id that a document's content makes."""
     field = store.ID_FIELDS[report]
-    content = {**document, field: ""}
-    for name in _NAMING_INCIDENTS:
-        if name in content:
-            content[name] = [{key: one[key] for key in one if key != "provider_incident_id"} for one in content[name]]
     found = _ID.fullmatch(document[field])
-    return identify(found[1], content) if found else ""
+    return identify(found[1], {**attested(document), field: ""}) if found else ""
 
 
 def _made_again(

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.proof.checkpoint import Checkpoint, Note, key_id, origin_of, parse_note
 from cavra_pipeline.proof.merkle import leaf_hash
-from cavra_pipeline.proof.signing import is_signed_by, sign
+from cavra_pipeline.proof.signing import sign
+from tests.proof.notes import is_signed_by
 
 CHECKPOINT = Checkpoint("cavra-pipeline/0123456789abcdef", 62, bytes(range(32)))
 #: RFC 8032, section 7.1, test 1.
@@ -77,5 +78,6 @@ def test_a_checkpoint_with_one_bit_changed_is_not_signed() -> None:
     ],
 )
 def test_a_text_that_is_no_checkpoint_is_refused_with_its_place(text: str) -> None:
-    with pytest.raises(UsageError, match="this is not a checkpoint"):
+    with pytest.raises(UsageError, match="this is not a checkpoint") as raised:
         parse_note(text, "old.txt")
+    assert raised.value.where == "old.txt"

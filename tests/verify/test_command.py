@@ -51,7 +51,8 @@ def test_verify_checks_against_a_checkpoint_that_was_kept(bundle: Path, month_lo
     assert "your checkpoint at entry 1" in done.output
 
     kept.write_text(Log({}, month_log.entries[1:]).note().text)
-    assert CliRunner().invoke(cli, ["verify", str(bundle), "--against", str(kept)]).exit_code == 1
+    done = CliRunner().invoke(cli, ["verify", str(bundle), "--against", str(kept)])
+    assert (done.exit_code, done.output.splitlines()[-1]) == (1, "NOT PROVEN")
 
 
 def test_verify_says_that_the_verifier_inside_is_another(month: Settings, month_log: Log, bundle: Path) -> None:
@@ -69,8 +70,12 @@ def test_verify_says_that_the_verifier_inside_is_another(month: Settings, month_
 
 
 def test_files_that_are_spoiled_and_summed_up_again_are_not_as_attested(bundle: Path) -> None:
-    files = unpack(bundle.read_bytes()) | {"report.json": b"{}"}
+    files = unpack(bundle.read_bytes()) | {"README.txt": b"Trust me.\n"}
     del files["SHA256SUMS"]
     bundle.write_bytes(pack(files | {"SHA256SUMS": sums_of(files)}))
 
-    assert CliRunner().invoke(cli, ["verify", str(bundle)]).exit_code == 1
+    done = CliRunner().invoke(cli, ["verify", str(bundle)])
+
+    assert done.exit_code == 1
+    assert "file: not as attested: README.txt" in done.output
+    assert done.output.splitlines()[-1] == "NOT PROVEN"

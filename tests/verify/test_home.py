@@ -294,7 +294,7 @@ def changes() -> list[tuple[str, Callable[[Settings], None]]]:
 
 
 @pytest.mark.parametrize(("name", "change"), changes(), ids=[name for name, _ in changes()])
-def test_a_random_change_is_named(name: str, change: Callable[[Settings], None], home: Settings) -> None:
+def test_a_random_change_of_a_home_is_found(name: str, change: Callable[[Settings], None], home: Settings) -> None:
     change(home)
 
     assert differences(home), name
@@ -326,7 +326,7 @@ def test_a_crash_between_the_two_commits_is_no_difference(home: Settings, monkey
     assert differences(home) == []
 
 
-def test_a_pruning_that_only_the_warehouse_has_forgotten_is_named_and_not_made_up_for(home: Settings) -> None:
+def test_a_pruning_that_only_the_warehouse_lost_is_named_and_stays_lost(home: Settings) -> None:
     change_warehouse(home, "DELETE FROM prunings")
 
     for _ in range(2):

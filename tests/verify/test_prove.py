@@ -119,7 +119,7 @@ def test_a_saved_report_is_proven_until_late_evidence_makes_another(tmp_path: Pa
 
     drop(home, [delivery(at(5), failed=["jira"], session_id="late")], name="late.jsonl")
     take_in(home)
-    with pytest.raises(PipelineError, match="decision_count says 3, the records say 4"):
+    with pytest.raises(PipelineError, match="another report: decision_count differs"):
         prove_saved_report(home, "retry_plan", LANE, day)
     with pytest.raises(UsageError, match="no such report is saved"):
         prove_saved_report(home, "retry_plan", LANE, date(2026, 6, 1))
