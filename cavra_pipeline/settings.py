@@ -165,7 +165,7 @@ class Settings(BaseSettings):
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a scheduled run's work is still on time.
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
-        watch_seconds: How often the ledger of scheduled runs and the watcher of the watching look.
+        watch_seconds: Seconds between ticks of ``missed_worker_run_sensor`` and ``watcher_sensor``.
         alerts: How alerts are notified, and through which connectors.
         worker_probe: Whether worker runs probe providers with an incident, with one retry instead of all.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.

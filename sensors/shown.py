@@ -24,7 +24,7 @@ def newest_shown(
 ) -> _Shown | None:
     """Returns what an asset showed of the newest instant, with that member.
 
-    A backfill of old days does not hide it, and what-ifs neither are it nor hide it: a hundred of them may be newer.
+    A backfill of old days does not hide it. What-ifs are ignored, even if a hundred are newer.
     """
     days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
     found = _shown_on(instance, asset, days, having)

@@ -155,7 +155,7 @@ class Programs:
 
 
 def _answers(address: str) -> bool:
-    """Whether an address of this machine answers, other than that the server can't yet; no proxy is asked."""
+    """Tells whether a local address answers with anything but a server error; proxies are bypassed."""
     try:
         with _DIRECTLY.open(address, timeout=5):
             return True

@@ -79,6 +79,10 @@ class State:
             StateBusy: Another process held the database for too long.
             PipelineError: The database can't be reached or written, or belongs to a newer release.
         """
+        if self._is_lent:
+            raise PipelineError(
+                "it is only read here", where=self.where, remedy="Use state_of without is_lent to write"
+            )
         self._make_ready()
         with self._errors_named(), self._alone() as connection:
             yield connection

@@ -37,7 +37,7 @@ export async function render(params, context, root) {
   const bad = lanes.filter((one) => !["healthy", "unknown"].includes(one.alert_level));
   const level = worst([...bad, recoveries, closure, sources].map((one) => one.alert_level));
   const others = Object.entries({ recoveries, closure, sources }).filter(([, one]) => ["critical", "warning"].includes(one.alert_level)).map(([name]) => name);
-  const fine = others.length ? `All lanes in use are healthy. Look at: ${others.join(", ")}` : "All lanes in use are healthy";
+  const fine = others.length ? `All lanes in use are healthy. Needs attention: ${others.join(", ")}` : "All lanes in use are healthy";
   const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
     el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : fine),
     bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
