@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -28,3 +29,8 @@ def statement(package: str, name: str, **parts: str) -> str:
 def literal(text: str) -> str:
     """Returns the text as an SQL string literal, for constants that DuckDB does not take as parameters."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def literals(texts: Iterable[str]) -> str:
+    """Returns what stands between the brackets of ``IN (...)``; of no text it holds none."""
+    return ", ".join(map(literal, texts)) or "NULL"

@@ -14,9 +14,12 @@ from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.changes import write_change
 from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.stage import Stage
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import Closed, closed_drops
+from cavra_pipeline.sql import literals
 from cavra_pipeline.warehouse import Rows, Session
+from cavra_pipeline.warehouse.retry_links import relink
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
@@ -166,6 +169,9 @@ def _watch(session: Session) -> None:
     session.run(_PACKAGE, "mark_newly_failing")
     session.run(_PACKAGE, "watch_came")
     session.run(_PACKAGE, "watch_newly_failing")
+    lanes = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
+    session.run(_PACKAGE, "mark_touched_links", lanes_of_new_subjects=lanes)
+    relink(session)
 
 
 def _insert_records(session: Session, group: Group) -> int:

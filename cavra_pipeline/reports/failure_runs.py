@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.lanes import INCIDENT_DAYS, LANES
-from cavra_pipeline.sql import literal, statement
+from cavra_pipeline.sql import literal, literals, statement
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
@@ -186,8 +186,8 @@ def _before(at: datetime, back: timedelta, earliest: datetime) -> datetime:
 
 
 def _failures() -> str:
-    new = ", ".join(literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects)
-    return statement(_PACKAGE, "failed_outcomes", lanes_of_new_subjects=new or "NULL").rstrip()
+    new = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
+    return statement(_PACKAGE, "failed_outcomes", lanes_of_new_subjects=new).rstrip()
 
 
 def _runs(session: Session, rows: Iterable[Mapping[str, Any]], until: datetime) -> list[FailureRun]:

@@ -19,6 +19,7 @@ from cavra_pipeline.retention.horizon import PACKAGE
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import pruned_drops, prunings
 from cavra_pipeline.warehouse import Rows, Session, Warehouse
+from cavra_pipeline.warehouse.retry_links import relink
 
 _DROPS: Final = {
     "pruning_number": "BIGINT", "drop_day": "DATE", "file_name": "VARCHAR", "record_count": "BIGINT",
@@ -135,3 +136,5 @@ def _remove(session: Session, horizon: datetime) -> None:
     session.run("cavra_pipeline.evidence", "settle_versions")
     session.execute("DELETE FROM watched_records")
     session.run(PACKAGE, "fill_watched_records")
+    session.run(PACKAGE, "mark_all_links")
+    relink(session)

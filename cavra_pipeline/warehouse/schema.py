@@ -18,7 +18,7 @@ from cavra_pipeline.boundary.fields import LISTS, Listed
 from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.sql import literal
+from cavra_pipeline.sql import literal, literals
 from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS, comment_on
 from cavra_pipeline.warehouse.session import Session
 
@@ -58,12 +58,12 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 12
+VERSION: Final = 13
 
 #: Macros that reports ask by, in the order in which they are created.
 MACROS: Final = (
     "asked",
-    "retry_links",
+    "retry_edges",
     "subject_roots",
     "attributed_outcomes",
     "attributed_records",
@@ -115,7 +115,7 @@ def _create_tables(session: Session) -> None:
     # Views and other macros are written with these two.
     session.run(_PACKAGE, "macro_provider_name")
     session.run(_PACKAGE, "macro_status_of_execution")
-    new_subjects = ", ".join(literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects) or "NULL"
+    new_subjects = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
     for name in VIEWS:
         session.run(_PACKAGE, f"view_{name}", lanes_of_new_subjects=new_subjects)
     for name in MACROS:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from cavra_pipeline.lanes import LANES
-from tests.support import Record, ask_plan, at, delivery, ingested, record
+from tests.support import Record, ask_plan, at, delivery, drop, home_with, ingested, query, record, take_in
 
 LANE = "acknowledgement_audit"
+#: More for a long look: CAVRA_TEST_EXAMPLES=300 pytest tests/retry/test_retried_subjects.py
+EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "5"))
 
 
 def retried(when: datetime, subject: str, new_delivery: str) -> Record:
@@ -44,3 +51,69 @@ def test_a_delivery_that_no_execution_names_stands_for_itself(is_linked: bool, t
 
     counted = {each["delivery_id"]: each["retry_count"] for each in decisions}
     assert counted == ({"one": 3} if is_linked else {"one": 2, "new": 1})
+
+
+#: A step: a delivery of a subject, or an execution that names one of the deliveries as a retry of a subject.
+STEPS = st.tuples(
+    st.booleans(), st.integers(0, 4), st.sampled_from("abcd"), st.sampled_from(("slack", "teams")), st.integers(0, 9)
+)
+
+
+def made_of(step: tuple[bool, int, str, str, int], number: int) -> Record:
+    is_delivery, name, subject, provider, minutes = step
+    if is_delivery:
+        return delivery(at(minutes), lane=LANE, subject=subject, failed=["slack", "teams"], session_id=f"d-{name}")
+    named = {"delivery_id": subject, "provider": provider, "execution_status": "failed"}
+    link = {"delivery_metadata_id": f"d-{name}"}
+    # Few ids, so that a newer version takes a link back or gives it to another delivery.
+    identity = f"e-{number % 6}"
+    kind = LANES[LANE].execution_kind
+    return record(kind, at(minutes), **named, session_id=identity, retry_execution_record=link)
+
+
+def roots_of(records: Iterable[Record], until: datetime) -> set[tuple[str, str, str]]:
+    """Subject, provider and the subject that was tried first, of current records, straight from contract section 4a."""
+    seen = sorted(
+        ((datetime.fromisoformat(one["created_at"]), one["session_id"], one) for one in records),
+        key=lambda one: one[:2],
+    )
+    sent = {name: one["delivery_id"] for when, name, one in seen if name.startswith("d-") and when <= until}
+    links: dict[str, tuple[str, str]] = {}
+    for when, name, one in seen:
+        if name.startswith("e-") and when <= until:
+            links.setdefault(
+                one["retry_execution_record"]["delivery_metadata_id"], (one["delivery_id"], one["provider"])
+            )
+    parents: dict[tuple[str, str], str] = {}
+    for retried_as, (subject, provider) in links.items():
+        if sent.get(retried_as, subject) != subject:
+            parents.setdefault((sent[retried_as], provider), subject)
+    found = set()
+    for child, provider in parents:
+        place, passed = child, {child}
+        while (place, provider) in parents and parents[place, provider] not in passed:
+            place = parents[place, provider]
+            passed.add(place)
+        is_circle = (place, provider) in parents
+        found.add((child, provider, child if is_circle else place))
+    return found
+
+
+@given(days=st.lists(st.lists(STEPS, max_size=8), min_size=1, max_size=4), order=st.permutations(range(4)))
+@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
+def test_links_that_come_change_and_go_lead_to_the_subject_that_was_tried_first(
+    days: list[list[tuple[bool, int, str, str, int]]], order: Sequence[int]
+) -> None:
+    with TemporaryDirectory() as folder:
+        home = home_with(Path(folder))
+        landed: dict[str, list[Record]] = {}
+        for place in (one for one in order if one < len(days)):
+            landed[f"2026-06-{place + 10}"] = [made_of(step, n + place) for n, step in enumerate(days[place])]
+            drop(home, landed[f"2026-06-{place + 10}"], day=f"2026-06-{place + 10}")
+            take_in(home)
+            current = {one["session_id"]: one for day in sorted(landed) for one in landed[day]}.values()
+            for minutes in range(-1, 10):
+                until = at(minutes)
+                found = query(home, f"SELECT child, provider, root FROM subject_roots('{LANE}', '{until:%F %T}')")
+                itself = {(subject, provider, subject) for subject, provider, _ in found}
+                assert set(found) | itself == roots_of(current, until) | itself, (minutes, landed)

@@ -1,6 +1,6 @@
 -- The subject that was tried first of each of some failed outcomes, and when a delivery of that pair first succeeded.
 WITH attributed AS MATERIALIZED (
-    {{attributed}}
+    SELECT lane, session_id, provider, subject, is_failed, created_at FROM ({{attributed}})
 ),
 
 failures AS MATERIALIZED (

@@ -1,28 +1,12 @@
 -- Which of the ascending instants, numbered from 1, lie between the first record of a retry's subject and the link to the
 -- subject that it retries.
-WITH executions AS (
-    SELECT subject, created_at, retried_as
-    FROM watched_records
+WITH links AS MATERIALIZED (
+    SELECT retry_subject AS subject, greatest(linked_at, sent_at) AS linked_at
+    FROM retry_links
+    -- Of those whose link is older than every instant nothing is asked.
     WHERE
-        lane = $lane AND record_type = 'execution' AND retried_as IS NOT NULL
-        AND created_at <= list_max($instants::TIMESTAMP[])
-),
-
-deliveries AS (
-    SELECT subject, created_at, session_id FROM watched_records WHERE lane = $lane AND record_type = 'delivery'
-),
-
--- Of those whose link is older than every instant nothing is asked.
-links AS MATERIALIZED (
-    SELECT sent.subject, greatest(execution.created_at, sent.created_at) AS linked_at
-    FROM executions AS execution
-    INNER JOIN deliveries AS sent ON sent.session_id = execution.retried_as
-    WHERE sent.subject <> execution.subject AND execution.created_at > list_min($instants::TIMESTAMP[])
-    UNION ALL
-    SELECT sent.subject, greatest(execution.created_at, sent.created_at)
-    FROM executions AS execution
-    INNER JOIN deliveries AS sent ON sent.session_id = execution.retried_as
-    WHERE sent.subject <> execution.subject AND sent.created_at > list_min($instants::TIMESTAMP[])
+        lane = $lane AND retry_subject <> subject AND greatest(linked_at, sent_at) > list_min($instants::TIMESTAMP[])
+        AND linked_at <= list_max($instants::TIMESTAMP[])
 ),
 
 named AS (

@@ -5,8 +5,19 @@ WITH said AS MATERIALIZED (
     FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
 ),
 
+deliveries AS MATERIALIZED (
+    SELECT subject, provider, created_at, session_id
+    FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
+    WHERE NOT is_failed
+),
+
+-- What was settled before the first instant is at none.
 suspects AS MATERIALIZED (
-    SELECT DISTINCT subject, provider FROM said WHERE record_type = 'execution' AND execution_status <> 'delivered'
+    SELECT DISTINCT subject, provider
+    FROM said
+    ANTI JOIN (FROM deliveries WHERE created_at <= list_min($instants::TIMESTAMP[])) AS settled
+        USING (subject, provider)
+    WHERE record_type = 'execution' AND execution_status <> 'delivered'
 ),
 
 histories AS (
@@ -20,9 +31,8 @@ histories AS (
     WHERE record_type IN ('execution', 'acknowledgement')
     UNION ALL
     SELECT subject, provider, created_at, session_id, true, NULL, NULL
-    FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
+    FROM deliveries
     SEMI JOIN suspects USING (subject, provider)
-    WHERE NOT is_failed
 ),
 
 states AS (

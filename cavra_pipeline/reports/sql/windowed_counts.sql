@@ -1,6 +1,16 @@
 -- What happened in the window of each instant. Every instant and every start of a window is a mark; a record counts from
 -- the first mark at or after it on, and a window holds what counts at its instant less what counts at its start.
-WITH marks AS (
+WITH outcomes AS MATERIALIZED (
+    FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
+),
+
+failed_since AS (
+    SELECT DISTINCT subject, provider
+    FROM outcomes
+    WHERE is_failed AND created_at > list_min($window_starts::TIMESTAMP[])
+),
+
+marks AS (
     SELECT DISTINCT unnest($instants::TIMESTAMP[] || $window_starts::TIMESTAMP[]) AS mark
 ),
 
@@ -40,7 +50,8 @@ seen AS (
             count(*) FILTER (NOT is_failed) OVER (
                 PARTITION BY subject, provider ORDER BY created_at, session_id
             ) AS success_count
-        FROM attributed_outcomes($lane, list_max($instants::TIMESTAMP[]))
+        FROM outcomes
+        SEMI JOIN failed_since USING (subject, provider)
     )
     WHERE is_failed AND success_count > 0 AND created_at > list_min($window_starts::TIMESTAMP[])
     GROUP BY session_id, created_at

@@ -2,12 +2,25 @@
 -- and the instants, first_seen to last_seen, that see it so. A pair's failures are its deliveries in order of
 -- (created_at, session_id) until one of them succeeds: then it is settled for good (contract section 6).
 CREATE OR REPLACE MACRO failing_states(lane_name, instants) AS TABLE
-WITH in_order AS (
+WITH outcomes AS MATERIALIZED (
+    FROM attributed_outcomes(lane_name, list_max(instants))
+),
+
+-- Pairs that were settled before the first instant are no longer failing at any, and they are most.
+unsettled AS (
+    SELECT subject, provider
+    FROM outcomes
+    GROUP BY subject, provider
+    HAVING NOT coalesce(bool_or(NOT is_failed AND created_at <= list_min(instants)), false)
+),
+
+in_order AS (
     SELECT
         *,
         lead(created_at) OVER history AS next_at,
         count(*) FILTER (NOT is_failed) OVER history AS success_count
-    FROM attributed_outcomes(lane_name, list_max(instants))
+    FROM outcomes
+    SEMI JOIN unsettled USING (subject, provider)
     WINDOW history AS (PARTITION BY subject, provider ORDER BY created_at, session_id)
 ),
 

@@ -1,18 +1,14 @@
--- Subjects of retries, at the providers at which each stands for the subject that was tried first (contract section 4a).
--- Where several retries share a subject, it stands for what the earliest execution names. A circle has no beginning: its
--- subjects stand for themselves.
+-- Subjects of a lane's retries as an instant sees them, at the providers at which each stands for the subject that was
+-- tried first (contract section 4a). Only chains of which a part is newer than the instant are followed again.
 CREATE OR REPLACE MACRO subject_roots(lane_name, until) AS TABLE
-WITH RECURSIVE edges AS MATERIALIZED (
-    SELECT
-        sent.subject AS child,
-        links.provider AS provider,
-        arg_min(links.subject, {'created_at': links.created_at, 'session_id': links.session_id}) AS parent
-    FROM retry_links(lane_name, until) AS links
-    INNER JOIN watched_records AS sent ON sent.session_id = links.retried_as
-    WHERE
-        sent.lane = lane_name AND sent.record_type = 'delivery' AND sent.created_at <= until
-        AND sent.subject <> links.subject
-    GROUP BY child, links.provider
+WITH RECURSIVE late AS MATERIALIZED (
+    SELECT subject AS child, provider FROM retried_subjects WHERE lane = lane_name AND since > until
+),
+
+edges AS MATERIALIZED (
+    SELECT child, provider, parent
+    FROM retry_edges(CASE WHEN EXISTS (FROM late) THEN lane_name END, until)
+    SEMI JOIN late USING (child, provider)
 ),
 
 chains AS (
@@ -21,8 +17,20 @@ chains AS (
     SELECT chains.child, chains.provider, edges.parent
     FROM chains
     INNER JOIN edges ON edges.child = chains.root AND edges.provider = chains.provider
+),
+
+known AS (
+    SELECT subject AS child, provider, first_subject AS root
+    FROM retried_subjects
+    WHERE lane = lane_name AND since <= until
 )
 
-SELECT chains.child, chains.provider, chains.root
+SELECT child, provider, root FROM known
+UNION ALL
+-- What leads into a circle stands for itself.
+SELECT
+    chains.child, chains.provider,
+    CASE WHEN known.root = known.child THEN chains.child ELSE coalesce(known.root, chains.root) END
 FROM chains
 ANTI JOIN edges ON edges.child = chains.root AND edges.provider = chains.provider
+LEFT JOIN known ON known.child = chains.root AND known.provider = chains.provider
