@@ -1,4 +1,4 @@
-"""Pictures as inline SVG: outages by lane, delivery success by provider, backlog over time. No colour is set here.
+"""Pictures as inline SVG: outages by lane, backlog over time. No colour is set here.
 
 Drawn 360 units wide, so that their text keeps its size on a phone. Classes are coloured by the page's style sheet, and
 whatever a colour says is said in words too.
@@ -13,10 +13,11 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from cavra_pipeline.escaping import html
-from cavra_pipeline.executive.words import count, day_text, provider_name, read, short_duration
+from cavra_pipeline.executive.words import count, day_text, read, short_duration
 
 _WIDTH: Final = 360
 _TICKS: Final = 4
+_ROW: Final = 36
 
 
 def _svg(name: str, height: int, title: str, description: str, parts: Sequence[Markup]) -> Markup:
@@ -79,21 +80,21 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
     start, end = read(report["window_start"]), read(report["as_of"])
     axis = _Axis(start, end, 0, _WIDTH)
     lanes = report["lanes"]
-    bottom = 42 * len(lanes)
+    bottom = _ROW * len(lanes)
     parts = axis.labels(bottom - 4)
     for number, lane in enumerate(lanes):
-        top = 42 * number
+        top = _ROW * number
         parts += [
-            _text(0, top + 15, lane["title"], "label strong"),
-            _text(_WIDTH, top + 15, standing(lane), anchor="end"),
+            _text(0, top + 13, lane["title"], "label strong"),
+            _text(_WIDTH, top + 13, standing(lane), anchor="end"),
         ]
-        parts.append(_rect(0, top + 21, _WIDTH, 12, "unknown" if lane["state"] == "no_evidence" else "track"))
-        parts += [_rect(axis.x(day), top + 21, 1.5, 12, "gap") for day in axis.days()[1:]]
+        parts.append(_rect(0, top + 19, _WIDTH, 10, "unknown" if lane["state"] == "no_evidence" else "track"))
+        parts += [_rect(axis.x(day), top + 19, 1.5, 10, "gap") for day in axis.days()[1:]]
         for outage in lane["outages"]:
             left = axis.x(read(outage["started_at"]) if outage["started_at"] else start)
             right = axis.x(read(outage["ended_at"]) if outage["ended_at"] else end)
             width = max(right - left, 3)
-            parts.append(_rect(min(left, _WIDTH - width), top + 19, width, 16, "bad"))
+            parts.append(_rect(min(left, _WIDTH - width), top + 17, width, 14, "bad"))
     said = "; ".join(f"{lane['title']}: {standing(lane)}" for lane in lanes)
     return _svg("outages", bottom + 20, "Worker downtime", f"{said}.", parts)
 
@@ -108,36 +109,11 @@ def standing(lane: Mapping[str, Any]) -> str:
     return f"{count(lane['outage_count'], 'outage')}, {short_duration(lane['outage_minutes'])}{still}"
 
 
-def provider_bars(report: Mapping[str, Any]) -> Markup:
-    """Draws one bar for each provider: what it took, then what failed."""
-    providers = sorted(report["deliveries_by_provider"], key=lambda one: (one["delivered_percent"], one["provider"]))
-    parts: list[Markup] = []
-    for number, one in enumerate(providers):
-        top = 42 * number
-        total = one["delivered_count"] + one["failed_count"]
-        width = _WIDTH * one["delivered_count"] / total
-        parts += [
-            _text(0, top + 15, provider_name(one["provider"]), "label strong"),
-            _text(_WIDTH, top + 15, _taken(one), anchor="end"),
-            _rect(0, top + 23, _WIDTH, 8, "bad"),
-        ]
-        if one["delivered_count"]:
-            gap = 2 if one["failed_count"] else 0
-            parts += [_rect(0, top + 19, width, 16, "good"), _rect(width, top + 19, gap, 16, "gap")]
-    said = "; ".join(f"{provider_name(one['provider'])}: {_taken(one)}" for one in providers)
-    return _svg("providers", max(42 * len(providers), 1), "Deliveries that arrived, by provider", f"{said}.", parts)
-
-
-def _taken(one: Mapping[str, Any]) -> str:
-    total = one["delivered_count"] + one["failed_count"]
-    return f"{one['delivered_percent']} %, {one['failed_count']:,} of {total:,} failed"
-
-
 def backlog_area(report: Mapping[str, Any]) -> Markup:
     """Draws how many recoveries were open over time, and as a dashed line how many of them were past the limit."""
     points = report["backlog"]
     start, end = read(report["window_start"]), read(report["as_of"])
-    left, right, top, bottom = 0.0, float(_WIDTH), 24.0, 144.0
+    left, right, top, bottom = 0.0, float(_WIDTH), 24.0, 112.0
     axis = _Axis(start, end, left, right)
     most = max(point["open_count"] for point in points)
     scale = (bottom - top) / max(most, 1)

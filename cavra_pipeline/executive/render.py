@@ -19,7 +19,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import html, visible_json
 from cavra_pipeline.executive.markdown import markdown_of
 from cavra_pipeline.executive.page import page_of
-from cavra_pipeline.executive.pictures import backlog_area, outage_timeline, provider_bars
+from cavra_pipeline.executive.pictures import backlog_area, outage_timeline
 from cavra_pipeline.executive.words import read
 
 _PACKAGE: Final = "cavra_pipeline.executive"
@@ -57,11 +57,7 @@ def _html_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
             page=page,
             style=Markup(style),  # noqa: S704 -- our own style sheet
             style_hash=f"sha256-{digest}",
-            pictures={
-                "backlog": backlog_area(report),
-                "outages": outage_timeline(report),
-                "providers": provider_bars(report),
-            },
+            pictures={"backlog": backlog_area(report), "outages": outage_timeline(report)},
         )
     )
 

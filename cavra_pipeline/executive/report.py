@@ -21,7 +21,7 @@ from cavra_pipeline.documents import (
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.counts import Standing, Window, failing_providers, standings, windows
 from cavra_pipeline.executive.escalation import RETRY_CATEGORY, plan_of_recoveries
-from cavra_pipeline.executive.risks import key_risks
+from cavra_pipeline.executive.risks import broken_providers, key_risks
 from cavra_pipeline.executive.trends import RecoveryTrend
 from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
 from cavra_pipeline.lanes import LANES, Lane
@@ -34,6 +34,7 @@ from cavra_pipeline.recoveries.history import (
 )
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
+from cavra_pipeline.retention.horizon import horizon_of
 from cavra_pipeline.warehouse import Session
 
 DEFAULT_WINDOW_DAYS: Final = 7
@@ -70,6 +71,7 @@ class _Known:
     windows: Mapping[datetime, Window]
     history: RecoveryHistory
     causes: Causes
+    horizon: datetime | None
     recoveries: Mapping[datetime, Mapping[str, Any]]
 
     def latest_record_at(self, at: datetime) -> datetime | None:
@@ -78,6 +80,14 @@ class _Known:
         playbooks = self.history.playbooks[: self.history.playbook_count(at)][-1:]
         closures = (one.at for one in self.history.said(at)[-1:])
         return max((moment for moment in (*lanes, *playbooks, *closures) if moment), default=None)
+
+    def before(self, start: datetime, slo: timedelta) -> dict[str, Any] | None:
+        """Returns the counts of the window before the one that starts then; None where it was not seen whole."""
+        last = start - timedelta(microseconds=1)
+        earlier = _window_start(last, self.window_days)
+        if not self.history.playbook_count(last) or (self.horizon and self.horizon > earlier):
+            return None
+        return RecoveryTrend(self.history.opened(last), earlier, last, slo).counts()
 
 
 def executive_reports(
@@ -126,6 +136,7 @@ def executive_reports(
         windows=windows(session, {at: _window_start(at, window_days) for at in moments}),
         history=recovery_history(session, max(moments)),
         causes=Causes(session, max(moments)),
+        horizon=horizon_of(session),
         recoveries=dict(zip(moments, recoveries, strict=True)),
     )
     return [_report(known, as_of) for as_of in instants]
@@ -152,7 +163,8 @@ def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
     start = _window_start(at, known.window_days)
     lanes = [_lane(lane, known, at=at, start=start) for lane in LANES.values()]
     report = _counted(known, plan, lanes, at=at, start=start)
-    risks = key_risks(report, failing=known.failing[at], unplanned_failure_count=plan["unplanned_failure_count"])
+    health = {lane["lane"]: known.health[lane["lane"], at] for lane in lanes if lane["evidence_record_count"]}
+    risks = key_risks(report, health=health, unplanned_failure_count=plan["unplanned_failure_count"])
     actions = actions_for(risks)
     level = alert_level(
         [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(risk["severity"] for risk in risks)]
@@ -166,8 +178,6 @@ def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
         "what_to_do": actions[0]["action"] if actions else "Nothing; the next report comes as scheduled.",
     }
     report["headline"] = headline(report)
-    for lane in lanes:
-        del lane["alerts"]
     # A record that came later changes no report: counts of such records are of no lane's identity either.
     of_lanes = [{name: value for name, value in lane.items() if name != "future_record_count"} for lane in lanes]
     report["executive_report_id"] = identify("executive-report", {**report, "lanes": of_lanes})
@@ -181,6 +191,8 @@ def _counted(
     window, recoveries = known.windows[at], known.recoveries[at]
     trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
     routes = plan["escalation_routes"]
+    open_recoveries = [route for route in routes if route["category"] != RETRY_CATEGORY]
+    broken = broken_providers(known.failing[at], open_recoveries)
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
@@ -212,6 +224,7 @@ def _counted(
         "what_happened": [],
         "activity": {name: sum(lane[name] for lane in lanes) for name in _ACTIVITY},
         "recoveries": trend.totals(),
+        "recoveries_before": known.before(start, trend.slo),
         "recoveries_by_provider": trend.grouped("provider", lambda one: one.provider),
         "recoveries_by_cause": trend.grouped("cause", known.causes.of),
         "open_by_need": dict(sorted(Counter(one["need"] for one in routes).items())),
@@ -222,7 +235,8 @@ def _counted(
             for row in window.providers
         ],
         "lanes": lanes,
-        "open_recoveries": [route for route in routes if route["category"] != RETRY_CATEGORY],
+        "broken_providers": [{**one, "failing_since": instant(one["failing_since"])} for one in broken],
+        "open_recoveries": open_recoveries,
         "failed_retries": [route for route in routes if route["category"] == RETRY_CATEGORY],
         "key_risks": [],
         "recommended_actions": [],
@@ -273,7 +287,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         "latest_record_at": instant(extent["latest_record_at"]),
     }
     if not counts["evidence_record_count"]:
-        nothing = {"outage_count": 0, "open_outage_count": 0, "outage_minutes": 0, "outages": [], "alerts": []}
+        nothing = {"outage_count": 0, "open_outage_count": 0, "outage_minutes": 0, "outages": []}
         return {
             **known,
             "state": "no_evidence",
@@ -283,7 +297,6 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         }
     health = found.health[lane.name, at]
     outages = [outage for one in health["outages"] if (outage := _outage(one, start=start, at=at))]
-    actions = health["recommended_actions"]
     return {
         **known,
         "state": "outage" if any(outage["ended_at"] is None for outage in outages) else "running",
@@ -293,7 +306,6 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         "open_outage_count": sum(outage["ended_at"] is None for outage in outages),
         "outage_minutes": sum(outage["minutes_in_window"] for outage in outages),
         "outages": outages,
-        "alerts": [{**alert, "action": action} for alert, action in zip(health["alerts"], actions, strict=True)],
     }
 
 

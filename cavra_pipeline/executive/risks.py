@@ -1,4 +1,4 @@
-"""Key risks: one table of what endangers recovery, how grave it is, and what to do about it."""
+"""Key risks: what endangers recovery, grouped by what causes it, how grave it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,52 +9,100 @@ from cavra_pipeline.executive.words import (
     are,
     count,
     duration,
+    lane_title,
     limit_words,
+    listed,
     moment_text,
     provider_name,
+    read,
 )
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
+from cavra_pipeline.reports.health_alerts import RULES, AlertRule
+from cavra_pipeline.reports.incidents import cause_of
 
 #: So many notices that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
-#: What an HTTP status means to somebody who has to fix it: from, to, what it says, what to do.
-_CAUSES: Final = (
-    (401, 401, "rejects our credentials (401)", "Renew the {name} credential"),
-    (403, 403, "refuses permission (403)", "Have the permissions of the {name} connector restored"),
-    (404, 404, "does not know the address (404)", "Correct the {name} address"),
-    (410, 410, "says that the address is gone (410)", "Correct the {name} address"),
-    (429, 429, "is rejecting too many messages (429)", "Have the {name} limit raised, or send less"),
-    (400, 499, "refuses the message ({code})", "Have the {name} connector checked"),
-    (500, 599, "is returning server errors ({code})", "Ask the {name} team when it works again"),
-)
+#: What a cause means to somebody who has to fix it, and what to do.
+_CAUSES: Final = {
+    "credentials": ("rejects our credentials", "Renew the {name} credential"),
+    "gone": ("does not know the address", "Correct the {name} address"),
+    "throttled": ("is rejecting too many messages", "Have the {name} limit raised, or send less"),
+    "server_error": ("is returning server errors", "Ask the {name} team when it works again"),
+    "no_answer": ("does not answer", "Check that {name} can be reached"),
+    "refused": ("answers without accepting the message", "Have the answers of {name} read"),
+    "rejected": ("refuses the message", "Have the {name} connector checked"),
+    "mixed": ("gives an unexpected answer", "Have the {name} connector checked"),
+}
+#: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
+_OF_PEOPLE: Final = {
+    "decide": ("1 recovery was escalated and waits", "{n} recoveries were escalated and wait", "for a decision.",
+               "Decide what is done about {names}."),
+    "resume": ("1 recovery was deferred and has", "{n} recoveries were deferred and have", "no new time.",
+               "Set a time for {names}."),
+    "notify": ("1 open recovery has", "{n} open recoveries have", "no escalation that was delivered.",
+               "Notify an owner of {names}: send the escalation plan, and check that it arrives."),
+    "acknowledge": ("The notice of 1 recovery has", "The notices of {n} recoveries have",
+                    "arrived, and nobody has acknowledged it.", "Name an owner of {names}."),
+}  # fmt: skip
+#: Facts of which no sum over lanes can be said; what is said of several lanes instead, and what to do.
+_OF_LANES: Final = {
+    "missed_worker_count": (
+        "the retry worker is not running{age}.",
+        "Check that the schedules are on and the Dagster daemon runs, then run the worker of each lane once.",
+    ),
+    "stale_retry_plan_count": (
+        "the newest retry plan is stale{age}.",
+        "Make a new retry plan of each before anything is retried.",
+    ),
+    "unresolved_failed_execution_count": (
+        "{count} retries failed or were skipped and have not been delivered since.",
+        "Open the unresolved executions and fix what each names, then retry or resolve them.",
+    ),
+}
+_AGES: Final = {
+    "missed_worker_count": "latest_worker_age_minutes",
+    "stale_retry_plan_count": "latest_retry_plan_age_minutes",
+}
+#: Longer lists of lanes are counted.
+_MOST_NAMED: Final = 3
 
 
 def key_risks(
-    report: Mapping[str, Any], *, failing: Sequence[Mapping[str, Any]], unplanned_failure_count: int
-) -> list[dict[str, str]]:
-    """Returns the risks that stand: ``severity``, ``category``, ``risk`` and ``action``, the gravest first.
+    report: Mapping[str, Any], *, health: Mapping[str, Mapping[str, Any]], unplanned_failure_count: int
+) -> list[dict[str, Any]]:
+    """Returns the risks that stand, the gravest first, and of equal ones those whose action frees most recoveries.
 
     Args:
-        report: The report so far, its counts and lanes filled in.
-        failing: Providers at which deliveries are failing, by lane.
+        report: The report so far, its counts, lanes and broken providers filled in.
+        health: The health report of each lane that has one, by lane.
         unplanned_failure_count: Failing pairs that no escalation plan names.
+
+    Returns:
+        ``severity``, ``category``, ``risk``, ``action`` and ``freed_recovery_count``: open recoveries that wait for it.
     """
     found = [
         *_evidence_risks(report),
+        *_provider_risks(report["broken_providers"]),
+        *_people_risks(report),
         *_limit_risks(report),
-        *_provider_risks(failing),
-        *_lane_risks(report["lanes"]),
-        *_care_risks(report, unplanned_failure_count),
+        *_lane_risks(health),
+        *_unplanned_risks(unplanned_failure_count),
     ]
-    return sorted(found, key=lambda risk: risk["severity"] != "critical")
+    return sorted(found, key=lambda risk: (risk["severity"] != "critical", -risk["freed_recovery_count"]))
 
 
-def _risk(severity: str, category: str, risk: str, action: str) -> dict[str, str]:
-    return {"severity": severity, "category": category, "risk": risk, "action": action}
+def _risk(severity: str, category: str, risk: str, action: str, freed: int = 0) -> dict[str, Any]:
+    return {
+        "severity": severity,
+        "category": category,
+        "risk": risk,
+        "action": action,
+        "freed_recovery_count": freed,
+    }
 
 
-def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if not report["evidence_record_count"]:
         yield _risk(
             "critical",
@@ -92,29 +140,14 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         )
 
 
-def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    limit = limit_words(report["slo_minutes"])
-    late = [one for one in report["open_recoveries"] if one["slo_status"] == "breached"]
-    if late:
-        oldest = max(late, key=lambda one: one["age_minutes"])
-        first = f"{provider_name(oldest['provider'])}, {oldest['playbook_id']}"
-        if len(late) > 1:
-            action = f"Name an owner today for each of the {len(late):,}, oldest first; start with {first}."
-        else:
-            action = f"Name an owner for {first} today."
-        yield _risk(
-            "critical",
-            "slo_breached",
-            f"{are(len(late), 'recovery', 'recoveries')} past the {limit} limit.",
-            action,
-        )
+def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     soon = report["slo_at_risk_count"]
     if soon:
         yield _risk(
             "warning",
             "slo_at_risk",
-            f"{are(soon, 'recovery', 'recoveries')} close to the {limit} limit.",
-            "Ask the owners of these for a time by which they are done.",
+            f"{are(soon, 'recovery', 'recoveries')} close to the {limit_words(report['slo_minutes'])} limit.",
+            "Ask for a time by which each of these is done.",
         )
     growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
     if growth > 0:
@@ -123,75 +156,129 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             "growing_backlog",
             f"{growth:,} more {'recovery was' if growth == 1 else 'recoveries were'} opened than closed "
             f"in {count(report['window_days'], 'day')}.",
-            "Give recoveries more hands, or find what opens them.",
+            "Add responders, or find what is causing new recoveries.",
         )
 
 
-def _provider_risks(failing: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
-    by_provider: dict[str, list[Mapping[str, Any]]] = {}
-    for row in failing:
-        by_provider.setdefault(row["provider"], []).append(row)
-    risks = []
-    for provider, rows in by_provider.items():
-        total = sum(row["failing_count"] for row in rows)
-        newest = max(rows, key=lambda row: (row["latest_at"], row["lane"]))
-        name = provider_name(provider)
-        says, action = _cause(newest["status_code"], name)
-        since = moment_text(min(row["failing_since"] for row in rows))
-        risk = f"{name} {says}; {count(total, 'notice has', 'notices have')} not arrived, the oldest since {since}."
-        is_grave = total >= _GRAVE or max(row["most_failures"] for row in rows) >= _GRAVE
-        severity = "critical" if is_grave else "warning"
-        risks.append((total, provider, severity, risk, f"{action}, then let the worker send what is due."))
-    for _, _, severity, risk, action in sorted(risks, key=lambda one: (-one[0], one[1])):
-        yield _risk(severity, "failing_provider", risk, action)
+def broken_providers(
+    failing: Sequence[Mapping[str, Any]], open_recoveries: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Returns each provider that deliveries are failing at or that has an open recovery, what is wrong, and the step.
+
+    Args:
+        failing: Providers at which deliveries are failing, by lane.
+        open_recoveries: Routes of the open recoveries.
+
+    Returns:
+        Those with most open recoveries first, then those with most notices that have not arrived.
+    """
+    names = {one["provider"] for one in (*failing, *open_recoveries)}
+    found = [
+        _broken(
+            name,
+            [row for row in failing if row["provider"] == name],
+            [one for one in open_recoveries if one["provider"] == name],
+        )
+        for name in sorted(names)
+    ]
+    return sorted(found, key=lambda one: (-one["open_recovery_count"], -one["failing_notice_count"]))
 
 
-def _cause(code: int | None, name: str) -> tuple[str, str]:
-    for low, high, says, action in _CAUSES:
-        if code is not None and low <= code <= high:
-            return says.format(code=code), action.format(name=name)
-    return "does not answer", f"Check that {name} can be reached"
+def _broken(provider: str, failing: Sequence[Mapping[str, Any]], opened: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    name = provider_name(provider)
+    late = sum(one["slo_status"] == "breached" for one in opened)
+    notices = sum(row["failing_count"] for row in failing)
+    says, steps = f"{name} has failed before", [f"Fix {name}"]
+    is_grave = late > 0
+    if failing:
+        newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))
+        code = newest["status_code"]
+        what, step = _CAUSES[cause_of({code})]
+        says = f"{name} {what}" + (f" ({code})" if code else "")
+        steps = [step.format(name=name), "let the worker send what is due"]
+        is_grave = is_grave or notices >= _GRAVE or max(row["most_failures"] for row in failing) >= _GRAVE
+    if opened:
+        its = "its recovery" if len(opened) == 1 else f"its {len(opened):,} recoveries"
+        steps.append(f"record {its} as resolved or mitigated")
+    return {
+        "provider": provider,
+        "severity": "critical" if is_grave else "warning",
+        "cause": says,
+        "open_recovery_count": len(opened),
+        "slo_breached_count": late,
+        "failing_notice_count": notices,
+        "failing_since": min((row["failing_since"] for row in failing), default=None),
+        "lanes": sorted({row["lane"] for row in failing}),
+        "action": f"{steps[0]}, then {' and '.join(steps[1:])}.",
+    }
 
 
-def _lane_risks(lanes: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
-    """The lanes' health alerts; failing deliveries are told by provider already."""
-    for lane in lanes:
-        for alert in lane["alerts"]:
-            if alert["category"] != LANES[lane["lane"]].delivery_alert:
-                risk = f"{lane['title']}: {alert['message'][0].lower()}{alert['message'][1:]}"
-                yield _risk(alert["severity"], alert["category"], risk, f"{lane['title']}: {_lowered(alert['action'])}")
+def _provider_risks(broken: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for one in broken:
+        parts = [one["cause"]]
+        if one["failing_notice_count"]:
+            since = moment_text(read(one["failing_since"]))
+            notices = count(one["failing_notice_count"], "notice has", "notices have")
+            parts.append(f"{notices} not arrived, the oldest since {since}")
+        if total := one["open_recovery_count"]:
+            late = one["slo_breached_count"]
+            past = f", {late:,} past the limit" if late else ""
+            parts.append(f"{are(total, 'recovery', 'recoveries')} open{past}")
+        yield _risk(one["severity"], "broken_provider", "; ".join(parts) + ".", one["action"], total)
+
+
+def _lane_risks(health: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lanes' health alerts, those of one rule together; failing deliveries are named by provider already."""
+    for rule in RULES:
+        found = [
+            (lane, alert, action)
+            for lane, report in health.items()
+            for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
+            if alert["category"] == rule.category(LANES[lane]) and not _is_said(rule, report)
+        ]
+        if found:
+            yield _of_rule(rule, found, health)
+
+
+def _is_said(rule: AlertRule, report: Mapping[str, Any]) -> bool:
+    """Tells whether another risk says it: a worker that does not run makes no plans, and failures are a provider's."""
+    is_of_provider = rule.count == "unresolved_delivery_count"
+    return is_of_provider or (rule.count == "stale_retry_plan_count" and report["missed_worker_count"] > 0)
+
+
+def _of_rule(
+    rule: AlertRule, found: Sequence[tuple[str, Mapping[str, str], str]], health: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    titles = [lane_title(lane) for lane, _, _ in found]
+    category, message, action = found[0][1]["category"], found[0][1]["message"], found[0][2]
+    if len(found) == 1:
+        action = f"{titles[0]}: {_lowered(action)}"
+    else:
+        category = rule.count
+        message, action = _OF_LANES.get(rule.count, (rule.messages[-1], action))
+        total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in found)
+        ages = [health[lane][_AGES[rule.count]] for lane, _, _ in found] if rule.count in _AGES else []
+        age = f", for up to {duration(max(ages))}" if ages and None not in ages else ""
+        message = message.format(count=f"{total:,}", age=age)
+    where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
+    return _risk(rule.severity, category, f"{where}: {_lowered(message)}", action)
 
 
 def _lowered(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
-def _care_risks(report: Mapping[str, Any], unplanned: int) -> Iterator[dict[str, str]]:
-    needs = report["open_by_need"]
-    if needs.get("notify"):
-        yield _risk(
-            "warning",
-            "not_notified",
-            f"Nobody was notified of {count(needs['notify'], 'open recovery', 'open recoveries')}.",
-            "Send the escalation plan, and check that its notices arrive.",
-        )
-    if needs.get("acknowledge"):
-        yield _risk(
-            "warning",
-            "unacknowledged",
-            f"Notices of {count(needs['acknowledge'], 'recovery', 'recoveries')} arrived and nobody has acknowledged "
-            "them.",
-            "Have the people on call acknowledge the escalation plan.",
-        )
-    if needs.get("close"):
-        longest = max(one["age_minutes"] for one in report["open_recoveries"] if one["need"] == "close")
-        yield _risk(
-            "warning",
-            "not_closed",
-            f"{count(needs['close'], 'recovery has', 'recoveries have')} an owner and no closure, "
-            f"the oldest for {duration(longest)}.",
-            "Have the owners record what is done as resolved or mitigated.",
-        )
+def _people_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for need, (one, many, what, action) in _OF_PEOPLE.items():
+        rows = [row for row in report["open_recoveries"] if row["need"] == need]
+        if rows:
+            is_late = any(row["slo_status"] == "breached" for row in rows)
+            names = listed(list(dict.fromkeys(provider_name(row["provider"]) for row in rows)))
+            said = one if len(rows) == 1 else many.format(n=f"{len(rows):,}")
+            yield _risk("critical" if is_late else "warning", need, f"{said} {what}", action.format(names=names))
+
+
+def _unplanned_risks(unplanned: int) -> Iterator[dict[str, Any]]:
     if unplanned:
         yield _risk(
             "warning",

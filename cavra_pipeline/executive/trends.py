@@ -34,7 +34,7 @@ class RecoveryTrend:
 
     def totals(self) -> dict[str, Any]:
         """Returns how many were opened and closed: ever, and in the window; opened = closed + open."""
-        counts = self._counts(self.recoveries)
+        counts = self.counts()
         closed = [one.closed_at(self.at) for one in self.recoveries]
         spans = sorted(
             moment - one.opened_at
@@ -54,6 +54,10 @@ class RecoveryTrend:
             "closed_late_in_window_count": sum(span > self.slo for span in spans),
             "median_minutes_to_close": whole_minutes(spans[len(spans) // 2]) if spans else None,
         }
+
+    def counts(self) -> dict[str, Any]:
+        """Returns how many are open and past the limit, and how many were opened and closed in the window."""
+        return self._counts(self.recoveries)
 
     def grouped(self, name: str, key: Callable[[Recovery], str]) -> list[dict[str, Any]]:
         """Returns the same counts for each group that has an open recovery, or one opened or closed in the window.

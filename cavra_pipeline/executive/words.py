@@ -118,11 +118,14 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
             f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
         )
     down = [lane for lane in report["lanes"] if lane["outage_count"]]
-    said += [
-        f"{lane['title']}: the worker was down for {duration(lane['outage_minutes'])} "
-        f"in {count(lane['outage_count'], 'outage')}" + (", and still is." if lane["open_outage_count"] else ".")
-        for lane in down
-    ]
+    if down:
+        longest = max(down, key=lambda lane: lane["outage_minutes"])
+        still = sum(bool(lane["open_outage_count"]) for lane in down)
+        said.append(
+            f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
+            f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; {longest['title']} longest, "
+            f"for {duration(longest['outage_minutes'])}."
+        )
     return said
 
 
@@ -149,12 +152,13 @@ def headline(report: Mapping[str, Any]) -> str:
     return f"{opened} open, {past} past the {limit} limit; the oldest is {oldest} old."
 
 
-def actions_for(risks: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def actions_for(risks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns what to do, each thing once, in the order of the risks that call for it."""
-    actions: dict[str, dict[str, str]] = {}
+    actions: dict[str, dict[str, Any]] = {}
     for risk in risks:
         urgency = "now" if risk["severity"] == "critical" else "soon"
-        actions.setdefault(risk["action"], {"urgency": urgency, "action": risk["action"], "because": risk["risk"]})
+        step = {"urgency": urgency, "action": risk["action"], "because": risk["risk"]}
+        actions.setdefault(risk["action"], {**step, "freed_recovery_count": risk["freed_recovery_count"]})
     return list(actions.values())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +19,7 @@ from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.executive.words import are, provider_name
 from cavra_pipeline.lanes import LANES
 from tests.executive.histories import ask_escalation, ask_report
 from tests.recoveries.stores import closure, playbook
@@ -107,7 +110,7 @@ def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> 
     home = ingested(tmp_path, records)
     report = ask_report(home)
     assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 hours old.")
-    assert report["what_to_do"] == "Name an owner for Slack, old today."
+    assert report["what_to_do"] == "Fix Slack, then record its recovery as resolved or mitigated."
     assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
 
 
@@ -162,10 +165,41 @@ def test_a_failing_provider_is_named_with_its_cause(tmp_path: Path) -> None:
         for n in range(3)
     ]
     report = ask_report(ingested(tmp_path, [playbook(at(61), "servicenow"), *failures]))
-    (risk,) = [risk for risk in report["key_risks"] if risk["category"] == "failing_provider"]
+    (risk,) = [risk for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert risk["severity"] == "critical"
     assert risk["risk"].startswith("ServiceNow rejects our credentials (401); 1 notice has not arrived")
     assert "credential" in risk["action"]
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [(200, "answers without accepting the message (200)"), (None, "does not answer")]
+)
+def test_an_answer_that_accepts_nothing_is_not_silence(tmp_path: Path, code: int | None, says: str) -> None:
+    entry = {"provider": "slack", "success": False, "status_code": code}
+    failed = delivery(at(5), failed=["slack"], delivery={"deliveries": [entry]})
+    (broken,) = ask_report(ingested(tmp_path, [failed]))["broken_providers"]
+    assert broken["cause"] == f"Slack {says}"
+
+
+def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_path: Path) -> None:
+    lanes = ("recovery_escalation", "executive_report")
+    records = [make(at(minutes), lane=lane) for lane in lanes for make, minutes in ((worker_run, 600), (plan, 599))]
+    report = ask_report(ingested(tmp_path, records))
+    (worker,) = [risk for risk in report["key_risks"] if "worker" in risk["category"]]
+    assert worker["risk"] == (
+        "Recovery escalation and Executive report: the retry worker is not running, for up to 10 hours."
+    )
+    assert not any("stale" in risk["category"] for risk in report["key_risks"])
+
+
+@pytest.mark.parametrize("minutes", [8 * 1440, 6 * 1440])
+def test_the_window_before_is_compared_only_where_it_was_seen(tmp_path: Path, minutes: int) -> None:
+    report = ask_report(ingested(tmp_path, [playbook(at(minutes), "slack"), closure(at(minutes - 60))]))
+    before = report["recoveries_before"]
+    if minutes == 8 * 1440:
+        assert (before["opened_in_window_count"], before["closed_within_limit_percent"]) == (1, 100)
+    else:
+        assert before is None
 
 
 def test_percentages_are_rounded_down_so_that_100_means_all(tmp_path: Path) -> None:
@@ -237,6 +271,11 @@ def test_a_label_that_is_not_public_safe_is_refused(tmp_path: Path) -> None:
         ask_report(ingested(tmp_path, []), generated_by="a@example.org")
 
 
+#: More for a long look: CAVRA_TEST_REPORTS=300 pytest tests/executive/test_report.py
+HISTORIES = int(os.environ.get("CAVRA_TEST_REPORTS", "6"))
+#: What people are asked to do about an open recovery, by what it needs.
+_STEPS = {"decide": "Decide", "resume": "Set a time", "notify": "Notify an owner", "acknowledge": "Name an owner"}
+
 _MINUTES = st.integers(0, 3 * 1440)
 _BOOK = st.sampled_from(["a", "b", "c"])
 _PROVIDER = st.sampled_from(["slack", "jira"])
@@ -273,6 +312,36 @@ def _open(records: list[Record], moment: datetime) -> list[tuple[str, str]]:
         for entry in r.get("connector_recovery_playbook", {}).get("provider_playbooks", [])
     ]
     return [one for one in opened if states.get(one) not in ("resolved", "mitigated")]
+
+
+@settings(max_examples=HISTORIES)
+@given(st.lists(_EVENT, max_size=25))
+def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: list[tuple[Any, ...]]) -> None:
+    with TemporaryDirectory() as folder:
+        report = ask_report(ingested(Path(folder), [_record(number, event) for number, event in enumerate(events)]))
+    opened, broken, actions = report["open_recoveries"], report["broken_providers"], report["recommended_actions"]
+    of_provider = Counter(one["provider"] for one in opened)
+    late = Counter(one["provider"] for one in opened if one["slo_status"] == "breached")
+
+    assert {one["provider"]: one["open_recovery_count"] for one in broken if one["open_recovery_count"]} == of_provider
+    assert {one["provider"]: one["slo_breached_count"] for one in broken if one["slo_breached_count"]} == late
+    assert all(one["open_recovery_count"] or one["failing_notice_count"] for one in broken)
+    order = [(one["urgency"] != "now", -one["freed_recovery_count"]) for one in actions]
+    assert order == sorted(order)
+    assert sum(one["freed_recovery_count"] for one in actions) == len(opened)
+    assert len({one["action"] for one in actions}) == len(actions)
+    said = {one["action"] for one in actions}
+    assert {one["action"] for one in broken} <= said
+    for one in opened:
+        assert (one["slo_status"] == "breached") <= (report["alert_level"] == "critical")
+        step = _STEPS.get(one["need"])
+        assert step is None or any(step in each and provider_name(one["provider"]) in each for each in said)
+    for need, step in _STEPS.items():
+        assert any(one["need"] == need for one in opened) == any(each.startswith(step) for each in said)
+    assert report["what_to_do"] == (actions[0]["action"] if actions else report["what_to_do"])
+    counted = f"{are(len(opened), 'recovery', 'recoveries')} open"
+    assert not opened or (counted in report["headline"] and ("past the" in report["headline"]))
+    assert (len(late) > 0) == ("of them past" in report["headline"] or "open, past the" in report["headline"])
 
 
 @settings(max_examples=6)

@@ -1,0 +1,62 @@
+"""The executive page in a real browser: one sheet of paper, and a few screens of a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from cavra_pipeline.executive.render import report_html
+from cavra_pipeline.lanes import LANES
+from tests.console.browser import chromium
+from tests.executive.histories import ask_report
+from tests.recoveries.stores import playbook
+from tests.support import at, delivery, ingested, worker_run
+
+PROVIDERS = ("slack", "teams", "jira", "servicenow", "splunk", "sentinel", "datadog")
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A report with more broken providers, open recoveries and steps than its page shows."""
+    records = [playbook(at(900 - n), name, playbook_id=f"gordackrecovery-{n:016x}") for n, name in enumerate(PROVIDERS)]
+    records += [worker_run(at(300), lane=lane) for lane in LANES]
+    records += [
+        delivery(at(200 + n), lane=lane, subject=f"s{n}", failed=[name])
+        for n, name in enumerate(PROVIDERS)
+        for lane in LANES
+    ]
+    return ask_report(ingested(tmp_path_factory.mktemp("full"), records))
+
+
+def opened(browser: Browser, report: dict[str, Any], folder: Path, **context: Any) -> Page:
+    path = folder / "report.html"
+    path.write_text(report_html(report), encoding="utf-8")
+    page = browser.new_context(**context).new_page()
+    page.goto(path.as_uri())
+    return page
+
+
+def test_the_page_is_printed_on_one_sheet(browser: Browser, full: dict[str, Any], tmp_path: Path) -> None:
+    assert len(full["broken_providers"]) > 5
+    assert len(full["open_recoveries"]) > 5
+    page = opened(browser, full, tmp_path)
+    printed = page.pdf(prefer_css_page_size=True)
+    assert printed.count(b"/Type /Page") - printed.count(b"/Type /Pages") == 1
+
+
+def test_the_page_is_five_screens_of_a_phone_at_most(browser: Browser, full: dict[str, Any], tmp_path: Path) -> None:
+    page = opened(browser, full, tmp_path, viewport=PHONE)
+    height, width = page.evaluate("[document.body.scrollHeight, document.documentElement.scrollWidth]")
+    assert width == PHONE["width"]
+    assert height <= 5 * PHONE["height"]
