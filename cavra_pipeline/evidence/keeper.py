@@ -7,7 +7,7 @@ or older than the state is rebuilt here (docs/operations.md, "Losing the warehou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.changes import changes_after, note_changes
+from cavra_pipeline.evidence.changes import changes_after, note_changes, sum_up_changes
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.leaks import found_secrets, note_leaks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -84,17 +84,25 @@ class HomeKeeper:
             return int(connection.scalar(known) or 0)
 
     def beginning(self, session: Session) -> None:
-        """Applies prunings that a process which was killed has only stored."""
+        """Applies prunings that a process which was killed has only stored, and sums up changes that are noted."""
         apply_prunings(session, self._state)
+        sum_up_changes(session, self._known_commit(identity_of(session, where=str(self.settings.warehouse))))
 
-    def committing(self, session: Session, identity: Identity) -> Callable[[], None]:
-        """Returns what tells the state of the commit, and of every one before that it does not know."""
-        known = self._known_commit(identity)
-        files = session.rows(_PACKAGE, "files_of_commits", {"after": known})
-        changes = changes_after(session, known)
-        secrets = found_secrets(session, after=known) if files else []
-        marks, learned = self._learned(session, files, known)
-        return lambda: self._remember(identity, learned, marks, changes, secrets)
+    def committed(self, warehouse: Warehouse) -> None:
+        """Tells the state of the commits that it does not know, those of others included.
+
+        Evidence is hashed here, where the gate is free. If that is cut short, the next writer does it.
+        """
+        with warehouse.reading() as session:
+            identity = identity_of(session, where=str(warehouse.path))
+            known = self._known_commit(identity)
+            if known >= identity.commit_number:
+                return
+            files = session.rows(_PACKAGE, "files_of_commits", {"after": known})
+            changes = changes_after(session, known)
+            secrets = found_secrets(session, after=known) if files else []
+            marks, learned = self._learned(session, files, known)
+        self._remember(identity, learned, marks, changes, secrets)
 
     def _learned(self, session: Session, files: _Rows, known: int) -> tuple[dict[_SegmentKey, int], Learned]:
         """Hashes what commits after a known one have changed; returns the commit that changed each segment, too."""

@@ -54,9 +54,11 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
         with warehouse.reading() as session:
+            # A commit that was made just now is not in the log yet.
+            is_ahead = HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=str(warehouse.path)))
             with state.reading() as connection:
                 is_changed = log_mark(connection) != before
-            if is_changed:
+            if is_ahead or is_changed:
                 raise _changed(settings)
             found.differences += check_warehouse(session, path)
             ((count,),) = session.tuples("SELECT count(*) FROM evidence")

@@ -13,7 +13,7 @@ from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.proof.checkpoint import Note
@@ -30,6 +30,7 @@ from cavra_pipeline.verify.bundle import DisclosedDay, Proven, attested, make_bu
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse.schema import identity_of
 
 _PACKAGE: Final = "cavra_pipeline.verify"
 
@@ -105,8 +106,11 @@ def _bundle(session: Session, settings: Settings, report: Mapping[str, Any], lan
     bundle = make_bundle(proven, key)
     _, fault = judged(bundle, lane_rules())
     if fault:
+        # A commit that was made just now may not be in the log yet.
+        identity = identity_of(session, where=str(settings.warehouse))
+        is_moved = HomeKeeper(settings).is_ahead_of_state(identity)
         with state_of(settings).reading() as connection:
-            is_moved = checkpoint_of(connection) != head
+            is_moved = is_moved or checkpoint_of(connection) != head
         raise _fault(fault, lane, is_moved=is_moved)
     return bundle
 

@@ -11,7 +11,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -72,8 +72,8 @@ class Keeper(Protocol):
     def beginning(self, session: Session) -> None:
         """Brings a warehouse that was just opened for writing to what is known, in the open transaction."""
 
-    def committing(self, session: Session, identity: Identity) -> Callable[[], None]:
-        """Returns what remembers the commit, called once it is made and the warehouse is closed."""
+    def committed(self, warehouse: Warehouse) -> None:
+        """Remembers a commit, called once it is made and the warehouse is closed; others may use it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,18 +178,15 @@ class Warehouse:
             TransientError: The file is damaged; it was set aside, and the next command rebuilds it.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
-        remember: Callable[[], None] | None = None
         with self._gate(act, deadline):
-            connection, identity = self._open(deadline, read_only=False)
+            connection, _ = self._open(deadline, read_only=False)
             try:
                 session = Session(connection)
                 session.execute("BEGIN")
                 if self.keeper:
                     self.keeper.beginning(session)
                 yield session
-                identity = schema.count_commit(session, identity)
-                if self.keeper:
-                    remember = self.keeper.committing(session, identity)
+                schema.count_commit(session)
                 session.execute("COMMIT")
             except duckdb.Error as error:
                 if _has(error, _DAMAGE_SIGNS):
@@ -200,8 +197,8 @@ class Warehouse:
                 raise
             finally:
                 connection.close()
-        if remember:
-            remember()
+        if self.keeper:
+            self.keeper.committed(self)
 
     def _open(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
         """Opens the file under the gate, after it was made if it must be."""

@@ -189,6 +189,25 @@ def test_a_crash_between_the_two_commits_is_made_up_for_in_one_entry(
     assert_whole(home)
 
 
+def test_evidence_is_hashed_when_others_may_use_the_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ingested(tmp_path, [delivery(at(5))])
+    drop(home, [delivery(at(4))], name="first.jsonl")
+    calls: list[object] = []
+
+    def read_meanwhile(*given: Any) -> Any:
+        calls.append(given)
+        with warehouse_of(home.but(busy_wait_seconds=1)).reading() as session:
+            assert session.tuples("SELECT count(*) FROM evidence") == [(2,)]
+        return hash_segments(*given)
+
+    monkeypatch.setattr("cavra_pipeline.evidence.keeper.hash_segments", read_meanwhile)
+    take_in(home)
+
+    assert len(calls) == 1
+    assert len(entries(home)) == 2
+    assert_whole(home)
+
+
 def test_a_crash_after_a_pruning_was_stored_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = ingested(tmp_path, {"2026-04-26": [delivery(OLD)], "2026-06-25": [delivery(at(5))]})
     with monkeypatch.context() as patched:
