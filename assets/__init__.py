@@ -9,6 +9,7 @@ import dagster as dg
 from cavra_pipeline.assets.causes import build_incidents_asset
 from cavra_pipeline.assets.evidence import build_evidence_assets
 from cavra_pipeline.assets.executive import build_executive_asset
+from cavra_pipeline.assets.history import build_history_asset
 from cavra_pipeline.assets.registry import check_groups
 from cavra_pipeline.assets.reports import build_report_assets
 from cavra_pipeline.assets.slots import build_partitions_check, build_slot_checks
@@ -34,6 +35,7 @@ def build_assets(
         *build_worker_assets(settings),
         build_incidents_asset(partitions, settings),
         build_executive_asset(partitions, settings),
+        build_history_asset(settings),
     ]
     return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
 

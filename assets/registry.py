@@ -9,7 +9,7 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.errors import TransientError, UsageError
-from cavra_pipeline.jobs import DASHBOARD_GROUP, INGEST_GROUP, SOURCE_GROUP
+from cavra_pipeline.jobs import DASHBOARD_GROUP, HISTORY_GROUP, INGEST_GROUP, SOURCE_GROUP
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 
@@ -19,6 +19,7 @@ GROUPS: Final[dict[str, str]] = {
     INGEST_GROUP: "Redacted evidence as it came in, cut to its allowlist.",
     **{name: f"Retry plan and retry health of the {name} lane." for name in LANES},
     DASHBOARD_GROUP: "Counts and the executive report over all lanes.",
+    HISTORY_GROUP: "Whether the home still holds what it was made from.",
 }
 
 KINDS: Final = {"duckdb", "python"}

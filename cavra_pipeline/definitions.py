@@ -21,7 +21,7 @@ from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days, first_partition  # noqa: E402
 from cavra_pipeline.run_pruning import build_pruning_job  # noqa: E402
-from cavra_pipeline.schedules import build_pruning_schedule, build_schedules, build_source_schedule  # noqa: E402
+from cavra_pipeline.schedules import build_nightly_schedules, build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.sensors import build_sensors  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
 from cavra_pipeline.sources import read_sources  # noqa: E402
@@ -42,7 +42,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     executor = dg.in_process_executor
     sources = read_sources(settings.sources_file)
     jobs = build_jobs(settings, executor, has_sources=bool(sources.by_name))
-    schedules = [*build_schedules(jobs, settings), build_pruning_schedule(settings)]
+    schedules = [*build_schedules(jobs, settings), *build_nightly_schedules(settings)]
     if sources.usable:
         schedules.append(build_source_schedule(sources, settings))
     sensors = build_sensors(partitions, settings)

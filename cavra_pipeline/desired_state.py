@@ -57,6 +57,7 @@ DESIRED_STATE: Final = (
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
     Declared("prune_runs", SCHEDULE, _DEPLOYED),
+    Declared("verify_history", SCHEDULE, _DEPLOYED),
     Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),
     Declared("source_sensor", SENSOR, ENVIRONMENTS),
 )

@@ -15,12 +15,18 @@ from cavra_pipeline.settings import Settings
 INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 SOURCE_GROUP: Final = "sources"
+HISTORY_GROUP: Final = "history"
+#: What the job ``verify_history`` makes; no other does, as it reads all that a home holds.
+VERIFIED_HISTORY: Final = "verified_history"
 PROVIDER_INCIDENTS: Final = "provider_incidents"
 #: The job and the schedule that pull sources; a home without sources has neither.
 IMPORT_SOURCES: Final = "import_sources"
 
 #: The job and the schedule that prune Dagster's runs.
 PRUNE_RUNS: Final = "prune_runs"
+
+#: The job and the schedule that verify what the home holds.
+VERIFY_HISTORY: Final = "verify_history"
 
 #: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
@@ -117,6 +123,11 @@ def _jobs(settings: Settings) -> list[tuple[str, dg.AssetSelection, str]]:
             "daily_close",
             dg.AssetSelection.groups(INGEST_GROUP, DASHBOARD_GROUP, *LANES) - workers(),
             "Everything for one day, judged at its end.",
+        ),
+        (
+            VERIFY_HISTORY,
+            assets(VERIFIED_HISTORY),
+            "Verify landing zone, warehouse, commit log and saved reports against what they were made from.",
         ),
     ]
 

@@ -12,7 +12,7 @@ from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_
 
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.jobs import IMPORT_SOURCES, IN_PROGRESS, PRUNE_RUNS, home_tag, source_key
+from cavra_pipeline.jobs import IMPORT_SOURCES, IN_PROGRESS, PRUNE_RUNS, VERIFY_HISTORY, home_tag, source_key
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources, due_sources, pull_states
 from cavra_pipeline.state import state_of
@@ -48,6 +48,11 @@ SCHEDULES: Final = (
     ),
     ("morning_report", "0 6 * * *", 0, "Makes the executive recovery report, every morning at 06:00 UTC."),
     ("daily_close", "15 0 * * *", 1, "Makes every report of the day that ended, shortly after midnight UTC."),
+)
+#: Schedule (and job) name, cron in UTC, what it is for; their work is of no day.
+_NIGHTLY: Final = (
+    (PRUNE_RUNS, "40 1 * * *", "Prunes Dagster's finished runs that are past retention, every night."),
+    (VERIFY_HISTORY, "20 3 * * *", "Verifies what the home holds against what it was made from, every night."),
 )
 
 
@@ -90,18 +95,22 @@ def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDe
     return pull_due
 
 
-def build_pruning_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Returns the schedule that prunes Dagster's runs, every night."""
-    is_on = must_be_on(PRUNE_RUNS, settings.environment)
-    return dg.ScheduleDefinition(
-        name=PRUNE_RUNS,
-        job_name=PRUNE_RUNS,
-        tags=home_tag(settings),
-        cron_schedule="40 1 * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
-        description="Prunes Dagster's finished runs that are past retention, every night.",
-    )
+def build_nightly_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Returns the schedules that look after the home, every night."""
+    return [
+        dg.ScheduleDefinition(
+            name=name,
+            job_name=name,
+            tags=home_tag(settings),
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING
+            if must_be_on(name, settings.environment)
+            else dg.DefaultScheduleStatus.STOPPED,
+            description=description,
+        )
+        for name, cron, description in _NIGHTLY
+    ]
 
 
 def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: Settings) -> list[dg.ScheduleDefinition]:

@@ -1,5 +1,7 @@
 """The boundary sensor: quarantined records, by what the ingest showed of each day, leaked secrets, a lost warehouse.
 
+It tells besides what the newest verification of the home found.
+
 Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Leaks and losses are
 read from the state database, whoever ingested.
 """
@@ -11,18 +13,18 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.kinds import REBUILT, SECRET_FINDING
+from cavra_pipeline.alerts.kinds import HISTORY_CHANGED, REBUILT, SECRET_FINDING
 from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.evidence.keeper import losses_since
-from cavra_pipeline.jobs import asset_key
+from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
 from cavra_pipeline.sensors.shown import shown
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
 QUARANTINE: Final = "quarantine"
-KINDS: Final = (QUARANTINE, SECRET_FINDING, REBUILT)
+KINDS: Final = (QUARANTINE, SECRET_FINDING, REBUILT, HISTORY_CHANGED)
 MOST_RECORDS: Final = 1000
 #: The quarantined records of a day raise an alert for so many days after it; then its alert ends.
 _DAYS: Final = 7
@@ -37,7 +39,8 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
         name="boundary_sensor",
         minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Raises alerts when records were quarantined, a source carries secrets, or the warehouse was lost.",
+        description="Raises alerts when records were quarantined, a source carries secrets, or what the home holds was "
+        "lost or changed.",
     )
     def boundary_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
@@ -55,9 +58,13 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
             signals += map(_leak_signal, open_leaks(c))
             losses = losses_since(c, now - _LOSS_SHOWN)
         signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
+        changed = _changed_history(context.instance, settings, known.get("changed"))
+        if changed:
+            since, count = _instant(changed["since"]), changed["count"]
+            signals.append(Signal(HISTORY_CHANGED, "home", "critical", since, None, count))
         after = found[-1].storage_id if found else known.get("after", 0)
         reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
-        cursor = {"after": after, "days": days}
+        cursor = {"after": after, "days": days, "changed": changed}
         return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor=cursor)
 
     return boundary_sensor
@@ -79,6 +86,18 @@ def _quarantined_days(
         if count:
             days[day] = {QUARANTINE: count, "since": since}
     return days
+
+
+def _changed_history(
+    instance: dg.DagsterInstance, settings: Settings, known: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Returns how many differences the newest verification found, and since when there are any; None without."""
+    newest = instance.fetch_materializations(asset_key(settings, VERIFIED_HISTORY), limit=1).records
+    count = int(shown(newest[0]).get("difference_count") or 0) if newest else 0
+    if not count:
+        return None
+    since = known["since"] if known else datetime.fromtimestamp(newest[0].timestamp, UTC).isoformat()
+    return {"count": count, "since": since}
 
 
 def _leak_signal(one: OpenLeaks) -> Signal:

@@ -59,6 +59,7 @@ PROVIDER_INCIDENT: Final = "provider_incident"
 FAILED_EXECUTION: Final = "failed_execution"
 BROKEN_CONNECTOR: Final = "broken_connector"
 REBUILT: Final = "warehouse_rebuilt"
+HISTORY_CHANGED: Final = "history_changed"
 #: Causes that say nothing: as good as none.
 UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
 
@@ -189,6 +190,12 @@ _TABLE: Final = (
         "warning",
         "the warehouse was lost and rebuilt",
         "Nothing was lost with it. Find out what removed or changed the file; a refused one lies beside it.",
+    ),
+    AlertKind(
+        HISTORY_CHANGED,
+        "critical",
+        "what the home holds is not what it was made from",
+        "Run cavra-pipeline verify --home, which names what differs; find out why, and restore it from a backup.",
     ),
     AlertKind(
         "late_evidence",

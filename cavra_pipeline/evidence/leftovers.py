@@ -1,6 +1,6 @@
-"""Temporary folders of imports in the landing zone, and what killed imports left there.
+"""Temporary folders of imports and verifications, and what killed ones left.
 
-A living import holds a lock on its folder, which ends with its process, so what is not locked is a leftover.
+Whoever uses a folder holds a lock on it, which ends with its process, so what is not locked is a leftover.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 @contextmanager
-def scratch_folder(landing: Path) -> Iterator[Path]:
-    """Yields a folder of one's own in the landing zone, out of sight of ingest, and removes it."""
+def scratch_folder(parent: Path, prefix: str = _PREFIX) -> Iterator[Path]:
+    """Yields a folder of one's own, by default one in the landing zone that ingest does not see, and removes it."""
     with ExitStack() as stack:
         while True:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=landing))
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            # Before it was locked, another import may have taken it for a leftover.
+            # Before it was locked, another process may have taken it for a leftover.
             with suppress(FileNotFoundError):
                 stack.enter_context(locked(folder))
                 if folder.exists():
@@ -56,12 +56,17 @@ def scratch_folder(landing: Path) -> Iterator[Path]:
         yield folder
 
 
-def remove_leftovers(landing: Path) -> None:
-    """Removes what killed imports left: temporary folders, and sidecars that were put in place without their drop."""
-    for folder in landing.glob(f"{_PREFIX}*"):
+def remove_left_folders(parent: Path, prefix: str) -> None:
+    """Removes the temporary folders with this prefix that nobody uses any more."""
+    for folder in parent.glob(f"{prefix}*"):
         with suppress(OSError), locked(folder, wait=False) as is_leftover:
             if is_leftover:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(landing: Path) -> None:
+    """Removes what killed imports left: temporary folders, and sidecars that were put in place without their drop."""
+    remove_left_folders(landing, _PREFIX)
     with suppress(OSError), locked(landing) as is_locked:
         if is_locked:
             for sidecar in _sidecars_alone(landing):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
+from cavra_pipeline.evidence.leftovers import remove_left_folders, scratch_folder
 from cavra_pipeline.proof.log import log_mark, stored_segments
 from cavra_pipeline.retention.apply import applied_prunings
 from cavra_pipeline.settings import Settings
@@ -45,8 +44,9 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
     """
     state, warehouse = state_of(settings), warehouse_of(settings)
     _finish_what_was_killed(settings, warehouse)
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=settings.home) as folder:
-        path = Path(folder) / "derived.duckdb"
+    remove_left_folders(settings.home, _PREFIX)
+    with scratch_folder(settings.home, _PREFIX) as folder:
+        path = folder / "derived.duckdb"
         with state.reading() as connection:
             found = Verified(differences=list(check_log(connection)))
             before, found.segment_count = log_mark(connection), len(stored_segments(connection))

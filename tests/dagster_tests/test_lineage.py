@@ -32,7 +32,7 @@ from tests.worker.support import SIGNING, connectors_file
 
 WORKERS = tuple(f"{lane}_retry_worker" for lane in LANES)
 MADE = (*EVIDENCE, *REPORTS, "executive_recovery_report")
-DECLARED = ("landing_zone", *MADE, *WORKERS)
+DECLARED = ("landing_zone", *MADE, *WORKERS, "verified_history")
 SOURCE = "sources: {five: {type: file, path: five.jsonl}}"
 
 

@@ -17,6 +17,7 @@ from backports import zstd
 
 from cavra_pipeline.documents import canonical_bytes, identify
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
+from cavra_pipeline.evidence.leftovers import locked
 from cavra_pipeline.reports.store import CLOSURE, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, save_reports
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
@@ -128,6 +129,18 @@ def test_a_home_that_nobody_changed_is_intact(pristine: Settings) -> None:
     assert found.segment_count == 5
     assert {path: path.stat().st_mtime_ns for path in pristine.home.rglob("*.jsonl")} == before
     assert [path.name for path in pristine.home.iterdir() if path.name.startswith(".verify")] == []
+
+
+def test_the_folder_of_a_killed_verification_is_removed_by_the_next_one(home: Settings) -> None:
+    killed, running = home.home / ".verify-killed", home.home / ".verify-running"
+    for folder in (killed, running):
+        folder.mkdir()
+        (folder / "derived.duckdb").touch()
+    with locked(running):
+        assert differences(home) == []
+
+    assert not killed.exists()
+    assert running.exists()
 
 
 # --- The silent changes -----------------------------------------------------------------------------------------------

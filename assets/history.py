@@ -1,0 +1,101 @@
+"""The verification of a home as an asset: what differs, by place, and the check that says so (docs/proof.md)."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from cavra_pipeline.assets.metadata import table
+from cavra_pipeline.assets.registry import owners_of, transient_retried
+from cavra_pipeline.assets.slots import DAILY
+from cavra_pipeline.assets.tables import ROW_COUNT
+from cavra_pipeline.jobs import HISTORY_GROUP, VERIFIED_HISTORY, asset_key
+from cavra_pipeline.resources import Home
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.verify.differences import Verified
+from cavra_pipeline.verify.home import verify_home
+
+CHECK: Final = "history_is_intact"
+#: Column, type, what it holds; a row for each place with differences.
+_COLUMNS: Final = (
+    ("part", "VARCHAR", "Part of the home: landing file, warehouse, segment, commit log, pruning or saved report"),
+    ("lane", "VARCHAR", "Lane, or empty"),
+    ("day", "VARCHAR", "UTC day of the records, of the report or of the landing file, or empty"),
+    ("difference_count", "BIGINT", "Differences there"),
+)
+#: Places that are shown; the check counts all.
+_MOST_SHOWN: Final = 100
+
+
+def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
+    """Returns the asset that verifies the home; nothing but its own job materialises it."""
+    key = asset_key(settings, VERIFIED_HISTORY)
+    columns = [dg.TableColumn(name, kind, description=comment) for name, kind, comment in _COLUMNS]
+
+    @dg.asset(
+        key=key,
+        group_name=HISTORY_GROUP,
+        description="What of landing zone, warehouse, commit log and saved reports is not what it was made from.",
+        owners=owners_of(settings, HISTORY_GROUP),
+        kinds={"duckdb", "python"},
+        metadata={
+            "dagster/table_name": VERIFIED_HISTORY,
+            "dagster/column_schema": dg.TableSchema(columns=columns),
+        },
+        freshness_policy=DAILY,
+        check_specs=[
+            dg.AssetCheckSpec(CHECK, asset=key, description="Passes when verify --home finds that nothing differs.")
+        ],
+    )
+    def verified_history_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        with transient_retried():
+            found = verify_home(home.settings, now=datetime.now(UTC))
+        context.log.info(
+            "%d landing files and %d records verified: %d differences",
+            found.landing_file_count,
+            found.record_count,
+            len(found.differences),
+        )
+        return dg.MaterializeResult(
+            metadata=_metadata(found),
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=CHECK,
+                    passed=found.is_intact,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    metadata=_counts(found),
+                )
+            ],
+        )
+
+    return verified_history_asset
+
+
+def _counts(found: Verified) -> dict[str, Any]:
+    """Counts of what differs, and the lanes and days that it concerns; never what a record says."""
+    differing = found.differences
+    files = {(one.drop_day, one.file_name) for one in differing if one.file_name}
+    lanes, days = ({getattr(one, name) for one in differing} - {""} for name in ("lane", "day"))
+    return {
+        "difference_count": len(differing),
+        "landing_file_count": len(files),
+        "lanes": ", ".join(sorted(lanes)) or "none",
+        "days": ", ".join(sorted(days)[:_MOST_SHOWN]) or "none",
+        "drop_days": ", ".join(sorted({day for day, _ in files})[:_MOST_SHOWN]) or "none",
+    }
+
+
+def _metadata(found: Verified) -> dict[str, Any]:
+    places = Counter((str(one.part), one.lane, one.day or one.drop_day) for one in found.differences)
+    rows = [[*place, count] for place, count in sorted(places.items())][:_MOST_SHOWN]
+    return {
+        ROW_COUNT: len(places),
+        "difference_count": len(found.differences),
+        "verified_record_count": found.record_count,
+        "verified_landing_file_count": found.landing_file_count,
+        "verified_segment_count": found.segment_count,
+        "log_entry_count": found.entry_count,
+        "verified_report_count": found.report_count,
+        "differences": table([name for name, *_ in _COLUMNS], rows, "Nothing differs."),
+    }
