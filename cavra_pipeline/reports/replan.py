@@ -29,16 +29,15 @@ def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, no
         _saved.report.in_([RETRY_PLAN, ASKED_PLAN]) & (_saved.report_id == retry_plan_id) & (_saved.lane == lane.name)
     )
     with state.reading() as c:
-        packed = c.execute(
-            sa.select(_saved.document).where(is_it).order_by(_saved.generated_at.desc()).limit(1)
-        ).scalar()
-    if packed is None:
+        newest = sa.select(saved_reports).where(is_it).order_by(_saved.generated_at.desc()).limit(1)
+        row = c.execute(newest).mappings().one_or_none()
+    if row is None:
         raise PipelineError(
             "no plan of that id is saved for this lane",
             where=f"plan {retry_plan_id[:80]}",
             remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --keep",
         )
-    document = document_of(packed)
+    document = document_of(dict(row))
     moment = parse_as_of(document["as_of"])
     (again,) = make_reports(session, RETRY_PLAN, lane, instants=[moment], now=now, parameters=policy_values(document))
     if again["retry_plan_id"] != retry_plan_id:

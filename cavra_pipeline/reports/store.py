@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from backports import zstd
 
-from cavra_pipeline.documents import canonical_bytes, parse_as_of
+from cavra_pipeline.documents import canonical_bytes, instant, parse_as_of
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.changes import newest_change
 from cavra_pipeline.lanes import LANES, Lane, lane_named
@@ -54,6 +54,8 @@ ID_FIELDS: Final = {
 }
 #: Reports that count nothing in a window: they rest on what is so at their instant.
 _WITHOUT_WINDOW: Final = frozenset({RETRY_PLAN, RECOVERIES})
+#: Members that evidence up to the instant does not decide: they are stored in columns and not in the document.
+_IN_COLUMNS: Final = ("generated_at", "future_record_count")
 _NAMED_INCIDENTS: Final = re.compile(rb'"provider_incident_id":(?:null|"[^"]*")')
 _saved: Final = saved_reports.c
 
@@ -263,13 +265,20 @@ def _values(one: Report, saved_as: str, change_number: int, now: datetime) -> di
         "future_record_count": document.get("future_record_count"),
         "generated_at": now,
         "change_number": change_number,
-        "document": zstd.compress(canonical_bytes(document), _LEVEL),
+        "document": zstd.compress(canonical_bytes(_to_store(document)), _LEVEL),
     }
 
 
-def document_of(packed: bytes) -> Any:
-    """Returns the document of a saved report."""
-    return json.loads(zstd.decompress(packed))
+def _to_store(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a document follows from evidence, instant and parameters alone: the same bytes whenever it is made."""
+    return {name: value for name, value in document.items() if name not in _IN_COLUMNS}
+
+
+def document_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the document of a saved report as it was made, from the columns of its row."""
+    beside = {"generated_at": instant(row["generated_at"]), "future_record_count": row["future_record_count"]}
+    there = {name: value for name, value in beside.items() if value is not None}
+    return dict(sorted({**json.loads(zstd.decompress(row["document"])), **there}.items()))
 
 
 def save_every_report(warehouse: Warehouse, state: State, days: Sequence[date], *, now: datetime) -> Iterator[Report]:
@@ -332,7 +341,7 @@ def list_reports(
     state: State, which: SavedReports, *, limit: int | None = None, with_documents: bool = False
 ) -> list[dict[str, Any]]:
     """Returns saved reports, newest day first; ``lane`` is None for a report over all lanes."""
-    columns = (*_LISTED, _saved.document) if with_documents else _LISTED
+    columns = (*_LISTED, _saved.future_record_count, _saved.document) if with_documents else _LISTED
     wanted = sa.select(*columns).order_by(*(column.desc() for column in _ORDER)).limit(limit)
     for name in ("report", "lane", "alert_level", "report_id"):
         if (value := getattr(which, name)) is not None:
@@ -349,7 +358,8 @@ def list_reports(
     for row in rows:
         row["lane"] = row["lane"] or None
         if with_documents:
-            row["document"] = document_of(row["document"])
+            row["document"] = document_of(row)
+            del row["future_record_count"]
     return rows
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from backports import zstd
 
 from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.errors import PipelineError
@@ -368,3 +369,21 @@ def rows(home: Settings) -> Any:
     return query_state(
         home, "SELECT report, lane, report_day, report_id, as_of, document FROM saved_reports ORDER BY 1, 2, 3, 4"
     )
+
+
+def test_the_same_evidence_is_saved_as_the_same_bytes_by_any_number_of_threads(tmp_path: Path) -> None:
+    stored, printed = [], []
+    for threads, later in ((1, timedelta(0)), (4, timedelta(hours=5)), (None, timedelta(days=40))):
+        home = ingested(tmp_path / str(threads), list(evidence()), threads=threads)
+        made = list(save_every_report(warehouse_of(home), state_of(home), DAYS[:2], now=NOW + later))
+        stored.append(rows(home))
+        listed = list_reports(state_of(home), SavedReports(), with_documents=True)
+        printed.append({one["report_id"]: one["document"] for one in listed})
+        assert printed[-1] == {one.report_id: one.document for one in made}
+        assert {one["generated_at"] for one in printed[-1].values()} == {(NOW + later).isoformat()}
+
+    assert stored[0] == stored[1] == stored[2]
+    documents = [zstd.decompress(row[-1]) for row in stored[0]]
+    assert len(documents) == 2 * REPORTS_A_DAY
+    assert not any(name in document for document in documents for name in (b'"generated_at"', b'"future_record_count"'))
+    assert any("future_record_count" in one for one in printed[0].values())

@@ -210,8 +210,9 @@ _WAREHOUSE = ("evidence_records", "watched_records", "quarantine", "finding_rows
               "pruned_lanes", "pruned_providers")  # fmt: skip
 _UNCHECKED = {"fingerprint", "ingested_at", "commit_number"}
 _STATE = ("segments", "log_entries", "ingested_files", "prunings", "pruned_drops", "saved_reports")
-#: When a file was read decides nothing; when evidence changed last decides when a report is made again.
-_BESIDE = {"ingested_at", "change_number", "closed_spell_count", "pruned_at"}
+#: When a file was read or a report made decides nothing, nor does what came after its instant; when evidence changed
+#: last decides when a report is made again.
+_BESIDE = {"ingested_at", "change_number", "closed_spell_count", "pruned_at", "generated_at", "future_record_count"}
 
 
 def changes_of_the_warehouse(chosen: random.Random) -> Iterator[tuple[str, Callable[[Settings], None]]]:
