@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -22,15 +23,20 @@ from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.verify.bundle import is_own_verifier, proven_report
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.lane_rules import lane_rules
+from cavra_pipeline.verify.pairs import in_words
 from cavra_pipeline.verify.prove import prove_report, prove_saved_report
+from cavra_pipeline.verify.prove_pair import prove_pair
 
 _REPORTS: Final = {"plan": RETRY_PLAN, "health": RETRY_HEALTH}
+_EITHER: Final = "Give --report, or --subject and --provider"
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("prove")
 @LANE
-@click.option("--report", type=click.Choice(list(_REPORTS)), required=True, help="Which report.")
+@click.option("--report", type=click.Choice(list(_REPORTS)), help="Which report.")
+@click.option("--subject", help="Instead of a report: the subject of one pair, with --provider.")
+@click.option("--provider", help="The provider of the pair.")
 @AS_OF
 @day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
 @click.option(
@@ -41,14 +47,19 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @AS_JSON
 def prove_command(
     lane: Lane,
-    report: str,
+    report: str | None,
+    subject: str | None,
+    provider: str | None,
     as_of: datetime | None,
     saved: date | None,
     output: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Make a report and write it with its proof: the records it is based on, the commit log and a verifier.
+    """Make a report, or the state of one pair, and write it with its proof.
+
+    The proof of a report has the records it is based on, the commit log and a verifier. That of a pair has its records
+    and its place in a map of the lane's pairs, some kilobytes; the verifier of any bundle checks it.
 
     The bundle holds every record of the lane up to the day of the report, as export writes them. Anybody checks it
     with Python alone: python3 BUNDLE
@@ -57,6 +68,15 @@ def prove_command(
     values = {name: value for name, value in given.items() if value not in (None, ())}
     if saved and (as_of or values):
         raise UsageError("a saved report has its own instant and parameters", where="--saved", remedy="Leave them out")
+    if (report is None) is (subject is None) or (subject is None) is not (provider is None):
+        raise UsageError("either a report or a pair is proven", where="prove", remedy=_EITHER)
+    if subject is not None and provider is not None:
+        if saved or values:
+            raise UsageError("a pair has no parameters", where="--subject", remedy="Leave them out")
+        proof = prove_pair(settings, lane, subject, provider, as_of=as_of or now)
+        _write_pair(proof, output or Path("pair.json"), as_json=as_json)
+        return
+    report = str(report)
     if saved:
         bundle = prove_saved_report(settings, _REPORTS[report], lane, saved)
     else:
@@ -66,6 +86,14 @@ def prove_command(
     put_in_place(path, lambda file: file.write(bundle))
     document = {"report_id": report_id, "report_sha256": digest, "bundle": str(path), "byte_count": len(bundle)}
     text = f"{report_id}: proven by {path} ({len(bundle):,} bytes); check it: python3 {path}"
+    answer(document, as_json, lambda console, _: console.print(text, soft_wrap=True))
+
+
+def _write_pair(proof: bytes, path: Path, *, as_json: bool) -> None:
+    state = json.loads(proof)["state"]
+    put_in_place(path, lambda file: file.write(proof))
+    document = {"state": state, "proof": str(path), "byte_count": len(proof)}
+    text = f"{in_words(state)}: proven by {path} ({len(proof):,} bytes); check it: cavra-pipeline verify {path}"
     answer(document, as_json, lambda console, _: console.print(text, soft_wrap=True))
 
 
@@ -98,7 +126,7 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
         "is_proven": not fault,
         "fault": fault or None,
         "checks": [{"part": part, "found": found} for part, found in held],
-        "is_own_verifier": is_own_verifier(raw) if not fault else None,
+        "is_own_verifier": is_own_verifier(raw) if not fault and not raw.startswith(b"{") else None,
     }
 
     def show(console: Terminal, _document: object) -> None:
@@ -106,7 +134,7 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
             console.print("ok", f"{part}: {found}", soft_wrap=True)
         if fault:
             console.print("no", fault, style="red", soft_wrap=True)
-        elif not document["is_own_verifier"]:
+        elif document["is_own_verifier"] is False:
             console.print("The verifier in the bundle is that of another release, or was changed.", soft_wrap=True)
         console.print("NOT PROVEN" if fault else "PROVEN")
 

@@ -42,6 +42,7 @@ class Act(StrEnum):
     INGEST = "ingest"
     PRUNE = "prune"
     REBUILD = "rebuild"
+    MAP = "map"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +112,48 @@ def append_entry(connection: sa.Connection, act: Act, learned: Learned, *, at: d
         "version": _VERSION,
     }
     _store_segments(connection, changed)
+    _store_entry(connection, entry, peaks, max([known_pruning, *applied]))
+    return True
+
+
+def append_map(connection: sa.Connection, said: Mapping[str, Any], *, known: Checkpoint, at: datetime) -> bool:
+    """Appends an entry with the map of a lane's pairs, unless the lane's newest map is the same.
+
+    Args:
+        connection: The state database, open for writing.
+        said: Lane, root and counts of the map.
+        known: The head of the log when the evidence was read that the map is of.
+        at: By the database's clock.
+
+    Returns:
+        Whether the log was still that one, so that it now has the map; else nothing was done.
+    """
+    if checkpoint_of(connection) != known:
+        return False
+    entries = [json.loads(entry) for entry in entries_of(connection)]
+    maps = [entry["map"] for entry in entries if entry["act"] == Act.MAP]
+    if next((one for one in reversed(maps) if one["lane"] == said["lane"]), None) == said:
+        return True
+    peaks, known_pruning = _newest(connection)
+    entry = {
+        "act": Act.MAP, "at": at.isoformat(), "files": [], "map": dict(said), "number": peaks.size + 1,
+        "previous": peaks.root.hex(), "prunings": [], "segments": [], "version": _VERSION,
+        "segments_root": segments_root(stored_segments(connection).values()),
+    }  # fmt: skip
+    _store_entry(connection, entry, peaks, known_pruning)
+    return True
+
+
+def _store_entry(connection: sa.Connection, entry: Mapping[str, Any], peaks: Peaks, pruning_number: int) -> None:
     peaks.append(leaf_hash(canonical_bytes(entry)))
     connection.execute(
         sa.insert(log_entries).values(
             entry_number=peaks.size,
             entry=canonical_json(entry),
             peaks=[one.hex() for one in peaks.hashes],
-            pruning_number=max([known_pruning, *applied]),
+            pruning_number=pruning_number,
         )
     )
-    return True
 
 
 def _newest(connection: sa.Connection) -> tuple[Peaks, int]:

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 6962, section 2.1: roots, and proofs that a tree grew out of an older one.
+"""The Merkle tree of RFC 6962, section 2.1: roots, proofs of a leaf, and proofs that a tree grew out of an older one.
 
 Functions take leaf hashes, not leaves, so that a caller can keep 32 bytes instead of a record.
 """
@@ -73,6 +73,26 @@ class Peaks:
 def _split(size: int) -> int:
     """The largest power of two below a size of two or more."""
     return 1 << ((size - 1).bit_length() - 1)
+
+
+def inclusion_proof(hashes: Sequence[bytes], at: int) -> list[bytes]:
+    """Returns the proof that a tree has a leaf (RFC 6962, section 2.1.1).
+
+    Args:
+        hashes: Leaf hashes of the whole tree.
+        at: Which leaf, from 0.
+
+    Raises:
+        IndexError: The tree has no such leaf.
+    """
+    if not 0 <= at < len(hashes):
+        raise IndexError(f"a tree of {len(hashes)} leaves has no leaf {at}")
+    if len(hashes) == 1:
+        return []
+    middle = _split(len(hashes))
+    if at < middle:
+        return [*inclusion_proof(hashes[:middle], at), root_of(hashes[middle:])]
+    return [*inclusion_proof(hashes[middle:], at - middle), root_of(hashes[:middle])]
 
 
 def consistency_proof(hashes: Sequence[bytes], old_size: int) -> list[bytes]:

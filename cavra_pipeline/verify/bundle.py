@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: Files of this package that go into a bundle as they are.
-_VERIFIER: Final = ("check.py", "container.py", "derive.py", "signatures.py")
+_VERIFIER: Final = ("check.py", "container.py", "derive.py", "pairs.py", "signatures.py")
 _MAIN: Final = b"""import sys
 
 from verifier.check import run
@@ -55,6 +55,7 @@ class Proven:
         checkpoint: The head of that log.
         pruned: Records and deliveries of the lane that retention has removed: ``record_count``, ``delivery_count``.
         made_by: Versions of what made the report, by name.
+        map_salt: What hides the pairs in a map of the lane, 16 bytes; empty if there is no map.
     """
 
     report: Mapping[str, Any]
@@ -63,6 +64,7 @@ class Proven:
     checkpoint: Note
     pruned: Mapping[str, int] = field(default_factory=lambda: {"record_count": 0, "delivery_count": 0})
     made_by: Mapping[str, str] = field(default_factory=dict)
+    map_salt: bytes = b""
 
 
 def attested(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,6 +146,7 @@ def _statement(proven: Proven, files: Mapping[str, bytes]) -> dict[str, Any]:
             "report": check.about(dict(proven.report)),
             "log": {"origin": log.origin, "size": log.size},
             "salts": {day: one.salt.hex() for day, one in proven.days.items()},
+            "map_salt": proven.map_salt.hex(),
             "pruned": proven.pruned,
             "made_by": proven.made_by,
         },

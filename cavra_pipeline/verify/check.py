@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import container as of
+from . import pairs
 from .container import NotProven, canonical, leaf, need, root_of
 from .derive import REPORT_IDS, derive
 from .signatures import PAYLOAD_TYPE, PublicKey, checkpoint, exact_base64, is_signed, public_key, to_sign
@@ -29,10 +30,10 @@ Document = dict[str, Any]
 def checks(
     raw: bytes, lanes: Document, *, key: str | None = None, against: str | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Checks a bundle, yielding each part that holds and what was found of it.
+    """Checks a bundle or a light proof, yielding each part that holds and what was found of it.
 
     Args:
-        raw: The bundle.
+        raw: The bundle, or the light proof of a pair.
         lanes: The rules of each lane, by its name.
         key: The text of a public key that the reader got elsewhere; None: the one in the bundle.
         against: A checkpoint of the same log that the reader has kept.
@@ -40,6 +41,9 @@ def checks(
     Raises:
         NotProven: Something does not hold.
     """
+    if raw[:1] == b"{":
+        yield from pairs.checks(raw, lanes, key=key, against=against)
+        return
     files = of.unpack(raw)
     envelope = json.loads(files[of.ATTESTATION])
     payload = base64.b64decode(envelope["payload"])
@@ -72,6 +76,7 @@ def checks(
         "evidence",
         f"{_many(len(records), 'record')} of {_many(len(said['salts']), 'day')}: all that the lane had until then",
     )
+    yield from _maps(entries, lane, records, segments, said)
     pruned = said["pruned"]
     need(not any(pruned.values()) or any(one["prunings"] for one in entries), "log: it names no pruning")
     found = [*_differences(report, derive(report, lane, records, pruned))]
@@ -163,6 +168,26 @@ def _records(
         need(in_order, f"evidence: the records of {day} are of another day or out of order")
     need(len({one["session_id"] for one in records}) == len(records), "evidence: a record is there twice")
     return records
+
+
+def _maps(
+    entries: list[Document],
+    lane: Document,
+    records: list[Document],
+    segments: Mapping[tuple[str, str], Document],
+    said: Document,
+) -> Iterator[tuple[str, str]]:
+    """Checks the maps for light proofs that are of the disclosed records, where these are all that the lane has."""
+    is_of_lane = [any(one["lane"] == lane["name"] for one in entry["segments"]) for entry in entries]
+    last = max((number for number, is_ours in enumerate(is_of_lane) if is_ours), default=-1)
+    maps = [one for one in entries[last + 1 :] if one["act"] == "map" and one["map"]["lane"] == lane["name"]]
+    if not maps or {day for of, day in segments if of == lane["name"]} != said["salts"].keys():
+        return
+    texts = {one["session_id"]: canonical(one) for one in records}
+    made = pairs.map_of(lane, texts, bytes.fromhex(said["map_salt"]))[0].root().hex()
+    for one in maps:
+        need(one["map"]["root"] == made, f"log: the map of entry {one['number']} is not that of the records")
+    yield "map", f"entry {maps[-1]['number']}: light proofs by it are of these records"
 
 
 def _differences(given: Any, again: Any, path: str = "") -> Iterator[str]:

@@ -90,13 +90,13 @@ def _bundle(session: Session, settings: Settings, report: Mapping[str, Any], lan
     if head is None:
         raise UsageError("there is no commit log yet", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
     last_day = parse_as_of(report["as_of"]).astimezone(UTC).date()
-    (pruned,) = session.rows(_PACKAGE, "pruned_of_lane", {"lane": lane.name})
     proven = Proven(
         report=attested(report),
-        days=_disclosed(session, lane, last_day, pseudonyms_of(settings)),
+        days=disclosed(session, lane, last_day, pseudonyms_of(settings)),
         entries=entries,
         checkpoint=sign(head, key) if key else Note(head),
-        pruned={name: int(str(count)) for name, count in pruned.items()},
+        pruned=pruned_of(session, lane),
+        map_salt=map_salt(pseudonyms_of(settings), lane),
         made_by={
             "cavra_pipeline": version("cavra-pipeline"),
             "duckdb": version("duckdb"),
@@ -133,8 +133,8 @@ def _fault(fault: str, lane: Lane, *, is_moved: bool) -> PipelineError:
     )
 
 
-def _disclosed(session: Session, lane: Lane, last_day: date, pseudonyms: Pseudonyms) -> dict[str, DisclosedDay]:
-    """The segments of a lane up to a day."""
+def disclosed(session: Session, lane: Lane, last_day: date, pseudonyms: Pseudonyms) -> dict[str, DisclosedDay]:
+    """Returns the segments of a lane up to a day, by day."""
     kinds = [DELIVERY_KIND, *(kind.name for kind in KINDS.values() if kind.lane == lane.name)]
     texts = " UNION ALL ".join(
         statement(_PACKAGE, "record_texts", text=record_text(kind), kind=literal(kind)) for kind in kinds
@@ -144,3 +144,14 @@ def _disclosed(session: Session, lane: Lane, last_day: date, pseudonyms: Pseudon
         str(day): DisclosedDay(salt_of(pseudonyms, lane.name, day), [str(row["text"]).encode() for row in of_day])
         for day, of_day in groupby(rows, key=lambda row: row["segment_day"])
     }
+
+
+def pruned_of(session: Session, lane: Lane) -> dict[str, int]:
+    """Returns how many records and deliveries of a lane retention has removed."""
+    (pruned,) = session.rows(_PACKAGE, "pruned_of_lane", {"lane": lane.name})
+    return {name: int(str(count)) for name, count in pruned.items()}
+
+
+def map_salt(pseudonyms: Pseudonyms, lane: Lane) -> bytes:
+    """Returns what hides the histories in the map of a lane's pairs, 16 bytes."""
+    return pseudonyms.salt_of(f"pairs\n{lane.name}")

@@ -57,9 +57,9 @@ def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
         return False
 
 
-def to_sign(payload: bytes) -> bytes:
+def to_sign(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
     """Returns the bytes that a DSSE signature covers."""
-    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+    return b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type.encode(), len(payload), payload)
 
 
 def exact_base64(text: str) -> bytes:

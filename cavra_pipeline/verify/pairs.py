@@ -1,0 +1,263 @@
+"""A light proof: what happened to one pair of a subject and a provider, by a sparse Merkle map of a lane's pairs.
+
+Python 3.11 and nothing else; goes into every bundle. The place of a pair in the map follows from its name, so that the
+map has one history of it, or none. The format is in docs/proof.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .container import canonical, leaf, need, root_of
+from .derive import LanePairs, LaneRecord
+from .signatures import checkpoint, exact_base64, is_signed, public_key, to_sign
+
+TYPE = "https://cavra-pipeline.example/proof/pair/v1"
+SIGNED_TYPE = "application/vnd.cavra-pipeline.pair+json"
+EMPTY = bytes(32)
+BITS = 256
+#: What clears a pair for a live retry (contract section 8).
+CLEARING = ("acknowledged", "accepted", "resolved")
+Document = dict[str, Any]
+Pair = tuple[str, str]
+
+
+def key_of(lane: str, pair: Pair) -> bytes:
+    """Returns the place of a pair in the map."""
+    return hashlib.sha256(canonical([lane, *pair])).digest()
+
+
+def history_root(salt: bytes, records: Sequence[bytes]) -> bytes:
+    """Returns the root over the records of a pair; the salt hides them from who sees the root alone."""
+    return root_of([leaf(salt), *map(leaf, records)])
+
+
+@dataclass
+class PairMap:
+    """The map of a lane: the root of each pair's history, by its place."""
+
+    histories: Mapping[bytes, bytes]
+
+    def __post_init__(self) -> None:
+        self.keys = sorted(self.histories)
+        self.number = [int.from_bytes(key, "big") for key in self.keys]
+
+    def root(self) -> bytes:
+        """The root of the map."""
+        return self._node(0, len(self.keys), 0)
+
+    def path(self, key: bytes) -> tuple[list[bytes], bytes | None]:
+        """The nodes beside the way to a place, from the root on, and the place at which the way ends, if any."""
+        first, last, beside = 0, len(self.keys), list[bytes]()
+        for depth in range(BITS):
+            if last - first <= 1:
+                break
+            middle = self._middle(first, last, depth)
+            if bit_of(key, depth):
+                beside.append(self._node(first, middle, depth + 1))
+                first = middle
+            else:
+                beside.append(self._node(middle, last, depth + 1))
+                last = middle
+        return beside, self.keys[first] if last > first else None
+
+    def _middle(self, first: int, last: int, depth: int) -> int:
+        while first < last:
+            at = (first + last) // 2
+            first, last = (first, at) if self.number[at] >> (BITS - 1 - depth) & 1 else (at + 1, last)
+        return first
+
+    def _node(self, first: int, last: int, depth: int) -> bytes:
+        if last - first <= 1:
+            return place_hash(self.keys[first], self.histories[self.keys[first]]) if last > first else EMPTY
+        middle = self._middle(first, last, depth)
+        return node_hash(self._node(first, middle, depth + 1), self._node(middle, last, depth + 1))
+
+
+def bit_of(key: bytes, depth: int) -> int:
+    """Returns which way a place lies at a depth: 0 left, 1 right."""
+    return key[depth // 8] >> (7 - depth % 8) & 1
+
+
+def place_hash(key: bytes, root: bytes) -> bytes:
+    """Returns the hash of a part of the map that holds one pair; the whole place is in it."""
+    return hashlib.sha256(b"\2" + key + root).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Returns the hash of a part of the map that holds more."""
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def map_root(key: bytes, beside: Sequence[bytes], end: bytes) -> bytes:
+    """Returns the root of a map from the way to a place and the hash of what lies at its end."""
+    for depth in range(len(beside) - 1, -1, -1):
+        end = node_hash(beside[depth], end) if bit_of(key, depth) else node_hash(end, beside[depth])
+    return end
+
+
+def inclusion_root(at: int, size: int, hashed: bytes, path: Sequence[bytes]) -> bytes:
+    """Returns the root of a log from one of its entries and the path from there (RFC 9162, section 2.1.3.2)."""
+    last = size - 1
+    need(0 <= at <= last, "log: it has no such entry")
+    for one in path:
+        need(last, "log: the path of the entry is too long")
+        if at & 1 or at == last:
+            hashed = node_hash(one, hashed)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            hashed = node_hash(hashed, one)
+        at, last = at >> 1, last >> 1
+    need(not last, "log: the path of the entry is too short")
+    return hashed
+
+
+def entries_of(lane: Document, records: Sequence[Document]) -> list[LaneRecord]:
+    """Returns the records of a lane as it works with them."""
+    types, moment = lane["types"], datetime.fromisoformat
+    return [
+        LaneRecord(moment(one["created_at"]), one["session_id"], types[one["metadata_kind"]], one) for one in records
+    ]
+
+
+def histories(lane: Document, entries: Sequence[LaneRecord]) -> dict[Pair, list[LaneRecord]]:
+    """Returns what each pair of a lane is judged by: deliveries, executions, acknowledgements, approvals; in order."""
+    if not entries:
+        return {}
+    pairs = LanePairs(lane, entries, max(one.at for one in entries))
+    found = {pair: {one.session_id: one for one, *_ in tries} for pair, tries in pairs.pairs.items()}
+    for pair, said in pairs.said("acknowledgement", "approval", "execution").items():
+        if all(pair):
+            found.setdefault(pair, {}).update((one.session_id, one) for one in said)
+    return {pair: sorted(of.values()) for pair, of in found.items()}
+
+
+def map_of(lane: Document, texts: Mapping[str, bytes], salt: bytes) -> tuple[PairMap, dict[Pair, list[bytes]]]:
+    """Returns the map of a lane's pairs, and the records of each.
+
+    Args:
+        lane: The rules of the lane.
+        texts: Every record of the lane by its `session_id`, as it is hashed.
+        salt: Hides the histories of all pairs of the lane; that of a pair follows from it.
+    """
+    entries = entries_of(lane, [json.loads(text) for text in texts.values()])
+    found = {of: [texts[one.session_id] for one in said] for of, said in histories(lane, entries).items()}
+    places = {of: key_of(lane["name"], of) for of in found}
+    roots = {places[of]: history_root(pair_salt(salt, places[of]), said) for of, said in found.items()}
+    return PairMap(roots), found
+
+
+def pair_salt(salt: bytes, place: bytes) -> bytes:
+    """Returns the salt of a pair, from which that of its lane doesn't follow."""
+    return hmac.digest(salt, place, "sha256")[:16]
+
+
+def state_of(lane: Document, pair: Pair, entries: Sequence[LaneRecord], as_of: datetime) -> Document:
+    """Returns what the history of a pair says of it, by the lane's own policy (contract sections 6 and 7)."""
+    pairs = LanePairs(lane, entries, as_of)
+    tries, failing = pairs.pairs.get(pair, []), pair in pairs.failing
+    names = lane["subject_field"], "provider"
+    decided = [one for one in pairs.decisions(lane["policy"]) if tuple(one[name] for name in names) == pair]
+    said, approved = pairs.said("acknowledgement").get(pair), pairs.said("approval").get(pair)
+    answer = said[-1].answer() if said else None
+    return {
+        "delivery_count": len(tries),
+        "failure_count": sum(one[1] for one in tries),
+        "is_delivered": bool(tries) and not failing,
+        "action": decided[0]["action"] if decided else None,
+        "reason": decided[0]["reason"] if decided else None,
+        "is_acknowledged": answer in CLEARING,
+        "acknowledgement_state": answer,
+        "approval_state": approved[-1].raw.get("approval_state") if approved else None,
+    }
+
+
+def in_words(state: Document) -> str:
+    """Returns the state of a pair as a sentence."""
+    failures = f"{state['failure_count']} of {state['delivery_count']} deliveries failed"
+    is_over = state["reason"] == "max_retry_attempts_reached"
+    then = "delivered" if state["is_delivered"] else "exhausted" if is_over else state["action"] or "never sent"
+    answer = state["acknowledgement_state"]
+    said = "not acknowledged" if answer is None else f"acknowledgement: {answer}"
+    return f"{then}; {failures}; {said}"
+
+
+def checks(raw: bytes, lanes: Document, *, key: str | None, against: str | None) -> Iterator[tuple[str, str]]:
+    """Checks a light proof, as `check.checks` does a bundle."""
+    given = json.loads(raw)
+    need(canonical(given) + b"\n" == raw, "file: it is not written as it must be")
+    need(given["type"] == TYPE, "file: it is a proof of another type")
+    need(given.keys() == MEMBERS, "file: it holds others than a proof of a pair has")
+    digest, content = given["sha256"], content_of(given)
+    need(hashlib.sha256(content).hexdigest() == digest, "file: it was changed")
+    yield "file", f"{len(raw):,} bytes"
+    note, entry_text = given["checkpoint"], given["entry"].encode()
+    is_signed_by = key or given["key"]
+    signer = public_key(is_signed_by, note.split("\n")[0]) if is_signed_by else None
+    signed = exact_base64(given["signature"])
+    is_ours = is_signed(signer.raw, to_sign(content, SIGNED_TYPE), signed) if signer else not signed
+    need(is_ours, "signature: the proof is not signed by the key")
+    origin, size, root = checkpoint(note, signer)
+    lines = f"{origin}\n{size}\n{root}\n\n"
+    need(note == lines or (signer and note.startswith(lines)), "signature: the checkpoint is not written as it must be")
+    whose = "your key" if key else "the key in the proof; is it theirs?"
+    yield "signature", f"by {signer.name}+{signer.key_id.hex()}, {whose}" if signer else "none: it only fits together"
+    entry, mapped = json.loads(entry_text), json.loads(entry_text)["map"]
+    first, *path_of_first = (bytes.fromhex(one) for one in given["first_path"])
+    need(origin == f"cavra-pipeline/{first.hex()[:16]}", "log: the checkpoint is that of another log")
+    path = [bytes.fromhex(one) for one in given["entry_path"]]
+    reached = {inclusion_root(0, size, first, path_of_first)}
+    reached.add(inclusion_root(entry["number"] - 1, size, leaf(entry_text), path))
+    need(reached == {exact_base64(root)}, "log: the entry is not in the log of the checkpoint")
+    need((entry["act"], mapped["lane"]) == ("map", given["lane"]), "log: the entry is no map of the lane")
+    yield "log", f"entry {entry['number']} of {size} is the map of {mapped['pair_count']:,} pairs; checkpoint {root}"
+    if against:
+        need((origin, size, root) == checkpoint(against, signer), "history: your checkpoint is another; ask for growth")
+        yield "history", "your checkpoint is the one of this proof"
+    yield from _pair(given, lanes[given["lane"]], mapped)
+
+
+def content_of(given: Document) -> bytes:
+    """Returns what of a light proof is hashed and signed."""
+    return canonical({name: value for name, value in given.items() if name not in ("sha256", "signature")})
+
+
+#: What a light proof has.
+MEMBERS = frozenset({
+    "type", "lane", "subject", "provider", "as_of", "state", "salt", "records", "map_path", "other", "entry",
+    "entry_path", "first_path", "checkpoint", "key", "sha256", "signature",
+})  # fmt: skip
+
+
+def _pair(given: Document, lane: Document, mapped: Document) -> Iterator[tuple[str, str]]:
+    pair = given["subject"], given["provider"]
+    place, texts = key_of(lane["name"], pair), [canonical(one) for one in given["records"]]
+    beside, end = [bytes.fromhex(one) for one in given["map_path"]], EMPTY
+    need(len(beside) <= BITS, "pair: the way through the map is too long")
+    if texts:
+        end = place_hash(place, history_root(bytes.fromhex(given["salt"]), texts))
+        need(given["other"] is None, "pair: it has a history and another one's place")
+    elif given["other"]:
+        other, root = (bytes.fromhex(one) for one in given["other"])
+        same = all(bit_of(other, depth) == bit_of(place, depth) for depth in range(len(beside)))
+        need(other != place and len(other) == len(root) == len(EMPTY) and same, "pair: it is the one that is left out")
+        end = place_hash(other, root)
+    need(map_root(place, beside, end).hex() == mapped["root"], "pair: its history is not that of the map")
+    counted = f"{len(texts)} records" if len(texts) != 1 else "1 record"
+    yield "pair", f"{counted}: all that the lane had of it"
+    as_of, entries = datetime.fromisoformat(given["as_of"]), entries_of(lane, given["records"])
+    need(all(one.at <= as_of for one in entries), "state: there are records of a later instant")
+    need(state_of(lane, pair, entries, as_of) == given["state"], "state: the records say otherwise")
+    yield "state", in_words(given["state"])
+    if mapped["pruned_record_count"]:
+        yield (
+            "retention",
+            f"{mapped['pruned_record_count']:,} older records of the lane were pruned; only the log says so",
+        )
