@@ -10,12 +10,16 @@ import click
 
 from cavra_pipeline.cli.common import AS_JSON, EXIT_UNHEALTHY, answer, clock, home
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.private import put_in_place
 from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.keys import new_key
-from cavra_pipeline.proof.publish import publish
+from cavra_pipeline.proof.publish import checkpoint_document, publish
+from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.terminal import EscapingGroup, Terminal
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
+from cavra_pipeline.verify.posting import post_checkpoint
+from cavra_pipeline.verify.posting import tag_message as message_of_tag
 
 #: A checkpoint has some hundred bytes.
 _MOST_BYTES: Final = 65_536
@@ -47,33 +51,45 @@ def _show(console: Terminal, found: Verified) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An older checkpoint: has the log grown out of it?",
 )
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the checkpoint to this file too.")
+@click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
+@click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
 @AS_JSON
-def checkpoint_command(against: Path | None, as_json: bool) -> None:
+def checkpoint_command(
+    against: Path | None, output: Path | None, connector: str | None, tag_message: bool, as_json: bool
+) -> None:
     """Print the head of the commit log; exit 3 if it has not grown out of an older one.
 
-    It is signed if CAVRA_SIGNING_KEY_FILE names a key.
+    It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a file, a connector or a git tag somebody else can hold it:
+    none of these is done if the log has not grown out of the older checkpoint.
     """
+    if tag_message and (as_json or connector):
+        raise UsageError("the message of a tag is all that is printed", where="--tag-message", remedy="Give it alone")
     old = parse_note(text_of(against), str(against)).checkpoint if against else None
-    note, growth = publish(home(), old)
-    document = {
-        "origin": note.checkpoint.origin,
-        "size": note.checkpoint.size,
-        "root": note.checkpoint.root.hex(),
-        "is_signed": bool(note.signatures),
-        "note": note.text,
-        "against": growth.document() if growth else None,
-    }
+    settings = home()
+    note, growth = publish(settings, old)
+    document = checkpoint_document(note, growth)
+    is_grown = growth is None or growth.is_consistent
+    if output and is_grown:
+        put_in_place(output, lambda file: file.write(note.text.encode()))
+    if connector and is_grown:
+        with open_sender(settings, clock=clock) as sender:
+            document["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
 
     def show(console: Terminal, _: object) -> None:
-        for line in note.text.splitlines():
+        for line in (message_of_tag(note) if tag_message and is_grown else note.text).splitlines():
             console.print(line, soft_wrap=True)
+        if tag_message and is_grown:
+            return
+        if connector and is_grown:
+            console.print(f"posted to {connector}" if document["is_posted_now"] else f"{connector} has it already")
         if growth and growth.is_consistent:
             console.print(f"the log has grown out of {growth.against.size} entries", soft_wrap=True)
         elif growth:
             console.print(f"{against}: not a checkpoint of this log as it is: {growth.reason}", soft_wrap=True)
 
     answer(document, as_json, show)
-    if growth and not growth.is_consistent:
+    if not is_grown:
         sys.exit(EXIT_UNHEALTHY)
 
 

@@ -66,6 +66,18 @@ def publish(settings: Settings, against: Checkpoint | None = None) -> tuple[Note
     return note, _growth(stored, hashes, against) if against else None
 
 
+def checkpoint_document(note: Note, growth: Growth | None) -> dict[str, Any]:
+    """Returns a checkpoint as an answer has it."""
+    return {
+        "origin": note.checkpoint.origin,
+        "size": note.checkpoint.size,
+        "root": note.checkpoint.root.hex(),
+        "is_signed": bool(note.signatures),
+        "note": note.text,
+        "against": growth.document() if growth else None,
+    }
+
+
 def _growth(head: Checkpoint, hashes: list[bytes], against: Checkpoint) -> Growth:
     if against.origin != head.origin:
         return Growth(against, False, "it is of another log")
