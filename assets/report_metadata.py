@@ -1,5 +1,6 @@
 """What Dagster shows of a saved report: numbers for its plots, tables for a person. Its assets: ``reports.py``."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -7,17 +8,32 @@ import dagster as dg
 
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.tables import ROW_COUNT
+from cavra_pipeline.documents import canonical_bytes
 from cavra_pipeline.jobs import WHAT_IF
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.proof.log import LogHead
 from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, Report
+from cavra_pipeline.verify.bundle import attested
 
 Shown = dg.MetadataValue
 
 
-def report_metadata(one: Report) -> dict[str, Any]:
-    """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots."""
+def report_metadata(one: Report, head: LogHead | None = None) -> dict[str, Any]:
+    """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots.
+
+    Args:
+        one: The report.
+        head: The head of the commit log when it was made, if there is one.
+    """
     numbers, view = _SHOWN[one.report]
-    return {**_common(one), **numbers(one.document), "details": view(one.document)}
+    return {**_common(one), **numbers(one.document), **_proof(one, head), "details": view(one.document)}
+
+
+def _proof(one: Report, head: LogHead | None) -> dict[str, Any]:
+    """The digest of the report as a bundle has it, and what it can be held against."""
+    digest = hashlib.sha256(canonical_bytes(attested(one.document))).hexdigest()
+    of_log = {"evidence_root": head.segments_root, "checkpoint": head.checkpoint.text} if head else {}
+    return {"report_sha256": digest, **of_log}
 
 
 def _common(one: Report) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.assets.tables import saved_reports_table
 from cavra_pipeline.declared import with_fields_of
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.proof.log import LogHead, head_of
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
@@ -244,7 +246,8 @@ def _materialize(
                 context.log.info("%s: %d of %d days are saved, up to %s", report, len(kept), len(days), one.day)
         beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
         check_results = [healthy(home.state, kept[-1]), own(kept)]
-    shown = {one.day: {**report_metadata(one), **beside.get(one.day, {})} for one in kept}
+        head = log_head(home.settings)
+    shown = {one.day: {**report_metadata(one, head), **beside.get(one.day, {})} for one in kept}
     show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
         context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
@@ -267,6 +270,15 @@ def _saved_days_shown(context: dg.AssetExecutionContext, saved: Sequence[Report]
                 dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())
             )
         raise
+
+
+def log_head(settings: Settings) -> LogHead | None:
+    """Returns the head of the home's commit log; None where it can't be read, which is no fault of a report."""
+    try:
+        with state_of(settings).reading() as connection:
+            return head_of(connection)
+    except PipelineError:
+        return None
 
 
 def asset_of(settings: Settings, one: Report) -> dg.AssetKey:

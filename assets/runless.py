@@ -15,7 +15,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.report_metadata import report_metadata
-from cavra_pipeline.assets.reports import asset_of
+from cavra_pipeline.assets.reports import asset_of, log_head
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.resources import dagster_instance, first_partition
@@ -123,7 +123,7 @@ class RunlessReports:
         event = dg.AssetMaterialization(
             asset_of(self._settings, report),
             partition=report.day.isoformat() if self._is_partition(report.day) else None,
-            metadata=report_metadata(report),
+            metadata=report_metadata(report, log_head(self._settings)),
             tags={**ORIGIN_TAG, "dagster/data_version": report.report_id},
         )
         for attempt in range(1, _ATTEMPTS + 1):

@@ -28,6 +28,7 @@ from cavra_pipeline.api import (
     cavra_recoveries,
     cavra_sending,
     lists,
+    proofs,
     reports,
     status,
     watching,
@@ -41,7 +42,7 @@ from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageErr
 _THREADS = 64
 #: Modules that each have a router: our own endpoints first, then those at CAVRA's paths.
 _ENDPOINTS = (
-    reports, causes, lists, actions, watching, status,
+    reports, causes, lists, proofs, actions, watching, status,
     cavra, cavra_acknowledgements, cavra_dashboards, cavra_executive, cavra_lists, cavra_recoveries, cavra_sending,
 )  # fmt: skip
 _log = logging.getLogger("cavra_pipeline.api")

@@ -241,6 +241,14 @@ class Days(Asked):
     last: Day = Field(None, alias="to")
 
 
+class CheckpointQuery(Asked):
+    """An older checkpoint that the caller has kept."""
+
+    origin: str = Field(pattern=r"^cavra-pipeline/[0-9a-f]{16}$", examples=["cavra-pipeline/0123456789abcdef"])
+    size: int = Field(ge=0, lt=2**53, examples=[1])
+    root: str = Field(pattern=r"^[0-9a-f]{64}$", description="Hexadecimal digits.", examples=["0" * 64])
+
+
 class HistoryQuery(PageQuery, Days):
     """Filters of saved reports."""
 

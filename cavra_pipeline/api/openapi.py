@@ -52,6 +52,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses += _WITH_BODY
     if (
         path.endswith(("}", "/explain"))
+        or path.startswith("/api/v1/history/")
         or "{alert_id}" in path
         or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
     ):
@@ -60,6 +61,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses.append(409)
     if path.endswith(".csv"):
         operation["responses"]["200"]["content"] = {"text/csv": {"schema": {"type": "string"}}}
+    if path.endswith("/bundle"):
+        archive = {"type": "string", "format": "binary"}
+        operation["responses"]["200"]["content"] = {"application/zip": {"schema": archive}}
     operation["responses"].pop("422", None)
     for status in sorted(statuses):
         name, title = TITLES[status]

@@ -195,6 +195,23 @@ def checkpoint_of(connection: sa.Connection) -> Checkpoint | None:
     return Checkpoint(origin_of(leaf_hash(first.encode())), peaks.size, peaks.root)
 
 
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """The head of a log, and the root over all segments after its newest entry, as hexadecimal digits."""
+
+    checkpoint: Checkpoint
+    segments_root: str
+
+
+def head_of(connection: sa.Connection) -> LogHead | None:
+    """Returns the head of the log with the root over all segments; None if nothing was ever ingested."""
+    checkpoint = checkpoint_of(connection)
+    if checkpoint is None:
+        return None
+    newest = connection.scalars(sa.select(_log.entry).where(_log.entry_number == checkpoint.size)).one()
+    return LogHead(checkpoint, json.loads(newest)["segments_root"])
+
+
 def _nothing(segment: Segment) -> Segment:
     return Segment(*segment.key, 0, "")
 

@@ -79,8 +79,17 @@ def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -
             where=f"{report} of {lane.name}, {day}",
             remedy="Save it: cavra-pipeline backfill",
         )
+    return prove_document(settings, saved[0]["document"], lane)
+
+
+def prove_document(settings: Settings, document: Mapping[str, Any], lane: Lane) -> bytes:
+    """Returns the bundle of a plan or a health report that was made before; the errors are those of ``prove_report``.
+
+    Raises:
+        PipelineError: The evidence of now makes another report.
+    """
     with warehouse_of(settings).reading() as session:
-        return _bundle(session, settings, saved[0]["document"], lane)
+        return _bundle(session, settings, document, lane)
 
 
 def _bundle(session: Session, settings: Settings, report: Mapping[str, Any], lane: Lane) -> bytes:

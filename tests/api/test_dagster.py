@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from cavra_pipeline.assets.report_metadata import report_metadata
+from cavra_pipeline.assets.reports import log_head
 from cavra_pipeline.definitions import open_dagster
 from cavra_pipeline.reports.store import RETRY_HEALTH, Report
 from tests.api.server import served
@@ -35,7 +36,8 @@ def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None
     told = events["recovery_escalation_retry_health"][0].asset_materialization
     assert told is not None
     assert told.partition == NOW.date().isoformat()
-    expected = report_metadata(Report(RETRY_HEALTH, "recovery_escalation", NOW.date(), health))
+    expected = report_metadata(Report(RETRY_HEALTH, "recovery_escalation", NOW.date(), health), log_head(home))
+    assert {"report_sha256", "evidence_root", "checkpoint"} <= expected.keys()
     shown = {name: value.value for name, value in told.metadata.items()}
     assert shown == {name: getattr(value, "value", value) for name, value in expected.items()}
     planned = events["executive_report_retry_plan"][0].asset_materialization

@@ -99,6 +99,7 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
     body = {"subject": "plan-1", "provider": "slack", "state": "accepted", "by": "incident-lead"}
     alert = client.get("/api/v1/alerts").json()["alerts"][0]["alert_id"]
     saved = client.get("/api/v1/history").json()["reports"][0]["report_id"]
+    latest = client.get("/api/v1/checkpoints/latest").json()
     answers = {
         "lane_health": client.get(f"{LANE}/health", params=STAMP),
         "make_plan": client.post(f"{LANE}/plan", json=STAMP),
@@ -151,6 +152,11 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "list_acknowledgements": client.get(f"{LANE}/acknowledgements"),
         "history": client.get("/api/v1/history", params={"limit": 1}),
         "saved_report": client.get(f"/api/v1/history/{saved}"),
+        "latest_checkpoint": client.get("/api/v1/checkpoints/latest"),
+        "checkpoint_consistency": client.get(
+            "/api/v1/checkpoints/consistency",
+            params={name: latest[name] for name in ("origin", "size", "root")},
+        ),
         "quarantine": client.get("/api/v1/quarantine"),
         "findings": client.get("/api/v1/findings"),
         "partitions": client.get("/api/v1/partitions", params={"from": DAY, "to": DAY}),
@@ -197,7 +203,7 @@ def test_the_examples_have_the_shape_of_what_the_service_answers(service: Served
     assert answers.keys() <= operations.keys()
     without = operations.keys() - answers.keys()
     assert without == {
-        "plan_as_csv", "resolve_alert_by_hand", *OF_OTHER_LANES,
+        "plan_as_csv", "resolve_alert_by_hand", "plan_bundle", "health_bundle", "saved_bundle", *OF_OTHER_LANES,
     }  # fmt: skip
 
 

@@ -1,0 +1,81 @@
+"""Endpoints on proofs: bundles of reports, the head of the commit log and its growth (docs/proof.md)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query
+from fastapi.routing import APIRouter
+from starlette.responses import Response
+
+from cavra_pipeline.api import models, proof_answers
+from cavra_pipeline.api.common import Served, endpoint
+from cavra_pipeline.api.problems import HttpProblem
+from cavra_pipeline.api.service import Answer, Service, json_answer
+from cavra_pipeline.lanes import lane_named
+from cavra_pipeline.proof.checkpoint import Checkpoint
+from cavra_pipeline.proof.publish import checkpoint_document, publish
+from cavra_pipeline.reports.store import ASKED, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
+from cavra_pipeline.state import state_of
+from cavra_pipeline.verify.bundle import proven_report
+from cavra_pipeline.verify.prove import prove_document, prove_report
+
+_ASKED: Final = set(models.ReportQuery.model_fields)
+#: Reports that have a bundle, by what they may be saved as.
+_PROVEN: Final = {saved_as: report for report in (RETRY_PLAN, RETRY_HEALTH) for saved_as in (report, ASKED[report])}
+
+router = APIRouter(tags=["proofs"])
+
+
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/plan/bundle", scope="read", answer=None)
+def plan_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Response:
+    """Makes a retry plan without any trace, and gives it with its proof."""
+    return _of_asked(service, RETRY_PLAN, lane, asked)
+
+
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/health/bundle", scope="read", answer=None)
+def health_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]) -> Response:
+    """Makes a health report without any trace, and gives it with its proof."""
+    return _of_asked(service, RETRY_HEALTH, lane, asked)
+
+
+@endpoint(router, "GET", "/api/v1/history/{report_id}/bundle", scope="read", answer=None)
+def saved_bundle(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]) -> Response:
+    """Gives a saved plan or health report with its proof."""
+    which = SavedReports(report_id=report_id)
+    saved = list_reports(state_of(service.settings), which, limit=1, with_documents=True)
+    if not saved:
+        raise HttpProblem(404, "No report of that id is saved.")
+    if saved[0]["report"] not in _PROVEN:
+        raise HttpProblem(404, "Only retry plans and health reports have a bundle.")
+    lane = lane_named(saved[0]["lane"])
+    return _bundle(prove_document(service.writing_settings, saved[0]["document"], lane))
+
+
+def _of_asked(service: Service, report: str, lane: str, asked: models.ReportQuery) -> Response:
+    now, as_of = service.instants(asked.as_of)
+    given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
+    settings = service.writing_settings
+    return _bundle(prove_report(settings, report, lane_named(lane), as_of=as_of, now=now, parameters=given))
+
+
+def _bundle(bundle: bytes) -> Response:
+    report_id, digest = proven_report(bundle)
+    headers = {"Content-Disposition": f'attachment; filename="{report_id}.zip"', "Cavra-Report-Sha256": digest}
+    return Response(bundle, headers=headers, media_type="application/zip")
+
+
+@endpoint(router, "GET", "/api/v1/checkpoints/latest", scope="read", answer=proof_answers.CheckpointAnswer)
+def latest_checkpoint(service: Served) -> Answer:
+    """Gives the head of the commit log, signed if the home has a key."""
+    return json_answer(_checkpoint(service, None))
+
+
+@endpoint(router, "GET", "/api/v1/checkpoints/consistency", scope="read", answer=proof_answers.CheckpointAnswer)
+def checkpoint_consistency(service: Served, asked: Annotated[models.CheckpointQuery, Query()]) -> Answer:
+    """Says whether the commit log has grown out of an older checkpoint, with the consistency proof of RFC 6962."""
+    return json_answer(_checkpoint(service, Checkpoint(asked.origin, asked.size, bytes.fromhex(asked.root))))
+
+
+def _checkpoint(service: Service, against: Checkpoint | None) -> dict[str, Any]:
+    return checkpoint_document(*publish(service.settings, against))
