@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import dagster as dg
 
@@ -15,6 +16,7 @@ from cavra_pipeline.assets.reports import build_report_assets
 from cavra_pipeline.assets.slots import build_partitions_check, build_slot_checks
 from cavra_pipeline.assets.sources import build_source_assets
 from cavra_pipeline.assets.workers import build_worker_assets
+from cavra_pipeline.jobs import WORKER_TAG
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources
 
@@ -40,4 +42,16 @@ def build_assets(
     return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
 
 
-__all__ = ["build_assets", "build_partitions_check", "build_slot_checks"]
+def shown_assets(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
+    """Returns the assets as the code location shows them: of a worker its spec alone, so that only its job runs it.
+
+    "Materialize all" and backfills leave out what can't be executed.
+    """
+    return [one.get_asset_spec() if _is_worker(one) else one for one in assets]
+
+
+def _is_worker(one: dg.AssetsDefinition | dg.AssetSpec) -> TypeGuard[dg.AssetsDefinition]:
+    return isinstance(one, dg.AssetsDefinition) and any(WORKER_TAG.items() <= spec.tags.items() for spec in one.specs)
+
+
+__all__ = ["build_assets", "build_partitions_check", "build_slot_checks", "shown_assets"]

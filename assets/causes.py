@@ -1,11 +1,12 @@
 """Provider incidents as an asset, and what a forecast adds to a lane's health: numbers that sensors reckon from."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.launch import days_of
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
@@ -61,7 +62,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
     )
     def provider_incidents_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         now = datetime.now(UTC)
-        moment_of = {day: evaluated_at(day, now) for day in map(date.fromisoformat, context.partition_keys)}
+        moment_of = {day: evaluated_at(day, now) for day in days_of(context)}
         with transient_retried(), home.warehouse.reading() as session:
             # What was shown of days of which the evidence has been pruned stays as it is.
             days = answerable_days(session, moment_of)

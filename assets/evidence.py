@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.launch import days_of
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.tables import ROW_COUNT, code_of, warehouse_table
@@ -104,7 +105,7 @@ def build_evidence_assets(
     def ingest_assets(
         context: dg.AssetExecutionContext, config: IngestConfig, home: Home
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]  # read at run time
-        days = [date.fromisoformat(key) for key in context.partition_keys]
+        days = days_of(context)
         settings, now = home.settings, datetime.now(UTC)
         tick = _logged(context)
         with transient_retried():

@@ -6,14 +6,14 @@ connectors that the host names, live if it names the lane, else dry. A run with 
 
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
 
-from cavra_pipeline.assets.launch import checked_config, values_of
+from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.metadata import show_days
 from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.report_checks import OWN_CHECK
@@ -74,7 +74,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
     )
     def executive_report_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         now, config = _now(), ExecutiveReportConfig(**values_of(context))
-        days = [date.fromisoformat(key) for key in context.partition_keys]
+        days = days_of(context)
         with transient_retried(), home.warehouse.reading() as session:
             # Pages of days of which the evidence has been pruned stay as they are.
             moment_of = {day: evaluated_at(day, now) for day in days}

@@ -1,11 +1,13 @@
-"""Run configuration that is checked when a run is launched: a bad value is refused there, not by its first step."""
+"""What a run was launched with: its configuration, checked at launch and not by its first step, and its days."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
 from cavra_pipeline.errors import UsageError
 
@@ -46,3 +48,45 @@ def values_of(context: dg.AssetExecutionContext) -> dict[str, Any]:
     """Returns the values that the run's configuration gives to the asset."""
     given: Mapping[str, Any] = context.op_execution_context.op_config or {}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def days_of(context: dg.AssetExecutionContext) -> list[date]:
+    """Returns the days of the run, in order."""
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+class _Today(dg.Executor):
+    """Gives a run of a partitioned job its partition before the first step: Dagster asks for it ahead of our code."""
+
+    def __init__(self, inner: dg.Executor) -> None:
+        self._inner = inner
+
+    @property
+    def retries(self) -> Any:
+        return self._inner.retries
+
+    @property
+    def step_dependency_config(self) -> Any:
+        return self._inner.step_dependency_config
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
+        run, today = plan_context.dagster_run, {PARTITION_NAME_TAG: datetime.now(UTC).date().isoformat()}
+        is_partitioned = plan_context.job.get_definition().partitions_def is not None
+        if is_partitioned and not run.tags.keys() & {PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG}:
+            plan_context.instance.add_run_tags(run.run_id, today)
+            # What this process holds of the run is read by each step.
+            run.tags.update(today)
+        yield from self._inner.execute(plan_context, execution_plan)
+
+
+def _today(context: dg.InitExecutorContext) -> dg.Executor:
+    inner = dg.in_process_executor.executor_creation_fn
+    if inner is None:
+        raise dg.DagsterInvariantViolationError("Dagster's in-process executor can't be made")
+    return _Today(inner(context))
+
+
+_CONFIG: Any = dg.in_process_executor.config_schema
+#: Executes the steps in the process of the run, as a start of one takes longer than most steps do; a run of a
+#: partitioned job that was launched without a partition takes today.
+in_process_today: Final = dg.ExecutorDefinition("in_process", config_schema=_CONFIG, executor_creation_fn=_today)

@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from cavra_pipeline.assets.causes import exhausted_ahead
-from cavra_pipeline.assets.launch import checked_config, values_of
+from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds, transient_retried
 from cavra_pipeline.assets.report_checks import OWN_CHECK, check_config, healthy, own
@@ -227,7 +227,7 @@ def _materialize(
     """Saves the report of each day of the run and shows it: numbers for the plots, a table for a person."""
     parameters = values_of(context)
     as_of = parameters.pop("as_of", None)
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = days_of(context)
     kept: list[Report] = []
 
     with transient_retried(), _saved_days_shown(context, kept):

@@ -9,13 +9,15 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import dagster as dg
 
 # Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from cavra_pipeline.assets import build_assets, build_partitions_check, build_slot_checks  # noqa: E402
+from cavra_pipeline.assets import build_assets, build_partitions_check, build_slot_checks, shown_assets  # noqa: E402
+from cavra_pipeline.assets.launch import in_process_today  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
@@ -39,23 +41,28 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     """
     settings = settings or load_settings()
     partitions = drop_days(settings)
-    executor = dg.in_process_executor
+    executor = in_process_today
     sources = read_sources(settings.sources_file)
-    jobs = build_jobs(settings, executor, has_sources=bool(sources.by_name))
+    assets = build_assets(partitions, sources, settings)
+    checks = [*build_slot_checks(settings), build_partitions_check(assets, settings)]
+    common: dict[str, Any] = {
+        "asset_checks": checks, "resources": {RESOURCE_KEY: Home.of(settings)}, "executor": executor,
+    }  # fmt: skip
+    # The jobs are made of assets that can be executed; what the code location shows of a worker can't be.
+    declared = build_jobs(settings, executor, has_sources=bool(sources.by_name))
+    executable = dg.Definitions(assets=assets, jobs=declared, **common)
+    jobs = [executable.resolve_job_def(one.name) for one in declared]
     schedules = [*build_schedules(jobs, settings), *build_nightly_schedules(settings)]
     if sources.usable:
         schedules.append(build_source_schedule(sources, settings))
     sensors = build_sensors(partitions, settings)
     require_declared([one.name for one in schedules], [one.name for one in sensors])
-    assets = build_assets(partitions, sources, settings)
     return dg.Definitions(
-        assets=assets,
-        asset_checks=[*build_slot_checks(settings), build_partitions_check(assets, settings)],
+        assets=shown_assets(assets),
         jobs=[*jobs, build_pruning_job(settings, executor)],
         schedules=schedules,
         sensors=sensors,
-        resources={RESOURCE_KEY: Home.of(settings)},
-        executor=executor,
+        **common,
     )
 
 

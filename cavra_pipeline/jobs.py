@@ -43,7 +43,7 @@ IN_PROGRESS: Final = [
 #: Marks, in the metadata of a materialisation, a report that is not the day's own; no sensor decides by one.
 WHAT_IF: Final = "what_if"
 
-#: Marks the workers: they act on now, so neither a backfill nor a sensor materialises them.
+#: Marks the workers: they act on now, so nothing runs them but a job that names them.
 WORKER_TAG: Final = {"cavra/role": "worker"}
 
 

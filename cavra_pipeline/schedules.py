@@ -113,7 +113,7 @@ def build_nightly_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     ]
 
 
-def build_schedules(jobs: Sequence[dg.UnresolvedAssetJobDefinition], settings: Settings) -> list[dg.ScheduleDefinition]:
+def build_schedules(jobs: Sequence[dg.JobDefinition], settings: Settings) -> list[dg.ScheduleDefinition]:
     """Returns the schedules, each for the job of its name; on by default is what must be on in the environment.
 
     Args:
@@ -162,7 +162,7 @@ def latest_tick(name: str, settings: Settings, *, now: datetime) -> datetime:
 
 
 def _schedule(
-    job: dg.UnresolvedAssetJobDefinition, settings: Settings, cron: str, days_back: int, description: str
+    job: dg.JobDefinition, settings: Settings, cron: str, days_back: int, description: str
 ) -> dg.ScheduleDefinition:
     is_on, ours = must_be_on(job.name, settings.environment), home_tag(settings)
 

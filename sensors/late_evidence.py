@@ -12,7 +12,7 @@ import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
-from cavra_pipeline.jobs import IN_PROGRESS, INGEST_GROUP, workers
+from cavra_pipeline.jobs import IN_PROGRESS, INGEST_GROUP
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.location import location_of, runs_of
@@ -22,7 +22,7 @@ from cavra_pipeline.state import state_of
 
 _GROUP = dg.AssetSelection.groups(INGEST_GROUP)
 _KIND = "late_evidence"
-_SELECTION = _GROUP.downstream() - _GROUP - workers()
+_SELECTION = (_GROUP.downstream() - _GROUP).materializable()
 
 
 def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:

@@ -56,22 +56,24 @@ def run(
     days: Sequence[date] = (DAY,),
     *,
     assets: Sequence[str] = (*EVIDENCE, *REPORTS),
+    job: str | None = None,
     config: Mapping[str, Mapping[str, Any]] | None = None,
     instance: dg.DagsterInstance | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """Materialises assets for an unbroken range of days; a failed run is returned, not raised."""
+    """Materialises assets for an unbroken range of days; a failed run is returned, not raised.
+
+    A worker needs its job, as everywhere.
+    """
+    location = code_location(settings)
+    definition = location.resolve_job_def(job) if job else location.resolve_implicit_global_asset_job_def()
     with nullcontext(instance) if instance else dg.DagsterInstance.ephemeral() as where:
-        return (
-            code_location(settings)
-            .resolve_implicit_global_asset_job_def()
-            .execute_in_process(
-                asset_selection=[key(name) for name in assets],
-                tags=range_tags(days) if len(days) > 1 else None,
-                partition_key=days[0].isoformat() if len(days) == 1 else None,
-                run_config={**QUIET, "ops": {op(name): {"config": dict(one)} for name, one in (config or {}).items()}},
-                instance=where,
-                raise_on_error=False,
-            )
+        return definition.execute_in_process(
+            asset_selection=[key(name) for name in assets],
+            tags=range_tags(days) if len(days) > 1 else None,
+            partition_key=days[0].isoformat() if len(days) == 1 else None,
+            run_config={**QUIET, "ops": {op(name): {"config": dict(one)} for name, one in (config or {}).items()}},
+            instance=where,
+            raise_on_error=False,
         )
 
 

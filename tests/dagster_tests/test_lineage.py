@@ -31,7 +31,7 @@ from tests.support import acknowledgement, at, delivery, drop, execution, home_w
 from tests.worker.support import SIGNING, connectors_file
 
 WORKERS = tuple(f"{lane}_retry_worker" for lane in LANES)
-MADE = (*EVIDENCE, *REPORTS, "executive_recovery_report")
+MADE = (*EVIDENCE, *REPORTS, "provider_incidents", "executive_recovery_report")
 DECLARED = ("landing_zone", *MADE, *WORKERS, "verified_history")
 SOURCE = "sources: {five: {type: file, path: five.jsonl}}"
 
@@ -52,8 +52,13 @@ def graph(home: Settings) -> Any:
 
 @pytest.fixture(scope="module")
 def done(home: Settings) -> dg.ExecuteInProcessResult:
-    """A run of all that is made for a day, and of the workers."""
-    return run(home, assets=(*MADE, *WORKERS))
+    """A run of all that is made for a day."""
+    return run(home, assets=MADE)
+
+
+def work(home: Settings, lane: str) -> dg.ExecuteInProcessResult:
+    """A run of a lane's worker, in its job."""
+    return run(home, days=(), assets=[f"{lane}_retry_worker"], job=LANES[lane].schedule)
 
 
 def columns_of(node: Any) -> list[tuple[str, str, str | None]]:
@@ -122,9 +127,10 @@ def test_what_is_made_for_a_day_says_how_many_rows_the_day_has(name: str, done: 
     assert metadata_of(done, name)["dagster/row_count"] == expected.get(name, 0)
 
 
-@pytest.mark.parametrize("name", WORKERS)
-def test_a_worker_says_how_many_runs_it_has_written(name: str, done: dg.ExecuteInProcessResult) -> None:
-    (event,) = (one for one in done.all_events if one.is_step_materialization and one.asset_key == key(name))
+@pytest.mark.parametrize("lane", LANES)
+def test_a_worker_says_how_many_runs_it_has_written(lane: str, home: Settings) -> None:
+    worker = key(f"{lane}_retry_worker")
+    (event,) = (one for one in work(home, lane).all_events if one.is_step_materialization and one.asset_key == worker)
 
     assert event.step_materialization_data.materialization.metadata["dagster/row_count"].value == 1
 
@@ -213,12 +219,10 @@ def written(done: dg.ExecuteInProcessResult, worker: str) -> dict[str, tuple[str
 
 
 def test_a_dry_worker_materialises_the_run_and_the_plan_that_it_writes(tmp_path: Path) -> None:
-    settings, worker = new_home(tmp_path, EVERYTHING_READ), WORKERS[0]
-
-    done = run(settings, assets=[worker])
+    done = work(new_home(tmp_path, EVERYTHING_READ), next(iter(LANES)))
 
     today = datetime.now(UTC).date().isoformat()
-    assert written(done, worker) == {"worker_runs": (today, 1), "retry_plans": (today, 1)}
+    assert written(done, WORKERS[0]) == {"worker_runs": (today, 1), "retry_plans": (today, 1)}
 
 
 LIVE_LANE = "recovery_health_alert"
@@ -242,7 +246,7 @@ def live_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
 
 
 def test_a_live_worker_materialises_executions_and_deliveries_too(live_home: tuple[Settings, Receiver]) -> None:
-    done = run(live_home[0], assets=[LIVE_WORKER])
+    done = work(live_home[0], LIVE_LANE)
 
     today = datetime.now(UTC).date().isoformat()
     assert done.success
@@ -260,7 +264,7 @@ def test_a_live_run_that_sent_succeeds_although_its_tables_can_not_be_shown(
     monkeypatch.setattr("cavra_pipeline.assets.workers.day_counts", busy)
     settings, receiver = live_home
 
-    done = run(settings, assets=[LIVE_WORKER])
+    done = work(settings, LIVE_LANE)
 
     assert (done.success, written(done, LIVE_WORKER)) == (True, {})
     assert not done.retry_attempts_for_node(key(LIVE_WORKER).to_python_identifier())
@@ -268,9 +272,9 @@ def test_a_live_run_that_sent_succeeds_although_its_tables_can_not_be_shown(
     assert query(settings, "SELECT count(*) FROM executions") == [(1,)]
 
 
-@pytest.mark.parametrize(("worker", "retries"), [(LIVE_WORKER, 0), (WORKERS[0], 2)])
+@pytest.mark.parametrize(("lane", "retries"), [(LIVE_LANE, 0), (next(iter(LANES)), 2)])
 def test_dagster_repeats_the_step_of_a_dry_worker_that_failed_and_no_live_one(
-    worker: str, retries: int, live_home: tuple[Settings, Receiver], monkeypatch: pytest.MonkeyPatch
+    lane: str, retries: int, live_home: tuple[Settings, Receiver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
@@ -281,7 +285,7 @@ def test_dagster_repeats_the_step_of_a_dry_worker_that_failed_and_no_live_one(
     monkeypatch.setattr("cavra_pipeline.assets.workers.run_worker", busy)
     monkeypatch.setattr("cavra_pipeline.assets.registry._RETRY_SECONDS", 0)
 
-    assert not run(live_home[0], assets=[worker]).success
+    assert not work(live_home[0], lane).success
     assert len(calls) == 1 + retries
 
 
