@@ -10,8 +10,10 @@ from cavra_pipeline.assets.launch import days_of
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
+from cavra_pipeline.assets.tables import ROW_COUNT, document_table
 from cavra_pipeline.causes.problems import exhaustion, failed_executions, shown_incidents
 from cavra_pipeline.documents import identify
+from cavra_pipeline.escaping import visible
 from cavra_pipeline.jobs import DASHBOARD_GROUP, PROVIDER_INCIDENTS, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.incidents import incident_reports
@@ -44,7 +46,6 @@ _LISTED: Final = ("provider", "lane", "cause", "began_at", "ended_at", "failure_
 def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     """Returns the provider incidents of each day."""
     key = asset_key(settings, PROVIDER_INCIDENTS)
-    columns = [dg.TableColumn(name, kind, description=comment) for name, kind, comment in _COLUMNS]
 
     @dg.asset(
         key=key,
@@ -54,7 +55,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         partitions_def=partitions,
         owners=owners_of(settings, DASHBOARD_GROUP),
         kinds=KINDS,
-        metadata={"dagster/column_schema": dg.TableSchema(columns=columns)},
+        metadata=document_table(PROVIDER_INCIDENTS, _COLUMNS),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
@@ -85,12 +86,18 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
                     check_name=CHECK,
                     passed=count == 0,
                     severity=dg.AssetCheckSeverity.ERROR,
-                    metadata={"open_incident_count": count, "day": days[-1].isoformat()},
+                    metadata={"why": _why(newest), "open_incident_count": count, "day": days[-1].isoformat()},
                 )
             ],
         )
 
     return provider_incidents_asset
+
+
+def _why(report: Mapping[str, Any]) -> str:
+    """What the check says first."""
+    open_ = sorted({f"{one['provider']} ({one['cause']})" for one in report["incidents"] if one["ended_at"] is None})
+    return visible(f"Broken: {', '.join(open_)}") if open_ else "No provider is broken."
 
 
 def _version(report: Mapping[str, Any]) -> str:
@@ -105,7 +112,7 @@ def _metadata(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "as_of": report["as_of"],
         "alert_level": "critical" if standing else "healthy",
-        "dagster/row_count": len(rows),
+        ROW_COUNT: len(rows),
         "incident_count": len(rows),
         "open_incident_count": len(standing),
         "open_failure_count": sum(one["failure_count"] for one in standing),

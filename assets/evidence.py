@@ -12,7 +12,7 @@ import dagster as dg
 from cavra_pipeline.assets.launch import days_of
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
-from cavra_pipeline.assets.tables import ROW_COUNT, code_of, warehouse_table
+from cavra_pipeline.assets.tables import ROW_COUNT, code_of, column_lineage, warehouse_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.landing import list_drops
@@ -124,7 +124,9 @@ def build_evidence_assets(
         for name in (one for one in _TABLES if asset_key(host, one) in context.selected_asset_keys):
             # Before the result: what is added after it is not in the event any more.
             key = asset_key(host, name)
-            show_days(context, key, {day: day_metadata(name, counts[day]) for day in days})
+            shown = {day: day_metadata(name, counts[day]) for day in days}
+            shown[days[-1]] |= column_lineage(host, name)
+            show_days(context, key, shown)
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata=_run_metadata(name, result, outdated),
@@ -200,22 +202,26 @@ def _check_results(
     received, accepted, superseded = total("received_count"), total("accepted_count"), total("superseded_count")
     quarantined, found, pruned = total("quarantine"), total("findings"), total("pruned_count")
     return [
-        _check("totals_add_up", received == accepted + superseded + quarantined + pruned, {
+        _check("totals_add_up", received == (sum_ := accepted + superseded + quarantined + pruned), {
+            "why": f"{received:,} records were received, and {sum_:,} are accounted for.",
             "received": received, "accepted": accepted, "superseded": superseded, "quarantined": quarantined,
             "pruned": pruned,
         }),
-        _check("schema_is_declared", not differences, {"differences": visible(", ".join(differences) or "none")}),
+        _check("schema_is_declared", not differences, {"why": visible(", ".join(differences) or "none")}),
         _check("drops_are_readable", not result.failures, {
+            "why": f"{len(result.failures):,} landing files could not be read to their end.",
             "unreadable": len(result.failures),
             "remedy": table(("place", "what is wrong", "what to do"), [
                 (failure.where, failure.what, failure.remedy) for failure in result.failures
             ], "none"),
         }),
         _check("nothing_quarantined", quarantined == 0, {
-            "quarantined": quarantined, "remedy": "cavra-pipeline quarantine lists where they stood and why",
+            "why": f"{quarantined:,} lines are quarantined.", "quarantined": quarantined,
+            "remedy": "cavra-pipeline quarantine lists where they stood and why",
         }),
         _check("nothing_found", found == 0, {
-            "findings": found, "remedy": "cavra-pipeline findings lists the places and rules",
+            "why": f"{found:,} values were not public-safe.", "findings": found,
+            "remedy": "cavra-pipeline findings lists the places and rules",
         }, dg.AssetCheckSeverity.WARN),
     ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.report_metadata import why
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.store import ASKED, Report, SavedReports, judged_by, list_reports
@@ -33,16 +34,17 @@ def check_config(name: str, lane: Lane | None, given: Mapping[str, Any]) -> None
 
 def healthy(state: State, newest: Report) -> dg.AssetCheckResult:
     """Returns the check of the level of the newest day: that of its own report, also after a what-if."""
-    level, report_id = newest.document["alert_level"], newest.report_id
+    level, report_id, because = newest.document["alert_level"], newest.report_id, why(newest)
     if newest.is_what_if:
         which = SavedReports(report=newest.report, lane=newest.lane or EVERY_LANE, first=newest.day, last=newest.day)
         own = next(iter(list_reports(state, which, limit=1)), None)
         level, report_id = (own["alert_level"], own["report_id"]) if own else ("not made yet", "none")
+        because = "The newest run made a what-if; the level is that of the day's own report."
     return dg.AssetCheckResult(
         check_name="is_healthy",
         passed=level in _PASSING,
         severity=_SEVERITIES.get(level, dg.AssetCheckSeverity.WARN),
-        metadata={"alert_level": level, "day": newest.day.isoformat(), "report_id": report_id},
+        metadata={"why": because, "alert_level": level, "day": newest.day.isoformat(), "report_id": report_id},
     )
 
 

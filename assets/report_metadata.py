@@ -9,6 +9,7 @@ import dagster as dg
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.tables import ROW_COUNT
 from cavra_pipeline.documents import canonical_bytes
+from cavra_pipeline.escaping import visible
 from cavra_pipeline.jobs import WHAT_IF
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.log import LogHead
@@ -34,6 +35,33 @@ def _proof(one: Report, head: LogHead | None) -> dict[str, Any]:
     digest = hashlib.sha256(canonical_bytes(attested(one.document))).hexdigest()
     of_log = {"evidence_root": head.segments_root, "checkpoint": head.checkpoint.text} if head else {}
     return {"report_sha256": digest, **of_log}
+
+
+def why(one: Report) -> str:
+    """Returns why a report has its level, in one line: what its check says first."""
+    document = one.document
+    if one.report == RETRY_HEALTH:
+        found = [alert["message"] for alert in document["alerts"]]
+    elif one.report == CLOSURE:
+        found = [f"{_words(item['item'])}: {item['count']:,}" for item in document["open_items"]]
+    elif one.report == DASHBOARD:
+        found = [f"{name}: {lane['alert_level']}" for name, lane in document["lanes"].items() if _is_ill(lane)]
+    elif one.report == RECOVERIES:
+        open_, past = document["recovery_open_count"], document["recovery_slo_breached_count"]
+        found = [f"{open_:,} open, {past:,} of them past their limit"] if open_ else []
+    else:
+        found = [f"{document[name]:,} {word}" for name, word in _ACTIONS if document[name]]
+    return visible("; ".join(found)) or "Nothing is wrong."
+
+
+#: What a plan decides, and what its check calls it.
+_ACTIONS: Final = (
+    ("retryable_count", "to be retried"), ("waiting_count", "wait"), ("suppressed_count", "suppressed"),
+)  # fmt: skip
+
+
+def _is_ill(lane: Mapping[str, Any]) -> bool:
+    return bool(lane["alert_level"] != "healthy")
 
 
 def _common(one: Report) -> dict[str, Any]:

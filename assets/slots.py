@@ -45,7 +45,12 @@ def _slots_check(one: Declared, settings: Settings) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=verdict != "missed",
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"schedule": one.name, "newest_verdict": verdict, "cause": cause},
+            metadata={
+                "why": f"The newest scheduled run of {one.name}: {verdict}{f' ({cause})' if cause else ''}",
+                "schedule": one.name,
+                "newest_verdict": verdict,
+                "cause": cause,
+            },
         )
 
     return slots_check
@@ -55,8 +60,6 @@ def build_partitions_check(
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
 ) -> dg.AssetChecksDefinition:
     """Returns the check on the partitions of some assets; the sensor of failed runs reports on it without a run."""
-    made = (one for one in assets if isinstance(one, dg.AssetsDefinition))
-    partitions = {key: one.partitions_def for one in made for key in one.keys if one.partitions_def}
 
     @dg.asset_check(
         asset=asset_key(settings, DASHBOARD),
@@ -64,6 +67,6 @@ def build_partitions_check(
         description="Passes when the newest run of each partition of each asset made it; names those that it did not.",
     )
     def partitions_check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(**evaluation_of(failed_partitions(context.instance, partitions)))
+        return dg.AssetCheckResult(**evaluation_of(failed_partitions(context.instance, assets)))
 
     return partitions_check

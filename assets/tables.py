@@ -10,9 +10,10 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.executive.members import MEMBERS
+from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state.tables import saved_reports
-from cavra_pipeline.warehouse.schema import declared_columns
+from cavra_pipeline.warehouse.schema import declared_columns, projected_columns
 
 #: What materialisations say of a table: how many rows the partition has, or the run has written.
 ROW_COUNT: Final = "dagster/row_count"
@@ -24,18 +25,18 @@ def warehouse_table(settings: Settings, name: str) -> dict[str, Any]:
     Raises:
         KeyError: The warehouse has no such table; a defect of the caller.
     """
-    return _table(f"{settings.warehouse.stem}.main.{name}", declared_columns()[name])
+    return document_table(f"{settings.warehouse.stem}.main.{name}", declared_columns()[name])
 
 
 def saved_reports_table() -> dict[str, Any]:
     """Returns the metadata of an asset that is saved as rows of the state database."""
     columns = ((one.name, str(one.type), str(one.doc)) for one in saved_reports.columns)
-    return _table(saved_reports.name, columns)
+    return document_table(saved_reports.name, columns)
 
 
 def executive_report_table() -> dict[str, Any]:
     """Returns the metadata of the executive report: a file for each day, whose members are its columns."""
-    return _table("executive_report", ((name, type_, comment) for name, (type_, comment) in MEMBERS.items()))
+    return document_table("executive_report", ((name, type_, comment) for name, (type_, comment) in MEMBERS.items()))
 
 
 def code_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -49,6 +50,20 @@ def code_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 
-def _table(name: str, columns: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+def column_lineage(settings: Settings, name: str) -> dict[str, Any]:
+    """Returns what a materialisation of a projection of ``evidence`` says of its columns; nothing of another table.
+
+    Dagster shows the lineage of the newest materialisation, and none that stands on the asset.
+    """
+    columns = projected_columns().get(name)
+    if columns is None:
+        return {}
+    evidence = asset_key(settings, "evidence")
+    made_of = {column: [dg.TableColumnDep(evidence, one) for one in found] for column, found in columns.items()}
+    return {"dagster/column_lineage": dg.TableColumnLineage(made_of)}
+
+
+def document_table(name: str, columns: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """Returns the metadata of an asset that is stored under a name, with columns: name, type, comment."""
     shown = [dg.TableColumn(column, type_, description=comment) for column, type_, comment in columns]
     return {"dagster/table_name": name, "dagster/column_schema": dg.TableSchema(columns=shown)}

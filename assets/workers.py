@@ -15,7 +15,7 @@ from cavra_pipeline.assets.evidence import day_metadata
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import fresh_for
-from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
+from cavra_pipeline.assets.tables import ROW_COUNT, column_lineage, warehouse_table
 from cavra_pipeline.evidence.queries import day_counts
 from cavra_pipeline.jobs import WORKER_TAG, asset_key
 from cavra_pipeline.lanes import LANES, Lane
@@ -83,7 +83,11 @@ def _show_written(context: dg.AssetExecutionContext, home: Home, document: Mappi
         for name in _WRITTEN if document["executions"] else _WRITTEN_DRY:
             key = asset_key(home.settings, name)
             context.log_event(
-                dg.AssetMaterialization(key, partition=today.isoformat(), metadata=day_metadata(name, counts))
+                dg.AssetMaterialization(
+                    key,
+                    partition=today.isoformat(),
+                    metadata={**day_metadata(name, counts), **column_lineage(home.settings, name)},
+                )
             )
     except Exception as error:  # noqa: BLE001 -- whatever it is, the run is recorded and must not be made again
         context.log.warning("the tables that the run wrote are not shown: %s", type(error).__name__)

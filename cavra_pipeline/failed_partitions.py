@@ -1,6 +1,6 @@
 """Which partitions of our assets were not made by their last run, for the check and for the sensor that report it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
@@ -13,16 +13,17 @@ _FAILED: Final = "FAILED"
 
 
 def failed_partitions(
-    instance: dg.DagsterInstance, assets: Mapping[dg.AssetKey, dg.PartitionsDefinition[Any]]
+    instance: dg.DagsterInstance, assets: Iterable[dg.AssetsDefinition | dg.AssetSpec]
 ) -> dict[dg.AssetKey, Sequence[str]]:
     """Returns the partitions of each asset whose newest run failed without making them, in order.
 
     Args:
         instance: Dagster's instance.
-        assets: The assets that have partitions.
+        assets: The assets; those that have no partitions, or that nothing here materialises, are passed over.
     """
     found: dict[dg.AssetKey, Sequence[str]] = {}
-    for key, partitions in sorted(assets.items()):
+    made = [one for one in assets if isinstance(one, dg.AssetsDefinition) and one.is_materializable]
+    for key, partitions in sorted((key, one.partitions_def) for one in made for key in one.keys if one.partitions_def):
         days = partitions.get_partition_keys(dynamic_partitions_store=instance)
         statuses = instance.get_status_by_partition(key, days, partitions) or {}
         failed = [day for day in days if (status := statuses.get(day)) and status.value == _FAILED]
@@ -33,10 +34,12 @@ def failed_partitions(
 
 def evaluation_of(found: Mapping[dg.AssetKey, Sequence[str]]) -> dict[str, Any]:
     """Returns whether the check passes, with its severity and what it shows of the failed partitions."""
+    named = "; ".join(f"{key.path[-1]} {_named(days)}" for key, days in found.items())
     return {
         "passed": not found,
         "severity": dg.AssetCheckSeverity.ERROR,
         "metadata": {
+            "why": f"Not made by their newest run: {named}" if found else "The newest run of each partition made it.",
             "failed_partition_count": sum(map(len, found.values())),
             "remedy": "open the asset, Materialize, and choose the failed partitions" if found else "none is needed",
             **{key.to_user_string(): _named(days) for key, days in found.items()},

@@ -104,9 +104,7 @@ def _check_partitions(
     """
     if known == "" and not is_new:
         return "", []
-    graph = records.repository_of(context).asset_graph
-    defined = {key: graph.get(key).partitions_def for key in graph.materializable_asset_keys}
-    failed = failed_partitions(context.instance, {key: one for key, one in defined.items() if one})
+    failed = failed_partitions(context.instance, records.repository_of(context).asset_graph.assets_defs)
     named = json.dumps({key.to_string(): days for key, days in failed.items()})
     digest = hashlib.sha256(named.encode()).hexdigest()[:16] if failed else ""
     asset = asset_key(settings, DASHBOARD)

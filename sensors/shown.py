@@ -36,7 +36,7 @@ def newest_shown(
 def _shown_on(instance: dg.DagsterInstance, asset: dg.AssetKey, days: Sequence[str], having: str) -> Sequence[_Shown]:
     """What an asset showed of some days; a process reads and parses it once, until one of them is made again."""
     made = dg.DagsterEventType.ASSET_MATERIALIZATION
-    stamp = instance.event_log_storage.get_latest_storage_id_by_partition(asset, made, set(days))
+    stamp = instance.get_latest_storage_id_by_partition(asset, made, set(days))
     if not stamp:
         return []
     # An instance in memory has no place to know it by.

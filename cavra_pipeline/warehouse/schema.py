@@ -5,8 +5,9 @@ There are no migrations: a file of another version is rebuilt from what it is de
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -18,7 +19,7 @@ from cavra_pipeline.boundary.fields import LISTS, Listed
 from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.sql import literal, literals
+from cavra_pipeline.sql import literal, literals, statement
 from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS, comment_on
 from cavra_pipeline.warehouse.session import Session
 
@@ -104,6 +105,32 @@ def declared_columns() -> Mapping[str, tuple[tuple[str, str, str], ...]]:
         )
         for table, rows in groupby(columns, key=lambda row: str(row["table_name"]))
     }
+
+
+#: Views whose rows are records of ``evidence``, one each: their columns are made of its columns alone.
+PROJECTIONS: Final = ("deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions")
+
+
+@cache
+def projected_columns() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Returns, for each projection of ``evidence``, the columns of it that each column is made of."""
+    found = {}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for name in PROJECTIONS:
+            _, select = statement(_PACKAGE, f"view_{name}").split(" AS\n", 1)
+            ((parsed,),) = connection.execute("SELECT json_serialize_sql(?)", [select]).fetchall()
+            columns = json.loads(parsed)["statements"][0]["node"]["select_list"]
+            found[name] = {one["alias"] or one["column_names"][-1]: tuple(_columns_in(one)) for one in columns}
+    return found
+
+
+def _columns_in(parsed: object) -> Iterator[str]:
+    """The names of columns that an expression reads, as DuckDB has parsed it."""
+    if isinstance(parsed, dict) and parsed.get("class") == "COLUMN_REF":
+        yield parsed["column_names"][-1]
+    elif isinstance(parsed, dict | list):
+        for one in parsed.values() if isinstance(parsed, dict) else parsed:
+            yield from _columns_in(one)
 
 
 def _create_tables(session: Session) -> None:

@@ -1,6 +1,5 @@
 """The check that names the partitions whose newest run failed, reported by the sensor without a run."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,12 @@ TABLE = "closure"
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
-@pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return new_home(tmp_path, [delivery()])
 
 
 def failed(settings: Settings, instance: dg.DagsterInstance) -> dict[dg.AssetKey, Any]:
-    graph = code_location(settings).resolve_asset_graph()
-    assets = {one: graph.get(one).partitions_def for one in graph.materializable_asset_keys}
-    return failed_partitions(instance, {one: days for one, days in assets.items() if days})
+    return failed_partitions(instance, code_location(settings).resolve_asset_graph().assets_defs)
 
 
 def fail(settings: Settings, instance: dg.DagsterInstance, days: list[date]) -> None:

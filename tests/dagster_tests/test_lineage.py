@@ -14,6 +14,7 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.assets.registry import GROUPS
+from cavra_pipeline.assets.report_checks import OWN_CHECK
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.members import MEMBERS
@@ -23,7 +24,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state.tables import saved_reports
 from cavra_pipeline.warehouse.connection import WarehouseBusy
-from cavra_pipeline.warehouse.schema import MACROS, declared_columns
+from cavra_pipeline.warehouse.schema import MACROS, PROJECTIONS, declared_columns
 from cavra_pipeline.warehouse.session import Session
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, checks, key, metadata_of, new_home, report_ids, run
@@ -84,6 +85,37 @@ def test_every_asset_says_what_it_is_whose_and_where_it_is_stored(name: str, gra
     (reference,) = node.metadata["dagster/code_references"].code_references
     assert Path(reference.file_path).is_file()
     assert 0 < reference.line_number <= len(Path(reference.file_path).read_text().splitlines())
+
+
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_each_column_of_a_projection_says_which_columns_of_evidence_it_is_made_of(
+    name: str, graph: Any, done: dg.ExecuteInProcessResult
+) -> None:
+    lineage = metadata_of(done, name)["dagster/column_lineage"].deps_by_column
+
+    known = {column for column, _, _ in columns_of(graph.get(key("evidence")))}
+    assert list(lineage) == [column for column, _, _ in columns_of(graph.get(key(name)))]
+    assert all(found and {one.asset_key for one in found} == {key("evidence")} for found in lineage.values())
+    assert {one.column_name for found in lineage.values() for one in found} <= known
+
+
+def test_a_computed_column_is_made_of_what_its_expression_reads(done: dg.ExecuteInProcessResult) -> None:
+    computed = {"worker_runs": ("is_dry_run", "dry_run"), "executions": ("execution_status", "status")}
+    for name, (column, source) in computed.items():
+        (made_of,) = metadata_of(done, name)["dagster/column_lineage"].deps_by_column[column]
+        assert made_of.column_name == source
+    assert "dagster/column_lineage" not in metadata_of(done, "quarantine")
+
+
+def test_every_check_says_why_first(done: dg.ExecuteInProcessResult) -> None:
+    found = {
+        one.check_name: next(iter(one.metadata))
+        for one in done.get_asset_check_evaluations()
+        if one.check_name != OWN_CHECK
+    }
+
+    assert len(found) >= 7
+    assert set(found.values()) == {"why"}
 
 
 @pytest.mark.parametrize("name", EVIDENCE)
