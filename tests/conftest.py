@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -170,6 +171,7 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        is_repeated = "[postgresql" in item.name and item.path.parent.name != "state"
+        names = re.split(r"[\[\]-]", item.name)
+        is_repeated = "postgresql" in names and item.path.parent.name != "state"
         if is_repeated or item.path.as_posix().endswith(_LONG):
             item.add_marker(pytest.mark.slow)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, exhaustion_signal, incident_signals
 from cavra_pipeline.sensors.causes import build_exhaustion_sensor, build_provider_incident_sensor
@@ -21,12 +19,6 @@ from tests.support import MICROSECOND, Record, acknowledgement, drop, execution,
 LANE = "recovery_escalation"
 MINUTE = timedelta(minutes=1)
 INTERVAL = 30
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 def alerts(settings: Settings) -> dict[tuple[str, str], tuple[str, str | None]]:

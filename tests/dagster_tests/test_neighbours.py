@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,6 @@ Status = dg.DagsterRunStatus
 def code_of(location: str) -> ManagedGrpcPythonEnvCodeLocationOrigin:
     target = LoadableTargetOrigin(executable_path="python", module_name=location)
     return ManagedGrpcPythonEnvCodeLocationOrigin(target, location_name=location)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 @pytest.fixture

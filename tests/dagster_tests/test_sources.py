@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,6 @@ from tests.support import delivery, home_with, query_state
 
 TICK = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
 FIVE = "{type: file, path: five.jsonl, every_minutes: 5}"
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
 
 
 def settings_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Settings:

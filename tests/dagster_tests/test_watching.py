@@ -68,12 +68,6 @@ DEFS = build_defs()
 Build = Callable[..., dg.SensorDefinition]
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
-        yield made
-
-
 @dataclass
 class Told:
     """What the life cycle of alerts was told, look by look."""
