@@ -67,6 +67,15 @@ def _document(alert: Alert) -> dict[str, Any]:
     return with_instants(asdict(alert)) | {"state": alert.state.value} | described
 
 
+def describe_alert(c: sa.Connection, alert_id: str) -> dict[str, Any]:
+    """Returns an alert, open or resolved, as the list of open ones shows it; the beginning of its id is enough.
+
+    Raises:
+        UsageError: There is no such alert.
+    """
+    return _document(_one_alert(c, alert_id))
+
+
 def alert_history(
     c: sa.Connection, *, alert_id: str | None = None, kind: str | None = None, most: int = DEFAULT_HISTORY
 ) -> list[dict[str, Any]]:

@@ -304,30 +304,6 @@ class Status(Open):
     live_lanes: list[str]
 
 
-class AlertsAnswer(Open):
-    """Open alerts, silences, undelivered notifications, and who is notified."""
-
-    as_of: str
-    alert_count: int
-    alerts: list[dict[str, Any]]
-    silences: list[dict[str, Any]]
-    unsent_notices: list[dict[str, Any]]
-
-
-class AlertEventsAnswer(BaseModel):
-    """What happened to alerts, newest first."""
-
-    count: int
-    events: list[dict[str, Any]]
-
-
-class AlertAnswer(BaseModel):
-    """The alert and who asked."""
-
-    alert: dict[str, Any]
-    actor: str
-
-
 class SlotsAnswer(BaseModel):
     """Scheduled runs with their verdicts."""
 

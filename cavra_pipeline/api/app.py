@@ -27,6 +27,7 @@ from cavra_pipeline.api import (
     cavra_lists,
     cavra_recoveries,
     cavra_sending,
+    executive,
     lists,
     proofs,
     reports,
@@ -42,7 +43,7 @@ from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageErr
 _THREADS = 64
 #: Modules that each have a router: our own endpoints first, then those at CAVRA's paths.
 _ENDPOINTS = (
-    reports, causes, lists, proofs, actions, watching, status,
+    reports, executive, causes, lists, proofs, actions, watching, status,
     cavra, cavra_acknowledgements, cavra_dashboards, cavra_executive, cavra_lists, cavra_recoveries, cavra_sending,
 )  # fmt: skip
 _log = logging.getLogger("cavra_pipeline.api")

@@ -58,6 +58,7 @@ Actor = Annotated[
 
 
 Text = Annotated[str | None, Field(min_length=1, max_length=512)]
+Subjects = Annotated[list[Annotated[str, Field(min_length=1, max_length=512)]] | None, Field(max_length=100)]
 Cursor = Annotated[
     str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="``next`` of the page before.", examples=[None])
 ]
@@ -228,7 +229,7 @@ class EvidenceQuery(PageQuery):
     lane: LaneName | None = None
     record_type: Text = Field(None, examples=["delivery"])
     session_id: Text = None
-    subject: Text = None
+    subject: Subjects = Field(None, description="Subjects; the records of any of them.")
     provider: Text = None
     since: AsOf = None
     until: AsOf = None
@@ -287,4 +288,18 @@ class SlotsQuery(Asked):
 class AlertBody(Asked):
     """Who acknowledges or resolves an alert."""
 
+    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+
+
+class SilenceBody(Asked):
+    """Which alerts send no notification for a while, and why."""
+
+    kind: Text = Field(None, description="Kind of the alerts; any if not given.", examples=["provider_incident"])
+    subject: Text = Field(None, description="Subject of the alerts; any if not given.", examples=["slack"])
+    minutes: int = Field(ge=1, le=366 * 24 * 60, description="How long, from now on.", examples=[240])
+    comment: str = Field(
+        description="Why, as a public-safe label.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127}$",
+        examples=["credential renewal INC-1042"],
+    )
     by: Actor = Field(None, description="Who says it; with a token, always the token's name.")

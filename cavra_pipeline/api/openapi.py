@@ -54,13 +54,15 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         path.endswith(("}", "/explain"))
         or path.startswith("/api/v1/history/")
         or "{alert_id}" in path
+        or "{silence_id}" in path
         or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
     ):
         statuses.append(404)
     if path == "/api/v1/refresh" or path.endswith("/resolve"):
         statuses.append(409)
-    if path.endswith(".csv"):
-        operation["responses"]["200"]["content"] = {"text/csv": {"schema": {"type": "string"}}}
+    for suffix in ("csv", "html"):
+        if path.endswith(f".{suffix}"):
+            operation["responses"]["200"]["content"] = {f"text/{suffix}": {"schema": {"type": "string"}}}
     if path.endswith("/bundle"):
         archive = {"type": "string", "format": "binary"}
         operation["responses"]["200"]["content"] = {"application/zip": {"schema": archive}}

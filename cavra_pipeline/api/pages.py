@@ -31,7 +31,8 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
     """Returns current records, newest first, in CAVRA's own shape, each with what the pipeline made of it."""
     after = _opened(cursor, filters, (str, str))
     asked = {
-        **{name: filters.get(name) for name in ("lane", "record_type", "session_id", "subject", "state")},
+        **{name: filters.get(name) for name in ("lane", "record_type", "session_id", "state")},
+        "subjects": _subjects(filters.get("subject")),
         "provider": provider_name(filters["provider"]) if filters.get("provider") else None,
         "since": _moment(filters.get("since")),
         "until": _moment(filters.get("until")),
@@ -43,6 +44,10 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
     last = rows[limit - 1] if len(rows) > limit else None
     place = [instant(last["created_at"]), last["session_id"]] if last else None
     return [_shown(row) for row in rows[:limit]], _closed(place, filters)
+
+
+def _subjects(given: str | list[str] | None) -> list[str] | None:
+    return [given] if isinstance(given, str) else given
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -59,3 +59,29 @@ class ClosureReport(Open):
     open_item_count: int
     open_items: list[OpenItem]
     cavra_open_items: list[str]
+
+
+class ExecutiveReport(Open):
+    """An executive report (contract section 12)."""
+
+    executive_report_id: str
+    as_of: str
+    generated_at: str
+    alert_level: AlertLevel
+    headline: str
+    what_to_do: str
+    what_happened: list[str]
+    open_recoveries: list[dict[str, Any]]
+    key_risks: list[dict[str, Any]]
+    recommended_actions: list[dict[str, str]]
+
+
+class EscalationPlan(Open):
+    """An escalation plan: a route for each open recovery and each provider with unresolved retries."""
+
+    plan_id: str
+    as_of: str
+    generated_at: str
+    alert_level: AlertLevel
+    escalation_count: int
+    escalation_routes: list[dict[str, Any]]

@@ -15,11 +15,12 @@ from starlette.responses import Response
 from cavra_pipeline.api import answers, models, recovery_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
+from cavra_pipeline.api.glance import lane_at_a_glance
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc
 from cavra_pipeline.escaping import csv_cell
-from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
+from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closure_reports, closures_of
@@ -147,67 +148,36 @@ def _csv(decisions: list[dict[str, Any]]) -> str:
 
 
 @endpoint(router, "GET", "/api/v1/lanes", scope="read", answer=answers.LanesAnswer)
-def lanes(service: Served) -> Answer:
+def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Judges every lane by its own parameters, and says which recoveries are open and what keeps the loop open."""
+    service.instants(asked.as_of)
 
     def make(session: Session) -> dict[str, Any]:
-        now = service.clock()
+        now, at = service.instants(asked.as_of)
         health = {
-            lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)
+            lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=[at], now=now)
             for lane in LANES.values()
         }
-        recovered = recovery_reports(session, recovery_parameters(), instants=[now], now=now)
+        recovered = recovery_reports(session, recovery_parameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
-        closed = closures_of(session, health, recovered, asked=[naive_utc(now)], made_by=made_by)
+        closed = closures_of(session, health, recovered, asked=[naive_utc(at)], made_by=made_by)
         return {
-            "as_of": instant(now),
+            "as_of": instant(at),
             "generated_at": instant(now),
-            "lanes": [_at_a_glance(session, lane, health[lane.name][0], now) for lane in LANES.values()],
+            "lanes": [
+                lane_at_a_glance(session, lane, health[lane.name][0], as_of=at, now=now) for lane in LANES.values()
+            ],
             "recoveries": {name: recovered[0][name] for name in _RECOVERIES_GLANCE},
             "closure": {name: closed[0][name] for name in _CLOSURE_GLANCE},
         }
 
-    return service.ask(("lanes",), make)
-
-
-_GLANCE: Final = (
-    "alert_level", "alert_count", "latest_worker_run_id", "latest_worker_age_minutes", "latest_retry_plan_id",
-    "latest_retry_plan_age_minutes", "unresolved_delivery_count", "acknowledgement_pending_count",
-    "failed_execution_count", "unresolved_failed_execution_count", "evidence_record_count",
-)  # fmt: skip
+    return service.ask(("lanes", asked.as_of), make)
 
 
 _RECOVERIES_GLANCE: Final = (
     "alert_level", "state", "recovery_slo_minutes", "recovery_open_count", "recovery_slo_breached_count",
 )  # fmt: skip
 _CLOSURE_GLANCE: Final = ("alert_level", "closure_state", "open_item_count")
-
-
-def _at_a_glance(session: Session, lane: Lane, health: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    policy: RetryPolicy = retry_policy(lane)
-    plan = retry_plans(session, lane, policy, instants=[now], now=now)[0]
-    return {
-        "lane": lane.name,
-        "subject_field": lane.subject_field,
-        "expected_interval_minutes": lane.expected_interval_minutes,
-        "stale_metadata_minutes": lane.stale_metadata_minutes,
-        "retry_delay_minutes": lane.retry_delay_minutes,
-        "live_needs": lane.gate.value,
-        "live_needs_acknowledgement": lane.gate is Gate.ACKNOWLEDGEMENT,
-        "acknowledgement_states": list(lane.acknowledgement_states),
-        **{name: health[name] for name in _GLANCE},
-        **{name: plan[name] for name in ("retryable_count", "waiting_count", "suppressed_count")},
-        "alerts": [
-            {**alert, "action": action}
-            for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
-        ],
-        "outage_open_since": _first(health["outages"], "started_at", lambda one: one["ended_at"] is None),
-        "oldest_gap_since": _first(health["acknowledgement_gaps"], "since"),
-    }
-
-
-def _first(rows: list[Mapping[str, Any]], name: str, which: Any = lambda _: True) -> str | None:
-    return min((row[name] for row in rows if which(row) and row[name]), default=None)
 
 
 def _over_all_lanes(

@@ -1,4 +1,4 @@
-"""Endpoints of what is watched: alerts and their life, the slots of the schedules, the sources."""
+"""Endpoints of what is watched: alerts and their life, silences, the slots of the schedules, the sources."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from cavra_pipeline.alerts.operators import (
     EndsByItself,
     acknowledge_alert,
     alert_history,
+    describe_alert,
+    end_silence,
     list_alerts,
     resolve_alert,
+    silence_alerts,
 )
-from cavra_pipeline.api import answers, models
+from cavra_pipeline.api import alert_answers, answers, models
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.actions import signer_of
 from cavra_pipeline.api.common import Asker, Served, endpoint
@@ -38,7 +41,7 @@ router = APIRouter(tags=["watching"])
 _AlertId = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 
-@endpoint(router, "GET", "/api/v1/alerts", scope="read", answer=answers.AlertsAnswer)
+@endpoint(router, "GET", "/api/v1/alerts", scope="read", answer=alert_answers.AlertsAnswer)
 def alerts(service: Served) -> Answer:
     """Lists open alerts, as `cavra-pipeline alerts list` does."""
 
@@ -48,7 +51,7 @@ def alerts(service: Served) -> Answer:
     return service.ask_state(("alerts",), make)
 
 
-@endpoint(router, "GET", "/api/v1/alerts/events", scope="read", answer=answers.AlertEventsAnswer)
+@endpoint(router, "GET", "/api/v1/alerts/events", scope="read", answer=alert_answers.AlertEventsAnswer)
 def alert_events(service: Served, asked: Annotated[models.AlertEventsQuery, Query()]) -> Answer:
     """Lists events of all alerts, as `cavra-pipeline alerts history` does."""
 
@@ -59,13 +62,29 @@ def alert_events(service: Served, asked: Annotated[models.AlertEventsQuery, Quer
     return service.ask_state(("alert events", asked.limit), make)
 
 
-@endpoint(router, "POST", "/api/v1/alerts/{alert_id}/acknowledge", scope="acknowledge", answer=answers.AlertAnswer)
+@endpoint(router, "GET", "/api/v1/alerts/{alert_id}", scope="read", answer=alert_answers.AlertStory)
+def alert_story(service: Served, alert_id: _AlertId) -> Answer:
+    """Gives one alert, also one that is resolved, and what happened to it."""
+
+    def make(c: sa.Connection) -> dict[str, Any]:
+        try:
+            alert = describe_alert(c, alert_id)
+        except UsageError:
+            raise HttpProblem(404, "There is no alert of that id; /api/v1/alerts lists the open ones.") from None
+        return {"alert": alert, "events": alert_history(c, alert_id=str(alert["alert_id"]))}
+
+    return service.ask_state(("alert", alert_id), make)
+
+
+@endpoint(
+    router, "POST", "/api/v1/alerts/{alert_id}/acknowledge", scope="acknowledge", answer=alert_answers.AlertAnswer
+)
 def acknowledge_an_alert(service: Served, caller: Asker, alert_id: _AlertId, body: models.AlertBody) -> Answer:
     """Acknowledges an open alert; leaves evidence. One that only a person ends is resolved by it."""
     return _say(service, caller, acknowledge_alert, alert_id, body)
 
 
-@endpoint(router, "POST", "/api/v1/alerts/{alert_id}/resolve", scope="acknowledge", answer=answers.AlertAnswer)
+@endpoint(router, "POST", "/api/v1/alerts/{alert_id}/resolve", scope="acknowledge", answer=alert_answers.AlertAnswer)
 def resolve_alert_by_hand(service: Served, caller: Asker, alert_id: _AlertId, body: models.AlertBody) -> Answer:
     """Resolves an open alert; leaves evidence. An alert that ends by itself is refused."""
     return _say(service, caller, resolve_alert, alert_id, body)
@@ -85,6 +104,35 @@ def _say(
         raise HttpProblem(404, "There is no open alert of that id; /api/v1/alerts lists them.") from None
     service.written()
     return json_answer({"alert": alert, "actor": caller.name})
+
+
+@endpoint(router, "POST", "/api/v1/silences", scope="acknowledge", status=201, answer=alert_answers.SilenceAnswer)
+def make_silence(service: Served, caller: Asker, body: models.SilenceBody) -> Answer:
+    """Sends no notification of a kind, of a subject, or of both, for a while. Alerts still open and resolve."""
+    now = service.clock()
+    silence = silence_alerts(
+        service.writing_settings,
+        kind=body.kind,
+        subject=body.subject,
+        by=signer_of(caller, body.by),
+        comment=body.comment,
+        starts_at=now,
+        ends_at=now + timedelta(minutes=body.minutes),
+        now=now,
+    )
+    service.written()
+    return json_answer({"silence": silence, "actor": caller.name})
+
+
+@endpoint(router, "POST", "/api/v1/silences/{silence_id}/end", scope="acknowledge", answer=alert_answers.SilenceAnswer)
+def end_a_silence(service: Served, caller: Asker, silence_id: _AlertId) -> Answer:
+    """Ends a silence now."""
+    try:
+        silence = end_silence(service.writing_settings, silence_id, now=service.clock())
+    except UsageError:
+        raise HttpProblem(404, "There is no silence of that id that still holds; /api/v1/alerts lists them.") from None
+    service.written()
+    return json_answer({"silence": silence, "actor": caller.name})
 
 
 @endpoint(router, "GET", "/api/v1/slots", scope="read", answer=answers.SlotsAnswer)

@@ -46,6 +46,7 @@ CLOSURE = {
     "playbook_id": "playbook-1", "provider": "slack", "state": "mitigated", "external_ref": "INC-1042",
     "by": "incident-lead",
 }  # fmt: skip
+SILENCE = {"kind": "provider_incident", "minutes": 240, "comment": "credential renewal INC-1042", "by": "on-call"}
 #: Answers of the same shape as that of the lane that is recorded.
 OF_OTHER_LANES = {
     "cavra_health_executive_report", "cavra_plan_executive_report", "cavra_plan_recovery_health_alert",
@@ -100,6 +101,7 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
     alert = client.get("/api/v1/alerts").json()["alerts"][0]["alert_id"]
     saved = client.get("/api/v1/history").json()["reports"][0]["report_id"]
     latest = client.get("/api/v1/checkpoints/latest").json()
+    silenced = client.post("/api/v1/silences", json=SILENCE)
     answers = {
         "lane_health": client.get(f"{LANE}/health", params=STAMP),
         "make_plan": client.post(f"{LANE}/plan", json=STAMP),
@@ -168,6 +170,11 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "refresh_status": client.get(f"/api/v1/refresh/{RUN}"),
         "alerts": client.get("/api/v1/alerts"),
         "alert_events": client.get("/api/v1/alerts/events"),
+        "alert_story": client.get(f"/api/v1/alerts/{alert}"),
+        "make_silence": silenced,
+        "end_a_silence": client.post(f"/api/v1/silences/{silenced.json()['silence']['silence_id']}/end", json={}),
+        "executive_report": client.get("/api/v1/executive-report", params=STAMP),
+        "preview_escalation_plan": client.get("/api/v1/escalation-plan", params=STAMP),
         "acknowledge_an_alert": client.post(f"/api/v1/alerts/{alert}/acknowledge", json={"by": "on-call"}),
         "slots": client.get("/api/v1/slots"),
         "status": client.get("/api/v1/status"),
@@ -203,7 +210,8 @@ def test_the_examples_have_the_shape_of_what_the_service_answers(service: Served
     assert answers.keys() <= operations.keys()
     without = operations.keys() - answers.keys()
     assert without == {
-        "plan_as_csv", "resolve_alert_by_hand", "plan_bundle", "health_bundle", "saved_bundle", *OF_OTHER_LANES,
+        "plan_as_csv", "executive_report_as_html", "resolve_alert_by_hand", "plan_bundle", "health_bundle",
+        "saved_bundle", *OF_OTHER_LANES,
     }  # fmt: skip
 
 

@@ -1,0 +1,73 @@
+"""Endpoints about the executive report and the escalation plan as of any instant. Nothing is saved, nothing is sent.
+
+What CAVRA's own paths store is in ``cavra_executive.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.routing import APIRouter
+from starlette.responses import Response
+
+from cavra_pipeline.api import models, recovery_answers
+from cavra_pipeline.api.common import Served, endpoint
+from cavra_pipeline.api.service import Answer, Service
+from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY
+from cavra_pipeline.executive.escalation import escalation_plan
+from cavra_pipeline.executive.render import report_html
+from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.warehouse import Session
+
+router = APIRouter(tags=["reports"])
+
+
+def _asked(service: Service, asked: models.RecoveriesQuery) -> dict[str, Any]:
+    """What both take. Values that are not accepted are refused here, before the warehouse is read."""
+    service.instants(asked.as_of)
+    parameters = recovery_parameters(**asked.model_dump(exclude=set(models.ReportQuery.model_fields)))
+    return {
+        "slo_minutes": parameters.slo_minutes,
+        "generated_by": actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by"),
+        "providers": service.settings.escalation_connectors,
+    }
+
+
+def _report(service: Service, session: Session, asked: models.RecoveriesQuery, given: dict[str, Any]) -> dict[str, Any]:
+    now, as_of = service.instants(asked.as_of)
+    return executive_reports(session, instants=[as_of], now=now, **given)[0]
+
+
+@endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=recovery_answers.ExecutiveReport)
+def executive_report(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
+    """Makes the executive report without any trace."""
+    given = _asked(service, asked)
+    return service.ask(
+        ("executive report", asked.model_dump()), lambda session: _report(service, session, asked, given)
+    )
+
+
+@endpoint(router, "GET", "/api/v1/executive-report.html", scope="read", answer=None)
+def executive_report_as_html(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
+    """Makes the executive report without any trace, as one page to save or print."""
+    given = _asked(service, asked)
+    with service.reading() as (session, _):
+        report = _report(service, session, asked, given)
+    name = f"executive-report-{report['as_of'][:10]}.html"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(report_html(report), headers=headers, media_type="text/html; charset=utf-8")
+
+
+@endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=recovery_answers.EscalationPlan)
+def preview_escalation_plan(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
+    """Makes the escalation plan without any trace: whom each open recovery and failing retry goes to."""
+    given = _asked(service, asked)
+
+    def make(session: Session) -> dict[str, Any]:
+        now, as_of = service.instants(asked.as_of)
+        return escalation_plan(session, as_of=as_of, now=now, **given)
+
+    return service.ask(("escalation plan", asked.model_dump()), make)

@@ -1,0 +1,80 @@
+"""A lane at a glance: what its newest health report and retry plan say, and what each of its alerts is based on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.lanes import Gate, Lane
+from cavra_pipeline.reports.executions import unresolved_pairs
+from cavra_pipeline.reports.health_alerts import RULES
+from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.warehouse import Session
+
+_OF_HEALTH: Final = (
+    "alert_level", "alert_count", "latest_worker_run_id", "latest_worker_age_minutes", "latest_retry_plan_id",
+    "latest_retry_plan_age_minutes", "unresolved_delivery_count", "acknowledgement_pending_count",
+    "approval_pending_count", "failed_execution_count", "unresolved_failed_execution_count", "evidence_record_count",
+    "acknowledgement_gaps",
+)  # fmt: skip
+_OF_PLAN: Final = ("retryable_count", "waiting_count", "suppressed_count")
+#: Type of the records that an alert is based on, by the fact that its rule counts.
+_BASED_ON: Final = {
+    "missed_worker_count": "worker_run",
+    "is_schedule_disabled": "worker_run",
+    "stale_retry_plan_count": "retry_plan",
+    "outstanding_alert_acknowledgement_count": "alert_plan",
+    "unresolved_failed_execution_count": "execution",
+    "acknowledgement_pending_count": "delivery",
+    "approval_pending_count": "delivery",
+    "unresolved_delivery_count": "delivery",
+}
+
+
+def lane_at_a_glance(
+    session: Session, lane: Lane, health: Mapping[str, Any], *, as_of: datetime, now: datetime
+) -> dict[str, Any]:
+    """Returns a lane's level, counts and alerts at an instant, each alert with the deliveries that it is about."""
+    plan = retry_plans(session, lane, retry_policy(lane), instants=[as_of], now=now)[0]
+    pairs = {
+        "acknowledgement_pending_count": health["acknowledgement_gaps"],
+        "approval_pending_count": health["approval_gaps"],
+        "unresolved_delivery_count": plan["retry_decisions"],
+        "unresolved_failed_execution_count": unresolved_pairs(session, lane, naive_utc(as_of)),
+    }
+    counted = {rule.category(lane): rule.count for rule in RULES}
+    return {
+        "lane": lane.name,
+        "subject_field": lane.subject_field,
+        "expected_interval_minutes": lane.expected_interval_minutes,
+        "stale_metadata_minutes": lane.stale_metadata_minutes,
+        "retry_delay_minutes": lane.retry_delay_minutes,
+        "live_needs": lane.gate.value,
+        "live_needs_acknowledgement": lane.gate is Gate.ACKNOWLEDGEMENT,
+        "acknowledgement_states": list(lane.acknowledgement_states),
+        **{name: health[name] for name in _OF_HEALTH},
+        **{name: plan[name] for name in _OF_PLAN},
+        "alerts": [
+            {
+                **alert,
+                "action": action,
+                "record_type": _BASED_ON[counted[alert["category"]]],
+                "pairs": _named(lane, pairs.get(counted[alert["category"]], ())),
+            }
+            for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
+        ],
+        "outage_open_since": _first(one["started_at"] for one in health["outages"] if one["ended_at"] is None),
+        "oldest_gap_since": _first(one["since"] for one in health["acknowledgement_gaps"]),
+    }
+
+
+def _named(lane: Lane, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The deliveries of rows that name the subject as the lane does, or as the warehouse."""
+    return [{"subject": row.get(lane.subject_field, row.get("subject")), "provider": row["provider"]} for row in rows]
+
+
+def _first(instants: Iterable[str | None]) -> str | None:
+    return min((one for one in instants if one), default=None)

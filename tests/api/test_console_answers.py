@@ -1,0 +1,130 @@
+"""What the console asks beside the reports: lanes at a past instant, the records of an alert, silences, previews."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.watch import watch_pass
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.executive.escalation import escalation_plan
+from cavra_pipeline.executive.render import report_html
+from cavra_pipeline.executive.report import executive_reports
+from tests.api.server import NoDagster, served, token_file
+from tests.recoveries.stores import playbook
+from tests.support import NOW, delivery, execution, ingested
+
+HOUR = timedelta(hours=1)
+
+
+def test_the_lanes_at_a_past_instant_are_those_of_then(tmp_path: Path) -> None:
+    failed_at = NOW - HOUR
+    home = ingested(tmp_path, [delivery(failed_at, failed=["slack"])])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        before, then, now = (
+            client.get("/api/v1/lanes", params={"as_of": at.isoformat()} if at else {}).json()
+            for at in (failed_at - timedelta(microseconds=1), failed_at, None)
+        )
+    counts = [lanes["lanes"][0]["unresolved_delivery_count"] for lanes in (before, then, now)]
+    assert counts == [0, 1, 1]
+    assert then["as_of"] == failed_at.isoformat()
+
+
+def test_an_alert_of_a_lane_names_the_deliveries_that_it_is_about_and_no_others(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [
+        delivery(NOW - 3 * HOUR, subject="plan-1", failed=["slack"]),
+        delivery(NOW - 3 * HOUR, subject="plan-2", failed=["slack"]),
+        delivery(NOW - 3 * HOUR, subject="plan-3", failed=[], providers=["slack"]),
+        execution(NOW - HOUR, subject="plan-2", status="failed"),
+    ])  # fmt: skip
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        lane = client.get("/api/v1/lanes").json()["lanes"][0]
+        alerts = {alert["category"]: alert for alert in lane["alerts"]}
+        gap, failed = (
+            alerts["recovery_escalation_acknowledgement_gap"],
+            alerts["failed_recovery_escalation_retry_execution"],
+        )
+        asked = {"record_type": failed["record_type"], "subject": [pair["subject"] for pair in failed["pairs"]]}
+        records = client.get("/api/v1/evidence", params=asked).json()["records"]
+        both = client.get("/api/v1/evidence", params={"subject": ["plan-1", "plan-3"]}).json()["records"]
+        too_many = client.get("/api/v1/evidence", params={"subject": ["plan-1"] * 101})
+
+    assert gap["pairs"] == [{"subject": f"plan-{n}", "provider": "slack"} for n in (1, 2)]
+    assert failed["pairs"] == [{"subject": "plan-2", "provider": "slack"}]
+    assert [(one["record_type"], one["subject"]) for one in records] == [("execution", "plan-2")]
+    assert sorted(one["subject"] for one in both) == ["plan-1", "plan-3"]
+    assert too_many.status_code == 422
+
+
+def test_a_silence_is_made_and_ended_over_http_by_whoever_may(tmp_path: Path) -> None:
+    path, tokens = token_file(tmp_path, reader="read", lead="read acknowledge")
+    home = ingested(tmp_path, [], api_tokens_file=path)
+    body = {"kind": "missed_run", "subject": "daily_close", "minutes": 90, "comment": "planned work"}
+    with served(home, dagster=NoDagster()) as one, one.client(tokens["reader"]) as reader:
+        refused = reader.post("/api/v1/silences", json=body)
+        with one.client(tokens["lead"]) as lead:
+            made = lead.post("/api/v1/silences", json=body)
+            silence = made.json()["silence"]
+            held = lead.get("/api/v1/alerts").json()["silences"]
+            end = f"/api/v1/silences/{silence['silence_id']}/end"
+            kept = reader.post(end, json={})
+            ended = lead.post(end, json={})
+            again = lead.post(end, json={})
+            left = lead.get("/api/v1/alerts").json()["silences"]
+
+    assert (refused.status_code, made.status_code, kept.status_code) == (403, 201, 403)
+    assert (silence["author"], silence["ends_at"]) == ("lead", (NOW + timedelta(minutes=90)).isoformat())
+    assert held == [silence]
+    assert (ended.status_code, ended.json()["silence"]["ends_at"]) == (200, NOW.isoformat())
+    assert (again.status_code, left) == (404, [])
+
+
+@pytest.mark.parametrize("change", [
+    {"minutes": 0}, {"minutes": 366 * 24 * 60 + 1}, {"kind": "no_such_kind"}, {"comment": "a@b.example"},
+    {"kind": None, "subject": None},
+])  # fmt: skip
+def test_a_silence_that_is_not_accepted_is_refused_and_none_is_made(tmp_path: Path, change: dict[str, object]) -> None:
+    body = {"kind": "missed_run", "subject": None, "minutes": 60, "comment": "planned work", "by": "on-call", **change}
+    with served(ingested(tmp_path, []), dagster=NoDagster()) as one, one.client() as client:
+        answer = client.post("/api/v1/silences", json=body)
+        held = client.get("/api/v1/alerts").json()["silences"]
+
+    assert (answer.status_code, held) == (422, [])
+    assert len(answer.json()["errors"]) >= 1
+
+
+def test_an_alert_is_told_with_its_own_events_alone(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [])
+    signals = [Signal("failed_run", name, "critical", NOW) for name in ("daily_close", "prune_runs")]
+    watch_pass(home, ["failed_run"], signals, clock=lambda: NOW)
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        listed = client.get("/api/v1/alerts").json()["alerts"]
+        story = client.get(f"/api/v1/alerts/{listed[0]['alert_id']}").json()
+        unknown = client.get("/api/v1/alerts/alert-nothere")
+
+    assert story["alert"] == listed[0]
+    assert {one["alert_id"] for one in story["events"]} == {listed[0]["alert_id"]}
+    assert (len(listed), unknown.status_code) == (2, 404)
+
+
+def test_the_report_and_the_escalation_plan_are_previewed_without_a_trace(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [playbook(NOW - 9 * HOUR, "slack")])
+    at = NOW - HOUR
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        asked = {"as_of": at.isoformat()}
+        report = client.get("/api/v1/executive-report", params=asked).json()
+        page = client.get("/api/v1/executive-report.html", params=asked)
+        plan = client.get("/api/v1/escalation-plan", params=asked).json()
+        wrong = client.get("/api/v1/escalation-plan", params={"slo_minutes": 0})
+        kept = one.service.keeper.kept_count
+        with warehouse_of(home).reading() as session:
+            (expected,) = executive_reports(session, instants=[at], now=NOW)
+            routes = escalation_plan(session, as_of=at, now=NOW, providers=[])["escalation_routes"]
+
+    assert (report, page.text) == (expected, report_html(expected))
+    assert page.headers["content-disposition"].startswith("attachment; ")
+    assert (plan["escalation_routes"], len(routes)) == (routes, 1)
+    assert (wrong.status_code, kept) == (422, 0)
