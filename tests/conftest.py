@@ -91,6 +91,7 @@ _LONG = (
     "cli/test_cases.py",
     "cli/test_dev.py",
     "closure/test_closure.py",
+    "console/test_flow.py",
     "console/test_operator.py",
     "dagster_tests/test_asking.py",
     "dagster_tests/test_assets.py",

@@ -294,7 +294,11 @@ class AlertBody(Asked):
 class SilenceBody(Asked):
     """Which alerts send no notification for a while, and why."""
 
-    kind: Text = Field(None, description="Kind of the alerts; any if not given.", examples=["provider_incident"])
+    kind: Text = Field(
+        None,
+        description="Kind of the alerts; any if not given, and then a subject is needed.",
+        examples=["provider_incident"],
+    )
     subject: Text = Field(None, description="Subject of the alerts; any if not given.", examples=["slack"])
     minutes: int = Field(ge=1, le=366 * 24 * 60, description="How long, from now on.", examples=[240])
     comment: str = Field(

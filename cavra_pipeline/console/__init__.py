@@ -10,9 +10,12 @@ from typing import Final
 from fastapi.routing import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
+from cavra_pipeline.connectors.providers import PROVIDERS
+from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES
 
 _TYPES: Final = {
@@ -35,6 +38,10 @@ def console_router() -> APIRouter:
     def page(request: Request) -> Response:
         return _answer(request, *held["index.html"])
 
+    @router.get("/docs")
+    def reference() -> Response:
+        return RedirectResponse("/#/api")
+
     @router.get("/console/{name}")
     def file(request: Request, name: str) -> Response:
         if name not in held:
@@ -55,8 +62,13 @@ def _files() -> dict[str, tuple[bytes, str]]:
 
 
 def _lanes() -> str:
-    """The lanes, the schedule of each, and the states of a closure, as a script module."""
+    """Lanes, schedules, states of a closure, names of providers and addresses at CAVRA's paths, as a script module."""
     declared = {
+        "WORKERS": {
+            name: f"{DELIVERIES}/{lane.cavra.base}/{lane.cavra.worker}" for name, lane in LANES.items() if lane.cavra
+        },
+        "PROVIDERS": {name: provider_name(name) for name in PROVIDERS},
+        "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
         "CLOSURE_STATES": list(CLOSURE_STATES),

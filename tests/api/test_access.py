@@ -70,7 +70,8 @@ def test_a_token_that_may_read_writes_nothing_by_any_get(tmp_path: Path) -> None
             asked = [name + pair if name.endswith("/explain") else name for name in filled]
             answers = {name: client.get(name.replace("{report_id}", "x").replace("{run_id}", "x")) for name in asked}
             assert {name for name, answer in answers.items() if answer.status_code != 200} <= {
-                "/api/v1/history/{report_id}", "/api/v1/refresh/{run_id}", "/evidence/{session_id}",
+                "/api/v1/alerts/{alert_id}", "/api/v1/history/{report_id}", "/api/v1/refresh/{run_id}",
+                "/evidence/{session_id}",
             }  # fmt: skip
             assert [answers[name].json()["metadata"] for name in asked if name.endswith("health")] == [None] * 3
             assert (written(home), one.service.keeper.kept_count, dagster.count) == (before, 0, 0)

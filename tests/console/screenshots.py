@@ -42,25 +42,31 @@ SOURCES: Final = {
 _TRIES: Final = 5
 
 
+#: A delivery of the recorded month that has failed as often as its policy allows.
+DELIVERY: Final = "delivery?lane=recovery_escalation&subject=gordackrecoveryesc-e93d391937acf6da&provider=servicenow"
+
+
 class Picture(NamedTuple):
-    """A picture: its file, the view, its size in CSS pixels, and a button to press first."""
+    """A picture: its file, the view, its size in CSS pixels, and a summary to open and a button to press first."""
 
     name: str
     view: str
     width: int
     height: int
+    summary: str = ""
     button: str = ""
 
 
 PICTURES: Final = (
-    Picture("console-overview", "overview", 1200, 900),
-    Picture("console-health", "health?lane=recovery_escalation&run=1", 1200, 1500),
-    Picture("console-plan", "plan?lane=executive_report", 1200, 1240, "Preview"),
-    Picture("console-recoveries", "recoveries", 1200, 1130),
-    Picture("console-closure", "closure", 1200, 1260),
-    Picture("console-sources", "sources", 1200, 760),
-    Picture("console-history", "history?lane=recovery_escalation", 1200, 980),
-    Picture("console-phone", "overview", 360, 780),
+    Picture("console-overview", "overview", 1440, 1000),
+    Picture("console-delivery", DELIVERY, 1440, 900),
+    Picture("console-health", "health?lane=recovery_escalation&run=1", 1440, 1400),
+    Picture("console-plan", "plan?lane=executive_report", 1440, 1160),
+    Picture("console-recoveries", "recoveries", 1440, 1100),
+    Picture("console-sources", "sources", 1440, 760),
+    Picture("console-history", "history?lane=recovery_escalation", 1440, 980),
+    Picture("console-api", "api?find=incidents", 1440, 900, "/api/v1/incidents", "Try it"),
+    Picture("console-phone", "overview", 390, 844),
 )
 
 
@@ -119,8 +125,10 @@ def _tried(browser: Browser, picture: Picture, url: str, folder: Path) -> list[s
         page = seen.context.new_page()
         page.set_viewport_size({"width": picture.width, "height": picture.height})
         shown(page, f"{url}/#/{picture.view}")
+        if picture.summary:
+            page.locator("summary", has_text=picture.summary).first.click()
         if picture.button:
-            page.get_by_role("button", name=picture.button).click()
+            page.get_by_role("button", name=picture.button).first.click()
         page.wait_for_load_state("networkidle")
         page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=folder / f"{picture.name}.png")

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 AXE = Path(str(files("axe_playwright_python") / "axe.min.js"))
 VIEWS = (
     "overview", "health?lane=recovery_escalation&run=1", "health?lane=executive_report&run=1", "plan", "history",
-    "alerts", "slots", "evidence?record_type=execution", "intake", "recoveries", "closure", "sources",
+    "alerts", "slots", "evidence?record_type=execution", "intake", "recoveries", "closure", "sources", "incidents",
+    "incident", "delivery", "alert", "worker", "forecast", "escalation", "executive", "api?find=alerts",
 )  # fmt: skip
 #: Follows a link within the page; done when the page has begun to draw it.
 FOLLOW = """to => new Promise(done => {
@@ -52,63 +53,48 @@ def text_of(download: Download) -> str:
     return Path(download.path()).read_bytes().decode()
 
 
+def address_of(service: Served, view: str) -> str:
+    """A view's address; that of an incident, a delivery and an alert names the first there is."""
+    with service.client() as client:
+        incident = client.get("/api/v1/incidents", params={"open": True}).json()["incidents"][0]
+        alert = client.get("/api/v1/alerts").json()["alerts"][0]
+    pair = incident["pairs"][0]
+    found = {
+        "incident": f"incident?id={incident['incident_id']}",
+        "delivery": f"delivery?lane={pair['lane']}&subject={pair['subject']}&provider={incident['provider']}",
+        "alert": f"alert?id={alert['alert_id']}",
+    }
+    return f"#/{found.get(view, view)}"
+
+
 def rows(page: Page, caption: str) -> int:
     return page.locator("table", has=page.locator("caption", has_text=caption)).locator("tbody tr").count()
 
 
-def test_an_operator_sees_an_alert_opens_its_evidence_acknowledges_plans_compares_and_exports(
+def test_a_plan_is_previewed_first_saved_second_compared_filtered_and_exported(
     service: Served, browser: Browser
 ) -> None:
-    with watched(browser) as seen:
-        page = shown(seen.context.new_page(), service.url)
-        card = page.get_by_role("region", name=re.compile("^Recovery escalation"))
-        assert card.get_by_text("Recovery escalation acknowledgement gap").is_visible()
-        assert card.get_by_text("Next: Acknowledge each gap").is_visible()
-
-        card.get_by_role("link", name="Open its evidence").first.click()
-        page.get_by_role("button", name="Find").wait_for()
-        assert rows(page, "Records") > 0
-        opener = page.locator("td button").first
-        opener.click()
-        assert page.get_by_role("dialog").get_by_text("metadata_kind").is_visible()
-        page.keyboard.press("Escape")
-        assert opener.evaluate("node => node === document.activeElement")
-
-        shown(page, f"{service.url}/#/overview")
-        card.get_by_role("link", name="Retry Health").click()
-        page.get_by_role("heading", name="Acknowledgement gaps").wait_for()
-        gaps = rows(page, "wait for a person")
-        assert gaps > 0
-        first = page.locator("table").first.locator("tbody tr").first
-        subject, provider = first.locator("th").inner_text(), first.locator("td").first.inner_text()
-        first.get_by_role("button", name="Acknowledge").click()
-        page.get_by_label("State").select_option("accepted")
-        page.get_by_label("Your label").fill("incident-lead")
-        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
-        page.wait_for_selector("#gaps:focus")
-        assert rows(page, "wait for a person") == gaps - 1
-        with service.client() as client:
-            said = client.get("/api/v1/lanes/recovery_escalation/acknowledgements", params={"limit": 1}).json()
-        newest = said["acknowledgements"][0]
-        assert (newest["subject"], newest["record"]["provider"]) == (subject, provider)
-        assert newest["record"]["acknowledgement_state"] == "accepted"
-        assert newest["record"]["signer"] == "incident-lead"
-
-        page.get_by_role("link", name="Plan Executive Retry").click()
+    with watched(browser) as seen, service.client() as client:
+        page = shown(seen.context.new_page(), f"{service.url}/#/plan")
+        page.get_by_text("Preview only, not saved").wait_for()
         page.get_by_label("Max attempts").fill("2")
-        page.get_by_role("button", name="Plan the retry").click()
-        page.get_by_role("heading", name="Decisions").wait_for()
+        page.get_by_role("button", name="Preview").click()
+        page.get_by_text("at most 2 attempts").wait_for()
+        assert service.service.keeper.kept_count == 0
+        page.get_by_role("button", name="Save the plan").click()
+        page.get_by_text("its evidence record is").wait_for()
+        assert page.get_by_role("button", name="Save the plan").count() == 0
         with page.expect_download() as saved:
             page.get_by_role("button", name="Export as JSON").click()
         answer = json.loads(text_of(saved.value))
         decisions = answer["plan"]["retry_decisions"]
         assert answer["plan"]["max_retry_attempts"] == 2
         assert answer["metadata"]["retry_plan_id"] == answer["plan"]["retry_plan_id"]
+        assert client.get(f"/api/v1/history/{answer['plan']['retry_plan_id']}").status_code == 200
         with page.expect_download() as saved:
             page.get_by_role("button", name="Export as CSV").click()
-        with service.client() as client:
-            asked = {"as_of": str(answer["plan"]["as_of"]), "max_retry_attempts": "2"}
-            expected = client.get("/api/v1/lanes/executive_report/plan.csv", params=asked).text
+        asked = {"as_of": str(answer["plan"]["as_of"]), "max_retry_attempts": "2"}
+        expected = client.get("/api/v1/lanes/executive_report/plan.csv", params=asked).text
         assert list(csv.reader(io.StringIO(text_of(saved.value)))) == list(csv.reader(io.StringIO(expected)))
 
         assert rows(page, "Decisions") == len(decisions)
@@ -138,11 +124,11 @@ def test_no_view_has_a_serious_accessibility_fault_or_is_wider_than_its_screen(
         seen.context.add_init_script(path=AXE)
         page = shown(seen.context.new_page(), f"{service.url}/#/evidence")
         for view in VIEWS:
-            page.evaluate(FOLLOW, f"#/{view}")
+            page.evaluate(FOLLOW, address_of(service, view))
             page.wait_for_selector("main:not([aria-busy])")
-            if view == "plan":
-                page.get_by_role("button", name="Preview").click()
-                page.get_by_role("heading", name="Decisions").wait_for()
+            if view.startswith("api"):
+                page.locator("details.operation > summary").first.click()
+                page.get_by_role("button", name="Try it").first.wait_for()
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
             faults += [
                 f"{view}: {one['id']} at {one['nodes'][0]['target']}"
@@ -163,8 +149,11 @@ def test_no_view_has_a_serious_accessibility_fault_or_is_wider_than_its_screen(
 def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Browser) -> None:
     with watched(browser) as seen, service.client() as client:
         page = shown(seen.context.new_page(), f"{service.url}/#/health")
-        page.get_by_label("Lane").select_option("executive_report")
         page.get_by_label("As of (UTC)").fill("2026-06-20T12:00:00")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_text("You see 2026-06-20 12:00 UTC").wait_for()
+        page.get_by_label("Lane").select_option("executive_report")
+        page.get_by_text("Other parameters").click()
         page.get_by_label("Window (hours)").fill("24")
         page.get_by_role("button", name="Run Retry Health").click()
         page.get_by_role("button", name="Export as JSON").wait_for()
@@ -203,7 +192,7 @@ def test_new_evidence_is_taken_in_by_a_run_that_is_followed_to_its_end(tmp_path:
         assert client.get(f"/api/v1/refresh/{link.rpartition('/')[2]}").json()["status"] == "success"
         taken_in = client.get("/api/v1/evidence", params={"record_type": "delivery"}).json()["records"]
         assert [one["record"]["failed_providers"] for one in taken_in] == [["slack"]]
-        page.get_by_text("Recovery escalation acknowledgement gap").first.wait_for()
+        page.get_by_role("link", name="1 acknowledgement").wait_for()
 
     assert seen.hosts() == {one.url.removeprefix("http://")}
     assert [one for one in seen.complaints if "404" not in one and "422" not in one] == []
@@ -214,7 +203,7 @@ def test_a_refresh_keeps_the_focus_and_a_pause_stops_it(service: Served, browser
         page = seen.context.new_page()
         page.clock.install()
         shown(page, service.url)
-        link = page.get_by_role("link", name="Plan a retry").first
+        link = page.get_by_role("link", name="Escalation plan").first
         link.focus()
         key = link.get_attribute("data-key")
         link.evaluate("node => { node.id = 'before'; }")
@@ -261,7 +250,7 @@ def test_on_paper_there_are_no_controls(service: Served, browser: Browser) -> No
     with watched(browser, scheme="dark") as seen:
         page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=executive_report&run=1")
         page.emulate_media(media="print")
-        visible = [page.locator(one).first.is_visible() for one in ("nav", "form", ".acts", ".tools")]
+        visible = [page.locator(one).first.is_visible() for one in ("nav", "form", ".acts", ".top")]
         assert visible == [False] * 4
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.locator(".verdict").is_visible()
@@ -272,7 +261,7 @@ def test_the_theme_that_was_chosen_stays(service: Served, browser: Browser) -> N
         page = shown(seen.context.new_page(), service.url)
         page.get_by_label("Theme").select_option("dark")
         shown(page, f"{service.url}/?again")
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 17, 24)"
 
 
 def test_a_token_is_asked_for_kept_in_the_tab_and_its_scopes_are_respected(tmp_path: Path, browser: Browser) -> None:
@@ -282,19 +271,22 @@ def test_a_token_is_asked_for_kept_in_the_tab_and_its_scopes_are_respected(tmp_p
     with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
         page = seen.context.new_page()
         page.goto(f"{one.url}/#/plan")
-        for token, word in (("not-a-token", "Token"), (tokens["reader"], "Preview")):
+        for token, word in (("not-a-token", "Token"), (tokens["reader"], "Preview only")):
             page.get_by_label("The token that this service asks for").fill(token)
             page.get_by_role("button", name="Use it").click()
             page.get_by_text(word).first.wait_for()
         page.get_by_text("Your token may preview a plan, not save one").wait_for()
-        assert page.get_by_role("button", name="Plan the retry").count() == 0
+        assert page.get_by_role("button", name="Save the plan").count() == 0
         assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
         assert not any(tokens["reader"] in url for url in seen.requests)
 
         page.goto(f"{one.url}/#/health?lane=recovery_escalation&run=1&again=1")
-        page.get_by_role("button", name="Acknowledge subject-1, slack").first.click()
-        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
-        page.get_by_role("alert").get_by_text("scope").first.wait_for()
+        page.get_by_role("heading", name="Acknowledgement gaps").wait_for()
+        assert page.get_by_role("button", name=re.compile(r"^Acknowledge\b")).count() == 0
+        with one.client(tokens["reader"]) as client:
+            body = {"subject": "subject-1", "provider": "slack", "state": "accepted"}
+            answer = client.post("/api/v1/lanes/recovery_escalation/acknowledgements", json=body)
+        assert answer.status_code == 403
 
     assert query(home, "SELECT count(*) FROM evidence WHERE record_type = 'acknowledgement'") == [(1,)]
 
@@ -306,9 +298,6 @@ def test_markup_in_a_record_reaches_no_page(tmp_path: Path, browser: Browser) ->
     with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
         for view in ("evidence", "health?lane=recovery_escalation&run=1", "plan?lane=recovery_escalation"):
             page = shown(seen.context.new_page(), f"{one.url}/#/{view}")
-            if view.startswith("plan"):
-                page.get_by_role("button", name="Preview").click()
-                page.get_by_role("heading", name="Decisions").wait_for()
             assert page.get_by_text(pseudonym).count() > 0
             assert planted not in page.locator("main").inner_text()
             assert page.locator("main img").count() == 0

@@ -47,8 +47,7 @@ def row_count(page: Page, region: str) -> int:
 def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_text("4 open, 3 past the limit of 4 h").wait_for()
-        page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Recoveries").click()
+        page.get_by_role("link", name="3 recoveries are past the limit of 4 h").click()
         page.get_by_text("3 recoveries are past the limit of 4 h").wait_for()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (4, 5)
 
@@ -93,9 +92,13 @@ def test_a_past_instant_shows_its_own_recoveries_and_closes_none(service: Served
     with watched(browser) as seen, service.client() as client:
         page = shown(seen.context.new_page(), f"{service.url}/#/recoveries")
         page.get_by_label("As of (UTC)").fill(instant.strftime("%Y-%m-%dT%H:%M:%S"))
+        page.get_by_role("button", name="Show", exact=True).click()
+        page.get_by_text("choose Now above").wait_for()
+        page.get_by_text("Another limit").click()
         page.get_by_label("Limit (minutes)").fill("60")
         page.get_by_role("button", name="Show recoveries").click()
         page.get_by_text(f"As of {instant:%Y-%m-%d %H:%M} UTC").wait_for()
+        assert page.url.count("as_of=") == 1
         asked = {"as_of": instant.isoformat(), "slo_minutes": "60"}
         expected = client.get("/api/v1/recoveries", params=asked).json()
         found = row_count(page, "Open recoveries") + row_count(page, "Closed recoveries")
@@ -139,8 +142,7 @@ def test_closure_shows_our_items_with_what_to_do_beside_those_of_cavra(service: 
     with watched(browser) as seen, service.client() as client:
         report = client.get("/api/v1/closure").json()
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_text(f"Blocked by {report['open_item_count']} open items").wait_for()
-        page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Closure").click()
+        page.get_by_role("link", name=f"Closure is blocked by {report['open_item_count']} open items").click()
         page.get_by_text(f"{report['open_item_count']} items keep the loop open").wait_for()
         rows = page.get_by_role("region", name="Open now").locator("tbody tr")
         counts = [int(text) for text in rows.locator("td.number").all_inner_texts()]
@@ -187,7 +189,7 @@ def test_each_source_shows_its_rows_its_lag_and_what_is_wrong(tmp_path: Path, br
     with served(home, dagster=NoDagster()) as one, watched(browser, width=360) as seen:
         page = shown(seen.context.new_page(), one.url)
         page.get_by_text("quiet is silent, gone can't be read, wrong can't be read").wait_for()
-        page.get_by_role("list", name="Recoveries, closure and sources").get_by_role("link", name="Sources").click()
+        page.get_by_role("link", name="Evidence does not arrive as it should").click()
         page.get_by_text("2 sources can't be read, 1 source is silent").wait_for()
         texts = {text.split("\n")[0]: text for text in page.locator("tbody tr").all_inner_texts()}
         assert ("2 new" in texts["fresh"], "0 known" in texts["fresh"]) == (True, True)

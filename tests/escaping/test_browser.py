@@ -36,10 +36,11 @@ COUNT = int(os.environ.get("CAVRA_TEST_HOSTILE_VALUES", "34"))
 FIRST = date(2026, 6, 20)
 LOCATION = "cavra_pipeline.definitions"
 #: What markup in a value would leave: an address or a script that names it, or an element with its content alone.
+#: An address within the console's own page leads nowhere else: a link to a delivery names its subject.
 OBEYED = """() => [...document.querySelectorAll('*')].flatMap(node => {
     const addresses = [...node.attributes].filter(({name, value}) =>
         /^(href|src|srcset|action|formaction|data|poster|background|style|xlink:href|on.*)$/.test(name)
-        && /planted/i.test(decodeURIComponent(value.replaceAll('%', '%25'))));
+        && !value.startsWith('#/') && /planted/i.test(decodeURIComponent(value.replaceAll('%', '%25'))));
     const isContent = /^planted[0-9]+z$/.test(node.textContent.trim());
     return addresses.length || isContent || /planted/i.test(node.localName) ? [node.outerHTML.slice(0, 300)] : [];
 })"""
@@ -63,8 +64,8 @@ SCROLLED = """() => {
 }"""
 MOST_SCREENS = 20
 OPENERS_OF_DAGSTER = re.compile(r"Show Markdown|View full message")
-#: What of the console shows more: a plan's preview, a record, an alert, older records.
-OPENERS = "[data-key=look], [data-key^=open-], [data-key^=see-], [data-key=older]"
+#: What of the console shows more: a plan's preview, a record, older records.
+OPENERS = "button[data-key=look], button[data-key^=open-], button[data-key=older]"
 
 
 @dataclass
@@ -236,9 +237,10 @@ def test_no_page_of_dagster_obeys_what_evidence_says(planted: Planted, browser: 
 
 
 def console_pages(home: Planted) -> Iterator[str]:
-    yield from ("overview", "history", "alerts", "slots", "intake")
+    yield from ("overview", "history", "alerts", "slots", "intake", "incidents", "executive", "escalation")
     for lane in LANES:
         yield f"health?lane={lane}&run=1"
+        yield f"forecast?lane={lane}"
         for day in home.days:
             yield f"plan?lane={lane}&as_of={day}T23:59:59"
     for kind in ("delivery", "acknowledgement", "retry_plan", "worker_run", "execution"):
@@ -262,8 +264,27 @@ def test_no_page_of_the_console_obeys_what_evidence_says(planted: Planted, brows
                 page.keyboard.press("Escape")
             obeyed += look(page, found)
         assert_nothing_was_asked(seen, one.url)
+        obeyed += look_at_deliveries(page, one.url, found)
+        assert seen.hosts() == {one.url.removeprefix("http://")}
+        assert seen.dialogs == []
+        named = [address for address in seen.requests if MARK in address]
+        assert named
+        assert [asked for asked in named if not asked.startswith(f"{one.url}/api/v1/")] == []
     assert obeyed == []
     assert found == every_value()
+
+
+def look_at_deliveries(page: Page, url: str, found: set[str]) -> list[str]:
+    """What the pages of some deliveries obeyed, reached by the links that name their subjects."""
+    page.goto(f"{url}/?deliveries#/evidence?record_type=delivery")
+    page.wait_for_selector("main:not([aria-busy]) td a")
+    obeyed: list[str] = []
+    for address in [link.get_attribute("href") for link in page.locator("td a[href^='#/delivery']").all()[:5]]:
+        page.evaluate("to => { location.hash = to; }", address)
+        page.get_by_role("heading", level=1, name="Delivery").wait_for()
+        page.wait_for_selector("main:not([aria-busy]) > div > *")
+        obeyed += look(page, found)
+    return obeyed
 
 
 def test_no_executive_page_obeys_what_evidence_says(planted: Planted, browser: Browser) -> None:

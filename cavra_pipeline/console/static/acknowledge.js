@@ -1,17 +1,22 @@
-// The acknowledge action: a dialog that asks for the state and the label, and says what came of it.
+// Acknowledgements: of one delivery, or of many at once, with the state, the label, and what came of each.
 
 import { ask } from "./api.js";
-import { announce, choice, dialog, el, field, problem } from "./dom.js";
+import { announce, choice, dialog, el, field, plural, problem, words } from "./dom.js";
+import { isPast } from "./moment.js";
 
-const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
+export const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
+
+/** Whether the page may offer to change something: the token allows it, and the page shows the present. */
+export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
 /** Opens a form; `send` gets its values, `done` gets what it returned; `verb` and `past` name the act. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const trouble = el("div", {});
   const button = el("button", { class: "main" }, verb);
-  const form = el("form", {}, el("p", {}, text), el("div", { class: "fields" }, fields,
-    isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }), "A name or team label, such as incident-lead; no email addresses.")),
+  const form = el("form", {}, typeof text === "string" ? el("p", {}, text) : text, el("div", { class: "fields" }, fields,
+    isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }),
+      "A name or team label, such as incident-lead; no email addresses.")),
   !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble, el("p", { class: "acts" }, button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -29,9 +34,12 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const box = dialog(title, form);
 }
 
+const stateField = (states) => field("State", choice("state", states.map((one) => [one]), states[0]),
+  "Acknowledged, accepted and resolved let a live retry go ahead.");
+
 export function acknowledgeButton({ lane, subject, provider, states, key, context, done }) {
+  if (!mayAct(context)) return null;
   const open = () => {
-    const state = field("State", choice("state", states.map((one) => [one]), states[0]), "Acknowledged, accepted and resolved let a live retry go ahead.");
     // Shown only once the service has refused: it knows no such delivery.
     const force = el("p", { hidden: true }, el("label", {}, el("input", { type: "checkbox", name: "force" }), " Record it although no such delivery is known"));
     const send = async ({ force: isForced, ...given }) => {
@@ -42,8 +50,47 @@ export function acknowledgeButton({ lane, subject, provider, states, key, contex
         throw error;
       }
     };
-    actForm("Acknowledge", `${subject}, ${provider}`, [state, force], context, send,
+    actForm("Acknowledge", `${subject}, ${provider}`, [stateField(states), force], context, send,
       async () => { await done(); document.getElementById("gaps")?.focus(); });
   };
   return el("button", { type: "button", "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
+}
+
+/**
+ * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, states}]. Each is recorded by itself:
+ * one that is refused stops no other, and `done` gets what came of each.
+ */
+export function acknowledgeAllButton({ pairs, key, context, done }) {
+  if (!pairs.length || !mayAct(context)) return null;
+  const states = pairs[0].states.filter((one) => pairs.every((pair) => pair.states.includes(one)));
+  const list = el("details", {}, el("summary", {}, plural(pairs.length, "delivery", "deliveries")),
+    el("ul", { class: "plain" }, pairs.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}`))));
+  const send = async ({ state, by }) => {
+    const results = [];
+    for (const { lane, subject, provider } of pairs) {
+      announce(`Acknowledging ${results.length + 1} of ${pairs.length}`);
+      try {
+        await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, state, by });
+        results.push({ lane, subject, provider });
+      } catch (error) {
+        const [fault] = error.errors || [];
+        results.push({ lane, subject, provider, failure: fault ? `${fault.what}. ${fault.remedy}.` : error.message });
+      }
+    }
+    return results;
+  };
+  const open = () => actForm(`Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`, list, [stateField(states)], context, send, done);
+  return el("button", { type: "button", class: "main", "data-key": key, onclick: open }, `Acknowledge ${pairs.length}`);
+}
+
+/** What came of an acknowledgement of many. */
+export function resultsOf(results) {
+  const failed = results.filter((one) => one.failure);
+  const said = `${plural(results.length - failed.length, "delivery", "deliveries")} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
+  announce(said);
+  return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result" },
+    el("p", { class: "lead" }, said),
+    failed.length > 0 && el("ul", {}, failed.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}: ${one.failure}`))),
+    el("details", {}, el("summary", {}, "Each delivery"), el("ul", { class: "plain" }, results.map((one) =>
+      el("li", {}, `${one.failure ? "Not acknowledged" : "Acknowledged"}: ${words(one.lane)}, ${one.subject}, ${one.provider}`)))));
 }

@@ -1,8 +1,9 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
-import { actForm } from "./acknowledge.js";
-import { ask, askIfThere } from "./api.js";
-import { el, facts, showDocument, tag, time, words } from "./dom.js";
+import { askIfThere } from "./api.js";
+import { alertActs } from "./alert.js";
+import { el, facts, hash, nothing, swap, tag, time, visible, words } from "./dom.js";
+import { silenceButton, silenceOf, silencesTable } from "./silence.js";
 import { table } from "./table.js";
 
 export const isLive = true;
@@ -10,36 +11,43 @@ export const isLive = true;
 export async function render(params, context, root) {
   const [found, history] = await Promise.all([askIfThere("/alerts"), askIfThere("/alerts/events", { limit: 100 })]);
   if (!found) return el("p", { class: "soft" }, "This service has no alerts yet.");
-  const again = async () => { root.replaceChildren(...(await render(params, context, root))); };
+  const again = async (said) => {
+    swap(root, await render(params, context, root));
+    if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
+  };
+  const names = Object.fromEntries(found.alerts.map((one) => [one.alert_id, one]));
   return [
     facts([["Open alerts", found.alert_count], ["Silences", found.silences.length], ["Undelivered notifications", found.unsent_notices.length], ["Notifying", found.connectors?.join(", ") || "no one"]]),
-    table({ key: "alerts", caption: "Open alerts", rows: found.alerts, empty: "none is open. The alert engine runs with the Dagster daemon, or by cavra-pipeline alerts; the overview judges the lanes without it.", columns: [
-      { name: "subject", title: "Subject", value: (one) => one.subject },
-      { name: "kind", title: "Kind", value: (one) => words(one.kind) },
-      { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
-      { name: "state", title: "State", value: (one) => one.state, cell: (one) => words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") },
-      { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },
-      { name: "next", title: "Next", value: (one) => one.action },
-      { name: "act", title: "Action", cell: (one) => [
-        el("button", { type: "button", "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge ${words(one.kind)} of ${one.subject}`,
-          onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: ${one.ends_by_hand ? "this resolves it." : "stops reminders until it resolves."}`, [], context,
-            (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again) }, "Acknowledge"), " ",
-        one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${words(one.kind)} of ${one.subject}`,
-          onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${one.subject}: once what leaked is rotated.`, [], context,
-            (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"), " ",
-        el("button", { type: "button", "data-key": `see-${one.alert_id}`, "aria-label": `Open ${words(one.kind)} of ${one.subject}`, onclick: () => showDocument(`Alert ${one.alert_id}`, one) }, "Open")] },
+    el("p", { id: "said", role: "status" }),
+    found.alerts.length ? openAlerts(found, context, again)
+      : nothing("No alert is open.", "The alert engine runs with the Dagster daemon (", el("code", {}, "cavra-pipeline dev"), "). Without it nothing is watched: the overview evaluates the lanes by itself."),
+    silencesTable(found.silences, context, again),
+    table({ key: "unsent", caption: "Undelivered notifications", rows: found.unsent_notices, empty: "none.", columns: [
+      { name: "provider", title: "Connector", value: (one) => one.provider },
+      { name: "group", title: "About", value: (one) => one.group_name },
+      { name: "notice", title: "Notification", value: (one) => words(one.notice) },
+      { name: "state", title: "State", value: (one) => words(one.state) },
+      { name: "tries", title: "Tries", value: (one) => one.attempt_count, number: true },
+      { name: "why", title: "Why", value: (one) => [words(one.reason), one.status_code].filter(Boolean).join(", ") },
+      { name: "next", title: "Next try", value: (one) => one.next_attempt_at, cell: (one) => time(one.next_attempt_at) },
     ] }),
-    plain("silences", "Silences", found.silences), plain("unsent", "Undelivered notifications", found.unsent_notices),
-    plain("events", "Activity", history?.events || []),
+    table({ key: "activity", caption: "Activity", rows: history?.events || [], sorts: false, empty: "nothing yet.", columns: [
+      { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
+      { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `event-${one.alert_id}-${one.happened_at}`) },
+      { name: "event", title: "Event", value: (one) => words(one.event) },
+      { name: "detail", title: "Detail", value: (one) => one.detail ?? (one.actor ? `by ${one.actor}` : names[one.alert_id]?.cause) },
+    ] }),
   ];
 }
 
-/** Rows as they come: their own members are the columns. */
-function plain(key, caption, rows) {
-  const names = Object.keys(rows[0] || {}).filter((name) => rows.some((row) => row[name] !== null && typeof row[name] !== "object"));
-  const columns = names.map((name) => ({
-    name, title: words(name), value: (row) => row[name],
-    cell: /_at$|_until$|^since$/.test(name) ? (row) => time(row[name]) : undefined,
-  }));
-  return [el("h2", {}, caption), table({ key, caption, rows, empty: "none", columns })];
-}
+const link = (one, key) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, `${words(one.kind)}: ${one.subject}`);
+
+const openAlerts = (found, context, again) => table({ key: "alerts", caption: "Open alerts", rows: found.alerts, columns: [
+  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `see-${one.alert_id}`) },
+  { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
+  { name: "state", title: "State", value: (one) => one.state, cell: (one) => words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") },
+  { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },
+  { name: "next", title: "Next", value: (one) => one.action },
+  { name: "act", title: "Action", cell: (one) => el("span", { class: "acts" }, alertActs(one, context, again),
+    !silenceOf(found.silences, one.kind, one.subject) && silenceButton({ kind: one.kind, subject: one.subject, key: `mute-${one.alert_id}`, context, done: again })) },
+] });

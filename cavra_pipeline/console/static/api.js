@@ -28,14 +28,15 @@ export const query = (parameters) => {
   return text && `?${text}`;
 };
 
-async function request(path, parameters, body) {
+/** Asks at an address below /api/v1, or at a whole one that begins with two slashes. */
+async function request(path, parameters, body, method = body === undefined ? "GET" : "POST") {
   const headers = { Accept: "application/json" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(`/api/v1${path}${query(parameters)}`, {
-      method: body === undefined ? "GET" : "POST", headers, cache: "no-store", credentials: "omit",
+    answer = await fetch(`${path.startsWith("//") ? path.slice(1) : `/api/v1${path}`}${query(parameters)}`, {
+      method, headers, cache: "no-store", credentials: "omit",
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
@@ -50,7 +51,7 @@ export async function ask(path, parameters = {}, body = undefined) {
   return (await request(path, parameters, body)).json().catch(() => ({}));
 }
 
-export const askText = async (path, parameters) => (await request(path, parameters)).text();
+export const askText = async (path, parameters, body = undefined, method = undefined) => (await request(path, parameters, body, method)).text();
 
 /** Where a part of the API is not there, its view says so instead of failing. */
 export const askIfThere = (path, parameters) => ask(path, parameters).catch((error) => {

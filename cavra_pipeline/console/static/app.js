@@ -1,58 +1,90 @@
-// The frame around the views: which one is shown, live refresh, token, theme.
+// The frame around the views: which one is shown and for which instant, live refresh, token, theme.
 
 import { ask, onAnswer, setToken, token } from "./api.js";
-import { announce, el, field, problem, setServerTime, span, stamp, now, swap, visible } from "./dom.js";
+import { announce, closeDialogs, clock, el, field, hash, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
+import { asOf, followAddress, isPast, momentControl } from "./moment.js";
+import { drawNavigation } from "./nav.js";
+import * as alert from "./alert.js";
 import * as alerts from "./alerts.js";
 import * as closure from "./closure.js";
+import * as delivery from "./delivery.js";
+import * as escalation from "./escalation.js";
 import * as evidence from "./evidence.js";
+import * as executive from "./executive.js";
+import * as forecast from "./forecast.js";
 import * as health from "./health.js";
 import * as history from "./history.js";
+import * as incident from "./incident.js";
+import * as incidents from "./incidents.js";
 import * as intake from "./intake.js";
 import * as overview from "./overview.js";
 import * as plan from "./plan.js";
 import * as recoveries from "./recoveries.js";
+import * as reference from "./reference.js";
 import * as slots from "./slots.js";
 import * as sources from "./sources.js";
+import * as worker from "./worker.js";
 
 const REFRESH_SECONDS = 15;
 const VIEWS = {
   overview: { title: "Overview", ...overview },
-  health: { title: "Retry Health", ...health },
-  plan: { title: "Plan Executive Retry", ...plan },
-  recoveries: { title: "Recoveries", ...recoveries },
-  closure: { title: "Closure", ...closure },
+  incidents: { title: "Incidents", ...incidents },
+  incident: { title: "Incident", ...incident },
+  delivery: { title: "Delivery", ...delivery },
   alerts: { title: "Alerts", ...alerts },
+  alert: { title: "Alert", ...alert },
+  plan: { title: "Plan a retry", ...plan },
+  worker: { title: "Worker", ...worker },
+  forecast: { title: "Forecast", ...forecast },
+  recoveries: { title: "Recoveries", ...recoveries },
+  escalation: { title: "Escalation plan", ...escalation },
+  closure: { title: "Closure", ...closure },
+  health: { title: "Retry Health", ...health },
   slots: { title: "Scheduled runs", ...slots },
   sources: { title: "Sources", ...sources },
   evidence: { title: "Evidence", ...evidence },
+  intake: { title: "Quarantine and findings", ...intake },
+  executive: { title: "Executive report", ...executive },
   history: { title: "History", ...history },
-  intake: { title: "Quarantine and findings", short: "Quarantine", ...intake },
+  api: { title: "API reference", ...reference },
 };
 
 const $ = (id) => document.getElementById(id);
 let isPaused = false;
 let shown = 0;
+let markView = () => {};
+let markMoment = () => {};
 const context = { status: null };
 
+/** The view of the address and its parameters; one that is given more than once is a list. */
 function address() {
   const [name, text] = location.hash.replace(/^#\/?/, "").split("?");
-  return { name: VIEWS[name] ? name : "overview", params: Object.fromEntries(new URLSearchParams(text || "")) };
+  const given = new URLSearchParams(text || "");
+  const params = Object.fromEntries([...new Set(given.keys())].map((key) => {
+    const all = given.getAll(key);
+    return [key, all.length > 1 ? all : all[0]];
+  }));
+  return { name: VIEWS[name] ? name : "overview", params };
 }
 
 async function show() {
-  const { name, params } = address();
+  const { name, params: given } = address();
+  const params = followAddress(given);
+  if (params.as_of !== given.as_of) window.history.replaceState(null, "", hash(name, params));
   const view = VIEWS[name];
   const mine = ++shown;
   document.title = `${view.title} · Evidence Console`;
-  for (const link of $("views").querySelectorAll("a")) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
+  closeDialogs();
+  markView(name);
+  markMoment();
   const heading = el("h1", { tabindex: "-1" }, view.title);
   const root = el("div", {}, el("p", { class: "soft" }, "Loading …"));
   $("main").replaceChildren(heading, root);
   $("main").setAttribute("aria-busy", "true");
-  if (mine > 1) heading.focus({ preventScroll: true });
+  if (mine > 1) {
+    heading.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
   await fresh();
   await draw(view, root, params, mine);
   if (mine === shown) $("main").removeAttribute("aria-busy");
@@ -96,14 +128,14 @@ onAnswer((headers) => {
 
 async function refresh() {
   const { name, params } = address();
-  if (isPaused || document.hidden || document.querySelector("dialog[open]") || !VIEWS[name].isLive) return;
+  if (isPaused || isPast() || document.hidden || document.querySelector("dialog[open]") || !VIEWS[name].isLive) return;
   const [root] = $("main").querySelectorAll(":scope > div");
   if (root) await draw(VIEWS[name], root, params, shown);
 }
 
 function tick() {
   for (const one of document.querySelectorAll("[data-until]")) {
-    const left = Date.parse(one.dataset.until) - now();
+    const left = Date.parse(one.dataset.until) - clock();
     one.textContent = left > 0 ? `in ${span(left)}` : "due now";
   }
 }
@@ -130,8 +162,17 @@ function askForToken() {
   box.showModal();
 }
 
+/** Shows the same view for the instant that was chosen. */
+function goTo() {
+  const { name, params } = address();
+  const there = hash(name, { ...params, as_of: asOf()?.slice(0, 19) });
+  if (location.hash === there) show();
+  else location.hash = there;
+}
+
 function begin() {
-  $("views").append(...Object.entries(VIEWS).map(([name, view]) => el("li", {}, el("a", { href: `#/${name}`, "data-view": name }, view.short ?? view.title))));
+  markView = drawNavigation($("nav"), VIEWS);
+  markMoment = momentControl($("moment"), goTo);
   $("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
   $("token").addEventListener("click", askForToken);
   $("pause").addEventListener("click", () => {

@@ -2,20 +2,15 @@
 
 import { ask, query } from "./api.js";
 import { LANES, el, plural, stamp, words } from "./dom.js";
-import { asOfField, asOfGiven } from "./moment.js";
+import { asOf } from "./moment.js";
+import { tabs } from "./nav.js";
 import { table } from "./table.js";
 
-export async function render(params) {
-  const asOf = asOfGiven(params.as_of);
-  const [report, { lanes }] = await Promise.all([ask("/closure", { as_of: asOf }), ask("/lanes")]);
+export async function render() {
+  const [report, { lanes }] = await Promise.all([ask("/closure", { as_of: asOf() }), ask("/lanes", { as_of: asOf() })]);
   const gated = lanes.filter((one) => one.live_needs_acknowledgement).map((one) => one.lane);
-  const form = el("form", { "aria-label": "Closure", onsubmit: (event) => {
-    event.preventDefault();
-    location.hash = `/closure${query(Object.fromEntries(new FormData(form)))}`;
-  } }, el("div", { class: "fields" }, asOfField(params.as_of)),
-  el("p", { class: "acts" }, el("button", { class: "main", "data-key": "show" }, "Show closure")));
   const isClosed = report.closure_state === "closed";
-  return [form,
+  return [tabs("recoveries", "closure"),
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "item keeps", "items keep")} the loop open`),
       el("p", {}, isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),

@@ -1,9 +1,10 @@
 // Nodes and texts. Whatever comes from the API becomes a text node or an attribute, never markup, and what steers or
 // cannot be seen in it is written as its escape: the same rule as visible in cavra_pipeline/escaping.py.
 
-import { CLOSURE_STATES, LANES, SCHEDULES } from "./lanes.js"; // written by the server
+import { query } from "./api.js";
+import { CLOSURE_STATES, ESCALATION, LANES, PROVIDERS, SCHEDULES, WORKERS } from "./lanes.js"; // written by the server
 
-export { CLOSURE_STATES, LANES, SCHEDULES };
+export { CLOSURE_STATES, ESCALATION, LANES, SCHEDULES, WORKERS };
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -52,11 +53,19 @@ export const words = (name) => {
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 
+/** How a provider writes its own name, or the name as given. */
+export const providerName = (name) => PROVIDERS[name] ?? name;
+
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 let skew = 0;
+let moment = null;
 export const setServerTime = (text) => { skew = Date.parse(text) - Date.now(); };
-export const now = () => Date.now() + skew;
+export const setMoment = (at) => { moment = at; };
+/** The clock of the service. */
+export const clock = () => Date.now() + skew;
+/** The instant that the page is for, which ages are counted to. */
+export const now = () => moment ?? clock();
 
 export const stamp = (text) => (text ? `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC` : "–");
 
@@ -78,11 +87,17 @@ export const ago = (minutes) => (minutes === null || minutes === undefined ? "ne
 
 export function time(text, relative = false) {
   if (!text) return "–";
-  const shown = relative ? `${stamp(text)} (${span(now() - Date.parse(text))} ago)` : stamp(text);
-  return el("time", { datetime: text }, shown);
+  const [day, hour, zone] = stamp(text).split(" ");
+  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, `${span(now() - Date.parse(text))} ago`));
 }
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));
+
+/** An empty state: what is not there, and what to do about it. */
+export const nothing = (title, ...advice) => el("div", { class: "empty" }, el("p", { class: "lead" }, title), el("p", { class: "soft" }, advice));
+
+/** The address of a view. */
+export const hash = (view, parameters = {}) => `#/${view}${query(parameters)}`;
 
 export function facts(rows) {
   return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
@@ -115,6 +130,9 @@ export function save(name, type, text) {
   el("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
+
+/** Closes what is open: a dialog belongs to the view it was opened on. */
+export const closeDialogs = () => { for (const one of document.querySelectorAll("dialog[open]")) one.close(); };
 
 /** A dialog that is modal, closes with Escape, and gives the focus back. */
 export function dialog(title, ...children) {

@@ -1,28 +1,34 @@
 // Evidence records behind an alert or a decision, newest first.
 
-import { ask, query } from "./api.js";
-import { LANES, announce, choice, el, field, problem, showDocument, swap, time, words } from "./dom.js";
+import { ask } from "./api.js";
+import { LANES, announce, choice, el, field, hash, nothing, plural, problem, showDocument, stamp, swap, time, words } from "./dom.js";
+import { asOf } from "./moment.js";
 import { table } from "./table.js";
 
 const TYPES = ["delivery", "acknowledgement", "approval", "retry_plan", "worker_run", "execution", "alert_plan", "playbook", "closure"];
 const MEMBERS = ["acknowledgement_state", "alert_level", "delivery_success"];
 
 export async function render(params) {
-  const input = (name) => el("input", { name, maxlength: 512, value: params[name] || "" });
+  const subjects = [params.subject ?? []].flat();
+  const input = (name, value = params[name] || "") => el("input", { name, maxlength: 8000, value });
   const form = el("form", { role: "search", "aria-label": "Filter the evidence", onsubmit: (event) => {
     event.preventDefault();
-    location.hash = `/evidence${query(Object.fromEntries(new FormData(form)))}`;
+    const given = Object.fromEntries(new FormData(form));
+    location.hash = hash("evidence", { ...given, subject: given.subject.split(/\s+/).filter(Boolean), since: params.since });
   } }, el("div", { class: "fields" },
     field("Lane", choice("lane", [["", "All"], ...LANES.map((lane) => [lane])], params.lane)),
     field("Type", choice("record_type", [["", "All"], ...TYPES.map((type) => [type])], params.record_type)),
-    field("Subject", input("subject"), "Plan, run or health report."), field("Provider", input("provider"))),
+    field("Subjects", input("subject", subjects.join(" ")), "Plans, runs or health reports, a blank between them."), field("Provider", input("provider"))),
   el("p", { class: "acts" }, el("button", { class: "main", "data-key": "find" }, "Find")));
+  const { as_of: _, ...narrowed } = params;
+  const asked = { ...narrowed, until: asOf() };
+  const about = subjects.length > 1 && el("p", { class: "soft" }, `Records of ${plural(subjects.length, "subject")}${params.since ? ` since ${stamp(params.since)}` : ""}.`);
   const held = el("div", {});
   const rows = [];
   let cursor = null;
   const more = async () => {
     try {
-      const page = await ask("/evidence", { ...params, limit: 50, cursor });
+      const page = await ask("/evidence", { ...asked, limit: 50, cursor });
       const isFirst = !rows.length;
       rows.push(...page.records);
       cursor = page.next;
@@ -33,21 +39,28 @@ export async function render(params) {
     }
   };
   await more();
-  return [form, held];
+  return [form, about, held];
 }
 
 function list(rows) {
-  return table({ key: "evidence", caption: "Records", rows, empty: "none fits the filter", columns: [
+  if (!rows.length) return nothing("No record fits the filter.", "Widen it above, or ingest new evidence on the overview.");
+  return table({ key: "evidence", caption: "Records", rows, columns: [
     { name: "id", title: "Id", value: (one) => one.record.session_id },
     { name: "at", title: "Created", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
     { name: "type", title: "Type", value: (one) => words(one.record_type) },
     { name: "lane", title: "Lane", value: (one) => words(one.lane) },
-    { name: "subject", title: "Subject", value: (one) => one.subject },
+    { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(one) },
     { name: "provider", title: "Provider", value: (one) => one.record.provider ?? (one.record.failed_providers || one.record.providers || []).join(" ") },
     { name: "outcome", title: "Outcome", value: outcome },
     { name: "open", title: "Record", cell: (one) => el("button", { type: "button", "data-key": `open-${one.record.session_id}`, "aria-label": `Open ${one.record.session_id}`,
       onclick: () => showDocument(one.record.session_id, one.record) }, "Open") },
   ] });
+}
+
+/** Leads to the delivery's page where one provider is meant. */
+function deliveryLink({ lane, subject, record }) {
+  const provider = record.provider ?? [record.failed_providers || record.providers || []].flat()[0];
+  return subject && provider ? el("a", { href: hash("delivery", { lane, subject, provider }) }, subject) : subject ?? "–";
 }
 
 function outcome({ record, status }) {

@@ -1,42 +1,46 @@
 // Retry Health: judge a lane now or at any past instant, see why, and act on it.
 
-import { ask, askAll, askIfThere, query } from "./api.js";
-import { acknowledgeButton } from "./acknowledge.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
-import { alertItems } from "./overview.js";
-import { asOfField, asOfGiven } from "./moment.js";
+import { ask, askAll, askIfThere } from "./api.js";
+import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
+import { evidenceLink } from "./overview.js";
+import { asOf } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
 import { table } from "./table.js";
 
 const number = (name, most, value) => el("input", { name, type: "number", min: 1, max: most, step: 1, inputmode: "numeric", value });
 
 export async function render(params, context, root) {
-  const { lanes } = await ask("/lanes");
+  const { lanes } = await ask("/lanes", { as_of: asOf() });
   const result = el("div", {});
-  const asOf = asOfField(params.as_of);
   const form = el("form", { "aria-label": "Retry Health" },
-    el("div", { class: "fields" },
-      laneChoice(params.lane || LANES[0]),
-      asOf,
+    el("div", { class: "fields" }, laneChoice(params.lane || LANES[0])),
+    el("details", { "data-key": "parameters" }, el("summary", {}, "Other parameters"), el("div", { class: "fields" },
       field("Expected interval (minutes)", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525600. Leave empty for the lane's."),
       field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600. Leave empty for the lane's."),
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
-      field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
+      field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses."))),
     el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")),
     el("p", { class: "soft" }, context.status?.scopes.includes("plan") ? "The report is saved as evidence. Without an instant or parameters of its own it shows in Dagster too."
       : "The report is not saved: that needs the scope plan."));
   const run = async () => {
     const given = Object.fromEntries(new FormData(form));
-    const { lane, ...asked } = { ...given, as_of: asOfGiven(given.as_of) };
-    history.replaceState(null, "", `#/health${query(given)}`);
+    const { lane, ...asked } = { ...given, as_of: asOf() };
+    history.replaceState(null, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
     swap(result, el("p", { class: "soft" }, "Loading …"));
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, asked);
-      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, () => { asOf.querySelector("input").value = ""; return run(); }));
+      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, again));
       announce(`${words(lane)} is ${health.alert_level}`);
     } catch (error) {
       swap(result, problem(error));
     }
+  };
+  const again = async (results) => {
+    const fresh = await ask("/lanes", { as_of: asOf() });
+    lanes.splice(0, lanes.length, ...fresh.lanes);
+    await run();
+    if (Array.isArray(results)) result.prepend(resultsOf(results));
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
   swap(root, form, result);
@@ -54,8 +58,10 @@ async function report(health, metadata, lane, context, again) {
   ]);
   const failed = executions.rows.filter((one) => one.status !== "delivered");
   const own = (slots?.slots || []).filter((one) => one.schedule === SCHEDULES[health.lane]);
-  const alerts = health.alerts.map((one, at) => ({ ...one, action: health.recommended_actions[at] }));
+  const based = Object.fromEntries(lane.alerts.map((one) => [one.category, one]));
+  const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }));
   const states = lane.acknowledgement_states;
+  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: one[lane.subject_field], provider: one.provider, states }));
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
@@ -72,17 +78,18 @@ async function report(health, metadata, lane, context, again) {
     healthTimeline(health, runs.rows.map((one) => one.record), own),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
+    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, key: "all-gaps", context, done: again })),
     table({ key: "gaps", caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
-      { name: "subject", title: "Subject", value: (one) => one.plan_id ?? one.health_id },
+      { name: "subject", title: "Subject", value: (one) => one[lane.subject_field], cell: (one) => deliveryLink(health.lane, one[lane.subject_field], one.provider) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
       { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
-      { name: "act", title: "Action", cell: (one) => act(one.plan_id ?? one.health_id, one.provider, `gap-${one.plan_id}-${one.provider}`) },
+      { name: "act", title: "Action", cell: (one) => act(one[lane.subject_field], one.provider, `gap-${one.plan_id}-${one.provider}`) },
     ] }),
     el("h2", {}, "Failed executions"),
     table({ key: "failed", caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
       { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
-      { name: "subject", title: "Subject", value: (one) => one.subject },
+      { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(health.lane, one.subject, one.record.provider) },
       { name: "provider", title: "Provider", value: (one) => one.record.provider },
       { name: "status", title: "Status", value: (one) => one.status },
       { name: "record", title: "Record", cell: (one) => [el("button", { type: "button", "aria-label": `Open the record of ${one.subject}, ${one.record.provider}`,
@@ -94,3 +101,10 @@ async function report(health, metadata, lane, context, again) {
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
   ];
 }
+
+const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);
+
+const alertItems = (lane, alerts) => el("ul", { class: "alerts" }, alerts.map((one) => el("li", {},
+  el("p", {}, tag(one.severity), " ", el("strong", {}, words(one.category))),
+  el("p", {}, one.message), el("p", {}, el("strong", {}, "Next: "), one.action),
+  el("p", {}, evidenceLink(lane, one, `evidence-${lane}-${one.category}`)))));

@@ -1,8 +1,9 @@
 // What was reported day by day, and the counts of the dashboard.
 
-import { ask, query } from "./api.js";
-import { LANES, choice, el, facts, field, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
-import { lines } from "./pictures.js";
+import { ask } from "./api.js";
+import { LANES, choice, el, facts, field, hash, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
+import { lines } from "./lines.js";
+import { asOf, today } from "./moment.js";
 import { table } from "./table.js";
 
 const DAY = 86400000;
@@ -12,16 +13,16 @@ export async function render(params) {
   const count = Number(params.days) || 31;
   const first = new Date(now() - (count - 1) * DAY).toISOString().slice(0, 10);
   const [dashboard, { partitions }, health, plans] = await Promise.all([
-    ask("/dashboard"), ask("/partitions", { from: first }),
-    ask("/history", { lane, report: "retry_health", from: first, documents: true, limit: 500 }),
-    ask("/history", { lane, report: "retry_plan", from: first, documents: true, limit: 500 }),
+    ask("/dashboard", { as_of: asOf() }), ask("/partitions", { from: first, to: today() }),
+    ask("/history", { lane, report: "retry_health", from: first, to: today(), documents: true, limit: 500 }),
+    ask("/history", { lane, report: "retry_plan", from: first, to: today(), documents: true, limit: 500 }),
   ]);
   const days = partitions.map((one) => one.day);
   const series = (reports, names) => names.map(([field_, name]) => {
     const at = new Map(reports.map((one) => [one.report_day, one.document[field_] ?? null]));
     return { name, values: days.map((day) => at.get(day) ?? null) };
   });
-  const form = el("form", { "aria-label": "What is shown", onchange: (event) => { location.hash = `/history${query(Object.fromEntries(new FormData(event.currentTarget)))}`; } },
+  const form = el("form", { "aria-label": "What is shown", onchange: (event) => { location.hash = hash("history", Object.fromEntries(new FormData(event.currentTarget))); } },
     el("div", { class: "fields" }, laneChoice(lane),
       field("Days", choice("days", [["7", "7"], ["31", "31"], ["92", "92"], ["366", "366"]], String(count)))));
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -1,9 +1,51 @@
-// The instant that a report is for: one control on every page that takes one, and what the API takes for it.
+// The instant that the whole page is for: now, or a past one. It stands in the address as as_of, in UTC without a zone.
 
-import { el, field } from "./dom.js";
+import { announce, el, now, setMoment, stamp } from "./dom.js";
 
-/** The field; `value` is an instant as an address holds it, UTC without a zone. */
-export const asOfField = (value) => field("As of (UTC)", el("input", { name: "as_of", type: "datetime-local", step: 1, value: (value || "").slice(0, 19) }), "Leave empty for now.");
+let held = null;
 
 /** The instant for the API, or undefined for now. */
-export const asOfGiven = (value) => (value ? `${value.length === 16 ? `${value}:00` : value.slice(0, 19)}Z` : undefined);
+export const asOf = () => (held ? `${held}Z` : undefined);
+export const isPast = () => held !== null;
+/** The UTC day that the page is for. */
+export const today = () => new Date(now()).toISOString().slice(0, 10);
+
+const whole = (text) => (text.length === 16 ? `${text}:00` : text.slice(0, 19));
+
+/** Takes over the instant of an address; returns the parameters with the instant that holds. */
+export function followAddress(params) {
+  if (params.as_of && Number.isFinite(Date.parse(`${whole(params.as_of)}Z`))) hold(whole(params.as_of));
+  return held ? { ...params, as_of: held } : params;
+}
+
+function hold(text) {
+  held = text;
+  setMoment(text ? Date.parse(`${text}Z`) : null);
+}
+
+/** Draws the control; `go` gets nothing and shows the page again for the instant that was chosen. */
+export function momentControl(form, go) {
+  const input = el("input", { id: "as-of", name: "as_of", type: "datetime-local", step: 1, "aria-label": "As of (UTC)" });
+  const choose = (text) => {
+    hold(text);
+    announce(text ? `As of ${stamp(`${text}Z`)}` : "As of now");
+    go();
+  };
+  const move = (hours) => choose(new Date(now() + hours * 3600000).toISOString().slice(0, 19));
+  const live = el("button", { type: "button", id: "now", onclick: () => choose(null) }, "Now");
+  form.append(live, input,
+    el("button", { type: "button", "aria-label": "One hour earlier", onclick: () => move(-1) }, "− 1 h"),
+    el("button", { type: "button", "aria-label": "One hour later", onclick: () => move(1) }, "+ 1 h"),
+    el("button", {}, "Show"));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    choose(input.value ? whole(input.value) : null);
+  });
+  return () => {
+    input.value = held ?? "";
+    live.setAttribute("aria-pressed", String(held === null));
+    const past = document.getElementById("past");
+    past.hidden = held === null;
+    past.textContent = held ? `You see ${stamp(asOf())}. Alerts, silences and sources are those of now; nothing can be changed here.` : "";
+  };
+}

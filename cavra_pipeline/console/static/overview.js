@@ -1,99 +1,134 @@
-// Each lane at a glance: how it is, what is wrong, since when, what to do next.
+// Causes first, then every lane in one table: how it is, what waits, what waits for a person, and its last days.
 
-import { ask, query } from "./api.js";
-import { LANES, ago, announce, el, facts, plural, span, now, setServerTime, stamp, swap, tag, time, words } from "./dom.js";
-import { dayStrip } from "./pictures.js";
+import { ask } from "./api.js";
+import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
+import { adviceOf, causeCard, gapsOf, inLanes, incidentAddress, recordsAddress, titleOf } from "./causes.js";
+import { LANES, ago, announce, el, hash, nothing, plural, setServerTime, span, stamp, swap, tag, words } from "./dom.js";
+import { asOf, isPast, today } from "./moment.js";
+import { sharesBar } from "./pictures.js";
 import { refreshPart } from "./refresh.js";
+import { dayStrip, stripKey } from "./strip.js";
+import { table } from "./table.js";
 
 export const isLive = true;
 
-/** Which records an alert rests on, by the words of its category. */
-export function evidenceOf(category) {
-  if (/_execution$/.test(category)) return "execution";
-  if (/^(missed|disabled)_/.test(category)) return "worker_run";
-  if (/^stale_/.test(category)) return "retry_plan";
-  return "delivery";
-}
-
-export const evidenceLink = (lane, category, key) => el("a", {
-  href: `#/evidence${query({ lane, record_type: evidenceOf(category) })}`, "data-key": key,
+/** The records that an alert of a lane is based on: of the deliveries that it names, or the newest of its type. */
+export const evidenceLink = (lane, alert, key) => el("a", {
+  href: hash("evidence", { lane, record_type: alert.record_type, subject: [...new Set(alert.pairs.map((one) => one.subject))].slice(0, 100) }), "data-key": key,
 }, "Open its evidence");
-
-export function alertItems(lane, alerts) {
-  return el("ul", { class: "alerts" }, alerts.map((one) => el("li", {},
-    el("p", {}, tag(one.severity), " ", el("strong", {}, words(one.category))),
-    el("p", {}, one.message), el("p", {}, el("strong", {}, "Next: "), one.action),
-    el("p", {}, evidenceLink(lane, one.category, `evidence-${lane}-${one.category}`)))));
-}
 
 let before = null;
 
 export async function render(params, context, root) {
-  const [{ as_of: asOf, lanes, recoveries, closure }, { partitions }, sources] = await Promise.all([ask("/lanes"), ask("/partitions"), ask("/sources")]);
-  setServerTime(asOf);
+  const at = { as_of: asOf() };
+  const [glance, { incidents }, { partitions }, sources] = await Promise.all([
+    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"),
+  ]);
+  const { lanes } = glance;
+  if (!isPast()) setServerTime(glance.as_of);
   const levels = lanes.map((one) => `${words(one.lane)} is ${one.alert_level}`).join(", ");
   if (before !== null && before !== levels) announce(`Changed: ${levels}`);
   before = levels;
-  const bad = lanes.filter((one) => !["healthy", "unknown"].includes(one.alert_level));
-  const level = worst([...bad, recoveries, closure, sources].map((one) => one.alert_level));
-  const others = Object.entries({ recoveries, closure, sources }).filter(([, one]) => ["critical", "warning"].includes(one.alert_level)).map(([name]) => name);
-  const fine = others.length ? `All lanes in use are healthy. Needs attention: ${others.join(", ")}` : "All lanes in use are healthy";
-  const verdict = el("section", { class: `verdict ${level}`, "aria-label": "In one sentence" },
-    el("p", { class: "state" }, bad.length ? `${bad.length} of ${plural(lanes.length, "lane")} ${bad.length === 1 ? "needs" : "need"} attention` : fine),
-    bad.map((lane) => el("p", {}, el("strong", {}, `${words(lane.lane)}: `), lane.alerts.map((one) => words(one.category).replace(/^./, (first) => first.toLowerCase())).join(", "))),
-    el("p", { class: "soft" }, `Evaluated at ${stamp(asOf)} (not saved).`));
-  const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
   const again = async () => swap(root, await render(params, context, root));
-  return [verdict, refreshPart(again), standing(recoveries, closure, sources), el("div", { class: "cards" }, ordered.map((lane) => card(lane, partitions)))];
+  const acknowledged = async (results) => {
+    await again();
+    root.prepend(resultsOf(results));
+    root.querySelector("#result").focus();
+  };
+  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...stoppedWorkers(lanes), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)];
+  const inUse = lanes.filter((one) => one.alert_level !== "unknown");
+  const bad = inUse.filter((one) => one.alert_level !== "healthy");
+  return [
+    el("section", { "aria-label": "In one sentence" },
+      el("p", { class: `state ${bad.length || causes.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : bad.length ? "No common cause is known" : "Nothing needs a person"),
+      el("p", { class: "soft" }, `${bad.length ? `${bad.length} of ${plural(inUse.length, "lane")} in use ${bad.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(glance.as_of)} (not saved). `,
+        closureLine(glance.closure))),
+    !isPast() && refreshPart(again),
+    !inUse.length && nothing("No evidence has arrived yet.", "Import CAVRA's stores with ", el("code", {}, "cavra-pipeline import PATH"), ", name them in sources.yaml, or load the recorded month with ", el("code", {}, "cavra-pipeline demo"), "."),
+    causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
+    lanesTable(lanes, partitions, incidents), stripKey()];
 }
 
-const worst = (levels) => ["critical", "warning"].find((one) => levels.includes(one)) ?? "healthy";
+const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
+  closure.closure_state === "closed" ? "The loop can be closed." : `Closure is blocked by ${plural(closure.open_item_count, "open item")}.`);
 
-/** Recoveries, closure and sources in a sentence each, with the way to their pages. */
-function standing(recoveries, closure, sources) {
-  const { recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit } = recoveries;
-  const wrong = sources.sources.filter((one) => ["silent", "unreadable"].includes(one.state));
-  const parts = [
-    ["recoveries", recoveries.alert_level, late ? `${open} open, ${late} past the limit of ${span(limit * 60000)}`
-      : open ? `${open} open, none past the limit` : recoveries.state === "no_playbook" ? "No playbook has arrived: none is known" : "None is open"],
-    ["closure", closure.alert_level, closure.closure_state === "closed" ? "The loop can be closed" : `Blocked by ${plural(closure.open_item_count, "open item")}`],
-    ["sources", sources.alert_level, sources.faults.length ? "sources.yaml has faults" : wrong.length ? wrong.map((one) => `${one.source} ${one.state === "silent" ? "is silent" : "can't be read"}`).join(", ")
-      : sources.source_count ? `${plural(sources.source_count, "source")}, nothing wrong` : "None is named; evidence is imported by hand"],
-  ];
-  return el("ul", { class: "standing", "aria-label": "Recoveries, closure and sources" }, parts.map(([name, level, text]) =>
-    el("li", { class: level }, el("a", { href: `#/${name}`, "data-key": `standing-${name}` }, words(name)), el("p", {}, text))));
+function incidentCard(one, lanes, context, done) {
+  const gaps = gapsOf(one.incident_id, lanes);
+  return causeCard({
+    level: "critical", count: one.pairs.length, unit: one.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(one), href: incidentAddress(one), since: one.began_at,
+    details: inLanes(one), next: [adviceOf(one), gaps.length > 0 && ` ${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement.`],
+    acts: [acknowledgeAllButton({ pairs: gaps, key: `all-${one.incident_id}`, context, done }),
+      el("a", { class: "button", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident"),
+      el("a", { class: "button", href: recordsAddress(one), "data-key": `records-${one.incident_id}` }, "Open its evidence")],
+  });
+}
+
+/** Lanes whose worker is down: one cause, whatever their number. */
+function stoppedWorkers(lanes) {
+  const down = lanes.filter((one) => one.outage_open_since);
+  if (!down.length) return [];
+  const since = down.map((one) => one.outage_open_since).sort()[0];
+  return [causeCard({
+    level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
+    href: hash("slots"), since, details: `${down.map((one) => words(one.lane)).join(", ")}.`, next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    acts: [el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs"),
+      el("a", { class: "button", href: hash("health", { lane: down[0].lane, run: 1 }), "data-key": "see-down" }, "Retry Health")],
+  })];
+}
+
+function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit }) {
+  if (!late) return [];
+  return [causeCard({
+    level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is", "recoveries are")} past the limit of ${span(limit * 60000)}`, href: hash("recoveries"),
+    details: `${open} open in all.`, next: "Name an owner for each, and record what became of it.",
+    acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Assign or close"),
+      el("a", { class: "button", href: hash("escalation"), "data-key": "see-escalation" }, "Escalation plan")],
+  })];
+}
+
+function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
+  const wrong = sources.filter((one) => ["silent", "unreadable"].includes(one.state));
+  const count = wrong.length + faults.length;
+  if (!count || isPast()) return [];
+  return [causeCard({
+    level: unreadable || faults.length ? "critical" : "warning", count, unit: count === 1 ? "source" : "sources", title: faults.length ? "sources.yaml has faults" : "Evidence does not arrive as it should", href: hash("sources"),
+    details: `${wrong.map((one) => `${one.source} ${one.state === "silent" ? "is silent" : "can't be read"}`).join(", ")}.`, next: "See what each source says, and fix it there.",
+    acts: [el("a", { class: "button", href: hash("sources"), "data-key": "standing-sources" }, "Sources")],
+  })];
 }
 
 const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lane.alert_level);
 
-function card(lane, partitions) {
-  const days = partitions.map((one) => ({ day: one.day, level: one.reports[lane.lane]?.retry_health ?? null }));
-  const id = `lane-${lane.lane}`;
-  return el("section", { class: `card ${lane.alert_level}`, "aria-labelledby": id },
-    el("h2", { id }, words(lane.lane), tag(lane.alert_level === "unknown" ? "not in use" : lane.alert_level)),
-    el("p", {}, lane.alert_level === "unknown" ? "No record of this lane has arrived." : since(lane, days)),
-    lane.alerts.length > 0 && alertItems(lane.lane, lane.alerts),
-    facts([
-      ["Last worker run", ago(lane.latest_worker_age_minutes)], ["Last retry plan", ago(lane.latest_retry_plan_age_minutes)],
-      ["To retry", lane.retryable_count], ["Waiting", lane.waiting_count], ["Exhausted", lane.suppressed_count],
-      ["Unresolved failed retries", lane.unresolved_failed_execution_count],
-      lane.live_needs_acknowledgement ? ["Waiting for a person", lane.acknowledgement_pending_count] : ["Failing deliveries", lane.unresolved_delivery_count],
-    ]),
-    el("p", { class: "soft" }, `The last ${days.length} days, by saved reports`),
-    dayStrip(days, `${words(lane.lane)}: ${["critical", "warning", "healthy"].map((one) => plural(days.filter((day) => day.level === one).length, `${one} day`)).join(", ")}`),
-    el("p", { class: "acts" },
-      el("a", { href: `#/health${query({ lane: lane.lane, run: 1 })}`, "data-key": `health-${lane.lane}` }, "Retry Health"),
-      el("a", { href: `#/plan${query({ lane: lane.lane })}`, "data-key": `plan-${lane.lane}` }, "Plan a retry"),
-      el("a", { href: `#/history${query({ lane: lane.lane })}`, "data-key": `history-${lane.lane}` }, "History")));
+function lanesTable(lanes, partitions, incidents) {
+  const most = Math.max(1, ...lanes.map((one) => one.retryable_count + one.waiting_count + one.suppressed_count));
+  const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
+  return table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
+    { name: "lane", title: "Lane", value: (one) => words(one.lane), cell: (one) => el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `health-${one.lane}` }, words(one.lane)) },
+    { name: "state", title: "State", value: rank, cell: (one) => [tag(one.alert_level, one.alert_level === "unknown" ? "Not in use" : undefined), causesOf(one, incidents)] },
+    { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [ago(one.latest_worker_age_minutes), el("small", {}, `every ${span(one.expected_interval_minutes * 60000)}`)]) },
+    { name: "plan", title: "To retry, waiting, exhausted", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
+    { name: "person", title: "Waits for a person", value: (one) => one.acknowledgement_pending_count + one.approval_pending_count, cell: personCell },
+    { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions) },
+  ] });
 }
 
-function since(lane, days) {
-  if (lane.alert_level === "healthy") return "Nothing is wrong.";
-  const parts = [];
-  if (lane.outage_open_since) parts.push(el("span", {}, "The worker has been down since ", time(lane.outage_open_since), `, ${span(now() - Date.parse(lane.outage_open_since))}. `));
-  if (lane.oldest_gap_since) parts.push(el("span", {}, "The oldest gap has been open since ", time(lane.oldest_gap_since), ". "));
-  const last = days.findLastIndex((one) => one.level === "healthy");
-  const first = days.slice(last + 1).find((one) => one.level);
-  if (first) parts.push(`${last < 0 ? "Not once healthy" : "Not healthy"} in the daily reports since ${first.day}.`);
-  return parts.length ? parts : "Since today; no daily report shows it yet.";
+/** Why a lane is as it is: the incidents that reach into it, else what its alerts say. */
+function causesOf(lane, incidents) {
+  const own = incidents.filter((one) => one.lanes.includes(lane.lane) && one.pairs.some((pair) => pair.lane === lane.lane));
+  const others = lane.alerts.map((one) => words(one.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, ""))).join(", ");
+  return [own.map((one) => el("small", {}, el("a", { href: incidentAddress(one), "data-key": `why-${lane.lane}-${one.incident_id}` }, titleOf(one)))),
+    !own.length && lane.alerts.length > 0 && el("small", {}, others)];
+}
+
+function planCell(one, most) {
+  const counts = [["retry", one.retryable_count], ["wait", one.waiting_count], ["gone", one.suppressed_count]];
+  if (!counts.some(([, count]) => count)) return el("span", { class: "soft" }, "nothing is failing");
+  const names = { retry: "to retry", wait: "waiting", gone: "exhausted" };
+  const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
+  return [sharesBar(counts, most, text), el("a", { class: "small", href: hash("plan", { lane: one.lane, run: 1 }), "data-key": `plan-${one.lane}` }, text)];
+}
+
+function personCell(one) {
+  const parts = [[one.acknowledgement_pending_count, "acknowledgement"], [one.approval_pending_count, "approval"]].filter(([count]) => count);
+  return parts.length ? el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `person-${one.lane}` }, parts.map(([count, name]) => plural(count, name)).join(", ")) : "–";
 }

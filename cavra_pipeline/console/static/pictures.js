@@ -2,114 +2,115 @@
 
 import { el, plural, span, stamp, svg, words } from "./dom.js";
 
-const WIDTH = 720;
-const LEFT = 118;
 const DAY = 86400000;
+const STEPS = [15 * 60000, 3600000, 3 * 3600000, 6 * 3600000, 12 * 3600000, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 31 * DAY, 92 * DAY];
 
-const x = (at, from, to) => LEFT + ((Math.min(Math.max(at, from), to) - from) / (to - from || 1)) * (WIDTH - LEFT - 8);
+/** The width that a picture has on this screen, in its own units: texts are neither shrunk nor stretched. */
+export const pictureWidth = () => Math.max(300, Math.min(1500, (document.getElementById("main").clientWidth || 720) - 4));
 
-function timeAxis(from, to, height) {
-  const steps = [15 * 60000, 3600000, 3 * 3600000, 6 * 3600000, 12 * 3600000, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 31 * DAY, 92 * DAY];
-  const step = steps.find((size) => (to - from) / size <= 7) || 366 * DAY;
+/** A scale of time: where an instant lies between the left edge and now at the right edge. */
+export function scale(from, to, left, width) {
+  return (at) => left + ((Math.min(Math.max(at, from), to) - from) / (to - from || 1)) * (width - left - 10);
+}
+
+export function timeAxis(from, to, x, height, most) {
+  const step = STEPS.find((size) => (to - from) / size <= most) || 366 * DAY;
   const marks = [];
+  const right = x(to);
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const text = new Date(at).toISOString();
-    marks.push(svg("line", { class: "grid", x1: x(at, from, to), x2: x(at, from, to), y1: 4, y2: height - 18 }),
-      svg("text", { class: "tick", x: x(at, from, to), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : text.slice(11, 16)));
+    marks.push(svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 4, y2: height - 18 }));
+    if (right - x(at) > 46) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : text.slice(11, 16)));
   }
   return marks;
 }
 
-function figure(title, summary, height, marks, ...below) {
+/**
+ * A scale that gives three quarters of the width to what lies before `knee`, where that is the small part of the time:
+ * attempts within an hour stay apart although the right edge is days later.
+ */
+export function kneeScale(from, knee, to, left, width) {
+  if (!knee || knee - from > 0.6 * (to - from)) return scale(from, to, left, width);
+  const middle = left + (width - left) * 0.75;
+  const [before, after] = [scale(from, knee, left, middle + 10), scale(knee, to, middle, width)];
+  return Object.assign((at) => (at <= knee ? before(at) : after(at)), { knee });
+}
+
+/** Marks an instant, such as now, at the foot of a picture. */
+export const edge = (x, height, text) => [svg("line", { class: "edge", x1: x, x2: x, y1: 2, y2: height - 16 }), svg("text", { class: "tick strong", x: x + 2, y: height - 4, "text-anchor": "end" }, text)];
+
+export function figure(title, summary, width, height, marks, ...below) {
   return el("figure", {}, el("figcaption", {}, title, el("span", { class: "soft" }, summary)),
     el("div", { class: "picture", tabindex: "0", role: "group", "aria-label": `${title}, picture` },
-      svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": `${title}. ${summary}` }, marks)), below);
+      svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}. ${summary}` }, marks)), below);
 }
+
+const hint = (text) => text && svg("title", {}, text);
 
 /**
- * Rows over time. rows: [{title, spans: [{from, to, kind, text}], points: [{at, kind, text}]}]; instants in ms.
- * A point is drawn as a tick; kinds are classes: good, late, bad, unknown.
+ * Rows over time; the right edge is now. rows: [{title, spans: [{from, to, kind, text}], points: [{at, kind, text}],
+ * marks: [{at, kind, label, text}]}]; instants in ms. Kinds are classes: good, late, bad, unknown, calm, pause.
  */
-export function timeline(title, summary, rows, from, to, ...below) {
-  const height = rows.length * 30 + 26;
-  const marks = rows.map((row, at) => {
-    const top = 8 + at * 30;
+export function timeline(title, summary, rows, from, to, { below = [], now = to, knee = null } = {}) {
+  const width = pictureWidth();
+  const isNarrow = width < 560;
+  const left = isNarrow ? 4 : 150;
+  const step = isNarrow ? 46 : 34;
+  const x = kneeScale(from, knee, to, left, width);
+  const height = rows.length * step + 28;
+  const drawn = rows.map((row, at) => {
+    const top = 8 + at * step + (isNarrow ? 16 : 0);
     return svg("g", {},
-      svg("text", { x: 0, y: top + 14 }, row.title),
-      svg("rect", { class: "track", x: LEFT, y: top + 2, width: WIDTH - LEFT - 8, height: 16 }),
-      (row.spans || []).map((one) => svg("rect", {
-        class: one.kind, x: x(one.from, from, to), y: top + 2, height: 16,
-        width: Math.max(2, x(one.to, from, to) - x(one.from, from, to)),
-      }, svg("title", {}, one.text))),
-      (row.points || []).map((one) => svg("rect", { class: one.kind, x: x(one.at, from, to) - 0.75, y: top + 2, width: 1.5, height: 16 },
-        one.text && svg("title", {}, one.text))));
+      svg("text", { x: 0, y: isNarrow ? top - 3 : top + 15 }, row.title),
+      svg("rect", { class: "track", x: left, y: top + 2, width: width - left - 10, height: 18, rx: 4 }),
+      (row.spans || []).map((one) => svg("rect", { class: one.kind, x: x(one.from), y: top + 2, height: 18, rx: 3, width: Math.max(2, x(one.to) - x(one.from)) }, hint(one.text))),
+      (row.points || []).map((one) => svg("rect", { class: one.kind, x: x(one.at) - 1, y: top + 2, width: 2, height: 18 }, hint(one.text))),
+      (row.marks || []).map((one) => svg("g", {}, svg("circle", { class: one.kind, cx: x(one.at), cy: top + 11, r: 7 }, hint(one.text)),
+        svg("text", { class: "tick strong", x: Math.min(x(one.at) + 11, width - 40), y: top + 15 }, one.label))));
   });
-  return figure(title, summary, height, [timeAxis(from, to, height), marks], ...below);
+  const last = now < to ? [...edge(x(now), height, "now"), ...edge(x(to), height, "due")] : edge(x(to), height, "now");
+  const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
+  const turn = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this is drawn smaller."))];
+  return figure(title, summary, width, height, [axis, drawn, turn || [], last], ...below);
 }
 
-/** One square for each day's level, oldest first: [{day, level}]. */
-export function dayStrip(days, label) {
-  const kinds = { critical: "bad", warning: "late", healthy: "good" };
-  return svg("svg", { class: "strip", viewBox: `0 0 ${days.length * 10} 14`, preserveAspectRatio: "none", role: "img", "aria-label": label },
-    days.map(({ day, level }, at) => svg("rect", { class: kinds[level] || "track", x: at * 10, y: level === "critical" ? 0 : level === "warning" ? 4 : 8,
-      width: 8, height: level === "critical" ? 14 : level === "warning" ? 10 : 6 }, svg("title", {}, `${day}: ${words(level || "no report")}`))));
-}
-
-/** Lines over days: series [{name, values}], one value (or null) for each day. Told apart by dash and by label, not by colour alone. */
-export function lines(title, days, series) {
-  const height = 190;
-  const bottom = height - 22;
-  const most = nice(Math.max(1, ...series.flatMap((one) => one.values.filter((value) => value !== null))));
-  const at = days.map((day) => Date.parse(day));
-  const [from, to] = [at[0], at[at.length - 1]];
-  const y = (value) => bottom - (value / most) * (bottom - 10);
-  const grid = [0, 0.5, 1].map((part) => [
-    svg("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: y(most * part), y2: y(most * part) }),
-    svg("text", { class: "tick", x: LEFT - 6, y: y(most * part) + 4, "text-anchor": "end" }, (most * part).toLocaleString("en")),
-  ]);
-  const drawn = series.map((one, number) => {
-    const points = one.values.map((value, index) => [value, index]).filter(([value]) => value !== null);
-    const path = points.map(([value, index], place) => `${place ? "L" : "M"}${x(at[index], from, to).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-    return svg("path", { class: `line line-${number}`, d: path });
-  });
-  const legend = el("ul", { class: "legend" }, series.map((one, number) => el("li", {},
-    svg("svg", { viewBox: "0 0 30 8", "aria-hidden": "true" }, svg("line", { class: `line line-${number}`, x1: 0, x2: 30, y1: 4, y2: 4 })), one.name)));
-  const last = series.map((one) => `${one.name} ${one.values.findLast((value) => value !== null) ?? "unknown"}`).join(", ");
-  const numbers = el("details", { "data-key": `numbers-${title}` }, el("summary", {}, `Numbers of ${title.toLowerCase()}`),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `Numbers of ${title.toLowerCase()}` },
-      el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Day"), series.map((one) => el("th", { scope: "col", class: "number" }, one.name)))),
-        el("tbody", {}, days.map((day, index) => el("tr", {}, el("th", { scope: "row" }, day), series.map((one) => el("td", { class: "number" }, String(one.values[index] ?? "–")))))))));
-  return figure(title, `${days[0]} to ${days.at(-1)}; at the end: ${last}.`, height, [timeAxis(from, to, height), grid, drawn], legend, numbers);
-}
-
-function nice(value) {
-  const size = 10 ** Math.floor(Math.log10(value));
-  // Even, so that the line in the middle is a whole number too: these are counts.
-  return [1, 2, 4, 6, 10].map((one) => one * size).find((one) => one >= value && one % 2 === 0);
+/** How a lane's failing deliveries divide: parts [[kind, count]], to the scale of the lane that has most. */
+export function sharesBar(parts, most, text) {
+  let left = 0;
+  return svg("svg", { class: "shares", viewBox: "0 0 160 10", preserveAspectRatio: "none", role: "img", "aria-label": text },
+    svg("rect", { class: "track", x: 0, y: 0, width: 160, height: 10 }),
+    parts.map(([kind, count]) => {
+      const width = (count / most) * 160;
+      const part = svg("rect", { class: kind, x: left, y: 0, width, height: 10 });
+      left += width;
+      return part;
+    }));
 }
 
 const parse = (text) => Date.parse(text);
+const KINDS = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
 
-/** Outages, worker runs, slots and gaps of a lane up to an instant. */
+/** A scheduled run as a point of a time line. */
+export const slotPoint = (one) => ({ at: parse(one.expected_at), kind: KINDS[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` });
+
+/** Outages, worker runs, scheduled runs and gaps of a lane up to an instant. */
 export function healthTimeline(health, runs, slots) {
   const to = parse(health.as_of);
   const from = to - health.window_hours * 3600000;
+  const gaps = health.acknowledgement_gaps.filter((one) => one.since);
   const rows = [
-    { title: "Worker runs", points: runs.filter((one) => parse(one.created_at) >= from).map((one) => ({ at: parse(one.created_at), kind: "good" })) },
+    { title: "Worker runs", points: runs.filter((one) => parse(one.created_at) >= from).map((one) => ({ at: parse(one.created_at), kind: "good", text: stamp(one.created_at) })) },
     { title: "Outages", spans: health.outages.map((one) => {
       const [began, ended] = [one.started_at ? parse(one.started_at) : from, one.ended_at ? parse(one.ended_at) : to];
       return { from: began, to: ended, kind: "bad", text: `${stamp(one.started_at)} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${span(ended - began)}, ${one.missed_runs} missed` };
     }) },
-  ];
-  const kinds = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
-  if (slots.length) {
-    rows.push({ title: "Scheduled runs", points: slots.map((one) => ({ at: parse(one.expected_at), kind: kinds[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) });
-  }
-  if (health.acknowledgement_gaps.length) rows.push({ title: "Gaps open since", points: health.acknowledgement_gaps.filter((one) => one.since)
-    .map((one) => ({ at: parse(one.since), kind: "late", text: `${one.provider} since ${stamp(one.since)}` })) });
+    slots.length > 0 && { title: "Scheduled runs", points: slots.map(slotPoint) },
+    gaps.length > 0 && { title: "Gaps open since", points: gaps.map((one) => ({ at: parse(one.since), kind: "late", text: `${one.provider} since ${stamp(one.since)}` })) },
+  ].filter(Boolean);
   const open = health.outages.filter((one) => !one.ended_at).length;
-  const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${[[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]].map(([count, name]) => plural(count, name)).join(", ")}.`;
+  const counts = [[runs.length, "worker run"], [health.outages.length, "outage"], [open, "open outage"], [slots.length, "scheduled run"], [health.acknowledgement_gaps.length, "gap"]];
+  const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((one) =>
     el("li", {}, `${one.started_at ? stamp(one.started_at) : "Never ran"} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${one.missed_runs} runs missed`))));
-  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, list);
+  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [list] });
 }

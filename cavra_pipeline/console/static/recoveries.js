@@ -1,9 +1,10 @@
 // Recoveries: which are open, past their limit or closed, who has them, and opening and closing one.
 
 import { actForm } from "./acknowledge.js";
-import { ask, query } from "./api.js";
-import { CLOSURE_STATES, announce, choice, el, facts, field, plural, span, stamp, swap, tag, time, visible, words } from "./dom.js";
-import { asOfField, asOfGiven } from "./moment.js";
+import { ask } from "./api.js";
+import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, span, stamp, swap, tag, time, visible, words } from "./dom.js";
+import { asOf } from "./moment.js";
+import { tabs } from "./nav.js";
 import { across, table } from "./table.js";
 
 const LEVELS = { breached: "critical", open: "warning", closed: "healthy" };
@@ -12,15 +13,15 @@ const minutes = (count) => span(count * 60000);
 const number = (name, most, value) => el("input", { name, type: "number", min: 1, max: most, step: 1, inputmode: "numeric", value });
 
 export async function render(params, context, root) {
-  const asked = { as_of: asOfGiven(params.as_of), slo_minutes: params.slo_minutes };
+  const asked = { as_of: asOf(), slo_minutes: params.slo_minutes };
   const report = await ask("/recoveries", asked);
   const mayAct = !context.status || context.status.scopes.includes("acknowledge");
   const form = el("form", { "aria-label": "Recoveries", onsubmit: (event) => {
     event.preventDefault();
-    location.hash = `/recoveries${query(Object.fromEntries(new FormData(form)))}`;
-  } }, el("div", { class: "fields" }, asOfField(params.as_of),
+    location.hash = hash("recoveries", Object.fromEntries(new FormData(form)));
+  } }, el("div", { class: "fields" },
     field("Limit (minutes)", number("slo_minutes", 525600, params.slo_minutes || ""), "1 to 525600. Leave empty for 240.")),
-  el("p", { class: "acts" }, el("button", { class: "main", "data-key": "show" }, "Show recoveries")));
+  el("p", { class: "acts" }, el("button", { "data-key": "show" }, "Show recoveries")));
   const again = async (text) => {
     swap(root, await render(params, context, root));
     root.querySelector("#said").textContent = visible(text);
@@ -28,13 +29,13 @@ export async function render(params, context, root) {
     root.querySelector("#recoveries").focus();
   };
   const act = mayAct && !asked.as_of && ((one) => closeButton(one, context, again));
-  return [form, verdict(report), el("p", { id: "said" }),
+  return [tabs("recoveries", "recoveries"), verdict(report), el("p", { id: "said" }),
     mayAct && !asked.as_of && el("p", { class: "acts" }, playbookButton(context, again)),
     !mayAct && el("p", { class: "soft" }, "Your token may not open or close a recovery: that needs the scope acknowledge."),
-    asked.as_of && el("p", { class: "soft" }, "Recoveries are opened and closed as of now: leave the instant empty to do so."),
+    asked.as_of && el("p", { class: "soft" }, "Recoveries are opened and closed as of now: choose Now above to do so."),
     openTable(report.recoveries.filter((one) => one.slo_status !== "closed"), report, act),
     closedTable(report.recoveries.filter((one) => one.slo_status === "closed"), act),
-    groups(report.recovery_groups), counts(report)];
+    groups(report.recovery_groups), counts(report), el("details", { "data-key": "limit" }, el("summary", {}, "Another limit"), form)];
 }
 
 function verdict(report) {

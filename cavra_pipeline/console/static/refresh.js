@@ -1,7 +1,7 @@
 // Asks for a Dagster run that ingests evidence and makes the reports of some days again, and follows it to its end.
 
 import { ask } from "./api.js";
-import { announce, dialog, el, field, now, problem, tag, words } from "./dom.js";
+import { announce, clock, dialog, el, field, problem, tag, words } from "./dom.js";
 
 const LOOK_SECONDS = 2;
 // A run that has just been asked for takes seconds to appear; one that has not by then did not start.
@@ -17,7 +17,7 @@ export function refreshPart(done) {
   // The part is drawn again with each live refresh: whoever follows a run draws into the one that is shown.
   draw = () => {
     button.disabled = run !== null && !isOver();
-    state.replaceChildren(...(run ? told() : []));
+    state.replaceChildren(...(run ? described() : []));
   };
   draw();
   return el("section", { class: "refresh", "aria-label": "Refresh" }, el("p", { class: "acts" }, button), state);
@@ -25,14 +25,14 @@ export function refreshPart(done) {
 
 const isOver = () => run.status in LEVELS || run.trouble !== undefined;
 
-function told() {
+function described() {
   const days = run.from === run.to ? run.from : `${run.from} to ${run.to}`;
   return [tag(LEVELS[run.status] || "", words(run.status)), ` Run for ${days}: `,
     el("a", { href: run.ui, rel: "noreferrer", "data-key": "refresh-run" }, "open it in Dagster"), run.trouble ? `. ${run.trouble}` : "."];
 }
 
 async function follow(done) {
-  const began = now();
+  const began = clock();
   draw();
   while (!isOver()) {
     await new Promise((next) => { setTimeout(next, LOOK_SECONDS * 1000); });
@@ -40,7 +40,7 @@ async function follow(done) {
       Object.assign(run, await ask(`/refresh/${run.run_id}`));
     } catch (error) {
       if (error.status !== 404) run.trouble = error.detail;
-      else if (now() - began > APPEARS_SECONDS * 1000) run.trouble = "It did not start; the log of the service says why.";
+      else if (clock() - began > APPEARS_SECONDS * 1000) run.trouble = "It did not start; the log of the service says why.";
     }
     draw();
   }
@@ -49,7 +49,7 @@ async function follow(done) {
 }
 
 function open(done) {
-  const today = new Date(now()).toISOString().slice(0, 10);
+  const today = new Date(clock()).toISOString().slice(0, 10);
   const trouble = el("div", {});
   const button = el("button", { class: "main" }, "Start the run");
   const day = (name, label) => field(label, el("input", { name, type: "date", value: today, max: today, required: true }));

@@ -1,32 +1,32 @@
 // Which runs the schedules owed, which came, which were missed and why.
 
-import { askIfThere, query } from "./api.js";
-import { choice, el, facts, field, now, stamp, tag, time, words } from "./dom.js";
-import { timeline } from "./pictures.js";
+import { askIfThere } from "./api.js";
+import { choice, el, facts, field, hash, nothing, now, stamp, tag, time, words } from "./dom.js";
+import { asOf } from "./moment.js";
+import { slotPoint, timeline } from "./pictures.js";
 import { table } from "./table.js";
 
 export const isLive = true;
 
 const LEVELS = { missed: "critical", late: "warning", early: "warning", on_time: "healthy" };
-const MARKS = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
 
 export async function render(params) {
   const days = Number(params.days) || 7;
   const since = new Date(Math.floor(now() / 60000) * 60000 - days * 86400000).toISOString();
-  const found = await askIfThere("/slots", { since });
+  const found = await askIfThere("/slots", { since, until: asOf(), schedule: params.schedule });
   if (!found) return el("p", { class: "soft" }, "This service has no scheduled runs yet.");
-  const form = el("form", { "aria-label": "What is shown", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = `/slots${query(Object.fromEntries(new FormData(event.currentTarget)))}`; } },
+  const form = el("form", { "aria-label": "What is shown", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("slots", { ...Object.fromEntries(new FormData(event.currentTarget)), schedule: params.schedule }); } },
     el("div", { class: "fields" }, field("Days", choice("days", [["1", "1"], ["7", "7"], ["31", "31"]], String(days))),
       field("Verdict", choice("verdict", [["", "What went wrong"], ...Object.keys(found.counts).map((name) => [name])], params.verdict))));
   const chosen = found.slots.filter((one) => (params.verdict ? one.verdict === params.verdict : !["on_time", "not_expected"].includes(one.verdict)));
   const [from, to] = [Date.parse(found.from), Date.parse(found.to)];
   const names = [...new Set(found.slots.map((one) => one.schedule))];
-  const rows = names.map((name) => ({ title: words(name).slice(0, 19), points: found.slots.filter((one) => one.schedule === name)
-    .map((one) => ({ at: Date.parse(one.expected_at), kind: MARKS[one.verdict], text: `${stamp(one.expected_at)}: ${words(one.verdict)}` })) }));
+  const rows = names.map((name) => ({ title: words(name).slice(0, 22), points: found.slots.filter((one) => one.schedule === name).map(slotPoint) }));
   const spoken = Object.entries(found.counts).map(([name, count]) => `${count} ${words(name).toLowerCase()}`).join(", ");
+  if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", "They appear once the Dagster daemon runs the schedules: ", el("code", {}, "cavra-pipeline dev"), ".")];
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
     names.length > 0 && timeline("Scheduled runs", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: "Scheduled runs", rows: chosen, empty: found.slot_count ? "none with this verdict" : "none is known yet. They appear once the Dagster daemon runs its schedules.", columns: [
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: "Scheduled runs", rows: chosen, empty: "none with this verdict.", columns: [
       { name: "schedule", title: "Schedule", value: (one) => words(one.schedule) },
       { name: "at", title: "Expected", value: (one) => one.expected_at, cell: (one) => time(one.expected_at) },
       { name: "verdict", title: "Verdict", value: (one) => one.verdict, cell: (one) => tag(LEVELS[one.verdict] || "", words(one.verdict)) },

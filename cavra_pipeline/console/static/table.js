@@ -4,9 +4,9 @@ import { announce, el, plural } from "./dom.js";
 
 /**
  * columns: [{name, title, value: row => text or number to sort by, cell: row => node (value if not given), number}].
- * The first column is the row's header. `sorted` is {name, down}, kept by the caller over a refresh.
+ * The first column is the row's header. Where a heading stands above, `isTitled` is false. `sorted` is {name, down}, kept by the caller over a refresh.
  */
-export function table({ key, caption, columns, rows, empty = "Nothing.", sorted = null, sorts = true }) {
+export function table({ key, caption, columns, rows, empty = "nothing.", sorted = null, sorts = true, isTitled = true }) {
   const body = el("tbody", { role: "rowgroup" });
   let order = sorted;
   const draw = () => {
@@ -34,7 +34,7 @@ export function table({ key, caption, columns, rows, empty = "Nothing.", sorted 
   draw();
   if (!rows.length) return el("p", { class: "soft" }, `${caption}: ${empty}`);
   return el("table", { role: "table", class: sorts ? "stack sorts" : "stack" },
-    el("caption", {}, `${caption} (${plural(rows.length, "row")})`),
+    el("caption", {}, el("span", { class: isTitled ? null : "unseen" }, `${caption} `), el("small", {}, plural(rows.length, "row"))),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
 }
 

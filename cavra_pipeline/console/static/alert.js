@@ -1,0 +1,81 @@
+// One alert: what is wrong and why, who acknowledged it, whether it is silenced, what happened, and what it is based on.
+
+import { actForm, mayAct } from "./acknowledge.js";
+import { ask } from "./api.js";
+import { LANES, SCHEDULES, el, facts, hash, nothing, stamp, swap, tag, time, visible, words } from "./dom.js";
+import { silenceButton, silenceOf } from "./silence.js";
+import { table } from "./table.js";
+
+export const isLive = true;
+
+/** Where an alert's cause can be seen: the view by what its evidence names, else by its kind. */
+export function placeOf({ kind, subject, evidence }) {
+  const lane = evidence.lane ?? LANES.find((one) => subject.includes(one));
+  if (evidence.incident_id) return ["Open the incident", hash("incident", { id: evidence.incident_id })];
+  if (kind === "missed_run") return ["Open its scheduled runs", hash("slots", { schedule: subject })];
+  if (kind.startsWith("source_")) return ["Open the sources", hash("sources")];
+  if (["quarantine", "secret_finding"].includes(kind)) return ["Open quarantine and findings", hash("intake")];
+  if (kind === "recovery_past_limit") return ["Open the recoveries", hash("recoveries")];
+  if (kind === "exhaustion_ahead" && lane) return ["Open the forecast", hash("forecast", { lane })];
+  if (kind === "failed_execution" && lane) return ["Open its evidence", hash("evidence", { lane, record_type: "execution" })];
+  return lane ? ["Open its lane", hash("health", { lane, run: 1 })] : null;
+}
+
+const laneOfSchedule = (name) => Object.keys(SCHEDULES).find((lane) => SCHEDULES[lane] === name);
+
+export async function render(params, context, root) {
+  if (!params.id) return nothing("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
+  const [{ alert, events }, { silences, connectors }] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
+  const again = async (said) => {
+    swap(root, await render(params, context, root));
+    if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
+  };
+  const silence = silenceOf(silences, alert.kind, alert.subject);
+  const place = placeOf(alert);
+  const lane = laneOfSchedule(alert.subject);
+  const isOpen = alert.state !== "resolved";
+  return [
+    el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${alert.subject}`),
+    el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, `${words(alert.kind)}: ${alert.subject}`),
+      el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
+      alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
+      alert.muted_by && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
+      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}.`),
+      el("p", { class: "acts" },
+        isOpen && alertActs(alert, context, again), isOpen && !silence && silenceButton({ kind: alert.kind, subject: alert.subject, key: "silence", context, done: again }),
+        place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
+        lane && el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": "records" }, "Open its evidence"),
+        el("a", { class: "button", href: hash("api", { find: "alerts" }), "data-key": "api" }, "API"))),
+    el("p", { id: "said", role: "status" }),
+    facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most counted at once", alert.occurrence_count], ["Held back by the window", alert.swallowed_count],
+      ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
+    el("div", { class: "split" },
+      el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
+        el("dl", { class: "record" }, [...Object.entries(alert.evidence), ...Object.entries(alert.causes).map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])]
+          .map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, String(value)))))),
+      el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "What happened"), eventsTable(events)))];
+}
+
+export function eventsTable(events) {
+  return table({ key: "events", caption: "Activity", rows: events, sorts: false, empty: "nothing yet.", columns: [
+    { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
+    { name: "event", title: "Event", value: (one) => words(one.event) },
+    { name: "who", title: "By", value: (one) => one.actor },
+    { name: "detail", title: "Detail", value: (one) => one.detail },
+  ] });
+}
+
+/** Acknowledge, and resolve where only a person ends it. */
+export function alertActs(one, context, again) {
+  if (!mayAct(context)) return null;
+  const title = `${words(one.kind)} of ${one.subject}`;
+  return [
+    !one.acknowledged_by && el("button", { type: "button", class: "main", "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge ${title}`,
+      onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: ${one.ends_by_hand ? "this resolves it." : "stops reminders until it resolves."}`, [], context,
+        (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again) }, "Acknowledge"),
+    one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${title}`,
+      onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${one.subject}: once what leaked is rotated.`, [], context,
+        (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"),
+  ];
+}

@@ -1,0 +1,46 @@
+// What each cause of a provider incident means and what a person does about it (docs/incidents.md), and its card.
+
+import { el, hash, now, plural, providerName, span, time, words } from "./dom.js";
+import { icon } from "./icons.js";
+
+const CAUSES = {
+  credentials: ["rejects our credentials", "Renew the secret or restore its permissions. Retries can't succeed before."],
+  gone: ["no longer knows the address", "Correct the address of the connector. Retries can't succeed before."],
+  throttled: ["limits our requests", "Send less, or ask for a higher limit."],
+  server_error: ["is returning server errors", "Wait for the provider; retries go on."],
+  no_answer: ["does not answer", "Check the network, the name and the certificate."],
+  refused: ["answers, but does not accept", "Read the provider's answer and correct what it names."],
+  rejected: ["rejects what is sent", "Correct what is sent."],
+  mixed: ["fails in several ways", "Read the single deliveries below."],
+};
+
+export const adviceOf = (incident) => (CAUSES[incident.cause] ?? CAUSES.mixed)[1];
+
+export function titleOf(incident) {
+  const codes = incident.status_codes.length ? ` (${incident.status_codes.join(", ")})` : "";
+  return `${providerName(incident.provider)} ${(CAUSES[incident.cause] ?? CAUSES.mixed)[0]}${codes}`;
+}
+
+export const incidentAddress = (incident) => hash("incident", { id: incident.incident_id });
+
+/** The records that an incident is based on: what its provider said of its deliveries since it began. */
+export const recordsAddress = (incident) => hash("evidence", {
+  provider: incident.provider, subject: [...new Set(incident.pairs.map((one) => one.subject))].slice(0, 100), since: incident.began_at,
+});
+
+/** The deliveries behind an incident that need an acknowledgement before a live retry may go. */
+export const gapsOf = (incidentId, lanes) => lanes.flatMap((lane) => lane.acknowledgement_gaps
+  .filter((gap) => gap.provider_incident_id === incidentId)
+  .map((gap) => ({ lane: lane.lane, subject: gap[lane.subject_field], provider: gap.provider, states: lane.acknowledgement_states })));
+
+/** A card of the overview: what is wrong, how much of it, since when, what to do. */
+export function causeCard({ level, count, unit, title, href, since, details, next, acts }) {
+  return el("li", { class: `cause ${level}` },
+    el("p", { class: "figure" }, el("strong", {}, count.toLocaleString("en")), " ", el("span", {}, unit)),
+    el("div", {}, el("h3", {}, icon("incidents"), href ? el("a", { href, "data-key": `cause-${href}` }, title) : title),
+      el("p", {}, since && [`Since `, time(since), ` (${span(now() - Date.parse(since))}). `], details),
+      el("p", {}, el("strong", {}, "Next: "), next)),
+    el("p", { class: "acts" }, acts));
+}
+
+export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${incident.lanes.map(words).join(", ")}.`;

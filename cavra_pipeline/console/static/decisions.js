@@ -1,0 +1,120 @@
+// The decisions of a retry plan: filtered and sorted, exported, and against a saved plan.
+
+import { ask, askText } from "./api.js";
+import { announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { table } from "./table.js";
+
+const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
+
+/** The plan, its decisions and exports, and what it changes against a saved one. */
+export async function report(plan, made, policy, isPast, context, [saveButton, note]) {
+  const { reports } = await ask("/history", { lane: plan.lane, limit: 500 });
+  const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
+    .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
+  const compared = el("div", { "aria-live": "polite" });
+  const against = field("Against", choice("against", kept.map((one) => [one.report_id, `${stamp(one.as_of)} (${words(one.alert_level)}${one.report === "asked_retry_plan" ? ", requested" : ""})`])));
+  const compare = async () => {
+    const id = against.querySelector("select").value;
+    try {
+      const { report: before } = await ask(`/history/${encodeURIComponent(id)}`);
+      swap(compared, changes(before.document, plan));
+    } catch (error) {
+      swap(compared, problem(error));
+    }
+  };
+  against.querySelector("select").addEventListener("change", compare);
+  if (kept.length) await compare();
+  const trouble = el("div", {});
+  // The service writes the cells, so that the rule for what a spreadsheet takes for a formula stands once.
+  const exportCsv = async () => {
+    try {
+      const text = await askText(`/lanes/${plan.lane}/plan.csv`, { ...policy, as_of: plan.as_of });
+      save(`${plan.retry_plan_id}.csv`, "text/csv;charset=utf-8", text);
+      swap(trouble);
+    } catch (error) {
+      swap(trouble, problem(error));
+    }
+  };
+  return [
+    el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
+      el("p", { class: "state" }, `${plan.retryable_count} to retry, ${plan.waiting_count} ${plan.waiting_count === 1 ? "waits" : "wait"}, ${plan.suppressed_count} suppressed`),
+      el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, ${plan.base_retry_delay_minutes} minutes, times ${plan.backoff_multiplier} for each further failure, at most ${plan.max_retry_delay_minutes} minutes.`),
+      el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
+      saveButton && el("p", { class: "acts" }, saveButton)),
+    decisions(plan, isPast),
+    el("p", { class: "acts" },
+      el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
+      el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
+      context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
+    el("h2", {}, "What changes against the last plan"),
+    kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
+  ];
+}
+
+const subject = (one) => one.plan_id ?? one.run_id ?? one.health_id;
+const rank = (one) => Object.keys(ACTIONS).indexOf(one.action);
+
+function decisions(plan, isPast) {
+  const all = plan.retry_decisions;
+  const text = el("input", { name: "find", type: "search", autocomplete: "off" });
+  const action = choice("action", [["", `All (${all.length})`], ...Object.entries(ACTIONS).map(([value, name]) => [value, `${name} (${all.filter((one) => one.action === value).length})`])]);
+  const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, one])]);
+  const held = el("div", {});
+  const draw = () => {
+    const needle = text.value.trim().toLowerCase();
+    const rows = all.filter((one) => (!action.value || one.action === action.value) && (!provider.value || one.provider === provider.value)
+      && (!needle || JSON.stringify(Object.values(one)).toLowerCase().includes(needle)));
+    swap(held, table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: all.length ? "none fits the filter" : "nothing failed that is not delivered", columns: columns(plan, isPast) }));
+    announce(`${plural(rows.length, "decision")} shown`);
+  };
+  for (const one of [text, action, provider]) one.addEventListener("input", draw);
+  draw();
+  return [el("h2", {}, "Decisions"), el("form", { role: "search", "aria-label": "Filter the decisions", onsubmit: (event) => event.preventDefault() },
+    el("div", { class: "fields" }, field("Action", action), field("Provider", provider), field("Find", text, "In any field."))), held];
+}
+
+function columns(plan, isPast) {
+  return [
+    { name: "subject", title: words(plan.retry_decisions[0] && Object.keys(plan.retry_decisions[0])[0]), value: subject,
+      cell: (one) => el("a", { href: hash("delivery", { lane: plan.lane, subject: subject(one), provider: one.provider }), "data-key": `of-${subject(one)}-${one.provider}` }, subject(one)) },
+    { name: "provider", title: "Provider", value: (one) => one.provider },
+    { name: "action", title: "Action", value: rank, cell: (one) => tag(one.action, ACTIONS[one.action]) },
+    { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: (one) => when(one, plan, isPast) },
+    { name: "reason", title: "Reason", value: (one) => words(one.reason) },
+    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
+    { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: (one) => time(one.latest_delivery_at) },
+    { name: "status", title: "Status", value: (one) => one.failed_status_codes.join(" "), number: true },
+  ];
+}
+
+function when(one, plan, isPast) {
+  if (one.action === "suppress") return "never";
+  if (one.action === "retry") return "now";
+  const left = Date.parse(one.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
+  return [el("span", { "data-until": isPast ? null : one.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(one.next_retry_at))];
+}
+
+/** What is new, gone or decided otherwise, by subject and provider. */
+function changes(before, after) {
+  const key = (one) => `${subject(one)} ${one.provider}`;
+  const [was, is] = [before, after].map((plan) => new Map(plan.retry_decisions.map((one) => [key(one), one])));
+  const rows = [];
+  for (const [name, one] of is) {
+    const old = was.get(name);
+    const parts = [];
+    if (old && old.action !== one.action) parts.push(`${ACTIONS[old.action]} becomes ${ACTIONS[one.action].toLowerCase()}`);
+    if (old && old.retry_count !== one.retry_count) parts.push(`failures ${old.retry_count} to ${one.retry_count}`);
+    if (old && old.next_retry_at !== one.next_retry_at) parts.push(`next retry ${stamp(old.next_retry_at)} to ${stamp(one.next_retry_at)}`);
+    if (!old) rows.push({ one, change: "New", text: `${ACTIONS[one.action]}, ${plural(one.retry_count, "failure")}` });
+    else if (parts.length) rows.push({ one, change: "Changed", text: parts.join("; ") });
+  }
+  for (const [name, one] of was) if (!is.has(name)) rows.push({ one, change: "Gone", text: "delivered since, or not yet failed at this instant" });
+  const counts = ["retryable_count", "waiting_count", "suppressed_count"].map((name) => [words(name).replace(" count", ""), `${before[name]} → ${after[name]}`]);
+  return [facts([...counts, ["Unchanged decisions", is.size - rows.filter((row) => row.change !== "Gone").length]]),
+    table({ key: "changes", caption: `Changes since ${stamp(before.as_of)}`, rows, empty: "none", columns: [
+      { name: "change", title: "Change", value: (row) => row.change },
+      { name: "subject", title: "Subject", value: (row) => subject(row.one) },
+      { name: "provider", title: "Provider", value: (row) => row.one.provider },
+      { name: "text", title: "What", value: (row) => row.text },
+    ] })];
+}

@@ -1,0 +1,122 @@
+// One delivery to one provider: its attempts over time, why it waits, what would release it, its evidence, its forecast.
+
+import { acknowledgeButton } from "./acknowledge.js";
+import { ask } from "./api.js";
+import { el, facts, hash, nothing, now, plural, showDocument, span, stamp, swap, time, words } from "./dom.js";
+import { asOf } from "./moment.js";
+import { timeline } from "./pictures.js";
+import { table } from "./table.js";
+
+const REASONS = {
+  max_retry_attempts_reached: "it has failed as often as the policy allows",
+  non_retryable_status_code: "the policy never retries its status",
+  retry_delay_not_elapsed: "its delay has not passed yet",
+  retry_delay_elapsed: "its delay has passed",
+};
+const NEVER = {
+  acknowledgement: "nobody has acknowledged it", approval: "nobody has approved it", no_connector: "this host has no such connector",
+  not_retryable: "the policy gives it no further retry", schedule_disabled: "the schedule of its worker is disabled", not_due: "it is not due in that time",
+};
+const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
+
+export async function render(params, context, root) {
+  const at = { as_of: asOf() };
+  if (!params.subject || !params.provider) return nothing("No delivery is named.", "Open one from a plan, a gap or an incident.");
+  const { explanations } = await ask("/explain", { ...at, subject: params.subject, provider: params.provider, lane: params.lane });
+  const found = explanations[0];
+  const [{ lanes }, { incidents }, forecast] = await Promise.all([ask("/lanes", at), ask("/incidents", at), ask(`/lanes/${found.lane}/forecast`, at)]);
+  const lane = lanes.find((one) => one.lane === found.lane);
+  const incident = incidents.find((one) => one.incident_id === found.provider_incident_id);
+  const pair = forecast.pairs.find((one) => one[lane.subject_field] === found.subject && one.provider === found.provider);
+  const again = async () => swap(root, await render(params, context, root));
+  const isWaiting = found.released_by.some((one) => one.needs === "acknowledgement");
+  return [
+    el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: found.lane, run: 1 }) }, words(found.lane)), ` › ${found.subject} › ${found.provider}`),
+    el("section", { class: `verdict ${LEVELS[found.state]}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, headline(found)),
+      why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),
+      found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), "."),
+      incident && el("p", {}, "The same cause holds ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
+      el("p", { class: "acts" },
+        isWaiting && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", context, done: again }),
+        el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
+        el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
+    facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], ["Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
+      ["Acknowledgement", words(found.acknowledgement_state) || "none"], ["Approval", words(found.approval_state) || "none"]]),
+    picture(found), outlook(pair, forecast), story(found)];
+}
+
+function headline(found) {
+  if (found.state === "suppress") return `Exhausted after ${plural(found.retry_count, "failure")}`;
+  if (found.state === "wait") return `Waits for its retry at ${stamp(found.next_retry_at)}`;
+  if (found.state === "retry") return "Due for a retry";
+  return found.state === "settled" ? "Delivered" : "Not failing";
+}
+
+function why(found) {
+  if (found.state === "settled") return `it arrived at ${stamp(found.settled_at)}.`;
+  return found.reason && `${REASONS[found.reason] ?? words(found.reason).toLowerCase()}.`;
+}
+
+function release({ needs, at, detail }) {
+  return {
+    instant: () => `its retry is due at ${stamp(at)}`, acknowledgement: () => `an acknowledgement (${detail})`, approval: () => "an approval",
+    policy: () => "a policy that allows another attempt, or a manual retry once the cause is gone", connector: () => `a connector named ${detail} on this host`,
+    subject: () => `${detail}`, live_run: () => `a live run of the worker (${detail})`,
+  }[needs]?.() ?? words(needs).toLowerCase();
+}
+
+const parse = (text) => Date.parse(text);
+
+/** Attempts as numbered points, what people said below them, plans and runs that passed, and the incident behind. */
+function picture(found) {
+  const own = found.lines.filter((one) => one.what !== "provider_incident");
+  if (!own.length) return null;
+  const until = now();
+  const from = Math.min(...own.map((one) => parse(one.at)));
+  const to = Math.max(until, found.next_retry_at ? parse(found.next_retry_at) : 0);
+  const tries = attempts(own);
+  const spans = (what, kind) => found.lines.filter((one) => one.what === what).map((one) => ({ from: parse(one.at), to: one.until ? parse(one.until) : until, kind, text: `${words(what)}, ${stamp(one.at)}: ${words(one.outcome)}${one.reason ? `, ${words(one.reason).toLowerCase()}` : ""}` }));
+  const said = own.filter((one) => ["acknowledgement", "approval"].includes(one.what));
+  const rows = [
+    { title: "Attempts", spans: found.state === "wait" ? [{ from: parse(tries.at(-1).at), to: parse(found.next_retry_at), kind: "pause", text: `Delay until ${stamp(found.next_retry_at)}` }] : [],
+      marks: tries.map((one, at) => ({ at: parse(one.at), kind: one.outcome === "failed" ? "bad" : one.outcome === "delivered" ? "good" : "unknown", label: `${at + 1}${one.status_code ? ` · ${one.status_code}` : ""}`,
+        text: `Attempt ${at + 1}, ${stamp(one.at)}: ${words(one.outcome)}${one.status_code ? ` with ${one.status_code}` : ""}` })) },
+    said.length > 0 && { title: "Said", marks: said.map((one) => ({ at: parse(one.at), kind: "calm", label: one.by ?? "", text: `${words(one.outcome)} by ${one.by ?? "nobody"}, ${stamp(one.at)}` })) },
+    { title: "Plans and runs", spans: [...spans("retry_plan", "track"), ...spans("worker_run", "unknown")] },
+    spans("provider_incident", "late").length > 0 && { title: "Incident", spans: spans("provider_incident", "late") },
+  ].filter(Boolean);
+  const events = [...tries, ...said].map((one) => parse(one.at));
+  const busy = Math.max(...events, found.next_retry_at ? parse(found.next_retry_at) : 0);
+  const failed = tries.filter((one) => one.outcome === "failed").length;
+  return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(tries.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, busy + (busy - from) * 0.15 + 600000) });
+}
+
+/** A retry leaves two records, its execution and its delivery: they are one attempt. */
+function attempts(lines) {
+  const sent = lines.filter((one) => one.what === "delivery");
+  const isSent = (one) => sent.some((other) => Math.abs(parse(other.at) - parse(one.at)) < 120000);
+  return [...sent, ...lines.filter((one) => one.what === "execution" && !isSent(one))].sort((a, b) => parse(a.at) - parse(b.at));
+}
+
+function outlook(pair, forecast) {
+  if (!pair) return null;
+  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${NEVER[pair.never_tried] ?? words(pair.never_tried).toLowerCase()}.`]
+    : [`It is tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
+  const alike = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
+  return [el("h2", {}, "If nothing changes"), el("p", {}, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
+}
+
+function story(found) {
+  const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async () => {
+    const { records } = await ask("/evidence", { session_id: one.record_id });
+    showDocument(one.record_id, records[0]?.record ?? { record: "not in the evidence" });
+  } }, "Open");
+  return [el("h2", {}, "Everything that concerns it"), table({ key: "story", caption: "In order of time", isTitled: false, rows: found.lines, sorts: false, columns: [
+    { name: "at", title: "At", value: (one) => one.at, cell: (one) => [time(one.at), one.until && one.until !== one.at && el("small", {}, `for ${span(parse(one.until) - parse(one.at))}`)] },
+    { name: "what", title: "What", value: (one) => words(one.what) + (one.record_count > 1 ? ` (${plural(one.record_count, "record")})` : "") },
+    { name: "outcome", title: "Outcome", value: (one) => [words(one.outcome), one.status_code, one.by && `by ${one.by}`, one.external_ref].filter(Boolean).join(", ") },
+    { name: "reason", title: "Why", value: (one) => words(one.reason) },
+    { name: "record", title: "Record", cell: (one) => open(one) || (one.incident_id ? el("a", { href: hash("incident", { id: one.incident_id }) }, "Incident") : "–") },
+  ] })];
+}

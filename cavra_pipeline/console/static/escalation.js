@@ -1,0 +1,39 @@
+// The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview; stored on request.
+
+import { ask } from "./api.js";
+import { ESCALATION, announce, el, facts, nothing, plural, problem, span, stamp, swap, tag, time, words } from "./dom.js";
+import { asOf, isPast } from "./moment.js";
+import { tabs } from "./nav.js";
+import { table } from "./table.js";
+
+export async function render(params, context) {
+  const plan = await ask("/escalation-plan", { as_of: asOf() });
+  const said = el("div", { role: "status" });
+  const store = async () => {
+    try {
+      const { metadata } = await ask(`/${ESCALATION}`, {}, {});
+      swap(said, el("p", { class: "notice calm" }, `Saved as evidence: ${metadata.session_id}. Nothing was sent.`));
+      announce("The plan is saved");
+    } catch (error) {
+      swap(said, problem(error));
+    }
+  };
+  const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
+  return [tabs("recoveries", "escalation"),
+    el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
+      el("p", { class: "state" }, plan.escalation_count ? `${plural(plan.escalation_count, "escalation")}, ${plan.critical_escalation_count} critical` : "Nothing has to be escalated"),
+      el("p", { class: "soft" }, `As of ${stamp(plan.as_of)}. Notifying: ${plan.selected_providers.join(", ") || "no one; name connectors in CAVRA_ESCALATION_CONNECTORS"}. Preview only, not saved.`),
+      maySave && el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "store", onclick: store }, "Save the plan"))), said,
+    facts([["Open recoveries", plan.open_recovery_count], ["Past the limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Failed retries", plan.failed_execution_count]]),
+    plan.escalation_routes.length ? routes(plan.escalation_routes)
+      : nothing("There is no open recovery and no unresolved retry.", "A recovery opens when a playbook names a connector that fails often.")];
+}
+
+const routes = (rows) => table({ key: "routes", caption: "Routes", rows, columns: [
+  { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, one.playbook_id || words(one.category))] },
+  { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
+  { name: "do", title: "What to do", value: (one) => one.recommended_action },
+  { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => (one.age_minutes === null ? "–" : span(one.age_minutes * 60000)) },
+  { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
+  { name: "failures", title: "Failures", value: (one) => one.failure_count, number: true },
+] });

@@ -1,0 +1,45 @@
+// The executive report as of now or a past instant: what to do, what is open, what happened. Also as a page to save.
+
+import { ask, askText } from "./api.js";
+import { el, facts, hash, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { asOf } from "./moment.js";
+import { table } from "./table.js";
+
+const FIRST = 6;
+
+export async function render() {
+  const report = await ask("/executive-report", { as_of: asOf() });
+  const trouble = el("div", {});
+  const download = async () => {
+    try {
+      save(`executive-report-${report.as_of.slice(0, 10)}.html`, "text/html;charset=utf-8", await askText("/executive-report.html", { as_of: report.as_of }));
+      swap(trouble);
+    } catch (error) {
+      swap(trouble, problem(error));
+    }
+  };
+  const counted = report.recoveries;
+  return [
+    el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
+      el("p", { class: "state" }, report.headline), el("p", {}, el("strong", {}, "Next: "), report.what_to_do),
+      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}, based on ${plural(report.evidence_record_count, "record")}. Preview only, not saved.`),
+      el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
+        el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
+        el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
+    facts([["Open", counted.open_count], ["Past the limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
+      ["Closed within the limit", counted.closed_within_limit_percent === null ? "–" : `${counted.closed_within_limit_percent} %`], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
+    el("div", { class: "split" },
+      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(report.recommended_actions.slice(0, FIRST)),
+        report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
+      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))))),
+    table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
+      { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, one.playbook_id)] },
+      { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(one.slo_state === "breached" ? "critical" : "warning", words(one.slo_state)) },
+      { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => span(one.age_minutes * 60000) },
+      { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
+      { name: "do", title: "What to do", value: (one) => one.recommended_action },
+    ] })];
+}
+
+const actions = (rows) => el("ol", { class: "actions" }, rows.map((one) => el("li", {},
+  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", words(one.urgency)), " ", el("strong", {}, one.action)), el("p", { class: "soft" }, one.because))));

@@ -1,0 +1,28 @@
+// What becomes of a lane's failing deliveries if nothing changes, run by run.
+
+import { ask } from "./api.js";
+import { LANES, choice, el, facts, field, hash, laneChoice, plural, stamp, time, words } from "./dom.js";
+import { asOf } from "./moment.js";
+import { tabs } from "./nav.js";
+import { table } from "./table.js";
+import { subjectOf } from "./worker.js";
+
+export async function render(params) {
+  const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
+  const found = await ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours });
+  const form = el("form", { "aria-label": "Forecast", onsubmit: (event) => event.preventDefault(),
+    onchange: (event) => { location.hash = hash("forecast", Object.fromEntries(new FormData(event.currentTarget))); } },
+  el("div", { class: "fields" }, laneChoice(lane), field("Hours ahead", choice("hours", [["6", "6"], ["24", "24"], ["72", "72"], ["168", "168"]], String(found.hours)))));
+  const when = (name, title) => ({ name, title, value: (one) => one[name] ?? "", cell: (one) => (one[name] ? time(one[name]) : "–") });
+  return [tabs("plan", "forecast", `?lane=${lane}`), form,
+    el("section", { class: `verdict ${found.exhausted_count ? "warning" : "healthy"}`, "aria-label": "Forecast" },
+      el("p", { class: "state" }, found.pair_count ? `${plural(found.exhausted_count, "delivery is", "deliveries are")} exhausted by ${stamp(found.until)} if every retry fails` : "Nothing is failing"),
+      el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. Nothing is called likely: the two columns are the two extremes.`)),
+    facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Longest wait for a turn", `${found.late_by_minutes} min`]]),
+    table({ key: "forecast", caption: "Failing deliveries", rows: found.pairs, empty: "none.", columns: [
+      { name: "subject", title: "Subject", value: subjectOf, cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(one), provider: one.provider }), "data-key": `f-${subjectOf(one)}-${one.provider}` }, subjectOf(one)) },
+      { name: "provider", title: "Provider", value: (one) => one.provider },
+      when("first_tried_at", "First tried"), when("exhausted_at", "Exhausted, if all fail"), when("delivered_at", "Delivered, if all arrive"),
+      { name: "never", title: "Never tried, because of", value: (one) => words(one.never_tried) },
+    ] })];
+}

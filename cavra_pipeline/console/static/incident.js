@@ -1,0 +1,50 @@
+// One provider incident: its cause, what to do, the deliveries behind it, and acting on all of them at once.
+
+import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
+import { ask } from "./api.js";
+import { adviceOf, gapsOf, inLanes, recordsAddress, titleOf } from "./causes.js";
+import { el, facts, hash, nothing, now, plural, span, stamp, swap, visible, words } from "./dom.js";
+import { asOf, isPast } from "./moment.js";
+import { silenceButton, silenceOf } from "./silence.js";
+import { table } from "./table.js";
+
+export async function render(params, context, root) {
+  const at = { as_of: asOf() };
+  const [{ incidents }, { lanes }, { alerts, silences }] = await Promise.all([ask("/incidents", at), ask("/lanes", at), ask("/alerts")]);
+  const found = incidents.find((one) => one.incident_id === params.id);
+  if (!found) return nothing("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
+  const gaps = gapsOf(found.incident_id, lanes);
+  const again = async (said) => {
+    swap(root, await render(params, context, root));
+    if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
+    else if (said) {
+      root.prepend(resultsOf(said));
+      root.querySelector("#result").focus();
+    }
+  };
+  const alert = alerts.find((one) => one.kind === "provider_incident" && one.evidence.incident_id === found.incident_id);
+  const subject = alert?.subject ?? `${found.provider}${found.lane ? ` in ${found.lane}` : ""} since ${found.began_at}`;
+  const silence = !isPast() && silenceOf(silences, "provider_incident", subject);
+  const end = found.ended_at ? Date.parse(found.ended_at) : now();
+  return [
+    el("section", { class: `verdict ${found.ended_at ? "healthy" : "critical"}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, titleOf(found)),
+      el("p", {}, `${found.ended_at ? `Ended at ${stamp(found.ended_at)}, after` : `Open since ${stamp(found.began_at)},`} ${span(end - Date.parse(found.began_at))}. ${inLanes(found)}`),
+      el("p", {}, el("strong", {}, "Next: "), adviceOf(found)),
+      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
+      el("p", { class: "acts" },
+        acknowledgeAllButton({ pairs: gaps, key: "all", context, done: again }),
+        !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, key: "silence", context, done: again }),
+        el("a", { class: "button", href: recordsAddress(found), "data-key": "records" }, "Open its evidence"),
+        alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
+        el("a", { class: "button", href: hash("plan", { lane: found.pairs[0]?.lane ?? found.lanes[0] }), "data-key": "what-if" }, "Try a what-if"))),
+    el("p", { id: "said", role: "status" }),
+    facts([["Failures", found.failure_count], ["Deliveries", found.subject_count], ["Not delivered yet", found.pairs.length],
+      ["Last success before", found.last_success_at ? stamp(found.last_success_at) : "none"], ["Statuses", found.status_codes.join(", ") || "none"],
+      ["Need an acknowledgement", gaps.length]]),
+    table({ key: "pairs", caption: "Deliveries that have not arrived yet", rows: found.pairs, empty: `none: ${plural(found.subject_count, "delivery", "deliveries")} failed and all have arrived since.`, columns: [
+      { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { ...one, provider: found.provider }), "data-key": `pair-${one.lane}-${one.subject}` }, one.subject) },
+      { name: "lane", title: "Lane", value: (one) => words(one.lane) },
+      { name: "wait", title: "Waits for a person", value: (one) => (gaps.some((gap) => gap.subject === one.subject && gap.lane === one.lane) ? "an acknowledgement" : "–") },
+    ] })];
+}

@@ -1,0 +1,32 @@
+// A lane's last days as a strip that can be walked with the arrow keys; each day leads to the lane as it was then.
+
+import { el, hash, words } from "./dom.js";
+import { asOf } from "./moment.js";
+
+const KINDS = { critical: "bad", warning: "late", healthy: "good", unknown: "none" };
+const TEXTS = { critical: "critical", warning: "warning", healthy: "healthy", unknown: "no evidence yet" };
+
+/** One bar for each day: tall is critical, grey is a lane without evidence yet, a dot is a day without a saved report. */
+export function dayStrip(lane, partitions) {
+  const last = partitions.length - 1;
+  const bars = partitions.map(({ day, reports }, at) => {
+    const level = reports[lane]?.retry_health ?? null;
+    const text = `${day}: ${TEXTS[level] ?? "no report saved"}`;
+    const isLast = at === last;
+    return el("a", { href: hash("health", { lane, run: 1, as_of: isLast ? asOf()?.slice(0, 19) : `${day}T23:59:59` }), class: KINDS[level] ?? "absent",
+      tabindex: isLast ? "0" : "-1", "data-key": `day-${lane}-${day}`, "aria-label": `${words(lane)}, ${text}`, title: text });
+  });
+  const row = el("div", { class: "strip", role: "group", "aria-label": `${words(lane)}: days, arrow keys move`, onkeydown: (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -bars.length, End: bars.length }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = Math.min(last, Math.max(0, bars.indexOf(document.activeElement) + step));
+    for (const one of bars) one.tabIndex = one === bars[next] ? 0 : -1;
+    bars[next].focus();
+  } }, bars);
+  return el("div", { class: "days" }, row, el("p", { class: "ends" }, el("span", {}, partitions[0]?.day.slice(5)), el("span", {}, partitions[last]?.day.slice(5))));
+}
+
+export const stripKey = () => el("ul", { class: "legend", "aria-label": "Key" }, [
+  ["retry", "to retry"], ["wait", "waiting"], ["gone", "exhausted"], ["bad", "critical day"], ["late", "warning day"], ["good", "healthy day"], ["none", "no evidence yet"], ["absent", "no report saved"],
+].map(([kind, text]) => el("li", {}, el("i", { class: `dot ${kind}`, "aria-hidden": "true" }), text)));
