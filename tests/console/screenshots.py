@@ -47,7 +47,7 @@ DELIVERY: Final = "delivery?lane=recovery_escalation&subject=gordackrecoveryesc-
 
 
 class Picture(NamedTuple):
-    """A picture: its file, the view, its size in CSS pixels, and a summary to open and a button to press first."""
+    """A picture: its file, the view, its size in CSS pixels, a summary to open and a button to press, and what then appears."""
 
     name: str
     view: str
@@ -55,6 +55,7 @@ class Picture(NamedTuple):
     height: int
     summary: str = ""
     button: str = ""
+    awaited: str = ""
 
 
 PICTURES: Final = (
@@ -65,7 +66,7 @@ PICTURES: Final = (
     Picture("console-recoveries", "recoveries", 1440, 1100),
     Picture("console-sources", "sources", 1440, 760),
     Picture("console-history", "history?lane=recovery_escalation", 1440, 980),
-    Picture("console-api", "api?find=incidents", 1440, 900, "/api/v1/incidents", "Try it"),
+    Picture("console-api", "api?find=incidents", 1440, 900, "/api/v1/incidents", "Try it", "pre[aria-label=Answer]"),
     Picture("console-phone", "overview", 390, 844),
 )
 
@@ -129,6 +130,8 @@ def _tried(browser: Browser, picture: Picture, url: str, folder: Path) -> list[s
             page.locator("summary", has_text=picture.summary).first.click()
         if picture.button:
             page.get_by_role("button", name=picture.button).first.click()
+        if picture.awaited:
+            page.wait_for_selector(picture.awaited)
         page.wait_for_load_state("networkidle")
         page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=folder / f"{picture.name}.png")

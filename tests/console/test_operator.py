@@ -226,7 +226,7 @@ def test_the_keyboard_reaches_the_content_first_and_every_view(service: Served, 
         assert page.evaluate("document.activeElement.textContent") == "To the content"
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.id") == "main"
-        page.get_by_role("link", name="Scheduled runs").press("Enter")
+        page.get_by_role("navigation", name="Views").get_by_role("link", name="Scheduled runs").press("Enter")
         page.get_by_role("heading", level=1, name="Scheduled runs").wait_for()
         assert page.evaluate("document.activeElement.tagName") == "H1"
         assert page.title() == "Scheduled runs · Evidence Console"

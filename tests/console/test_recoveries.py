@@ -58,7 +58,7 @@ def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: S
         page.get_by_label("Ticket").fill("OPS-77")
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Record").click()
-        page.get_by_text("Recorded: servicenow is mitigated.").first.wait_for()
+        page.locator("#said", has_text="Recorded: servicenow is mitigated.").wait_for()
         assert page.evaluate("document.activeElement.id") == "recoveries"
         assert page.get_by_text("2 recoveries are past the limit of 4 h").is_visible()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (3, 6)
@@ -120,7 +120,7 @@ def test_a_playbook_is_opened_by_clicks_and_a_second_one_opens_nothing(tmp_path:
             page.get_by_role("button", name="Open a playbook").click()
             page.get_by_label("Your label").fill("on-call")
             page.get_by_role("dialog").get_by_role("button", name="Open a playbook").click()
-            page.get_by_text(text).first.wait_for()
+            page.locator("#said", has_text=text).wait_for()
             assert row_count(page, "Open recoveries") == 1
     assert seen.complaints == []
 

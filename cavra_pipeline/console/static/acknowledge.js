@@ -65,10 +65,11 @@ export function acknowledgeAllButton({ pairs, key, context, done }) {
   const states = pairs[0].states.filter((one) => pairs.every((pair) => pair.states.includes(one)));
   const list = el("details", {}, el("summary", {}, plural(pairs.length, "delivery", "deliveries")),
     el("ul", { class: "plain" }, pairs.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}`))));
+  const progress = el("p", { class: "soft", role: "status" });
   const send = async ({ state, by }) => {
     const results = [];
     for (const { lane, subject, provider } of pairs) {
-      announce(`Acknowledging ${results.length + 1} of ${pairs.length}`);
+      progress.textContent = `Acknowledging ${results.length + 1} of ${pairs.length} …`;
       try {
         await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, state, by });
         results.push({ lane, subject, provider });
@@ -79,7 +80,7 @@ export function acknowledgeAllButton({ pairs, key, context, done }) {
     }
     return results;
   };
-  const open = () => actForm(`Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`, list, [stateField(states)], context, send, done);
+  const open = () => actForm(`Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`, [list, progress], [stateField(states)], context, send, done);
   return el("button", { type: "button", class: "main", "data-key": key, onclick: open }, `Acknowledge ${pairs.length}`);
 }
 

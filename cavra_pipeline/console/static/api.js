@@ -28,14 +28,14 @@ export const query = (parameters) => {
   return text && `?${text}`;
 };
 
-/** Asks at an address below /api/v1, or at a whole one that begins with two slashes. */
+/** Asks at an address below /api/v1, or at a whole one of this service, which then follows an @. */
 async function request(path, parameters, body, method = body === undefined ? "GET" : "POST") {
   const headers = { Accept: "application/json" };
   if (token()) headers.Authorization = `Bearer ${token()}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(`${path.startsWith("//") ? path.slice(1) : `/api/v1${path}`}${query(parameters)}`, {
+    answer = await fetch(`${path.startsWith("@") ? path.slice(1) : `/api/v1${path}`}${query(parameters)}`, {
       method, headers, cache: "no-store", credentials: "omit",
       body: body === undefined ? undefined : JSON.stringify(body),
     });

@@ -11,7 +11,7 @@ export async function render(params, context) {
   const said = el("div", { role: "status" });
   const store = async () => {
     try {
-      const { metadata } = await ask(`/${ESCALATION}`, {}, {});
+      const { metadata } = await ask(`@${ESCALATION}`, {}, {});
       swap(said, el("p", { class: "notice calm" }, `Saved as evidence: ${metadata.session_id}. Nothing was sent.`));
       announce("The plan is saved");
     } catch (error) {

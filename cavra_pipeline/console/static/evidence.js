@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { LANES, announce, choice, el, field, hash, nothing, plural, problem, showDocument, stamp, swap, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
-import { table } from "./table.js";
+import { across, table } from "./table.js";
 
 const TYPES = ["delivery", "acknowledgement", "approval", "retry_plan", "worker_run", "execution", "alert_plan", "playbook", "closure"];
 const MEMBERS = ["acknowledgement_state", "alert_level", "delivery_success"];
@@ -44,17 +44,16 @@ export async function render(params) {
 
 function list(rows) {
   if (!rows.length) return nothing("No record fits the filter.", "Widen it above, or ingest new evidence on the overview.");
-  return table({ key: "evidence", caption: "Records", rows, columns: [
+  return across("records", "Records", table({ key: "evidence", caption: "Records", rows, columns: [
     { name: "id", title: "Id", value: (one) => one.record.session_id },
     { name: "at", title: "Created", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
-    { name: "type", title: "Type", value: (one) => words(one.record_type) },
-    { name: "lane", title: "Lane", value: (one) => words(one.lane) },
+    { name: "type", title: "Type", value: (one) => words(one.record_type), cell: (one) => [words(one.record_type), el("small", {}, words(one.lane))] },
     { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(one) },
     { name: "provider", title: "Provider", value: (one) => one.record.provider ?? (one.record.failed_providers || one.record.providers || []).join(" ") },
     { name: "outcome", title: "Outcome", value: outcome },
     { name: "open", title: "Record", cell: (one) => el("button", { type: "button", "data-key": `open-${one.record.session_id}`, "aria-label": `Open ${one.record.session_id}`,
       onclick: () => showDocument(one.record.session_id, one.record) }, "Open") },
-  ] });
+  ] }));
 }
 
 /** Leads to the delivery's page where one provider is meant. */

@@ -79,7 +79,7 @@ async function report(health, metadata, lane, context, again) {
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, key: "all-gaps", context, done: again })),
-    table({ key: "gaps", caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
+    table({ key: "gaps", isTitled: false, caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => one[lane.subject_field], cell: (one) => deliveryLink(health.lane, one[lane.subject_field], one.provider) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
@@ -87,7 +87,7 @@ async function report(health, metadata, lane, context, again) {
       { name: "act", title: "Action", cell: (one) => act(one[lane.subject_field], one.provider, `gap-${one.plan_id}-${one.provider}`) },
     ] }),
     el("h2", {}, "Failed executions"),
-    table({ key: "failed", caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
+    table({ key: "failed", isTitled: false, caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
       { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(health.lane, one.subject, one.record.provider) },
       { name: "provider", title: "Provider", value: (one) => one.record.provider },

@@ -38,7 +38,7 @@ export async function render(params) {
 
 function kept(reports) {
   return [el("h2", {}, "Saved reports"), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Saved reports" },
-    table({ key: "kept", caption: "One for each day", rows: reports, empty: "none in these days", columns: [
+    table({ key: "kept", isTitled: false, caption: "One for each day", rows: reports, empty: "none in these days", columns: [
       { name: "day", title: "Day", value: (one) => one.report_day },
       { name: "report", title: "Report", value: (one) => words(one.report) },
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },

@@ -20,7 +20,7 @@ export function timeAxis(from, to, x, height, most) {
   for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
     const text = new Date(at).toISOString();
     marks.push(svg("line", { class: "grid", x1: x(at), x2: x(at), y1: 4, y2: height - 18 }));
-    if (right - x(at) > 46) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : text.slice(11, 16)));
+    if (right - x(at) > 62) marks.push(svg("text", { class: "tick", x: x(at), y: height - 4, "text-anchor": "middle" }, step >= DAY ? text.slice(5, 10) : text.slice(11, 16)));
   }
   return marks;
 }

@@ -56,10 +56,10 @@ function verdict(report) {
 
 const provider = { name: "provider", title: "Provider", value: (one) => one.provider };
 const recovery = { ...provider, cell: (one) => [one.provider, el("small", {}, one.playbook_id)] };
-const state = { name: "state", title: "State", value: (one) => one.slo_status, cell: (one) => tag(LEVELS[one.slo_status], TEXTS[one.slo_status]) };
-const said = { name: "said", title: "Last said", value: (one) => (one.closure_state === "open" ? "nothing yet" : words(one.closure_state)) };
-const owner = { name: "owner", title: "Owner", value: (one) => one.owner, cell: (one) => one.owner ?? el("strong", {}, "no one") };
-const ticket = { name: "ticket", title: "Ticket", value: (one) => one.external_ref };
+const state = { name: "state", title: "State", value: (one) => one.slo_status, cell: (one) => [tag(LEVELS[one.slo_status], TEXTS[one.slo_status]), el("small", {}, `said: ${lastSaid(one)}`)] };
+const lastSaid = (one) => (one.closure_state === "open" ? "nothing yet" : words(one.closure_state).toLowerCase());
+const said = { name: "said", title: "Last said", value: lastSaid };
+const owner = { name: "owner", title: "Owner, ticket", value: (one) => one.owner, cell: (one) => [one.owner ?? el("strong", {}, "no one"), one.external_ref && el("small", {}, one.external_ref)] };
 const opened = { name: "opened", title: "Opened", value: (one) => one.opened_at, cell: (one) => time(one.opened_at) };
 const failures = { name: "failures", title: "Failures", value: (one) => one.failure_count, number: true };
 const action = (act) => ({ name: "act", title: "Action", cell: (one) => act(one) });
@@ -69,7 +69,7 @@ function openTable(rows, report, act) {
   return across("recoveries", "Open recoveries", table({ key: "open", caption: "Open recoveries", rows, empty: "none. Open a playbook when a connector fails often.", columns: [
     recovery, state,
     { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => [minutes(one.age_minutes), el("small", {}, "since ", time(one.opened_at)), left(one) > 0 && el("small", {}, `${minutes(left(one))} left`)] },
-    failures, said, owner, ticket,
+    failures, owner,
     { name: "notified", title: "Notified via", value: (one) => one.notified_through.join(", ") || "no one" },
     act && action(act),
   ].filter(Boolean) }));
@@ -79,7 +79,7 @@ function closedTable(rows, act) {
   return across("closed", "Closed recoveries", table({ key: "closed", caption: "Closed recoveries", rows, empty: "none so far.", columns: [
     recovery, opened, { name: "closed", title: "Closed", value: (one) => one.closed_at, cell: (one) => time(one.closed_at) },
     { name: "minutes", title: "Open for", value: (one) => one.closure_minutes, cell: (one) => minutes(one.closure_minutes) },
-    failures, said, owner, ticket, act && action(act),
+    failures, said, owner, act && action(act),
   ].filter(Boolean) }));
 }
 

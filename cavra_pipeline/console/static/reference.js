@@ -6,7 +6,7 @@ import { announce, el, field, nothing, plural, problem, swap, tag, visible } fro
 const COLOURS = { get: "calm", post: "warning" };
 
 export async function render(params) {
-  const document_ = await ask("//openapi.json");
+  const document_ = await ask("@/openapi.json");
   const groups = Map.groupBy(operationsOf(document_), (one) => one.tags?.[0] ?? "other");
   const held = el("div", {});
   const find = el("input", { name: "find", type: "search", value: params.find || "", autocomplete: "off" });
@@ -62,7 +62,7 @@ function trial(one, bodySchema, document_) {
       else if (value) asked[given.name] = given.schema?.type === "array" ? value.split(/\s+/) : value;
     });
     try {
-      const answer = await askText(`/${path}`, asked, text ? JSON.parse(text.value) : undefined, one.method.toUpperCase());
+      const answer = await askText(`@${path}`, asked, text ? JSON.parse(text.value) : undefined, one.method.toUpperCase());
       swap(result, el("p", { class: "soft" }, `${one.method.toUpperCase()} ${path}${query(asked)}`), el("pre", { tabindex: "0", "aria-label": "Answer" }, visible(answer.slice(0, 20000))));
     } catch (error) {
       swap(result, error instanceof SyntaxError ? el("p", { class: "notice", role: "alert" }, "The body is not JSON.") : problem(error));

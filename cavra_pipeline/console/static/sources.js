@@ -1,7 +1,7 @@
 // Sources: what each entry of sources.yaml brought last, how far behind it is, and what is wrong with it.
 
 import { ask } from "./api.js";
-import { el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
+import { clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
 import { across, table } from "./table.js";
 
 export const isLive = true;
@@ -52,6 +52,6 @@ function rows(one) {
 function trouble(one) {
   if (one.state === "arriving") return "nothing";
   if (one.state === "never_pulled") return `It is due with the next run of the schedule import_sources; by hand: cavra-pipeline import --sources ${one.source}`;
-  return [one.since && el("p", {}, "Since ", time(one.since, true), "."), one.failure && el("p", {}, `Last error: ${one.failure}.`),
+  return [one.since && el("p", {}, "Since ", time(one.since), ` (${span(clock() - Date.parse(one.since))}).`), one.failure && el("p", {}, `Last error: ${one.failure}.`),
     one.faults.length > 0 && el("ul", {}, one.faults.map(fault)), el("p", {}, el("strong", {}, "Next: "), NEXT[one.cause]?.(one) ?? "")];
 }

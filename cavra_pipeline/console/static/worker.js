@@ -15,7 +15,7 @@ export async function render(params, context) {
     event.preventDefault();
     swap(result, el("p", { class: "soft" }, "Running …"));
     try {
-      const answer = await ask(`/${WORKERS[lane]}`, {}, { dry_run: true });
+      const answer = await ask(`@${WORKERS[lane]}`, {}, { dry_run: true });
       swap(result, outcome(answer, lane));
       announce(`${plural(answer.run.selected_retries.length, "retry", "retries")} selected, nothing sent`);
     } catch (error) {
