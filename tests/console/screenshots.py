@@ -47,7 +47,7 @@ DELIVERY: Final = "delivery?lane=recovery_escalation&subject=gordackrecoveryesc-
 
 
 class Picture(NamedTuple):
-    """A picture: its file, the view, its size in CSS pixels, a summary to open and a button to press, and what then appears."""
+    """A picture: file, view, size in CSS pixels, a summary to open, a button to press, and what then appears."""
 
     name: str
     view: str
