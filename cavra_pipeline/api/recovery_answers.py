@@ -73,7 +73,7 @@ class ExecutiveReport(Open):
     what_happened: list[str]
     open_recoveries: list[dict[str, Any]]
     key_risks: list[dict[str, Any]]
-    recommended_actions: list[dict[str, str]]
+    recommended_actions: list[dict[str, Any]]
 
 
 class EscalationPlan(Open):

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import yaml
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, TimeoutError
 
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RECORDED_UNTIL, RecordedMonth
 from cavra_pipeline.errors import PipelineError
@@ -115,7 +115,10 @@ def _take(browser: Browser, picture: Picture, url: str, folder: Path) -> None:
     """Takes one picture; again where the machine was too busy for the service to answer in time."""
     complaints: list[str] = []
     for _ in range(_TRIES):
-        complaints = _tried(browser, picture, url, folder)
+        try:
+            complaints = _tried(browser, picture, url, folder)
+        except TimeoutError as error:
+            complaints = [str(error)]
         if not complaints:
             return
     sys.exit(f"{picture.name}: {complaints[0]}")
