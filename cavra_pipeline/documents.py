@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
 
 from cavra_pipeline.boundary.parsing import parse_timestamp
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.escaping import visible_json
+from cavra_pipeline.escaping import csv_cell, visible_json
 
 PRODUCT: Final = "CAVRA"
 SCHEMA_PREFIX: Final = "cavra.go-backend-pilot.rollback-drill-acknowledgement-audit-delivery-"
@@ -54,6 +54,17 @@ def instant(moment: object) -> str | None:
 def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Returns a row with its instants as ISO-8601 text in UTC."""
     return {name: instant(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def csv_value(value: object) -> object:
+    """Returns a value as a cell of CSV: instants as ISO-8601, lists joined by spaces, objects as JSON; no formula."""
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_iso))
+    return csv_cell(_iso(value) if isinstance(value, date) else value)
+
+
+def _iso(value: Any) -> Any:
+    return instant(value) if isinstance(value, datetime) else value.isoformat()
 
 
 def whole_minutes(age: timedelta) -> int:

@@ -5,8 +5,9 @@ What a declared model (pydantic) refuses is put into the same three words here, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 from pydantic import GetCoreSchemaHandler, ValidationError
@@ -57,6 +58,17 @@ class OutOfMemory(PipelineError):
             remedy="Raise the limit (DuckDB's is CAVRA_MEMORY_LIMIT), or lower CAVRA_THREADS and "
             "CAVRA_BATCH_MEGABYTES, then repeat",
         )
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """Returns the question whether the nearest of some names was meant; empty if none is near. `given` is not shown."""
+    near = get_close_matches(given[:80].strip().lower().replace("-", "_"), list(names), n=1)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def use_one_of(given: str, names: Sequence[str]) -> str:
+    """Returns the remedy where a name is none of those there are: the nearest of them, and all."""
+    return f"{did_you_mean(given, names)} Use one of {', '.join(names)}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Unpack
 
 import pyarrow as pa
 
-from cavra_pipeline.documents import instant
+from cavra_pipeline.documents import csv_value
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.reports.store import OVER_ALL_LANES, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
@@ -175,20 +173,10 @@ def _csv(table: pa.Table, file: IO[bytes]) -> None:
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow(table.column_names)
     for batch in table.to_batches():
-        writer.writerows(zip(*(map(_cell, column.to_pylist()) for column in batch.columns), strict=True))
+        writer.writerows(zip(*(map(csv_value, column.to_pylist()) for column in batch.columns), strict=True))
     text.flush()
     # The file is closed by whoever opened it.
     text.detach()
-
-
-def _cell(value: Any) -> object:
-    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
-        return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_iso))
-    return csv_cell(_iso(value) if isinstance(value, date) else value)
-
-
-def _iso(value: Any) -> Any:
-    return instant(value) if isinstance(value, datetime) else value.isoformat()
 
 
 def _parquet(table: pa.Table, file: IO[bytes]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, use_one_of
 
 SOURCE = "go_backend_rollback_drill_acknowledgement_audit"
 
@@ -362,4 +362,4 @@ def lane_named(name: str) -> Lane:
     try:
         return LANES[name]
     except KeyError:
-        raise UsageError("there is no such lane", where="lane", remedy=f"Use one of {', '.join(LANES)}") from None
+        raise UsageError("there is no such lane", where="lane", remedy=use_one_of(name, [*LANES])) from None

@@ -5,7 +5,9 @@ Only this module uses rich. Rich's own markup is off; what has a style is made b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -26,13 +28,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cavra_pipeline.documents import pretty_json
+from cavra_pipeline.documents import csv_value, pretty_json
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import visible, visible_json, visible_lines
 
 #: A text with a style.
 Styled = Text
 MOST_ROWS: Final = 40
+#: Cells of a table up to this width are never folded: an age such as `20 h 41 min ago`.
+_STAYS_WHOLE: Final = 15
 
 
 class Terminal:
@@ -123,6 +127,22 @@ def print_json(document: Any) -> None:
     click.echo(pretty_json(document))
 
 
+def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows to standard output as CSV, under the names of all their members."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if names:
+        writer.writerow(names)
+    writer.writerows([csv_value(row.get(name)) for name in names] for row in rows)
+    click.echo(text.getvalue(), nl=False)
+
+
+def print_problem(document: Mapping[str, Any]) -> None:
+    """Writes one JSON document to standard error: what ended a command."""
+    click.echo(pretty_json(document), err=True)
+
+
 def print_json_line(line: str) -> None:
     """Writes one line of JSON to standard output; unseen characters are JSON escapes."""
     click.echo(visible_json(line))
@@ -151,13 +171,19 @@ def beside(*parts: str | Text) -> Text:
 def _widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
     """Returns how wide the columns are drawn that there is room for, from the left; no word and no id is broken."""
     widest = [max(map(cell_len, column)) for column in texts]
-    widths = [max((cell_len(word) for text in column for word in text.split()), default=1) for column in texts]
+    widths = [max(map(_least_width, column)) for column in texts]
     while len(widths) > 1 and sum(widths) > _room(len(widths), console):
         widths.pop()
     for _ in range(min(_room(len(widths), console), sum(widest[: len(widths)])) - sum(widths)):
         most_folded = max(range(len(widths)), key=lambda n: widest[n] / widths[n])
         widths[most_folded] += 1
     return widths
+
+
+def _least_width(text: str) -> int:
+    """Returns how narrow a text may be drawn: a short one, such as an age, stays on one line, another one folds."""
+    width = cell_len(text)
+    return max(1, width if width <= _STAYS_WHOLE else max((cell_len(word) for word in text.split()), default=1))
 
 
 def _room(count: int, console: int) -> int:
@@ -167,29 +193,3 @@ def _room(count: int, console: int) -> int:
 
 def _cell(value: object) -> Text:
     return value if isinstance(value, Text) else shown("-" if value is None else value)
-
-
-class EscapingGroup(click.Group):
-    """A group of commands whose messages about wrong usage are escaped too."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Reads the arguments of the group."""
-        with _escaped_usage():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command that was named."""
-        with _escaped_usage():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _escaped_usage() -> Iterator[None]:
-    try:
-        yield
-    except click.exceptions.NoArgsIsHelpError:
-        raise
-    except click.UsageError as error:
-        raise click.UsageError(visible_lines(error.format_message()), error.ctx) from None
-    except click.ClickException as error:
-        raise click.ClickException(visible_lines(error.format_message())) from None

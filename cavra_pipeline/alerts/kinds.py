@@ -7,7 +7,7 @@ from typing import Final
 
 from cavra_pipeline.alerts.signals import Severity
 from cavra_pipeline.connectors.faults import PROBLEM_REASONS
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, use_one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +271,4 @@ def kind_named(name: str) -> AlertKind:
     try:
         return KINDS[name]
     except KeyError:
-        raise UsageError(
-            "there is no such kind of alert", where="kind", remedy=f"Use one of {', '.join(KINDS)}"
-        ) from None
+        raise UsageError("there is no such kind of alert", where="kind", remedy=use_one_of(name, [*KINDS])) from None

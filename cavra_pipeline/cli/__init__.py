@@ -1,7 +1,7 @@
 """The command line (contract section 10): a module for each group of commands; `common` holds what they share.
 
 It reads the clock and the environment and calls the domain; no rule is here. Answers go to standard output: tables for
-a person, or exactly one JSON document with ``--json``. Everything else goes to standard error.
+a person, exactly one JSON document with ``--json``, or CSV. Everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -19,6 +19,7 @@ from cavra_pipeline.cli import (
     causes,
     delivery,
     evidence,
+    executive,
     proof,
     recoveries,
     reports,
@@ -26,55 +27,95 @@ from cavra_pipeline.cli import (
     slots,
     upkeep,
 )
+from cavra_pipeline.cli.command import HelpGroup, asks_for_json
 from cavra_pipeline.cli.common import EXIT_FAILED
 from cavra_pipeline.errors import OutOfMemory, PipelineError
-from cavra_pipeline.terminal import EscapingGroup, standard_error
+from cavra_pipeline.escaping import visible_lines
+from cavra_pipeline.terminal import print_problem, standard_error
 
-_COMMANDS: Final = (
-    *(evidence.import_command, evidence.ingest, evidence.backfill, evidence.export, evidence.table_command),
-    *(evidence.quarantine, evidence.findings, evidence.pseudonym),
-    *(reports.retry_health_command, reports.retry_plan_command, reports.dashboard),
-    *(recoveries.recoveries, recoveries.recovery, recoveries.playbook, recoveries.closure),
-    *(causes.incidents, causes.forecast_command, causes.explain_command),
-    *(reports.escalate, reports.executive_report_command, slots.slots),
-    *(delivery.worker, delivery.ack, delivery.connectors, alerts.alerts),
-    *(serve.api, serve.api_token, serve.refresh, serve.demo, serve.dev),
-    *(bundles.prove_command, bundles.verify_command, proof.checkpoint_command, proof.key),
-    *(upkeep.compact_command, upkeep.prune_command, upkeep.rebuild_command, upkeep.upgrade_command),
+_NAME: Final = "cavra-pipeline"
+_COMMANDS: Final = {
+    "Start here": (serve.demo, serve.dev),
+    "Bring evidence in": (evidence.import_command, evidence.ingest, evidence.backfill, serve.refresh),
+    "Ask what is wrong": (
+        *(reports.dashboard, reports.retry_health_command, reports.retry_plan_command),
+        *(causes.incidents, causes.explain_command, causes.forecast_command, recoveries.recoveries),
+        *(recoveries.closure, slots.slots, alerts.alerts, executive.executive_report_command),
+    ),
+    "Act on it": (delivery.worker, delivery.ack, executive.escalate, recoveries.playbook, recoveries.recovery),
+    "Look into the data": (
+        *(evidence.table_command, evidence.export),
+        *(evidence.quarantine, evidence.findings, evidence.pseudonym),
+    ),
+    "Prove and verify": (bundles.prove_command, bundles.verify_command, proof.checkpoint_command, proof.key),
+    "Run and maintain": (
+        *(delivery.connectors, serve.api, serve.api_token),
+        *(upkeep.compact_command, upkeep.prune_command, upkeep.rebuild_command, upkeep.upgrade_command),
+    ),
+}
+
+
+@click.group(
+    cls=HelpGroup,
+    headings={heading: [str(one.name) for one in commands] for heading, commands in _COMMANDS.items()},
+    examples=[
+        "cavra-pipeline demo",
+        "cavra-pipeline import evidence.db && cavra-pipeline ingest",
+        "cavra-pipeline retry-health",
+    ],
 )
-
-
-@click.group(cls=EscapingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version("cavra-pipeline"), prog_name="cavra-pipeline")
+@click.version_option(version(_NAME), prog_name=_NAME)
 def cli() -> None:
-    r"""Is rollback-drill recovery retried as it should be?
+    """Is rollback-drill recovery retried as it should be?
 
-    Reads redacted CAVRA evidence into a DuckDB warehouse and answers with health reports and retry plans.
-    Everything lives under CAVRA_HOME (default: .cavra in the current folder).
-
-    \b
-    A first look:        cavra-pipeline demo
-    Your own evidence:   cavra-pipeline import evidence.db && cavra-pipeline ingest
-    Is it healthy?       cavra-pipeline retry-health --lane recovery_escalation
-    What to retry?       cavra-pipeline retry-plan --lane executive_report
-    The Dagster UI:      cavra-pipeline dev
+    Reads redacted CAVRA evidence into a DuckDB warehouse and answers with health reports and retry plans. Everything
+    lives under CAVRA_HOME (default: .cavra in the current folder). Each command explains itself: COMMAND -h
     """
 
 
-for _command in _COMMANDS:
-    cli.add_command(_command)
+for _commands in _COMMANDS.values():
+    for _command in _commands:
+        cli.add_command(_command)
 
 
 def main() -> None:
-    """Runs the command line and turns our errors into a message and an exit code, without a traceback."""
+    """Runs the command line and turns errors into a message, or one JSON document, and an exit code."""
     try:
-        cli()
+        code = cli.main(prog_name=_NAME, standalone_mode=False)
     except PipelineError as error:
-        standard_error().failure("error:", error)
-        sys.exit(error.exit_code)
+        code = _say(error)
     except MemoryError:
-        standard_error().failure("error:", OutOfMemory("this command"))
-        sys.exit(OutOfMemory.exit_code)
+        code = _say(OutOfMemory("this command"))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        code = _say_wrong_usage(error)
+    except click.Abort:
+        code = EXIT_FAILED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILED)
+        code = EXIT_FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: PipelineError) -> int:
+    if asks_for_json(sys.argv[1:]):
+        print_problem(_problem(error.what, error.where, error.remedy, error.exit_code))
+    else:
+        standard_error().failure("error:", error)
+    return error.exit_code
+
+
+def _say_wrong_usage(error: click.ClickException) -> int:
+    message, context = visible_lines(error.format_message()), getattr(error, "ctx", None)
+    if asks_for_json(sys.argv[1:]):
+        path = context.command_path if context else _NAME
+        print_problem(_problem(message, path, f"See {path} --help", error.exit_code))
+    else:
+        click.UsageError(message, context).show()
+    return error.exit_code
+
+
+def _problem(what: str, where: str, remedy: str, exit_code: int) -> dict[str, Any]:
+    return {"error": {"what": what, "where": where, "remedy": remedy, "exit_code": exit_code}}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -20,67 +19,74 @@ from cavra_pipeline.alerts.operators import (
     silence_alerts,
 )
 from cavra_pipeline.cli import tables
-from cavra_pipeline.cli.common import AS_JSON, BY, answer, clock, home, instant_option, reading_state
+from cavra_pipeline.cli.command import HelpGroup, Named, answers
+from cavra_pipeline.cli.common import BY, answer, clock, home, instant_option, reading_state
+from cavra_pipeline.cli.when import read_end, read_span, read_start
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, beside, lines, shown
 
 _ID_SHOWN: Final = len("alert-") + 8
-_SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-@click.group("alerts", invoke_without_command=True)
+@click.group("alerts", cls=HelpGroup, invoke_without_command=True, examples=["cavra-pipeline alerts"])
 @click.pass_context
 def alerts(context: click.Context) -> None:
-    """What is wrong now, who acknowledged it, who was notified? Without a command: list."""
+    """What is wrong now, who acknowledged it, who was notified?
+
+    Without a command: list.
+    """
     if context.invoked_subcommand is None:
         context.invoke(list_command)
 
 
-@alerts.command("list")
-@AS_JSON
-def list_command(as_json: bool = False) -> None:
-    """Open alerts, silences, and undelivered notifications."""
+@alerts.command("list", examples=["cavra-pipeline alerts list", "cavra-pipeline alerts list --output csv"])
+@answers
+def list_command() -> None:
+    """List open alerts, silences and undelivered notifications."""
     settings = home()
     with state_of(settings).reading() as c:
         document = list_alerts(c, settings, now=clock())
-    answer(document, as_json, _show_list)
+    answer(document, _show_list, "alerts")
 
 
-@alerts.command()
+@alerts.command("ack", examples=["cavra-pipeline alerts ack ALERT --by release-team"])
 @click.argument("alert", metavar="ALERT")
 @BY
-@AS_JSON
-def ack(alert: str, by: str, as_json: bool) -> None:
-    """Acknowledge an alert: no reminders until it resolves. ALERT is its id, or the beginning of it.
+@answers
+def ack(alert: str, by: str) -> None:
+    """Acknowledge an alert: no reminders until it resolves.
 
-    A secret_finding is resolved by it.
+    ALERT is its id, or the beginning of it. A secret_finding is resolved by it.
     """
-    answer(acknowledge_alert(home(), alert, by=by, now=clock()), as_json, _show_acknowledged)
+    answer(acknowledge_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
 
 
-@alerts.command()
+@alerts.command("resolve", examples=["cavra-pipeline alerts resolve ALERT --by security-team"])
 @click.argument("alert", metavar="ALERT")
 @BY
-@AS_JSON
-def resolve(alert: str, by: str, as_json: bool) -> None:
-    """Resolve a secret_finding, once what leaked is rotated. ALERT is its id, or the beginning of it.
+@answers
+def resolve(alert: str, by: str) -> None:
+    """Resolve a secret_finding once the secret is rotated.
 
-    Alerts of every other kind resolve by themselves once their cause is gone.
+    ALERT is its id, or the beginning of it. Alerts of every other kind resolve by themselves once their cause is
+    gone.
     """
-    answer(resolve_alert(home(), alert, by=by, now=clock()), as_json, _show_acknowledged)
+    answer(resolve_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
 
 
-@alerts.command()
-@click.option("--kind", metavar="KIND", help=f"One of {', '.join(KINDS)}.")
+@alerts.command(
+    "silence",
+    examples=["cavra-pipeline alerts silence --kind missed_run --for 4h --comment works --by ops"],
+)
+@click.option("--kind", type=Named(str, KINDS), metavar="KIND", help=f"One of {', '.join(KINDS)}.")
 @click.option("--subject", metavar="TEXT", help="Exactly as alerts list shows it.")
 @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
-@instant_option("--from first", "ISO-8601; now if not given.")
-@instant_option("--until last", "ISO-8601, in place of --for.")
+@instant_option("--from first", "When it begins; now if not given.", read_start)
+@instant_option("--until last", "When it ends, in place of --for.", read_end)
 @click.option("--comment", required=True, metavar="LABEL", help="Why, as a public-safe label.")
 @BY
-@AS_JSON
+@answers
 def silence(
     kind: str | None,
     subject: str | None,
@@ -89,14 +95,16 @@ def silence(
     last: datetime | None,
     comment: str,
     by: str,
-    as_json: bool,
 ) -> None:
-    """Send no notice of a kind, of a subject, or of both, for a while. Alerts still begin and end."""
+    """Send no notification of a kind or subject for a while.
+
+    Of a kind, of a subject, or of both. Alerts still begin and end.
+    """
     said_at = clock()
     starts_at = first or said_at
     if (span is None) == (last is None):
         raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
-    ends_at = last or starts_at + _span(span or "")
+    ends_at = last or starts_at + read_span(span or "", "--for")
     document = silence_alerts(
         home(),
         kind=kind,
@@ -107,20 +115,26 @@ def silence(
         ends_at=ends_at,
         now=said_at,
     )
-    answer(document, as_json, _show_silence)
+    answer(document, _show_silence)
 
 
-@alerts.command()
+@alerts.command("unsilence", examples=["cavra-pipeline alerts unsilence SILENCE"])
 @click.argument("silence", metavar="SILENCE")
-@AS_JSON
-def unsilence(silence: str, as_json: bool) -> None:
-    """End a silence now. SILENCE is its id."""
-    answer(end_silence(home(), silence, now=clock()), as_json, _show_silence)
+@answers
+def unsilence(silence: str) -> None:
+    """End a silence now.
+
+    SILENCE is its id.
+    """
+    answer(end_silence(home(), silence, now=clock()), _show_silence)
 
 
-@alerts.command()
+@alerts.command(
+    "history",
+    examples=["cavra-pipeline alerts history --limit 20", "cavra-pipeline alerts history --kind missed_run --json"],
+)
 @click.argument("alert", metavar="[ALERT]", required=False)
-@click.option("--kind", metavar="KIND", help="Only this kind.")
+@click.option("--kind", type=Named(str, KINDS), metavar="KIND", help="Only this kind.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 100000),
@@ -129,19 +143,15 @@ def unsilence(silence: str, as_json: bool) -> None:
     metavar="N",
     help="Events shown at most, the newest first.",
 )
-@AS_JSON
-def history(alert: str | None, kind: str | None, limit: int, as_json: bool) -> None:
-    """What happened to alerts, or to one: opened, acknowledged, notified, resolved."""
+@answers
+def history(alert: str | None, kind: str | None, limit: int) -> None:
+    """List what happened to alerts, or to one of them.
+
+    Opened, acknowledged, notified, resolved. ALERT is its id, or the beginning of it.
+    """
     with reading_state() as c:
         events = alert_history(c, alert_id=alert, kind=kind, most=limit)
-    answer({"count": len(events), "events": events}, as_json, _show_history)
-
-
-def _span(text: str) -> timedelta:
-    found = _SPAN.fullmatch(text.strip())
-    if found is None:
-        raise UsageError("the value is not a span of time", where="--for", remedy="Write it as 30m, 4h or 2d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    answer({"count": len(events), "events": events}, _show_history, "events")
 
 
 def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -198,7 +208,7 @@ def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
             ("what", f"{alert['kind']} {alert['subject']}"),
             ("by", alert["acknowledged_by"]),
             ("do", alert["action"]),
-            ("reminders", "none" if alert["resolved_at"] else "none until it is over"),
+            ("reminders", "none" if alert["resolved_at"] else "none until it resolves"),
         ],
     )
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.common import AS_JSON, AS_OF, EXIT_FAILED, LANE, answer, clock, day_option, home
+from cavra_pipeline.cli.command import OneOf, answers, answers_without_rows, command
+from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LANE, answer, clock, day_option, home
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.errors import UsageError
@@ -32,9 +33,9 @@ _EITHER: Final = "Give --report, or --subject and --provider"
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command("prove")
+@command("prove", "cavra-pipeline prove --lane executive_report --report plan -o plan.zip")
 @LANE
-@click.option("--report", type=click.Choice(list(_REPORTS)), help="Which report.")
+@click.option("--report", type=OneOf(list(_REPORTS)), help="Which report.")
 @click.option("--subject", help="Instead of a report: the subject of one pair, with --provider.")
 @click.option("--provider", help="The provider of the pair.")
 @AS_OF
@@ -44,7 +45,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @options_of(RetryPolicy)
 @options_of(HealthParameters)
-@AS_JSON
+@answers_without_rows
 def prove_command(
     lane: Lane,
     report: str | None,
@@ -53,10 +54,9 @@ def prove_command(
     as_of: datetime | None,
     saved: date | None,
     output: Path | None,
-    as_json: bool,
     **given: Any,
 ) -> None:
-    """Make a report, or the state of one pair, and write it with its proof.
+    """Write a report, or the state of one pair, with its proof.
 
     The proof of a report has the records it is based on, the commit log and a verifier. That of a pair has its records
     and its place in a map of the lane's pairs, some kilobytes; the verifier of any bundle checks it.
@@ -74,7 +74,7 @@ def prove_command(
         if saved or values:
             raise UsageError("a pair has no parameters", where="--subject", remedy="Leave them out")
         proof = prove_pair(settings, lane, subject, provider, as_of=as_of or now)
-        _write_pair(proof, output or Path("pair.json"), as_json=as_json)
+        _write_pair(proof, output or Path("pair.json"))
         return
     report = str(report)
     if saved:
@@ -86,25 +86,27 @@ def prove_command(
     put_in_place(path, lambda file: file.write(bundle))
     document = {"report_id": report_id, "report_sha256": digest, "bundle": str(path), "byte_count": len(bundle)}
     text = f"{report_id}: proven by {path} ({len(bundle):,} bytes); check it: python3 {path}"
-    answer(document, as_json, lambda console, _: console.print(text, soft_wrap=True))
+    answer(document, lambda console, _: console.print(text, soft_wrap=True))
 
 
-def _write_pair(proof: bytes, path: Path, *, as_json: bool) -> None:
+def _write_pair(proof: bytes, path: Path) -> None:
     state = json.loads(proof)["state"]
     put_in_place(path, lambda file: file.write(proof))
     document = {"state": state, "proof": str(path), "byte_count": len(proof)}
     text = f"{in_words(state)}: proven by {path} ({len(proof):,} bytes); check it: cavra-pipeline verify {path}"
-    answer(document, as_json, lambda console, _: console.print(text, soft_wrap=True))
+    answer(document, lambda console, _: console.print(text, soft_wrap=True))
 
 
-@click.command("verify")
+@command("verify", "cavra-pipeline verify plan.zip", "cavra-pipeline verify --home")
 @click.argument("bundle", type=_FILE, required=False)
 @click.option("--home", "is_home", is_flag=True, help="Verify what CAVRA_HOME holds, instead of a bundle.")
 @click.option("--key", type=_FILE, help="Public key from another source; the one in the bundle if not given.")
 @click.option("--against", type=_FILE, help="Checkpoint of the same log that you have kept.")
-@AS_JSON
-def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against: Path | None, as_json: bool) -> None:
-    """Is a report proven by its BUNDLE? Exit 0 if it is, 1 if not. With --home: does the home hold what it must?
+@answers
+def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against: Path | None) -> None:
+    """Check a proof bundle, or all that a home holds.
+
+    Exit 0 if the report is proven by its BUNDLE, 1 if not.
 
     Of a bundle it checks the digests, the signatures, the commit log and the evidence, and works the report out again
     from the records. The same checks run without this package: python3 BUNDLE
@@ -117,7 +119,7 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
             "either a bundle or the home is verified", where="verify", remedy="Give BUNDLE, or --home alone"
         )
     if bundle is None:
-        answer_home(as_json=as_json)
+        answer_home()
         return
     raw = bundle.read_bytes()
     of_key, of_checkpoint = (text_of(path) if path else None for path in (key, against))
@@ -138,5 +140,5 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
             console.print("The verifier in the bundle is that of another release, or was changed.", soft_wrap=True)
         console.print("NOT PROVEN" if fault else "PROVEN")
 
-    answer(document, as_json, show)
+    answer(document, show, "checks")
     sys.exit(EXIT_FAILED if fault else 0)

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
-from cavra_pipeline.cli import cause_tables
-from cavra_pipeline.cli.common import AS_JSON, AS_OF, LANE, answer, clock, home, lane_option, reading
+from cavra_pipeline.cli.command import answers, command
+from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_option, reading
+from cavra_pipeline.cli.tables import short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
+from cavra_pipeline.terminal import Terminal, shown
 
 
-@click.command()
+@command("incidents", "cavra-pipeline incidents --open", "cavra-pipeline incidents --provider servicenow --json")
 @AS_OF
 @click.option("--provider", metavar="NAME", help="Only incidents of this provider.")
 @click.option("--open", "is_open", is_flag=True, help="Only incidents that are open.")
-@AS_JSON
-def incidents(as_of: datetime | None, provider: str | None, is_open: bool, as_json: bool) -> None:
-    """Which providers were or are broken, since when, and why?"""
+@answers
+def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> None:
+    """Which providers are or were broken, since when, and why?"""
     now = clock()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
-    answer(report, as_json, cause_tables.show_incidents)
+    answer(report, _show_incidents, "incidents")
 
 
-@click.command("explain")
+@command("explain", "cavra-pipeline explain SUBJECT PROVIDER")
 @click.argument("subject")
 @click.argument("provider")
 @lane_option(help=f"One of {', '.join(LANES)}; every lane that names the subject if not given.")
 @AS_OF
-@AS_JSON
-def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datetime | None, as_json: bool) -> None:
-    """Why does this delivery wait? All that concerns SUBJECT at PROVIDER, in order, and what would release it."""
+@answers
+def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datetime | None) -> None:
+    """Why does one delivery wait, and what would release it?
+
+    Lists all that concerns SUBJECT at PROVIDER, in order, each with its record.
+    """
     now, has_connector = clock(), connector_check(home())
     with reading() as session:
         document = explain(
@@ -50,27 +56,160 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
             now=now,
             has_connector=has_connector,
         )
-    answer(document, as_json, cause_tables.show_explanations)
+    answer(document, _show_explanations, _steps)
 
 
-@click.command("forecast")
+@command(
+    "forecast",
+    "cavra-pipeline forecast --lane executive_report",
+    "cavra-pipeline forecast --lane recovery_escalation --hours 72 --json",
+)
 @LANE
 @options_of(ForecastParameters)
 @AS_OF
 @options_of(RetryPolicy)
-@AS_JSON
+@answers
 def forecast_command(
     lane: Lane,
     hours: int | None,
     max_retry_deliveries: int | None,
     as_of: datetime | None,
-    as_json: bool,
     **fields: Any,
 ) -> None:
-    """What happens if nothing changes: what is tried when, exhausted when, and what is never tried?"""
+    """What happens if nothing changes?
+
+    Says what is tried when, what is exhausted when, and what is never tried and why.
+    """
     now, policy = clock(), retry_policy(lane, fields)
     parameters = forecast_parameters(hours=hours, max_retry_deliveries=max_retry_deliveries)
     has_connector = connector_check(home())
     with reading() as session:
         document = forecast(session, lane, policy, parameters, as_of=as_of or now, now=now, has_connector=has_connector)
-    answer(document, as_json, cause_tables.show_forecast)
+    answer(document, _show_forecast, "pairs")
+
+
+_CAUSES: Final = {
+    "credentials": "rejects our credentials",
+    "gone": "no longer has the address we send to",
+    "throttled": "limits our requests",
+    "server_error": "returns server errors",
+    "no_answer": "does not answer",
+    "refused": "answers without accepting the delivery",
+    "rejected": "rejects our requests",
+    "mixed": "fails in several ways",
+}
+
+
+def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
+    """Shows the report of provider incidents, the newest first."""
+    console.facts(
+        "Provider incidents",
+        [
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("incidents", f"{report['incident_count']:,}, {report['open_incident_count']:,} of them open"),
+        ],
+    )
+    if report["incidents"]:
+        rows = [_incident(one) for one in reversed(report["incidents"])]
+        columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "lanes")
+        console.table("Incidents, newest first", columns, rows)
+
+
+def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    codes = ", ".join(map(str, one["status_codes"]))
+    lanes = f"{one['lane']} only" if one["lane"] else f"{len(one['lanes'])}"
+    return (
+        one["provider"],
+        f"{_CAUSES[one['cause']]}{f' ({codes})' if codes else ''}",
+        short_time(one["began_at"]),
+        short_time(one["ended_at"]) if one["ended_at"] else shown("open", "bold red"),
+        f"{one['failure_count']:,} of {one['subject_count']:,} subject{'' if one['subject_count'] == 1 else 's'}",
+        lanes,
+    )
+
+
+_NEEDS: Final = {
+    "policy": "another policy: this one never retries it ({detail})",
+    "instant": "the retry delay to pass: {at} UTC",
+    "acknowledgement": "an acknowledgement by an operator ({detail})",
+    "approval": "an approval decision",
+    "subject": "a newer record of the subject that says {detail}",
+    "connector": "a connector for {detail} on this host",
+    "live_run": "a live run of the worker",
+}
+
+
+def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows why a delivery waits, lane by lane."""
+    for one in document["explanations"]:
+        needs = [
+            _NEEDS[need["needs"]].format(at=short_time(need["at"]), detail=str(need["detail"]).replace("_", " "))
+            for need in one["released_by"]
+        ]
+        console.facts(
+            f"{one['subject']} for {one['provider']}",
+            [
+                ("lane", one["lane"]),
+                ("as of", f"{short_time(document['as_of'])} UTC"),
+                ("state", _state(one)),
+                *[("" if n else "released by", need) for n, need in enumerate(needs)],
+                *([("incident", one["provider_incident_id"])] if one["provider_incident_id"] else []),
+            ],
+        )
+        rows = [_line(line) for line in one["lines"]]
+        console.table("What happened, in order (UTC)", ("at", "what", "outcome", "why", "record"), rows)
+
+
+def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"lane": one["lane"], "subject": one["subject"], "provider": one["provider"], **line}
+        for one in document["explanations"]
+        for line in one["lines"]
+    ]
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    if one["settled_at"]:
+        return f"delivered at {short_time(one['settled_at'])}"
+    return f"{one['state'].replace('_', ' ')}: {(one['reason'] or 'no failure').replace('_', ' ')}"
+
+
+def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    times = f" x {line['record_count']:,}" if line["record_count"] > 1 else ""
+    why = (line["reason"] or line["status_code"] or line["by"] or "-") if line["outcome"] != "delivered" else "-"
+    return (
+        short_time(line["at"]),
+        f"{line['what'].replace('_', ' ')}{times}",
+        (line["outcome"] or "-").replace("_", " "),
+        str(why).replace("_", " ") if line["reason"] else str(why),
+        line["record_id"] or line["incident_id"],
+    )
+
+
+def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows what becomes of failing deliveries if nothing changes."""
+    subject = LANES[document["lane"]].subject_field
+    console.facts(
+        f"Forecast of {document['lane']}",
+        [
+            ("from", f"{short_time(document['as_of'])} UTC"),
+            ("until", f"{short_time(document['until'])} UTC, {document['runs']:,} worker runs"),
+            ("if every retry fails", f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted"),
+            ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
+            ("never tried", f"{document['never_tried_count']:,}"),
+            ("queue", f"{document['queue_peak']:,} due at most, late by up to {document['late_by_minutes']:,} minutes"),
+        ],
+    )
+    if document["pairs"]:
+        rows = [
+            (
+                one[subject],
+                one["provider"],
+                short_time(one["first_tried_at"]),
+                short_time(one["exhausted_at"]),
+                (one["never_tried"] or "-").replace("_", " "),
+            )
+            for one in document["pairs"]
+        ]
+        columns = (subject, "provider", "first tried (UTC)", "exhausted", "never tried")
+        console.table("Failing deliveries", columns, rows)

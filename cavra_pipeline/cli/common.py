@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 health at or above ``--fail-on``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
@@ -14,18 +14,22 @@ from typing import Any, Final, TypeVar
 import click
 import sqlalchemy as sa
 
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
+from cavra_pipeline.cli.command import CSV, JSON, Named, form_of_answer
+from cavra_pipeline.cli.when import INSTANT_HELP, read_day, read_instant
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.lanes import LANES, lane_named
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import Terminal, print_json, standard_error, standard_output
+from cavra_pipeline.terminal import Terminal, print_csv, print_json, standard_error, standard_output
 from cavra_pipeline.warehouse import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+#: Rows of a CSV: the name of a list in the document, or what makes them of it.
+Rows = str | Callable[[Any], Iterable[Mapping[str, Any]]]
 
 EXIT_FAILED: Final = 1
 EXIT_UNHEALTHY: Final = 3
@@ -42,47 +46,49 @@ def options(*chosen: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def read_with(read: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
-    """Returns a callback of an option that reads its text; an option that was not given stays None."""
+def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Returns a callback of an option that reads its text as of now; an option that was not given stays None."""
 
     def callback(_context: click.Context, _parameter: click.Parameter, text: str | None) -> T | None:
-        return read(text) if text else None
+        return read(text, clock()) if text else None
 
     return callback
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a day; write it as YYYY-MM-DD") from None
+def _day(text: str, now: datetime) -> date:
+    day = read_day(text, now)
+    if day is None:
+        raise click.BadParameter(f"{text!r} is not a day; write it as YYYY-MM-DD, yesterday, or 2d for two days ago")
+    return day
 
 
 def lane_option(**attributes: Any) -> Callable[[F], F]:
     """Returns the option ``--lane``, whose value is a `Lane`."""
-    return click.option("--lane", callback=read_with(lane_named), metavar="LANE", **attributes)
+    return click.option("--lane", type=Named(lane_named, LANES), metavar="LANE", **attributes)
 
 
-def instant_option(name: str, help_text: str) -> Callable[[F], F]:
+def instant_option(
+    name: str, help_text: str, read: Callable[[str, datetime], datetime] = read_instant
+) -> Callable[[F], F]:
     """Returns an option whose value is an instant in UTC."""
-    return click.option(*name.split(), callback=read_with(parse_as_of), metavar="INSTANT", help=help_text)
+    return click.option(*name.split(), callback=_read_by(read), metavar="WHEN", help=f"{help_text} {INSTANT_HELP}.")
 
 
 def day_option(name: str, help_text: str) -> Callable[[F], F]:
     """Returns an option whose value is a UTC day."""
-    return click.option(*name.split(), callback=read_with(_day), metavar="DAY", help=help_text)
+    return click.option(*name.split(), callback=_read_by(_day), metavar="DAY", help=help_text)
 
 
 LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
-AS_OF: Final = instant_option("--as-of", "ISO-8601, UTC without an offset; now if not given.")
-AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+ANY_LANE: Final = lane_option(help=f"One of {', '.join(LANES)}; every lane in use if not given.")
+AS_OF: Final = instant_option("--as-of", "Records after it do not count; now if not given.")
 GENERATED_BY: Final = click.option(
     "--generated-by", default=DEFAULT_GENERATED_BY, show_default=True, help="Public-safe actor label."
 )
 BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
 LIVE: Final = click.option("--live", is_flag=True, help="Send. CAVRA_LIVE_LANES must name the lane.")
 RANGE: Final = options(
-    day_option("--from first", "First UTC day, YYYY-MM-DD."),
+    day_option("--from first", "First UTC day: YYYY-MM-DD, yesterday, or 2d for two days ago."),
     day_option("--to last", "Last UTC day, inclusive."),
 )
 
@@ -117,12 +123,30 @@ def reading_state() -> AbstractContextManager[sa.Connection]:
     return state_of(home()).reading()
 
 
-def answer(document: Any, as_json: bool, show: Callable[[Terminal, Any], None]) -> None:
-    """Prints the answer on standard output: exactly one JSON document, or what `show` makes of it for a person."""
-    if as_json:
+def answer(document: Any, show: Callable[[Terminal, Any], None], rows: Rows | None = None) -> None:
+    """Prints the answer on standard output in the form that was asked for.
+
+    Args:
+        document: The answer; as JSON it is printed whole.
+        show: Shows it to a person.
+        rows: The rows of the CSV; without them it has one, of the document's own numbers and texts.
+    """
+    form = form_of_answer()
+    if form == JSON:
         print_json(document)
+    elif form == CSV:
+        print_csv(rows_of(document, rows))
     else:
         show(standard_output(), document)
+
+
+def rows_of(document: Any, rows: Rows | None) -> Sequence[Mapping[str, Any]]:
+    """Returns the rows of an answer: those of a member, those that a function makes, or the document as one row."""
+    if callable(rows):
+        return list(rows(document))
+    if rows is not None:
+        return list(document[rows])
+    return [{name: value for name, value in document.items() if not isinstance(value, Mapping | list | tuple)}]
 
 
 def exit_with(failures: Iterable[PipelineError], notes: Iterable[str] = ()) -> None:

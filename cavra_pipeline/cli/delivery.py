@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from cavra_pipeline.cli import tables
+from cavra_pipeline.cli.command import HelpGroup, answers, command
 from cavra_pipeline.cli.common import (
-    AS_JSON,
     BY,
     EXIT_FAILED,
     GENERATED_BY,
@@ -21,6 +21,7 @@ from cavra_pipeline.cli.common import (
     home,
     lane_option,
 )
+from cavra_pipeline.cli.tables import short_time, show_connector_problems
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
@@ -29,7 +30,11 @@ from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES, WorkerRequest,
 from cavra_pipeline.terminal import Terminal
 
 
-@click.command()
+@command(
+    "worker",
+    "cavra-pipeline worker --lane recovery_escalation",
+    "cavra-pipeline worker --lane executive_report --max-retry-deliveries 1 --json",
+)
 @LANE
 @LIVE
 @click.option(
@@ -43,7 +48,7 @@ from cavra_pipeline.terminal import Terminal
 @click.option("--plan", "plan_id", metavar="ID", help="Execute only what this saved plan decided and what still holds.")
 @click.option("--probe", is_flag=True, help="Of a provider that rejects credentials or is gone, select one retry only.")
 @GENERATED_BY
-@AS_JSON
+@answers
 def worker(
     lane: Lane,
     live: bool,
@@ -51,9 +56,8 @@ def worker(
     plan_id: str | None,
     probe: bool,
     generated_by: str,
-    as_json: bool,
 ) -> None:
-    """Run the recovery retry worker once: dry unless --live is given.
+    """Run the retry worker once: dry unless --live is given.
 
     A dry run selects and sends nothing. Both kinds leave a worker-run record as evidence.
     """
@@ -69,10 +73,10 @@ def worker(
     )
     with open_sender(settings, clock=clock) as sender:
         document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
-    answer(document, as_json, tables.show_worker_run)
+    answer(document, _show_worker_run, "selected_retries")
 
 
-@click.command()
+@command("ack", "cavra-pipeline ack --plan ID --provider NAME --state acknowledged --by ops")
 @lane_option(default=next(iter(LANES)), show_default=True, help="A lane that takes them.")
 @click.option("--plan", "subject", required=True, metavar="ID", help="The plan, or the health report of an alert lane.")
 @click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
@@ -80,11 +84,12 @@ def worker(
 @click.option("--withdraw", "is_withdrawn", is_flag=True, help="Withdraw the acknowledgement; in place of --state.")
 @click.option("--force", is_flag=True, help="Record it although no such delivery is known.")
 @BY
-@AS_JSON
-def ack(
-    lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn: bool, force: bool, by: str, as_json: bool
-) -> None:
-    """Acknowledge a failing delivery, so that its live retry may go ahead or is known to be handled."""
+@answers
+def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn: bool, force: bool, by: str) -> None:
+    """Acknowledge a failing delivery, so that it may be retried.
+
+    Or so that it is known to be handled; --withdraw takes an acknowledgement back.
+    """
     if (state is None) == (not is_withdrawn):
         raise click.UsageError("Give either --state STATE or --withdraw")
     about = {"subject": subject, "provider": provider, "by": by}
@@ -97,29 +102,89 @@ def ack(
         word = "withdrawn" if is_withdrawn else written["acknowledgement_state"]
         console.print(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})")
 
-    answer(written, as_json, show)
+    answer(written, show)
 
 
-@click.command()
-@AS_JSON
-def connectors(as_json: bool) -> None:
-    """Check the connector file and the secrets it names. Sends nothing; exit code 1 if something is to be fixed."""
+@click.group("connectors", cls=HelpGroup, invoke_without_command=True)
+@answers
+@click.pass_context
+def connectors(context: click.Context) -> None:
+    """Check connectors and the secrets they need.
+
+    Without a command: test.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(test_command)
+
+
+@connectors.command("list", examples=["cavra-pipeline connectors list --output csv"])
+@answers
+def list_command() -> None:
+    """List the connectors that are on, and their states."""
+    document, _ = _connectors()
+    answer(document, _show_connectors, "connectors")
+
+
+@connectors.command("test", examples=["cavra-pipeline connectors test"])
+@answers
+def test_command() -> None:
+    """Check the connector file and the secrets that it names.
+
+    Nothing is sent. Exit code 1 if something is to be fixed.
+    """
+    document, is_right = _connectors()
+    answer(document, _show_connectors, "connectors")
+    sys.exit(0 if is_right else EXIT_FAILED)
+
+
+def _connectors() -> tuple[dict[str, Any], bool]:
+    """Returns the connectors that are on with their states, and whether nothing is to be fixed."""
     settings = home()
     checked, problems = host_connectors(settings), host_problems(settings)
-    states = []
-    for provider in checked.providers:
-        problem = checked.problem(provider)
-        states.append({"connector": provider, "state": problem.reason if problem else "ready"})
-    document: dict[str, Any] = {
+    found = [(provider, checked.problem(provider)) for provider in checked.providers]
+    document = {
         "file": str(checked.path),
-        "connectors": states,
+        "connectors": [
+            {"connector": provider, "state": problem.reason if problem else "ready"} for provider, problem in found
+        ],
         "connector_problems": [problem.document() for problem in problems],
     }
+    return document, not problems
 
-    def show(console: Terminal, _document: object) -> None:
-        rows = [(one["connector"], one["state"]) for one in states]
+
+def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
+    rows = [(one["connector"], one["state"]) for one in document["connectors"]]
+    if rows:
         console.table("Connectors that are on", ("connector", "state"), rows)
-        tables.show_connector_problems(console, document["connector_problems"])
+    else:
+        console.print(f"No connector is on: {document['file']} switches them on (docs/connectors.md).", soft_wrap=True)
+    show_connector_problems(console, document["connector_problems"])
 
-    answer(document, as_json, show)
-    sys.exit(EXIT_FAILED if problems else 0)
+
+def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows a worker run: what was selected, what waits and why, what became of it."""
+    subject = LANES[document["lane"]].subject_field
+    kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
+    console.facts(
+        f"Worker run of {document['lane']}",
+        [
+            ("kind", kind),
+            ("as of", f"{short_time(document['as_of'])} UTC"),
+            ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
+            ("acknowledgement", f"{document['acknowledgement_pending_count']} wait for one"),
+            ("held back", document["held_retry_count"]),
+            ("plan", document["retry_plan_id"]),
+            ("run", document["run_id"]),
+        ],
+    )
+    outcomes = {(e[subject], e["provider"]): e for e in document["executions"]}
+    rows: list[tuple[Any, ...]] = []
+    for decision in document["selected_retries"]:
+        sent = outcomes.get((decision[subject], decision["provider"]))
+        state = f"{sent['execution_status']} ({sent['reason']})" if sent else "selected"
+        rows.append((decision[subject], decision["provider"], state))
+    rows += [(d[subject], d["provider"], "waits for an acknowledgement") for d in document["acknowledgement_pending"]]
+    rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
+    if rows:
+        console.table("Retries", (subject, "provider", "state"), rows)
+    show_connector_problems(console, document["connector_problems"])

@@ -13,8 +13,8 @@ from typing import IO, Any, Final
 import click
 
 from cavra_pipeline import frames
+from cavra_pipeline.cli.command import TABLE, answers, command, form_of_answer
 from cavra_pipeline.cli.common import (
-    AS_JSON,
     RANGE,
     answer,
     check_order,
@@ -24,6 +24,7 @@ from cavra_pipeline.cli.common import (
     instant_option,
     reading,
 )
+from cavra_pipeline.cli.when import read_start
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
@@ -43,26 +44,26 @@ from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
 
 _STDIN: Final = "-"
-_UP_TO: Final = instant_option("--as-of", "Only records created up to then; ISO-8601, UTC without an offset.")
+_UP_TO: Final = instant_option("--as-of", "Only records created up to then.")
 _STRAYS_SHOWN: Final = 10
 _DIGEST_SHOWN: Final = 12
 
 
-@click.command("import")
+@command("import", "cavra-pipeline import evidence.db", "cavra-pipeline import --sources")
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option("--sources", "of_sources", is_flag=True, help="Pull the sources of sources.yaml: those named, or all.")
-@AS_JSON
-def import_command(paths: tuple[str, ...], of_sources: bool, as_json: bool) -> None:
+@answers
+def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
     """Bring CAVRA stores or JSON lines into the landing zone.
 
-    PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for one of
-    them on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing. A file
-    that is none of these is one failure; the others are imported all the same. With --sources, PATH is the name of a
-    source (docs/sources.md); none means all of them.
+    PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for one
+    of them on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing.
+    A file that is none of these is one failure; the others are imported all the same. With --sources, PATH is the
+    name of a source (docs/sources.md); none means all of them.
     """
     settings = home()
     if of_sources:
-        _import_sources(settings, paths, as_json)
+        _import_sources(settings, paths)
         return
     if not paths:
         raise UsageError("there is nothing to import", where="PATH", remedy="Name a file, a folder or -, or --sources")
@@ -71,11 +72,11 @@ def import_command(paths: tuple[str, ...], of_sources: bool, as_json: bool) -> N
     ]
     with standard_error().bytes_progress("importing", _size_of([source for _, source in sources])) as tick:
         result = import_evidence(settings, sources, now=clock(), tick=tick)
-    answer(_import_document(result), as_json, _facts("Import", _import_facts(settings, result)))
+    answer(_import_document(result), _facts("Import", _import_facts(settings, result)))
     exit_with(result.failures, result.notes)
 
 
-def _import_sources(settings: Settings, names: Sequence[str], as_json: bool) -> None:
+def _import_sources(settings: Settings, names: Sequence[str]) -> None:
     """Pulls sources one after another; one that can't be read does not stop the others."""
     sources = read_sources(settings.sources_file)
     sources.require()
@@ -98,7 +99,7 @@ def _import_sources(settings: Settings, names: Sequence[str], as_json: bool) -> 
         console.table("Sources", columns, [[row[name] for name in columns] for row in rows])
         console.facts("Import", _import_facts(settings, result))
 
-    answer(_import_document(result) | {"sources": rows}, as_json, show)
+    answer(_import_document(result) | {"sources": rows}, show, "sources")
     exit_with(result.failures, result.notes)
 
 
@@ -142,11 +143,14 @@ def _size_of(sources: Sequence[Path | IO[bytes]]) -> int:
     return size
 
 
-@click.command()
+@command("ingest", "cavra-pipeline ingest", "cavra-pipeline ingest --from 2026-11-01 --to 2026-11-02")
 @RANGE
-@AS_JSON
-def ingest(first: date | None, last: date | None, as_json: bool) -> None:
-    """Read new and changed drops into the warehouse, or every drop of a range of days again."""
+@answers
+def ingest(first: date | None, last: date | None) -> None:
+    """Load new and changed landing files into the warehouse.
+
+    With days, every landing file of them is loaded again.
+    """
     check_order(first, last)
     settings, err = home(), standard_error()
     result = _ingest(settings, clock(), first, last)
@@ -167,21 +171,21 @@ def ingest(first: date | None, last: date | None, as_json: bool) -> None:
         "failures": [str(failure) for failure in result.failures],
     }
     shown = [
-        ("drops", f"{len(result.drops)} read, {result.unchanged_count} unchanged"),
+        ("landing files", f"{len(result.drops)} read, {result.unchanged_count} unchanged"),
         ("records", f"{result.received_count} received, {result.quarantined_count} quarantined"),
         ("findings", result.finding_count),
         ("unknown kinds", result.unknown_kind_count),
         ("fields left out", result.dropped_field_count),
         ("warehouse", settings.warehouse),
     ]
-    answer(document, as_json, _facts("Ingest", shown))
-    if not (as_json or result.drops or result.unchanged_count):
-        err.print(f"The landing zone {settings.landing} holds no drop yet: cavra-pipeline import PATH fills it.")
+    answer(document, _facts("Ingest", shown))
+    if not (form_of_answer() != TABLE or result.drops or result.unchanged_count):
+        err.print(f"The landing zone {settings.landing} holds no file yet: cavra-pipeline import PATH fills it.")
     closed, left_out = len(result.closed_drops), result.past_retention_count
     if closed or left_out:
-        err.print(f"past retention: {closed} drops are left alone, {left_out} records are left out")
+        err.print(f"past retention: {closed} landing files are left alone, {left_out} records are left out")
     for name in ignored[:_STRAYS_SHOWN]:
-        err.print(f"ignored {name}: a drop is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
+        err.print(f"ignored {name}: a landing file is landing/YYYY-MM-DD/NAME.jsonl (.gz, .zst)")
     exit_with(result.failures, result.notes)
 
 
@@ -191,13 +195,13 @@ def _ingest(settings: Settings, now: datetime, first: date | None, last: date | 
         return run_ingest(settings, now=now, first=first, last=last, tick=tick)
 
 
-@click.command()
+@command("backfill", "cavra-pipeline backfill --from 2026-11-26 --to 2026-11-27")
 @RANGE
-@AS_JSON
-def backfill(first: date | None, last: date | None, as_json: bool) -> None:
-    """Ingest a range of days again and make every report of each of them.
+@answers
+def backfill(first: date | None, last: date | None) -> None:
+    """Ingest days again and make every report of each day.
 
-    The same as a backfill in the Dagster UI. Days without a drop are a success with nothing in them.
+    The same as a backfill in the Dagster UI. Days without a landing file are a success with nothing in them.
     """
     settings, now = home(), clock()
     if first is None or last is None or first > last:
@@ -220,18 +224,20 @@ def backfill(first: date | None, last: date | None, as_json: bool) -> None:
     }
     shown = [
         ("days", f"{len(days)}, {first} to {last}"),
-        ("drops", f"{len(result.drops)} read, {result.received_count} records"),
+        ("landing files", f"{len(result.drops)} read, {result.received_count} records"),
         ("reports", f"{levels.total()}: {', '.join(f'{n} {name}' for name, n in sorted(levels.items()))}"),
     ]
-    answer(document, as_json, _facts("Backfill", shown))
+    answer(document, _facts("Backfill", shown))
     exit_with(result.failures)
 
 
-@click.command()
+@command("pseudonym", "cavra-pipeline pseudonym ops@example.org", "cavra-pipeline pseudonym - < value.txt")
 @click.argument("value")
-@AS_JSON
-def pseudonym(value: str, as_json: bool) -> None:
-    """Print what VALUE is called in this home where it may not be stored: as identifier, provider and actor label.
+@answers
+def pseudonym(value: str) -> None:
+    """Print the pseudonyms that a value has in this home.
+
+    As identifier, as provider and as actor label, where VALUE itself may not be stored.
 
     With - the value is read from standard input, so that it is in no list of commands.
     """
@@ -242,14 +248,17 @@ def pseudonym(value: str, as_json: bool) -> None:
         "provider": names.of_text(provider_name(text)),
         "actor": names.of_actor(text),
     }
-    answer(document, as_json, _facts("Pseudonym", list(document.items())))
+    answer(document, _facts("Pseudonym", list(document.items())))
 
 
-@click.command()
-@instant_option("--since", "Leave out records created before; ISO-8601.")
+@command("export", "cavra-pipeline export > made-here.jsonl", "cavra-pipeline export --since 7d > last-week.jsonl")
+@instant_option("--since", "Leave out records created before.", read_start)
 @click.option("--all", "everything", is_flag=True, help="Write all evidence, for another home; never for CAVRA.")
 def export(since: datetime | None, everything: bool) -> None:
-    """Write the records that were made here as JSON lines in CAVRA's own shape to standard output."""
+    """Write the records made here as JSON lines, for CAVRA.
+
+    They have CAVRA's own shape and go to standard output.
+    """
     if everything:
         standard_error().print(
             "warning: --all is for another home. CAVRA's records are cut here: in CAVRA they would replace whole ones.",
@@ -260,16 +269,21 @@ def export(since: datetime | None, everything: bool) -> None:
             print_json_line(line)
 
 
-@click.command("table")
+@command(
+    "table",
+    "cavra-pipeline table deliveries deliveries.parquet",
+    'cavra-pipeline table "SELECT lane, count(*) FROM evidence GROUP BY 1" n.csv',
+)
 @click.argument("table_or_sql", metavar="TABLE")
 @click.argument("path", type=click.Path(path_type=Path))
 @_UP_TO
 @RANGE
 def table_command(table_or_sql: str, path: Path, as_of: datetime | None, first: date | None, last: date | None) -> None:
-    """Write a table of the warehouse to PATH, which ends in .parquet or .csv.
+    """Write a table or a query to a Parquet or CSV file.
 
-    TABLE is the name of a table or view (docs/data-dictionary.md), or one SELECT statement. --from and --to choose drop
-    days. What goes back to CAVRA, or to another home, is written by cavra-pipeline export.
+    PATH ends in .parquet or .csv. TABLE is the name of a table or view (docs/data-dictionary.md), or one SELECT
+    statement. --from and --to choose days of the landing zone. What goes back to CAVRA, or to another home, is
+    written by cavra-pipeline export.
     """
     check_order(first, last)
     if (first is None) != (last is None):
@@ -279,22 +293,28 @@ def table_command(table_or_sql: str, path: Path, as_of: datetime | None, first: 
     standard_error().print(f"{count:,} row{'' if count == 1 else 's'} written to {path}")
 
 
-@click.command()
-@AS_JSON
-def quarantine(as_json: bool) -> None:
-    """Rejected lines: where they stood, their SHA-256 and why."""
+@command("quarantine", "cavra-pipeline quarantine", "cavra-pipeline quarantine --output csv")
+@answers
+def quarantine() -> None:
+    """List rejected lines: where they stood and why.
+
+    Use the SHA-256 to find the line in its source.
+    """
     columns = ("drop_day", "source_file", "line_number", "reason", "field", "sha256")
-    _list("Quarantine", list_quarantine, columns, as_json)
+    _list("Quarantine", list_quarantine, columns)
 
 
-@click.command()
-@AS_JSON
-def findings(as_json: bool) -> None:
-    """What was not public-safe: where, which rule, which field. Never the value."""
-    _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action"), as_json)
+@command("findings", "cavra-pipeline findings", "cavra-pipeline findings --json")
+@answers
+def findings() -> None:
+    """List what was not public-safe: where, and by which rule.
+
+    The value itself is never shown.
+    """
+    _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action"))
 
 
-def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...], as_json: bool) -> None:
+def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...]) -> None:
     with reading() as session:
         rows = read(session)
 
@@ -305,4 +325,4 @@ def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tup
         shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in columns] for row in rows]
         console.table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in columns], shown)
 
-    answer({"count": len(rows), title.lower(): rows}, as_json, show)
+    answer({"count": len(rows), title.lower(): rows}, show, title.lower())

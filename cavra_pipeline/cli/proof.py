@@ -8,14 +8,15 @@ from typing import Final
 
 import click
 
-from cavra_pipeline.cli.common import AS_JSON, EXIT_UNHEALTHY, answer, clock, home
+from cavra_pipeline.cli.command import JSON, HelpGroup, answers, answers_without_rows, command, form_of_answer
+from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, home
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.keys import new_key
 from cavra_pipeline.proof.publish import checkpoint_document, publish
 from cavra_pipeline.retry.sender import open_sender
-from cavra_pipeline.terminal import EscapingGroup, Terminal
+from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.posting import post_checkpoint
@@ -25,10 +26,10 @@ from cavra_pipeline.verify.posting import tag_message as message_of_tag
 _MOST_BYTES: Final = 65_536
 
 
-def answer_home(*, as_json: bool) -> None:
+def answer_home() -> None:
     """Verifies what CAVRA_HOME holds and exits with 3 if anything differs."""
     found = verify_home(home(), now=clock())
-    answer(found.document(), as_json, lambda console, _: _show(console, found))
+    answer(found.document(), lambda console, _: _show(console, found))
     if not found.is_intact:
         sys.exit(EXIT_UNHEALTHY)
 
@@ -45,7 +46,9 @@ def _show(console: Terminal, found: Verified) -> None:
     console.print("intact" if found.is_intact else f"{len(found.differences):,} differences")
 
 
-@click.command("checkpoint")
+@command(
+    "checkpoint", "cavra-pipeline checkpoint > checkpoint.txt", "cavra-pipeline checkpoint --against checkpoint.txt"
+)
 @click.option(
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -54,16 +57,16 @@ def _show(console: Terminal, found: Verified) -> None:
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the checkpoint to this file too.")
 @click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
 @click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
-@AS_JSON
+@answers_without_rows
 def checkpoint_command(
-    against: Path | None, output: Path | None, connector: str | None, tag_message: bool, as_json: bool
+    against: Path | None, output: Path | None, connector: str | None, tag_message: bool
 ) -> None:
-    """Print the head of the commit log; exit 3 if it has not grown out of an older one.
+    """Print the head of the commit log; compare an older one.
 
-    It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a file, a connector or a git tag somebody else can hold it:
+    Exit 3 if the log has not grown out of the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a file, a connector or a git tag somebody else can hold it:
     none of these is done if the log has not grown out of the older checkpoint.
     """
-    if tag_message and (as_json or connector):
+    if tag_message and (form_of_answer() == JSON or connector):
         raise UsageError("the message of a tag is all that is printed", where="--tag-message", remedy="Give it alone")
     old = parse_note(text_of(against), str(against)).checkpoint if against else None
     settings = home()
@@ -88,7 +91,7 @@ def checkpoint_command(
         elif growth:
             console.print(f"{against}: not a checkpoint of this log as it is: {growth.reason}", soft_wrap=True)
 
-    answer(document, as_json, show)
+    answer(document, show)
     if not is_grown:
         sys.exit(EXIT_UNHEALTHY)
 
@@ -110,22 +113,20 @@ def text_of(path: Path) -> str:
     return text
 
 
-@click.group("key", cls=EscapingGroup)
+@click.group("key", cls=HelpGroup)
 def key() -> None:
     """Make the key that signs checkpoints."""
 
 
-@key.command("new")
+@key.command("new", examples=["cavra-pipeline key new signing.pem"])
 @click.argument("path", type=click.Path(path_type=Path))
-@AS_JSON
-def new_key_command(path: Path, as_json: bool) -> None:
-    """Make an Ed25519 key in a new file and print its public half.
+@answers
+def new_key_command(path: Path) -> None:
+    """Make an Ed25519 key in a new file.
 
-    Give the public half to whoever verifies, and name the file in CAVRA_SIGNING_KEY_FILE. Anyone who has the file can
-    sign.
+    Prints its public half. Give the public half to whoever verifies, and name the file in CAVRA_SIGNING_KEY_FILE.
+    Anyone who has the file can sign.
     """
     public_key = new_key(path).hex()
     text = f"public key: {public_key}"
-    answer(
-        {"public_key": public_key, "path": str(path)}, as_json, lambda console, _: console.print(text, soft_wrap=True)
-    )
+    answer({"public_key": public_key, "path": str(path)}, lambda console, _: console.print(text, soft_wrap=True))

@@ -2,71 +2,167 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import click
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
-from cavra_pipeline.cli import tables
-from cavra_pipeline.cli.common import AS_JSON, AS_OF, BY, GENERATED_BY, answer, clock, home, reading
+from cavra_pipeline.cli.command import HelpGroup, answers, command
+from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, reading
+from cavra_pipeline.cli.tables import level, short_time
 from cavra_pipeline.declared import options_of
+from cavra_pipeline.executive.words import short_duration
 from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters
 from cavra_pipeline.reports.closure import closure_reports
-from cavra_pipeline.terminal import EscapingGroup
+from cavra_pipeline.terminal import Terminal
 
 
-@click.command()
+@command("recoveries", "cavra-pipeline recoveries", "cavra-pipeline recoveries --slo-minutes 480 --output csv")
 @AS_OF
 @options_of(RecoveryParameters)
 @GENERATED_BY
-@AS_JSON
-def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: str, as_json: bool) -> None:
-    """Which recoveries are open, which are past their limit, which were closed?"""
+@answers
+def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: str) -> None:
+    """Which recoveries are open, past their limit, closed?"""
     now, parameters = clock(), recovery_parameters(slo_minutes=slo_minutes)
     with reading() as session:
         (report,) = recovery_reports(session, parameters, instants=[as_of or now], now=now, generated_by=generated_by)
-    answer(report, as_json, tables.show_recoveries)
+    answer(report, _show_recoveries, "recoveries")
 
 
-@click.command()
+@command("closure", "cavra-pipeline closure", "cavra-pipeline closure --as-of yesterday --json")
 @AS_OF
 @GENERATED_BY
-@AS_JSON
-def closure(as_of: datetime | None, generated_by: str, as_json: bool) -> None:
+@answers
+def closure(as_of: datetime | None, generated_by: str) -> None:
     """Can the loop be closed, and what keeps it open?"""
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
-    answer(report, as_json, tables.show_closure)
+    answer(report, _show_closure, "open_items")
 
 
-@click.command()
+@command("playbook", "cavra-pipeline playbook", "cavra-pipeline playbook --json")
 @options_of(PlaybookParameters)
 @GENERATED_BY
-@AS_JSON
-def playbook(generated_by: str, as_json: bool, **parameters: int | None) -> None:
-    """Open a recovery for each connector that fails often and has none open: a recovery playbook, as evidence."""
+@answers
+def playbook(generated_by: str, **parameters: int | None) -> None:
+    """Open a recovery for each connector that fails often.
+
+    Only those that have none open; a recovery playbook is written as evidence.
+    """
     written = build_playbook(home(), playbook_parameters(**parameters), by=generated_by, now=clock())
-    answer({"playbook": written}, as_json, tables.show_playbook)
+    answer({"playbook": written}, _show_playbook, _entries)
 
 
-@click.group(cls=EscapingGroup)
+@click.group(cls=HelpGroup)
 def recovery() -> None:
-    """Say what became of a recovery."""
+    """Record what became of a recovery."""
 
 
-@recovery.command()
+@recovery.command(
+    "close", examples=["cavra-pipeline recovery close --playbook ID --provider NAME --state resolved --by ops"]
+)
 @click.option("--playbook", "playbook_id", required=True, metavar="ID", help="The recovery's playbook.")
 @click.option("--provider", required=True, metavar="NAME", help="The recovery's connector.")
 @click.option("--state", required=True, metavar="STATE", help=f"One of {', '.join(CLOSURE_STATES)}.")
 @BY
 @click.option("--ref", "external_ref", metavar="TICKET", help="A ticket about it.")
-@AS_JSON
-def close(playbook_id: str, provider: str, state: str, by: str, external_ref: str | None, as_json: bool) -> None:
-    """Record a closure: resolved and mitigated close the recovery, any other state leaves it open or opens it again."""
+@answers
+def close(playbook_id: str, provider: str, state: str, by: str, external_ref: str | None) -> None:
+    """Record the state of a recovery.
+
+    resolved and mitigated close the recovery; any other state leaves it open or opens it again.
+    """
     written = close_recovery(
         home(), playbook_id=playbook_id, provider=provider, state=state, by=by, now=clock(), external_ref=external_ref
     )
-    answer({"closure": written}, as_json, tables.show_recovery_closure)
+    answer({"closure": written}, _show_recovery_closure, lambda one: [one["closure"]] if one["closure"] else [])
+
+
+def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
+    """Shows the recovery report."""
+    has_playbook = report["state"] != "no_playbook"
+    counts = f"{report['recovery_open_count']:,} open, {report['recovery_closed_count']:,} closed"
+    past = f"{report['recovery_slo_breached_count']:,} open for more than {report['recovery_slo_minutes']:,} minutes"
+    closures = sum(report["closure_state_counts"].values())
+    console.facts(
+        "Recoveries",
+        [
+            ("state", level(report["alert_level"])),
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("recoveries", counts if has_playbook else "none is known: no recovery playbook has arrived"),
+            *([("past the limit", past)] if has_playbook else []),
+            ("based on", f"{report['playbook_count']:,} playbooks, {closures:,} closures"),
+            ("report", report["recovery_report_id"]),
+        ],
+    )
+    if report["recoveries"]:
+        columns = ("provider", "state", "opened (UTC)", "open for", "playbook_id")
+        rows = [_row(one) for one in report["recoveries"]]
+        console.table("Recoveries, past the limit first, then the newest", columns, rows)
+    if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
+        console.table(
+            "Recoveries of one provider that overlap: probably one outage",
+            ("provider", "from (UTC)", "until (UTC)", "recoveries"),
+            [
+                (one["provider"], short_time(one["opened_at"]), short_time(one["closed_at"]), one["recovery_count"])
+                for one in outages
+            ],
+        )
+
+
+def _row(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    status, said = one["slo_status"], one["closure_state"]
+    minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
+    state = status if said in (status, "open") else f"{status}: {said}"
+    return (one["provider"], level(state), short_time(one["opened_at"]), short_duration(minutes), one["playbook_id"])
+
+
+def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the playbook that was written, or says that none was."""
+    written = document["playbook"]
+    if written is None:
+        console.print("No connector calls for a recovery: none fails often enough without an open one.")
+        return
+    entries = _entries(document)
+    rows = [(one["provider"], one["failure_count"], short_time(one["latest_failure_at"])) for one in entries]
+    columns = ("provider", "failures", "newest (UTC)")
+    console.table(f"Recoveries opened by {written['playbook_id']}", columns, rows)
+
+
+def _entries(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    written = document["playbook"]
+    return written["connector_recovery_playbook"]["provider_playbooks"] if written else []
+
+
+def _show_recovery_closure(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the closure that was written, or says that the newest one says so already."""
+    written = document["closure"]
+    if written is None:
+        console.print("Nothing to record: the newest closure of this recovery says so already.")
+    else:
+        console.print(f"{written['provider']} of {written['playbook_id']}: {written['closure_state']}")
+
+
+def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
+    """Shows the closure report."""
+    console.facts(
+        "Closure",
+        [
+            ("state", level(report["closure_state"])),
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("open items", f"{report['open_item_count']:,}"),
+            ("report", report["closure_report_id"]),
+        ],
+    )
+    if report["open_items"]:
+        rows = [(one["item"].replace("_", " "), one["count"]) for one in report["open_items"]]
+        console.table("What is open now", ("item", "count"), rows)
+    if report["cavra_open_items"]:
+        named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
+        console.table("What CAVRA's dashboard lists over all records", ("item",), named)

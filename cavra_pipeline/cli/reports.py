@@ -1,218 +1,163 @@
-"""The commands that evaluate evidence: health, retry plans, dashboard, escalation and the executive report."""
+"""The commands that evaluate evidence: health, retry plans, dashboard."""
 
 from __future__ import annotations
 
 import sys
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli import tables
+from cavra_pipeline.cli.command import OneOf, answers, command
 from cavra_pipeline.cli.common import (
-    AS_JSON,
+    ANY_LANE,
     AS_OF,
-    EXIT_FAILED,
     EXIT_UNHEALTHY,
     GENERATED_BY,
-    LANE,
-    LIVE,
     answer,
     clock,
     home,
-    options,
     reading,
     reading_state,
 )
+from cavra_pipeline.cli.report_tables import (
+    show_dashboard,
+    show_health,
+    show_health_of_lanes,
+    show_plan,
+    show_plans_of_lanes,
+)
 from cavra_pipeline.declared import options_of
-from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.executive.escalation import escalation_plan
-from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
-from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
-from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
+from cavra_pipeline.documents import instant
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.reports.dashboard import dashboards
-from cavra_pipeline.reports.health import HealthParameters, health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import (
+    HealthParameters,
+    alert_level,
+    health_parameters,
+    lanes_in_use,
+    retry_health_reports,
+)
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import save_plan
-from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
-from cavra_pipeline.retry.sender import open_sender
-from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import print_document, standard_error
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
-_FORMS: Final = {"markdown": report_markdown, "html": report_html, "json": report_json}
-_ANNOUNCED: Final = options(
-    click.option(
-        "--slo-minutes",
-        type=int,
-        default=DEFAULT_SLO_MINUTES,
-        show_default=True,
-        metavar="N",
-        help="How long a recovery may be open.",
-    ),
-    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector; repeatable."),
-    LIVE,
+
+
+@command(
+    "retry-health",
+    "cavra-pipeline retry-health",
+    "cavra-pipeline retry-health --lane executive_report --as-of yesterday",
 )
-
-
-@click.command("retry-health")
-@LANE
+@ANY_LANE
 @AS_OF
 @GENERATED_BY
-@AS_JSON
+@answers
 @options_of(HealthParameters)
-@click.option("--fail-on", type=click.Choice(list(_FAILING_LEVELS)), help="Exit 3 at or above this alert level.")
+@click.option("--fail-on", type=OneOf(list(_FAILING_LEVELS)), help="Exit 3 at or above this alert level.")
 def retry_health_command(
-    lane: Lane,
+    lane: Lane | None,
     as_of: datetime | None,
     generated_by: str,
-    as_json: bool,
     fail_on: str | None,
     **parameters: int | None,
 ) -> None:
-    """Is the retry worker running, are its plans fresh, what failed, what waits for a person?"""
-    now, judged_by = clock(), health_parameters(lane, **parameters)
+    """Does the worker run, are plans fresh, what failed?
+
+    Also: which acknowledgements and approvals are missing, and what to do about each alert. CSV lists the alerts.
+    """
+    now = clock()
     with reading() as session:
-        (report,) = retry_health_reports(
-            session, lane, judged_by, instants=[as_of or now], now=now, generated_by=generated_by
-        )
-    with reading_state() as c:
-        (slots,) = slots_of_reports(c, [report])
-    answer(report, as_json, lambda console, _: tables.show_health(console, report, slots=slots))
-    sys.exit(EXIT_UNHEALTHY if fail_on and report["alert_level"] in _FAILING_LEVELS[fail_on] else 0)
+        lanes = [lane] if lane else lanes_in_use(session, as_of=as_of or now, now=now)
+        reports = [
+            retry_health_reports(
+                session,
+                one,
+                health_parameters(one, **parameters),
+                instants=[as_of or now],
+                now=now,
+                generated_by=generated_by,
+            )[0]
+            for one in lanes
+        ]
+    levels = [str(report["alert_level"]) for report in reports]
+    if lane is None:
+        document = _of_lanes(reports, as_of or now, alert_level=alert_level(levels))
+        answer(document, show_health_of_lanes, lambda found: _alert_rows(found["lanes"].values()))
+    else:
+        with reading_state() as c:
+            (slots,) = slots_of_reports(c, reports)
+        answer(reports[0], lambda console, report: show_health(console, report, slots), lambda one: _alert_rows([one]))
+    sys.exit(EXIT_UNHEALTHY if fail_on and {*levels} & {*_FAILING_LEVELS[fail_on]} else 0)
 
 
-@click.command("retry-plan")
-@LANE
+@command(
+    "retry-plan",
+    "cavra-pipeline retry-plan",
+    "cavra-pipeline retry-plan --lane executive_report --output csv",
+)
+@ANY_LANE
 @AS_OF
 @GENERATED_BY
-@AS_JSON
+@answers
 @options_of(RetryPolicy)
-@click.option("--keep", is_flag=True, help="Keep the plan, so that worker --plan can execute it.")
+@click.option("--keep", is_flag=True, help="Save the plan, so that worker --plan can execute it.")
 def retry_plan_command(
-    lane: Lane,
+    lane: Lane | None,
     as_of: datetime | None,
     generated_by: str,
-    as_json: bool,
     keep: bool,
     **fields: Any,
 ) -> None:
-    """Which failed deliveries to retry, which wait, which are exhausted?"""
+    """Which failed deliveries are due, waiting, exhausted?
+
+    A plan is a preview, unless --keep saves it. CSV lists the decisions.
+    """
     now = clock()
-    policy = retry_policy(lane, fields)
     with reading() as session:
-        (plan,) = retry_plans(session, lane, policy, instants=[as_of or now], now=now, generated_by=generated_by)
-    if keep:
+        lanes = [lane] if lane else lanes_in_use(session, as_of=as_of or now, now=now)
+        plans = [
+            retry_plans(
+                session, one, retry_policy(one, fields), instants=[as_of or now], now=now, generated_by=generated_by
+            )[0]
+            for one in lanes
+        ]
+    for plan in plans if keep else ():
         save_plan(state_of(home()), plan, now=now)
-    answer(plan, as_json, tables.show_plan)
+    if lane:
+        answer(plans[0], show_plan, "retry_decisions")
+        return
+    document = _of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
+    answer(document, show_plans_of_lanes, _decision_rows)
 
 
-@click.command()
+def _of_lanes(reports: Sequence[Mapping[str, Any]], as_of: datetime, **members: object) -> dict[str, Any]:
+    """Returns the answer about every lane in use: the report of each, by lane."""
+    return {"as_of": instant(as_of), **members, "lanes": {report["lane"]: report for report in reports}}
+
+
+def _alert_rows(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for report in reports:
+        for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True):
+            yield {"lane": report["lane"], "as_of": report["as_of"], **alert, "recommended_action": action}
+
+
+def _decision_rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for lane, plan in document["lanes"].items():
+        for decision in plan["retry_decisions"]:
+            yield {"lane": lane, **decision}
+
+
+@command("dashboard", "cavra-pipeline dashboard", "cavra-pipeline dashboard --as-of 2d --json")
 @AS_OF
-@AS_JSON
-def dashboard(as_of: datetime | None, as_json: bool) -> None:
-    """Counts of everything, over all lanes and per lane."""
+@answers
+def dashboard(as_of: datetime | None) -> None:
+    """Count everything, over all lanes and per lane."""
     now = clock()
     with reading() as session:
         (document,) = dashboards(session, instants=[as_of or now], now=now)
-    answer(document, as_json, tables.show_dashboard)
-
-
-@click.command()
-@AS_OF
-@_ANNOUNCED
-@AS_JSON
-def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...], live: bool, as_json: bool) -> None:
-    """Which recoveries and retries wait for people, and what to do? With connectors, says what it would send.
-
-    Without --provider, the connectors are those that CAVRA_ESCALATION_CONNECTORS names.
-    """
-    settings, now = home(), clock()
-    providers = providers or settings.escalation_connectors
-    with warehouse_of(settings).reading() as session:
-        plan = escalation_plan(session, as_of=as_of or now, now=now, slo_minutes=slo_minutes, providers=providers)
-    announcement = escalation(plan, requested_at=now, made_at=clock(), as_of=as_of)
-    with _delivered(settings, announcement, plan["selected_providers"] if providers else (), live) as sent:
-        answer({"plan": plan, "delivery": sent}, as_json, tables.show_escalation)
-        sys.stdout.flush()
-    _exit_for(sent)
-
-
-@click.command("executive-report")
-@AS_OF
-@_ANNOUNCED
-@click.option(
-    "--window-days", type=int, default=DEFAULT_WINDOW_DAYS, show_default=True, metavar="N", help="UTC days of history."
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(list(_FORMS)),
-    default="markdown",
-    show_default=True,
-    help="What is printed.",
-)
-@click.option("--output", type=click.Path(path_type=Path), help="Write all three forms into this folder instead.")
-def executive_report_command(
-    as_of: datetime | None,
-    slo_minutes: int,
-    window_days: int,
-    form: str,
-    output: Path | None,
-    providers: tuple[str, ...],
-    live: bool,
-) -> None:
-    """The recovery report for executives: what happened, what is open, what to do."""
-    settings, now, err = home(), clock(), standard_error()
-    with warehouse_of(settings).reading() as session:
-        (report,) = executive_reports(
-            session,
-            instants=[as_of or now],
-            now=now,
-            slo_minutes=slo_minutes,
-            window_days=window_days,
-            providers=settings.escalation_connectors,
-        )
-    announcement = report_announcement(
-        report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of
-    )
-    with _delivered(settings, announcement, providers, live) as sent:
-        if output:
-            for path in write_report(output, report).values():
-                err.print(f"wrote {path}")
-        else:
-            print_document(_FORMS[form](report))
-        tables.show_delivery(err, sent)
-        sys.stdout.flush()
-    _exit_for(sent)
-
-
-@contextmanager
-def _delivered(
-    settings: Settings, announcement: Announcement, providers: Sequence[str], live: bool
-) -> Iterator[dict[str, Any] | None]:
-    """Delivers an announcement and yields how it went; None if nobody named a provider."""
-    if not providers:
-        yield None
-        return
-    run_id = uuid.uuid4().hex
-    with (
-        open_sender(settings, clock=clock) as sender,
-        first_delivery(
-            settings, sender, announcement, providers=providers, is_live=live, clock=clock, run_id=run_id
-        ) as sent,
-    ):
-        yield sent
-
-
-def _exit_for(sent: dict[str, Any] | None) -> None:
-    sys.exit(EXIT_FAILED if sent and any(not outcome["success"] for outcome in sent["outcomes"]) else 0)
+    answer(document, show_dashboard, lambda found: [{"lane": lane} | counts for lane, counts in found["lanes"].items()])

@@ -5,28 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from datetime import date
-from typing import Final
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
-from cavra_pipeline.cli import tables
+from cavra_pipeline.cli.command import command
 from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, check_order, clock, home
 from cavra_pipeline.cli.processes import Program, Programs, require_free
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
-from cavra_pipeline.terminal import print_document, shown, standard_error, standard_output
+from cavra_pipeline.terminal import Terminal, beside, print_document, shown, standard_error, standard_output
 
+if TYPE_CHECKING:
+    from cavra_pipeline.demo.month import Story
+    from cavra_pipeline.demo.telling import Line
+
+_MINUTES: Final = "%Y-%m-%d %H:%M"
 LOOPBACK: Final = "127.0.0.1"
 
 
-@click.command()
+@command("api", "cavra-pipeline api", "cavra-pipeline api --port 9000")
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; others need tokens.")
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port to listen on.")
 @click.option("--allowed-host", "allowed", multiple=True, metavar="NAME", help="A further name it may be asked for by.")
 def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
-    """Serve the HTTP API and the console on this home.
+    """Serve the HTTP API and the console.
 
     Open on loopback; with CAVRA_API_TOKENS set to a file of `api-token` lines, every request needs a token.
     """
@@ -63,27 +69,29 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     sys.exit(0 if server.started else EXIT_FAILED)
 
 
-@click.command("api-token")
+@command("api-token", "cavra-pipeline api-token --name grafana --scope read >> tokens")
 @click.option("--name", required=True, metavar="LABEL", help="Public-safe name of who will use it, without spaces.")
 @click.option(
     "--scope", "scopes", multiple=True, default=("read",), show_default=True, help=f"Repeatable: {', '.join(SCOPES)}."
 )
 def api_token(name: str, scopes: tuple[str, ...]) -> None:
-    r"""Make a token for the HTTP API: shown once, on standard error; its line for the file on standard output.
+    """Make a token for the HTTP API.
 
-    \b
-    cavra-pipeline api-token --name grafana --scope read >> tokens && chmod 600 tokens
+    The token is shown once, on standard error; its line for the file goes to standard output.
     """
     token, line = new_token(name, scopes)
     standard_error().print(f"The token of {name}, shown this once: {token}")
     print_document(line)
 
 
-@click.command()
+@command("refresh", "cavra-pipeline refresh", "cavra-pipeline refresh --from yesterday --to today")
 @RANGE
 @click.option("--run-id", metavar="ID", help="Id that the Dagster run is to have.")
 def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
-    """Ingest and make every report of the days as one Dagster run; today if no day is given. Needs no daemon."""
+    """Ingest and make the reports of days as one Dagster run.
+
+    Today if no day is given. It needs no daemon.
+    """
     from cavra_pipeline.definitions import REFRESH_JOB, REFRESH_TAGS, materialize
 
     settings, now = home(), clock()
@@ -99,35 +107,37 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
     sys.exit(0 if ended else EXIT_FAILED)
 
 
-@click.command()
+@command("demo", "cavra-pipeline demo", "cavra-pipeline demo --stories")
 @click.option("--stories", is_flag=True, help="Only list what happened in the month that the demo brought in.")
 def demo(stories: bool) -> None:
-    """Bring in a recorded month that ends now, make every report and say what is wrong and where to look.
+    """Bring in a recorded bad month and say what is wrong.
 
-    It takes the real path: import, a day that arrives late, and a Dagster run on an instance under CAVRA_HOME.
+    The month ends now; the last lines say where to look. It takes the real path: import, a day that arrives late,
+    and a Dagster run on an instance under CAVRA_HOME.
     """
     from cavra_pipeline.demo.run import month_of, run_demo
 
     settings, now = home(), clock()
     out = standard_output()
     if stories:
-        tables.show_stories(out, month_of(settings).stories())
+        _show_stories(out, month_of(settings).stories())
         return
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
-    tables.show_demo(out, outcome.lines, as_of=now)
+    _show_demo(out, outcome.lines, as_of=now)
     sys.exit(0 if outcome.succeeded else EXIT_FAILED)
 
 
-@click.command()
+@command("dev", "cavra-pipeline dev", "cavra-pipeline dev --port 3001 --console-port 8766")
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
-@click.option("--host", "-h", default=LOOPBACK, show_default=True, help="The UI has no login: keep it on loopback.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="The UI has no login: keep it on loopback.")
 @click.option(
     "--console-port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the console."
 )
 def dev(port: int, host: str, console_port: int) -> None:
-    """Serve the Dagster UI and the console on this home, and run its schedules and sensors.
+    """Serve the Dagster UI and the console; run the schedules.
 
-    Prints the addresses once both answer; what Dagster says goes into dev.log of the home.
+    Schedules and sensors run as long as it does. Prints the addresses once both answer; what Dagster says goes into
+    dev.log of the home.
     """
     settings = home()
     log = settings.home / "dev.log"
@@ -155,3 +165,19 @@ def dev(port: int, host: str, console_port: int) -> None:
 
 def _web_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _show_demo(console: Terminal, lines: Iterable[Line], *, as_of: datetime) -> None:
+    """Shows what is wrong after the demo, and where to look: a line each, folded by the terminal alone."""
+    console.print(f"What is wrong as of {as_of:{_MINUTES}} UTC, and where to look:", soft_wrap=True)
+    for line in lines:
+        console.print(beside(line.what, shown("->", "dim"), shown(line.look, "bold")), soft_wrap=True)
+
+
+def _show_stories(console: Terminal, stories: Iterable[Story]) -> None:
+    """Shows what happened in the recorded month."""
+    rows = [
+        (f"{one.began_at:{_MINUTES}}", f"{one.ended_at:{_MINUTES}}" if one.ended_at else "-", one.sentence)
+        for one in stories
+    ]
+    console.table("What happened in the recorded month (UTC)", ("from", "until", "what"), rows)

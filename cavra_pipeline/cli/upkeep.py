@@ -7,7 +7,8 @@ from datetime import date, datetime
 
 import click
 
-from cavra_pipeline.cli.common import AS_JSON, answer, clock, home
+from cavra_pipeline.cli.command import answers, command
+from cavra_pipeline.cli.common import answer, clock, home
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.state import state_of
@@ -18,48 +19,50 @@ from cavra_pipeline.warehouse.compact import Compacted, compact
 _MEGABYTE = 1_000_000
 
 
-@click.command("compact")
-@AS_JSON
-def compact_command(as_json: bool) -> None:
-    """Rewrite the warehouse without the holes that replaced rows leave.
+@command("compact", "cavra-pipeline compact")
+@answers
+def compact_command() -> None:
+    """Rewrite the warehouse without the space of removed rows.
 
     Everybody else waits meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
     """
     done = compact(warehouse_of(home()))
-    answer(asdict(done), as_json, lambda console, _: console.print(_sizes(done)))
+    answer(asdict(done), lambda console, _: console.print(_sizes(done)))
 
 
 def _sizes(done: Compacted) -> str:
     return f"{done.before_bytes / _MEGABYTE:.1f} MB before, {done.after_bytes / _MEGABYTE:.1f} MB now"
 
 
-@click.command("rebuild")
+@command("rebuild", "cavra-pipeline rebuild")
 @click.option(
     "--without-them", is_flag=True, help="Go on where landing files that were ingested are gone, and forget them."
 )
-@AS_JSON
-def rebuild_command(without_them: bool, as_json: bool) -> None:
-    """Rebuild the warehouse from the landing zone and the state database.
+@answers
+def rebuild_command(without_them: bool) -> None:
+    """Rebuild the warehouse from the landing zone.
 
-    Everybody else waits meanwhile. A failure leaves the warehouse as it was.
+    What is not derived stays in the state database. Everybody else waits meanwhile. A failure leaves the warehouse
+    as it was.
     """
     count = rebuild(home(), without_missing=without_them)
     text = f"rebuilt from {count} landing files"
-    answer({"landing_file_count": count}, as_json, lambda console, _: console.print(text))
+    answer({"landing_file_count": count}, lambda console, _: console.print(text))
 
 
-@click.command("upgrade")
+@command("upgrade", "cavra-pipeline upgrade")
 @click.option(
     "--without-them", is_flag=True, help="Go on where landing files that were ingested are gone, and forget them."
 )
-@AS_JSON
-def upgrade_command(without_them: bool, as_json: bool) -> None:
-    """Move a home of the release that kept alerts, claims and reports in the warehouse.
+@answers
+def upgrade_command(without_them: bool) -> None:
+    """Move a home of an older release.
 
-    The old file stays beside the new one. A failure leaves it as it was; run the command again.
+    That release kept alerts, claims and reports in the warehouse. The old file stays beside the new one. A failure
+    leaves it as it was; run the command again.
     """
     done = upgrade(home(), without_missing=without_them)
-    answer(asdict(done), as_json, lambda console, _: console.print(_moved(done), soft_wrap=True))
+    answer(asdict(done), lambda console, _: console.print(_moved(done), soft_wrap=True))
 
 
 def _moved(done: Upgraded) -> str:
@@ -69,7 +72,7 @@ def _moved(done: Upgraded) -> str:
     return f"moved: {rows}; rebuilt from {done.landing_file_count} landing files; {done.old_file} is kept"
 
 
-@click.command("prune")
+@command("prune", "cavra-pipeline prune --dry-run --before 2026-11-01")
 @click.option(
     "--before",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -77,9 +80,9 @@ def _moved(done: Upgraded) -> str:
     help="Evidence created before this UTC day goes, instead of what CAVRA_RETENTION_DAYS says.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would go and change nothing.")
-@click.option("--compact", "compacts", is_flag=True, help="Give the room back to the disk at once.")
-@AS_JSON
-def prune_command(before: datetime | None, dry_run: bool, compacts: bool, as_json: bool) -> None:
+@click.option("--compact", "compacts", is_flag=True, help="Free disk space at once.")
+@answers
+def prune_command(before: datetime | None, dry_run: bool, compacts: bool) -> None:
     """Remove evidence past its retention from the warehouse.
 
     Reports, counts and the digests of drops stay, and so does what later answers rest on: they are the same as
@@ -93,10 +96,10 @@ def prune_command(before: datetime | None, dry_run: bool, compacts: bool, as_jso
 
     def show(console: Terminal, _document: object) -> None:
         console.print(_removed(day, asdict(removed), dry_run=dry_run), soft_wrap=True)
-        console.print(_sizes(compacted) if compacted else "cavra-pipeline compact gives the room back to the disk")
+        console.print(_sizes(compacted) if compacted else "cavra-pipeline compact frees the disk space")
 
     sizes = asdict(compacted) if compacted else {}
-    answer({"before": day.isoformat(), "dry_run": dry_run, **asdict(removed), **sizes}, as_json, show)
+    answer({"before": day.isoformat(), "dry_run": dry_run, **asdict(removed), **sizes}, show)
 
 
 def _removed(day: date, removed: dict[str, int], *, dry_run: bool) -> str:

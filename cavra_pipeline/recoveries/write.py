@@ -16,7 +16,7 @@ from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.documents import instant, naive_utc
-from cavra_pipeline.errors import Accepts, UsageError, refusal
+from cavra_pipeline.errors import Accepts, UsageError, refusal, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
@@ -198,7 +198,7 @@ def close_recovery(
 def _check(playbook_id: str, provider: str, state: str, external_ref: str | None) -> None:
     """Checks what somebody says of a recovery before anything is written."""
     if state not in CLOSURE_STATES:
-        raise UsageError("there is no such state", where="state", remedy=f"Use one of {', '.join(CLOSURE_STATES)}")
+        raise UsageError("there is no such state", where="state", remedy=use_one_of(state, CLOSURE_STATES))
     if external_ref is not None and not _is_safe(external_ref):
         raise UsageError(
             "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"

@@ -20,7 +20,7 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import Accepts, refusal
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.health_alerts import alerts_for
 from cavra_pipeline.reports.health_facts import facts_of
 from cavra_pipeline.reports.incidents import open_incidents
@@ -32,6 +32,8 @@ _PACKAGE: Final = "cavra_pipeline.reports"
 MAX_MINUTES: Final = 525_600
 MAX_WINDOW_HOURS: Final = 87_600
 DEFAULT_WINDOW_HOURS: Final = 168
+#: The level of a lane that is not in use.
+UNKNOWN: Final = "unknown"
 #: What of a report waits for a person, pair by pair.
 _GAPS: Final = ("acknowledgement_gaps", "approval_gaps")
 
@@ -105,6 +107,16 @@ def retry_health_reports(
     return [{**known[of[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
 
 
+def lanes_in_use(session: Session, *, as_of: datetime, now: datetime) -> list[Lane]:
+    """Returns the lanes that are in use at an instant (contract section 7): those whose health is not unknown."""
+
+    def level(lane: Lane) -> str:
+        (report,) = retry_health_reports(session, lane, health_parameters(lane), instants=[as_of], now=now)
+        return str(report["alert_level"])
+
+    return [lane for lane in LANES.values() if level(lane) != UNKNOWN]
+
+
 def _reports(
     session: Session,
     lane: Lane,
@@ -173,7 +185,7 @@ def _report(
         "approval_gaps": facts["approval_gaps"],
     }
     if not is_in_use:
-        return _named({**report, "alert_level": "unknown"}, lane)
+        return _named({**report, "alert_level": UNKNOWN}, lane)
     skipped = {reason: count for reason, count in facts["unresolved_executions"].items() if reason}
     return _with_alerts(report, lane, skipped, is_schedule_disabled=facts["is_schedule_enabled"] is False)
 

@@ -17,7 +17,7 @@ from cavra_pipeline.boundary.judge import actor_label, judge
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import Quarantined
 from cavra_pipeline.documents import naive_utc
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
@@ -66,9 +66,7 @@ def acknowledge(
     """
     _require_lane(lane)
     if state not in lane.acknowledgement_states:
-        raise UsageError(
-            "there is no such state", where="state", remedy=f"Use one of {', '.join(lane.acknowledgement_states)}"
-        )
+        raise UsageError("there is no such state", where="state", remedy=use_one_of(state, lane.acknowledgement_states))
     label = _checked(lane, subject, provider, by)
     if external_ref is not None and (grade_of(external_ref) is TextGrade.NONE or secrets_in(external_ref)):
         raise UsageError(

@@ -61,7 +61,7 @@ def test_an_alert_is_acknowledged_by_the_beginning_of_its_id(home: Settings) -> 
     whole = answer("list")["alerts"][0]["alert_id"]
 
     assert answer("ack", whole[:14], "--by", "on-call")["state"] == "acknowledged"
-    assert "none until it is over" in run("ack", whole, "--by", "on-call").output
+    assert "none until it resolves" in run("ack", whole, "--by", "on-call").output
     events = answer("history", whole)["events"]
     assert [(one["event"], one["actor"]) for one in events] == [("acknowledged", "on-call"), ("opened", None)]
     assert "acknowledged" in run("history").output

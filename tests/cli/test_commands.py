@@ -219,7 +219,7 @@ def test_a_file_that_is_no_drop_is_named_and_left_alone(tmp_path: Path) -> None:
     said = command(settings.home, "ingest", "--json")
 
     assert (said.code, said.document["ignored_files"]) == (0, ["2026-06-25/notes.txt", "stray.jsonl"])
-    assert "ignored stray.jsonl: a drop is landing/YYYY-MM-DD/NAME.jsonl" in said.err
+    assert "ignored stray.jsonl: a landing file is landing/YYYY-MM-DD/NAME.jsonl" in said.err
     assert "canary" not in said.out + said.err
 
 

@@ -358,7 +358,7 @@ def test_an_executive_report_that_does_not_arrive_is_retried_under_the_same_id(
         cavra("ingest")
 
         dry = cavra("executive-report", "--provider=webhook")
-        assert "Dry run: would tell webhook" in dry.err
+        assert "Dry run: would notify webhook" in dry.err
         assert not receiver.requests("/hook")
         assert cavra("retry-plan", EXECUTIVE, "--json").json["decision_count"] == 0
         assert cavra("executive-report", "--provider=webhook", "--live").code == 2

@@ -1,0 +1,164 @@
+"""How commands are declared: headings in the help, examples, choices that suggest, and the form of an answer."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from cavra_pipeline.errors import did_you_mean
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Forms in which an answer is printed; the first is the default.
+TABLE, JSON, CSV = FORMS = ("table", "json", "csv")
+_FORM: Final = "cavra_pipeline.form"
+_OUTPUT: Final = "--output"
+_CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class HelpCommand(click.Command):
+    """A command whose help ends with examples.
+
+    Args:
+        examples: Whole command lines, each of which runs as it stands.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Writes the examples, a line each; no line is broken but where the shell reads on."""
+        write_lines(formatter, "Examples" if len(self.examples) > 1 else "Example", map(_folded, self.examples))
+
+
+class HelpGroup(click.Group):
+    """A group of commands, under headings where it has any.
+
+    Args:
+        headings: The names of the commands under each heading; without headings there is one list.
+        examples: Whole command lines.
+    """
+
+    command_class = HelpCommand
+
+    def __init__(
+        self,
+        *args: Any,
+        headings: Mapping[str, Sequence[str]] | None = None,
+        examples: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
+        self._headings = headings or {}
+        self.examples = tuple(examples)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands under their headings, each on one line at 80 columns."""
+        widest = max(map(len, self.commands))
+        for heading, names in (self._headings or {"Commands": self.list_commands(ctx)}).items():
+            rows = [f"{name:{widest}}  {self.commands[name].get_short_help_str(200)}" for name in names]
+            write_lines(formatter, heading, rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Writes the examples, a line each."""
+        write_lines(formatter, "Examples", self.examples)
+
+
+HelpGroup.group_class = HelpGroup
+
+
+def _folded(example: str) -> str:
+    """Returns a command line that fits 80 columns; the shell reads on behind a backslash."""
+    lines = textwrap.wrap(example, 74, break_long_words=False, break_on_hyphens=False)
+    return " \\\n      ".join(lines)
+
+
+def write_lines(formatter: click.HelpFormatter, heading: str, lines: Iterable[str]) -> None:
+    """Writes lines under a heading as they are; nothing without lines."""
+    indented = [f"  {line}\n" for line in lines]
+    if indented:
+        formatter.write(f"\n{heading}:\n{''.join(indented)}")
+
+
+def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], HelpCommand]:
+    """Returns a decorator that makes a function a command with examples."""
+    return click.command(name, cls=HelpCommand, examples=examples)
+
+
+class OneOf(click.Choice[str]):
+    """One of some words; for another one, the message names the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the word."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(" ".join([error.message, did_you_mean(str(value), self.choices)]).strip(), param, ctx)
+
+
+class Named(click.ParamType[Any]):
+    """A name that `read` turns into what it names, or refuses; the shell completes it.
+
+    Args:
+        read: Reads the name.
+        names: The names there are.
+    """
+
+    name = "name"
+
+    def __init__(self, read: Callable[[str], Any], names: Iterable[str]) -> None:
+        self._read, self._names = read, tuple(names)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 -- click's signature
+        """Returns what is named."""
+        return self._read(value) if isinstance(value, str) else value
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 -- click's signature
+        param: click.Parameter,  # noqa: ARG002 -- click's signature
+        incomplete: str,
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Returns the names that begin so."""
+        return [click.shell_completion.CompletionItem(one) for one in self._names if one.startswith(incomplete)]
+
+
+def _set_form(context: click.Context, _parameter: click.Parameter, form: str | None) -> None:
+    if form:
+        context.meta[_FORM] = form
+
+
+_JSON_FLAG: Final = click.option(
+    "--json", flag_value=JSON, expose_value=False, callback=_set_form, help="Short for --output json."
+)
+
+
+def answers(function: F) -> F:
+    """Adds the options ``--output`` and ``--json`` to a command that prints an answer."""
+    form = click.option(
+        _OUTPUT, type=OneOf(FORMS), expose_value=False, callback=_set_form, help="Form of the answer; default: table."
+    )
+    return form(_JSON_FLAG(function))
+
+
+def answers_without_rows(function: F) -> F:
+    """Adds ``--json`` alone to a command whose ``--output`` is a file."""
+    return click.option(
+        "--json", flag_value=JSON, expose_value=False, callback=_set_form, help="Print one JSON document."
+    )(function)
+
+
+def form_of_answer() -> str:
+    """Returns the form that the running command was asked for."""
+    return str(click.get_current_context().meta.get(_FORM, TABLE))
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Tells whether a command line asks for JSON, also one that can't be read as a whole."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    pairs = zip(own, [*own[1:], ""], strict=True)
+    return any(one in ("--json", f"{_OUTPUT}={JSON}") or (one, after) == (_OUTPUT, JSON) for one, after in pairs)

@@ -1,0 +1,177 @@
+"""The commands that write to people: the escalation plan and the executive report, and their delivery."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from cavra_pipeline.cli.command import OneOf, answers, command
+from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
+from cavra_pipeline.cli.tables import level, short_time
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.executive.escalation import escalation_plan
+from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
+from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
+from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
+from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
+from cavra_pipeline.retry.sender import open_sender
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.terminal import Terminal, print_document, standard_error
+
+_FORMS: Final = {"markdown": report_markdown, "html": report_html, "json": report_json}
+
+
+_ANNOUNCED: Final = options(
+    click.option(
+        "--slo-minutes",
+        type=int,
+        default=DEFAULT_SLO_MINUTES,
+        show_default=True,
+        metavar="N",
+        help="How long a recovery may be open.",
+    ),
+    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector; repeatable."),
+    LIVE,
+)
+
+
+@command("escalate", "cavra-pipeline escalate", "cavra-pipeline escalate --slo-minutes 120 --json")
+@AS_OF
+@_ANNOUNCED
+@answers
+def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...], live: bool) -> None:
+    """Which recoveries and retries wait for people?
+
+    Says what to do about each and, with connectors, what would be sent.
+
+    Without --provider, the connectors are those that CAVRA_ESCALATION_CONNECTORS names.
+    """
+    settings, now = home(), clock()
+    providers = providers or settings.escalation_connectors
+    with warehouse_of(settings).reading() as session:
+        plan = escalation_plan(session, as_of=as_of or now, now=now, slo_minutes=slo_minutes, providers=providers)
+    announcement = escalation(plan, requested_at=now, made_at=clock(), as_of=as_of)
+    with _delivered(settings, announcement, plan["selected_providers"] if providers else (), live) as sent:
+        answer({"plan": plan, "delivery": sent}, _show_escalation, lambda made: made["plan"]["escalation_routes"])
+        sys.stdout.flush()
+    _exit_for(sent)
+
+
+@command(
+    "executive-report", "cavra-pipeline executive-report", "cavra-pipeline executive-report --format html > report.html"
+)
+@AS_OF
+@_ANNOUNCED
+@click.option(
+    "--window-days", type=int, default=DEFAULT_WINDOW_DAYS, show_default=True, metavar="N", help="UTC days of history."
+)
+@click.option(
+    "--format",
+    "form",
+    type=OneOf(list(_FORMS)),
+    default="markdown",
+    show_default=True,
+    help="What is printed.",
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write all three forms into this folder instead.")
+def executive_report_command(
+    as_of: datetime | None,
+    slo_minutes: int,
+    window_days: int,
+    form: str,
+    output: Path | None,
+    providers: tuple[str, ...],
+    live: bool,
+) -> None:
+    """The report for executives: what happened, what to do."""
+    settings, now, err = home(), clock(), standard_error()
+    with warehouse_of(settings).reading() as session:
+        (report,) = executive_reports(
+            session,
+            instants=[as_of or now],
+            now=now,
+            slo_minutes=slo_minutes,
+            window_days=window_days,
+            providers=settings.escalation_connectors,
+        )
+    announcement = report_announcement(
+        report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of
+    )
+    with _delivered(settings, announcement, providers, live) as sent:
+        if output:
+            for path in write_report(output, report).values():
+                err.print(f"wrote {path}")
+        else:
+            print_document(_FORMS[form](report))
+        _show_delivery(err, sent)
+        sys.stdout.flush()
+    _exit_for(sent)
+
+
+@contextmanager
+def _delivered(
+    settings: Settings, announcement: Announcement, providers: Sequence[str], live: bool
+) -> Iterator[dict[str, Any] | None]:
+    """Delivers an announcement and yields how it went; None if nobody named a provider."""
+    if not providers:
+        yield None
+        return
+    run_id = uuid.uuid4().hex
+    with (
+        open_sender(settings, clock=clock) as sender,
+        first_delivery(
+            settings, sender, announcement, providers=providers, is_live=live, clock=clock, run_id=run_id
+        ) as sent,
+    ):
+        yield sent
+
+
+def _exit_for(sent: dict[str, Any] | None) -> None:
+    sys.exit(EXIT_FAILED if sent and any(not outcome["success"] for outcome in sent["outcomes"]) else 0)
+
+
+def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows an escalation plan and its delivery."""
+    plan = document["plan"]
+    counts = (
+        f"{plan['open_recovery_count']:,} open, {plan['slo_breached_count']:,} past "
+        f"{plan['recovery_slo_minutes']:,} minutes"
+    )
+    is_known = plan["state"] != "no_playbook"
+    console.facts(
+        "Escalation plan",
+        [
+            ("state", level(plan["alert_level"])),
+            ("as of", f"{short_time(plan['as_of'])} UTC"),
+            ("recoveries", counts if is_known else "none is known: no recovery playbook has arrived"),
+            ("retries", f"{plan['failed_execution_count']:,} failed or were skipped and are unresolved"),
+            ("notify via", ", ".join(plan["selected_providers"]) or "no one"),
+            ("plan", plan["plan_id"]),
+        ],
+    )
+    if plan["escalation_routes"]:
+        rows = [
+            (one["provider"], level(one["severity"]), short_time(one["opened_at"]), one["recommended_action"])
+            for one in plan["escalation_routes"]
+        ]
+        columns = ("provider", "severity", "open since (UTC)", "do")
+        console.table("What waits for people, the most urgent first", columns, rows)
+    _show_delivery(console, document["delivery"])
+
+
+def _show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:
+    """Shows what was, or would be, sent."""
+    if sent is None:
+        return
+    if sent["dry_run"]:
+        console.print(f"Dry run: would notify {', '.join(sent['providers']) or 'no one'}: {sent['title']}")
+    for outcome in sent["outcomes"]:
+        console.print(f"{outcome['provider']}: {outcome['grade'] or 'not sent'} ({outcome['reason']})")

@@ -1,0 +1,187 @@
+"""How health reports, retry plans and the dashboard look at a terminal. Wording and layout only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cavra_pipeline.cli.tables import ago, level, short_time
+from cavra_pipeline.executive.words import count
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.terminal import Terminal
+
+
+def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the health of every lane in use, a line each."""
+    rows = [
+        (
+            lane,
+            level(report["alert_level"]),
+            report["unresolved_delivery_count"],
+            report["acknowledgement_pending_count"] + report["approval_pending_count"],
+            ago(report["latest_worker_age_minutes"]),
+            report["missed_run_count"],
+            ago(report["latest_retry_plan_age_minutes"]),
+        )
+        for lane, report in document["lanes"].items()
+    ]
+    columns = ("lane", "state", "failing", "missing", "last run", "missed runs", "last plan")
+    console.table(f"Retry health of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
+    console.print("missing: acknowledgements and approvals that a retry waits for", style="dim")
+    _point_to(console, "retry-health", document)
+
+
+def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the retry plan of every lane in use, a line each."""
+    rows = [
+        (
+            lane,
+            level(plan["alert_level"]),
+            plan["retryable_count"],
+            plan["waiting_count"],
+            plan["suppressed_count"],
+            short_time(min((one["next_retry_at"] for one in plan["retry_decisions"] if one["action"] == "wait"),
+                           default=None)),
+            plan["retry_plan_id"],
+        )
+        for lane, plan in document["lanes"].items()
+    ]  # fmt: skip
+    columns = ("lane", "state", "due", "waiting", "exhausted", "next due (UTC)", "plan")
+    console.table(f"Retry plans of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
+    _point_to(console, "retry-plan", document)
+
+
+def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None:
+    """Names the command that shows more of the worst lane."""
+    levels = {lane: report["alert_level"] for lane, report in document["lanes"].items()}
+    worst = next((lane for wanted in ("critical", "warning") for lane in levels if levels[lane] == wanted), None)
+    if worst:
+        console.print(f"next: cavra-pipeline {name} --lane {worst}", soft_wrap=True)
+
+
+def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int]) -> None:
+    """Shows a health report, with what the slot ledger counts."""
+    subject = LANES[report["lane"]].subject_field
+    console.facts(
+        f"Retry health of {report['lane']}",
+        [
+            ("state", level(report["alert_level"])),
+            ("as of", f"{short_time(report['as_of'])} UTC"),
+            ("worker", _worker(report)),
+            ("", f"{count(report['missed_run_count'], 'missed run')} in {count(len(report['outages']), 'outage')}"),
+            ("retry plan", f"{ago(report['latest_retry_plan_age_minutes'])}"),
+            ("deliveries", f"{report['unresolved_delivery_count']} failing"),
+            ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
+            ("approvals", f"{report['approval_pending_count']} missing"),
+            ("alerts", f"{report['outstanding_alert_acknowledgement_count']} acknowledgements outstanding"),
+            ("executions", _executions(report)),
+            (
+                "based on",
+                f"{report['evidence_record_count']:,} records ({report['future_record_count']:,} later ones left out)",
+            ),
+            ("report", report["health_id"]),
+        ],
+    )
+    if report["alerts"]:
+        rows = [
+            (level(alert["severity"]), alert["message"], action)
+            for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
+        ]
+        console.table("Alerts", ("severity", "what is wrong", "what to do"), rows)
+    if slots:
+        console.table("Scheduled runs in the window", ("verdict", "runs"), list(slots.items()))
+    if report["outages"]:
+        newest = list(reversed(report["outages"]))
+        outages = [(short_time(o["started_at"]), short_time(o["ended_at"]), o["missed_runs"]) for o in newest]
+        console.table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10)
+    if report["acknowledgement_gaps"]:
+        gaps = [
+            (g[subject], g["provider"], short_time(g["since"]), g["acknowledgement_state"] or "none")
+            for g in report["acknowledgement_gaps"]
+        ]
+        console.table("Missing acknowledgements", (subject, "provider", "failing since", "state"), gaps)
+    if report["approval_gaps"]:
+        gaps = [
+            (g[subject], g["provider"], short_time(g["since"]), g["approval_state"] or "none")
+            for g in report["approval_gaps"]
+        ]
+        console.table("Missing approvals", (subject, "provider", "failing since", "state"), gaps)
+
+
+def _worker(report: Mapping[str, Any]) -> str:
+    age = report["latest_worker_age_minutes"]
+    return "no run yet" if age is None else f"last run {ago(age)}"
+
+
+def _executions(report: Mapping[str, Any]) -> str:
+    return (
+        f"{report['delivered_execution_count']} delivered, {report['failed_execution_count']} failed in "
+        f"{report['window_hours']} h; {report['unresolved_failed_execution_count']} unresolved"
+    )
+
+
+def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
+    """Shows a retry plan."""
+    subject = LANES[plan["lane"]].subject_field
+    counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
+    policy = (
+        f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
+        f"{plan['backoff_multiplier']:g}, at most {plan['max_retry_delay_minutes']:g} min"
+    )
+    console.facts(
+        f"Retry plan of {plan['lane']}",
+        [
+            ("state", level(plan["alert_level"])),
+            ("as of", f"{short_time(plan['as_of'])} UTC"),
+            ("decisions", counts),
+            ("policy", policy),
+            ("based on", f"{plan['evidence_record_count']:,} deliveries"),
+            ("plan", plan["retry_plan_id"]),
+        ],
+    )
+    if plan["retry_decisions"]:
+        rows = [
+            (
+                d[subject],
+                d["provider"],
+                level(d["action"]),
+                short_time(d["next_retry_at"]),
+                f"{d['retry_count']}/{d['max_retry_attempts']}",
+                ", ".join(map(str, d["failed_status_codes"])) or "-",
+            )
+            for d in plan["retry_decisions"]
+        ]
+        columns = (subject, "provider", "action", "next retry (UTC)", "failures", "status")
+        console.table("Decisions", columns, rows)
+
+
+def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows dashboard counts."""
+    as_of, lanes = short_time(document["as_of"]), document["lanes"].items()
+    runs = [
+        (name, level(lane["alert_level"]), lane["evidence_record_count"], lane["dry_worker_run_count"],
+         lane["live_worker_run_count"], lane["open_outage_count"])
+        for name, lane in lanes
+    ]  # fmt: skip
+    console.table(f"Lanes as of {as_of} UTC", ("lane", "state", "records", "dry runs", "live runs", "outages"), runs)
+    gaps = [
+        (name, *(lane[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped")),
+         " / ".join(str(lane[f"open_{kind}_gap_count"]) for kind in ("acknowledgement", "approval")),
+         lane["outstanding_alert_acknowledgement_count"])
+        for name, lane in lanes
+    ]  # fmt: skip
+    title = "Retries, gaps (acknowledgements / approvals), and alerts to acknowledge"
+    console.table(title, ("lane", "delivered", "failed", "skipped", "gaps", "alerts"), gaps)
+    providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
+    console.table("Deliveries", ("provider", "delivered", "failed"), providers)
+    if document["skipped_reasons"]:
+        console.table("Skipped retries", ("reason", "retries"), list(document["skipped_reasons"].items()))
+    console.print(
+        f"Recoveries: {document['recovery_open_count']:,} open, "
+        f"{document['recovery_slo_breached_count']:,} of them past the limit, "
+        f"{document['recovery_closed_count']:,} closed. The loop is {document['closure_state']}."
+    )
+    console.print(
+        f"{document['quarantined_record_count']} quarantined records, "
+        f"{document['redaction_finding_count']} redaction findings"
+    )

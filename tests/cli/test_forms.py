@@ -1,0 +1,143 @@
+"""Forms of answers and errors, and instants as people write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cavra_pipeline.cli.when import read_day, read_end, read_instant, read_start
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.lanes import LANES
+from tests.cli.command import command
+from tests.support import at, delivery, home_with, plan, take_in, worker_run
+
+AS_OF = ["--as-of", "2026-06-25T12:00:00Z"]
+NOW = datetime(2026, 6, 25, 12, 30, tzinfo=UTC)
+END_OF = timedelta(days=1) - timedelta(microseconds=1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with failures in one lane, an idle second one, and one record in a third."""
+    made = home_with(
+        tmp_path_factory.mktemp("forms"),
+        [
+            worker_run(at(30)),
+            plan(at(5)),
+            delivery(at(40), session_id="d-1", failed=["slack", "teams"], status_codes=[503]),
+            plan(at(5), lane="executive_health_alert"),
+        ],
+    )
+    take_in(made)
+    return made.home
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_without_a_lane_every_lane_in_use_is_answered_and_no_other(home: Path) -> None:
+    in_use = ["recovery_escalation", "executive_report", "executive_health_alert"]
+
+    for name in ("retry-health", "retry-plan"):
+        document = command(home, name, *AS_OF, "--json").document
+        assert list(document["lanes"]) == in_use
+        for lane in in_use:
+            alone = command(home, name, "--lane", lane, *AS_OF, "--json").document
+            assert {**document["lanes"][lane], "generated_at": ""} == {**alone, "generated_at": ""}
+        table = command(home, name, *AS_OF).out
+        assert all(lane in table for lane in in_use)
+        assert not any(lane in table for lane in LANES.keys() - {*in_use})
+
+
+def test_fail_on_without_a_lane_ends_with_3_if_one_lane_is_at_the_level(home: Path) -> None:
+    assert command(home, "retry-health", *AS_OF).code == 0
+    assert command(home, "retry-health", *AS_OF, "--fail-on", "critical").code == 3
+
+
+def test_csv_has_a_row_for_each_thing_and_the_same_values_as_the_document(home: Path) -> None:
+    decisions = command(home, "retry-plan", *AS_OF, "--json").document["lanes"]["recovery_escalation"]
+    said = command(home, "retry-plan", *AS_OF, "--output", "csv")
+
+    assert [(row["lane"], row["provider"], row["next_retry_at"]) for row in rows(said.out)] == [
+        ("recovery_escalation", one["provider"], one["next_retry_at"]) for one in decisions["retry_decisions"]
+    ]
+    assert len(rows(said.out)) == 2
+    lanes = rows(command(home, "dashboard", *AS_OF, "--output", "csv").out)
+    assert [row["lane"] for row in lanes] == list(LANES)
+
+
+def test_json_is_short_for_output_json_and_the_last_of_both_counts(home: Path) -> None:
+    asked = ["dashboard", *AS_OF]
+    said = [command(home, *asked, *form) for form in (["--json"], ["--output", "json"], ["--output=csv", "--json"])]
+
+    assert {json.dumps({**one.document, "generated_at": ""}) for one in said} == {
+        json.dumps({**said[0].document, "generated_at": ""})
+    }
+    assert command(home, *asked, "--json", "--output", "table").out.startswith("Lanes as of")
+
+
+@pytest.mark.parametrize(
+    ("asked", "what", "where"),
+    [
+        (["retry-plan", "--lane", "x", "--json"], "there is no such lane", "lane"),
+        (["retry-plan", "--output", "json", "--no-such"], "No such option", "cavra-pipeline retry-plan"),
+        (["no-such", "--output=json"], "No such command", "cavra-pipeline"),
+        (["backfill", "--json"], "Give both days", "cavra-pipeline backfill"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_error_is_one_json_document_on_standard_error(asked: list[str], what: str, where: str, home: Path) -> None:
+    said = command(home, *asked)
+    (error,) = json.loads(said.err).values()
+
+    assert (said.out, said.code, error["exit_code"], error["where"]) == ("", 2, 2, where)
+    assert what in error["what"]
+    assert error["remedy"]
+
+
+@pytest.mark.parametrize("asked", [["--json"], ["--", "--json"], ["x", "--output", "csv"]], ids=" ".join)
+def test_an_error_is_text_unless_json_was_asked_for(asked: list[str], home: Path) -> None:
+    said = command(home, "explain", "s", *asked)
+
+    assert said.code == 2
+    assert said.err.startswith("{") is (asked == ["--json"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-06-24T01:02:03Z", datetime(2026, 6, 24, 1, 2, 3, tzinfo=UTC)),
+        ("2026-06-24", datetime(2026, 6, 24, tzinfo=UTC) + END_OF),
+        ("yesterday", datetime(2026, 6, 24, tzinfo=UTC) + END_OF),
+        ("2026-06-25", NOW),
+        ("today", NOW),
+        ("now", NOW),
+        ("2d", NOW - timedelta(days=2)),
+        ("3H", NOW - timedelta(hours=3)),
+        ("45m", NOW - timedelta(minutes=45)),
+    ],
+)
+def test_an_instant_may_be_a_day_or_an_age(text: str, expected: datetime) -> None:
+    assert read_instant(text, NOW) == expected
+
+
+def test_a_range_holds_the_whole_of_the_days_that_it_names() -> None:
+    midnight = datetime(2026, 6, 24, tzinfo=UTC)
+
+    assert (read_start("yesterday", NOW), read_end("yesterday", NOW)) == (midnight, midnight + END_OF)
+    assert read_end("2026-06-26", NOW) == midnight + timedelta(days=2) + END_OF
+    assert (read_day("2d", NOW), read_day("yesterday", NOW), read_day("soon", NOW)) == (
+        date(2026, 6, 23), date(2026, 6, 24), None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2026-06-26", "2026-02-30", "0d", "-1d", "1w", "2", ""])
+def test_what_is_no_instant_up_to_now_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        read_instant(text, NOW)

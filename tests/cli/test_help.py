@@ -1,0 +1,103 @@
+"""The help: every command under a heading, on one line, with examples that are commands; names that suggest."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from cavra_pipeline.cli import cli
+from cavra_pipeline.cli.command import HelpCommand, HelpGroup
+from tests.cli.command import command
+
+
+def every_command(group: click.Group = cli, *before: str) -> dict[tuple[str, ...], click.Command]:
+    """Returns every command by its words, those of groups too."""
+    found: dict[tuple[str, ...], click.Command] = {}
+    for name, one in group.commands.items():
+        found[*before, name] = one
+        if isinstance(one, click.Group):
+            found |= every_command(one, *before, name)
+    return found
+
+
+EVERY = every_command()
+
+
+def test_the_list_of_commands_shows_each_whole_and_once_at_80_columns() -> None:
+    said = command(Path("unused"), "--help", environ={"COLUMNS": "80"})
+    lines = said.out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert "..." not in said.out.replace("[ARGS]...", "")
+    for name in cli.commands:
+        assert sum(line.startswith(f"  {name} ") for line in lines) == 1, name
+    assert sum(line.endswith(":") and not line.startswith(" ") for line in lines) >= 7
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_each_command_has_a_short_line_and_examples_that_click_understands(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = EVERY[words]
+    monkeypatch.chdir(tmp_path)
+    for name in ("plan.zip", "checkpoint.txt"):
+        (tmp_path / name).touch()
+
+    assert len(one.get_short_help_str(200)) <= 58
+    assert isinstance(one, HelpCommand | HelpGroup)
+    assert one.examples or isinstance(one, click.Group)
+    for example in one.examples:
+        name, *arguments = shlex.split(example.split(" > ")[0].split(" >> ")[0].split(" < ")[0])
+        assert name == "cavra-pipeline"
+        assert tuple(arguments[: len(words)]) == words
+        if not isinstance(one, click.Group):
+            one.make_context(words[-1], arguments[len(words) :])
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_h_explains_each_command_in_plain_text(words: tuple[str, ...], tmp_path: Path) -> None:
+    short, long = command(tmp_path, *words, "-h"), command(tmp_path, *words, "--help")
+
+    assert (short.code, short.out) == (0, long.out)
+    assert "\\b" not in short.out
+    assert max(map(len, command(tmp_path, *words, "-h", environ={"COLUMNS": "80"}).out.splitlines())) <= 80
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (["retry-paln"], "retry-plan"),
+        (["dashboard", "--as-fo", "2d"], "--as-of"),
+        (["retry-plan", "--lane", "auditor-exprt"], "Did you mean auditor_export?"),
+        (["dashboard", "--output", "jsn"], "Did you mean json?"),
+        (["slots", "--schedule", "recovery_retry_wroker"], "Did you mean recovery_retry_worker?"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_a_misspelt_name_suggests_the_nearest(asked: list[str], named: str, tmp_path: Path) -> None:
+    said = command(tmp_path / "home", *asked)
+
+    assert said.code == 2
+    assert named in said.err
+
+
+def test_a_name_that_is_near_none_suggests_nothing(tmp_path: Path) -> None:
+    said = command(tmp_path / "home", "retry-plan", "--lane", "zzzz")
+
+    assert said.code == 2
+    assert "Did you mean" not in said.err
+
+
+def test_the_shell_completes_commands_lanes_and_forms(tmp_path: Path) -> None:
+    def completed(*words: str) -> set[str]:
+        line = " ".join(["cavra-pipeline", *words])
+        environ = {"_CAVRA_PIPELINE_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+        return {item.split(",")[1] for item in command(tmp_path, environ=environ).out.splitlines()}
+
+    assert completed("retry-") == {"retry-health", "retry-plan"}
+    assert completed("retry-plan", "--lane", "exec") == {"executive_report", "executive_health_alert"}
+    assert completed("dashboard", "--output", "") == {"table", "json", "csv"}
