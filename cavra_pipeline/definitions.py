@@ -20,11 +20,13 @@ from cavra_pipeline.assets import build_assets, build_partitions_check, build_sl
 from cavra_pipeline.assets.launch import in_process_today  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
+from cavra_pipeline.documents import instant, whole_minutes  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days, first_partition  # noqa: E402
 from cavra_pipeline.run_pruning import build_pruning_job  # noqa: E402
 from cavra_pipeline.schedules import build_nightly_schedules, build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.sensors import build_sensors  # noqa: E402
+from cavra_pipeline.sensors.daemon import Heartbeat, heartbeats, silent_daemons  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
 from cavra_pipeline.sources import read_sources  # noqa: E402
 
@@ -75,6 +77,30 @@ def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessRe
     """Opens the Dagster instance for a service that makes reports outside a run."""
     environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
     return RunlessReports(settings, environ, clock)
+
+
+def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
+    """Returns how the Dagster daemon of a home stands.
+
+    Returns:
+        ``state`` (``never_seen``, ``alive`` or ``silent``), ``last_heartbeat_at``, ``age_minutes``, and ``silent``, the
+        parts that have given no sign of life for too long. No instance is made where there is none yet.
+
+    Raises:
+        UsageError: ``DAGSTER_HOME`` names a folder that there is not.
+    """
+    beats: Mapping[str, Heartbeat] = {}
+    if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
+        with dagster_instance(settings) as instance:
+            beats = heartbeats(instance)
+    newest = max((one.at for one in beats.values()), default=None)
+    silent = silent_daemons(beats, now)
+    return {
+        "state": "never_seen" if newest is None else "silent" if silent else "alive",
+        "last_heartbeat_at": instant(newest),
+        "age_minutes": whole_minutes(now - newest) if newest else None,
+        "silent": [kind.lower() for kind in silent],
+    }
 
 
 def materialize(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from cavra_pipeline.event_log import DAEMON_BEFORE
+from cavra_pipeline.slots.looks import LONGEST_PAUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
         kind: Heartbeat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id, len(beat.errors or ()))
         for kind, beat in instance.get_daemon_heartbeats().items()
     }
+
+
+def silent_daemons(beats: Mapping[str, Heartbeat], now: datetime) -> list[str]:
+    """Returns the daemons, by their types, that have given no sign of life for too long."""
+    return sorted(kind for kind, beat in beats.items() if now - beat.at > LONGEST_PAUSE)
 
 
 def daemon_before_until(instance: dg.DagsterInstance) -> datetime | None:

@@ -17,7 +17,7 @@ from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
-from cavra_pipeline.sensors.daemon import heartbeats
+from cavra_pipeline.sensors.daemon import heartbeats, silent_daemons
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
@@ -92,9 +92,9 @@ def _backlog(instance: dg.DagsterInstance, place: Location, now: datetime) -> It
 
 
 def _silent_daemons(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
-    for kind, beat in sorted(heartbeats(instance).items()):
-        if now - beat.at > LONGEST_PAUSE:
-            yield Signal("daemon_heartbeat", kind.lower(), "critical", beat.at.astimezone(UTC))
+    beats = heartbeats(instance)
+    for kind in silent_daemons(beats, now):
+        yield Signal("daemon_heartbeat", kind.lower(), "critical", beats[kind].at.astimezone(UTC))
 
 
 def _broken_since(problems: Sequence[ConnectorProblem], known: Mapping[str, str], now: datetime) -> dict[str, str]:

@@ -18,6 +18,7 @@ from cavra_pipeline.cli import (
     bundles,
     causes,
     delivery,
+    doctor,
     evidence,
     executive,
     proof,
@@ -25,6 +26,7 @@ from cavra_pipeline.cli import (
     reports,
     serve,
     slots,
+    status,
     upkeep,
 )
 from cavra_pipeline.cli.command import HelpGroup, asks_for_json
@@ -35,7 +37,7 @@ from cavra_pipeline.terminal import print_problem, standard_error
 
 _NAME: Final = "cavra-pipeline"
 _COMMANDS: Final = {
-    "Start here": (serve.demo, serve.dev),
+    "Start here": (serve.demo, serve.dev, serve.open_command, status.status, doctor.doctor),
     "Bring evidence in": (evidence.import_command, evidence.ingest, evidence.backfill, serve.refresh),
     "Ask what is wrong": (
         *(reports.dashboard, reports.retry_health_command, reports.retry_plan_command),
@@ -44,7 +46,7 @@ _COMMANDS: Final = {
     ),
     "Act on it": (delivery.worker, delivery.ack, executive.escalate, recoveries.playbook, recoveries.recovery),
     "Look into the data": (
-        *(evidence.table_command, evidence.export),
+        *(evidence.sql, evidence.table_command, evidence.export),
         *(evidence.quarantine, evidence.findings, evidence.pseudonym),
     ),
     "Prove and verify": (bundles.prove_command, bundles.verify_command, proof.checkpoint_command, proof.key),
@@ -61,7 +63,7 @@ _COMMANDS: Final = {
     examples=[
         "cavra-pipeline demo",
         "cavra-pipeline import evidence.db && cavra-pipeline ingest",
-        "cavra-pipeline retry-health",
+        "cavra-pipeline status",
     ],
 )
 @click.version_option(version(_NAME), prog_name=_NAME)

@@ -25,6 +25,7 @@ from cavra_pipeline.cli.common import (
     reading,
 )
 from cavra_pipeline.cli.when import read_start
+from cavra_pipeline.documents import with_instants
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
@@ -42,6 +43,8 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import pull, read_sources
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
+from cavra_pipeline.warehouse.frames import in_utc
+from cavra_pipeline.warehouse.questions import read_table
 
 _STDIN: Final = "-"
 _UP_TO: Final = instant_option("--as-of", "Only records created up to then.")
@@ -267,6 +270,29 @@ def export(since: datetime | None, everything: bool) -> None:
     with reading() as session:
         for line in export_records(session, since=since, made_here=not everything):
             print_json_line(line)
+
+
+@command(
+    "sql",
+    'cavra-pipeline sql "SELECT provider, count(*) AS n FROM deliveries GROUP BY 1"',
+    "cavra-pipeline sql executions --output csv",
+)
+@click.argument("query", metavar="QUERY")
+@_UP_TO
+@answers
+def sql(query: str, as_of: datetime | None) -> None:
+    """Query the warehouse, read-only.
+
+    QUERY is one SELECT statement, or the name of a table or view (docs/data-dictionary.md).
+    """
+    with frames.warehouse_at().reading() as session:
+        found = read_table(session, query, {"as_of": as_of})
+    rows = [with_instants(row) for row in in_utc(found).to_pylist()]
+
+    def show(console: Terminal, _document: object) -> None:
+        console.table(f"Rows: {len(rows):,}", found.column_names, [list(row.values()) for row in rows])
+
+    answer({"row_count": len(rows), "rows": rows}, show, "rows")
 
 
 @command(

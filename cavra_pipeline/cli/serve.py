@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
-from cavra_pipeline.cli.command import command
-from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, check_order, clock, home
+from cavra_pipeline.cli.command import TABLE, OneOf, answers, command, form_of_answer
+from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, answer, check_order, clock, home
 from cavra_pipeline.cli.processes import Program, Programs, require_free
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
+from cavra_pipeline.settings import load_settings
 from cavra_pipeline.terminal import Terminal, beside, print_document, shown, standard_error, standard_output
 
 if TYPE_CHECKING:
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 
 _MINUTES: Final = "%Y-%m-%d %H:%M"
 LOOPBACK: Final = "127.0.0.1"
+CONSOLE_PORT: Final = 8765
 
 
 @command("api", "cavra-pipeline api", "cavra-pipeline api --port 9000")
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; others need tokens.")
-@click.option("--port", "-p", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port to listen on.")
-@click.option("--allowed-host", "allowed", multiple=True, metavar="NAME", help="A further name it may be asked for by.")
+@click.option(
+    "--port", "-p", type=click.IntRange(1, 65535), default=CONSOLE_PORT, show_default=True, help="Port to listen on."
+)
+@click.option("--allowed-host", "allowed", multiple=True, metavar="NAME", help="A further name of this host.")
 def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     """Serve the HTTP API and the console.
 
@@ -127,11 +131,31 @@ def demo(stories: bool) -> None:
     sys.exit(0 if outcome.succeeded else EXIT_FAILED)
 
 
+@command("open", "cavra-pipeline open", "cavra-pipeline open dagster --print")
+@click.argument("what", type=OneOf(["console", "dagster"]), default="console")
+@click.option("--print", "is_printed", is_flag=True, help="Print the address only.")
+@answers
+def open_command(what: str, is_printed: bool) -> None:
+    """Open the console, or the Dagster UI, in a browser.
+
+    Both are served by `dev`. Without a terminal, or with --json, the address is printed and nothing is opened.
+    """
+    addresses = {"console": _web_address(LOOPBACK, CONSOLE_PORT), "dagster": load_settings().dagster_url}
+    out = standard_output()
+    is_asked = form_of_answer() == TABLE and out.is_interactive and not is_printed
+    document = {"page": what, "address": addresses[what], "is_opened": is_asked and not click.launch(addresses[what])}
+    answer(document, lambda console, _: console.print(addresses[what], soft_wrap=True))
+
+
 @command("dev", "cavra-pipeline dev", "cavra-pipeline dev --port 3001 --console-port 8766")
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
 @click.option("--host", default=LOOPBACK, show_default=True, help="The UI has no login: keep it on loopback.")
 @click.option(
-    "--console-port", type=click.IntRange(1, 65535), default=8765, show_default=True, help="Port of the console."
+    "--console-port",
+    type=click.IntRange(1, 65535),
+    default=CONSOLE_PORT,
+    show_default=True,
+    help="Port of the console.",
 )
 def dev(port: int, host: str, console_port: int) -> None:
     """Serve the Dagster UI and the console; run the schedules.

@@ -36,6 +36,17 @@ def ago(minutes: int | None) -> str:
     return "never" if minutes is None else f"{short_duration(minutes)} ago"
 
 
+def duration_or_never(minutes: int | None) -> str:
+    """Shows how long it has been since something was, in whole minutes."""
+    return "never" if minutes is None else short_duration(minutes)
+
+
+def daemon_words(found: Mapping[str, Any]) -> str:
+    """Says how the Dagster daemon stands."""
+    seen = found["age_minutes"] is not None
+    return f"{found['state']}, heartbeat {ago(found['age_minutes'])}" if seen else "was never seen here"
+
+
 def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, Any]]) -> None:
     """Shows why connectors cannot be used, and what to fix."""
     rows = [(one["connector"], fault) for one in problems for fault in one["faults"]]

@@ -1,0 +1,203 @@
+"""The command `cavra-pipeline doctor`: tries each part of a home, and says what is wrong and how to fix it."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cavra_pipeline.api.access import TokenFile
+from cavra_pipeline.cli.command import answers, command
+from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock
+from cavra_pipeline.cli.tables import ago, daemon_words
+from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.landing import drop_days
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
+from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.frames import warehouse_at
+from cavra_pipeline.proof.keys import load_key
+from cavra_pipeline.retry.sender import host_connectors, host_problems
+from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.sources import read_sources
+from cavra_pipeline.state import state_of
+from cavra_pipeline.terminal import Terminal, shown
+
+#: How long a part may be busy, in seconds; a question of a person can't wait for a long write.
+_WAITS: Final = 5.0
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What became of one part."""
+
+    part: str
+    is_right: bool
+    milliseconds: int
+    found: str
+    remedy: str | None
+
+    def document(self) -> dict[str, Any]:
+        """Returns it for the answer."""
+        return {
+            "part": self.part,
+            "state": "right" if self.is_right else "wrong",
+            "milliseconds": self.milliseconds,
+            "found": self.found,
+            "remedy": self.remedy,
+        }
+
+
+@command("doctor", "cavra-pipeline doctor", "cavra-pipeline doctor --json")
+@answers
+def doctor() -> None:
+    """Is every part of the home in order, and how is it fixed?
+
+    Tries the settings, the home, its databases, the landing zone, Dagster, connectors, sources and keys; nothing is
+    made, changed or sent. Exit code 1 if something is wrong.
+    """
+    settings: list[Settings] = []
+
+    def of_settings() -> str:
+        settings.append(load_settings())
+        return f"home {settings[0].home}"
+
+    checks = [_tried("settings", of_settings)]
+    for part, examine in _PARTS.items() if settings else ():
+        checks.append(_tried(part, lambda examine=examine: examine(settings[0])))  # type: ignore[misc]  # bound now
+        if part == "home" and not checks[-1].is_right:
+            break
+    document = {"checks": [one.document() for one in checks], "wrong_count": sum(not one.is_right for one in checks)}
+    answer(document, _show, "checks")
+    sys.exit(EXIT_FAILED if document["wrong_count"] else 0)
+
+
+def _tried(part: str, examine: Callable[[], str]) -> _Check:
+    begun, is_right, remedy = perf_counter(), True, None
+    try:
+        found = examine()
+    except PipelineError as error:
+        is_right, found, remedy = False, f"{error.where}: {error.what}", error.remedy
+    return _Check(part, is_right, round((perf_counter() - begun) * 1000), found, remedy)
+
+
+def _home(settings: Settings) -> str:
+    if not settings.home.is_dir():
+        raise PipelineError(
+            "there is no home yet", where=str(settings.home), remedy="Run cavra-pipeline import PATH, or set CAVRA_HOME"
+        )
+    if settings.home.stat().st_mode & _OTHERS:
+        raise PipelineError(
+            "others may read the home", where=str(settings.home), remedy=f"Run: chmod 700 {settings.home}"
+        )
+    return "private to its owner"
+
+
+def _pseudonyms(settings: Settings) -> str:
+    if not settings.pseudonym_key.exists():
+        raise PipelineError(
+            "there is no key yet",
+            where=str(settings.pseudonym_key),
+            remedy="Run cavra-pipeline ingest, or restore the key from a backup",
+        )
+    pseudonyms_of(settings)
+    return "the key is there and private"
+
+
+def _state(settings: Settings) -> str:
+    state = state_of(settings.but(busy_wait_seconds=_WAITS), is_lent=True)
+    with state.reading() as c:
+        c.execute(sa.select(1)).all()
+    return f"{c.dialect.name} answers"
+
+
+def _warehouse(settings: Settings) -> str:
+    with warehouse_at(settings.home, _WAITS).reading() as session:
+        (found,) = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": clock().replace(tzinfo=None)})
+    return f"{found['record_count']:,} records"
+
+
+def _landing(settings: Settings) -> str:
+    days = drop_days(settings.landing)
+    return f"{count(len(days), 'day')} with landing files" + (f", {days[0]} to {days[-1]}" if days else "")
+
+
+def _dagster(settings: Settings) -> str:
+    from cavra_pipeline.definitions import daemon_state
+
+    found = daemon_state(settings, clock())
+    if found["silent"]:
+        raise PipelineError(
+            f"no heartbeat of {listed(found['silent'])}, the last one {ago(found['age_minutes'])}",
+            where=str(settings.dagster_home),
+            remedy="Start the daemon: cavra-pipeline dev, or dagster-daemon run",
+        )
+    return f"daemon {daemon_words(found)}"
+
+
+def _connectors(settings: Settings) -> str:
+    problems = host_problems(settings)
+    if problems:
+        fault = problems[0].faults[0]
+        rest = f" (and {len(problems) - 1} more: cavra-pipeline connectors test)" if len(problems) > 1 else ""
+        raise PipelineError(fault.what, where=fault.where, remedy=f"{fault.remedy.capitalize()}{rest}")
+    on = host_connectors(settings).providers
+    return f"{count(len(on), 'connector')} on{f': {listed(list(on))}' if on else ''}"
+
+
+def _sources(settings: Settings) -> str:
+    sources = read_sources(settings.sources_file)
+    if sources.refusal:
+        raise sources.refusal
+    for name in sources.by_name:
+        sources.named(name)
+    return f"{count(len(sources.by_name), 'source')} named"
+
+
+def _signing_key(settings: Settings) -> str:
+    if settings.signing_key_file is None:
+        return "none is set: checkpoints are not signed"
+    load_key(settings.signing_key_file)
+    return "it can sign"
+
+
+def _tokens(settings: Settings) -> str:
+    if settings.api_tokens_file is None:
+        return "none are set: the API is open on loopback"
+    TokenFile(settings.api_tokens_file)
+    return "the file can be read"
+
+
+_PARTS: Final[Mapping[str, Callable[[Settings], str]]] = {
+    "home": _home,
+    "pseudonym key": _pseudonyms,
+    "state database": _state,
+    "warehouse": _warehouse,
+    "landing zone": _landing,
+    "dagster": _dagster,
+    "connectors": _connectors,
+    "sources": _sources,
+    "signing key": _signing_key,
+    "API tokens": _tokens,
+}
+
+
+def _show(console: Terminal, document: Mapping[str, Any]) -> None:
+    rows = [
+        (
+            one["part"],
+            shown("ok", "green") if one["state"] == "right" else shown("wrong", "bold red"),
+            f"{one['milliseconds']:,} ms",
+            one["found"],
+        )
+        for one in document["checks"]
+    ]
+    console.table("Parts of the home", ("part", "state", "took", "found"), rows)
+    for one in document["checks"]:
+        if one["remedy"]:
+            console.print(f"{one['part']}: {one['remedy']}", soft_wrap=True)

@@ -1,0 +1,127 @@
+"""The command `cavra-pipeline status`: how a home stands, on one screen, and the next command to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.alerts.operators import list_alerts
+from cavra_pipeline.cli.command import answers, command
+from cavra_pipeline.cli.common import AS_OF, answer, clock, home
+from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
+from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.reports.overview import overview
+from cavra_pipeline.retry.sender import host_connectors, host_problems
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
+from cavra_pipeline.terminal import Terminal
+
+_MOST_NAMED: Final = 3
+
+
+@command("status", "cavra-pipeline status", "cavra-pipeline status --json")
+@AS_OF
+@answers
+def status(as_of: datetime | None) -> None:
+    """How do evidence, lanes, alerts and Dagster stand?
+
+    Alerts, Dagster's daemon and connectors are always those of now. CSV lists the lanes. `doctor` looks for what
+    is wrong with the home itself.
+    """
+    settings, now = home(), clock()
+    with warehouse_of(settings).reading() as session:
+        document = overview(session, as_of=as_of or now, now=now)
+    with state_of(settings).reading() as c:
+        listed_alerts = list_alerts(c, settings, now=now)
+    document |= {
+        "alerts": {
+            "open_count": listed_alerts["alert_count"],
+            "critical_count": sum(one["severity"] == "critical" for one in listed_alerts["alerts"]),
+            "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
+        },
+        "daemon": _daemon(settings, now),
+        "connectors": {
+            "on": list(host_connectors(settings).providers),
+            "problem_count": len(host_problems(settings)),
+        },
+    }
+    document["next"] = _next(document)
+    answer(document, _show, lambda found: [{"lane": name, **lane} for name, lane in found["lanes"].items()])
+
+
+def _daemon(settings: Settings, now: datetime) -> dict[str, Any]:
+    from cavra_pipeline.definitions import daemon_state
+
+    return daemon_state(settings, now)
+
+
+def _next(document: Mapping[str, Any]) -> str:
+    """The command that helps most now: whatever the others are based on comes first."""
+    worst = document["alert_level"]
+    wrong = [name for name, lane in document["lanes"].items() if lane["alert_level"] == worst != "healthy"]
+    ways: Iterable[tuple[bool, str]] = (
+        (not document["evidence"]["record_count"], "import PATH"),
+        (bool(document["connectors"]["problem_count"]), "connectors test"),
+        (bool(document["incidents"]), "incidents --open"),
+        (bool(wrong), f"retry-health --lane {wrong[0]}" if wrong else ""),
+        (bool(document["recoveries"]["recovery_open_count"]), "recoveries"),
+        (bool(document["alerts"]["open_count"]), "alerts"),
+    )
+    return next((f"cavra-pipeline {words}" for holds, words in ways if holds), "cavra-pipeline dashboard")
+
+
+def _show(console: Terminal, document: Mapping[str, Any]) -> None:
+    evidence, recoveries, alerts = document["evidence"], document["recoveries"], document["alerts"]
+    connectors, daemon = document["connectors"], document["daemon"]
+    silent = f", {listed(daemon['silent'])} silent" if daemon["silent"] else ""
+    wrong = connectors["problem_count"]
+    console.facts(
+        "Status",
+        [
+            ("state", level(document["alert_level"])),
+            ("as of", f"{short_time(document['as_of'])} UTC"),
+            ("evidence", f"{evidence['record_count']:,} records, newest {ago(evidence['newest_record_age_minutes'])}"),
+            ("incidents", _incidents(document["incidents"])),
+            (
+                "recoveries",
+                f"{recoveries['recovery_open_count']:,} open, {recoveries['recovery_slo_breached_count']:,} past "
+                f"the limit of {recoveries['recovery_slo_minutes']:,} minutes",
+            ),
+            (
+                "alerts",
+                f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; "
+                f"{count(alerts['undelivered_notification_count'], 'undelivered notification')}",
+            ),
+            ("daemon", f"{daemon_words(daemon)}{silent}"),
+            (
+                "connectors",
+                f"{', '.join(connectors['on']) or 'none is on'}{f'; {wrong} to fix' if wrong else ''}",
+            ),
+        ],
+    )
+    rows = [
+        (
+            name,
+            level(lane["alert_level"]),
+            lane["retryable_count"],
+            lane["waiting_count"],
+            lane["suppressed_count"],
+            duration_or_never(lane["latest_worker_age_minutes"]),
+        )
+        for name, lane in document["lanes"].items()
+    ]
+    console.table("Lanes in use", ("lane", "state", "due", "waiting", "exhausted", "since last run"), rows)
+    if worst := [
+        (name, lane["worst_alert"]["message"]) for name, lane in document["lanes"].items() if lane["worst_alert"]
+    ]:
+        console.facts("Worst alert of each lane", worst)
+    console.print(f"next: {document['next']}", soft_wrap=True)
+
+
+def _incidents(found: list[Mapping[str, Any]]) -> str:
+    if not found:
+        return "none open"
+    named = [f"{one['provider']} ({one['cause'].replace('_', ' ')})" for one in found[:_MOST_NAMED]]
+    return f"{len(found):,} open: {', '.join(named)}{', ...' if len(found) > _MOST_NAMED else ''}"

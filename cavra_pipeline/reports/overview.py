@@ -1,0 +1,78 @@
+"""One screen about a home: how fresh the evidence is, how each lane stands, what is open. Only from other reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.documents import instant, naive_utc, whole_minutes
+from cavra_pipeline.lanes import Lane
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.health import alert_level, health_parameters, lanes_in_use, retry_health_reports
+from cavra_pipeline.reports.incidents import incident_reports
+from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.reports"
+_OF_LANE: Final = (
+    "alert_level",
+    "latest_worker_age_minutes",
+    "unresolved_delivery_count",
+    "acknowledgement_pending_count",
+    "approval_pending_count",
+)
+_OF_PLAN: Final = ("retryable_count", "waiting_count", "suppressed_count")
+_OF_RECOVERIES: Final = ("recovery_open_count", "recovery_slo_breached_count", "recovery_slo_minutes")
+
+
+def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, Any]:
+    """Returns how a home stands at an instant, as far as its warehouse knows.
+
+    Args:
+        session: An open warehouse.
+        as_of: The instant.
+        now: When it is asked for.
+
+    Returns:
+        ``evidence`` (count, newest record and its age in whole minutes), ``lanes`` (those in use, by name),
+        ``incidents`` (open ones), ``recoveries`` (counts), ``alert_level`` of the worst lane.
+    """
+    lanes = {lane.name: _lane(session, lane, as_of, now) for lane in lanes_in_use(session, as_of=as_of, now=now)}
+    (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
+    (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[as_of], now=now)
+    (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
+    newest = found["newest_record_at"]
+    age = naive_utc(as_of) - newest if isinstance(newest, datetime) else None
+    return {
+        "as_of": instant(as_of),
+        "alert_level": alert_level([str(lane["alert_level"]) for lane in lanes.values()]),
+        "evidence": {
+            "record_count": found["record_count"],
+            "newest_record_at": instant(newest),
+            "newest_record_age_minutes": None if age is None else whole_minutes(age),
+        },
+        "lanes": lanes,
+        "incidents": incidents["incidents"],
+        "recoveries": {name: recoveries[name] for name in _OF_RECOVERIES},
+    }
+
+
+def _lane(session: Session, lane: Lane, as_of: datetime, now: datetime) -> dict[str, Any]:
+    (health,) = retry_health_reports(session, lane, health_parameters(lane), instants=[as_of], now=now)
+    (plan,) = retry_plans(session, lane, retry_policy(lane), instants=[as_of], now=now)
+    return {
+        **{name: health[name] for name in _OF_LANE},
+        **{name: plan[name] for name in _OF_PLAN},
+        "worst_alert": _worst(health),
+    }
+
+
+def _worst(health: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first alert of the report's own level; the report lists them in the contract's order."""
+    for alert in health["alerts"]:
+        if alert["severity"] == health["alert_level"]:
+            return {name: alert[name] for name in ("category", "severity", "message")}
+    return None

@@ -1,0 +1,147 @@
+"""`status`, `doctor`, `open` and `sql`: what they say agrees with the reports, and nothing is made or changed."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from cavra_pipeline.cli.doctor import _PARTS
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import Settings
+from tests.cli.command import command, process
+from tests.support import at, delivery, home_with, plan, take_in, worker_run
+
+AS_OF = ["--as-of", "2026-06-25T12:00:00Z"]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with a failing delivery in one lane and nothing else."""
+    made = home_with(
+        tmp_path_factory.mktemp("status"),
+        [worker_run(at(30)), plan(at(5)), delivery(at(40), session_id="d-1", failed=["slack"], status_codes=[503])],
+    )
+    take_in(made)
+    return made
+
+
+def states(home: Path, **environ: str) -> dict[str, str]:
+    said = command(home, "doctor", "--json", environ=environ)
+    found = {one["part"]: one["state"] for one in said.document["checks"]}
+    assert said.code == ("wrong" in found.values())
+    assert said.document["wrong_count"] == [*found.values()].count("wrong")
+    return found
+
+
+def test_status_says_of_each_lane_what_its_reports_say(settings: Settings) -> None:
+    document = command(settings.home, "status", *AS_OF, "--json").document
+
+    assert list(document["lanes"]) == ["recovery_escalation", "executive_report"]
+    for name, lane in document["lanes"].items():
+        health = command(settings.home, "retry-health", "--lane", name, *AS_OF, "--json").document
+        planned = command(settings.home, "retry-plan", "--lane", name, *AS_OF, "--json").document
+        assert lane["alert_level"] == health["alert_level"]
+        assert lane["retryable_count"] == planned["retryable_count"]
+        assert lane["worst_alert"]["message"] == health["alerts"][0]["message"]
+    assert (document["evidence"]["record_count"], document["evidence"]["newest_record_age_minutes"]) == (3, 5)
+    assert (document["daemon"]["state"], document["connectors"]["on"]) == ("never_seen", [])
+    assert document["next"] == "cavra-pipeline retry-health --lane executive_report"
+
+
+def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
+    said = command(settings.home, "status", *AS_OF, environ={"COLUMNS": "80"})
+
+    assert len(said.out.splitlines()) <= 40
+    assert max(map(len, said.out.splitlines())) <= 80
+    following = said.out.splitlines()[-1].removeprefix("next: cavra-pipeline ")
+    assert command(settings.home, *following.split(), *AS_OF).code == 0
+
+
+def test_status_of_an_empty_home_names_import_as_the_next_command(tmp_path: Path) -> None:
+    document = command(tmp_path / "home", "status", "--json").document
+
+    assert (document["evidence"]["record_count"], document["next"]) == (0, "cavra-pipeline import PATH")
+    assert document["lanes"].keys() == {lane.name for lane in LANES.values() if lane.is_always_in_use}
+
+
+def test_doctor_finds_nothing_wrong_in_a_home_that_works(settings: Settings) -> None:
+    found = states(settings.home)
+
+    assert list(found) == ["settings", *_PARTS]
+    assert {*found.values()} == {"right"}
+
+
+def test_doctor_makes_nothing_where_there_is_no_home(tmp_path: Path) -> None:
+    assert states(tmp_path / "none") == {"settings": "right", "home": "wrong"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_names_the_one_part_that_is_wrong(tmp_path: Path) -> None:
+    made = home_with(tmp_path, [delivery()])
+    take_in(made)
+    assert "wrong" not in states(made.home).values()
+    damage = {
+        "warehouse": (made.warehouse, b"no warehouse" * 1000),
+        "connectors": (made.home / "connectors.yaml", b"connectors: {fax: {}}"),
+        "sources": (made.home / "sources.yaml", b"sources: 1"),
+    }
+
+    damaged = []
+    for part, (path, content) in damage.items():
+        path.write_bytes(content)
+        damaged.append(part)
+        assert [one for one, state in states(made.home).items() if state == "wrong"] == damaged
+    shown = command(made.home, "doctor")
+    assert "connectors: " in shown.out
+    assert shown.code == 1
+
+
+def test_doctor_names_a_state_database_that_is_none(tmp_path: Path) -> None:
+    made = home_with(tmp_path, [delivery()])
+    take_in(made)
+    for path in made.home.glob("state.db*"):
+        path.unlink()
+    (made.home / "state.db").write_bytes(b"no database" * 1000)
+    (made.home / "state.db").chmod(0o600)
+
+    said = process(made.home, "doctor", "--json")
+
+    wrong = [one for one in said.document["checks"] if one["state"] == "wrong"]
+    assert (said.code, [one["part"] for one in wrong]) == (1, ["state database"])
+    assert all(one["remedy"] for one in wrong)
+
+
+def test_doctor_names_settings_keys_and_rights_that_are_wrong(settings: Settings, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("no key")
+    key.chmod(0o600)
+
+    assert states(settings.home, CAVRA_THREADS="many") == {"settings": "wrong"}
+    assert states(settings.home, CAVRA_SIGNING_KEY_FILE=str(key))["signing key"] == "wrong"
+    assert states(settings.home, CAVRA_API_TOKENS=str(tmp_path / "none"))["API tokens"] == "wrong"
+    settings.home.chmod(0o755)
+    assert states(settings.home)["home"] == "wrong"
+    assert stat.S_IMODE(settings.home.stat().st_mode) == 0o755
+    settings.home.chmod(0o700)
+    assert states(settings.home)["home"] == "right"
+
+
+def test_open_prints_the_addresses_where_nobody_sits(settings: Settings) -> None:
+    assert command(settings.home, "open").out == "http://127.0.0.1:8765\n"
+    said = command(settings.home, "open", "dagster", "--json", environ={"CAVRA_DAGSTER_URL": "http://ui.test:3001"})
+    assert said.document == {"page": "dagster", "address": "http://ui.test:3001", "is_opened": False}
+
+
+def test_sql_answers_a_query_in_three_forms_and_changes_nothing(settings: Settings) -> None:
+    query = "SELECT provider, count(*) AS n FROM delivery_outcomes GROUP BY 1"
+
+    assert command(settings.home, "sql", query, "--json").document["rows"] == [{"provider": "slack", "n": 1}]
+    assert command(settings.home, "sql", query, "--output", "csv").out == "provider,n\nslack,1\n"
+    assert "slack" in command(settings.home, "sql", query).out
+    before = settings.warehouse.read_bytes()
+    for wrong in ("DELETE FROM evidence_records", "SELECT 1; SELECT 2", "SELEC 1", "no_such_table"):
+        said = command(settings.home, "sql", wrong, "--json")
+        assert (said.code, said.out) == (2, ""), wrong
+    assert settings.warehouse.read_bytes() == before
