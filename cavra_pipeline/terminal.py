@@ -62,15 +62,16 @@ class Terminal:
         """Prints rows under their columns, which stand in the order of what matters; what is left out is said."""
         drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
         every = list(rows)
-        texts = [[name, *(visible(row[n]) for row in every)] for n, name in enumerate(columns)]
+        cells = [[_cell(value) for value in row] for row in every]
+        texts = [[name, *(row[n].plain for row in cells)] for n, name in enumerate(columns)]
         widths = _widths(texts, self._console.width)
         for number, width in enumerate(widths):
             numeric = bool(every) and all(isinstance(row[number], int) for row in every)
             drawn.add_column(
                 shown(columns[number]), justify="right" if numeric else "left", overflow="fold", width=width
             )
-        for row in every[:most]:
-            drawn.add_row(*map(_cell, row[: len(widths)]))
+        for row in cells[:most]:
+            drawn.add_row(*row[: len(widths)])
         self._console.print(drawn)
         if len(every) > most:
             self._console.print(shown(f"... and {len(every) - most} more; --json lists all", "dim"))
@@ -192,4 +193,7 @@ def _room(count: int, console: int) -> int:
 
 
 def _cell(value: object) -> Text:
-    return value if isinstance(value, Text) else shown("-" if value is None else value)
+    if isinstance(value, Text):
+        return value
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return shown("-" if value is None else f"{value:,}" if is_number else value)

@@ -7,10 +7,14 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from cavra_pipeline.settings import Settings
 
 settings.register_profile(
     "house",
@@ -59,6 +63,27 @@ def new_postgresql() -> Iterator[Callable[[], str]]:
     folder.cleanup()
 
 
+@pytest.fixture(scope="session")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The home of the recorded month at its own dates, its late day included, ingested once; tests only read it."""
+    from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RECORDED_UNTIL, RecordedMonth
+    from cavra_pipeline.evidence.importer import import_evidence
+    from tests.support import home_with, take_in
+
+    home = home_with(tmp_path_factory.mktemp("month"))
+    recorded = RecordedMonth(RECORDED_UNTIL)
+    with TemporaryDirectory() as folder:
+        for name in (MONTH_FILE, LATE_FILE):
+            source = recorded.write(Path(folder), name)
+            assert import_evidence(home, [(name, source)], now=RECORDED_UNTIL).failures == []
+    assert take_in(home, RECORDED_UNTIL).failures == []
+    return home
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--approve", action="store_true", help="write the approved texts of tests/cli/approved again")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def state_address(request: pytest.FixtureRequest) -> str | None:
     """Where the state of a test's home lies: its own SQLite file (None), and once more a PostgreSQL database."""
@@ -88,6 +113,7 @@ _LONG = (
     "api/test_schema.py",
     "benchmarks/test_floor.py",
     "cases/test_ways_agree.py",
+    "cli/test_approved.py",
     "cli/test_cases.py",
     "cli/test_dev.py",
     "closure/test_closure.py",

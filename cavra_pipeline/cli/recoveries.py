@@ -102,7 +102,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     if report["recoveries"]:
-        columns = ("provider", "state", "opened (UTC)", "open for", "playbook_id")
+        columns = ("playbook_id", "provider", "state", "open for", "opened (UTC)")
         rows = [_row(one) for one in report["recoveries"]]
         console.table("Recoveries, past the limit first, then the newest", columns, rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
@@ -120,7 +120,7 @@ def _row(one: Mapping[str, Any]) -> tuple[Any, ...]:
     status, said = one["slo_status"], one["closure_state"]
     minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
     state = status if said in (status, "open") else f"{status}: {said}"
-    return (one["provider"], level(state), short_time(one["opened_at"]), short_duration(minutes), one["playbook_id"])
+    return (one["playbook_id"], one["provider"], level(state), short_duration(minutes), short_time(one["opened_at"]))
 
 
 def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cavra_pipeline.cli.tables import ago, level, short_time
-from cavra_pipeline.executive.words import count
+from cavra_pipeline.documents import parse_as_of, whole_minutes
+from cavra_pipeline.executive.words import count, short_duration
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.terminal import Terminal
 
@@ -40,15 +41,20 @@ def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
             plan["retryable_count"],
             plan["waiting_count"],
             plan["suppressed_count"],
-            short_time(min((one["next_retry_at"] for one in plan["retry_decisions"] if one["action"] == "wait"),
-                           default=None)),
+            _next_due(plan),
             plan["retry_plan_id"],
         )
         for lane, plan in document["lanes"].items()
     ]  # fmt: skip
-    columns = ("lane", "state", "due", "waiting", "exhausted", "next due (UTC)", "plan")
+    columns = ("lane", "state", "due", "waiting", "exhausted", "next due in", "plan")
     console.table(f"Retry plans of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
     _point_to(console, "retry-plan", document)
+
+
+def _next_due(plan: Mapping[str, Any]) -> str:
+    """How long after the plan's instant the first waiting delivery is due."""
+    waiting = [parse_as_of(one["next_retry_at"]) for one in plan["retry_decisions"] if one["action"] == "wait"]
+    return short_duration(whole_minutes(min(waiting) - parse_as_of(plan["as_of"]))) if waiting else "-"
 
 
 def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None:

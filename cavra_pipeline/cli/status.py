@@ -114,10 +114,16 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     ]
     console.table("Lanes in use", ("lane", "state", "due", "waiting", "exhausted", "since last run"), rows)
     if worst := [
-        (name, lane["worst_alert"]["message"]) for name, lane in document["lanes"].items() if lane["worst_alert"]
+        (name, _first_sentence(lane["worst_alert"]["message"]))
+        for name, lane in document["lanes"].items()
+        if lane["worst_alert"]
     ]:
         console.facts("Worst alert of each lane", worst)
     console.print(f"next: {document['next']}", soft_wrap=True)
+
+
+def _first_sentence(message: str) -> str:
+    return f"{message.removesuffix('.').partition('. ')[0]}."
 
 
 def _incidents(found: list[Mapping[str, Any]]) -> str:

@@ -38,7 +38,7 @@ def read_instant(text: str, now: datetime) -> datetime:
     day = _named_day(text, now)
     if day:
         return evaluated_at(day, now)
-    return _before(text, now) or parse_as_of(text)
+    return _before(text, now) or _parsed(text)
 
 
 def read_start(text: str, now: datetime) -> datetime:
@@ -48,7 +48,7 @@ def read_start(text: str, now: datetime) -> datetime:
         UsageError: It is no instant.
     """
     day = _named_day(text, now)
-    return datetime.combine(day, time.min, UTC) if day else _before(text, now) or parse_as_of(text)
+    return datetime.combine(day, time.min, UTC) if day else _before(text, now) or _parsed(text)
 
 
 def read_end(text: str, now: datetime) -> datetime:
@@ -58,13 +58,21 @@ def read_end(text: str, now: datetime) -> datetime:
         UsageError: It is no instant.
     """
     day = _named_day(text, now)
-    return datetime.combine(day, time.max, UTC) if day else _before(text, now) or parse_as_of(text)
+    return datetime.combine(day, time.max, UTC) if day else _before(text, now) or _parsed(text)
 
 
 def read_day(text: str, now: datetime) -> date | None:
     """Reads a UTC day: YYYY-MM-DD, today, yesterday, or an age such as 2d; None if it is none."""
     before = _before(text, now)
     return _named_day(text, now) or (before.date() if before else None)
+
+
+def _parsed(text: str) -> datetime:
+    try:
+        return parse_as_of(text)
+    except UsageError as error:
+        remedy = f"{error.remedy}. Or write a day (2026-06-25), yesterday, or an age such as 2d or 3h"
+        raise UsageError(error.what, where=error.where, remedy=remedy) from None
 
 
 def _named_day(text: str, now: datetime) -> date | None:

@@ -1,16 +1,80 @@
-"""The cookbook and the notebooks: each cell is run on the recorded month, and shows what the docs show."""
+"""Code of the docs: cells are run on the recorded month and show what the docs show; commands are ones there are."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from cavra_pipeline.cli import cli
 from cavra_pipeline.settings import Settings
+from tests.cli.command import command
 from tests.frames.cells import COOKBOOK, NOTEBOOKS, Kernel, with_outputs, with_results
 from tests.support import REPOSITORY
+
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
+#: Commands that only read: where the docs leave nothing to fill in, they are run.
+READING = {
+    "status",
+    "dashboard",
+    "retry-health",
+    "retry-plan",
+    "incidents",
+    "forecast",
+    "recoveries",
+    "closure",
+    "slots",
+    "sql",
+}
+FILES = (".db", ".zip", ".txt", ".jsonl")
+
+
+def commands_in(page: Path) -> Iterator[list[str]]:
+    """Yields the command lines of a page's shell blocks, each as words, without comments and redirections."""
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in line.split(" && "):
+                words = shlex.split(re.split(r" >>? | \| ", part)[0], comments=True)
+                if "cavra-pipeline" in words[:2]:
+                    yield words[words.index("cavra-pipeline") + 1 :]
+
+
+def check(words: list[str]) -> None:
+    """Passes if click can read a command line; runs nothing."""
+    one: click.Command = cli
+    while isinstance(one, click.Group) and words and words[0] in one.commands:
+        one, words = one.commands[words[0]], words[1:]
+    assert not isinstance(one, click.Group) or not words, words
+    if not isinstance(one, click.Group):
+        one.make_context(one.name, list(words))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_command_in_a_shell_block_is_one_that_there_is(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in commands_in(page):
+        for name in words:
+            if name.endswith(FILES) and "/" not in name:
+                (tmp_path / name).touch()
+        if words[-1:] != ["-h"]:
+            check(words)
+
+
+def test_each_command_of_the_docs_that_only_reads_runs_on_the_recorded_month(month: Settings) -> None:
+    whole = {tuple(words) for page in PAGES for words in commands_in(page) if words and words[0] in READING}
+    run = [words for words in sorted(whole) if not any(word.isupper() for word in words)]
+
+    assert len(run) > 15
+    for words in run:
+        said = command(month.home, *words)
+        assert said.code == 0, (words, said.err)
 
 
 @pytest.fixture
