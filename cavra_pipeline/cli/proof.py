@@ -58,13 +58,12 @@ def _show(console: Terminal, found: Verified) -> None:
 @click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
 @click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
 @answers_without_rows
-def checkpoint_command(
-    against: Path | None, output: Path | None, connector: str | None, tag_message: bool
-) -> None:
+def checkpoint_command(against: Path | None, output: Path | None, connector: str | None, tag_message: bool) -> None:
     """Print the head of the commit log; compare an older one.
 
-    Exit 3 if the log has not grown out of the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a file, a connector or a git tag somebody else can hold it:
-    none of these is done if the log has not grown out of the older checkpoint.
+    Exit 3 if the log has not grown out of the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a
+    file, a connector or a git tag somebody else can hold it: none of these is done if the log has not grown out of
+    the older checkpoint.
     """
     if tag_message and (form_of_answer() == JSON or connector):
         raise UsageError("the message of a tag is all that is printed", where="--tag-message", remedy="Give it alone")
