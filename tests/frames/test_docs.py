@@ -31,7 +31,7 @@ READING = {
     "slots",
     "sql",
 }
-FILES = (".db", ".zip", ".txt", ".jsonl")
+FILES = (".db", ".zip", ".txt", ".json", ".jsonl")
 
 
 def commands_in(page: Path) -> Iterator[list[str]]:
