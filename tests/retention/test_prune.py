@@ -425,7 +425,7 @@ def test_the_command_says_what_it_removed_and_dry_run_only_what_it_would(tmp_pat
     assert kept_ids(home) == ["new"]
     text = command(home.home, "prune", environ=setting).out
     assert f"created before {day}, removed: 0 records" in text
-    assert "cavra-pipeline compact gives the room back" in text
+    assert "cavra-pipeline compact frees the disk space" in text
 
 
 def test_evidence_of_exactly_the_days_of_the_setting_stays(tmp_path: Path) -> None:
