@@ -128,7 +128,7 @@ def _explanation(
     session: Session, story: PairStory, at: datetime, has_connector: Callable[[str], bool]
 ) -> dict[str, Any]:
     runs = failure_runs_of(session, at, story.provider)
-    context = _Context(session, story, approvals(session, story.lane, [at]), runs)
+    context = _Context(session, story, approvals(session, story.lane, [at], [story.subject]), runs)
     decision = context.decisions([at], retry_policy(story.lane)).get(at)
     incidents = incidents_of_pair(runs, at, story.lane, story.subject)
     open_ones = [one for one in incidents if one["ended_at"] is None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -32,9 +32,10 @@ class Approvals:
         return None, False
 
 
-def approvals(session: Session, lane: Lane, instants: Sequence[datetime]) -> Approvals:
-    """Reads the approvals of a lane up to the last of ascending instants."""
+def approvals(session: Session, lane: Lane, instants: Sequence[datetime], subjects: Iterable[str]) -> Approvals:
+    """Reads the approvals of some subjects of a lane up to the last of ascending instants."""
     events: dict[_Pair, list[dict[str, Any]]] = {}
-    for row in session.rows(_PACKAGE, "approvals", {"lane": lane.name, "until": instants[-1]}):
+    asked: dict[str, object] = {"lane": lane.name, "until": instants[-1], "subjects": sorted(set(subjects))}
+    for row in session.rows(_PACKAGE, "approvals", asked):
         events.setdefault((str(row["subject"]), str(row["provider"])), []).append(row)
     return Approvals(events)

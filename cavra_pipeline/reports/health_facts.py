@@ -44,12 +44,11 @@ def facts_of(
     since = {"runs_since": runs_since, "plans_since": plans_since}
     newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {**about, **since})
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
-    unresolved = session.rows(_PACKAGE, "unresolved_deliveries", {**about, "clearing": CLEARING_STATES})
-    failing = count_standing(unresolved, len(asked))
+    failing, gaps = _failing(session, lane, asked)
     lists: dict[str, Sequence[Any]] = {
+        "unresolved_delivery_count": failing,
         "unresolved_executions": [by_reason(one) for one in unresolved_executions(session, lane, asked)],
-        "acknowledgement_gaps": _acknowledgement_gaps(lane, unresolved, len(asked)),
-        "approval_gaps": _approval_gaps(session, lane, asked),
+        **gaps,
         "outstanding_alert_acknowledgement_count": outstanding_counts(session, AlertKinds.of(lane), asked),
         "skipped_reasons": _skipped_reasons(session, windowed, len(asked)),
         "outages": _outages(session, windowed, newest, asked, runs_since, interval_minutes),
@@ -59,7 +58,6 @@ def facts_of(
             **records[n],
             **newest[n],
             **counts[n],
-            "unresolved_delivery_count": failing[n],
             **{name: of_instant[n] for name, of_instant in lists.items()},
         }
         for n in range(len(asked))
@@ -113,12 +111,22 @@ def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> 
     return [_outage(latest, None, at - latest, interval)] if at - latest > 2 * interval else []
 
 
-def _acknowledgement_gaps(
-    lane: Lane, unresolved: Sequence[Mapping[str, Any]], instants: int
-) -> list[list[dict[str, object]]]:
+def _failing(
+    session: Session, lane: Lane, asked: Sequence[datetime]
+) -> tuple[list[int], dict[str, list[list[dict[str, object]]]]]:
+    """Returns how many pairs are failing at each instant, and which of them wait for a person."""
+    none: list[list[dict[str, object]]] = [[] for _ in asked]
+    if lane.gate is Gate.APPROVAL:
+        # Of each failing pair there is one decision.
+        decided = decided_retries(session, lane, retry_policy(lane), asked)
+        gaps = _approval_gaps(session, lane, asked, decided)
+        return count_standing(decided, len(asked)), {"acknowledgement_gaps": none, "approval_gaps": gaps}
+    about: dict[str, object] = {"lane": lane.name, "instants": asked, "clearing": CLEARING_STATES}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_deliveries", about)
     is_asked = lane.gate is Gate.ACKNOWLEDGEMENT
-    unanswered = [row for row in unresolved if is_asked and not row["is_acknowledged"]]
-    return spread(unanswered, instants, lambda row: _gap(row, lane))
+    unanswered = [row for row in rows if is_asked and not row["is_acknowledged"]]
+    gaps = spread(unanswered, len(asked), lambda row: _gap(row, lane))
+    return count_standing(rows, len(asked)), {"acknowledgement_gaps": gaps, "approval_gaps": none}
 
 
 def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
@@ -130,14 +138,15 @@ def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
     }
 
 
-def _approval_gaps(session: Session, lane: Lane, asked: Sequence[datetime]) -> list[list[dict[str, object]]]:
+def _approval_gaps(
+    session: Session, lane: Lane, asked: Sequence[datetime], decided: Sequence[Mapping[str, Any]]
+) -> list[list[dict[str, object]]]:
     """At each instant the pairs to retry by the lane's own policy that have no approval (contract section 7)."""
     gaps: list[list[dict[str, object]]] = [[] for _ in asked]
-    if lane.gate is not Gate.APPROVAL:
-        return gaps
-    known = approvals(session, lane, asked)
-    for row in decided_retries(session, lane, retry_policy(lane), asked):
-        for n in range(row["first_seen"] - 1, row["last_seen"]) if row["action"] == "retry" else ():
+    retried = [row for row in decided if row["action"] == "retry"]
+    known = approvals(session, lane, asked, (row["subject"] for row in retried))
+    for row in retried:
+        for n in range(row["first_seen"] - 1, row["last_seen"]):
             state, is_approved = known.at((row["subject"], row["provider"]), asked[n])
             if not is_approved:
                 beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}

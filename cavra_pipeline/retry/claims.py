@@ -132,8 +132,8 @@ def _cleared(
 ) -> frozenset[_Pair]:
     """The pairs that may go by the lane's gate at both instants: a wrong clock may have dated the last word later."""
     if lane.gate is Gate.APPROVAL:
-        known = approvals(session, lane, moments)
-        pairs = (_pair(lane, decision) for decision in decisions)
+        pairs = [_pair(lane, decision) for decision in decisions]
+        known = approvals(session, lane, moments, (subject for subject, _ in pairs))
         return frozenset(pair for pair in pairs if all(known.at(pair, moment)[1] for moment in moments))
     asked = {"lane": lane.name, "as_of": moments[0], "until": moments[1], "clearing": CLEARING_STATES}
     rows = session.rows(_PACKAGE, "cleared_pairs", asked)
