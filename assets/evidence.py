@@ -18,6 +18,7 @@ from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
+from cavra_pipeline.executive.words import are, count
 from cavra_pipeline.jobs import INGEST_GROUP, asset_key, source_key
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
@@ -142,11 +143,11 @@ def _observe_landing(
     context: dg.AssetExecutionContext, host: Settings, counts: Mapping[date, Mapping[str, Any]]
 ) -> None:
     """Records what lies in the landing zone on each day of the run that has a file."""
-    for day, count in counts.items():
-        if count["drop_count"]:
+    for day, counted in counts.items():
+        if counted["drop_count"]:
             context.log_event(
                 dg.AssetObservation(
-                    asset_key(host, LANDING_ZONE), partition=day.isoformat(), metadata=_landing_metadata(count)
+                    asset_key(host, LANDING_ZONE), partition=day.isoformat(), metadata=_landing_metadata(counted)
                 )
             )
 
@@ -209,18 +210,18 @@ def _check_results(
         }),
         _check("schema_is_declared", not differences, {"why": visible(", ".join(differences) or "none")}),
         _check("drops_are_readable", not result.failures, {
-            "why": f"{len(result.failures):,} landing files could not be read to their end.",
+            "why": f"{count(len(result.failures), 'landing file')} could not be read to the end.",
             "unreadable": len(result.failures),
             "remedy": table(("place", "what is wrong", "what to do"), [
                 (failure.where, failure.what, failure.remedy) for failure in result.failures
             ], "none"),
         }),
         _check("nothing_quarantined", quarantined == 0, {
-            "why": f"{quarantined:,} lines are quarantined.", "quarantined": quarantined,
+            "why": f"{are(quarantined, 'line')} quarantined.", "quarantined": quarantined,
             "remedy": "cavra-pipeline quarantine lists where they stood and why",
         }),
         _check("nothing_found", found == 0, {
-            "why": f"{found:,} values were not public-safe.", "findings": found,
+            "why": f"{count(found, 'value')} {'was' if found == 1 else 'were'} not public-safe.", "findings": found,
             "remedy": "cavra-pipeline findings lists the places and rules",
         }, dg.AssetCheckSeverity.WARN),
     ]  # fmt: skip

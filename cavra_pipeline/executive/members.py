@@ -34,7 +34,10 @@ MEMBERS: Final = {
     "what_happened": ("array", "The window in sentences"),
     "activity": ("object", "The window in counts"),
     "recoveries": ("object", "Recoveries that were opened and closed, and how fast"),
-    "recoveries_before": ("object", "Counts of recoveries in the window before; null where it was not seen whole"),
+    "recoveries_before": (
+        "object",
+        "Counts of recoveries in the window before; null where no playbook had arrived by its start",
+    ),
     "recoveries_by_provider": ("array", "The same counts for each provider"),
     "recoveries_by_cause": ("array", "The same counts for each cause"),
     "open_by_need": ("object", "Open recoveries by what they need next"),

@@ -49,12 +49,12 @@ def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
         if len(actions) > _MOST_ACTIONS
         else "",
         "broken": [_broken(one) for one in broken],
-        "broken_caption": _caption("that wait for most", len(broken), len(report["broken_providers"])),
+        "broken_caption": _caption("with most open recoveries", len(broken), len(report["broken_providers"])),
         "none_broken": "No delivery is failing and no recovery is open."
         if is_known
         else "No delivery is failing; nothing is known of recoveries.",
         "open": [_row(one) for one in shown],
-        "open_caption": _caption("most pressing", len(shown), total),
+        "open_caption": _caption("that are most urgent", len(shown), total),
         "none_open": "No recovery is open."
         if is_known
         else "No recovery playbook has arrived: nothing is known of recoveries.",
@@ -63,7 +63,9 @@ def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _caption(which: str, shown: int, total: int) -> str:
-    return f"The {shown} {which} of {total:,}; the JSON file has all" if total > shown else "The most pressing first"
+    return (
+        f"{shown} of {total:,}, those {which} first; the JSON file has all" if total > shown else f"Those {which} first"
+    )
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:
@@ -138,7 +140,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         rests,
         f"“Past the limit” means open for more than {duration(report['slo_minutes'])}. A playbook opens a recovery for "
         "one provider; it is closed when its newest closure says resolved or mitigated.",
-        "To check the figures against the evidence: cavra-pipeline verify --home.",
+        "The evidence that it is based on can be verified: cavra-pipeline verify --home.",
         f"Covers {day_text(start)} to {day_text(max(until, start))}, UTC. Made "
         f"{moment_text(read(report['generated_at']))} by {report['generated_by']}. "
         f"Report {report['executive_report_id']}, plan {report['escalation_plan_id']}.",

@@ -34,6 +34,7 @@ from cavra_pipeline.recoveries.history import (
 )
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
+from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.retention.horizon import horizon_of
 from cavra_pipeline.warehouse import Session
 
@@ -72,6 +73,7 @@ class _Known:
     history: RecoveryHistory
     causes: Causes
     horizon: datetime | None
+    incidents: Mapping[datetime, Sequence[Mapping[str, Any]]]
     recoveries: Mapping[datetime, Mapping[str, Any]]
 
     def latest_record_at(self, at: datetime) -> datetime | None:
@@ -85,7 +87,7 @@ class _Known:
         """Returns the counts of the window before the one that starts then; None where it was not seen whole."""
         last = start - timedelta(microseconds=1)
         earlier = _window_start(last, self.window_days)
-        if not self.history.playbook_count(last) or (self.horizon and self.horizon > earlier):
+        if not self.history.playbook_count(earlier) or (self.horizon and self.horizon > earlier):
             return None
         return RecoveryTrend(self.history.opened(last), earlier, last, slo).counts()
 
@@ -137,6 +139,7 @@ def executive_reports(
         history=recovery_history(session, max(moments)),
         causes=Causes(session, max(moments)),
         horizon=horizon_of(session),
+        incidents=incidents(session, moments, is_open=True),
         recoveries=dict(zip(moments, recoveries, strict=True)),
     )
     return [_report(known, as_of) for as_of in instants]
@@ -192,7 +195,7 @@ def _counted(
     trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
     routes = plan["escalation_routes"]
     open_recoveries = [route for route in routes if route["category"] != RETRY_CATEGORY]
-    broken = broken_providers(known.failing[at], open_recoveries)
+    broken = broken_providers(known.failing[at], open_recoveries, known.incidents[at])
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,

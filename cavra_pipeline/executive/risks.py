@@ -32,7 +32,7 @@ _CAUSES: Final = {
     "no_answer": ("does not answer", "Check that {name} can be reached"),
     "refused": ("answers without accepting the message", "Have the answers of {name} read"),
     "rejected": ("refuses the message", "Have the {name} connector checked"),
-    "mixed": ("gives an unexpected answer", "Have the {name} connector checked"),
+    "mixed": ("fails in several ways", "Have the {name} connector checked"),
 }
 #: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
 _OF_PEOPLE: Final = {
@@ -42,8 +42,8 @@ _OF_PEOPLE: Final = {
                "Set a time for {names}."),
     "notify": ("1 open recovery has", "{n} open recoveries have", "no escalation that was delivered.",
                "Notify an owner of {names}: send the escalation plan, and check that it arrives."),
-    "acknowledge": ("The notice of 1 recovery has", "The notices of {n} recoveries have",
-                    "arrived, and nobody has acknowledged it.", "Name an owner of {names}."),
+    "acknowledge": ("1 recovery has", "{n} recoveries have", "a notice that arrived and nobody has acknowledged.",
+                    "Name an owner of {names}."),
 }  # fmt: skip
 #: Facts of which no sum over lanes can be said; what is said of several lanes instead, and what to do.
 _OF_LANES: Final = {
@@ -161,40 +161,51 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def broken_providers(
-    failing: Sequence[Mapping[str, Any]], open_recoveries: Sequence[Mapping[str, Any]]
+    failing: Sequence[Mapping[str, Any]],
+    open_recoveries: Sequence[Mapping[str, Any]],
+    incidents: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Returns each provider that deliveries are failing at or that has an open recovery, what is wrong, and the step.
 
     Args:
         failing: Providers at which deliveries are failing, by lane.
         open_recoveries: Routes of the open recoveries.
+        incidents: The open provider incidents.
 
     Returns:
         Those with most open recoveries first, then those with most notices that have not arrived.
     """
     names = {one["provider"] for one in (*failing, *open_recoveries)}
+    # An incident of the provider as a whole has no lane.
+    incident_of = {one["provider"]: one for one in incidents if one["lane"] is None}
     found = [
         _broken(
             name,
             [row for row in failing if row["provider"] == name],
             [one for one in open_recoveries if one["provider"] == name],
+            incident_of.get(name),
         )
         for name in sorted(names)
     ]
     return sorted(found, key=lambda one: (-one["open_recovery_count"], -one["failing_notice_count"]))
 
 
-def _broken(provider: str, failing: Sequence[Mapping[str, Any]], opened: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _broken(
+    provider: str,
+    failing: Sequence[Mapping[str, Any]],
+    opened: Sequence[Mapping[str, Any]],
+    incident: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     name = provider_name(provider)
     late = sum(one["slo_status"] == "breached" for one in opened)
     notices = sum(row["failing_count"] for row in failing)
     says, steps = f"{name} has failed before", [f"Fix {name}"]
     is_grave = late > 0
     if failing:
-        newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))
-        code = newest["status_code"]
-        what, step = _CAUSES[cause_of({code})]
-        says = f"{name} {what}" + (f" ({code})" if code else "")
+        newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
+        codes = incident["status_codes"] if incident else [newest] if newest else []
+        what, step = _CAUSES[incident["cause"] if incident else cause_of({newest})]
+        says = f"{name} {what}" + (f" ({', '.join(map(str, codes))})" if codes else "")
         steps = [step.format(name=name), "let the worker send what is due"]
         is_grave = is_grave or notices >= _GRAVE or max(row["most_failures"] for row in failing) >= _GRAVE
     if opened:
@@ -203,6 +214,7 @@ def _broken(provider: str, failing: Sequence[Mapping[str, Any]], opened: Sequenc
     return {
         "provider": provider,
         "severity": "critical" if is_grave else "warning",
+        "provider_incident_id": incident["incident_id"] if incident else None,
         "cause": says,
         "open_recovery_count": len(opened),
         "slo_breached_count": late,
@@ -250,17 +262,17 @@ def _of_rule(
     rule: AlertRule, found: Sequence[tuple[str, Mapping[str, str], str]], health: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     titles = [lane_title(lane) for lane, _, _ in found]
-    category, message, action = found[0][1]["category"], found[0][1]["message"], found[0][2]
+    message, action = found[0][1]["message"], found[0][2]
     if len(found) == 1:
         action = f"{titles[0]}: {_lowered(action)}"
     else:
-        category = rule.count
         message, action = _OF_LANES.get(rule.count, (rule.messages[-1], action))
         total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in found)
         ages = [health[lane][_AGES[rule.count]] for lane, _, _ in found] if rule.count in _AGES else []
         age = f", for up to {duration(max(ages))}" if ages and None not in ages else ""
         message = message.format(count=f"{total:,}", age=age)
     where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
+    category = rule.count.removeprefix("is_").removesuffix("_count")
     return _risk(rule.severity, category, f"{where}: {_lowered(message)}", action)
 
 
