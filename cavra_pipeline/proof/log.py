@@ -31,6 +31,8 @@ _NEWEST: Final = (
     .order_by(_log.entry_number.desc())
     .limit(1)
 )
+#: The beginning of every entry with a map: canonical JSON has its members in order.
+_MAP_ENTRIES: Final = '{"act":"map","at":%'
 _FILE_COUNTS: Final = ("received_count", "quarantined_count")
 _PRUNED_COUNTS: Final = ("record_count", "quarantined_count", "finding_count", "closed_drop_count")
 _PRUNED_OF_FILE: Final = ("file_name", "record_count", "quarantined_count", "finding_count", "remaining_lines")
@@ -116,32 +118,34 @@ def append_entry(connection: sa.Connection, act: Act, learned: Learned, *, at: d
     return True
 
 
-def append_map(connection: sa.Connection, said: Mapping[str, Any], *, known: Checkpoint, at: datetime) -> bool:
-    """Appends an entry with the map of a lane's pairs, unless the lane's newest map is the same.
+def append_map(
+    connection: sa.Connection, said: Mapping[str, Any], *, known: tuple[Any, ...] | None, at: datetime
+) -> Checkpoint | None:
+    """Appends an entry with the map of a lane's pairs, unless the newest entry has the same.
 
     Args:
         connection: The state database, open for writing.
         said: Lane, root and counts of the map.
-        known: The head of the log when the evidence was read that the map is of.
+        known: The mark of the log (``log_mark``) when the evidence was read that the map is of.
         at: By the database's clock.
 
     Returns:
-        Whether the log was still that one, so that it now has the map; else nothing was done.
+        The head of the log, whose newest entry has the map; None if evidence was committed meanwhile: nothing was done.
+
+    Raises:
+        PipelineError: The newest entry is damaged.
     """
-    if checkpoint_of(connection) != known:
-        return False
-    entries = [json.loads(entry) for entry in entries_of(connection)]
-    maps = [entry["map"] for entry in entries if entry["act"] == Act.MAP]
-    if next((one for one in reversed(maps) if one["lane"] == said["lane"]), None) == said:
-        return True
+    if log_mark(connection) != known:
+        return None
     peaks, known_pruning = _newest(connection)
-    entry = {
-        "act": Act.MAP, "at": at.isoformat(), "files": [], "map": dict(said), "number": peaks.size + 1,
-        "previous": peaks.root.hex(), "prunings": [], "segments": [], "version": _VERSION,
-        "segments_root": segments_root(stored_segments(connection).values()),
-    }  # fmt: skip
-    _store_entry(connection, entry, peaks, known_pruning)
-    return True
+    if _entry(connection, peaks.size).get("map") != said:
+        entry = {
+            "act": Act.MAP, "at": at.isoformat(), "files": [], "map": dict(said), "number": peaks.size + 1,
+            "previous": peaks.root.hex(), "prunings": [], "segments": [], "version": _VERSION,
+            "segments_root": segments_root(stored_segments(connection).values()),
+        }  # fmt: skip
+        _store_entry(connection, entry, peaks, known_pruning)
+    return checkpoint_of(connection)
 
 
 def _store_entry(connection: sa.Connection, entry: Mapping[str, Any], peaks: Peaks, pruning_number: int) -> None:
@@ -163,16 +167,40 @@ def _newest(connection: sa.Connection) -> tuple[Peaks, int]:
     try:
         return Peaks(row.entry_number, [bytes.fromhex(one) for one in json.loads(row.peaks)]), row.pruning_number
     except (ValueError, TypeError):
-        raise PipelineError(
-            "the newest entry of the commit log is not the one that was appended",
-            where=f"entry {row.entry_number}",
-            remedy="Run: cavra-pipeline verify --home; then restore the state database from a backup",
-        ) from None
+        raise _damaged(row.entry_number) from None
+
+
+def _entry(connection: sa.Connection, number: int) -> dict[str, Any]:
+    try:
+        entry = json.loads(_text(connection, number))
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict):
+        raise _damaged(number)
+    return entry
+
+
+def _text(connection: sa.Connection, number: int) -> str:
+    text = connection.scalar(sa.select(_log.entry).where(_log.entry_number == number))
+    if not isinstance(text, str):
+        raise _damaged(number)
+    return text
+
+
+def _damaged(number: int) -> PipelineError:
+    return PipelineError(
+        "the entry of the commit log is not the one that was appended",
+        where=f"entry {number}",
+        remedy="Run: cavra-pipeline verify --home; then restore the state database from a backup",
+    )
 
 
 def log_mark(connection: sa.Connection) -> tuple[Any, ...] | None:
-    """Returns what tells the log from one with other entries, as it is stored; None of an empty log."""
-    row = connection.execute(_NEWEST).one_or_none()
+    """Returns what tells the log from one with other evidence, as it is stored; None of an empty log.
+
+    A map that somebody asked for is of the evidence before it, so the mark stays the same.
+    """
+    row = connection.execute(_NEWEST.where(_log.entry.not_like(_MAP_ENTRIES))).one_or_none()
     return tuple(row) if row else None
 
 
@@ -187,12 +215,15 @@ def entries_of(connection: sa.Connection) -> Iterable[bytes]:
 
 
 def checkpoint_of(connection: sa.Connection) -> Checkpoint | None:
-    """Returns the head of the log as the state stores it; None if nothing was ever ingested."""
+    """Returns the head of the log as the state stores it; None if nothing was ever ingested.
+
+    Raises:
+        PipelineError: The first entry is gone, or the newest is damaged.
+    """
     peaks, _ = _newest(connection)
     if not peaks.size:
         return None
-    first = connection.scalars(sa.select(_log.entry).where(_log.entry_number == 1)).one()
-    return Checkpoint(origin_of(leaf_hash(first.encode())), peaks.size, peaks.root)
+    return Checkpoint(origin_of(leaf_hash(_text(connection, 1).encode())), peaks.size, peaks.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +235,18 @@ class LogHead:
 
 
 def head_of(connection: sa.Connection) -> LogHead | None:
-    """Returns the head of the log with the root over all segments; None if nothing was ever ingested."""
+    """Returns the head of the log with the root over all segments; None if nothing was ever ingested.
+
+    Raises:
+        PipelineError: The first or the newest entry is gone or damaged.
+    """
     checkpoint = checkpoint_of(connection)
     if checkpoint is None:
         return None
-    newest = connection.scalars(sa.select(_log.entry).where(_log.entry_number == checkpoint.size)).one()
-    return LogHead(checkpoint, json.loads(newest)["segments_root"])
+    root = _entry(connection, checkpoint.size).get("segments_root")
+    if not isinstance(root, str):
+        raise _damaged(checkpoint.size)
+    return LogHead(checkpoint, root)
 
 
 def _nothing(segment: Segment) -> Segment:

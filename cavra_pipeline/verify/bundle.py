@@ -55,7 +55,8 @@ class Proven:
         checkpoint: The head of that log.
         pruned: Records and deliveries of the lane that retention has removed: ``record_count``, ``delivery_count``.
         made_by: Versions of what made the report, by name.
-        map_salt: What hides the pairs in a map of the lane, 16 bytes; empty if there is no map.
+        map_salt: What hides the pairs in a map of the lane, 16 bytes; empty unless all days of the lane go along and a
+            map follows its last change: the salt of later maps is the same.
     """
 
     report: Mapping[str, Any]

@@ -178,9 +178,7 @@ def _maps(
     said: Document,
 ) -> Iterator[tuple[str, str]]:
     """Checks the maps for light proofs that are of the disclosed records, where these are all that the lane has."""
-    is_of_lane = [any(one["lane"] == lane["name"] for one in entry["segments"]) for entry in entries]
-    last = max((number for number, is_ours in enumerate(is_of_lane) if is_ours), default=-1)
-    maps = [one for one in entries[last + 1 :] if one["act"] == "map" and one["map"]["lane"] == lane["name"]]
+    maps = newest_maps(entries, lane["name"])
     if not maps or {day for of, day in segments if of == lane["name"]} != said["salts"].keys():
         return
     texts = {one["session_id"]: canonical(one) for one in records}
@@ -188,6 +186,13 @@ def _maps(
     for one in maps:
         need(one["map"]["root"] == made, f"log: the map of entry {one['number']} is not that of the records")
     yield "map", f"entry {maps[-1]['number']}: light proofs by it are of these records"
+
+
+def newest_maps(entries: Sequence[Document], lane: str) -> list[Document]:
+    """Returns the entries with a map of a lane after its last change: those of the records that it has now."""
+    is_of_lane = [any(one["lane"] == lane for one in entry["segments"]) for entry in entries]
+    last = max((number for number, is_ours in enumerate(is_of_lane) if is_ours), default=-1)
+    return [one for one in entries[last + 1 :] if one["act"] == "map" and one["map"]["lane"] == lane]
 
 
 def _differences(given: Any, again: Any, path: str = "") -> Iterator[str]:

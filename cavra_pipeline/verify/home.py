@@ -50,7 +50,7 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         with state.reading() as connection:
             found = Verified(differences=list(check_log(connection)))
             before, found.segment_count = log_mark(connection), len(stored_segments(connection))
-            found.entry_count = before[0] if before else 0
+            found.entry_count = connection.scalar(sa.select(sa.func.max(log_entries.c.entry_number))) or 0
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
         with warehouse.reading() as session:

@@ -217,6 +217,7 @@ def checks(raw: bytes, lanes: Document, *, key: str | None, against: str | None)
     reached.add(inclusion_root(entry["number"] - 1, size, leaf(entry_text), path))
     need(reached == {exact_base64(root)}, "log: the entry is not in the log of the checkpoint")
     need((entry["act"], mapped["lane"]) == ("map", given["lane"]), "log: the entry is no map of the lane")
+    need(entry["number"] == size, "log: the map is not its newest entry, so the lane may have changed since")
     yield "log", f"entry {entry['number']} of {size} is the map of {mapped['pair_count']:,} pairs; checkpoint {root}"
     if against:
         need((origin, size, root) == checkpoint(against, signer), "history: your checkpoint is another; ask for growth")

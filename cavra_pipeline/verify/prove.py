@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -16,9 +18,9 @@ from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.proof.checkpoint import Note
+from cavra_pipeline.proof.checkpoint import Checkpoint, Note
 from cavra_pipeline.proof.keys import load_key
-from cavra_pipeline.proof.log import checkpoint_of, entries_of
+from cavra_pipeline.proof.log import checkpoint_of, entries_of, log_mark, stored_segments
 from cavra_pipeline.proof.records import record_text
 from cavra_pipeline.proof.segments import salt_of
 from cavra_pipeline.proof.signing import sign
@@ -27,10 +29,10 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import literal, statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import DisclosedDay, Proven, attested, make_bundle
-from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.check import judged, newest_maps
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.schema import identity_of
+from cavra_pipeline.warehouse.schema import Identity, identity_of
 
 _PACKAGE: Final = "cavra_pipeline.verify"
 
@@ -61,7 +63,8 @@ def prove_report(
     """
     with warehouse_of(settings).reading() as session:
         (made,) = make_reports(session, report, lane, instants=[as_of], now=now, parameters=parameters or {})
-        return _bundle(session, settings, made, lane)
+        read = read_lane(session, settings, lane, _last_day(made))
+    return _bundle(settings, read, made, lane)
 
 
 def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -> bytes:
@@ -89,23 +92,79 @@ def prove_document(settings: Settings, document: Mapping[str, Any], lane: Lane) 
         PipelineError: The evidence of now makes another report.
     """
     with warehouse_of(settings).reading() as session:
-        return _bundle(session, settings, document, lane)
+        read = read_lane(session, settings, lane, _last_day(document))
+    return _bundle(settings, read, document, lane)
 
 
-def _bundle(session: Session, settings: Settings, report: Mapping[str, Any], lane: Lane) -> bytes:
-    key = load_key(settings.signing_key_file) if settings.signing_key_file else None
+@dataclass(frozen=True, slots=True)
+class LaneRead:
+    """What a home holds of a lane; the warehouse may be closed again.
+
+    Attributes:
+        identity: Which warehouse it was read from.
+        head: The head of the commit log.
+        mark: What tells its evidence from other evidence (``log_mark``).
+        entries: The bytes of its entries, oldest first.
+        days: The lane's segments up to a day, by UTC day as ``2026-06-01``.
+        has_all_days: Whether the lane has no segment after that day.
+        pruned: Records and deliveries of the lane that retention has removed.
+    """
+
+    identity: Identity
+    head: Checkpoint
+    mark: tuple[Any, ...] | None
+    entries: Sequence[bytes]
+    days: Mapping[str, DisclosedDay]
+    has_all_days: bool
+    pruned: Mapping[str, int]
+
+    def is_outdated(self, settings: Settings) -> bool:
+        """Tells whether evidence was committed meanwhile; a commit made just now may not be in the log yet."""
+        keeper = HomeKeeper(settings)
+        with state_of(settings).reading() as connection:
+            is_same_log = log_mark(connection) == self.mark
+        is_same_commit = not keeper.is_ahead_of_state(self.identity) and not keeper.reason_to_remake(self.identity)
+        return not (is_same_log and is_same_commit)
+
+
+def read_lane(session: Session, settings: Settings, lane: Lane, last_day: date) -> LaneRead:
+    """Reads the records of a lane up to a UTC day, and the commit log.
+
+    Raises:
+        UsageError: Nothing was ever ingested.
+        PipelineError: The commit log is damaged.
+    """
     with state_of(settings).reading() as connection:
-        head, entries = checkpoint_of(connection), list(entries_of(connection))
+        head, mark, entries = checkpoint_of(connection), log_mark(connection), list(entries_of(connection))
+        days = {day for of, day in stored_segments(connection) if of == lane.name}
     if head is None:
         raise UsageError("there is no commit log yet", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
-    last_day = parse_as_of(report["as_of"]).astimezone(UTC).date()
+    return LaneRead(
+        identity=identity_of(session, where=str(settings.warehouse)),
+        head=head,
+        mark=mark,
+        entries=entries,
+        days=disclosed(session, lane, last_day, pseudonyms_of(settings)),
+        has_all_days=max(days, default=last_day) <= last_day,
+        pruned=pruned_of(session, lane),
+    )
+
+
+def _last_day(report: Mapping[str, Any]) -> date:
+    return parse_as_of(report["as_of"]).astimezone(UTC).date()
+
+
+def _bundle(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane: Lane) -> bytes:
+    key = load_key(settings.signing_key_file) if settings.signing_key_file else None
+    # Whoever has the salt can test guesses at other pairs of any map: it goes along only where a map is checked.
+    has_map = read.has_all_days and newest_maps([json.loads(one) for one in read.entries], lane.name)
     proven = Proven(
         report=attested(report),
-        days=disclosed(session, lane, last_day, pseudonyms_of(settings)),
-        entries=entries,
-        checkpoint=sign(head, key) if key else Note(head),
-        pruned=pruned_of(session, lane),
-        map_salt=map_salt(pseudonyms_of(settings), lane),
+        days=read.days,
+        entries=read.entries,
+        checkpoint=sign(read.head, key) if key else Note(read.head),
+        pruned=read.pruned,
+        map_salt=map_salt(pseudonyms_of(settings), lane) if has_map else b"",
         made_by={
             "cavra_pipeline": version("cavra-pipeline"),
             "duckdb": version("duckdb"),
@@ -115,12 +174,7 @@ def _bundle(session: Session, settings: Settings, report: Mapping[str, Any], lan
     bundle = make_bundle(proven, key)
     _, fault = judged(bundle, lane_rules())
     if fault:
-        # A commit that was made just now may not be in the log yet.
-        identity = identity_of(session, where=str(settings.warehouse))
-        is_moved = HomeKeeper(settings).is_ahead_of_state(identity)
-        with state_of(settings).reading() as connection:
-            is_moved = is_moved or checkpoint_of(connection) != head
-        raise _fault(fault, lane, is_moved=is_moved)
+        raise _fault(fault, lane, is_moved=read.is_outdated(settings))
     return bundle
 
 

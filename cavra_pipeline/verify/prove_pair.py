@@ -1,25 +1,25 @@
 """Proves the state of one pair of a home: a map of the lane's pairs in the commit log, and the pair's way through it.
 
-The map is made when it is asked for and appended to the log, unless the newest one of the lane is the same.
+The map is made when it is asked for and appended to the log, unless its newest entry is the same.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from cavra_pipeline.documents import canonical_bytes, instant
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
+from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.proof.checkpoint import Checkpoint, Note
 from cavra_pipeline.proof.keys import load_key
-from cavra_pipeline.proof.log import append_map, checkpoint_of, entries_of
+from cavra_pipeline.proof.log import append_map, entries_of
 from cavra_pipeline.proof.merkle import inclusion_proof, leaf_hash
 from cavra_pipeline.proof.signing import sign
 from cavra_pipeline.provider_names import provider_name
@@ -28,24 +28,13 @@ from cavra_pipeline.state import database_now, state_of
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.bundle import public_text
 from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.derive import LanePairs
 from cavra_pipeline.verify.lane_rules import lane_rules
-from cavra_pipeline.verify.prove import disclosed, map_salt, pruned_of
+from cavra_pipeline.verify.prove import LaneRead, map_salt, read_lane
 from cavra_pipeline.verify.signatures import to_sign
-from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.schema import identity_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-
-@dataclass(frozen=True, slots=True)
-class _Mapped:
-    """The pairs of a lane, each with its records, when the log had this head."""
-
-    head: Checkpoint
-    histories: dict[pairs.Pair, list[bytes]]
-    map: pairs.PairMap
-    pruned_record_count: int
 
 
 def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, as_of: datetime) -> bytes:
@@ -54,22 +43,28 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
     Args:
         settings: The home.
         lane: The lane.
-        subject: Subject of the pair's deliveries; one that never was is proven to have no history.
+        subject: First subject of the pair's deliveries; one that never was is proven to have no history.
         provider: The provider.
         as_of: Instant of the state; no record of the pair may be newer.
 
     Raises:
-        UsageError: Nothing was ever ingested, or the pair has newer records.
+        UsageError: Nothing was ever ingested, the subject is that of a retry, or the pair has newer records.
         TransientError: Evidence was committed meanwhile.
         PipelineError: The key can't be read.
     """
+    rules, pair, pseudonyms = lane_rules()[lane.name], (subject, provider_name(provider)), pseudonyms_of(settings)
     with warehouse_of(settings).reading() as session:
-        mapped = _map_of(session, settings, lane)
-    head, log, entry = _logged(settings, lane, mapped)
+        read = read_lane(session, settings, lane, date.max)
+    if read.is_outdated(settings):
+        raise _moved(lane)
+    texts = {json.loads(text)["session_id"]: text for day in read.days.values() for text in day.records}
+    _refuse_a_retry(rules, texts.values(), pair)
+    mapped, histories = pairs.map_of(rules, texts, map_salt(pseudonyms, lane))
+    head, log = _logged(settings, lane, read, mapped)
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
-    rules, pair, leaves = lane_rules()[lane.name], (subject, provider_name(provider)), [leaf_hash(one) for one in log]
-    records, place = mapped.histories.get(pair, []), pairs.key_of(lane.name, pair)
-    beside, end = mapped.map.path(place)
+    leaves, entry = [leaf_hash(one) for one in log], len(log) - 1
+    records, place = histories.get(pair, []), pairs.key_of(lane.name, pair)
+    beside, end = mapped.path(place)
     document: dict[str, Any] = {
         "type": pairs.TYPE,
         "lane": lane.name,
@@ -77,10 +72,10 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         "provider": pair[1],
         "as_of": instant(as_of.astimezone(UTC)),
         "state": pairs.state_of(rules, pair, pairs.entries_of(rules, list(map(json.loads, records))), as_of),
-        "salt": pairs.pair_salt(map_salt(pseudonyms_of(settings), lane), place).hex() if records else "",
+        "salt": pairs.pair_salt(map_salt(pseudonyms, lane), place).hex() if records else "",
         "records": [json.loads(text) for text in records],
         "map_path": [one.hex() for one in beside],
-        "other": [end.hex(), mapped.map.histories[end].hex()] if end and end != place else None,
+        "other": [end.hex(), mapped.histories[end].hex()] if end and end != place else None,
         "entry": log[entry].decode(),
         "entry_path": [one.hex() for one in inclusion_proof(leaves, entry)],
         "first_path": [one.hex() for one in [leaves[0], *inclusion_proof(leaves, 0)]],
@@ -90,36 +85,34 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
     return _checked(_signed(document, key), lane)
 
 
-def _map_of(session: Session, settings: Settings, lane: Lane) -> _Mapped:
-    """The map of a lane's pairs as the open warehouse has them, if the log says the same."""
-    pseudonyms = pseudonyms_of(settings)
-    with state_of(settings).reading() as connection:
-        head = checkpoint_of(connection)
-    if head is None:
-        raise UsageError("there is no commit log yet", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
-    if HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=str(settings.warehouse))):
-        raise _moved(lane)
-    texts, rules = dict[str, bytes](), lane_rules()[lane.name]
-    for day in disclosed(session, lane, date.max, pseudonyms).values():
-        texts |= {json.loads(text)["session_id"]: text for text in day.records}
-    made, found = pairs.map_of(rules, texts, map_salt(pseudonyms, lane))
-    return _Mapped(head, found, made, pruned_of(session, lane)["record_count"])
+def _refuse_a_retry(rules: dict[str, Any], texts: Iterable[bytes], pair: pairs.Pair) -> None:
+    """Refuses the subject of a retry: its deliveries are those of the subject at the beginning of the chain."""
+    subject, provider = pair
+    entries = pairs.entries_of(rules, [json.loads(text) for text in texts])
+    first = LanePairs(rules, entries, datetime.max.replace(tzinfo=UTC)).first(subject, provider)
+    if first != subject:
+        raise UsageError(
+            "the subject is that of a retry, which belongs to the history of another one",
+            where=f"{subject}, {provider}",
+            remedy=f"Ask for the first subject of the chain: {first}",
+        )
 
 
-def _logged(settings: Settings, lane: Lane, mapped: _Mapped) -> tuple[Checkpoint, list[bytes], int]:
-    """The head of the log, its entries, and the place of the one with the map, which is appended unless it is there."""
+def _logged(settings: Settings, lane: Lane, read: LaneRead, mapped: pairs.PairMap) -> tuple[Checkpoint, list[bytes]]:
+    """The head of the log and its entries up to the one with the map, which is appended unless it is the newest."""
     said = {
         "lane": lane.name,
-        "root": mapped.map.root().hex(),
-        "pair_count": len(mapped.histories),
-        "pruned_record_count": mapped.pruned_record_count,
+        "root": mapped.root().hex(),
+        "pair_count": len(mapped.keys),
+        "pruned_record_count": read.pruned["record_count"],
     }
-    with state_of(settings).writing() as connection:
-        if not append_map(connection, said, known=mapped.head, at=database_now(connection)):
-            raise _moved(lane)
-        head, log = checkpoint_of(connection), list(entries_of(connection))
-    assert head is not None  # noqa: S101 -- the map is in it
-    return head, log, max(at for at, entry in enumerate(log) if json.loads(entry).get("map") == said)
+    state = state_of(settings)
+    with state.writing() as connection:
+        head = append_map(connection, said, known=read.mark, at=database_now(connection))
+    if head is None:
+        raise _moved(lane)
+    with state.reading() as connection:
+        return head, list(entries_of(connection))[: head.size]
 
 
 def _signed(document: dict[str, Any], key: Ed25519PrivateKey | None) -> bytes:

@@ -18,20 +18,23 @@ from click.testing import CliRunner
 
 from cavra_pipeline.cli import cli
 from cavra_pipeline.documents import canonical_bytes
-from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.keys import load_key, new_key
+from cavra_pipeline.proof.log import entries_of
 from cavra_pipeline.proof.merkle import inclusion_proof, leaf_hash, root_of
 from cavra_pipeline.proof.publish import publish
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
+from cavra_pipeline.verify import home as verify_home_module
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.check import judged
-from cavra_pipeline.verify.container import NotProven
+from cavra_pipeline.verify.container import NotProven, unpack
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.pairs import PairMap, content_of, inclusion_root, map_root, place_hash
 from cavra_pipeline.verify.prove import prove_report
 from cavra_pipeline.verify.prove_pair import prove_pair
-from tests.support import AS_OF, NOW, Record, acknowledgement, at, delivery, drop, ingested, take_in
+from tests.support import AS_OF, NOW, Record, acknowledgement, at, delivery, drop, execution, ingested, take_in
 from tests.verify.bundles import RULES, fault_of
 
 LANE = LANES["recovery_escalation"]
@@ -107,6 +110,119 @@ def test_a_map_is_logged_once_and_again_when_the_lane_has_changed(tmp_path: Path
     assert json.loads(json.loads(third)["entry"])["number"] == 4
     assert (fault_of(first), fault_of(second), fault_of(third)) == ("", "", "")
     assert verify_home(home, now=NOW).differences == []
+
+
+def test_a_map_of_unchanged_records_is_logged_again_after_other_entries(tmp_path: Path) -> None:
+    home = ingested(tmp_path, evidence())
+    first = json.loads(json.loads(proof(home, "delivered", "slack"))["entry"])
+    drop(home, [delivery(at(5), lane="executive_report", session_id="other")], name="other.jsonl")
+    take_in(home)
+    made = proof(home, "delivered", "slack")
+    second = json.loads(json.loads(made)["entry"])
+
+    assert (first["number"], second["number"], fault_of(made)) == (2, 4, "")
+    assert first["map"] == second["map"]
+
+
+def test_a_map_that_is_not_the_newest_entry_proves_nothing(tmp_path: Path) -> None:
+    new_key(tmp_path / "signing.pem")
+    home = ingested(tmp_path, evidence(), signing_key_file=tmp_path / "signing.pem")
+    document = json.loads(proof(home, "answered", "slack"))
+    assert fault_of(signed(home, document)) == ""
+
+    late = acknowledgement(at(5), subject="answered", state="dismissed", session_id="late")
+    drop(home, [late], name="late.jsonl")
+    take_in(home)
+    with state_of(home).reading() as connection:
+        leaves = [leaf_hash(entry) for entry in entries_of(connection)]
+    document |= {
+        "entry_path": [one.hex() for one in inclusion_proof(leaves, 1)],
+        "first_path": [one.hex() for one in [leaves[0], *inclusion_proof(leaves, 0)]],
+        "checkpoint": publish(home)[0].text,
+    }
+    outdated = "log: the map is not its newest entry, so the lane may have changed since"
+    assert fault_of(signed(home, document)) == outdated
+    assert json.loads(proof(home, "answered", "slack"))["state"]["acknowledgement_state"] == "dismissed"
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, act: Callable[[], object]) -> None:
+    """Does something once, the next time that a function is called, before it is."""
+    true, acts = getattr(where, name), [act]
+
+    def called(*given: Any, **named: Any) -> Any:
+        if acts:
+            acts.pop()()
+        return true(*given, **named)
+
+    monkeypatch.setattr(where, name, called)
+
+
+def test_two_proofs_at_once_both_hold_and_evidence_between_ends_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = ingested(tmp_path, evidence())
+    made: list[bytes] = []
+    other = LANES["executive_report"]
+    meanwhile(monkeypatch, pairs, "map_of", lambda: made.append(prove_pair(home, other, "none", "slack", as_of=AS_OF)))
+    made.append(proof(home, "answered", "slack"))
+    assert [json.loads(json.loads(one)["entry"])["number"] for one in made] == [2, 3]
+    assert [fault_of(one) for one in made] == ["", ""]
+
+    def commit() -> None:
+        drop(home, [delivery(at(5), session_id="late")], name="late.jsonl")
+        take_in(home)
+
+    meanwhile(monkeypatch, pairs, "map_of", commit)
+    with pytest.raises(TransientError, match="committed meanwhile"):
+        proof(home, "answered", "slack")
+    assert publish(home)[0].checkpoint.size == 4, "no map of the evidence before was logged"
+
+
+def test_a_proof_during_a_verification_ends_neither(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ingested(tmp_path, evidence())
+    made: list[bytes] = []
+    meanwhile(monkeypatch, verify_home_module, "derive", lambda: made.append(proof(home, "answered", "slack")))
+
+    assert verify_home(home, now=NOW).differences == []
+    assert [fault_of(one) for one in made] == [""]
+
+
+def salt_of(bundle: bytes) -> str:
+    payload = json.loads(base64.b64decode(json.loads(unpack(bundle)["attestation.json"])["payload"]))
+    return str(payload["predicate"]["map_salt"])
+
+
+def test_a_bundle_discloses_the_salt_only_where_it_checks_a_map(tmp_path: Path) -> None:
+    home = ingested(tmp_path, evidence())
+
+    def bundle(as_of: datetime = AS_OF) -> bytes:
+        return prove_report(home, "retry_plan", LANE, as_of=as_of, now=NOW)
+
+    assert salt_of(bundle()) == "", "there is no map"
+    proof(home, "answered", "slack")
+    assert salt_of(bundle()) != ""
+    assert salt_of(bundle(at(DAY))) == "", "the last day is left out"
+    drop(home, [delivery(at(5), session_id="late")], name="late.jsonl")
+    take_in(home)
+    late = bundle()
+    assert (salt_of(late), fault_of(late)) == ("", ""), "the lane has changed since"
+
+
+def test_the_subject_of_a_retry_is_refused_and_the_first_one_named(tmp_path: Path) -> None:
+    lane = LANES["acknowledgement_audit"]
+    link = {"delivery_metadata_id": "d-2"}
+    home = ingested(tmp_path, [
+        delivery(at(60), lane=lane.name, subject="first", failed=["slack", "jira"], session_id="d-1"),
+        execution(at(30), lane=lane.name, subject="first", status="delivered", retry_execution_record=link),
+        delivery(at(30), lane=lane.name, subject="retry", providers=["slack"], session_id="d-2"),
+    ])  # fmt: skip
+    with pytest.raises(UsageError, match="first subject of the chain: first") as refused:
+        prove_pair(home, lane, "retry", "Slack", as_of=AS_OF)
+
+    assert refused.value.where == "retry, slack"
+    assert publish(home)[0].checkpoint.size == 1, "nothing was logged"
+    assert json.loads(prove_pair(home, lane, "first", "slack", as_of=AS_OF))["state"]["is_delivered"] is True
+    assert json.loads(prove_pair(home, lane, "retry", "jira", as_of=AS_OF))["state"]["delivery_count"] == 0
 
 
 def test_a_bundle_of_the_lane_shows_that_the_map_is_of_all_its_records(
