@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Unpack
 
 import duckdb
 
-from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
 from cavra_pipeline.warehouse import schema
 from cavra_pipeline.warehouse.files import remove, sync
 from cavra_pipeline.warehouse.frames import to_frame
@@ -73,7 +73,7 @@ class Keeper(Protocol):
         """Brings a warehouse that was just opened for writing to what is known, in the open transaction."""
 
     def committed(self, warehouse: Warehouse) -> None:
-        """Remembers a commit, called once it is made and the warehouse is closed; others may use it meanwhile."""
+        """Remembers a commit, and those before that it does not know; the warehouse is closed, so others may use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,8 @@ class Warehouse:
         Raises:
             WarehouseBusy: Others held it for longer than ``busy_wait_seconds``.
             PipelineError: The file can't be written, the disk is full, or what the file is made from is gone.
-            TransientError: The file is damaged; it was set aside, and the next command rebuilds it.
+            TransientError: The file is damaged; it was set aside, and the next command rebuilds it. Once the commit is
+                made, none is raised for what the keeper could not remember of it.
         """
         deadline = time.monotonic() + self.busy_wait_seconds
         with self._gate(act, deadline):
@@ -198,7 +199,16 @@ class Warehouse:
             finally:
                 connection.close()
         if self.keeper:
-            self.keeper.committed(self)
+            self._remember(self.keeper)
+
+    def _remember(self, keeper: Keeper) -> None:
+        """Has the keeper remember a commit that is made: the caller's work is done, whatever becomes of this."""
+        try:
+            keeper.committed(self)
+        except (TransientError, OutOfMemory, MemoryError, duckdb.Error) as error:
+            # The message of DuckDB may quote values.
+            what = "%s: the commit is made, and the state does not know it yet (%s); the next writer tells it"
+            _log.warning(what, self.path, type(error).__name__)
 
     def _open(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
         """Opens the file under the gate, after it was made if it must be."""

@@ -8,8 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild, warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -19,6 +21,7 @@ from cavra_pipeline.proof.segments import changed_after, hash_segments, segments
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
+from cavra_pipeline.warehouse.connection import WarehouseBusy
 from tests.support import NOW, acknowledgement, at, delivery, drop, home_with, ingested, query, query_state, take_in
 from tests.worker.support import Crash
 
@@ -187,6 +190,48 @@ def test_a_crash_between_the_two_commits_is_made_up_for_in_one_entry(
         ["lost-0.jsonl", "lost-1.jsonl"],
     ]
     assert_whole(home)
+
+
+@pytest.mark.parametrize("failure", [
+    WarehouseBusy("busy", where="warehouse", remedy="Wait"), TransientError("busy", where="state", remedy="Wait"),
+    OutOfMemory("the warehouse"), MemoryError(), duckdb.IOException("could not read AKIAIOSFODNN7EXAMPLE"),
+], ids=lambda one: type(one).__name__)  # fmt: skip
+def test_a_failure_after_the_commit_is_logged_and_made_up_for_by_the_next_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    home = ingested(tmp_path, [delivery(at(5))])
+
+    def fail(*_: object) -> None:
+        raise failure
+
+    drop(home, [delivery(at(4)), delivery(at(3))], name="late.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr("cavra_pipeline.evidence.keeper.hash_segments", fail)
+        result = ingest(home, now=NOW)
+
+    assert [one.file_name for one in result.drops] == ["late.jsonl"]
+    assert query(home, "SELECT count(*) FROM evidence") == [(3,)]
+    assert len(entries(home)) == 1
+    (warning,) = [one for one in caplog.messages if "the commit is made" in one]
+    assert type(failure).__name__ in warning
+    assert "AKIA" not in caplog.text
+
+    ingest(home, now=NOW)
+
+    assert [one["file_name"] for one in entries(home)[1]["files"]] == ["late.jsonl"]
+    assert_whole(home)
+
+
+def test_a_permanent_failure_after_the_commit_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ingested(tmp_path, [delivery(at(5))])
+
+    def fail(*_: object) -> None:
+        raise PipelineError("the log is damaged", where="entry 1", remedy="Restore it")
+
+    drop(home, [delivery(at(4))], name="late.jsonl")
+    monkeypatch.setattr("cavra_pipeline.evidence.keeper.hash_segments", fail)
+    with pytest.raises(PipelineError, match="the log is damaged"):
+        ingest(home, now=NOW)
 
 
 def test_evidence_is_hashed_when_others_may_use_the_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
