@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.leftovers import remove_left_folders, scratch_folder
-from cavra_pipeline.proof.log import log_mark, stored_segments
+from cavra_pipeline.proof.log import entries_of, log_mark, stored_segments
 from cavra_pipeline.retention.apply import applied_prunings
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -18,6 +18,7 @@ from cavra_pipeline.state.tables import log_entries, prunings
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.evidence import check_segments, check_warehouse, derive
 from cavra_pipeline.verify.log import check_log
+from cavra_pipeline.verify.maps import check_maps
 from cavra_pipeline.verify.reports import CheckedReports, check_reports
 from cavra_pipeline.warehouse import Warehouse
 from cavra_pipeline.warehouse.schema import identity_of
@@ -65,6 +66,7 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
             found.record_count = int(str(count))
         with derived.reading() as session, state.reading() as connection:
             found.differences += check_segments(settings, session)
+            found.differences += check_maps(settings, session, entries_of(connection))
             counted = CheckedReports()
             found.differences += check_reports(connection, session, counted, now=now)
             is_changed = log_mark(connection) != before

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from cavra_pipeline.documents import canonical_bytes, canonical_json
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.log import Act, pruning_document, stored_segments
 from cavra_pipeline.proof.merkle import Peaks, leaf_hash
 from cavra_pipeline.proof.segments import Segment, segments_root
@@ -18,6 +20,7 @@ from cavra_pipeline.verify.differences import Difference, Part, of_file
 
 _log = log_entries.c
 _Key = tuple[str, str]
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -50,6 +53,8 @@ class _Replay:
             yield "the entry can't be read"
 
     def _apply(self, entry: dict[str, Any]) -> Iterator[str]:
+        if (entry["act"] == Act.MAP or "map" in entry) and not _is_map(entry):
+            yield "the entry is no map of a lane's pairs, or says more than that"
         if entry["segments"] and not (entry["files"] or entry["prunings"] or entry["act"] == Act.REBUILD):
             yield "segments changed, and no landing file or pruning says why"
         for one in entry["segments"]:
@@ -66,6 +71,15 @@ class _Replay:
         self.prunings |= {one["number"]: one for one in entry["prunings"]}
         if entry["segments_root"] != segments_root(_segment(*item) for item in self.segments.items()):
             yield "the root over all segments is another"
+
+
+def _is_map(entry: dict[str, Any]) -> bool:
+    said = entry["map"]
+    is_alone = entry["act"] == Act.MAP and not (entry["files"] or entry["prunings"] or entry["segments"])
+    is_named = said.keys() == {"lane", "root", "pair_count", "pruned_record_count"} and said["lane"] in LANES
+    counts = said["pair_count"], said["pruned_record_count"]
+    is_counted = all(type(one) is int and one >= 0 for one in counts)
+    return is_alone and is_named and is_counted and bool(_DIGEST.fullmatch(said["root"]))
 
 
 def _segment(key: _Key, document: dict[str, Any]) -> Segment:

@@ -156,15 +156,13 @@ def _last_day(report: Mapping[str, Any]) -> date:
 
 def _bundle(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane: Lane) -> bytes:
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
-    # Whoever has the salt can test guesses at other pairs of any map: it goes along only where a map is checked.
-    has_map = read.has_all_days and newest_maps([json.loads(one) for one in read.entries], lane.name)
     proven = Proven(
         report=attested(report),
         days=read.days,
         entries=read.entries,
         checkpoint=sign(read.head, key) if key else Note(read.head),
         pruned=read.pruned,
-        map_salt=map_salt(pseudonyms_of(settings), lane) if has_map else b"",
+        map_salt=map_salt(pseudonyms_of(settings), lane) if _has_map(read, lane) else b"",
         made_by={
             "cavra_pipeline": version("cavra-pipeline"),
             "duckdb": version("duckdb"),
@@ -176,6 +174,14 @@ def _bundle(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane:
     if fault:
         raise _fault(fault, lane, is_moved=read.is_outdated(settings))
     return bundle
+
+
+def _has_map(read: LaneRead, lane: Lane) -> bool:
+    """Tells whether a verifier checks a map by the records: whoever has the salt can test guesses at other pairs."""
+    try:
+        return read.has_all_days and bool(newest_maps([json.loads(one) for one in read.entries], lane.name))
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _fault(fault: str, lane: Lane, *, is_moved: bool) -> PipelineError:

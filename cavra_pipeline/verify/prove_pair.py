@@ -30,6 +30,7 @@ from cavra_pipeline.verify.bundle import public_text
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.derive import LanePairs
 from cavra_pipeline.verify.lane_rules import lane_rules
+from cavra_pipeline.verify.maps import LaneMap, map_of_lane, texts_of
 from cavra_pipeline.verify.prove import LaneRead, map_salt, read_lane
 from cavra_pipeline.verify.signatures import to_sign
 
@@ -57,14 +58,14 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         read = read_lane(session, settings, lane, date.max)
     if read.is_outdated(settings):
         raise _moved(lane)
-    texts = {json.loads(text)["session_id"]: text for day in read.days.values() for text in day.records}
+    texts = texts_of(read.days)
     _refuse_a_retry(rules, texts.values(), pair)
-    mapped, histories = pairs.map_of(rules, texts, map_salt(pseudonyms, lane))
+    mapped = map_of_lane(lane, texts, read.pruned, pseudonyms)
     head, log = _logged(settings, lane, read, mapped)
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
     leaves, entry = [leaf_hash(one) for one in log], len(log) - 1
-    records, place = histories.get(pair, []), pairs.key_of(lane.name, pair)
-    beside, end = mapped.path(place)
+    records, place = mapped.histories.get(pair, []), pairs.key_of(lane.name, pair)
+    beside, end = mapped.tree.path(place)
     document: dict[str, Any] = {
         "type": pairs.TYPE,
         "lane": lane.name,
@@ -75,7 +76,7 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         "salt": pairs.pair_salt(map_salt(pseudonyms, lane), place).hex() if records else "",
         "records": [json.loads(text) for text in records],
         "map_path": [one.hex() for one in beside],
-        "other": [end.hex(), mapped.histories[end].hex()] if end and end != place else None,
+        "other": [end.hex(), mapped.tree.histories[end].hex()] if end and end != place else None,
         "entry": log[entry].decode(),
         "entry_path": [one.hex() for one in inclusion_proof(leaves, entry)],
         "first_path": [one.hex() for one in [leaves[0], *inclusion_proof(leaves, 0)]],
@@ -98,17 +99,11 @@ def _refuse_a_retry(rules: dict[str, Any], texts: Iterable[bytes], pair: pairs.P
         )
 
 
-def _logged(settings: Settings, lane: Lane, read: LaneRead, mapped: pairs.PairMap) -> tuple[Checkpoint, list[bytes]]:
+def _logged(settings: Settings, lane: Lane, read: LaneRead, mapped: LaneMap) -> tuple[Checkpoint, list[bytes]]:
     """The head of the log and its entries up to the one with the map, which is appended unless it is the newest."""
-    said = {
-        "lane": lane.name,
-        "root": mapped.root().hex(),
-        "pair_count": len(mapped.keys),
-        "pruned_record_count": read.pruned["record_count"],
-    }
     state = state_of(settings)
     with state.writing() as connection:
-        head = append_map(connection, said, known=read.mark, at=database_now(connection))
+        head = append_map(connection, mapped.document, known=read.mark, at=database_now(connection))
     if head is None:
         raise _moved(lane)
     with state.reading() as connection:

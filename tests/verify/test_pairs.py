@@ -21,7 +21,7 @@ from cavra_pipeline.documents import canonical_bytes
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.keys import load_key, new_key
-from cavra_pipeline.proof.log import entries_of
+from cavra_pipeline.proof.log import append_map, entries_of, log_mark
 from cavra_pipeline.proof.merkle import inclusion_proof, leaf_hash, root_of
 from cavra_pipeline.proof.publish import publish
 from cavra_pipeline.settings import Settings
@@ -30,6 +30,7 @@ from cavra_pipeline.verify import home as verify_home_module
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.container import NotProven, unpack
+from cavra_pipeline.verify.differences import Part
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.pairs import PairMap, content_of, inclusion_root, map_root, place_hash
 from cavra_pipeline.verify.prove import prove_report
@@ -185,6 +186,31 @@ def test_a_proof_during_a_verification_ends_neither(tmp_path: Path, monkeypatch:
 
     assert verify_home(home, now=NOW).differences == []
     assert [fault_of(one) for one in made] == [""]
+
+
+@pytest.mark.parametrize(("false", "what"), [
+    ({"root": "0" * 64}, "its map is not that of the lane's evidence: root"),
+    ({"pair_count": 7, "pruned_record_count": 1}, "its map is not that of the lane's evidence: pair_count, "
+     "pruned_record_count"),
+    ({"note": "kept"}, "the entry is no map of a lane's pairs, or says more than that"),
+    ({"pair_count": True}, "the entry is no map of a lane's pairs, or says more than that"),
+])  # fmt: skip
+def test_a_false_map_in_the_log_is_a_difference_of_the_home(tmp_path: Path, false: Record, what: str) -> None:
+    home = ingested(tmp_path, evidence())
+    proof(home, "answered", "slack")
+    assert verify_home(home, now=NOW).differences == []
+
+    with state_of(home).writing() as connection:
+        true = json.loads(list(entries_of(connection))[-1])["map"]
+        assert append_map(connection, {**true, **false}, known=log_mark(connection), at=NOW)
+    found = verify_home(home, now=NOW).differences
+    assert what in {one.what for one in found}
+    assert {(one.part, one.number) for one in found} == {(Part.COMMIT_LOG, 3)}
+
+    drop(home, [delivery(at(5), session_id="late")], name="late.jsonl")
+    take_in(home)
+    left = {one.what for one in verify_home(home, now=NOW).differences}
+    assert left == ({what} if what.startswith("the entry") else set()), "no map before a change can be made again"
 
 
 def salt_of(bundle: bytes) -> str:
