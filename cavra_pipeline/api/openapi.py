@@ -52,13 +52,13 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         statuses += _WITH_BODY
     if (
         path.endswith(("}", "/explain"))
-        or path.startswith("/api/v1/history/")
+        or path.startswith(("/api/v1/history/", "/api/v1/checkpoints/"))
         or "{alert_id}" in path
         or "{silence_id}" in path
         or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
     ):
         statuses.append(404)
-    if path == "/api/v1/refresh" or path.endswith("/resolve"):
+    if path in ("/api/v1/refresh", "/api/v1/history/{report_id}/bundle") or path.endswith("/resolve"):
         statuses.append(409)
     for suffix in ("csv", "html"):
         if path.endswith(f".{suffix}"):

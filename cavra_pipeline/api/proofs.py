@@ -14,11 +14,11 @@ from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.proof.checkpoint import Checkpoint
-from cavra_pipeline.proof.publish import checkpoint_document, publish
+from cavra_pipeline.proof.publish import EmptyLog, checkpoint_document, publish
 from cavra_pipeline.reports.store import ASKED, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import proven_report
-from cavra_pipeline.verify.prove import prove_document, prove_report
+from cavra_pipeline.verify.prove import OutdatedReport, prove_document, prove_report
 
 _ASKED: Final = set(models.ReportQuery.model_fields)
 #: Reports that have a bundle, by what they may be saved as.
@@ -49,14 +49,23 @@ def saved_bundle(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Z
     if saved[0]["report"] not in _PROVEN:
         raise HttpProblem(404, "Only retry plans and health reports have a bundle.")
     lane = lane_named(saved[0]["lane"])
-    return _bundle(prove_document(service.writing_settings, saved[0]["document"], lane))
+    try:
+        with service.proving() as opened:
+            return _bundle(prove_document(service.settings, saved[0]["document"], lane, opened=opened))
+    except OutdatedReport:
+        raise HttpProblem(
+            409, "The evidence of now makes another report than the saved one. Save it again, or ask for a new one."
+        ) from None
 
 
 def _of_asked(service: Service, report: str, lane: str, asked: models.ReportQuery) -> Response:
     now, as_of = service.instants(asked.as_of)
     given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
-    settings = service.writing_settings
-    return _bundle(prove_report(settings, report, lane_named(lane), as_of=as_of, now=now, parameters=given))
+    of_lane = lane_named(lane)
+    with service.proving() as opened:
+        return _bundle(
+            prove_report(service.settings, report, of_lane, as_of=as_of, now=now, parameters=given, opened=opened)
+        )
 
 
 def _bundle(bundle: bytes) -> Response:
@@ -78,4 +87,7 @@ def checkpoint_consistency(service: Served, asked: Annotated[models.CheckpointQu
 
 
 def _checkpoint(service: Service, against: Checkpoint | None) -> dict[str, Any]:
-    return checkpoint_document(*publish(service.settings, against))
+    try:
+        return checkpoint_document(*publish(service.settings, against))
+    except EmptyLog:
+        raise HttpProblem(404, "Nothing was ingested yet, so there is no checkpoint.") from None

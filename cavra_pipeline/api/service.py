@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Protocol
@@ -42,6 +42,8 @@ _QUESTION_SECONDS: Final = 20.0
 _WRITE_SECONDS: Final = 20.0
 #: Requests that may send at once: each holds one of the threads that answer, for as long as its providers take.
 _MOST_SENDING: Final = 4
+#: Requests that may make a proof at once: each holds the records of a lane in memory.
+_MOST_PROVING: Final = 2
 
 
 class Dagster(Protocol):
@@ -115,6 +117,7 @@ class Service:
         self.keeper = EvidenceWriter(settings, clock)
         self._turns = threading.BoundedSemaphore(settings.threads or os.cpu_count() or 1)
         self._sending = threading.BoundedSemaphore(_MOST_SENDING)
+        self._proving = threading.BoundedSemaphore(_MOST_PROVING)
         self._answers: OrderedDict[str, Future[Answer]] = OrderedDict()
         self._before: dict[str, Answer | None] = {}
         self._lock = threading.Lock()
@@ -154,6 +157,25 @@ class Service:
                     alarm.cancel()
         finally:
             self._turns.release()
+
+    @contextmanager
+    def proving(self) -> Iterator[AbstractContextManager[Session]]:
+        """Lets a request make a proof, and lends it what opens the copy; others may read before the proof is made.
+
+        Raises:
+            HttpProblem: Too many requests make one.
+        """
+        if not self._proving.acquire(blocking=False):
+            raise HttpProblem(503, "Too many proofs are being made. Repeat in a moment.", headers={"Retry-After": "15"})
+        try:
+            yield self._session()
+        finally:
+            self._proving.release()
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self.reading() as (session, _):
+            yield session
 
     @contextmanager
     def sending(self) -> Iterator[Settings]:

@@ -15,6 +15,10 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
 
+class EmptyLog(UsageError):
+    """Nothing was ever ingested, so there is no head of a log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """What a log says of an older checkpoint.
@@ -48,14 +52,15 @@ def publish(settings: Settings, against: Checkpoint | None = None) -> tuple[Note
     The root is made from the entries as they are; it must be the one that was stored with the newest.
 
     Raises:
-        UsageError: Nothing was ever ingested, or the key's file is not one.
+        EmptyLog: Nothing was ever ingested.
+        UsageError: The key's file is not one.
         PipelineError: The entries are not those that were appended, or the key can't be read.
     """
     with state_of(settings).reading() as connection:
         hashes = [leaf_hash(entry) for entry in entries_of(connection)]
         stored = checkpoint_of(connection)
     if stored is None:
-        raise UsageError("the commit log is empty", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
+        raise EmptyLog("the commit log is empty", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
     if (len(hashes), root_of(hashes)) != (stored.size, stored.root):
         raise PipelineError(
             "the entries of the commit log are not those that were appended",

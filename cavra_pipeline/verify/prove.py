@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
@@ -37,6 +38,10 @@ from cavra_pipeline.warehouse.schema import Identity, identity_of
 _PACKAGE: Final = "cavra_pipeline.verify"
 
 
+class OutdatedReport(PipelineError):
+    """The evidence of now makes another report than the one to be proven."""
+
+
 def prove_report(
     settings: Settings,
     report: str,
@@ -45,6 +50,7 @@ def prove_report(
     as_of: datetime,
     now: datetime,
     parameters: Mapping[str, Any] | None = None,
+    opened: AbstractContextManager[Session] | None = None,
 ) -> bytes:
     """Makes a report and returns its bundle, signed if the home has a key.
 
@@ -55,13 +61,14 @@ def prove_report(
         as_of: Instant of the report.
         now: When it is made; the bundle does not show it.
         parameters: Policy fields or health parameters, by their names.
+        opened: Opens the warehouse, or a copy of it, to be read; it is closed before the bundle is made.
 
     Raises:
         UsageError: A parameter is not accepted, the evidence has been pruned, or nothing was ever ingested.
         TransientError: Evidence was committed meanwhile.
         PipelineError: The warehouse does not hold what the commit log says, or the key can't be read.
     """
-    with warehouse_of(settings).reading() as session:
+    with opened or warehouse_of(settings).reading() as session:
         (made,) = make_reports(session, report, lane, instants=[as_of], now=now, parameters=parameters or {})
         read = read_lane(session, settings, lane, _last_day(made))
     return _bundle(settings, read, made, lane)
@@ -72,7 +79,7 @@ def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -
 
     Raises:
         UsageError: No such report is saved.
-        PipelineError: The evidence of now does not make the saved report.
+        OutdatedReport: The evidence of now makes another report.
     """
     which = SavedReports(report=report, lane=lane.name, first=day, last=day)
     saved = list_reports(state_of(settings), which, limit=1, with_documents=True)
@@ -85,13 +92,19 @@ def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -
     return prove_document(settings, saved[0]["document"], lane)
 
 
-def prove_document(settings: Settings, document: Mapping[str, Any], lane: Lane) -> bytes:
-    """Returns the bundle of a plan or a health report that was made before; the errors are those of ``prove_report``.
+def prove_document(
+    settings: Settings,
+    document: Mapping[str, Any],
+    lane: Lane,
+    *,
+    opened: AbstractContextManager[Session] | None = None,
+) -> bytes:
+    """Returns the bundle of a plan or a health report that was made before; as ``prove_report`` does.
 
     Raises:
-        PipelineError: The evidence of now makes another report.
+        OutdatedReport: The evidence of now makes another report.
     """
-    with warehouse_of(settings).reading() as session:
+    with opened or warehouse_of(settings).reading() as session:
         read = read_lane(session, settings, lane, _last_day(document))
     return _bundle(settings, read, document, lane)
 
@@ -190,7 +203,7 @@ def _fault(fault: str, lane: Lane, *, is_moved: bool) -> PipelineError:
     if fault.startswith("report: "):
         # The values that differ are content of records.
         member = fault.removeprefix("report: ").partition(" says ")[0]
-        return PipelineError(
+        return OutdatedReport(
             f"the evidence of now makes another report: {member} differs",
             where=lane.name,
             remedy="Save the report again, or prove a new one",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +17,8 @@ from cavra_pipeline.reports.store import save_reports
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import proven_report
 from cavra_pipeline.verify.prove import prove_report
-from tests.api.server import Served, served
-from tests.support import AS_OF, NOW, at, delivery, drop, ingested, take_in
+from tests.api.server import NoDagster, Served, served
+from tests.support import AS_OF, NOW, at, delivery, drop, home_with, ingested, take_in
 from tests.verify.bundles import fault_of
 
 LANE = "recovery_escalation"
@@ -71,3 +74,56 @@ def test_a_checkpoint_shows_whether_the_log_has_grown_out_of_an_older_one(tmp_pa
     assert (grown["against"]["is_consistent"], len(grown["against"]["proof"])) == (True, 1)
     assert (other["against"]["is_consistent"], other["against"]["proof"]) == (False, [])
     assert spoiled.status_code == 422
+
+
+def test_an_outdated_saved_report_is_a_conflict_and_an_empty_home_has_no_checkpoint(tmp_path: Path) -> None:
+    home = ingested(tmp_path / "outdated", [delivery(at(60), failed=["slack"])])
+    list(save_reports(warehouse_of(home), state_of(home), "retry_plan", LANE, [AS_OF.date()], now=NOW))
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        (saved,) = client.get("/api/v1/history").json()["reports"]
+        path = f"/api/v1/history/{saved['report_id']}/bundle"
+        before = client.get(path)
+        drop(home, [delivery(at(5), subject="late", failed=["slack"])], name="late.jsonl")
+        take_in(home)
+        after, declared = client.get(path), client.get("/openapi.json").json()["paths"]
+    assert (before.status_code, after.status_code, after.json()["title"]) == (200, 409, "It can't be done now")
+    assert "another report than the saved one" in after.json()["detail"]
+    assert "409" in declared["/api/v1/history/{report_id}/bundle"]["get"]["responses"]
+
+    with served(home_with(tmp_path / "empty"), dagster=NoDagster()) as one, one.client() as client:
+        latest = client.get("/api/v1/checkpoints/latest")
+    assert (latest.status_code, latest.json()["detail"]) == (
+        404,
+        "Nothing was ingested yet, so there is no checkpoint.",
+    )
+    assert "404" in declared["/api/v1/checkpoints/latest"]["get"]["responses"]
+
+
+def test_few_proofs_are_made_at_once_and_none_keeps_readers_waiting(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def held(*given: Any, opened: Any, **named: Any) -> bytes:
+        begun.release()
+        assert go_on.wait(30)
+        return prove_report(*given, opened=opened, **named)
+
+    monkeypatch.setattr("cavra_pipeline.api.proofs.prove_report", held)
+    asked = {"as_of": AS_OF.isoformat()}
+    with service.client() as client, ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(client.get, f"{PATH}/plan/bundle", params=asked) for _ in range(2)]
+        assert all(begun.acquire(timeout=30) for _ in waiting)
+        refused, read = client.get(f"{PATH}/health/bundle", params=asked), client.get(f"{PATH}/health", params=asked)
+        go_on.set()
+        made = [one.result() for one in waiting]
+        again = client.get(f"{PATH}/health/bundle", params=asked)
+    assert (refused.status_code, refused.headers["retry-after"], read.status_code) == (503, "15", 200)
+    assert [one.status_code for one in (*made, again)] == [200] * 3
+
+
+def test_a_bundle_is_made_where_a_writer_holds_the_warehouse(service: Served) -> None:
+    settings = service.service.settings
+    with warehouse_of(settings).writing("hold it"), service.client() as client:
+        sent = client.get(f"{PATH}/plan/bundle", params={"as_of": AS_OF.isoformat()})
+    assert (sent.status_code, fault_of(sent.content)) == (200, "")
