@@ -14,9 +14,9 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.keys import new_key
-from cavra_pipeline.proof.publish import checkpoint_document, publish
+from cavra_pipeline.proof.publish import Growth, checkpoint_document, publish
 from cavra_pipeline.retry.sender import open_sender
-from cavra_pipeline.terminal import Terminal
+from cavra_pipeline.terminal import Terminal, standard_error
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.posting import post_checkpoint
@@ -72,6 +72,10 @@ def checkpoint_command(against: Path | None, output: Path | None, connector: str
     note, growth = publish(settings, old)
     document = checkpoint_document(note, growth)
     is_grown = growth is None or growth.is_consistent
+    if tag_message and not is_grown:
+        # What is printed is piped into git: nothing may become a tag.
+        standard_error().print(_not_grown(against, growth), soft_wrap=True)
+        sys.exit(EXIT_UNHEALTHY)
     if output and is_grown:
         put_in_place(output, lambda file: file.write(note.text.encode()))
     if connector and is_grown:
@@ -79,20 +83,24 @@ def checkpoint_command(against: Path | None, output: Path | None, connector: str
             document["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
 
     def show(console: Terminal, _: object) -> None:
-        for line in (message_of_tag(note) if tag_message and is_grown else note.text).splitlines():
+        for line in (message_of_tag(note) if tag_message else note.text).splitlines():
             console.print(line, soft_wrap=True)
-        if tag_message and is_grown:
+        if tag_message:
             return
         if connector and is_grown:
             console.print(f"posted to {connector}" if document["is_posted_now"] else f"{connector} has it already")
         if growth and growth.is_consistent:
             console.print(f"the log has grown out of {growth.against.size} entries", soft_wrap=True)
         elif growth:
-            console.print(f"{against}: not a checkpoint of this log as it is: {growth.reason}", soft_wrap=True)
+            console.print(_not_grown(against, growth), soft_wrap=True)
 
     answer(document, show)
     if not is_grown:
         sys.exit(EXIT_UNHEALTHY)
+
+
+def _not_grown(against: Path | None, growth: Growth | None) -> str:
+    return f"{against}: not a checkpoint of this log as it is: {growth.reason if growth else ''}"
 
 
 def text_of(path: Path) -> str:

@@ -68,19 +68,25 @@ def parse_note(text: str, where: str) -> Note:
     """Reads a note that somebody kept.
 
     Args:
-        text: The note.
+        text: The note; an unsigned one may end after its third line.
         where: Where it comes from, for the message.
 
     Raises:
         UsageError: It is no checkpoint of a log of ours.
     """
-    head, found, tail = text.partition("\n\n")
-    lines = head.split("\n")
+    head, _, tail = text.partition("\n\n")
+    # Without signatures the note ends with an empty line, which git strips from the message of a tag.
+    lines = head.removesuffix("\n").split("\n")
     try:
-        if not found or len(lines) != 3 or not _ORIGIN.fullmatch(lines[0]) or not _SIZE.fullmatch(lines[1]):
+        if (
+            not text.endswith("\n")
+            or len(lines) != 3
+            or not _ORIGIN.fullmatch(lines[0])
+            or not _SIZE.fullmatch(lines[1])
+        ):
             raise ValueError
         checkpoint = Checkpoint(lines[0], int(lines[1]), _exact_base64(lines[2]))
-        if len(checkpoint.root) != _ROOT_BYTES or (tail and not tail.endswith("\n")):
+        if len(checkpoint.root) != _ROOT_BYTES:
             raise ValueError
         return Note(checkpoint, tuple(_signature(line) for line in tail.split("\n")[:-1]))
     except (ValueError, binascii.Error):

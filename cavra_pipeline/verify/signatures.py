@@ -96,5 +96,6 @@ def checkpoint(text: str, key: PublicKey | None) -> tuple[str, int, str]:
         signed = [exact_base64(line.rpartition(" ")[2]) for line in lines]
         is_ours = any(one[:4] == key.key_id and is_signed(key.raw, f"{head}\n".encode(), one[4:]) for one in signed)
         need(is_ours, "signature: the checkpoint is not signed by the key")
-    origin, size, root = head.split("\n")
+    # git strips the empty line that ends an unsigned one.
+    origin, size, root = head.removesuffix("\n").split("\n")
     return origin, int(size), root

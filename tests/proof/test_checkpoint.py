@@ -43,6 +43,7 @@ def test_a_signed_checkpoint_is_read_back_and_verified() -> None:
     assert parse_note(note.text, "here") == note
     assert is_signed_by(note, PUBLIC)
     assert parse_note(Note(CHECKPOINT).text, "here") == Note(CHECKPOINT)
+    assert parse_note(CHECKPOINT.text, "here") == Note(CHECKPOINT), "git strips the last empty line"
 
 
 def test_a_checkpoint_with_one_bit_changed_is_not_signed() -> None:
@@ -65,7 +66,9 @@ def test_a_checkpoint_with_one_bit_changed_is_not_signed() -> None:
     "text",
     [
         "",
-        CHECKPOINT.text,
+        CHECKPOINT.text.removesuffix("\n"),
+        f"{CHECKPOINT.text}\n\n",
+        f"{CHECKPOINT.text}\u2014 name AAAAAAA=\n",
         f"{CHECKPOINT.text}extension\n\n",
         f"{CHECKPOINT.text}\nno signature\n",
         f"{CHECKPOINT.text}\n\u2014 name AAAAAA==",

@@ -77,14 +77,17 @@ def test_a_checkpoint_is_written_to_a_file_and_as_the_message_of_a_tag(home: Set
     subprocess.run([*git, "tag", "-a", "checkpoint-1", "-F", "-"], input=printed.out, text=True, check=True)
     message = subprocess.run([*git, "cat-file", "tag", "checkpoint-1"], capture_output=True, text=True, check=True)
     held = message.stdout.split("\n\n", 2)[2]
-    assert parse_note(held if held.endswith("\n\n") else held + "\n", "the tag").checkpoint == note.checkpoint
+    assert parse_note(held, "the tag").checkpoint == note.checkpoint
 
 
 def test_a_log_that_was_rewritten_is_given_to_no_witness(home: Settings, tmp_path: Path) -> None:
     old, path = tmp_path / "old.txt", tmp_path / "new.txt"
     old.write_text(publish(ingested(tmp_path / "other", [delivery(at(9))]))[0].text)
-    refused = command(home.home, "checkpoint", "--against", str(old), "--output", str(path), "--tag-message")
+    refused = command(home.home, "checkpoint", "--against", str(old), "--output", str(path))
+    tag = command(home.home, "checkpoint", "--against", str(old), "--output", str(path), "--tag-message")
 
-    assert refused.code == 3
+    assert (refused.code, tag.code) == (3, 3)
     assert "not a checkpoint of this log" in refused.out
+    assert tag.out == "", "git would make a tag of it"
+    assert "not a checkpoint of this log as it is: it is of another log" in tag.err
     assert not path.exists()
