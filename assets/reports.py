@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import Field
@@ -19,6 +19,7 @@ from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.assets.tables import saved_reports_table
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.jobs import DASHBOARD_GROUP, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.proof.log import LogHead, head_of
@@ -39,6 +40,10 @@ from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
+from cavra_pipeline.warehouse.schema import identity_of
+
+#: How long the head of the commit log is waited for while somebody writes.
+_HEAD_SECONDS: Final = 5.0
 
 
 @with_fields_of(RetryPolicy, is_plain=True)
@@ -273,10 +278,20 @@ def _saved_days_shown(context: dg.AssetExecutionContext, saved: Sequence[Report]
 
 
 def log_head(settings: Settings) -> LogHead | None:
-    """Returns the head of the home's commit log; None where it can't be read, which is no fault of a report."""
+    """Returns the head of the commit log that a report of the home can be held against.
+
+    Returns:
+        None where it can't be read, which is no fault of a report, or where the warehouse has commits that are not in
+        it yet.
+    """
+    # Who shows a report does not wait for a writer: that one has something that is not in the log.
+    soon = settings.but(busy_wait_seconds=min(settings.busy_wait_seconds, _HEAD_SECONDS))
     try:
+        with warehouse_of(soon).reading() as session:
+            identity = identity_of(session, where=str(settings.warehouse))
         with state_of(settings).reading() as connection:
-            return head_of(connection)
+            head = head_of(connection)
+        return None if HomeKeeper(settings).is_ahead_of_state(identity) else head
     except PipelineError:
         return None
 

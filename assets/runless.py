@@ -119,16 +119,18 @@ class RunlessReports:
         except Exception as error:  # noqa: BLE001 -- Dagster's own failures are many; the API answers without it
             _log.error("the Dagster instance can't be opened: %s", type(error).__name__)
 
-    def _tell(self, instance: dg.DagsterInstance, report: Report) -> None:
-        event = dg.AssetMaterialization(
+    def _event(self, report: Report) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
             asset_of(self._settings, report),
             partition=report.day.isoformat() if self._is_partition(report.day) else None,
             metadata=report_metadata(report, log_head(self._settings)),
             tags={**ORIGIN_TAG, "dagster/data_version": report.report_id},
         )
+
+    def _tell(self, instance: dg.DagsterInstance, report: Report) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                instance.report_runless_asset_event(event)
+                instance.report_runless_asset_event(self._event(report))
             except Exception as error:  # noqa: BLE001 -- a busy SQLite file shows as several of Dagster's errors
                 if attempt == _ATTEMPTS:
                     self._counts["lost_count"] += 1

@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pytest
+import sqlalchemy as sa
 
 from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.assets.reports import log_head
 from cavra_pipeline.definitions import open_dagster
+from cavra_pipeline.evidence.keeper import HomeKeeper
 from cavra_pipeline.reports.store import RETRY_HEALTH, Report
+from cavra_pipeline.state import state_of
 from tests.api.server import served
 from tests.dagster_tests.runs import key
-from tests.support import NOW, REPORTS_A_DAY, delivery, ingested
+from tests.support import NOW, REPORTS_A_DAY, at, delivery, drop, ingested, take_in
 
 
 def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None:
@@ -43,6 +47,48 @@ def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None
     planned = events["executive_report_retry_plan"][0].asset_materialization
     assert planned is not None
     assert planned.metadata["report_id"].value == plan["retry_plan_id"]
+
+
+@pytest.mark.parametrize("damage", [
+    "UPDATE log_entries SET entry = '{no json' WHERE entry_number = 2",
+    "UPDATE log_entries SET entry = '[]' WHERE entry_number = 2",
+    "UPDATE log_entries SET peaks = '7' WHERE entry_number = 2",
+    "DELETE FROM log_entries WHERE entry_number = 1",
+])  # fmt: skip
+def test_a_report_is_shown_without_a_head_where_the_log_is_damaged(tmp_path: Path, damage: str) -> None:
+    home = ingested(tmp_path, [delivery(at(60))])
+    drop(home, [delivery(at(5))], name="more.jsonl")
+    take_in(home)
+    assert log_head(home) is not None
+    with state_of(home).writing() as connection:
+        assert connection.execute(sa.text(damage)).rowcount == 1
+    told = open_dagster(home, lambda: NOW)
+    document = {"as_of": NOW.isoformat(), "alert_level": "healthy", "evidence_record_count": 1, "dashboard_id": "d",
+                "lanes": {}}  # fmt: skip
+    told.report(Report("dashboard", None, NOW.date(), document))
+    told.close()
+
+    assert log_head(home) is None
+    assert (told.state()["reported_count"], told.state()["lost_count"]) == (1, 0)
+
+
+def test_no_head_is_shown_while_the_log_lacks_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ingested(tmp_path, [delivery(at(60))])
+    before = log_head(home)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    drop(home, [delivery(at(5))], name="more.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(HomeKeeper, "_remember", fail)
+        take_in(home)
+    assert log_head(home) is None
+    take_in(home)
+    after = log_head(home)
+    assert before is not None
+    assert after is not None
+    assert (before.checkpoint.size, after.checkpoint.size) == (1, 2)
 
 
 def test_whoever_tells_dagster_does_not_wait_for_it_and_all_is_told_in_the_end(tmp_path: Path) -> None:
