@@ -16,7 +16,7 @@ from cavra_pipeline.assets.reports import build_report_assets
 from cavra_pipeline.assets.slots import build_partitions_check, build_slot_checks
 from cavra_pipeline.assets.sources import build_source_assets
 from cavra_pipeline.assets.workers import build_worker_assets
-from cavra_pipeline.jobs import WORKER_TAG
+from cavra_pipeline.jobs import HISTORY_GROUP, WORKER_TAG
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources
 
@@ -43,15 +43,17 @@ def build_assets(
 
 
 def shown_assets(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
-    """Returns the assets as the code location shows them: of a worker its spec alone, so that only its job runs it.
+    """Returns the assets as the code location shows them: its spec alone of what only its own job runs.
 
-    "Materialize all" and backfills leave out what can't be executed.
+    "Materialize all" and backfills leave out what can't be executed: workers, and the verification of the home.
     """
-    return [one.get_asset_spec() if _is_worker(one) else one for one in assets]
+    return [one.get_asset_spec() if _is_run_by_its_job_alone(one) else one for one in assets]
 
 
-def _is_worker(one: dg.AssetsDefinition | dg.AssetSpec) -> TypeGuard[dg.AssetsDefinition]:
-    return isinstance(one, dg.AssetsDefinition) and any(WORKER_TAG.items() <= spec.tags.items() for spec in one.specs)
+def _is_run_by_its_job_alone(one: dg.AssetsDefinition | dg.AssetSpec) -> TypeGuard[dg.AssetsDefinition]:
+    return isinstance(one, dg.AssetsDefinition) and any(
+        WORKER_TAG.items() <= spec.tags.items() or spec.group_name == HISTORY_GROUP for spec in one.specs
+    )
 
 
 __all__ = ["build_assets", "build_partitions_check", "build_slot_checks", "shown_assets"]

@@ -29,7 +29,7 @@ _MOST_SHOWN: Final = 100
 
 
 def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
-    """Returns the asset that verifies the home; nothing but its own job materialises it."""
+    """Returns the asset that verifies the home; the code location shows its spec, so its own job alone runs it."""
     key = asset_key(settings, VERIFIED_HISTORY)
     columns = [dg.TableColumn(name, kind, description=comment) for name, kind, comment in _COLUMNS]
 

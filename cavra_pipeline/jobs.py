@@ -16,7 +16,7 @@ INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 SOURCE_GROUP: Final = "sources"
 HISTORY_GROUP: Final = "history"
-#: What the job ``verify_history`` makes; no other does, as it reads all that a home holds.
+#: What the job ``verify_history`` alone makes: it reads all that a home holds, so the code location shows its spec.
 VERIFIED_HISTORY: Final = "verified_history"
 PROVIDER_INCIDENTS: Final = "provider_incidents"
 #: The job and the schedule that pull sources; a home without sources has neither.
