@@ -1,6 +1,6 @@
 """The boundary sensor: quarantined records, by what the ingest showed of each day, leaked secrets, a lost warehouse.
 
-It tells besides what the newest verification of the home found.
+It also raises the alert on a home whose newest verification found differences.
 
 Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagster's own records. Leaks and losses are
 read from the state database, whoever ingested.

@@ -75,7 +75,7 @@ class HomeKeeper:
         return None
 
     def is_ahead_of_state(self, identity: Identity) -> bool:
-        """Tells whether the warehouse has commits that the state was not told of: whoever made them was killed."""
+        """Tells whether the warehouse has commits that the state does not know: whoever made them was cut short."""
         return self._known_commit(identity) < identity.commit_number
 
     def _known_commit(self, identity: Identity) -> int:
@@ -89,7 +89,7 @@ class HomeKeeper:
         sum_up_changes(session, self._known_commit(identity_of(session, where=str(self.settings.warehouse))))
 
     def committed(self, warehouse: Warehouse) -> None:
-        """Tells the state of the commits that it does not know, those of others included.
+        """Stores in the state what commits have changed that it does not know yet, those of other writers included.
 
         Evidence is hashed here, where the gate is free. If that is cut short, the next writer does it.
         """
