@@ -10,7 +10,7 @@ import dagster as dg
 from cavra_pipeline.assets.causes import build_incidents_asset
 from cavra_pipeline.assets.evidence import build_evidence_assets
 from cavra_pipeline.assets.executive import build_executive_asset
-from cavra_pipeline.assets.history import build_history_asset
+from cavra_pipeline.assets.history import build_history_asset, build_history_check
 from cavra_pipeline.assets.registry import check_groups
 from cavra_pipeline.assets.reports import build_report_assets
 from cavra_pipeline.assets.slots import build_partitions_check, build_slot_checks
@@ -42,6 +42,13 @@ def build_assets(
     return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
 
 
+def build_checks(
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec], settings: Settings
+) -> Sequence[dg.AssetChecksDefinition]:
+    """Returns the checks that stand beside assets, not in them: others than their runs report on them too."""
+    return [*build_slot_checks(settings), build_partitions_check(assets, settings), build_history_check(settings)]
+
+
 def shown_assets(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """Returns the assets as the code location shows them: its spec alone of what only its own job runs.
 
@@ -56,4 +63,4 @@ def _is_run_by_its_job_alone(one: dg.AssetsDefinition | dg.AssetSpec) -> TypeGua
     )
 
 
-__all__ = ["build_assets", "build_partitions_check", "build_slot_checks", "shown_assets"]
+__all__ = ["build_assets", "build_checks", "build_slot_checks", "shown_assets"]

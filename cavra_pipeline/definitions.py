@@ -16,7 +16,7 @@ import dagster as dg
 # Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from cavra_pipeline.assets import build_assets, build_partitions_check, build_slot_checks, shown_assets  # noqa: E402
+from cavra_pipeline.assets import build_assets, build_checks, shown_assets  # noqa: E402
 from cavra_pipeline.assets.launch import in_process_today  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
@@ -46,7 +46,7 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     executor = in_process_today
     sources = read_sources(settings.sources_file)
     assets = build_assets(partitions, sources, settings)
-    checks = [*build_slot_checks(settings), build_partitions_check(assets, settings)]
+    checks = build_checks(assets, settings)
     common: dict[str, Any] = {
         "asset_checks": checks, "resources": {RESOURCE_KEY: Home.of(settings)}, "executor": executor,
     }  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.definitions import build_defs
+from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
 from cavra_pipeline.sensors.boundary import build_boundary_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -66,3 +67,15 @@ def test_a_changed_history_fails_the_check_and_raises_an_alert_until_it_is_resto
     assert verified(home, instance).passed
     found, _ = alerts(home, instance, cursor)
     assert found == []
+
+
+def test_the_location_shows_the_check_and_its_job_alone_runs_the_asset(tmp_path: Path) -> None:
+    home = new_home(tmp_path, [])
+    defs, key = build_defs(home), asset_key(home, VERIFIED_HISTORY)
+    graph = defs.resolve_asset_graph()
+
+    assert dg.AssetCheckKey(key, "history_is_intact") in graph.asset_check_keys
+    assert key in graph.get_all_asset_keys()
+    assert key not in graph.executable_asset_keys
+    others = [one for one in defs.get_repository_def().get_all_jobs() if key in one.asset_layer.executable_asset_keys]
+    assert [one.name for one in others] == ["verify_history"]
