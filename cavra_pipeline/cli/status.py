@@ -10,6 +10,7 @@ from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, home
 from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
+from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count, listed
 from cavra_pipeline.reports.overview import overview
@@ -33,6 +34,7 @@ def status(as_of: datetime | None) -> None:
     settings, now = home(), clock()
     with warehouse_of(settings).reading() as session:
         document = overview(session, as_of=as_of or now, now=now)
+        document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
     document |= {
@@ -62,6 +64,7 @@ def _next(document: Mapping[str, Any]) -> str:
     worst = document["alert_level"]
     wrong = [name for name, lane in document["lanes"].items() if lane["alert_level"] == worst != "healthy"]
     ways: Iterable[tuple[bool, str]] = (
+        (bool(document["evidence"]["files_to_ingest_count"]), "ingest"),
         (not document["evidence"]["record_count"], "import PATH"),
         (bool(document["connectors"]["problem_count"]), "connectors test"),
         (bool(document["incidents"]), "incidents --open"),
@@ -82,7 +85,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         [
             ("state", level(document["alert_level"])),
             ("as of", f"{short_time(document['as_of'])} UTC"),
-            ("evidence", f"{evidence['record_count']:,} records, newest {ago(evidence['newest_record_age_minutes'])}"),
+            ("evidence", _evidence(evidence)),
             ("incidents", _incidents(document["incidents"])),
             (
                 "recoveries",
@@ -120,6 +123,12 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     ]:
         console.facts("Worst alert of each lane", worst)
     console.print(f"next: {document['next']}", soft_wrap=True)
+
+
+def _evidence(found: Mapping[str, Any]) -> str:
+    waiting = found["files_to_ingest_count"]
+    newest = f"{count(found['record_count'], 'record')}, newest {ago(found['newest_record_age_minutes'])}"
+    return f"{newest}; {count(waiting, 'file')} to ingest" if waiting else newest
 
 
 def _first_sentence(message: str) -> str:

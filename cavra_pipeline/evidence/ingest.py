@@ -21,10 +21,33 @@ from cavra_pipeline.retention.apply import finish_prunings
 from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse import Session, Warehouse
 from cavra_pipeline.warehouse.schema import identity_of
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
+
+
+def drops_to_ingest(session: Session, settings: Settings) -> list[Drop]:
+    """Returns the landing files that are new or have changed since they were ingested; none that pruning closed.
+
+    Raises:
+        PipelineError: The landing zone can't be listed.
+    """
+    closed, known = closed_drops(session), _fingerprints(session)
+    return [
+        drop
+        for drop in _changed(list_drops(settings.landing, pseudonyms_of(settings)), known)
+        if not closed.holds(drop.day, drop.file_name)
+    ]
+
+
+def _fingerprints(session: Session) -> dict[tuple[date, str], str]:
+    """Returns the fingerprint of each landing file as it was ingested, by day and name."""
+    return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")}
+
+
+def _changed(drops: Iterable[Drop], known: Mapping[tuple[date, str], str]) -> list[Drop]:
+    return [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
 
 
 def _choose(
@@ -39,18 +62,12 @@ def _choose(
         return []
     with warehouse.reading() as session:
         closed, identity = closed_drops(session), identity_of(session, where=str(warehouse.path))
-        known = (
-            {}
-            if again
-            else {
-                (row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")
-            }
-        )
+        known = {} if again else _fingerprints(session)
     unsafe = sorted({str(name) for _, name in known if shown_name(str(name), pseudonyms) != name})
     if unsafe:
         _rename(warehouse, {name: shown_name(name, pseudonyms) for name in unsafe})
         known = {key: fingerprint for key, fingerprint in known.items() if key[1] not in unsafe}
-    pending = [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
+    pending = _changed(drops, known)
     result.unchanged_count = len(drops) - len(pending)
     result.closed_drops = [drop for drop in pending if closed.holds(drop.day, drop.file_name)]
     chosen = [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]

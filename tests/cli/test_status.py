@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def test_status_of_an_empty_home_names_import_as_the_next_command(tmp_path: Path
 
     assert (document["evidence"]["record_count"], document["next"]) == (0, "cavra-pipeline import PATH")
     assert document["lanes"].keys() == {lane.name for lane in LANES.values() if lane.is_always_in_use}
+
+
+def test_status_names_ingest_until_the_last_landing_file_is_ingested(tmp_path: Path) -> None:
+    store = tmp_path / "evidence.jsonl"
+    store.write_text(f"{json.dumps(delivery(at(40), session_id='d-1'))}\n", encoding="utf-8")
+    home = tmp_path / "home"
+
+    assert command(home, "import", str(store)).code == 0
+    document = command(home, "status", *AS_OF, "--json").document
+    assert (document["evidence"]["files_to_ingest_count"], document["next"]) == (1, "cavra-pipeline ingest")
+    assert "; 1 file to ingest" in command(home, "status", *AS_OF).out
+
+    assert command(home, *document["next"].split()[1:]).code == 0
+    document = command(home, "status", *AS_OF, "--json").document
+    assert (document["evidence"]["files_to_ingest_count"], document["evidence"]["record_count"]) == (0, 1)
+    assert "ingest" not in document["next"]
+    (home / "landing" / "2026-06-25" / "later.jsonl").write_text(f"{json.dumps(delivery(at(30)))}\n")
+    assert command(home, "status", "--json").document["next"] == "cavra-pipeline ingest"
 
 
 def test_doctor_finds_nothing_wrong_in_a_home_that_works(settings: Settings) -> None:
