@@ -21,6 +21,7 @@ from cavra_pipeline.assets.launch import in_process_today  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
 from cavra_pipeline.documents import instant, whole_minutes  # noqa: E402
+from cavra_pipeline.errors import PipelineError  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days, first_partition  # noqa: E402
 from cavra_pipeline.run_pruning import build_pruning_job  # noqa: E402
@@ -88,11 +89,11 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
 
     Raises:
         UsageError: ``DAGSTER_HOME`` names a folder that there is not.
+        PipelineError: The instance can't be opened or read.
     """
     beats: Mapping[str, Heartbeat] = {}
     if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
-        with dagster_instance(settings) as instance:
-            beats = heartbeats(instance)
+        beats = _heartbeats(settings)
     newest = max((one.at for one in beats.values()), default=None)
     silent = silent_daemons(beats, now)
     return {
@@ -101,6 +102,21 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
         "age_minutes": whole_minutes(now - newest) if newest else None,
         "silent": [kind.lower() for kind in silent],
     }
+
+
+def _heartbeats(settings: Settings) -> Mapping[str, Heartbeat]:
+    try:
+        with dagster_instance(settings) as instance:
+            return heartbeats(instance)
+    except PipelineError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- dagster.yaml and its databases can be wrong in any way
+        # The message may quote dagster.yaml, which may hold a password.
+        raise PipelineError(
+            f"Dagster's instance can't be opened ({type(error).__name__})",
+            where=str(settings.dagster_home),
+            remedy="Fix dagster.yaml or what it names, or restore this folder from a backup; then run doctor again",
+        ) from None
 
 
 def materialize(

@@ -10,6 +10,7 @@ from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, home
 from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
+from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count, listed
@@ -56,7 +57,11 @@ def status(as_of: datetime | None) -> None:
 def _daemon(settings: Settings, now: datetime) -> dict[str, Any]:
     from cavra_pipeline.definitions import daemon_state
 
-    return daemon_state(settings, now)
+    try:
+        return daemon_state(settings, now)
+    except PipelineError:
+        # What is wrong is for `doctor` to say; the rest of the screen doesn't depend on it.
+        return {"state": "unknown", "last_heartbeat_at": None, "age_minutes": None, "silent": []}
 
 
 def _next(document: Mapping[str, Any]) -> str:

@@ -42,7 +42,9 @@ def duration_or_never(minutes: int | None) -> str:
 
 
 def daemon_words(found: Mapping[str, Any]) -> str:
-    """Says how the Dagster daemon stands."""
+    """Returns the state of the Dagster daemon in words."""
+    if found["state"] == "unknown":
+        return "unknown: Dagster's instance can't be opened (cavra-pipeline doctor)"
     seen = found["age_minutes"] is not None
     return f"{found['state']}, heartbeat {ago(found['age_minutes'])}" if seen else "was never seen here"
 

@@ -74,7 +74,15 @@ def sidecar_of(path: Path) -> Path:
 
 
 def drop_days(landing: Path) -> list[date]:
-    """Returns the days that have a folder, in order."""
+    """Returns the days that have a folder, in order; none if there is no landing zone yet.
+
+    Raises:
+        PipelineError: The landing zone is no folder, or can't be listed.
+    """
+    if landing.exists() and not landing.is_dir():
+        raise PipelineError(
+            "the landing zone is no folder", where=str(landing), remedy="Move that file away, then import again"
+        )
     return sorted(day for day in map(_day, names_in(landing)) if day)
 
 

@@ -117,6 +117,35 @@ def test_doctor_names_the_one_part_that_is_wrong(tmp_path: Path) -> None:
     assert shown.code == 1
 
 
+def test_doctor_names_a_broken_dagster_instance_and_status_does_without_it(tmp_path: Path) -> None:
+    made = home_with(tmp_path, [delivery()])
+    take_in(made)
+    broken = made.home / "broken"
+    broken.mkdir()
+    environ = {"DAGSTER_HOME": str(broken)}
+    for content in ("run_queue: {a: [", "run_queue: 7", "storage: {sqlite: {base_dir: /proc/none}}"):
+        (broken / "dagster.yaml").write_text(content)
+
+        found = states(made.home, **environ)
+        assert [part for part, state in found.items() if state == "wrong"] == ["dagster"], content
+        said = command(made.home, "status", environ=environ)
+        assert (said.code, said.err) == (0, "")
+        assert "unknown: Dagster's instance can't be opened" in said.out
+        assert command(made.home, "status", "--json", environ=environ).document["daemon"]["state"] == "unknown"
+
+
+def test_doctor_refuses_a_landing_zone_that_is_no_folder(tmp_path: Path) -> None:
+    made = home_with(tmp_path, [delivery()])
+    take_in(made)
+    made.landing.rename(made.home / "elsewhere")
+    assert states(made.home)["landing zone"] == "right"
+
+    made.landing.write_text("")
+
+    assert [part for part, state in states(made.home).items() if state == "wrong"] == ["landing zone"]
+    assert "Move that file away" in command(made.home, "doctor").out
+
+
 def test_doctor_names_a_state_database_that_is_none(tmp_path: Path) -> None:
     made = home_with(tmp_path, [delivery()])
     take_in(made)
