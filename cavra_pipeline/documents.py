@@ -58,13 +58,19 @@ def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def csv_value(value: object) -> object:
     """Returns a value as a cell of CSV: instants as ISO-8601, lists joined by spaces, objects as JSON; no formula."""
-    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
-        return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_iso))
-    return csv_cell(_iso(value) if isinstance(value, date) else value)
+    is_list = isinstance(value, list)
+    if isinstance(value, dict) or (is_list and any(isinstance(one, dict | list | tuple) for one in value)):
+        return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text))
+    if is_list:
+        return csv_cell([_text(one) for one in value])
+    return csv_cell(_text(value) if isinstance(value, date) else value)
 
 
-def _iso(value: Any) -> Any:
-    return instant(value) if isinstance(value, datetime) else value.isoformat()
+def _text(value: object) -> str:
+    """Returns a value that JSON has no form for: days and instants as ISO-8601, decimals and the rest as they print."""
+    if isinstance(value, datetime):
+        return instant(value) or ""
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def whole_minutes(age: timedelta) -> int:
@@ -146,7 +152,7 @@ def _json(value: object) -> str:
 
 def pretty_json(document: object) -> str:
     """Returns the document as an answer shows it: the same text on the command line and over HTTP."""
-    return visible_json(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+    return visible_json(json.dumps(document, ensure_ascii=False, indent=2, default=_text))
 
 
 def identified(document: Mapping[str, Any]) -> dict[str, Any]:
