@@ -128,9 +128,9 @@ def print_json(document: Any) -> None:
     click.echo(pretty_json(document))
 
 
-def print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows to standard output as CSV, under the names of all their members."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Writes rows to standard output as CSV, under the columns and the names of all other members."""
+    names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if names:

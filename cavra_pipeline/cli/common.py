@@ -123,19 +123,22 @@ def reading_state() -> AbstractContextManager[sa.Connection]:
     return state_of(home()).reading()
 
 
-def answer(document: Any, show: Callable[[Terminal, Any], None], rows: Rows | None = None) -> None:
+def answer(
+    document: Any, show: Callable[[Terminal, Any], None], rows: Rows | None = None, columns: Sequence[str] = ()
+) -> None:
     """Prints the answer on standard output in the form that was asked for.
 
     Args:
         document: The answer; as JSON it is printed whole.
         show: Shows it to a person.
         rows: The rows of the CSV; without them it has one, of the document's own numbers and texts.
+        columns: The columns of the CSV, where they are known without a row.
     """
     form = form_of_answer()
     if form == JSON:
         print_json(document)
     elif form == CSV:
-        print_csv(rows_of(document, rows))
+        print_csv(rows_of(document, rows), columns)
     else:
         show(standard_output(), document)
 

@@ -292,7 +292,7 @@ def sql(query: str, as_of: datetime | None) -> None:
     def show(console: Terminal, _document: object) -> None:
         console.table(f"Rows: {len(rows):,}", found.column_names, [list(row.values()) for row in rows])
 
-    answer({"row_count": len(rows), "rows": rows}, show, "rows")
+    answer({"row_count": len(rows), "rows": rows}, show, "rows", found.column_names)
 
 
 @command(
@@ -326,7 +326,7 @@ def quarantine() -> None:
 
     Use the SHA-256 to find the line in its source.
     """
-    columns = ("drop_day", "source_file", "line_number", "reason", "field", "sha256")
+    columns = ("drop_day", "source_file", "line_number", "reason", "field", "sha256", "file_name")
     _list("Quarantine", list_quarantine, columns)
 
 
@@ -337,7 +337,7 @@ def findings() -> None:
 
     The value itself is never shown.
     """
-    _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action"))
+    _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action", "file_name"))
 
 
 def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...]) -> None:
@@ -348,7 +348,8 @@ def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tup
         if not rows:
             console.print(f"{title}: none")
             return
-        shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in columns] for row in rows]
-        console.table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in columns], shown)
+        names = [name for name in columns if name != "file_name"]
+        shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in names] for row in rows]
+        console.table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in names], shown)
 
-    answer({"count": len(rows), title.lower(): rows}, show, title.lower())
+    answer({"count": len(rows), title.lower(): rows}, show, title.lower(), columns)

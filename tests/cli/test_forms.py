@@ -141,3 +141,32 @@ def test_a_range_holds_the_whole_of_the_days_that_it_names() -> None:
 def test_what_is_no_instant_up_to_now_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         read_instant(text, NOW)
+
+
+def test_csv_writes_values_that_json_has_no_form_for(home: Path, tmp_path: Path) -> None:
+    values = {
+        "{'a': 1.5::DECIMAL(4,2), 'b': '01:02:03'::TIME}": '{"a":"1.50","b":"01:02:03"}',
+        "[1.5::DECIMAL(4,2)]": "1.50",
+        "[TIMESTAMP '2026-06-25 12:00:00', NULL]": "2026-06-25T12:00:00+00:00 None",
+        "[[DATE '2026-06-25']]": '[["2026-06-25"]]',
+    }
+    for value, cell in values.items():
+        said = command(home, "sql", f"SELECT {value} AS s", "--output", "csv")
+        assert (said.code, rows(said.out)) == (0, [{"s": cell}]), value
+        file = tmp_path / "s.csv"
+        assert command(home, "table", f"SELECT {value} AS s", str(file)).code == 0
+        assert rows(file.read_text()) == [{"s": cell}], value
+    nested = command(home, "sql", "SELECT [TIMESTAMP '2026-06-25 12:00:00'] AS s", "--json").document["rows"]
+    assert nested == [{"s": ["2026-06-25T12:00:00+00:00"]}]
+
+
+def test_csv_of_an_empty_answer_is_its_header_alone(home: Path, tmp_path: Path) -> None:
+    empty = command(home, "sql", "SELECT 1 AS one, 'x' AS two WHERE false", "--output", "csv")
+    assert (empty.code, empty.out) == (0, "one,two\n")
+
+    full = home_with(tmp_path, ['{"no": "record"}', delivery(evidence_token="ghp_" + "a1B2" * 9)])
+    take_in(full)
+    for name in ("quarantine", "findings"):
+        header, *found = command(full.home, name, "--output", "csv").out.splitlines()
+        assert found
+        assert command(home, name, "--output", "csv").out == f"{header}\n"
