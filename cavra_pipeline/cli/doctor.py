@@ -145,7 +145,7 @@ def _connectors(settings: Settings) -> str:
     if problems:
         fault = problems[0].faults[0]
         rest = f" (and {len(problems) - 1} more: cavra-pipeline connectors test)" if len(problems) > 1 else ""
-        raise PipelineError(fault.what, where=fault.where, remedy=f"{fault.remedy.capitalize()}{rest}")
+        raise PipelineError(fault.what, where=fault.where, remedy=f"{fault.remedy}{rest}")
     on = host_connectors(settings).providers
     return f"{count(len(on), 'connector')} on{f': {listed(list(on))}' if on else ''}"
 

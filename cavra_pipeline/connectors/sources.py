@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,20 +103,22 @@ def read_file(path: Path, limit: int, *, is_secret: bool) -> bytes:
         OSError: It cannot be read.
     """
     with path.open("rb") as stream:
-        _check_access(stream, is_secret=is_secret)
+        _check_access(stream, path, is_secret=is_secret)
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise TooLargeError
     return content
 
 
-def _check_access(stream: BinaryIO, *, is_secret: bool) -> None:
+def _check_access(stream: BinaryIO, path: Path, *, is_secret: bool) -> None:
+    # The file exists, so its path is no secret that somebody wrote in place of a path.
+    shown = shlex.quote(str(path))
     found = os.fstat(stream.fileno())
     mode, us = stat.S_IMODE(found.st_mode), os.geteuid()
     if us != 0 and found.st_uid not in (us, 0):
-        raise OpenToOthersError("give it to the user that runs the pipeline, or to root")
+        raise OpenToOthersError(f"give {shown} to the user that runs the pipeline, or to root")
     if not is_secret:
         if mode & 0o022:
-            raise OpenToOthersError("chmod go-w")
+            raise OpenToOthersError(f"run: chmod go-w {shown}")
     elif mode & (0o037 if found.st_uid == 0 != us else 0o077):
-        raise OpenToOthersError("chmod 640" if found.st_uid == 0 != us else "chmod 600")
+        raise OpenToOthersError(f"run: chmod {640 if found.st_uid == 0 != us else 600} {shown}")

@@ -411,7 +411,7 @@ def test_a_secret_file_that_others_may_read_or_change_is_not_used(mode: int, acc
     path = write(tmp_path, document_for("slack", {"url_env": None, "url_file": "url.secret"}))
     problems = read_connectors(path, {}).problems()
     assert [(one.reason, one.faults[0].remedy) for one in problems] == (
-        [] if accepted else [(SECRET_UNUSABLE, "chmod 600")]
+        [] if accepted else [(SECRET_UNUSABLE, f"run: chmod 600 {tmp_path / 'url.secret'}")]
     )
 
 
