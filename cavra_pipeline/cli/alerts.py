@@ -30,6 +30,7 @@ _ID_SHOWN: Final = len("alert-") + 8
 
 
 @click.group("alerts", cls=HelpGroup, invoke_without_command=True, examples=["cavra-pipeline alerts"])
+@answers
 @click.pass_context
 def alerts(context: click.Context) -> None:
     """What is wrong now, who acknowledged it, who was notified?

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import OneOf, answers, command
+from cavra_pipeline.cli.command import FORMS, JSON, OneOf, answers, answers_without_rows, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
 from cavra_pipeline.cli.tables import level, short_time
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
@@ -81,17 +82,22 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
     show_default=True,
     help="What is printed.",
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Write all three forms into this folder instead.")
+@click.option("--output", type=click.Path(), help="Write all three forms into this folder instead.")
+@answers_without_rows
 def executive_report_command(
     as_of: datetime | None,
     slo_minutes: int,
     window_days: int,
     form: str,
-    output: Path | None,
+    output: str | None,
     providers: tuple[str, ...],
     live: bool,
 ) -> None:
     """The report for executives: what happened, what to do."""
+    if output in FORMS:
+        raise UsageError(
+            "--output names a folder here, not a form", where="--output", remedy=f"Write --json, or --output ./{output}"
+        )
     settings, now, err = home(), clock(), standard_error()
     with warehouse_of(settings).reading() as session:
         (report,) = executive_reports(
@@ -107,10 +113,10 @@ def executive_report_command(
     )
     with _delivered(settings, announcement, providers, live) as sent:
         if output:
-            for path in write_report(output, report).values():
+            for path in write_report(Path(output), report).values():
                 err.print(f"wrote {path}")
         else:
-            print_document(_FORMS[form](report))
+            print_document(_FORMS[JSON if form_of_answer() == JSON else form](report))
         _show_delivery(err, sent)
         sys.stdout.flush()
     _exit_for(sent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.support import at, delivery, home_with, plan, take_in, worker_run
 
 AS_OF = ["--as-of", "2026-06-25T12:00:00Z"]
 NOW = datetime(2026, 6, 25, 12, 30, tzinfo=UTC)
+#: When a list was asked for.
+AS_OF_MEMBER = r'"as_of": "[^"]+"'
 END_OF = timedelta(days=1) - timedelta(microseconds=1)
 
 
@@ -170,3 +173,22 @@ def test_csv_of_an_empty_answer_is_its_header_alone(home: Path, tmp_path: Path) 
         header, *found = command(full.home, name, "--output", "csv").out.splitlines()
         assert found
         assert command(home, name, "--output", "csv").out == f"{header}\n"
+
+
+def test_alerts_answers_in_every_form_that_its_list_has(home: Path) -> None:
+    for form in (["--json"], ["--output", "csv"], []):
+        said, listed = (command(home, *words, *form) for words in (["alerts"], ["alerts", "list"]))
+        assert (said.code, said.err) == (0, "")
+        assert re.sub(AS_OF_MEMBER, "", said.out) == re.sub(AS_OF_MEMBER, "", listed.out), form
+
+
+def test_the_executive_report_is_one_json_document_with_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    said, long = (command(home, "executive-report", *AS_OF, *form) for form in (["--json"], ["--format", "json"]))
+    assert {**said.document, "generated_at": ""} == {**long.document, "generated_at": ""}
+
+    refused = command(home, "executive-report", *AS_OF, "--output", "json")
+    assert (refused.code, refused.out) == (2, "")
+    assert not (home / "json").exists()
+    assert command(home, "executive-report", *AS_OF, "--output", "./json").code == 0
+    assert len([*(home / "json").iterdir()]) == 3
