@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.cli.command import CSV, JSON, Named, form_of_answer
 from cavra_pipeline.cli.when import INSTANT_HELP, read_day, read_instant
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
@@ -150,6 +150,13 @@ def rows_of(document: Any, rows: Rows | None) -> Sequence[Mapping[str, Any]]:
     if rows is not None:
         return list(document[rows])
     return [{name: value for name, value in document.items() if not isinstance(value, Mapping | list | tuple)}]
+
+
+def next_command(words: str) -> str:
+    """Returns the command line that leads on, for the instant that the running command was asked for."""
+    as_of = click.get_current_context().params.get("as_of")
+    moment = (instant(as_of) or "").replace("+00:00", "Z")
+    return f"cavra-pipeline {words}" + (f" --as-of {moment}" if moment else "")
 
 
 def exit_with(failures: Iterable[PipelineError], notes: Iterable[str] = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.cli.tables import ago, level, short_time
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.executive.words import count, short_duration
@@ -62,7 +63,7 @@ def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None
     levels = {lane: report["alert_level"] for lane, report in document["lanes"].items()}
     worst = next((lane for wanted in ("critical", "warning") for lane in levels if levels[lane] == wanted), None)
     if worst:
-        console.print(f"next: cavra-pipeline {name} --lane {worst}", soft_wrap=True)
+        console.print(f"next: {next_command(f'{name} --lane {worst}')}", soft_wrap=True)
 
 
 def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int]) -> None:

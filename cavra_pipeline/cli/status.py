@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import AS_OF, answer, clock, home
+from cavra_pipeline.cli.common import AS_OF, answer, clock, home, next_command
 from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import drops_to_ingest
@@ -69,15 +69,15 @@ def _next(document: Mapping[str, Any]) -> str:
     worst = document["alert_level"]
     wrong = [name for name, lane in document["lanes"].items() if lane["alert_level"] == worst != "healthy"]
     ways: Iterable[tuple[bool, str]] = (
-        (bool(document["evidence"]["files_to_ingest_count"]), "ingest"),
-        (not document["evidence"]["record_count"], "import PATH"),
-        (bool(document["connectors"]["problem_count"]), "connectors test"),
-        (bool(document["incidents"]), "incidents --open"),
-        (bool(wrong), f"retry-health --lane {wrong[0]}" if wrong else ""),
-        (bool(document["recoveries"]["recovery_open_count"]), "recoveries"),
-        (bool(document["alerts"]["open_count"]), "alerts"),
+        (bool(document["evidence"]["files_to_ingest_count"]), "cavra-pipeline ingest"),
+        (not document["evidence"]["record_count"], "cavra-pipeline import PATH"),
+        (bool(document["connectors"]["problem_count"]), "cavra-pipeline connectors test"),
+        (bool(document["incidents"]), next_command("incidents --open")),
+        (bool(wrong), next_command(f"retry-health --lane {wrong[0]}") if wrong else ""),
+        (bool(document["recoveries"]["recovery_open_count"]), next_command("recoveries")),
+        (bool(document["alerts"]["open_count"]), "cavra-pipeline alerts"),
     )
-    return next((f"cavra-pipeline {words}" for holds, words in ways if holds), "cavra-pipeline dashboard")
+    return next((words for holds, words in ways if holds), next_command("dashboard"))
 
 
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -120,6 +120,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         )
         for name, lane in document["lanes"].items()
     ]
+    console.print()
     console.table("Lanes in use", ("lane", "state", "due", "waiting", "exhausted", "since last run"), rows)
     if worst := [
         (name, _first_sentence(lane["worst_alert"]["message"]))
@@ -127,6 +128,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         if lane["worst_alert"]
     ]:
         console.facts("Worst alert of each lane", worst)
+        console.print()
     console.print(f"next: {document['next']}", soft_wrap=True)
 
 

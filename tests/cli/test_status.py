@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,16 +50,20 @@ def test_status_says_of_each_lane_what_its_reports_say(settings: Settings) -> No
         assert lane["worst_alert"]["message"] == health["alerts"][0]["message"]
     assert (document["evidence"]["record_count"], document["evidence"]["newest_record_age_minutes"]) == (3, 5)
     assert (document["daemon"]["state"], document["connectors"]["on"]) == ("never_seen", [])
-    assert document["next"] == "cavra-pipeline retry-health --lane executive_report"
+    assert document["next"] == f"cavra-pipeline retry-health --lane executive_report {' '.join(AS_OF)}"
+    assert "--as-of" not in command(settings.home, "status", "--json").document["next"]
 
 
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
     said = command(settings.home, "status", *AS_OF, environ={"COLUMNS": "80"})
 
     assert len(said.out.splitlines()) <= 40
-    assert max(map(len, said.out.splitlines())) <= 80
-    following = said.out.splitlines()[-1].removeprefix("next: cavra-pipeline ")
-    assert command(settings.home, *following.split(), *AS_OF).code == 0
+    *screen, _ = said.out.splitlines()
+    assert max(map(len, screen)) <= 80
+    for name in ("status", "retry-health", "retry-plan"):
+        printed = command(settings.home, name, *AS_OF, environ={"COLUMNS": "80"}).out.splitlines()[-1]
+        following = command(settings.home, *printed.removeprefix("next: cavra-pipeline ").split(), "--json")
+        assert (following.code, following.document["as_of"]) == (0, "2026-06-25T12:00:00+00:00"), name
 
 
 def test_status_of_an_empty_home_names_import_as_the_next_command(tmp_path: Path) -> None:
@@ -174,6 +180,24 @@ def test_doctor_names_settings_keys_and_rights_that_are_wrong(settings: Settings
     assert stat.S_IMODE(settings.home.stat().st_mode) == 0o755
     settings.home.chmod(0o700)
     assert states(settings.home)["home"] == "right"
+
+
+def test_doctor_prints_a_remedy_that_runs_as_it_stands(tmp_path: Path) -> None:
+    made = home_with(tmp_path / "a home", [delivery()])
+    take_in(made)
+    token, file = made.home / "hook.txt", made.home / "connectors.yaml"
+    token.write_text("https://hooks.example.org/T1")
+    token.chmod(0o644)
+    file.write_text("connectors: {slack: {url_file: hook.txt}}")
+    file.chmod(0o600)
+
+    for path, mode in ((token, 0o600), (file, 0o644)):
+        path.chmod(0o666)
+        (wrong,) = [one for one in command(made.home, "doctor", "--json").document["checks"] if one["remedy"]]
+        assert wrong["remedy"].startswith("run: chmod ")
+        subprocess.run(shlex.split(wrong["remedy"].removeprefix("run: ")), check=True)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert states(made.home)["connectors"] == "right"
 
 
 def test_open_prints_the_addresses_where_nobody_sits(settings: Settings) -> None:
