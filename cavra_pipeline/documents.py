@@ -58,10 +58,9 @@ def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def csv_value(value: object) -> object:
     """Returns a value as a cell of CSV: instants as ISO-8601, lists joined by spaces, objects as JSON; no formula."""
-    is_list = isinstance(value, list)
-    if isinstance(value, dict) or (is_list and any(isinstance(one, dict | list | tuple) for one in value)):
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(x, dict | list | tuple) for x in value)):
         return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text))
-    if is_list:
+    if isinstance(value, list):
         return csv_cell([_text(one) for one in value])
     return csv_cell(_text(value) if isinstance(value, date) else value)
 

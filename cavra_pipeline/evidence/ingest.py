@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
@@ -43,7 +43,8 @@ def drops_to_ingest(session: Session, settings: Settings) -> list[Drop]:
 
 def _fingerprints(session: Session) -> dict[tuple[date, str], str]:
     """Returns the fingerprint of each landing file as it was ingested, by day and name."""
-    return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in session.rows(_PACKAGE, "known_drops")}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "known_drops")
+    return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in rows}
 
 
 def _changed(drops: Iterable[Drop], known: Mapping[tuple[date, str], str]) -> list[Drop]:
