@@ -51,7 +51,13 @@ def status(as_of: datetime | None) -> None:
         },
     }
     document["next"] = _next(document)
-    answer(document, _show, lambda found: [{"lane": name, **lane} for name, lane in found["lanes"].items()])
+    answer(document, _show, _lane_rows)
+
+
+def _lane_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lanes as rows of numbers and texts; what each alert is about is in the document alone."""
+    lanes = document["lanes"].values()
+    return [{name: value for name, value in lane.items() if not isinstance(value, list | dict)} for lane in lanes]
 
 
 def _daemon(settings: Settings, now: datetime) -> dict[str, Any]:

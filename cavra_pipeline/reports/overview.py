@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,21 +9,12 @@ from cavra_pipeline.documents import instant, naive_utc, whole_minutes
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.glance import lane_at_a_glance
 from cavra_pipeline.reports.health import alert_level, health_parameters, lanes_in_use, retry_health_reports
 from cavra_pipeline.reports.incidents import incident_reports
-from cavra_pipeline.reports.plan import retry_plans
-from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
-_OF_LANE: Final = (
-    "alert_level",
-    "latest_worker_age_minutes",
-    "unresolved_delivery_count",
-    "acknowledgement_pending_count",
-    "approval_pending_count",
-)
-_OF_PLAN: Final = ("retryable_count", "waiting_count", "suppressed_count")
 _OF_RECOVERIES: Final = ("recovery_open_count", "recovery_slo_breached_count", "recovery_slo_minutes")
 
 
@@ -37,8 +27,9 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
         now: When it is asked for.
 
     Returns:
-        ``evidence`` (count, newest record and its age in whole minutes), ``lanes`` (those in use, by name),
-        ``incidents`` (open ones), ``recoveries`` (counts), ``alert_level`` of the worst lane.
+        ``evidence`` (count, newest record and its age in whole minutes), ``lanes`` (those in use at a glance, by name,
+        each with its ``worst_alert``), ``incidents`` (open ones), ``recoveries`` (counts), ``alert_level`` of the worst
+        lane.
     """
     lanes = {lane.name: _lane(session, lane, as_of, now) for lane in lanes_in_use(session, as_of=as_of, now=now)}
     (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
@@ -62,17 +53,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
 
 def _lane(session: Session, lane: Lane, as_of: datetime, now: datetime) -> dict[str, Any]:
     (health,) = retry_health_reports(session, lane, health_parameters(lane), instants=[as_of], now=now)
-    (plan,) = retry_plans(session, lane, retry_policy(lane), instants=[as_of], now=now)
-    return {
-        **{name: health[name] for name in _OF_LANE},
-        **{name: plan[name] for name in _OF_PLAN},
-        "worst_alert": _worst(health),
-    }
-
-
-def _worst(health: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first alert of the report's own level; the report lists them in the contract's order."""
-    for alert in health["alerts"]:
-        if alert["severity"] == health["alert_level"]:
-            return {name: alert[name] for name in ("category", "severity", "message")}
-    return None
+    glance = lane_at_a_glance(session, lane, health, as_of=as_of, now=now)
+    # The report lists its alerts in the contract's order; the first of its own level is the worst.
+    worst = (alert for alert in glance["alerts"] if alert["severity"] == glance["alert_level"])
+    return {**glance, "worst_alert": next(worst, None)}
