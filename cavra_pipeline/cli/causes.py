@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -15,6 +15,7 @@ from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_opt
 from cavra_pipeline.cli.tables import short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
@@ -88,18 +89,6 @@ def forecast_command(
     answer(document, _show_forecast, "pairs")
 
 
-_CAUSES: Final = {
-    "credentials": "rejects our credentials",
-    "gone": "no longer has the address we send to",
-    "throttled": "limits our requests",
-    "server_error": "returns server errors",
-    "no_answer": "does not answer",
-    "refused": "answers without accepting the delivery",
-    "rejected": "rejects our requests",
-    "mixed": "fails in several ways",
-}
-
-
 def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
     """Shows the report of provider incidents, the newest first."""
     console.facts(
@@ -120,7 +109,7 @@ def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
     lanes = f"{one['lane']} only" if one["lane"] else f"{len(one['lanes'])}"
     return (
         one["provider"],
-        f"{_CAUSES[one['cause']]}{f' ({codes})' if codes else ''}",
+        f"{CAUSE_WORDS[one['cause']].what}{f' ({codes})' if codes else ''}",
         short_time(one["began_at"]),
         short_time(one["ended_at"]) if one["ended_at"] else shown("open", "bold red"),
         f"{one['failure_count']:,} of {one['subject_count']:,} subject{'' if one['subject_count'] == 1 else 's'}",
@@ -128,22 +117,13 @@ def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-_NEEDS: Final = {
-    "policy": "another policy: this one never retries it ({detail})",
-    "instant": "the retry delay to pass: {at} UTC",
-    "acknowledgement": "an acknowledgement by an operator ({detail})",
-    "approval": "an approval decision",
-    "subject": "a newer record of the subject that says {detail}",
-    "connector": "a connector for {detail} on this host",
-    "live_run": "a live run of the worker",
-}
-
-
 def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows why a delivery waits, lane by lane."""
     for one in document["explanations"]:
         needs = [
-            _NEEDS[need["needs"]].format(at=short_time(need["at"]), detail=str(need["detail"]).replace("_", " "))
+            RELEASE_WORDS[need["needs"]].format(
+                at=f"{short_time(need['at'])} UTC", detail=str(need["detail"]).replace("_", " ")
+            )
             for need in one["released_by"]
         ]
         console.facts(

@@ -18,22 +18,12 @@ from cavra_pipeline.executive.words import (
 )
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 from cavra_pipeline.reports.incidents import cause_of
 
 #: So many notices that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
-#: What a cause means to somebody who has to fix it, and what to do.
-_CAUSES: Final = {
-    "credentials": ("rejects our credentials", "Renew the {name} credential"),
-    "gone": ("does not know the address", "Correct the {name} address"),
-    "throttled": ("is rejecting too many messages", "Have the {name} limit raised, or send less"),
-    "server_error": ("is returning server errors", "Ask the {name} team when it works again"),
-    "no_answer": ("does not answer", "Check that {name} can be reached"),
-    "refused": ("answers without accepting the message", "Have the answers of {name} read"),
-    "rejected": ("refuses the message", "Have the {name} connector checked"),
-    "mixed": ("fails in several ways", "Have the {name} connector checked"),
-}
 #: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
 _OF_PEOPLE: Final = {
     "decide": ("1 recovery was escalated and waits", "{n} recoveries were escalated and wait", "for a decision.",
@@ -204,9 +194,9 @@ def _broken(
     if failing:
         newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
         codes = incident["status_codes"] if incident else [newest] if newest else []
-        what, step = _CAUSES[incident["cause"] if incident else cause_of({newest})]
-        says = f"{name} {what}" + (f" ({', '.join(map(str, codes))})" if codes else "")
-        steps = [step.format(name=name), "let the worker send what is due"]
+        words = CAUSE_WORDS[incident["cause"] if incident else cause_of({newest})]
+        says = f"{name} {words.what}" + (f" ({', '.join(map(str, codes))})" if codes else "")
+        steps = [words.step.format(name=name), "let the worker send what is due"]
         is_grave = is_grave or notices >= _GRAVE or max(row["most_failures"] for row in failing) >= _GRAVE
     if opened:
         its = "its recovery" if len(opened) == 1 else f"its {len(opened):,} recoveries"

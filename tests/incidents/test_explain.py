@@ -290,7 +290,7 @@ def test_the_command_explains_to_a_person_and_as_json(tmp_path: Path) -> None:
     document = command(home.home, "explain", "subject-1", "slack", "--json").document
 
     assert said.code == 0
-    assert "an acknowledgement by an operator" in " ".join(said.out.split())
+    assert "released by an acknowledgement (" in " ".join(said.out.split())
     assert "first" in said.out
     assert document["explanations"][0]["lane"] == "recovery_escalation"
     assert command(home.home, "explain", "unheard", "slack").code == 2

@@ -1,0 +1,55 @@
+"""Words for people about causes: what each cause of an incident is, what to do, and what releases a waiting delivery.
+
+The command line, the executive report and the console (through its ``lanes.js``) all say these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class CauseWords:
+    """A cause in words.
+
+    Attributes:
+        what: What the provider does; the provider's name stands before it.
+        step: What a person does, without a full stop; ``{name}`` stands for the provider's name.
+        retries: What becomes of retries meanwhile, as a sentence; empty where nothing is to be said.
+    """
+
+    what: str
+    step: str
+    retries: str = ""
+
+
+_USELESS: Final = "Retries can't succeed before."
+#: By the cause that `reports.incidents` names.
+CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
+    "credentials": CauseWords(
+        "rejects our credentials", "Renew the {name} credential or restore its permissions", _USELESS
+    ),
+    "gone": CauseWords("no longer knows the address", "Correct the {name} address", _USELESS),
+    "throttled": CauseWords("limits our requests", "Send less to {name}, or ask for a higher limit"),
+    "server_error": CauseWords(
+        "is returning server errors", "Ask the {name} team when it works again", "Retries go on meanwhile."
+    ),
+    "no_answer": CauseWords("does not answer", "Check the network, the name and the certificate of {name}"),
+    "refused": CauseWords(
+        "answers without accepting the message", "Read what {name} answered and correct what it names"
+    ),
+    "rejected": CauseWords("rejects what is sent", "Correct what is sent to {name}"),
+    "mixed": CauseWords("fails in several ways", "Read the single deliveries to {name}"),
+}
+#: By the need that `causes.explain` names; ``{at}`` stands for its instant and ``{detail}`` for its detail.
+RELEASE_WORDS: Final[Mapping[str, str]] = {
+    "policy": "a policy that allows another attempt ({detail})",
+    "instant": "the end of its retry delay at {at}",
+    "acknowledgement": "an acknowledgement ({detail})",
+    "approval": "an approval",
+    "subject": "a newer record of the subject that says {detail}",
+    "connector": "a connector for {detail} on this host",
+    "live_run": "a live run of the worker",
+}
