@@ -85,7 +85,7 @@ def _moved(done: Upgraded) -> str:
 def prune_command(before: datetime | None, dry_run: bool, compacts: bool) -> None:
     """Remove evidence past its retention from the warehouse.
 
-    Reports, counts and the digests of drops stay, and so does what later answers rest on: they are the same as
+    Reports, counts and the digests of drops stay, and so does what later answers are based on: they are the same as
     without pruning. The landing zone is not touched.
     """
     settings, now = home(), clock()
