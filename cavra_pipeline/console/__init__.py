@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Final
 
@@ -17,6 +18,7 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -68,6 +70,8 @@ def _lanes() -> str:
             name: f"{DELIVERIES}/{lane.cavra.base}/{lane.cavra.worker}" for name, lane in LANES.items() if lane.cavra
         },
         "PROVIDERS": {name: provider_name(name) for name in PROVIDERS},
+        "CAUSES": {name: asdict(one) for name, one in CAUSE_WORDS.items()},
+        "RELEASES": dict(RELEASE_WORDS),
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},

@@ -92,7 +92,7 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
         page = shown(seen.context.new_page(), service.url)
         lane = page.get_by_role("row", name="Recovery escalation Critical")
         clicks.on(lane.get_by_role("link", name="ServiceNow rejects our credentials (401)"))
-        page.get_by_text("Renew the secret or restore its permissions").wait_for()
+        page.get_by_text("Renew the ServiceNow credential or restore its permissions").wait_for()
         assert page.locator("tbody tr").count() == 10
 
         clicks.on(page.get_by_role("link", name="Open its evidence"))

@@ -10,6 +10,7 @@ import pytest
 
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.failure_runs import least_subjects
 from cavra_pipeline.reports.incidents import cause_of
 from cavra_pipeline.settings import Settings
@@ -188,3 +189,8 @@ def test_the_command_shows_the_open_incident_to_a_person(month: Settings) -> Non
     assert "servicenow" in said.out
     assert "rejects our" in said.out
     assert "teams" not in said.out
+
+
+def test_each_cause_that_statuses_can_have_has_words_and_no_other_has() -> None:
+    assert {cause_of({code}) for code in (None, *range(600))} == CAUSE_WORDS.keys()
+    assert all(words.what and "{name}" in words.step and words.step[-1] != "." for words in CAUSE_WORDS.values())

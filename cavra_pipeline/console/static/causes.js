@@ -2,23 +2,18 @@
 
 import { el, hash, now, plural, providerName, span, time, words } from "./dom.js";
 import { icon } from "./icons.js";
+import { CAUSES } from "./lanes.js"; // written by the server
 
-const CAUSES = {
-  credentials: ["rejects our credentials", "Renew the secret or restore its permissions. Retries can't succeed before."],
-  gone: ["no longer knows the address", "Correct the address of the connector. Retries can't succeed before."],
-  throttled: ["limits our requests", "Send less, or ask for a higher limit."],
-  server_error: ["is returning server errors", "Wait for the provider; retries go on."],
-  no_answer: ["does not answer", "Check the network, the name and the certificate."],
-  refused: ["answers, but does not accept", "Read the provider's answer and correct what it names."],
-  rejected: ["rejects what is sent", "Correct what is sent."],
-  mixed: ["fails in several ways", "Read the single deliveries below."],
-};
+const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
-export const adviceOf = (incident) => (CAUSES[incident.cause] ?? CAUSES.mixed)[1];
+export function adviceOf(incident) {
+  const { step, retries } = wordsOf(incident);
+  return `${step.replaceAll("{name}", () => providerName(incident.provider))}. ${retries}`.trim();
+}
 
 export function titleOf(incident) {
   const codes = incident.status_codes.length ? ` (${incident.status_codes.join(", ")})` : "";
-  return `${providerName(incident.provider)} ${(CAUSES[incident.cause] ?? CAUSES.mixed)[0]}${codes}`;
+  return `${providerName(incident.provider)} ${wordsOf(incident).what}${codes}`;
 }
 
 export const incidentAddress = (incident) => hash("incident", { id: incident.incident_id });

@@ -3,6 +3,7 @@
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { el, facts, hash, nothing, now, plural, showDocument, span, stamp, swap, time, words } from "./dom.js";
+import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -59,11 +60,7 @@ function why(found) {
 }
 
 function release({ needs, at, detail }) {
-  return {
-    instant: () => `its retry is due at ${stamp(at)}`, acknowledgement: () => `an acknowledgement (${detail})`, approval: () => "an approval",
-    policy: () => "a policy that allows another attempt, or a manual retry once the cause is gone", connector: () => `a connector named ${detail} on this host`,
-    subject: () => `${detail}`, live_run: () => `a live run of the worker (${detail})`,
-  }[needs]?.() ?? words(needs).toLowerCase();
+  return (RELEASES[needs] ?? words(needs).toLowerCase()).replace("{at}", () => stamp(at)).replace("{detail}", () => String(detail).replaceAll("_", " "));
 }
 
 const parse = (text) => Date.parse(text);
