@@ -76,6 +76,7 @@ def at_each_width(run: Callable[[dict[str, str]], Said], home: Path) -> str:
         said = run({"COLUMNS": str(width)})
         text = "".join([said.out, said.err, f"(exit code {said.code})\n" if said.code else ""])
         text = re.sub(r"[ \t]+$", "", text.replace(str(home), "HOME"), flags=re.MULTILINE)
+        text = re.sub(r"\bMade \d+ \w+ \d{4}, \d\d:\d\d UTC", "Made NOW", text)
         texts.setdefault(text, []).append(width)
     return "\n".join(f"== {', '.join(map(str, widths))} columns\n{text}" for text, widths in texts.items())
 
