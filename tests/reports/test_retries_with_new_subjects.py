@@ -155,6 +155,21 @@ def test_many_instants_at_once_answer_as_each_alone(tmp_path: Path) -> None:
     assert [without_clock(one) for one in health] == [without_clock(ask_health(home, LANE, when)) for when in instants]
 
 
+def test_a_retry_without_a_subject_counts_from_its_link_on_among_many_instants(tmp_path: Path) -> None:
+    nameless = delivery(at(180), lane=LANE, subject=None, session_id="nameless")
+    named = {"delivery_metadata_id": "nameless"}
+    link = execution(at(120), lane=LANE, subject="a", status="delivered", retry_execution_record=named)
+    home = ingested(tmp_path, [sent(300, "a"), nameless, link])
+    instants = [at(minutes, microseconds=off) for minutes in (300, 180, 120, 60) for off in (-1, 0, 1)]
+    lane = LANES[LANE]
+
+    with warehouse_of(home).reading() as session:
+        plans = retry_plans(session, lane, retry_policy(lane), instants=instants, now=NOW, generated_by="tests")
+
+    assert [one["decision_count"] for one in plans] == [0, 1, 1] + [1, 1, 1] + [1, 0, 0] + [0, 0, 0]
+    assert [without_clock(one) for one in plans] == [without_clock(ask_plan(home, LANE, when)) for when in instants]
+
+
 def test_an_event_id_that_is_the_event_s_type_is_no_subject(tmp_path: Path) -> None:
     fields: Record = {"subject": None, "failed": ["slack"], "lane": LANE, "event_type": "cavra.drill"}
     typed = delivery(at(10), event_id="cavra.drill", session_id="s-typed", **fields)

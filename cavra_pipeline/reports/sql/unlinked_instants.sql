@@ -1,11 +1,12 @@
 -- Which of the ascending instants, numbered from 1, lie between the first record of a retry's subject and the link to the
--- subject that it retries.
+-- subject that it retries. A retry without a subject is a record of its own.
 WITH links AS MATERIALIZED (
-    SELECT retry_subject AS subject, greatest(linked_at, sent_at) AS linked_at
+    SELECT retry_subject AS subject, sent_at, greatest(linked_at, sent_at) AS linked_at
     FROM retry_links
     -- Of those whose link is older than every instant nothing is asked.
     WHERE
-        lane = $lane AND retry_subject <> subject AND greatest(linked_at, sent_at) > list_min($instants::TIMESTAMP[])
+        lane = $lane AND sent_at IS NOT NULL AND retry_subject IS DISTINCT FROM subject
+        AND greatest(linked_at, sent_at) > list_min($instants::TIMESTAMP[])
         AND linked_at <= list_max($instants::TIMESTAMP[])
 ),
 
@@ -19,7 +20,9 @@ named AS (
 
 spans AS (
     SELECT opening.number AS first, coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS after_last
-    FROM (SELECT since, linked_at FROM links INNER JOIN named USING (subject)) AS span
+    FROM (
+        SELECT coalesce(named.since, links.sent_at) AS since, links.linked_at FROM links LEFT JOIN named USING (subject)
+    ) AS span
     ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON span.since <= opening.as_of
     ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing ON span.linked_at <= closing.as_of
 )
