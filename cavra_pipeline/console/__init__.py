@@ -64,7 +64,7 @@ def _files() -> dict[str, tuple[bytes, str]]:
 
 
 def _lanes() -> str:
-    """Lanes, schedules, states of a closure, names of providers and addresses at CAVRA's paths, as a script module."""
+    """Lanes, their schedules and subjects, states of a closure, names of providers and addresses at CAVRA's paths, as a script module."""
     declared = {
         "WORKERS": {
             name: f"{DELIVERIES}/{lane.cavra.base}/{lane.cavra.worker}" for name, lane in LANES.items() if lane.cavra
@@ -75,6 +75,7 @@ def _lanes() -> str:
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
+        "SUBJECTS": {name: lane.subject_field for name, lane in LANES.items()},
         "CLOSURE_STATES": list(CLOSURE_STATES),
     }
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in declared.items())

@@ -1,6 +1,6 @@
 // What each cause of a provider incident means and what a person does about it (docs/incidents.md), and its card.
 
-import { el, hash, now, plural, providerName, span, time, words } from "./dom.js";
+import { el, hash, now, plural, providerName, span, subjectOf, time, words } from "./dom.js";
 import { icon } from "./icons.js";
 import { CAUSES } from "./lanes.js"; // written by the server
 
@@ -26,7 +26,7 @@ export const recordsAddress = (incident) => hash("evidence", {
 /** The deliveries behind an incident that need an acknowledgement before a live retry may go. */
 export const gapsOf = (incidentId, lanes) => lanes.flatMap((lane) => lane.acknowledgement_gaps
   .filter((gap) => gap.provider_incident_id === incidentId)
-  .map((gap) => ({ lane: lane.lane, subject: gap[lane.subject_field], provider: gap.provider, states: lane.acknowledgement_states })));
+  .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, states: lane.acknowledgement_states })));
 
 /** A card of the overview: what is wrong, how much of it, since when, what to do. */
 export function causeCard({ level, count, unit, title, href, since, details, next, acts }) {

@@ -1,7 +1,7 @@
 // The decisions of a retry plan: filtered and sorted, exported, and against a saved plan.
 
 import { ask, askText } from "./api.js";
-import { announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { table } from "./table.js";
 
 const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
@@ -51,7 +51,6 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   ];
 }
 
-const subject = (one) => one.plan_id ?? one.run_id ?? one.health_id;
 const rank = (one) => Object.keys(ACTIONS).indexOf(one.action);
 
 function decisions(plan, isPast) {
@@ -74,8 +73,9 @@ function decisions(plan, isPast) {
 }
 
 function columns(plan, isPast) {
+  const subject = (one) => subjectOf(plan.lane, one);
   return [
-    { name: "subject", title: words(plan.retry_decisions[0] && Object.keys(plan.retry_decisions[0])[0]), value: subject,
+    { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject,
       cell: (one) => el("a", { href: hash("delivery", { lane: plan.lane, subject: subject(one), provider: one.provider }), "data-key": `of-${subject(one)}-${one.provider}` }, subject(one)) },
     { name: "provider", title: "Provider", value: (one) => one.provider },
     { name: "action", title: "Action", value: rank, cell: (one) => tag(one.action, ACTIONS[one.action]) },
@@ -96,6 +96,7 @@ function when(one, plan, isPast) {
 
 /** What is new, gone or decided otherwise, by subject and provider. */
 function changes(before, after) {
+  const subject = (one) => subjectOf(after.lane, one);
   const key = (one) => `${subject(one)} ${one.provider}`;
   const [was, is] = [before, after].map((plan) => new Map(plan.retry_decisions.map((one) => [key(one), one])));
   const rows = [];

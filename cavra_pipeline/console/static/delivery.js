@@ -2,7 +2,7 @@
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { el, facts, hash, nothing, now, plural, showDocument, span, stamp, swap, time, words } from "./dom.js";
+import { el, facts, hash, nothing, now, plural, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
@@ -28,7 +28,7 @@ export async function render(params, context, root) {
   const [{ lanes }, { incidents }, forecast] = await Promise.all([ask("/lanes", at), ask("/incidents", at), ask(`/lanes/${found.lane}/forecast`, at)]);
   const lane = lanes.find((one) => one.lane === found.lane);
   const incident = incidents.find((one) => one.incident_id === found.provider_incident_id);
-  const pair = forecast.pairs.find((one) => one[lane.subject_field] === found.subject && one.provider === found.provider);
+  const pair = forecast.pairs.find((one) => subjectOf(found.lane, one) === found.subject && one.provider === found.provider);
   const again = async () => swap(root, await render(params, context, root));
   const isWaiting = found.released_by.some((one) => one.needs === "acknowledgement");
   return [

@@ -2,9 +2,9 @@
 // cannot be seen in it is written as its escape: the same rule as visible in cavra_pipeline/escaping.py.
 
 import { query } from "./api.js";
-import { CLOSURE_STATES, ESCALATION, LANES, PROVIDERS, SCHEDULES, WORKERS } from "./lanes.js"; // written by the server
+import { CLOSURE_STATES, ESCALATION, LANES, PROVIDERS, SCHEDULES, SUBJECTS, WORKERS } from "./lanes.js"; // written by the server
 
-export { CLOSURE_STATES, ESCALATION, LANES, SCHEDULES, WORKERS };
+export { CLOSURE_STATES, ESCALATION, LANES, SCHEDULES, SUBJECTS, WORKERS };
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -55,6 +55,9 @@ export const words = (name) => {
 
 /** How a provider writes its own name, or the name as given. */
 export const providerName = (name) => PROVIDERS[name] ?? name;
+
+/** What a decision, a gap or a forecast of a lane is about; each lane has a field of its own for it. */
+export const subjectOf = (lane, one) => one[SUBJECTS[lane]];
 
 export const plural = (count, one, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 

@@ -1,11 +1,10 @@
 // What becomes of a lane's failing deliveries if nothing changes, run by run.
 
 import { ask } from "./api.js";
-import { LANES, choice, el, facts, field, hash, laneChoice, plural, stamp, time, words } from "./dom.js";
+import { LANES, choice, el, facts, field, hash, laneChoice, plural, stamp, subjectOf, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
-import { subjectOf } from "./worker.js";
 
 export async function render(params) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
@@ -20,7 +19,7 @@ export async function render(params) {
       el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. Nothing is called likely: the two columns are the two extremes.`)),
     facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Longest wait for a turn", `${found.late_by_minutes} min`]]),
     table({ key: "forecast", caption: "Failing deliveries", rows: found.pairs, empty: "none.", columns: [
-      { name: "subject", title: "Subject", value: subjectOf, cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(one), provider: one.provider }), "data-key": `f-${subjectOf(one)}-${one.provider}` }, subjectOf(one)) },
+      { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `f-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one)) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       when("first_tried_at", "First tried"), when("exhausted_at", "Exhausted, if all fail"), when("delivered_at", "Delivered, if all arrive"),
       { name: "never", title: "Never tried, because of", value: (one) => words(one.never_tried) },

@@ -2,7 +2,7 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, problem, save, showDocument, stamp, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -61,7 +61,7 @@ async function report(health, metadata, lane, context, again) {
   const based = Object.fromEntries(lane.alerts.map((one) => [one.category, one]));
   const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }));
   const states = lane.acknowledgement_states;
-  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: one[lane.subject_field], provider: one.provider, states }));
+  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider, states }));
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
@@ -80,11 +80,11 @@ async function report(health, metadata, lane, context, again) {
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, key: "all-gaps", context, done: again })),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
-      { name: "subject", title: "Subject", value: (one) => one[lane.subject_field], cell: (one) => deliveryLink(health.lane, one[lane.subject_field], one.provider) },
+      { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
       { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
-      { name: "act", title: "Action", cell: (one) => act(one[lane.subject_field], one.provider, `gap-${one.plan_id}-${one.provider}`) },
+      { name: "act", title: "Action", cell: (one) => act(subjectOf(health.lane, one), one.provider, `gap-${subjectOf(health.lane, one)}-${one.provider}`) },
     ] }),
     el("h2", {}, "Failed executions"),
     table({ key: "failed", isTitled: false, caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [

@@ -1,7 +1,7 @@
 // The worker of a lane: what its next run would take, and a dry run that records what it selects and sends nothing.
 
 import { ask } from "./api.js";
-import { WORKERS, LANES, announce, el, facts, hash, laneChoice, nothing, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
+import { WORKERS, LANES, announce, el, facts, hash, laneChoice, nothing, plural, problem, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -40,7 +40,7 @@ function outcome({ run }, lane) {
     facts([["To retry", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
       ["Selected", run.selected_retry_count], ["Need an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
-      { name: "subject", title: "Subject", value: subjectOf, cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(one), provider: one.provider }) }, subjectOf(one)) },
+      { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }) }, subjectOf(lane, one)) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       { name: "action", title: "Action", value: (one) => one.action, cell: (one) => tag(one.action, words(one.action)) },
       { name: "failures", title: "Failures", value: (one) => one.retry_count, number: true },
@@ -48,5 +48,3 @@ function outcome({ run }, lane) {
     el("p", { class: "acts" }, el("button", { type: "button", onclick: () => save(`${run.run_id}.json`, "application/json", `${JSON.stringify(run, null, 2)}\n`) }, "Export as JSON"),
       el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }) }, "Open its evidence"))];
 }
-
-export const subjectOf = (one) => one.plan_id ?? one.run_id ?? one.health_id ?? one.subject;
