@@ -122,6 +122,12 @@ class HealthQuery(ReportQuery):
     """Parameters of a health report; the lane's own where none are given (contract section 7)."""
 
 
+class SavedHealthQuery(HealthQuery):
+    """Parameters of a health report, and whether it may be saved."""
+
+    keep: bool = Field(True, description="False for a preview: nothing is saved, whatever the token's scopes.")
+
+
 @with_fields_of(RecoveryParameters)
 class RecoveriesQuery(ReportQuery):
     """How long a recovery may be open (contract section 11)."""

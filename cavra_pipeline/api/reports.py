@@ -40,9 +40,17 @@ router = APIRouter(tags=["reports"])
 
 
 def answer_health(
-    service: Service, caller: Caller, lane: Lane, parameters: HealthParameters, *, generated_by: str, as_of: str | None
+    service: Service,
+    caller: Caller,
+    lane: Lane,
+    parameters: HealthParameters,
+    *,
+    generated_by: str,
+    as_of: str | None,
+    keep: bool = True,
 ) -> Answer:
-    """Returns a health report, saved as evidence and shown in Dagster where the caller may save."""
+    """Returns a health report, saved as evidence and shown in Dagster if ``keep`` is set and the caller may save."""
+    is_kept = keep and caller.may_save
     label = actor_label(generated_by, where="generated_by")
     service.instants(as_of)
 
@@ -50,24 +58,24 @@ def answer_health(
         with service.reading() as (session, state):
             now, asked = service.instants(as_of)
             report = retry_health_reports(session, lane, parameters, instants=[asked], now=now, generated_by=label)[0]
-        record = health_record(report, now=now) if caller.may_save else None
+        record = health_record(report, now=now) if is_kept else None
         if record:
             other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, own=now)
             service.made(RETRY_HEALTH, lane.name, report, record, is_what_if=other)
         return {"health": report, "metadata": record}, state
 
-    return service.once(("health", caller.may_save, lane.name, parameters.model_dump(), label, as_of), make)
+    return service.once(("health", is_kept, lane.name, parameters.model_dump(), label, as_of), make)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/health", scope="read", answer=answers.HealthAnswer)
 def lane_health(
-    service: Served, caller: Asker, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]
+    service: Served, caller: Asker, lane: models.LaneName, asked: Annotated[models.SavedHealthQuery, Query()]
 ) -> Answer:
-    """Makes the health report of a lane. With the scope `plan` it is saved as evidence and shows in Dagster too."""
+    """Makes the health report of a lane. With the scope `plan` it is saved as evidence unless `keep` is false."""
     of_lane = lane_named(lane)
-    parameters = health_parameters(of_lane, **asked.model_dump(exclude=_ASKED))
+    parameters = health_parameters(of_lane, **asked.model_dump(exclude=_ASKED | {"keep"}))
     by = asked.generated_by or DEFAULT_GENERATED_BY
-    return answer_health(service, caller, of_lane, parameters, generated_by=by, as_of=asked.as_of)
+    return answer_health(service, caller, of_lane, parameters, generated_by=by, as_of=asked.as_of, keep=asked.keep)
 
 
 def answer_plan(

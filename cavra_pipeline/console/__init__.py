@@ -64,7 +64,7 @@ def _files() -> dict[str, tuple[bytes, str]]:
 
 
 def _lanes() -> str:
-    """Lanes, their schedules and subjects, states of a closure, names of providers and addresses at CAVRA's paths, as a script module."""
+    """What the server declares to the pages, as a script module: lanes, states, names of providers, addresses."""
     declared = {
         "WORKERS": {
             name: f"{DELIVERIES}/{lane.cavra.base}/{lane.cavra.worker}" for name, lane in LANES.items() if lane.cavra

@@ -50,3 +50,22 @@ def test_a_plan_and_a_forecast_name_the_subjects_of_every_lane(service: Served, 
         page.locator("tbody th a").first.wait_for()
         assert sorted(page.locator("tbody th a").all_inner_texts()) == subjects
     assert seen.complaints == []
+
+
+def test_a_health_report_is_previewed_and_saved_only_when_asked_for(service: Served, browser: Browser) -> None:
+    address = f"{service.url}/#/health?lane=recovery_escalation&run=1"
+    keeper = service.service.keeper
+    with watched(browser) as seen:
+        before = keeper.kept_count
+        page = shown(seen.context.new_page(), address)
+        page.get_by_text("Preview only, not saved").wait_for()
+        assert keeper.kept_count == before
+        page.get_by_role("button", name="Save the report").click()
+        page.get_by_text("Saved as evidence").wait_for()
+        assert (keeper.kept_count, page.get_by_role("button", name="Save the report").count()) == (before + 1, 0)
+        for view in ("health?run=1", "plan?"):
+            page.goto(f"{service.url}/#/{view}&lane=recovery_escalation&as_of=2026-06-20T12:00:00")
+            page.get_by_text("Preview only, not saved").wait_for()
+            assert page.get_by_role("button", name="Save").count() == 0
+        assert keeper.kept_count == before + 1
+    assert seen.complaints == []

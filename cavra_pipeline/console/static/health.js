@@ -4,7 +4,7 @@ import { ask, askAll, askIfThere } from "./api.js";
 import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
-import { asOf } from "./moment.js";
+import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
 import { table } from "./table.js";
 
@@ -20,17 +20,17 @@ export async function render(params, context, root) {
       field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600. Leave empty for the lane's."),
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
       field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses."))),
-    el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")),
-    el("p", { class: "soft" }, context.status?.scopes.includes("plan") ? "The report is saved as evidence. Without an instant or parameters of its own it shows in Dagster too."
-      : "The report is not saved: that needs the scope plan."));
-  const run = async () => {
+    el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")));
+  const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
+  const run = async (isSaved = false) => {
     const given = Object.fromEntries(new FormData(form));
     const { lane, ...asked } = { ...given, as_of: asOf() };
     history.replaceState(null, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
     swap(result, el("p", { class: "soft" }, "Loading …"));
     try {
-      const { health, metadata } = await ask(`/lanes/${lane}/health`, asked);
-      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, again));
+      const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...asked, keep: isSaved });
+      const saveButton = maySave && !isSaved && el("button", { type: "button", class: "main", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
+      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, again, saveButton));
       announce(`${words(lane)} is ${health.alert_level}`);
     } catch (error) {
       swap(result, problem(error));
@@ -47,7 +47,7 @@ export async function render(params, context, root) {
   if (params.run) await run();
 }
 
-async function report(health, metadata, lane, context, again) {
+async function report(health, metadata, lane, context, again, saveButton) {
   const until = health.as_of;
   const since = new Date(Date.parse(until) - health.window_hours * 3600000).toISOString();
   const span = { lane: health.lane, since, until };
@@ -67,7 +67,9 @@ async function report(health, metadata, lane, context, again) {
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
       el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${health.window_hours} hours. A run is expected every ${health.expected_interval_minutes} minutes; a plan is stale after ${health.stale_metadata_minutes}.`),
-      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts.")),
+      el("p", { class: "soft" }, metadata ? `Saved as evidence: ${metadata.session_id}.` : "Preview only, not saved."),
+      alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts."),
+      saveButton && el("p", { class: "acts" }, saveButton)),
     facts([
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
       ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
