@@ -15,7 +15,7 @@ from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.executive.report import executive_reports
 from tests.api.server import NoDagster, served, token_file
 from tests.recoveries.stores import playbook
-from tests.support import NOW, delivery, execution, ingested
+from tests.support import NOW, Record, delivery, execution, ingested
 
 HOUR = timedelta(hours=1)
 
@@ -57,6 +57,54 @@ def test_an_alert_of_a_lane_names_the_deliveries_that_it_is_about_and_no_others(
     assert [(one["record_type"], one["subject"]) for one in records] == [("execution", "plan-2")]
     assert sorted(one["subject"] for one in both) == ["plan-1", "plan-3"]
     assert too_many.status_code == 422
+
+
+@pytest.mark.parametrize("provider", [None, "slack"])
+def test_the_records_of_a_subject_include_those_of_its_retries(tmp_path: Path, provider: str | None) -> None:
+    lane = "acknowledgement_audit"
+
+    def failed(hours: int, subject: str, session_id: str) -> Record:
+        return delivery(NOW - hours * HOUR, lane=lane, subject=subject, failed=["slack"], session_id=session_id)
+
+    def retried(hours: int, subject: str, made: str, session_id: str) -> Record:
+        nested = {"retry_execution_record": {"delivery_metadata_id": made}}
+        return execution(NOW - hours * HOUR, lane=lane, subject=subject, session_id=session_id, **nested)
+
+    home = ingested(tmp_path, [
+        failed(9, "one", "d-1"), failed(8, "two", "d-2"),
+        failed(7, "new", "d-3"), retried(7, "one", "d-3", "e-3"),
+        failed(6, "newer", "d-4"), retried(6, "new", "d-4", "e-4"),
+        failed(5, "shared", "d-5"), retried(5, "two", "d-5", "e-5"),
+        failed(4, "shared", "d-6"),
+    ])  # fmt: skip
+    asked = {"lane": lane, **({"provider": provider} if provider else {})}
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        found = {
+            subject: [
+                record["record"]["session_id"]
+                for record in client.get("/api/v1/evidence", params={**asked, "subject": subject}).json()["records"]
+            ]
+            for subject in ("one", "two", "newer")
+        }
+
+    assert {subject: sorted(ids) for subject, ids in found.items()} == {
+        "one": ["d-1", "d-3", "d-4", "e-3", "e-4"],
+        "two": ["d-2", "d-5", "e-5"],
+        "newer": ["d-4"],
+    }
+
+
+def test_a_preview_of_a_health_report_leaves_no_record_and_a_saved_one_does(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(NOW - HOUR, failed=["slack"])])
+    address = "/api/v1/lanes/recovery_escalation/health"
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        preview = client.get(address, params={"keep": False}).json()
+        assert one.service.keeper.kept_count == 0
+        kept = client.get(address).json()
+        assert one.service.keeper.kept_count == 1
+
+    assert preview == {**kept, "metadata": None}
+    assert kept["metadata"]["health_id"] == kept["health"]["health_id"]
 
 
 def test_a_silence_is_made_and_ended_over_http_by_whoever_may(tmp_path: Path) -> None:
