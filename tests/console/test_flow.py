@@ -113,6 +113,7 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
         assert acknowledgements(service) == [(f"plan-{n}", "servicenow", "accepted") for n in range(10)]
 
         clicks.on(page.get_by_role("button", name="Silence provider incident"))
+        page.get_by_label("Why").fill("cause is known")
         page.get_by_label("Your label").fill("incident-lead")
         clicks.on(page.get_by_role("dialog").get_by_role("button", name="Silence"))
         page.get_by_text("by incident-lead").first.wait_for()

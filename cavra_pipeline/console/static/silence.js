@@ -2,7 +2,7 @@
 
 import { ACTOR, actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { choice, el, field, stamp, time, words } from "./dom.js";
+import { choice, clock, el, field, problem, stamp, time, words } from "./dom.js";
 import { table } from "./table.js";
 
 const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "7 days"]];
@@ -12,7 +12,7 @@ export function silenceButton({ kind, subject, key, context, done }) {
   if (!mayAct(context)) return null;
   const open = () => actForm("Silence", `No notification about ${words(kind).toLowerCase()} of ${subject}. The alert stays open and resolves by itself.`, [
     field("For", choice("minutes", SPANS, "240")),
-    field("Why", el("input", { name: "comment", required: true, maxlength: 128, pattern: ACTOR, value: "cause is known" }), "A public-safe label, such as a ticket."),
+    field("Why", el("input", { name: "comment", required: true, maxlength: 128, pattern: ACTOR, placeholder: "cause is known" }), "A public-safe label, such as a ticket."),
   ], context, async ({ minutes, ...given }) => {
     const { silence } = await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...given });
     return `Silenced until ${stamp(silence.ends_at)}.`;
@@ -22,13 +22,18 @@ export function silenceButton({ kind, subject, key, context, done }) {
 
 export function silencesTable(silences, context, again) {
   const end = (one) => el("button", { type: "button", "data-key": `unmute-${one.silence_id}`, "aria-label": `End the silence of ${one.subject ?? words(one.kind)}`,
-    onclick: async () => {
-      await ask(`/silences/${one.silence_id}/end`, {}, {});
-      await again("The silence has ended.");
+    onclick: async ({ currentTarget: button }) => {
+      try {
+        await ask(`/silences/${one.silence_id}/end`, {}, {});
+        await again("The silence has ended.");
+      } catch (error) {
+        button.after(problem(error));
+      }
     } }, "End it");
   return table({ key: "silences", caption: "Silences", rows: silences, empty: "none holds.", columns: [
     { name: "subject", title: "Subject", value: (one) => one.subject ?? "any" },
     { name: "kind", title: "Kind", value: (one) => words(one.kind ?? "any") },
+    { name: "from", title: "From", value: (one) => one.starts_at, cell: (one) => time(one.starts_at) },
     { name: "until", title: "Until", value: (one) => one.ends_at, cell: (one) => time(one.ends_at) },
     { name: "by", title: "By", value: (one) => one.author },
     { name: "why", title: "Why", value: (one) => one.comment },
@@ -37,4 +42,4 @@ export function silencesTable(silences, context, again) {
 }
 
 /** The silence that holds for an alert now, if any. */
-export const silenceOf = (silences, kind, subject) => silences.find((one) => [null, kind].includes(one.kind) && [null, subject].includes(one.subject));
+export const silenceOf = (silences, kind, subject) => silences.find((one) => Date.parse(one.starts_at) <= clock() && [null, kind].includes(one.kind) && [null, subject].includes(one.subject));
