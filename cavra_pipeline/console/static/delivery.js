@@ -2,7 +2,7 @@
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { el, facts, hash, nothing, now, plural, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
+import { el, facts, hash, nothing, now, plural, problem, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
@@ -89,10 +89,10 @@ function picture(found) {
   return timeline("Attempts over time", `${stamp(new Date(from).toISOString())} to ${stamp(new Date(to).toISOString())}: ${plural(tries.length, "attempt")}, ${failed} failed.`, rows, from, to, { now: until, knee: Math.min(to, busy + (busy - from) * 0.15 + 600000) });
 }
 
-/** A retry leaves two records, its execution and its delivery: they are one attempt. */
+/** A retry leaves two records, its execution and its delivery, which are one attempt: the execution names the delivery, or has its instant. */
 function attempts(lines) {
   const sent = lines.filter((one) => one.what === "delivery");
-  const isSent = (one) => sent.some((other) => Math.abs(parse(other.at) - parse(one.at)) < 120000);
+  const isSent = (one) => sent.some((other) => (one.retried_as ? other.record_id === one.retried_as : other.at === one.at));
   return [...sent, ...lines.filter((one) => one.what === "execution" && !isSent(one))].sort((a, b) => parse(a.at) - parse(b.at));
 }
 
@@ -105,9 +105,13 @@ function outlook(pair, forecast) {
 }
 
 function story(found) {
-  const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async () => {
-    const { records } = await ask("/evidence", { session_id: one.record_id });
-    showDocument(one.record_id, records[0]?.record ?? { record: "not in the evidence" });
+  const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async ({ currentTarget: button }) => {
+    try {
+      const { records } = await ask("/evidence", { session_id: one.record_id });
+      showDocument(one.record_id, records[0]?.record ?? { record: "not in the evidence" });
+    } catch (error) {
+      button.after(problem(error));
+    }
   } }, "Open");
   return [el("h2", {}, "Everything that concerns it"), table({ key: "story", caption: "In order of time", isTitled: false, rows: found.lines, sorts: false, columns: [
     { name: "at", title: "At", value: (one) => one.at, cell: (one) => [time(one.at), one.until && one.until !== one.at && el("small", {}, `for ${span(parse(one.until) - parse(one.at))}`)] },
