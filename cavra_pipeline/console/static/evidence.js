@@ -49,17 +49,20 @@ function list(rows) {
     { name: "at", title: "Created", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
     { name: "type", title: "Type", value: (one) => words(one.record_type), cell: (one) => [words(one.record_type), el("small", {}, words(one.lane))] },
     { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(one) },
-    { name: "provider", title: "Provider", value: (one) => one.record.provider ?? (one.record.failed_providers || one.record.providers || []).join(" ") },
+    { name: "provider", title: "Provider", value: (one) => providersOf(one.record).join(" ") },
     { name: "outcome", title: "Outcome", value: outcome },
     { name: "open", title: "Record", cell: (one) => el("button", { type: "button", "data-key": `open-${one.record.session_id}`, "aria-label": `Open ${one.record.session_id}`,
       onclick: () => showDocument(one.record.session_id, one.record) }, "Open") },
   ] }));
 }
 
-/** Leads to the delivery's page where one provider is meant. */
+/** The providers that a record is about: those that failed, else all it names. */
+const providersOf = ({ provider, failed_providers: failed, providers }) => [provider ?? (failed?.length ? failed : providers ?? [])].flat();
+
+/** Leads to the delivery's page where exactly one provider is meant. */
 function deliveryLink({ lane, subject, record }) {
-  const provider = record.provider ?? [record.failed_providers || record.providers || []].flat()[0];
-  return subject && provider ? el("a", { href: hash("delivery", { lane, subject, provider }) }, subject) : subject ?? "–";
+  const providers = providersOf(record);
+  return subject && providers.length === 1 ? el("a", { href: hash("delivery", { lane, subject, provider: providers[0] }) }, subject) : subject ?? "–";
 }
 
 function outcome({ record, status }) {
