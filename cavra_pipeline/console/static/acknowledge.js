@@ -9,7 +9,7 @@ export const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
 /** Whether the page may offer to change something: the token allows it, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
-/** Opens a form; `send` gets its values, `done` gets what it returned; `verb` and `past` name the act. */
+/** Opens a form; `send` gets its values and whether the dialog is still open, `done` gets what it returned; `verb` and `past` name the act. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const trouble = el("div", {});
@@ -22,7 +22,7 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
     event.preventDefault();
     button.disabled = true;
     try {
-      const answer = await send(Object.fromEntries(new FormData(form)));
+      const answer = await send(Object.fromEntries(new FormData(form)), () => box.open);
       box.close();
       announce(typeof answer === "string" ? answer : past);
       await done(answer);
@@ -58,7 +58,8 @@ export function acknowledgeButton({ lane, subject, provider, states, key, contex
 
 /**
  * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, states}]. Each is recorded by itself:
- * one that is refused stops no other, and `done` gets what came of each.
+ * one that is refused stops no other; closing the dialog leaves
+ * those that have not been sent. `done` gets what came of each.
  */
 export function acknowledgeAllButton({ pairs, key, context, done }) {
   if (!pairs.length || !mayAct(context)) return null;
@@ -66,9 +67,13 @@ export function acknowledgeAllButton({ pairs, key, context, done }) {
   const list = el("details", {}, el("summary", {}, plural(pairs.length, "delivery", "deliveries")),
     el("ul", { class: "plain" }, pairs.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}`))));
   const progress = el("p", { class: "soft", role: "status" });
-  const send = async ({ state, by }) => {
+  const send = async ({ state, by }, isOpen) => {
     const results = [];
     for (const { lane, subject, provider } of pairs) {
+      if (!isOpen()) {
+        results.push({ lane, subject, provider, failure: "the dialog was closed before it was sent." });
+        continue;
+      }
       progress.textContent = `Acknowledging ${results.length + 1} of ${pairs.length} …`;
       try {
         await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, state, by });
