@@ -2,7 +2,7 @@
 
 import { ask, onAnswer, setToken, token } from "./api.js";
 import { announce, closeDialogs, clock, el, field, hash, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
-import { asOf, followAddress, isPast, momentControl } from "./moment.js";
+import { asOf, followAddress, goToNow, isPast, momentControl } from "./moment.js";
 import { drawNavigation } from "./nav.js";
 import * as alert from "./alert.js";
 import * as alerts from "./alerts.js";
@@ -23,6 +23,7 @@ import * as recoveries from "./recoveries.js";
 import * as reference from "./reference.js";
 import * as slots from "./slots.js";
 import * as sources from "./sources.js";
+import { forgetOrders } from "./table.js";
 import * as worker from "./worker.js";
 
 const REFRESH_SECONDS = 15;
@@ -70,11 +71,13 @@ function address() {
 async function show() {
   const { name, params: given } = address();
   const params = followAddress(given);
-  if (params.as_of !== given.as_of) window.history.replaceState(null, "", hash(name, params));
+  // The mark tells an address that was shown and is gone back to from a link, which takes the instant along.
+  window.history.replaceState({ isShown: true }, "", params.as_of === given.as_of ? location.href : hash(name, params));
   const view = VIEWS[name];
   const mine = ++shown;
   document.title = `${view.title} · Evidence Console`;
   closeDialogs();
+  forgetOrders();
   markView(name);
   markMoment();
   const heading = el("h1", { tabindex: "-1" }, view.title);
@@ -186,6 +189,7 @@ function begin() {
   const paint = () => { document.documentElement.dataset.theme = theme.value; };
   theme.addEventListener("change", () => { localStorage.setItem("theme", theme.value); paint(); });
   paint();
+  window.addEventListener("popstate", ({ state }) => { if (state?.isShown && !address().params.as_of) goToNow(); });
   window.addEventListener("hashchange", show);
   setInterval(refresh, REFRESH_SECONDS * 1000);
   setInterval(tick, 1000);

@@ -1,6 +1,6 @@
 // The instant that the whole page is for: now, or a past one. It stands in the address as as_of, in UTC without a zone.
 
-import { announce, el, now, setMoment, stamp } from "./dom.js";
+import { announce, clock, el, now, setMoment, stamp } from "./dom.js";
 
 let held = null;
 
@@ -10,13 +10,27 @@ export const isPast = () => held !== null;
 /** The UTC day that the page is for. */
 export const today = () => new Date(now()).toISOString().slice(0, 10);
 
-const whole = (text) => (text.length === 16 ? `${text}:00` : text.slice(0, 19));
+const DAY = /^\d{4}-\d\d-\d\d$/;
+// The plus of an offset is a blank where an address does not escape it.
+const INSTANT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(Z|[-+ ]\d\d:?\d\d)?$/i;
+
+/** An instant as the page holds it; a day is judged at its end, today now (null); undefined if it is neither. */
+export function parsedMoment(text) {
+  if (DAY.test(text)) text = text === new Date(clock()).toISOString().slice(0, 10) ? null : `${text}T23:59:59`;
+  if (text === null) return null;
+  const [, day, hour, zone = "Z"] = INSTANT.exec(text) ?? [];
+  const at = Date.parse(`${day}T${hour}${zone.replace(" ", "+").toUpperCase()}`);
+  return Number.isFinite(at) ? new Date(at).toISOString().slice(0, 19) : undefined;
+}
 
 /** Takes over the instant of an address; returns the parameters with the instant that holds. */
-export function followAddress(params) {
-  if (params.as_of && Number.isFinite(Date.parse(`${whole(params.as_of)}Z`))) hold(whole(params.as_of));
+export function followAddress({ as_of: given, ...params }) {
+  const at = given === undefined ? undefined : parsedMoment([given].flat()[0]);
+  if (at !== undefined) hold(at);
   return held ? { ...params, as_of: held } : params;
 }
+
+export const goToNow = () => hold(null);
 
 function hold(text) {
   held = text;
@@ -39,7 +53,7 @@ export function momentControl(form, go) {
     el("button", {}, "Show"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    choose(input.value ? whole(input.value) : null);
+    choose(input.value ? parsedMoment(input.value) : null);
   });
   return () => {
     input.value = held ?? "";

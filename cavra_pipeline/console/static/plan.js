@@ -52,7 +52,7 @@ function check(name, text, given) {
 /** The plan, and the policy that was asked for, as the API takes it in an address. */
 async function planned(form, isSaved, params) {
   const given = Object.fromEntries(new FormData(form));
-  history.replaceState(null, "", hash("plan", { ...given, as_of: params.as_of }));
+  history.replaceState(history.state, "", hash("plan", { ...given, as_of: params.as_of }));
   const { lane, generated_by: by, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = given;
   const policy = Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
   if (immediate) policy.allow_immediate_retry = true;

@@ -2,14 +2,18 @@
 
 import { announce, el, plural } from "./dom.js";
 
+/** The order of each table by its key, which a refresh keeps and the next view does not. */
+const orders = new Map();
+export const forgetOrders = () => orders.clear();
+
 /**
  * columns: [{name, title, value: row => text or number to sort by, cell: row => node (value if not given), number}].
- * The first column is the row's header. Where a heading stands above, `isTitled` is false. `sorted` is {name, down}, kept by the caller over a refresh.
+ * The first column is the row's header. Where a heading stands above, `isTitled` is false.
  */
-export function table({ key, caption, columns, rows, empty = "nothing.", sorted = null, sorts = true, isTitled = true }) {
+export function table({ key, caption, columns, rows, empty = "nothing.", sorts = true, isTitled = true }) {
   const body = el("tbody", { role: "rowgroup" });
-  let order = sorted;
   const draw = () => {
+    const order = orders.get(key);
     const column = order && columns.find((one) => one.name === order.name);
     const shown = column ? [...rows].sort((a, b) => compare(column.value(a), column.value(b)) * (order.down ? -1 : 1)) : rows;
     body.replaceChildren(...shown.map((row) => el("tr", { role: "row" }, columns.map((one, at) =>
@@ -26,7 +30,8 @@ export function table({ key, caption, columns, rows, empty = "nothing.", sorted 
     sorts && one.value ? el("button", {
       type: "button", class: "sort", "data-key": `${key}-${one.name}`,
       onclick: () => {
-        order = { name: one.name, down: order?.name === one.name && !order.down };
+        const order = { name: one.name, down: orders.get(key)?.name === one.name && !orders.get(key).down };
+        orders.set(key, order);
         draw();
         announce(`Sorted by ${one.title}, ${order.down ? "descending" : "ascending"}`);
       },
