@@ -51,6 +51,9 @@ export async function ask(path, parameters = {}, body = undefined) {
   return (await request(path, parameters, body)).json().catch(() => ({}));
 }
 
+/** The answer as it came, for what may be no text. */
+export const askAnswer = request;
+
 export const askText = async (path, parameters, body = undefined, method = undefined) => (await request(path, parameters, body, method)).text();
 
 /** Where a part of the API is not there, its view says so instead of failing. */

@@ -1,7 +1,7 @@
 // The API reference: every operation of /openapi.json with its parameters, its body and an answer, to be tried here.
 
-import { askText, ask, query } from "./api.js";
-import { announce, el, field, nothing, plural, problem, swap, tag, visible } from "./dom.js";
+import { ask, askAnswer, query } from "./api.js";
+import { announce, el, field, nothing, plural, problem, save, swap, tag, visible } from "./dom.js";
 
 const COLOURS = { get: "calm", post: "warning" };
 
@@ -35,6 +35,7 @@ function operation(one, document_) {
 }
 
 const resolved = (schema, document_) => (schema?.$ref ? document_.components.schemas[schema.$ref.split("/").pop()] : schema);
+const isList = (schema) => schema?.type === "array" || Boolean(schema?.anyOf?.some(isList));
 const typeOf = (schema) => schema?.enum?.join(" | ") ?? schema?.anyOf?.map(typeOf).filter((one) => one !== "null").join(" or ") ?? schema?.type ?? schema?.$ref?.split("/").pop() ?? "any";
 
 function body(one, document_) {
@@ -59,11 +60,11 @@ function trial(one, bodySchema, document_) {
     parameters.forEach((given, at) => {
       const value = inputs[at].value.trim();
       if (given.in === "path") path = path.replace(`{${given.name}}`, encodeURIComponent(value));
-      else if (value) asked[given.name] = given.schema?.type === "array" ? value.split(/\s+/) : value;
+      else if (value) asked[given.name] = isList(given.schema) ? value.split(/\s+/) : value;
     });
     try {
-      const answer = await askText(`@${path}`, asked, text ? JSON.parse(text.value) : undefined, one.method.toUpperCase());
-      swap(result, el("p", { class: "soft" }, `${one.method.toUpperCase()} ${path}${query(asked)}`), el("pre", { tabindex: "0", "aria-label": "Answer" }, visible(answer.slice(0, 20000))));
+      const answer = await askAnswer(`@${path}`, asked, text ? JSON.parse(text.value) : undefined, one.method.toUpperCase());
+      swap(result, el("p", { class: "soft" }, `${one.method.toUpperCase()} ${path}${query(asked)}`), await shownAnswer(answer, one));
     } catch (error) {
       swap(result, error instanceof SyntaxError ? el("p", { class: "notice", role: "alert" }, "The body is not JSON.") : problem(error));
     }
@@ -71,6 +72,16 @@ function trial(one, bodySchema, document_) {
   return el("form", { "aria-label": `Try ${one.operationId}`, onsubmit: send },
     el("div", { class: "fields" }, parameters.map((given, at) => field(`${given.name}${given.required ? " (required)" : ""}`, inputs[at], given.description ?? given.schema?.description))),
     text && field("Body", text), el("p", { class: "acts" }, el("button", { class: one.method === "get" ? "main" : "" }, one.method === "get" ? "Try it" : "Send it")), result);
+}
+
+/** The answer's text, or a button to save what is none. */
+async function shownAnswer(answer, one) {
+  const type = answer.headers.get("Content-Type") ?? "";
+  if (/^(text\/|application\/([a-z.+-]+\+)?json)/.test(type) || !type) return el("pre", { tabindex: "0", "aria-label": "Answer" }, visible((await answer.text()).slice(0, 20000)));
+  const content = await answer.blob();
+  const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? one.operationId;
+  return el("p", { class: "acts" }, el("button", { type: "button", onclick: () => save(name, type, content) }, `Download ${name}`),
+    el("span", { class: "soft" }, `${type}, ${plural(content.size, "byte")}`));
 }
 
 /** A body to begin with: what is required, by its example. */
