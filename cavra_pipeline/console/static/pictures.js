@@ -54,7 +54,8 @@ const hint = (text) => text && svg("title", {}, text);
 export function timeline(title, summary, rows, from, to, { below = [], now = to, knee = null } = {}) {
   const width = pictureWidth();
   const isNarrow = width < 560;
-  const left = isNarrow ? 4 : 150;
+  // Texts are 13 px high, at most 7 px wide on average.
+  const left = isNarrow ? 4 : Math.min(width / 3, Math.max(150, 8 + 7 * Math.max(...rows.map((row) => row.title.length))));
   const step = isNarrow ? 46 : 34;
   const x = kneeScale(from, knee, to, left, width);
   const height = rows.length * step + 28;

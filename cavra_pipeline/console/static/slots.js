@@ -21,7 +21,7 @@ export async function render(params) {
   const chosen = found.slots.filter((one) => (params.verdict ? one.verdict === params.verdict : !["on_time", "not_expected"].includes(one.verdict)));
   const [from, to] = [Date.parse(found.from), Date.parse(found.to)];
   const names = [...new Set(found.slots.map((one) => one.schedule))];
-  const rows = names.map((name) => ({ title: words(name).slice(0, 22), points: found.slots.filter((one) => one.schedule === name).map(slotPoint) }));
+  const rows = names.map((name) => ({ title: words(name), points: found.slots.filter((one) => one.schedule === name).map(slotPoint) }));
   const spoken = Object.entries(found.counts).map(([name, count]) => `${count} ${words(name).toLowerCase()}`).join(", ");
   if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", "They appear once the Dagster daemon runs the schedules: ", el("code", {}, "cavra-pipeline dev"), ".")];
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
