@@ -17,11 +17,14 @@ export function placeOf({ kind, subject, evidence }) {
   if (["quarantine", "secret_finding"].includes(kind)) return ["Open quarantine and findings", hash("intake")];
   if (kind === "recovery_past_limit") return ["Open the recoveries", hash("recoveries")];
   if (kind === "exhaustion_ahead" && lane) return ["Open the forecast", hash("forecast", { lane })];
-  if (kind === "failed_execution" && lane) return ["Open its evidence", hash("evidence", { lane, record_type: "execution" })];
+  if (kind === "failed_execution" && lane) return ["Open its evidence", hash("evidence", { lane, record_type: "execution", provider: providerIn(subject, lane) })];
   return lane ? ["Open its lane", hash("health", { lane, run: 1 })] : null;
 }
 
-const laneOfSchedule = (name) => Object.keys(SCHEDULES).find((lane) => SCHEDULES[lane] === name);
+/** The provider that the subject of failed executions names before its lane. */
+const providerIn = (subject, lane) => (subject.endsWith(` in ${lane}`) ? subject.slice(0, -` in ${lane}`.length) : undefined);
+
+const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[lane] === schedule);
 
 export async function render(params, context, root) {
   if (!params.id) return nothing("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
@@ -32,7 +35,7 @@ export async function render(params, context, root) {
   };
   const silence = silenceOf(silences, alert.kind, alert.subject);
   const place = placeOf(alert);
-  const lane = laneOfSchedule(alert.subject);
+  const lanes = lanesOf(alert.subject);
   const isOpen = alert.state !== "resolved";
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${alert.subject}`),
@@ -45,7 +48,7 @@ export async function render(params, context, root) {
       el("p", { class: "acts" },
         isOpen && alertActs(alert, context, again), isOpen && !silence && silenceButton({ kind: alert.kind, subject: alert.subject, key: "silence", context, done: again }),
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
-        lane && el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": "records" }, "Open its evidence"),
+        lanes.map((lane) => el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
         el("a", { class: "button", href: hash("api", { find: "alerts" }), "data-key": "api" }, "API"))),
     el("p", { id: "said", role: "status" }),
     facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most counted at once", alert.occurrence_count], ["Held back by the window", alert.swallowed_count],
