@@ -25,7 +25,7 @@ export async function render(params, context, root) {
   const run = async (isSaved = false) => {
     const given = Object.fromEntries(new FormData(form));
     const { lane, ...asked } = { ...given, as_of: asOf() };
-    history.replaceState(null, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
+    history.replaceState(history.state, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
     swap(result, el("p", { class: "soft" }, "Loading …"));
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...asked, keep: isSaved });
@@ -37,6 +37,7 @@ export async function render(params, context, root) {
     }
   };
   const again = async (results) => {
+    if (!root.isConnected) return;
     const fresh = await ask("/lanes", { as_of: asOf() });
     lanes.splice(0, lanes.length, ...fresh.lanes);
     await run();
@@ -88,6 +89,12 @@ async function report(health, metadata, lane, context, again, saveButton) {
       { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
       { name: "act", title: "Action", cell: (one) => act(subjectOf(health.lane, one), one.provider, `gap-${subjectOf(health.lane, one)}-${one.provider}`) },
     ] }),
+    health.approval_gaps.length > 0 && [el("h2", {}, "Missing approvals"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries that wait for an approval", rows: health.approval_gaps, columns: [
+      { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
+      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
+      { name: "state", title: "Approval", value: (one) => words(one.approval_state) || "none" },
+    ] })],
     el("h2", {}, "Failed executions"),
     table({ key: "failed", isTitled: false, caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
       { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
