@@ -18,10 +18,18 @@ export function titleOf(incident) {
 
 export const incidentAddress = (incident) => hash("incident", { id: incident.incident_id });
 
+// The API takes no more subjects than that in one question.
+const MOST_SUBJECTS = 100;
+
+/** A link to the records of the subjects of some pairs; says so where it leaves some out. */
+export function recordsLink(pairs, narrowed, attributes) {
+  const subjects = [...new Set(pairs.map((one) => one.subject))];
+  return el("a", { href: hash("evidence", { ...narrowed, subject: subjects.slice(0, MOST_SUBJECTS) }), ...attributes }, "Open its evidence",
+    subjects.length > MOST_SUBJECTS && ` (the first ${MOST_SUBJECTS} of ${subjects.length.toLocaleString("en")} subjects)`);
+}
+
 /** The records that an incident is based on: what its provider said of its deliveries since it began. */
-export const recordsAddress = (incident) => hash("evidence", {
-  provider: incident.provider, subject: [...new Set(incident.pairs.map((one) => one.subject))].slice(0, 100), since: incident.began_at,
-});
+export const incidentRecords = (incident, key) => recordsLink(incident.pairs, { provider: incident.provider, since: incident.began_at }, { class: "button", "data-key": key });
 
 /** The deliveries behind an incident that need an acknowledgement before a live retry may go. */
 export const gapsOf = (incidentId, lanes) => lanes.flatMap((lane) => lane.acknowledgement_gaps

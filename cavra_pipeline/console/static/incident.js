@@ -2,7 +2,7 @@
 
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { adviceOf, gapsOf, inLanes, recordsAddress, titleOf } from "./causes.js";
+import { adviceOf, gapsOf, inLanes, incidentRecords, titleOf } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, span, stamp, swap, visible, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
@@ -35,7 +35,7 @@ export async function render(params, context, root) {
       el("p", { class: "acts" },
         acknowledgeAllButton({ pairs: gaps, key: "all", context, done: again }),
         !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, key: "silence", context, done: again }),
-        el("a", { class: "button", href: recordsAddress(found), "data-key": "records" }, "Open its evidence"),
+        incidentRecords(found, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
         el("a", { class: "button", href: hash("plan", { lane: found.pairs[0]?.lane ?? found.lanes[0] }), "data-key": "what-if" }, "Try a what-if"))),
     el("p", { id: "said", role: "status" }),

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
-import { adviceOf, causeCard, gapsOf, inLanes, incidentAddress, recordsAddress, titleOf } from "./causes.js";
+import { adviceOf, causeCard, gapsOf, inLanes, incidentAddress, incidentRecords, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, nothing, plural, setServerTime, span, stamp, swap, tag, words } from "./dom.js";
 import { asOf, isPast, today } from "./moment.js";
 import { sharesBar } from "./pictures.js";
@@ -13,11 +13,11 @@ import { table } from "./table.js";
 export const isLive = true;
 
 /** The records that an alert of a lane is based on: of the deliveries that it names, or the newest of its type. */
-export const evidenceLink = (lane, alert, key) => el("a", {
-  href: hash("evidence", { lane, record_type: alert.record_type, subject: [...new Set(alert.pairs.map((one) => one.subject))].slice(0, 100) }), "data-key": key,
-}, "Open its evidence");
+export const evidenceLink = (lane, alert, key) => recordsLink(alert.pairs, { lane, record_type: alert.record_type }, { "data-key": key });
 
 let before = null;
+/** What came of the last acknowledgement of many, by the node that shows the view: a refresh draws it again. */
+const results = new WeakMap();
 
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
@@ -30,21 +30,22 @@ export async function render(params, context, root) {
   if (before !== null && before !== levels) announce(`Changed: ${levels}`);
   before = levels;
   const again = async () => swap(root, await render(params, context, root));
-  const acknowledged = async (results) => {
+  const acknowledged = async (said) => {
+    results.set(root, resultsOf(said));
     await again();
-    root.prepend(resultsOf(results));
     root.querySelector("#result").focus();
   };
-  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...stoppedWorkers(lanes), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)];
+  const isEmpty = lanes.reduce((sum, one) => sum + one.evidence_record_count, 0) === 0;
+  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)];
   const inUse = lanes.filter((one) => one.alert_level !== "unknown");
   const bad = inUse.filter((one) => one.alert_level !== "healthy");
-  return [
+  return [results.get(root),
     el("section", { "aria-label": "In one sentence" },
       el("p", { class: `state ${bad.length || causes.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : bad.length ? "No common cause is known" : "Nothing needs a person"),
       el("p", { class: "soft" }, `${bad.length ? `${bad.length} of ${plural(inUse.length, "lane")} in use ${bad.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(glance.as_of)} (not saved). `,
         closureLine(glance.closure))),
     !isPast() && refreshPart(again),
-    !inUse.length && nothing("No evidence has arrived yet.", "Import CAVRA's stores with ", el("code", {}, "cavra-pipeline import PATH"), ", name them in sources.yaml, or load the recorded month with ", el("code", {}, "cavra-pipeline demo"), "."),
+    isEmpty && nothing("No evidence has arrived yet.", "Import CAVRA's stores with ", el("code", {}, "cavra-pipeline import PATH"), ", name them in sources.yaml, or load the recorded month with ", el("code", {}, "cavra-pipeline demo"), "."),
     causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
     lanesTable(lanes, partitions, incidents), stripKey()];
 }
@@ -59,18 +60,19 @@ function incidentCard(one, lanes, context, done) {
     details: inLanes(one), next: [adviceOf(one), gaps.length > 0 && ` ${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement.`],
     acts: [acknowledgeAllButton({ pairs: gaps, key: `all-${one.incident_id}`, context, done }),
       el("a", { class: "button", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident"),
-      el("a", { class: "button", href: recordsAddress(one), "data-key": `records-${one.incident_id}` }, "Open its evidence")],
+      incidentRecords(one, `records-${one.incident_id}`)],
   });
 }
 
 /** Lanes whose worker is down: one cause, whatever their number. */
 function stoppedWorkers(lanes) {
-  const down = lanes.filter((one) => one.outage_open_since);
+  const hasNeverRun = (one) => one.alert_level !== "unknown" && one.latest_worker_age_minutes === null;
+  const down = lanes.filter((one) => one.outage_open_since || hasNeverRun(one));
   if (!down.length) return [];
-  const since = down.map((one) => one.outage_open_since).sort()[0];
+  const since = down.map((one) => one.outage_open_since).filter(Boolean).sort()[0];
   return [causeCard({
     level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
-    href: hash("slots"), since, details: `${down.map((one) => words(one.lane)).join(", ")}.`, next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    href: hash("slots"), since, details: `${down.map((one) => `${words(one.lane)}${hasNeverRun(one) ? " (has never run)" : ""}`).join(", ")}.`, next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
     acts: [el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs"),
       el("a", { class: "button", href: hash("health", { lane: down[0].lane, run: 1 }), "data-key": "see-down" }, "Retry Health")],
   })];
@@ -108,7 +110,7 @@ function lanesTable(lanes, partitions, incidents) {
     { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [ago(one.latest_worker_age_minutes), el("small", {}, `every ${span(one.expected_interval_minutes * 60000)}`)]) },
     { name: "plan", title: "To retry, waiting, exhausted", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
     { name: "person", title: "Waits for a person", value: (one) => one.acknowledgement_pending_count + one.approval_pending_count, cell: personCell },
-    { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions) },
+    { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions, isPast() ? one.alert_level : null) },
   ] });
 }
 

@@ -6,13 +6,13 @@ import { asOf } from "./moment.js";
 const KINDS = { critical: "bad", warning: "late", healthy: "good", unknown: "none" };
 const TEXTS = { critical: "critical", warning: "warning", healthy: "healthy", unknown: "no evidence yet" };
 
-/** One bar for each day: tall is critical, grey is a lane without evidence yet, a dot is a day without a saved report. */
-export function dayStrip(lane, partitions) {
+/** One bar for each day, of its saved report; `shown` is the level of the last one where the page is for a past instant. Tall is critical, grey is a lane without evidence yet, a dot is a day without a saved report. */
+export function dayStrip(lane, partitions, shown = null) {
   const last = partitions.length - 1;
   const bars = partitions.map(({ day, reports }, at) => {
-    const level = reports[lane]?.retry_health ?? null;
-    const text = `${day}: ${TEXTS[level] ?? "no report saved"}`;
     const isLast = at === last;
+    const level = (isLast && shown) || (reports[lane]?.retry_health ?? null);
+    const text = `${day}: ${TEXTS[level] ?? "no report saved"}`;
     return el("a", { href: hash("health", { lane, run: 1, as_of: isLast ? asOf()?.slice(0, 19) : `${day}T23:59:59` }), class: KINDS[level] ?? "absent",
       tabindex: isLast ? "0" : "-1", "data-key": `day-${lane}-${day}`, "aria-label": `${words(lane)}, ${text}`, title: text });
   });
