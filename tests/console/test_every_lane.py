@@ -93,7 +93,7 @@ def test_a_refresh_keeps_the_result_and_the_order_and_closing_stops_the_rest(ser
     held: list[Route] = []
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
-        page.route("**/acknowledgements", lambda route: held.append(route))  # noqa: PLW0108
+        page.route("**/acknowledgements", lambda route: held.append(route))
         page.get_by_role("button", name="Acknowledge").first.click()
         page.get_by_label("Your label").fill("incident-lead")
         with page.expect_request("**/acknowledgements"):
