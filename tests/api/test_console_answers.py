@@ -67,7 +67,7 @@ def test_the_records_of_a_subject_include_those_of_its_retries(tmp_path: Path, p
         return delivery(NOW - hours * HOUR, lane=lane, subject=subject, failed=["slack"], session_id=session_id)
 
     def retried(hours: int, subject: str, made: str, session_id: str) -> Record:
-        nested = {"retry_execution_record": {"delivery_metadata_id": made}}
+        nested: Record = {"retry_execution_record": {"delivery_metadata_id": made}}
         return execution(NOW - hours * HOUR, lane=lane, subject=subject, session_id=session_id, **nested)
 
     home = ingested(tmp_path, [
@@ -98,7 +98,7 @@ def test_a_preview_of_a_health_report_leaves_no_record_and_a_saved_one_does(tmp_
     home = ingested(tmp_path, [delivery(NOW - HOUR, failed=["slack"])])
     address = "/api/v1/lanes/recovery_escalation/health"
     with served(home, dagster=NoDagster()) as one, one.client() as client:
-        preview = client.get(address, params={"keep": False}).json()
+        preview = client.get(address, params={"keep": "false"}).json()
         assert one.service.keeper.kept_count == 0
         kept = client.get(address).json()
         assert one.service.keeper.kept_count == 1

@@ -15,7 +15,7 @@ from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, Served, served
 from tests.console.browser import chromium, shown, watched
-from tests.support import NOW, delivery, execution, ingested
+from tests.support import NOW, Record, delivery, execution, ingested
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = timedelta(hours=1)
@@ -172,7 +172,7 @@ def test_workers_that_never_ran_are_down_and_an_empty_home_says_so_first(
 
 def test_attempts_are_told_apart_by_record_and_a_link_needs_one_provider(tmp_path: Path, browser: Browser) -> None:
     lane, minute = "acknowledgement_audit", timedelta(minutes=1)
-    made = {"retry_execution_record": {"delivery_metadata_id": "d-3"}}
+    made: Record = {"retry_execution_record": {"delivery_metadata_id": "d-3"}}
     home = ingested(tmp_path, [
         delivery(NOW - 61 * minute, lane=lane, subject="one", failed=["slack"], session_id="d-1"),
         execution(NOW - 60 * minute, lane=lane, subject="one"),
