@@ -117,6 +117,7 @@ _LONG = (
     "cli/test_approved.py",
     "cli/test_cases.py",
     "cli/test_dev.py",
+    "cli/test_status.py",
     "closure/test_closure.py",
     "console/test_flow.py",
     "console/test_operator.py",

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -66,12 +67,16 @@ def test_a_token_that_may_read_writes_nothing_by_any_get(tmp_path: Path) -> None
         with one.client(tokens["reader"]) as client:
             paths = [name for name, how in client.get("/openapi.json").json()["paths"].items() if "get" in how]
             filled = [name.replace("{lane}", "recovery_escalation") for name in paths]
-            pair = "?subject=subject-1&provider=slack"
-            asked = [name + pair if name.endswith("/explain") else name for name in filled]
+            head = client.get("/api/v1/checkpoints/latest").json()
+            needed = {
+                "/explain": "?subject=subject-1&provider=slack",
+                "/consistency": "?" + urlencode({name: head[name] for name in ("origin", "size", "root")}),
+            }
+            asked = [name + needed.get("/" + name.rpartition("/")[2], "") for name in filled]
             answers = {name: client.get(name.replace("{report_id}", "x").replace("{run_id}", "x")) for name in asked}
             assert {name for name, answer in answers.items() if answer.status_code != 200} <= {
-                "/api/v1/alerts/{alert_id}", "/api/v1/history/{report_id}", "/api/v1/refresh/{run_id}",
-                "/evidence/{session_id}",
+                "/api/v1/alerts/{alert_id}", "/api/v1/history/{report_id}", "/api/v1/history/{report_id}/bundle",
+                "/api/v1/refresh/{run_id}", "/evidence/{session_id}",
             }  # fmt: skip
             assert [answers[name].json()["metadata"] for name in asked if name.endswith("health")] == [None] * 3
             assert (written(home), one.service.keeper.kept_count, dagster.count) == (before, 0, 0)
