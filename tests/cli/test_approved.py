@@ -45,7 +45,6 @@ TABLES = {
     "alerts": ("alerts",),
     "connectors": ("connectors",),
     "open": ("open",),
-    "ingest": ("ingest",),
 }
 ERRORS = (
     ("retry-helth",),
