@@ -16,7 +16,7 @@ import dagster as dg
 from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.own import PREFIX
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.jobs import HISTORY_GROUP, IN_PROGRESS, is_of_range, sources
+from cavra_pipeline.jobs import IN_PROGRESS, is_of_range, sources
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc
@@ -25,8 +25,6 @@ from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_word
 from cavra_pipeline.settings import Settings
 
 _NAME: Final = "drop_sensor"
-#: A home is verified by a job of its own.
-_VERIFIED: Final = dg.AssetSelection.groups(HISTORY_GROUP)
 
 
 def day_marks(drops: list[Drop]) -> dict[str, str]:
@@ -41,7 +39,7 @@ def day_marks(drops: list[Drop]) -> dict[str, str]:
 
 def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) -> dg.SensorDefinition:
     """Returns the sensor; its cursor is the mark of each day that was ingested, and the days it has asked for."""
-    wanted = dg.AssetSelection.key_prefixes(list(host.asset_prefix)).materializable() - sources() - _VERIFIED
+    wanted = dg.AssetSelection.key_prefixes(list(host.asset_prefix)).materializable() - sources()
 
     @dg.sensor(
         name=_NAME,
