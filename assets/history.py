@@ -9,7 +9,8 @@ import dagster as dg
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.registry import owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
-from cavra_pipeline.assets.tables import ROW_COUNT
+from cavra_pipeline.assets.tables import ROW_COUNT, document_table
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.jobs import HISTORY_GROUP, VERIFIED_HISTORY, asset_key
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
@@ -33,7 +34,6 @@ _MOST_SHOWN: Final = 100
 def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
     """Returns the asset that verifies the home; the code location shows its spec, so its own job alone runs it."""
     key = asset_key(settings, VERIFIED_HISTORY)
-    columns = [dg.TableColumn(name, kind, description=comment) for name, kind, comment in _COLUMNS]
 
     @dg.asset(
         key=key,
@@ -41,10 +41,7 @@ def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
         description="What of landing zone, warehouse, commit log and saved reports is not what it was made from.",
         owners=owners_of(settings, HISTORY_GROUP),
         kinds={"duckdb", "python"},
-        metadata={
-            "dagster/table_name": VERIFIED_HISTORY,
-            "dagster/column_schema": dg.TableSchema(columns=columns),
-        },
+        metadata=document_table(VERIFIED_HISTORY, _COLUMNS),
         freshness_policy=DAILY,
     )
     def verified_history_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
@@ -70,10 +67,18 @@ def build_history_check(settings: Settings) -> dg.AssetChecksDefinition:
         newest = context.instance.fetch_materializations(key, limit=1).records
         shown = newest[0].asset_materialization if newest else None
         counts = {name: shown.metadata[name].value for name in _COUNTS} if shown else {}
+        number = counts.get(_COUNTS[0])
+        why = (
+            "The home was never verified: run the job verify_history."
+            if number is None
+            else f"{count(int(number), 'difference')}; cavra-pipeline verify --home names each."
+            if number
+            else "Nothing differs."
+        )
         return dg.AssetCheckResult(
-            passed=counts.get(_COUNTS[0]) == 0,
+            passed=number == 0,
             severity=dg.AssetCheckSeverity.ERROR if shown else dg.AssetCheckSeverity.WARN,
-            metadata=counts,
+            metadata={"why": why, **counts},
         )
 
     return history_check
@@ -95,7 +100,7 @@ def _counts(found: Verified) -> dict[str, Any]:
 
 def _metadata(found: Verified) -> dict[str, Any]:
     places = Counter((str(one.part), one.lane, one.day or one.drop_day) for one in found.differences)
-    rows = [[*place, count] for place, count in sorted(places.items())][:_MOST_SHOWN]
+    rows = [[*place, number] for place, number in sorted(places.items())][:_MOST_SHOWN]
     return {
         ROW_COUNT: len(places),
         **_counts(found),
