@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_START_TAG, PARTITION_NAME_TAG
 
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.jobs import PARTITION_TAG, RANGE_START_TAG
 
 _Refused: type[Exception] | None
 try:
@@ -70,9 +70,9 @@ class _Today(dg.Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[Any]:
-        run, today = plan_context.dagster_run, {PARTITION_NAME_TAG: datetime.now(UTC).date().isoformat()}
+        run, today = plan_context.dagster_run, {PARTITION_TAG: datetime.now(UTC).date().isoformat()}
         is_partitioned = plan_context.job.get_definition().partitions_def is not None
-        if is_partitioned and not run.tags.keys() & {PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG}:
+        if is_partitioned and not run.tags.keys() & {PARTITION_TAG, RANGE_START_TAG}:
             plan_context.instance.add_run_tags(run.run_id, today)
             # What this process holds of the run is read by each step.
             run.tags.update(today)

@@ -17,6 +17,7 @@ import dagster as dg
 from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.assets.reports import asset_of, log_head
 from cavra_pipeline.errors import TransientError
+from cavra_pipeline.jobs import RANGE_END_TAG, RANGE_START_TAG
 from cavra_pipeline.reports.store import Report
 from cavra_pipeline.resources import dagster_instance, first_partition
 from cavra_pipeline.settings import Settings
@@ -96,8 +97,8 @@ class RunlessReports:
             "run_id": run_id,
             "status": run.status.value.lower(),
             "job": run.job_name,
-            "from": run.tags["dagster/asset_partition_range_start"],
-            "to": run.tags["dagster/asset_partition_range_end"],
+            "from": run.tags[RANGE_START_TAG],
+            "to": run.tags[RANGE_END_TAG],
         }
 
     def state(self) -> dict[str, Any]:

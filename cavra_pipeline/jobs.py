@@ -16,6 +16,11 @@ INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 SOURCE_GROUP: Final = "sources"
 HISTORY_GROUP: Final = "history"
+#: Tags by which Dagster says which partitions a run makes, and which schedule asked for it.
+PARTITION_TAG: Final = "dagster/partition"
+RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
+SCHEDULE_TAG: Final = "dagster/schedule_name"
 #: What the job ``verify_history`` alone makes: it reads all that a home holds, so the code location shows its spec.
 VERIFIED_HISTORY: Final = "verified_history"
 PROVIDER_INCIDENTS: Final = "provider_incidents"
@@ -135,15 +140,15 @@ def _jobs(settings: Settings) -> list[tuple[str, dg.AssetSelection, str]]:
 def range_tags(days: Sequence[date]) -> dict[str, str]:
     """Returns the tags by which one run takes an unbroken range of days as its partitions."""
     return {
-        "dagster/asset_partition_range_start": days[0].isoformat(),
-        "dagster/asset_partition_range_end": days[-1].isoformat(),
+        RANGE_START_TAG: days[0].isoformat(),
+        RANGE_END_TAG: days[-1].isoformat(),
     }
 
 
 def is_of_range(tags: Mapping[str, str], day: date) -> bool:
     """Tells whether a run with these tags takes the day as one of its partitions."""
-    one = tags.get("dagster/partition", "")
-    first, last = (tags.get(f"dagster/asset_partition_range_{end}", one) for end in ("start", "end"))
+    one = tags.get(PARTITION_TAG, "")
+    first, last = (tags.get(name, one) for name in (RANGE_START_TAG, RANGE_END_TAG))
     return bool(first) and first <= day.isoformat() <= last
 
 

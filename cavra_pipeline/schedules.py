@@ -7,12 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG, SCHEDULE_NAME_TAG
 from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_time_iterator
 
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.jobs import IMPORT_SOURCES, IN_PROGRESS, PRUNE_RUNS, VERIFY_HISTORY, home_tag, source_key
+from cavra_pipeline.jobs import (
+    IMPORT_SOURCES,
+    IN_PROGRESS,
+    PARTITION_TAG,
+    PRUNE_RUNS,
+    SCHEDULE_TAG,
+    VERIFY_HISTORY,
+    home_tag,
+    source_key,
+)
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Sources, due_sources, pull_states
 from cavra_pipeline.state import state_of
@@ -176,7 +184,7 @@ def _schedule(
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=days_back)
-        same = {SCHEDULE_NAME_TAG: job.name, PARTITION_NAME_TAG: day.isoformat(), **ours}
+        same = {SCHEDULE_TAG: job.name, PARTITION_TAG: day.isoformat(), **ours}
         waiting = dg.RunsFilter(job_name=job.name, tags=same, statuses=_WAITING)
         if found := context.instance.get_runs(waiting, limit=1):
             return dg.SkipReason(f"Run {found[0].run_id} {STILL_WAITS}, and will do the same for {day}.")
