@@ -138,11 +138,12 @@ def append_map(
     if log_mark(connection) != known:
         return None
     peaks, known_pruning = _newest(connection)
-    if _entry(connection, peaks.size).get("map") != said:
+    newest = _entry(connection, peaks.size)
+    if newest.get("map") != said:
         entry = {
             "act": Act.MAP, "at": at.isoformat(), "files": [], "map": dict(said), "number": peaks.size + 1,
             "previous": peaks.root.hex(), "prunings": [], "segments": [], "version": _VERSION,
-            "segments_root": segments_root(stored_segments(connection).values()),
+            "segments_root": _segments_root(newest, peaks.size),
         }  # fmt: skip
         _store_entry(connection, entry, peaks, known_pruning)
     return checkpoint_of(connection)
@@ -178,6 +179,13 @@ def _entry(connection: sa.Connection, number: int) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise _damaged(number)
     return entry
+
+
+def _segments_root(entry: Mapping[str, Any], number: int) -> str:
+    root = entry.get("segments_root")
+    if not isinstance(root, str):
+        raise _damaged(number)
+    return root
 
 
 def _text(connection: sa.Connection, number: int) -> str:
@@ -243,10 +251,8 @@ def head_of(connection: sa.Connection) -> LogHead | None:
     checkpoint = checkpoint_of(connection)
     if checkpoint is None:
         return None
-    root = _entry(connection, checkpoint.size).get("segments_root")
-    if not isinstance(root, str):
-        raise _damaged(checkpoint.size)
-    return LogHead(checkpoint, root)
+    newest = _entry(connection, checkpoint.size)
+    return LogHead(checkpoint, _segments_root(newest, checkpoint.size))
 
 
 def _nothing(segment: Segment) -> Segment:
