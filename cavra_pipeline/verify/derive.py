@@ -141,7 +141,7 @@ class LanePairs:
             pair = one[names[0]], one["provider"]
             gap = {name: one[name] for name in names if name} | {"since": self.failing[pair][0][0].at.isoformat()}
             state = answers[pair][-1].answer() if pair in answers else None
-            if self.lane["gate"] == "acknowledgement" and state not in ("acknowledged", "accepted", "resolved"):
+            if self.lane["gate"] == "acknowledgement" and state not in self.lane["clearing"]:
                 gaps["acknowledgement"].append(gap | {"acknowledgement_state": state})
             said = [each for each in events.get(pair, ()) if each.type == "approval" or each.status() == "delivered"]
             states = [each.raw.get("approval_state") or None for each in said if each.type == "approval"]

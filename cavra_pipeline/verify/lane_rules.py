@@ -7,7 +7,7 @@ from typing import Any
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS
 from cavra_pipeline.documents import SCHEMA_PREFIX
-from cavra_pipeline.lanes import LANES, Gate, Lane
+from cavra_pipeline.lanes import CLEARING_STATES, LANES, Gate, Lane
 from cavra_pipeline.reports.health_alerts import RULES
 from cavra_pipeline.reports.plan import policy_in_force
 from cavra_pipeline.reports.policy import retry_policy
@@ -38,6 +38,7 @@ def _rules(lane: Lane) -> dict[str, Any]:
         "is_always_in_use": lane.is_always_in_use,
         "delivers_alerts": lane.alerts_of is not None,
         "gate": {Gate.ACKNOWLEDGEMENT: "acknowledgement", Gate.APPROVAL: "approval"}.get(lane.gate),
+        "clearing": list(CLEARING_STATES),
         "policy": policy_in_force(retry_policy(lane)),
         "failed_delivery_field": lane.failed_delivery_field,
         "plan_schema": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",

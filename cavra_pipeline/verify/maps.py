@@ -15,6 +15,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.bundle import DisclosedDay
 from cavra_pipeline.verify.check import newest_maps
+from cavra_pipeline.verify.derive import LanePairs
 from cavra_pipeline.verify.differences import Difference, Part
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.prove import disclosed, map_salt, pruned_of
@@ -28,11 +29,13 @@ class LaneMap:
     Attributes:
         tree: The map.
         histories: The records of each pair, as they are hashed.
+        pairs: The pairs, which know what each retry retries.
         document: What an entry of the log says of it.
     """
 
     tree: pairs.PairMap
     histories: Mapping[pairs.Pair, list[bytes]]
+    pairs: LanePairs
     document: Mapping[str, Any]
 
 
@@ -43,14 +46,14 @@ def texts_of(days: Mapping[str, DisclosedDay]) -> dict[str, bytes]:
 
 def map_of_lane(lane: Lane, texts: Mapping[str, bytes], pruned: Mapping[str, int], pseudonyms: Pseudonyms) -> LaneMap:
     """Makes the map of a lane from all its records, and from what retention has removed of it."""
-    made, histories = pairs.map_of(lane_rules()[lane.name], texts, map_salt(pseudonyms, lane))
+    made, histories, found = pairs.map_of(lane_rules()[lane.name], texts, map_salt(pseudonyms, lane))
     said = {
         "lane": lane.name,
         "root": made.root().hex(),
         "pair_count": len(histories),
         "pruned_record_count": pruned["record_count"],
     }
-    return LaneMap(made, histories, said)
+    return LaneMap(made, histories, found, said)
 
 
 def check_maps(settings: Settings, derived: Session, log: Iterable[bytes]) -> Iterator[Difference]:

@@ -11,7 +11,7 @@ import hmac
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from .container import canonical, leaf, need, root_of
@@ -21,9 +21,8 @@ from .signatures import checkpoint, exact_base64, is_signed, public_key, to_sign
 TYPE = "https://cavra-pipeline.example/proof/pair/v1"
 SIGNED_TYPE = "application/vnd.cavra-pipeline.pair+json"
 EMPTY = bytes(32)
+EVER = datetime.max.replace(tzinfo=UTC)
 BITS = 256
-#: What clears a pair for a live retry (contract section 8).
-CLEARING = ("acknowledged", "accepted", "resolved")
 Document = dict[str, Any]
 Pair = tuple[str, str]
 
@@ -127,11 +126,8 @@ def entries_of(lane: Document, records: Sequence[Document]) -> list[LaneRecord]:
     ]
 
 
-def histories(lane: Document, entries: Sequence[LaneRecord]) -> dict[Pair, list[LaneRecord]]:
+def histories(pairs: LanePairs) -> dict[Pair, list[LaneRecord]]:
     """Returns what each pair of a lane is judged by: deliveries, executions, acknowledgements, approvals; in order."""
-    if not entries:
-        return {}
-    pairs = LanePairs(lane, entries, max(one.at for one in entries))
     found = {pair: {one.session_id: one for one, *_ in tries} for pair, tries in pairs.pairs.items()}
     for pair, said in pairs.said("acknowledgement", "approval", "execution").items():
         if all(pair):
@@ -139,8 +135,10 @@ def histories(lane: Document, entries: Sequence[LaneRecord]) -> dict[Pair, list[
     return {pair: sorted(of.values()) for pair, of in found.items()}
 
 
-def map_of(lane: Document, texts: Mapping[str, bytes], salt: bytes) -> tuple[PairMap, dict[Pair, list[bytes]]]:
-    """Returns the map of a lane's pairs, and the records of each.
+def map_of(
+    lane: Document, texts: Mapping[str, bytes], salt: bytes
+) -> tuple[PairMap, dict[Pair, list[bytes]], LanePairs]:
+    """Returns the map of a lane's pairs, the records of each, and the pairs.
 
     Args:
         lane: The rules of the lane.
@@ -148,10 +146,11 @@ def map_of(lane: Document, texts: Mapping[str, bytes], salt: bytes) -> tuple[Pai
         salt: Hides the histories of all pairs of the lane; that of a pair follows from it.
     """
     entries = entries_of(lane, [json.loads(text) for text in texts.values()])
-    found = {of: [texts[one.session_id] for one in said] for of, said in histories(lane, entries).items()}
+    pairs = LanePairs(lane, entries, max((one.at for one in entries), default=EVER))
+    found = {of: [texts[one.session_id] for one in said] for of, said in histories(pairs).items()}
     places = {of: key_of(lane["name"], of) for of in found}
     roots = {places[of]: history_root(pair_salt(salt, places[of]), said) for of, said in found.items()}
-    return PairMap(roots), found
+    return PairMap(roots), found, pairs
 
 
 def pair_salt(salt: bytes, place: bytes) -> bytes:
@@ -173,7 +172,7 @@ def state_of(lane: Document, pair: Pair, entries: Sequence[LaneRecord], as_of: d
         "is_delivered": bool(tries) and not failing,
         "action": decided[0]["action"] if decided else None,
         "reason": decided[0]["reason"] if decided else None,
-        "is_acknowledged": answer in CLEARING,
+        "is_acknowledged": answer in lane["clearing"],
         "acknowledgement_state": answer,
         "approval_state": approved[-1].raw.get("approval_state") if approved else None,
     }
@@ -209,7 +208,8 @@ def checks(raw: bytes, lanes: Document, *, key: str | None, against: str | None)
     need(note == lines or (signer and note.startswith(lines)), "signature: the checkpoint is not written as it must be")
     whose = "your key" if key else "the key in the proof; is it theirs?"
     yield "signature", f"by {signer.name}+{signer.key_id.hex()}, {whose}" if signer else "none: it only fits together"
-    entry, mapped = json.loads(entry_text), json.loads(entry_text)["map"]
+    entry = json.loads(entry_text)
+    mapped = entry["map"]
     first, *path_of_first = (bytes.fromhex(one) for one in given["first_path"])
     need(origin == f"cavra-pipeline/{first.hex()[:16]}", "log: the checkpoint is that of another log")
     path = [bytes.fromhex(one) for one in given["entry_path"]]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,6 @@ from cavra_pipeline.state import database_now, state_of
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.bundle import public_text
 from cavra_pipeline.verify.check import judged
-from cavra_pipeline.verify.derive import LanePairs
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.maps import LaneMap, map_of_lane, texts_of
 from cavra_pipeline.verify.prove import LaneRead, map_salt, read_lane
@@ -58,9 +56,8 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         read = read_lane(session, settings, lane, date.max)
     if read.is_outdated(settings):
         raise _moved(lane)
-    texts = texts_of(read.days)
-    _refuse_a_retry(rules, texts.values(), pair)
-    mapped = map_of_lane(lane, texts, read.pruned, pseudonyms)
+    mapped = map_of_lane(lane, texts_of(read.days), read.pruned, pseudonyms)
+    _refuse_a_retry(mapped, pair)
     head, log = _logged(settings, lane, read, mapped)
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
     leaves, entry = [leaf_hash(one) for one in log], len(log) - 1
@@ -86,11 +83,10 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
     return _checked(_signed(document, key), lane)
 
 
-def _refuse_a_retry(rules: dict[str, Any], texts: Iterable[bytes], pair: pairs.Pair) -> None:
+def _refuse_a_retry(mapped: LaneMap, pair: pairs.Pair) -> None:
     """Refuses the subject of a retry: its deliveries are those of the subject at the beginning of the chain."""
     subject, provider = pair
-    entries = pairs.entries_of(rules, [json.loads(text) for text in texts])
-    first = LanePairs(rules, entries, datetime.max.replace(tzinfo=UTC)).first(subject, provider)
+    first = mapped.pairs.first(subject, provider)
     if first != subject:
         raise UsageError(
             "the subject is that of a retry, which belongs to the history of another one",
