@@ -202,9 +202,10 @@ def _check_results(
 
     received, accepted, superseded = total("received_count"), total("accepted_count"), total("superseded_count")
     quarantined, found, pruned = total("quarantine"), total("findings"), total("pruned_count")
+    accounted = accepted + superseded + quarantined + pruned
     return [
-        _check("totals_add_up", received == (sum_ := accepted + superseded + quarantined + pruned), {
-            "why": f"{received:,} records were received, and {sum_:,} are accounted for.",
+        _check("totals_add_up", received == accounted, {
+            "why": f"{received:,} records were received, and {accounted:,} are accounted for.",
             "received": received, "accepted": accepted, "superseded": superseded, "quarantined": quarantined,
             "pruned": pruned,
         }),
