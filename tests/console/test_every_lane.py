@@ -14,17 +14,11 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, Served, served
-from tests.console.browser import chromium, shown, watched
+from tests.console.browser import shown, watched
 from tests.support import NOW, Record, delivery, execution, ingested
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -19,18 +19,12 @@ from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, Served, served
-from tests.console.browser import chromium, shown, watched
+from tests.console.browser import shown, watched
 from tests.support import NOW, delivery, ingested, query
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = timedelta(hours=1)
 MOST_CLICKS = 12
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 def broken_provider(folder: Path) -> Settings:

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Download, Page
 
 from tests.api.server import NoDagster, Served, served, token_file
-from tests.console.browser import bad_month, chromium, shown, watched
+from tests.console.browser import bad_month, shown, watched
 from tests.support import acknowledgement, delivery, drop, execution, ingested, query
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -34,12 +34,6 @@ FOLLOW = """to => new Promise(done => {
 }).then(() => null)"""
 EVERY_LOOK = [(1280, "light"), (360, "dark"), (1280, "dark"), (360, "light")]
 LOOKS = EVERY_LOOK if os.environ.get("CAVRA_TEST_BROWSER") == "1" else EVERY_LOOK[:2]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.api.server import CAVRA, NoDagster, Served, served, token_file
-from tests.console.browser import chromium, watched
+from tests.console.browser import watched
 from tests.support import delivery, home_with, ingested
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -51,12 +51,6 @@ def _origin() -> Iterator[str]:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 def _call(page: Page, url: str, method: str = "GET", token: str | None = None, **headers: str) -> Any:

@@ -14,19 +14,13 @@ from playwright.sync_api import Browser, Page
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.sources import pull, read_sources
 from tests.api.server import NoDagster, Served, served, token_file
-from tests.console.browser import bad_month, chromium, shown, watched
+from tests.console.browser import bad_month, shown, watched
 from tests.imports.sources import json_lines
 from tests.recoveries.stores import ask_recoveries, closure, playbook
 from tests.support import NOW, delivery, home_with, ingested, take_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MARKUP = '<img src=x onerror="window.planted=1">'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

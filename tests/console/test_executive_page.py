@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,12 @@ from playwright.sync_api import Browser, Page
 
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.lanes import LANES
-from tests.console.browser import chromium
 from tests.executive.histories import ask_report
 from tests.recoveries.stores import playbook
 from tests.support import at, delivery, ingested, worker_run
 
 PROVIDERS = ("slack", "teams", "jira", "servicenow", "splunk", "sentinel", "datadog")
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
