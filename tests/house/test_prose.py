@@ -29,7 +29,7 @@ WORDS = {
     r"said so far|asked by|most attempts|longest delay": "acknowledgement, requested by, max attempts, max delay",
     r"rest(s|ed)? on": "is based on",
 }
-NOT_WRITTEN = re.compile("|".join(rf"\b({word})\b" for word in WORDS), re.IGNORECASE)
+NOT_WRITTEN = {re.compile(rf"\b({word})\b", re.IGNORECASE): instead for word, instead in WORDS.items()}
 
 
 def without_code(markdown: str) -> str:
@@ -52,9 +52,10 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def found_in(text: str) -> Iterator[str]:
+    """Yields the line of each word that is not written, the word, and what to write."""
     for number, line in enumerate(text.splitlines(), 1):
-        for found in NOT_WRITTEN.finditer(line):
-            yield f"{number}: {found[0]}"
+        for word, instead in NOT_WRITTEN.items():
+            yield from (f"{number}: {found[0]} (write: {instead})" for found in word.finditer(line))
 
 
 @pytest.mark.parametrize(
