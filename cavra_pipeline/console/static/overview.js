@@ -82,7 +82,7 @@ function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count
   if (!late) return [];
   return [causeCard({
     level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is", "recoveries are")} past the limit of ${span(limit * 60000)}`, href: hash("recoveries"),
-    details: `${open} open in all.`, next: "Name an owner for each, and record what became of it.",
+    details: `${open} open in all.`, next: "See what each needs next, and record what became of it.",
     acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Assign or close"),
       el("a", { class: "button", href: hash("escalation"), "data-key": "see-escalation" }, "Escalation plan")],
   })];
