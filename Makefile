@@ -49,7 +49,8 @@ $(VENV)/.packages: constraints.txt
 	@echo "Setting up $(VENV): packages from constraints.txt (about a minute, once) ..."
 	@"$(PYTHON)" -m venv --clear $(VENV) || { \
 		echo "make: could not create $(VENV) in this folder (see above)." >&2; exit 1; }
-	@$(PIP) install --require-hashes -r constraints.txt >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
+	@# Most modules are never imported: what is, Python compiles then.
+	@$(PIP) install --no-compile --require-hashes -r constraints.txt >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
 		echo "make: the packages could not be installed; the whole log is in $(LOG)." >&2; exit 1; }
 	@touch $@
 
