@@ -36,8 +36,8 @@ help: ## show this list
 
 setup: $(VENV)/.ready ## make .venv with everything pinned in constraints.txt
 
-# The pinned packages; made anew when the pins change.
-$(VENV)/.packages: constraints.txt
+# Made anew when the pins change.
+$(VENV)/.made: constraints.txt constraints-runtime.txt
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
 		echo "make: no '$(PYTHON)' found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -46,25 +46,40 @@ $(VENV)/.packages: constraints.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "make: '$(PYTHON)' has no venv module." \
 			"Install it (on Debian and Ubuntu: apt-get install python3-venv) and try again." >&2; exit 1; }
-	@echo "Setting up $(VENV): packages from constraints.txt (about a minute, once) ..."
 	@"$(PYTHON)" -m venv --clear $(VENV) || { \
 		echo "make: could not create $(VENV) in this folder (see above)." >&2; exit 1; }
-	@# Most modules are never imported: what is, Python compiles then.
-	@$(PIP) install --no-compile --require-hashes -r constraints.txt >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
-		echo "make: the packages could not be installed; the whole log is in $(LOG)." >&2; exit 1; }
 	@touch $@
 
+# Everything pinned, and what runs alone: the demo needs no tools of the tests.
+$(VENV)/.packages: $(VENV)/.made
+	@$(call packages,constraints.txt)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.made
+	@[ -e $(VENV)/.packages ] || { $(call packages,constraints-runtime.txt); }
+	@touch $@
+
+# Most modules are never imported: what is, Python compiles then.
+define packages
+	echo "Setting up $(VENV): packages from $(1) (about a minute, once) ..."; \
+	$(PIP) install --no-compile --require-hashes -r $(1) >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
+		echo "make: the packages could not be installed; the whole log is in $(LOG)." >&2; exit 1; }
+endef
+
 # The project itself; again when pyproject.toml changes. `pip check` tells when the pins no longer fit it.
-$(VENV)/.ready: $(VENV)/.packages pyproject.toml
+$(VENV)/.installed: $(VENV)/.runtime pyproject.toml
 	@{ $(PIP) install --no-deps --no-build-isolation -e . && $(PIP) check; } >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
 		echo "make: the project could not be installed (whole log: $(LOG))." \
 			"If the pins do not fit pyproject.toml: make pins" >&2; exit 1; }
 	@touch $@
 
-demo: $(VENV)/.ready ## a recorded bad month: import it, run Dagster on it, say what is wrong
+$(VENV)/.ready: $(VENV)/.packages $(VENV)/.installed
+	@touch $@
+
+demo: $(VENV)/.installed ## a recorded bad month: import it, run Dagster on it, say what is wrong
 	@$(BIN)/cavra-pipeline demo $(ARGS)
 
-dev: $(VENV)/.ready ## the Dagster UI on this code location
+dev: $(VENV)/.installed ## the Dagster UI on this code location
 	@$(BIN)/cavra-pipeline dev $(ARGS)
 
 lint: $(VENV)/.ready ## ruff and mypy
@@ -97,22 +112,31 @@ bench: $(VENV)/.ready ## the benchmarks
 pictures: $(VENV)/.ready ## the pictures of docs/images again, from the recorded month (needs Chromium)
 	@$(BIN)/python -m tests.console.screenshots
 
-pins: ## write constraints.txt anew from pyproject.toml
+# What runs is pinned apart from what tests: a server, and make demo, install the first alone.
+pins: ## write constraints.txt and constraints-runtime.txt anew from pyproject.toml
 	@"$(PYTHON)" -m venv --clear .venv-pins
 	@.venv-pins/bin/python -m pip install --quiet --quiet uv
-	@cp constraints.txt .venv-pins/pins.txt 2>/dev/null || :
-	@.venv-pins/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	@$(call pin,constraints.txt,constraints.txt,--extra dev,and of its "dev" extra)
+	@$(call pin,constraints-runtime.txt,constraints.txt,--extra postgres --extra proof --extra build,and of its extras "postgres"$(comma) "proof" and "build")
+	@rm -rf .venv-pins
+	@grep -c '==' constraints.txt constraints-runtime.txt
+	@echo "The next make target installs them."
+
+comma := ,
+# $(call pin,file,file whose versions are kept where they fit,extras,what it holds)
+define pin
+	cp $(2) .venv-pins/pins.txt 2>/dev/null || :; \
+	.venv-pins/bin/uv pip compile pyproject.toml $(3) --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-strip-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --quiet $(PINS_FLAGS) -o .venv-pins/pins.txt
-	@! grep -nE '://|^-[^-]| @ |^--' .venv-pins/pins.txt || { \
-		echo "make: the new pins name an address or a path (above); constraints.txt was left as it was." >&2; exit 1; }
-	@{ printf '%s\n' \
-		'# Every package of cavra-pipeline and of its "dev" extra, for Python 3.11 to 3.13: name, version, sha256.' \
+		--no-emit-index-url --no-emit-find-links --quiet $(PINS_FLAGS) -o .venv-pins/pins.txt; \
+	! grep -nE '://|^-[^-]| @ |^--' .venv-pins/pins.txt || { \
+		echo "make: the new pins name an address or a path (above); $(1) was left as it was." >&2; exit 1; }; \
+	{ printf '%s\n' \
+		'# Every package of cavra-pipeline $(4), for Python 3.11 to 3.13: name, version, sha256.' \
 		'# Made from pyproject.toml; do not edit. To renew: make pins' \
 		'# (keeps what still fits; PINS_FLAGS=--upgrade takes the newest that pyproject.toml allows).'; \
-		cat .venv-pins/pins.txt; } > constraints.txt
-	@rm -rf .venv-pins
-	@echo "constraints.txt: $$(grep -c '==' constraints.txt) packages. The next make target installs them."
+		cat .venv-pins/pins.txt; } > $(1)
+endef
 
 clean: ## remove .venv, caches and build output (the data in .cavra stays)
 	@rm -rf $(VENV) .venv-pins build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
