@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
+import sqlalchemy as sa
 from fastapi import Path, Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
@@ -12,17 +13,21 @@ from cavra_pipeline.api import models, proof_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
+from cavra_pipeline.documents import instant
 from cavra_pipeline.lanes import lane_named
+from cavra_pipeline.proof.basis import basis_of
 from cavra_pipeline.proof.checkpoint import Checkpoint
-from cavra_pipeline.proof.publish import EmptyLog, checkpoint_document, publish
+from cavra_pipeline.proof.publish import EmptyLog, checkpoint_document, publish, signer_of
 from cavra_pipeline.reports.store import ASKED, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import proven_report
+from cavra_pipeline.verify.posting import witnesses_of
 from cavra_pipeline.verify.prove import OutdatedReport, prove_document, prove_report
 
 _ASKED: Final = set(models.ReportQuery.model_fields)
 #: Reports that have a bundle, by what they may be saved as.
 _PROVEN: Final = {saved_as: report for report in (RETRY_PLAN, RETRY_HEALTH) for saved_as in (report, ASKED[report])}
+_NOTHING: Final = "Nothing was ingested yet, so there is no checkpoint."
 
 router = APIRouter(tags=["proofs"])
 
@@ -37,6 +42,32 @@ def plan_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.
 def health_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]) -> Response:
     """Makes a health report without any trace, and gives it with its proof."""
     return _of_asked(service, RETRY_HEALTH, lane, asked)
+
+
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/proof", scope="read", answer=proof_answers.BasisAnswer)
+def proof_basis(service: Served, lane: models.LaneName, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
+    """Says what a report of the lane can be proven from: records, days, checkpoint, signer and witnesses."""
+    _, as_of = service.instants(asked.as_of)
+
+    def make(connection: sa.Connection) -> dict[str, Any]:
+        basis = basis_of(connection, as_of, lane=lane)
+        if basis is None:
+            raise HttpProblem(404, _NOTHING)
+        head = basis.checkpoint
+        return {
+            "lane": lane,
+            "as_of": instant(as_of),
+            "record_count": basis.record_count,
+            "day_count": basis.day_count,
+            "checkpoint": {"origin": head.origin, "size": head.size, "root": head.root.hex()},
+            "signed_by": signer_of(service.settings, head),
+            "witnesses": [
+                {"provider": one.provider, "size": one.size, "posted_at": instant(one.posted_at)}
+                for one in witnesses_of(connection, head.origin)
+            ],
+        }
+
+    return service.ask_state(("proof", lane, asked.as_of), make)
 
 
 @endpoint(router, "GET", "/api/v1/history/{report_id}/bundle", scope="read", answer=None)
@@ -90,4 +121,4 @@ def _checkpoint(service: Service, against: Checkpoint | None) -> dict[str, Any]:
     try:
         return checkpoint_document(*publish(service.settings, against))
     except EmptyLog:
-        raise HttpProblem(404, "Nothing was ingested yet, so there is no checkpoint.") from None
+        raise HttpProblem(404, _NOTHING) from None

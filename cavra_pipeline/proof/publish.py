@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cavra_pipeline.errors import PipelineError, UsageError
-from cavra_pipeline.proof.checkpoint import Checkpoint, Note
+from cavra_pipeline.proof.checkpoint import Checkpoint, Note, key_id
 from cavra_pipeline.proof.keys import load_key
 from cavra_pipeline.proof.log import checkpoint_of, entries_of
 from cavra_pipeline.proof.merkle import consistency_proof, leaf_hash, root_of
@@ -69,6 +69,19 @@ def publish(settings: Settings, against: Checkpoint | None = None) -> tuple[Note
         )
     note = sign(stored, load_key(settings.signing_key_file)) if settings.signing_key_file else Note(stored)
     return note, _growth(stored, hashes, against) if against else None
+
+
+def signer_of(settings: Settings, checkpoint: Checkpoint) -> str | None:
+    """Returns the key that signs a home's checkpoints, as a verifier names it; None where they are unsigned.
+
+    Raises:
+        UsageError: The key's file is not one.
+        PipelineError: The key can't be read.
+    """
+    if not settings.signing_key_file:
+        return None
+    public_key = load_key(settings.signing_key_file).public_key().public_bytes_raw()
+    return f"{checkpoint.origin}+{key_id(checkpoint.origin, public_key).hex()}"
 
 
 def checkpoint_document(note: Note, growth: Growth | None) -> dict[str, Any]:

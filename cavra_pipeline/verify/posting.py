@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
+
+import sqlalchemy as sa
 
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
@@ -24,6 +27,39 @@ def _settlement(_intent: Intent, outcome: DeliveryOutcome | None, _at: datetime)
 
 
 CHECKPOINTS: Final = Purpose("checkpoint", settlement=_settlement)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Where a checkpoint was posted.
+
+    Attributes:
+        provider: The connector that took it.
+        size: Entries of the log that it is of.
+        posted_at: When it was taken.
+    """
+
+    provider: str
+    size: int
+    posted_at: datetime
+
+
+def witnesses_of(connection: sa.Connection, origin: str) -> list[Witness]:
+    """Returns the newest checkpoint of a log that each connector took, in order of their names.
+
+    Args:
+        connection: The state database, open for reading.
+        origin: Which log.
+    """
+    c = send_intents.c
+    posted = intents_where(connection, c.purpose == CHECKPOINTS.name, c.subject == origin, c.state == DONE)
+    newest: dict[str, Witness] = {}
+    for one in posted:
+        size = one.message.facts["size"]
+        known = newest.get(one.provider)
+        if one.completed_at and isinstance(size, int) and (known is None or known.size < size):
+            newest[one.provider] = Witness(one.provider, size, one.completed_at)
+    return [newest[name] for name in sorted(newest)]
 
 
 def post_checkpoint(

@@ -160,6 +160,7 @@ def recorded(client: httpx.Client) -> dict[str, Any]:
         "saved_report": client.get(f"/api/v1/history/{saved}"),
         "latest_checkpoint": client.get("/api/v1/checkpoints/latest"),
         "checkpoint_consistency": consistent,
+        "proof_basis": client.get(f"{LANE}/proof", params=STAMP),
         "quarantine": client.get("/api/v1/quarantine"),
         "findings": client.get("/api/v1/findings"),
         "partitions": client.get("/api/v1/partitions", params={"from": DAY, "to": DAY}),

@@ -12,13 +12,16 @@ import pytest
 
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.proof.keys import new_key
 from cavra_pipeline.proof.publish import publish
 from cavra_pipeline.reports.store import save_reports
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import proven_report
+from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.prove import prove_report
 from tests.api.server import NoDagster, Served, served
-from tests.support import AS_OF, NOW, at, delivery, drop, home_with, ingested, take_in
+from tests.support import AS_OF, MICROSECOND, NOW, at, delivery, drop, home_with, ingested, take_in
 from tests.verify.bundles import fault_of
 
 LANE = "recovery_escalation"
@@ -74,6 +77,47 @@ def test_a_checkpoint_shows_whether_the_log_has_grown_out_of_an_older_one(tmp_pa
     assert (grown["against"]["is_consistent"], len(grown["against"]["proof"])) == (True, 1)
     assert (other["against"]["is_consistent"], other["against"]["proof"]) == (False, [])
     assert spoiled.status_code == 422
+
+
+def test_what_a_report_can_be_proven_from_is_what_its_bundle_discloses(tmp_path: Path) -> None:
+    key = tmp_path / "signing.pem"
+    new_key(key)
+    evidence = {
+        "2026-06-24": [delivery(at(24 * 60), failed=["slack"])],
+        "2026-06-25": [delivery(at(60)), delivery(AS_OF + MICROSECOND), delivery(at(5), lane="executive_report")],
+        "2026-06-26": [delivery(at(-24 * 60))],
+    }
+    home = ingested(tmp_path, evidence, signing_key_file=key)
+    asked = {"as_of": AS_OF.isoformat()}
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        basis = client.get(f"{PATH}/proof", params=asked).json()
+        held, fault = judged(client.get(f"{PATH}/plan/bundle", params=asked).content, lane_rules())
+        day_after = client.get(f"{PATH}/proof", params={"as_of": "2026-06-26T00:00:00+00:00"}).json()
+        day_before = client.get(f"{PATH}/proof", params={"as_of": "2026-06-23T23:59:59+00:00"}).json()
+        head = client.get("/api/v1/checkpoints/latest").json()
+    said = dict(held)
+    assert fault == ""
+    # The rest of the day of the report is disclosed too, and the records of other lanes are not.
+    assert (basis["record_count"], basis["day_count"]) == (3, 2)
+    assert said["evidence"].startswith("3 records of 2 days")
+    assert basis["checkpoint"] == {name: head[name] for name in ("origin", "size", "root")}
+    assert said["signature"].startswith(f"by {basis['signed_by']},")
+    assert basis["witnesses"] == []
+    assert [(one["record_count"], one["day_count"]) for one in (day_after, day_before)] == [(4, 3), (0, 0)]
+
+
+def test_an_unsigned_home_names_no_signer_and_an_empty_one_has_nothing_to_prove(
+    service: Served, tmp_path: Path
+) -> None:
+    with service.client() as client:
+        assert client.get(f"{PATH}/proof").json()["signed_by"] is None
+        assert client.get("/api/v1/lanes/none/proof").status_code == 422
+    with served(home_with(tmp_path), dagster=NoDagster()) as one, one.client() as client:
+        answer = client.get(f"{PATH}/proof")
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        "Nothing was ingested yet, so there is no checkpoint.",
+    )
 
 
 def test_an_outdated_saved_report_is_a_conflict_and_an_empty_home_has_no_checkpoint(tmp_path: Path) -> None:

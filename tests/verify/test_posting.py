@@ -13,7 +13,8 @@ from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.publish import publish
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.verify.posting import post_checkpoint, tag_message
+from cavra_pipeline.state import state_of
+from cavra_pipeline.verify.posting import Witness, post_checkpoint, tag_message, witnesses_of
 from tests.cli.command import command
 from tests.connectors.receiver import Receiver, answer
 from tests.support import NOW, at, delivery, drop, ingested, take_in
@@ -50,6 +51,25 @@ def test_a_checkpoint_is_posted_once_and_the_next_one_again(home: Settings, rece
         assert publish(home)[0].checkpoint.origin.encode() in one.body
         assert b"plan-secret-name" not in one.body
     assert publish(home)[0].checkpoint.root.hex().encode() in second.body
+
+
+def test_a_witness_is_who_took_a_checkpoint_and_its_newest_one_counts(home: Settings, receiver: Receiver) -> None:
+    url = receiver.script("/hook", answer(503), answer(200, "ok"))
+    origin = publish(home)[0].checkpoint.origin
+
+    def witnesses(of: str = origin) -> list[Witness]:
+        with state_of(home).reading() as connection:
+            return witnesses_of(connection, of)
+
+    with pytest.raises(TransientError):
+        post(home, url)
+    assert witnesses() == []
+    for size in (1, 2):
+        assert post(home, url)
+        assert witnesses() == [Witness("slack", size, NOW)]
+        drop(home, [delivery(at(4))], name=f"more-{size}.jsonl")
+        take_in(home)
+    assert witnesses("cavra-pipeline/0000000000000000") == []
 
 
 def test_a_checkpoint_that_did_not_arrive_is_posted_again(home: Settings, receiver: Receiver) -> None:

@@ -2,6 +2,7 @@
 
 import { ask, askText } from "./api.js";
 import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { proofFoot } from "./proof.js";
 import { table } from "./table.js";
 
 const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
@@ -46,6 +47,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
+    proofFoot(plan, `/lanes/${plan.lane}/plan/bundle`, { ...policy, as_of: plan.as_of }),
     el("h2", {}, "What changes against the last plan"),
     kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
   ];
@@ -74,16 +76,25 @@ function decisions(plan, isPast) {
 
 function columns(plan, isPast) {
   const subject = (one) => subjectOf(plan.lane, one);
+  const pair = (one) => ({ lane: plan.lane, subject: subject(one), provider: one.provider });
+  // Each cell leads to the records that it follows from; the name says where, as many cells read the same.
+  const link = (name, title, address) => (content) => (one) => {
+    const shown = content(one);
+    return el("a", { href: address(one), class: name === "subject" ? null : "quiet", "data-key": `${name}-${subject(one)}-${one.provider}`, title }, shown);
+  };
+  const story = (name) => link(name, "Everything that concerns it", (one) => hash("delivery", pair(one)));
+  const records = (name) => link(name, "Every record of it", (one) => hash("evidence", pair(one)));
+  const failures = (name) => link(name, "The deliveries that failed", (one) => hash("evidence", { ...pair(one), record_type: "delivery" }));
+  const newest = (name) => link(name, "The delivery that failed last", (one) => hash("evidence", { session_id: one.latest_delivery_id }));
   return [
-    { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject,
-      cell: (one) => el("a", { href: hash("delivery", { lane: plan.lane, subject: subject(one), provider: one.provider }), "data-key": `of-${subject(one)}-${one.provider}` }, subject(one)) },
-    { name: "provider", title: "Provider", value: (one) => one.provider },
-    { name: "action", title: "Action", value: rank, cell: (one) => tag(one.action, ACTIONS[one.action]) },
-    { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: (one) => when(one, plan, isPast) },
-    { name: "reason", title: "Reason", value: (one) => words(one.reason) },
-    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
-    { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: (one) => time(one.latest_delivery_at) },
-    { name: "status", title: "Status", value: (one) => one.failed_status_codes.join(" "), number: true },
+    { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject, cell: story("subject")(subject) },
+    { name: "provider", title: "Provider", value: (one) => one.provider, cell: records("provider")((one) => one.provider) },
+    { name: "action", title: "Action", value: rank, cell: story("action")((one) => tag(one.action, ACTIONS[one.action])) },
+    { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, plan, isPast)) },
+    { name: "reason", title: "Reason", value: (one) => words(one.reason), cell: story("reason")((one) => words(one.reason)) },
+    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => `${one.retry_count} of ${one.max_retry_attempts}`), number: true },
+    { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: newest("latest")((one) => time(one.latest_delivery_at)) },
+    { name: "status", title: "Status", value: (one) => one.failed_status_codes.join(" "), cell: failures("status")((one) => one.failed_status_codes.join(" ") || "none"), number: true },
   ];
 }
 

@@ -75,12 +75,12 @@ export const stamp = (text) => (text ? `${new Date(text).toISOString().slice(0, 
 /** A length of time in words, its two largest units. */
 export function span(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
-  const parts = [["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const parts = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   const at = parts.findIndex(([, size]) => seconds >= size);
   if (at < 0) return "0 s";
   const [unit, size] = parts[at];
   const count = Math.floor(seconds / size);
-  const first = unit === "day" ? plural(count, "day") : `${count} ${unit}`;
+  const first = `${count} ${unit}`;
   const next = parts[at + 1];
   const rest = next ? Math.floor((seconds % size) / next[1]) : 0;
   return rest ? `${first} ${rest} ${next[0]}` : first;
@@ -147,9 +147,9 @@ export function dialog(title, ...children) {
   return box;
 }
 
-/** A document's fields, nested ones as JSON, in a dialog. */
-export function showDocument(title, document_) {
+/** A document's fields, nested ones as JSON, in a dialog; `more` follows them. */
+export function showDocument(title, document_, ...more) {
   const rows = Object.entries(document_).map(([name, value]) => el("div", {}, el("dt", {}, name),
     el("dd", {}, value !== null && typeof value === "object" ? el("pre", { tabindex: "0" }, JSON.stringify(value, null, 2)) : String(value ?? "–"))));
-  return dialog(title, el("dl", { class: "record" }, rows));
+  return dialog(title, el("dl", { class: "record" }, rows), more);
 }

@@ -22,7 +22,7 @@ export async function render(params) {
   el("p", { class: "acts" }, el("button", { class: "main", "data-key": "find" }, "Find")));
   const { as_of: _, ...narrowed } = params;
   const asked = { ...narrowed, until: asOf() };
-  const about = subjects.length > 1 && el("p", { class: "soft" }, `Records of ${plural(subjects.length, "subject")}${params.since ? ` since ${stamp(params.since)}` : ""}.`);
+  const about = params.session_id ? el("p", { class: "soft" }, `The record ${params.session_id}.`) : subjects.length > 1 && el("p", { class: "soft" }, `Records of ${plural(subjects.length, "subject")}${params.since ? ` since ${stamp(params.since)}` : ""}.`);
   const held = el("div", {});
   const rows = [];
   let cursor = null;

@@ -3,12 +3,13 @@
 import { ask, askText } from "./api.js";
 import { el, facts, hash, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
+import { homeFoot } from "./proof.js";
 import { table } from "./table.js";
 
 const FIRST = 6;
 
 export async function render() {
-  const report = await ask("/executive-report", { as_of: asOf() });
+  const [report, foot] = await Promise.all([ask("/executive-report", { as_of: asOf() }), homeFoot()]);
   const trouble = el("div", {});
   const download = async () => {
     try {
@@ -38,7 +39,7 @@ export async function render() {
       { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => span(one.age_minutes * 60000) },
       { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
       { name: "do", title: "What to do", value: (one) => one.recommended_action },
-    ] })];
+    ] }), foot];
 }
 
 const actions = (rows) => el("ol", { class: "actions" }, rows.map((one) => el("li", {},

@@ -6,9 +6,13 @@ import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, pr
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
+import { proofFoot } from "./proof.js";
 import { table } from "./table.js";
 
 const number = (name, most, value) => el("input", { name, type: "number", min: 1, max: most, step: 1, inputmode: "numeric", value });
+
+/** What a health report was asked with; its bundle is asked for with the same. */
+const PARAMETERS = ["as_of", "expected_interval_minutes", "stale_metadata_minutes", "window_hours"];
 
 export async function render(params, context, root) {
   const { lanes } = await ask("/lanes", { as_of: asOf() });
@@ -108,6 +112,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),
       metadata && el("button", { type: "button", onclick: () => showDocument("The report's own evidence", metadata) }, "Its evidence record"),
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${health.lane}_retry_health`, rel: "noreferrer" }, "In Dagster")),
+    proofFoot(health, `/lanes/${health.lane}/health/bundle`, Object.fromEntries(PARAMETERS.map((name) => [name, health[name]]))),
   ];
 }
 

@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { LANES, choice, el, facts, field, hash, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
 import { lines } from "./lines.js";
 import { asOf, today } from "./moment.js";
+import { proofFoot } from "./proof.js";
 import { table } from "./table.js";
 
 const DAY = 86400000;
@@ -44,7 +45,7 @@ function kept(reports) {
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
       { name: "as_of", title: "As of", value: (one) => one.as_of, cell: (one) => time(one.as_of) },
       { name: "open", title: "Document", cell: (one) => el("button", { type: "button", "data-key": `open-${one.report_id}`, "aria-label": `Open ${words(one.report)} of ${one.report_day}`,
-        onclick: () => showDocument(`${words(one.report)} of ${one.report_day}`, one.document) }, "Open") },
+        onclick: () => showDocument(`${words(one.report)} of ${one.report_day}`, one.document, proofFoot(one.document, `/history/${one.report_id}/bundle`)) }, "Open") },
     ] }))];
 }
 

@@ -1,0 +1,142 @@
+// Bytes of proofs: digests and trees (RFC 6962) by WebCrypto, base64, and the archive of a bundle. The format: docs/proof.md.
+
+/** What does not hold, in a person's words. */
+export class NotProven extends Error {}
+
+export function need(holds, what) {
+  if (!holds) throw new NotProven(what);
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+export const bytesOf = (text) => encoder.encode(text);
+export const textOf = (bytes) => decoder.decode(bytes);
+export const hex = (bytes) => Array.from(bytes, (one) => one.toString(16).padStart(2, "0")).join("");
+export const unhex = (text) => {
+  need(/^([0-9a-f]{2})*$/.test(text), "file: a digest is not written as it must be");
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+};
+
+export function join(...parts) {
+  const made = new Uint8Array(parts.reduce((size, one) => size + one.length, 0));
+  let at = 0;
+  for (const one of parts) {
+    made.set(one, at);
+    at += one.length;
+  }
+  return made;
+}
+
+/** Reads base64 of which no bit is spare. */
+export function exactBase64(text) {
+  const raw = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  need(base64(raw) === text, "base64 is not written as it must be");
+  return raw;
+}
+
+export const base64 = (raw) => btoa(Array.from(raw, (one) => String.fromCharCode(one)).join(""));
+
+export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+
+/** So many digests at once: each waits for a thread of the browser's. */
+const AT_ONCE = 1024;
+
+async function inBatches(items, make) {
+  const made = [];
+  for (let at = 0; at < items.length; at += AT_ONCE) made.push(...await Promise.all(items.slice(at, at + AT_ONCE).map(make)));
+  return made;
+}
+
+const LEAF = Uint8Array.of(0);
+const NODE = Uint8Array.of(1);
+export const leaves = (contents) => inBatches(contents, (one) => sha256(join(LEAF, one)));
+
+/** The root over leaf hashes. */
+export async function rootOf(hashes) {
+  let level = hashes;
+  while (level.length > 1) {
+    const pairs = Array.from({ length: level.length >> 1 }, (_, at) => [level[2 * at], level[2 * at + 1]]);
+    const odd = level.slice(2 * pairs.length);
+    level = [...await inBatches(pairs, ([left, right]) => sha256(join(NODE, left, right))), ...odd];
+  }
+  return level.length ? level[0] : sha256(new Uint8Array());
+}
+
+/** The lines of a file, without their line ends. */
+export function linesOf(bytes) {
+  const lines = [];
+  let from = 0;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
+    lines.push(bytes.subarray(from, at));
+    from = at + 1;
+  }
+  return lines;
+}
+
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let one = byte;
+  for (let bit = 0; bit < 8; bit += 1) one = one & 1 ? (one >>> 1) ^ 0xedb88320 : one >>> 1;
+  return one;
+});
+
+function crc32(bytes) {
+  let sum = ~0;
+  for (const one of bytes) sum = (sum >>> 8) ^ TABLE[(sum ^ one) & 255];
+  return ~sum >>> 0;
+}
+
+/** Numbers of two bytes (as given) and of four (in a list of one), the lowest byte first. */
+function packed(...numbers) {
+  const made = new DataView(new ArrayBuffer(numbers.reduce((size, one) => size + (Array.isArray(one) ? 4 : 2), 0)));
+  let at = 0;
+  for (const one of numbers) {
+    if (Array.isArray(one)) made.setUint32(at, one[0], true);
+    else made.setUint16(at, one, true);
+    at += Array.isArray(one) ? 4 : 2;
+  }
+  return new Uint8Array(made.buffer);
+}
+
+const [FILE, ENTRY, END] = [0x04034b50, 0x02014b50, 0x06054b50];
+const [VERSION, UNIX, MODE, FIRST_DAY] = [20, 3, 0o644, 0x21];
+
+/** The archive of files, in pieces: every byte follows from their names and contents. */
+function* pack(files) {
+  const list = [];
+  let at = 0;
+  for (const name of [...files.keys()].sort()) {
+    const content = files.get(name);
+    const written = bytesOf(name);
+    const common = [0, 0, 0, FIRST_DAY, [crc32(content)], [content.length], [content.length], written.length, 0];
+    list.push(join(packed([ENTRY], VERSION | (UNIX << 8), VERSION, ...common, 0, 0, 0, [(MODE << 16) >>> 0], [at]), written));
+    const head = join(packed([FILE], VERSION, ...common), written);
+    yield head;
+    yield content;
+    at += head.length + content.length;
+  }
+  yield* list;
+  yield packed([END], 0, 0, list.length, list.length, [list.reduce((size, one) => size + one.length, 0)], [at], 0);
+}
+
+/** The files of an archive, by name; refuses one that holds any byte that does not follow from them. */
+export function unpack(raw) {
+  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
+  const files = new Map();
+  let at = 0;
+  while (at + 30 <= raw.length && view.getUint32(at, true) === FILE) {
+    const [size, named] = [view.getUint32(at + 22, true), view.getUint16(at + 26, true)];
+    const start = at + 30 + named;
+    files.set(textOf(raw.subarray(at + 30, start)), raw.subarray(start, start + size));
+    at = start + size;
+  }
+  let seen = 0;
+  for (const piece of pack(files)) {
+    const there = raw.subarray(seen, seen + piece.length);
+    // A file's content is a part of the archive itself, so it need not be compared.
+    const isSame = piece.buffer === raw.buffer ? piece.byteOffset === there.byteOffset : piece.length === there.length && piece.every((one, n) => one === there[n]);
+    need(isSame, "file: it is no bundle, or holds other bytes than its files");
+    seen += piece.length;
+  }
+  need(files.size > 0 && seen === raw.length, "file: it is no bundle, or holds other bytes than its files");
+  return files;
+}

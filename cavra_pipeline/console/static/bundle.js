@@ -1,0 +1,180 @@
+// Checks a proof bundle in the browser: what of it holds, part by part. The bundle's own verifier checks more (REST).
+
+import { NotProven, base64, bytesOf, exactBase64, hex, join, leaves, linesOf, need, rootOf, sha256, textOf, unhex, unpack } from "./archive.js";
+import { plural } from "./dom.js";
+
+const TYPES = ["https://in-toto.io/Statement/v1", "https://cavra-pipeline.example/proof/report/v1", "application/vnd.in-toto+json"];
+const IDS = ["retry_plan_id", "health_id"];
+/** What stands in a report on the page and in no bundle: who made it and when, and what other lanes decide. */
+const BESIDE = ["generated_at", "generated_by", "future_record_count", "provider_incident_id"];
+const SUMS = "SHA256SUMS";
+const ATTESTATION = "attestation.json";
+const EVIDENCE = "evidence/";
+const KNOWN = ["__main__.py", "README.txt", "report.json", "log.jsonl", "checkpoint.txt", "key.txt"];
+
+/** What only the bundle's own verifier checks. */
+export const REST = [
+  "that the report follows from these records in every member",
+  "that each record is of this lane, and in its order",
+  "that maps for light proofs are of these records, and what retention has removed",
+];
+
+/**
+ * Yields the parts that hold, each as {part, found} (with isUnchecked where the browser can't check it).
+ * shown: the report on the page, or null; key and against: texts that the reader got elsewhere, or "".
+ */
+export async function* checks(raw, { shown = null, key = "", against = "" } = {}) {
+  const files = unpack(raw);
+  const read = (name) => {
+    need(files.has(name), `file: ${name} is missing`);
+    return files.get(name);
+  };
+  const envelope = JSON.parse(textOf(read(ATTESTATION)));
+  const payload = exactBase64(envelope.payload);
+  const statement = JSON.parse(textOf(payload));
+  need(same([statement._type, statement.predicateType, envelope.payloadType], TYPES), "file: its attestation is of a type that this page does not know");
+  const said = statement.predicate;
+  yield { part: "file", found: await everyFile(files, statement.subject) };
+  const report = JSON.parse(textOf(read("report.json")));
+  yield { part: "report", found: await theReport(read("report.json"), report, said.report, shown) };
+  const isSigned = envelope.signatures.length > 0;
+  const signer = key || isSigned ? await publicKey(key || textOf(read("key.txt")), said.log.origin) : null;
+  yield await signature(signer, envelope, payload, textOf(read("checkpoint.txt")), Boolean(key));
+  const lines = linesOf(read("log.jsonl"));
+  const hashes = await leaves(lines);
+  const head = checkpoint(textOf(read("checkpoint.txt")));
+  need(lines.length && head.origin === `cavra-pipeline/${hex(hashes[0]).slice(0, 16)}`, "log: the checkpoint is that of another log");
+  const root = base64(await rootOf(hashes));
+  need(head.size === lines.length && head.root === root && said.log.origin === head.origin && said.log.size === head.size, "log: it is not that of the checkpoint");
+  const segments = await replay(lines.map((line) => JSON.parse(textOf(line))));
+  yield { part: "log", found: `entries 1 to ${head.size}, each from the one before; checkpoint ${root}` };
+  if (against) yield { part: "history", found: await grown(checkpoint(against), head, hashes) };
+  yield { part: "evidence", found: await evidence(files, report, segments, said.salts) };
+}
+
+async function everyFile(files, subjects) {
+  const named = new Map(subjects.map((one) => [one.name, one.digest.sha256]));
+  const digests = new Map();
+  for (const name of [...files.keys()].sort()) if (name !== SUMS) digests.set(name, hex(await sha256(files.get(name))));
+  const others = [...digests.keys()].filter((name) => name !== ATTESTATION);
+  const odd = [...new Set([...named.keys(), ...others])].filter((name) => named.get(name) !== digests.get(name)).sort();
+  need(!odd.length, `file: not as attested: ${odd.join(", ")}`);
+  need(others.every((name) => KNOWN.includes(name) || name.startsWith(EVIDENCE) || name.startsWith("verifier/")), "file: the archive holds others than a bundle has");
+  const sums = [...digests].map(([name, digest]) => `${digest}  ${name}\n`).join("");
+  need(files.has(SUMS) && textOf(files.get(SUMS)) === sums, `file: ${ATTESTATION} or ${SUMS} was changed`);
+  return `${plural(files.size, "file")}, each with its attested digest, none added or missing`;
+}
+
+async function theReport(raw, report, about, shown) {
+  const name = IDS.find((one) => one in report);
+  need(name, "report: it is neither a retry plan nor a health report");
+  need(about.id === report[name] && about.lane === report.lane && about.as_of === report.as_of, "report: the attestation is of another");
+  const [before, ...after] = textOf(raw).split(JSON.stringify(report[name]));
+  const digest = hex(await sha256(bytesOf(`${before}""${after.join(JSON.stringify(report[name]))}`)));
+  need(report[name].endsWith(`-${digest.slice(0, 24)}`), "report: its id does not follow from its bytes");
+  const sum = hex(await sha256(raw));
+  if (!shown) return `${report[name]}, SHA-256 ${sum}; its id follows from its bytes`;
+  need(same(without(shown), report), "report: it is another one than on this page");
+  return `SHA-256 ${sum}; its id follows from its bytes, and it is the report on this page in every member`;
+}
+
+const without = (value) => (Array.isArray(value) ? value.map(without)
+  : value && typeof value === "object" ? Object.fromEntries(Object.entries(value).filter(([name]) => !BESIDE.includes(name)).map(([name, one]) => [name, without(one)])) : value);
+
+function same(one, other) {
+  if (one === other) return true;
+  if (!one || !other || typeof one !== "object" || typeof other !== "object" || Array.isArray(one) !== Array.isArray(other)) return false;
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => Object.hasOwn(other, name) && same(one[name], other[name]));
+}
+
+/** A key from its 64 hexadecimal digits, or as C2SP signed notes have it. */
+async function publicKey(text, origin) {
+  const given = text.trim();
+  const isBare = /^[0-9a-f]{64}$/.test(given);
+  const [, name, id, encoded] = isBare ? ["", origin, "", ""] : /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(given) ?? [];
+  need(name, "signature: the key is not written as it must be");
+  const raw = isBare ? join(Uint8Array.of(1), unhex(given)) : exactBase64(encoded);
+  const made = (await sha256(join(bytesOf(`${name}\n`), raw))).slice(0, 4);
+  need(raw.length === 33 && raw[0] === 1 && (isBare || hex(made) === id), "signature: the key is not written as it must be");
+  return { name, id: hex(made), raw: raw.slice(1) };
+}
+
+async function signature(signer, envelope, payload, note, isTheirs) {
+  const part = "signature";
+  if (!signer) return { part, found: "none, so nothing shows who made the bundle, only that it fits together" };
+  let key;
+  try {
+    key = await crypto.subtle.importKey("raw", signer.raw, { name: "Ed25519" }, false, ["verify"]);
+  } catch {
+    return { part, isUnchecked: true, found: `by ${signer.name}+${signer.id}; this browser has no Ed25519, so check it by the bundle's own verifier` };
+  }
+  const is = (message, made) => crypto.subtle.verify({ name: "Ed25519" }, key, made, message);
+  const [type, parts] = [envelope.payloadType, []];
+  for (const one of envelope.signatures) parts.push(await is(join(bytesOf(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload), exactBase64(one.sig)));
+  need(parts.some(Boolean), "signature: the attestation is not signed by the key");
+  const [head, ...tail] = note.split("\n\n");
+  const lines = tail.join("\n\n").split("\n").filter((line) => line.startsWith(`\u2014 ${signer.name} `));
+  const made = lines.map((line) => exactBase64(line.slice(line.lastIndexOf(" ") + 1))).filter((one) => hex(one.slice(0, 4)) === signer.id);
+  const notes = [];
+  for (const one of made) notes.push(await is(bytesOf(`${head}\n`), one.slice(4)));
+  need(notes.some(Boolean), "signature: the checkpoint is not signed by the key");
+  return { part, found: `by ${signer.name}+${signer.id}, ${isTheirs ? "your key" : "the key in the bundle: compare it with one that you got elsewhere"}` };
+}
+
+function checkpoint(text) {
+  const [origin, size, root, ...more] = text.split("\n\n")[0].replace(/\n$/, "").split("\n");
+  need(!more.length && /^[0-9]+$/.test(size ?? "") && root, "log: this is no checkpoint");
+  return { origin, size: Number(size), root };
+}
+
+async function grown(older, head, hashes) {
+  need(older.origin === head.origin, "history: your checkpoint is that of another log");
+  need(older.size > 0 && older.size <= hashes.length, `history: your checkpoint has ${older.size} entries, and the bundle's log ${hashes.length}`);
+  need(older.root === base64(await rootOf(hashes.slice(0, older.size))), "history: the log did not grow out of your checkpoint; what it had committed was rewritten");
+  return `it grew out of your checkpoint at entry ${older.size}; the bundle's own verifier names what changed since`;
+}
+
+/** The segments after all entries, by lane and day. */
+async function replay(entries) {
+  const segments = new Map();
+  for (const [number, entry] of entries.entries()) {
+    for (const one of entry.segments) {
+      const place = `${one.lane}\n${one.day}`;
+      need(same(segments.get(place)?.now ?? null, one.before), `log: entry ${number + 1} does not follow from those before it`);
+      segments.set(place, { lane: one.lane, day: one.day, now: one.after });
+    }
+  }
+  const there = [...segments.keys()].sort().map((place) => segments.get(place)).filter((one) => one.now);
+  const leaf = ({ lane, day, now }) => bytesOf(JSON.stringify({ day, lane, root: now.root, size: now.size }));
+  need(hex(await rootOf(await leaves(there.map(leaf)))) === entries.at(-1).segments_root, "log: its segments are not those of its last entry");
+  return there;
+}
+
+async function evidence(files, report, segments, salts) {
+  const last = new Date(report.as_of).toISOString().slice(0, 10);
+  const wanted = new Map(segments.filter((one) => one.lane === report.lane && one.day <= last).map((one) => [one.day, one.now]));
+  const given = [...files.keys()].filter((name) => name.startsWith(EVIDENCE)).map((name) => name.slice(EVIDENCE.length, -".jsonl".length));
+  const odd = [...given.filter((day) => !wanted.has(day)), ...[...wanted.keys()].filter((day) => !given.includes(day))];
+  need(!odd.length, `evidence: days that the log and the bundle don't both have: ${odd.sort().join(", ")}`);
+  const ids = new Set();
+  let count = 0;
+  for (const [day, segment] of [...wanted].sort()) {
+    const lines = linesOf(files.get(`${EVIDENCE}${day}.jsonl`));
+    const hashes = await leaves([unhex(salts[day]), ...lines]);
+    need(hex(await rootOf(hashes)) === segment.root && lines.length === segment.size, `evidence: the records of ${day} are not those of the log`);
+    for (const line of lines) {
+      const record = JSON.parse(textOf(line));
+      need(new Date(record.created_at).toISOString().slice(0, 10) === day, `evidence: a record of ${day} is of another day`);
+      ids.add(record.session_id);
+    }
+    count += lines.length;
+  }
+  need(ids.size === count, "evidence: a record is there twice");
+  return `${plural(count, "record")} of ${plural(wanted.size, "day")}: all that the log has of the lane until then`;
+}
+
+/** Whether the browser lets this page compute digests: only over HTTPS or on the machine itself. */
+export const canCheck = () => Boolean(globalThis.crypto?.subtle);
+
+export { NotProven };

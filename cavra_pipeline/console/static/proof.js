@@ -1,0 +1,125 @@
+// The foot of a plan or health report: what it can be proven from, its proof to download, and a check here.
+
+import { ask, askAnswer, askIfThere } from "./api.js";
+import { canCheck, checks, NotProven, REST } from "./bundle.js";
+import { announce, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
+
+/**
+ * report: the one on the page, a retry plan or a health report, whose bundle the API gives at `path` for `parameters`.
+ * The bundle is fetched once: what is downloaded is what is checked.
+ */
+export function proofFoot(report, path, parameters = {}) {
+  const id = report.retry_plan_id ?? report.health_id;
+  const verb = el("span", {}, "Can be proven from");
+  const based = el("p", { class: "based" }, "Loading what it can be proven from …");
+  const result = el("div", { class: "checked" });
+  let fetched;
+  const bundle = () => {
+    // The service gives no bundle that its own verifier has not found proven.
+    fetched ??= fetchBundle(path, parameters, id).then((bytes) => {
+      verb.textContent = "Proven from";
+      return bytes;
+    }, (error) => {
+      fetched = undefined;
+      throw error;
+    });
+    return fetched;
+  };
+  const trying = async (button, act) => {
+    button.disabled = true;
+    try {
+      await act();
+    } catch (error) {
+      swap(result, problem(error));
+    } finally {
+      button.disabled = false;
+    }
+  };
+  const download = ({ currentTarget: button }) => trying(button, async () => save(`${id}.zip`, "application/zip", await bundle()));
+  const verify = ({ currentTarget: button }) => trying(button, async () => {
+    swap(result, el("p", { class: "soft" }, "Checking …"));
+    await showChecks(result, await bundle(), { shown: report }, `${id}.zip`);
+  });
+  describe(based, verb, report);
+  return el("section", { class: "proof", "aria-label": "Proof" }, based,
+    el("p", { class: "acts" },
+      el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof"),
+      el("button", { type: "button", "data-key": "verify-proof", onclick: verify }, "Verify here")),
+    result, otherFile(result));
+}
+
+async function describe(node, verb, report) {
+  try {
+    const basis = await ask(`/lanes/${report.lane}/proof`, { as_of: report.as_of });
+    swap(node, verb, ` ${plural(basis.record_count, "record")} of ${plural(basis.day_count, "day")}, ${checkpointWords(basis.checkpoint)}, `,
+      `${basis.signed_by ? `signed by ${basis.signed_by}` : "unsigned"}, ${witnessWords(basis.witnesses)}.`);
+  } catch (error) {
+    swap(node, error.detail ?? "It is not known what it can be proven from.");
+  }
+}
+
+const checkpointWords = ({ size }) => `checkpoint ${size.toLocaleString("en")}`;
+
+const witnessWords = (witnesses) => (witnesses.length
+  ? `witnessed by ${witnesses.map((one) => `${words(one.provider)} (checkpoint ${one.size.toLocaleString("en")}, ${stamp(one.posted_at)})`).join(", ")}`
+  : "with no witness on record");
+
+/** What a report over all lanes is based on, and how to verify it; null where nobody knows. */
+export async function homeFoot() {
+  const head = await askIfThere("/checkpoints/latest", {}).catch(() => null);
+  return head && el("section", { class: "proof", "aria-label": "Proof" },
+    el("p", { class: "based" }, `Based on the evidence up to ${checkpointWords(head)} of ${head.origin}, ${head.is_signed ? "signed" : "unsigned"}. To verify it: `, el("code", {}, "cavra-pipeline verify --home")));
+}
+
+async function fetchBundle(path, parameters, id) {
+  const answer = await askAnswer(path, parameters);
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  if (!(answer.headers.get("Content-Disposition") ?? "").includes(`"${id}.zip"`)) {
+    throw { title: "The evidence has changed", detail: "It makes another report now than the one on this page. Make the report again, then prove that one." };
+  }
+  return bytes;
+}
+
+/** Checks a bundle that somebody has, with a key and a checkpoint from elsewhere if they have them. */
+function otherFile(result) {
+  const file = el("input", { name: "proof_file", type: "file", accept: ".zip,application/zip", required: true });
+  const key = el("input", { name: "proof_key", autocomplete: "off", spellcheck: "false" });
+  const kept = el("textarea", { name: "proof_checkpoint", rows: 4, spellcheck: "false" });
+  const form = el("form", { "aria-label": "Verify a file", onsubmit: async (event) => {
+    event.preventDefault();
+    swap(result, el("p", { class: "soft" }, "Checking …"));
+    const raw = new Uint8Array(await file.files[0].arrayBuffer());
+    await showChecks(result, raw, { key: key.value.trim(), against: kept.value.trim() && `${kept.value.trim()}\n` }, file.files[0].name);
+  } }, el("div", { class: "fields" },
+    field("Proof file", file, "A file that Download proof or cavra-pipeline prove made. It stays in this browser."),
+    field("Public key", key, "Optional: the one that its owner gave you."),
+    field("Checkpoint", kept, "Optional: the text of one that you have kept.")),
+  el("p", { class: "acts" }, el("button", {}, "Verify the file")));
+  return el("details", { "data-key": "other-proof" }, el("summary", {}, "Verify a proof that you have"), form);
+}
+
+async function showChecks(result, raw, given, name) {
+  if (!canCheck()) {
+    swap(result, el("div", { class: "notice", role: "alert" }, el("p", {}, el("strong", {}, "Not checked. "),
+      "A browser computes digests only for pages over HTTPS or on its own machine. Check it by its own verifier: ", el("code", {}, `python3 ${name}`))));
+    return;
+  }
+  const rows = [];
+  let fault = "";
+  try {
+    for await (const one of checks(raw, given)) rows.push(one);
+  } catch (error) {
+    fault = error instanceof NotProven ? error.message : `file: it can't be read (${error.name})`;
+  }
+  const [part, ...what] = fault.split(": ");
+  const verdict = fault ? "Not proven" : "What was checked holds";
+  swap(result, el("div", { class: `verdict ${fault ? "critical" : "healthy"}`, role: fault ? "alert" : null },
+    el("p", { class: "state" }, verdict),
+    el("ul", { class: "checks" }, rows.map((one) => check(one.isUnchecked ? tag("warning", "not checked") : tag("healthy", "holds"), one.part, one.found)),
+      fault && check(tag("critical", "fails"), what.length ? part : "file", what.length ? what.join(": ") : fault)),
+    !fault && el("p", {}, "Not checked here, but by its own verifier (", el("code", {}, `python3 ${name}`), "), which needs nothing but Python 3.11:"),
+    !fault && el("ul", {}, REST.map((one) => el("li", {}, one)))));
+  announce(`${verdict}${fault ? `: ${fault}` : ""}`);
+}
+
+const check = (mark, part, found) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${found}`);
