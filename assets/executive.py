@@ -25,6 +25,7 @@ from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports, require_window
 from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, recovery_parameters
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
@@ -90,7 +91,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         folder, is_preview = _folder(home.settings, config)
         shown = {}
         for day, report in zip(days, reports, strict=True):
-            contents = report_files(report)
+            contents = report_files(report, basis_of_page(home.settings, moment_of[day]))
             paths = write_report(folder, report, contents)
             shown[day] = {
                 ROW_COUNT: 1,

@@ -15,10 +15,11 @@ from cavra_pipeline.api import models, recovery_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.warehouse import Session
 
@@ -58,7 +59,8 @@ def executive_report_as_html(service: Served, asked: Annotated[models.Recoveries
         report = _report(service, session, asked, given)
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(report_html(report), headers=headers, media_type="text/html; charset=utf-8")
+    page = report_html(report, basis_of_page(service.settings, parse_as_of(report["as_of"])))
+    return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 
 @endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=recovery_answers.EscalationPlan)

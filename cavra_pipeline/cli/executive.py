@@ -19,15 +19,16 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
-from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.render import report_files, report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
+from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.terminal import Terminal, print_document, standard_error
 
-_FORMS: Final = {"markdown": report_markdown, "html": report_html, "json": report_json}
+_PAGES: Final = {"markdown": report_markdown, "html": report_html}
 
 
 _ANNOUNCED: Final = options(
@@ -77,7 +78,7 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
 @click.option(
     "--format",
     "form",
-    type=OneOf(list(_FORMS)),
+    type=OneOf([*_PAGES, JSON]),
     default="markdown",
     show_default=True,
     help="What is printed.",
@@ -112,11 +113,14 @@ def executive_report_command(
         report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of
     )
     with _delivered(settings, announcement, providers, live) as sent:
+        basis = basis_of_page(settings, as_of or now)
         if output:
-            for path in write_report(Path(output), report).values():
+            for path in write_report(Path(output), report, report_files(report, basis)).values():
                 err.print(f"wrote {path}")
+        elif JSON in (form, form_of_answer()):
+            print_document(report_json(report))
         else:
-            print_document(_FORMS[JSON if form_of_answer() == JSON else form](report))
+            print_document(_PAGES[form](report, basis))
         _show_delivery(err, sent)
         sys.stdout.flush()
     _exit_for(sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -16,6 +17,7 @@ from cavra_pipeline.executive.words import (
     provider_name,
     read,
 )
+from cavra_pipeline.proof.basis import Basis
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 
 _STATES: Final = {
@@ -30,8 +32,13 @@ _MOST_ROWS: Final = 5
 _MOST_ACTIONS: Final = 6
 
 
-def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what both pages say in words."""
+def page_of(report: Mapping[str, Any], basis: Basis | None = None) -> dict[str, Any]:
+    """Returns what both pages say in words.
+
+    Args:
+        report: An executive report.
+        basis: What it can be proven from; None where nobody knows.
+    """
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
     broken = report["broken_providers"][:_MOST_ROWS]
@@ -58,7 +65,7 @@ def page_of(report: Mapping[str, Any]) -> dict[str, Any]:
         "none_open": "No recovery is open."
         if is_known
         else "No recovery playbook has arrived: nothing is known of recoveries.",
-        "notes": _notes(report),
+        "notes": _notes(report, basis),
     }
 
 
@@ -128,9 +135,20 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _notes(report: Mapping[str, Any]) -> list[str]:
+def _verification(basis: Basis | None) -> str:
+    """How to verify what the report is based on: the one place of both pages that says so."""
+    how = "To verify the evidence: cavra-pipeline verify --home."
+    if basis is None:
+        return how
+    head = basis.checkpoint
+    root = base64.b64encode(head.root).decode()
+    return f"{how} Checkpoint {head.size:,} of the commit log {head.origin}: {root}."
+
+
+def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     latest = report["latest_record_at"]
     rests = f"Based on {count(report['evidence_record_count'], 'evidence record')}"
+    rests += f" of {count(basis.day_count, 'day')}" if basis else ""
     rests += f", the newest of {moment_text(read(latest))}." if latest else "."
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."
@@ -140,7 +158,7 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         rests,
         f"“Past the limit” means open for more than {duration(report['slo_minutes'])}. A playbook opens a recovery for "
         "one provider; it is closed when its newest closure says resolved or mitigated.",
-        "The evidence that it is based on can be verified: cavra-pipeline verify --home.",
+        _verification(basis),
         f"Covers {day_text(start)} to {day_text(max(until, start))}, UTC. Made "
         f"{moment_text(read(report['generated_at']))} by {report['generated_by']}. "
         f"Report {report['executive_report_id']}, plan {report['escalation_plan_id']}.",

@@ -21,6 +21,7 @@ from cavra_pipeline.executive.markdown import markdown_of
 from cavra_pipeline.executive.page import page_of
 from cavra_pipeline.executive.pictures import backlog_area, outage_timeline
 from cavra_pipeline.executive.words import read
+from cavra_pipeline.proof.basis import Basis
 
 _PACKAGE: Final = "cavra_pipeline.executive"
 
@@ -30,19 +31,27 @@ def report_json(report: Mapping[str, Any]) -> str:
     return visible_json(canonical_json(report)) + "\n"
 
 
-def report_markdown(report: Mapping[str, Any]) -> str:
-    """Returns the report as Markdown; text of the evidence is escaped."""
-    return markdown_of(report, page_of(report))
+def report_markdown(report: Mapping[str, Any], basis: Basis | None = None) -> str:
+    """Returns the report as Markdown; text of the evidence is escaped. Its arguments are those of ``report_files``."""
+    return markdown_of(report, page_of(report, basis))
 
 
-def report_html(report: Mapping[str, Any]) -> str:
-    """Returns the report as one HTML page that needs no script and asks for nothing from anywhere."""
-    return _html_of(report, page_of(report))
+def report_html(report: Mapping[str, Any], basis: Basis | None = None) -> str:
+    """Returns the report as one HTML page that needs no script and asks for nothing from anywhere.
+
+    Its arguments are those of ``report_files``.
+    """
+    return _html_of(report, page_of(report, basis))
 
 
-def report_files(report: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``."""
-    page = page_of(report)
+def report_files(report: Mapping[str, Any], basis: Basis | None = None) -> dict[str, str]:
+    """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``.
+
+    Args:
+        report: An executive report.
+        basis: What it can be proven from, as the foot of both pages says; None where nobody knows.
+    """
+    page = page_of(report, basis)
     return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}
 
 

@@ -13,6 +13,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.proof.basis import basis_of_page
 from tests.api.server import NoDagster, served, token_file
 from tests.recoveries.stores import playbook
 from tests.support import NOW, Record, delivery, execution, ingested
@@ -172,7 +173,10 @@ def test_the_report_and_the_escalation_plan_are_previewed_without_a_trace(tmp_pa
             (expected,) = executive_reports(session, instants=[at], now=NOW)
             routes = escalation_plan(session, as_of=at, now=NOW, providers=[])["escalation_routes"]
 
-    assert (report, page.text) == (expected, report_html(expected))
+    basis = basis_of_page(home, at)
+    assert basis is not None
+    assert (report, page.text) == (expected, report_html(expected, basis))
+    assert "of 1 day" in page.text
     assert page.headers["content-disposition"].startswith("attachment; ")
     assert (plan["escalation_routes"], len(routes)) == (routes, 1)
     assert (wrong.status_code, kept) == (422, 0)

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.proof.basis import Basis
+from cavra_pipeline.proof.checkpoint import Checkpoint
 from tests.executive.histories import ask_report
 from tests.recoveries.stores import playbook
 from tests.support import at, delivery, ingested, worker_run
@@ -33,7 +35,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def opened(browser: Browser, report: dict[str, Any], folder: Path, **context: Any) -> Page:
     path = folder / "report.html"
-    path.write_text(report_html(report), encoding="utf-8")
+    basis = Basis(4_000_000, 3660, Checkpoint(f"cavra-pipeline/{'f' * 16}", 1_000_000, b"\xfb" * 32))
+    path.write_text(report_html(report, basis), encoding="utf-8")
     page = browser.new_context(**context).new_page()
     page.goto(path.as_uri())
     return page

@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.words import duration, limit_words
+from cavra_pipeline.proof.basis import Basis, basis_of_page
+from cavra_pipeline.proof.checkpoint import Checkpoint
+from cavra_pipeline.state import state_of
+from cavra_pipeline.state.tables import log_entries
 from tests.executive.histories import ask_report, escalated
 from tests.recoveries.stores import closure, playbook
 from tests.support import at, delivery, execution, ingested, worker_run
@@ -149,6 +154,28 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
         assert "No recovery is open" not in page
         assert "No recovery playbook has arrived" in page
         assert not re.search(r">0<|\| 0 \||0 open", page)
+
+
+def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: dict[str, Any]) -> None:
+    basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))))
+    foot = "".join(_Page(report_html(report, basis)).text)
+    assert f"Based on {report['evidence_record_count']} evidence records of 31 days, the newest of " in foot
+    assert "To verify the evidence: cavra-pipeline verify --home. Checkpoint 1,062 of the commit log" in foot
+    assert f"cavra-pipeline/0123456789abcdef: {base64.b64encode(bytes(range(32))).decode()}." in foot
+    assert "4,062" not in foot, "the page counts its own records"
+
+    unknown = "".join(_Page(report_html(report)).text)
+    assert "To verify the evidence: cavra-pipeline verify --home." in unknown
+    assert "heckpoint" not in unknown
+    assert "1,062 of the commit log" in report_markdown(report, basis)
+
+
+def test_a_page_is_made_also_where_the_commit_log_is_damaged(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [delivery(at(5))])
+    assert basis_of_page(home, at()) is not None
+    with state_of(home).writing() as connection:
+        connection.execute(sa.update(log_entries).values(peaks=["damaged"]))
+    assert basis_of_page(home, at()) is None
 
 
 def test_markdown_tables_have_the_same_number_of_cells_in_every_row(report: dict[str, Any]) -> None:
