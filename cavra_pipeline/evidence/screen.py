@@ -26,7 +26,7 @@ from cavra_pipeline.evidence.reader import RecordReader
 from cavra_pipeline.evidence.typed import NO_ROWS, UNKNOWN_KIND, Lines, RecordTables
 
 LINES: Final = pa.schema([("line_number", pa.int64()), ("line", pa.string())])
-NO_LINES: Final = LINES.empty_table()
+NO_LINES: Final = pa.Table.from_batches([], schema=LINES)
 
 
 @dataclass(slots=True)

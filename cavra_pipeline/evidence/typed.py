@@ -56,7 +56,8 @@ TYPED: Final = pa.schema([
     ("outcomes", pa.list_(_OUTCOME)),
     ("dropped_field_count", pa.int64()),
 ])  # fmt: skip
-NO_ROWS: Final = TYPED.empty_table()
+# Made of no batches: `empty_table` would import pandas, with every command.
+NO_ROWS: Final = pa.Table.from_batches([], schema=TYPED)
 
 #: No line may stay in a cache, or be written to a folder for what does not fit into memory.
 _CONFIGURATION: Final[dict[str, Any]] = {
