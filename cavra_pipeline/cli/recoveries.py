@@ -13,7 +13,7 @@ from cavra_pipeline.cli.command import HelpGroup, answers, command
 from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, reading
 from cavra_pipeline.cli.tables import level, short_time
 from cavra_pipeline.declared import options_of
-from cavra_pipeline.executive.words import short_duration
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters

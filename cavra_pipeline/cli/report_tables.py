@@ -8,7 +8,8 @@ from typing import Any
 from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.cli.tables import ago, level, short_time
 from cavra_pipeline.documents import parse_as_of, whole_minutes
-from cavra_pipeline.executive.words import count, short_duration
+from cavra_pipeline.durations import short_duration
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.terminal import Terminal
 

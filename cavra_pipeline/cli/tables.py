@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.words import short_duration
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.terminal import Styled, Terminal, shown
 
 _LEVEL_STYLES: Final = {

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from cavra_pipeline.demo.month import Story
 from cavra_pipeline.documents import parse_as_of, whole_minutes
-from cavra_pipeline.executive.words import count, listed, short_duration
+from cavra_pipeline.durations import short_duration
+from cavra_pipeline.executive.words import count, listed
 
 #: A health report's window, in hours, that holds the whole month.
 MONTH_HOURS: Final = 24 * 32

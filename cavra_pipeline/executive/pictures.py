@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.escaping import html
-from cavra_pipeline.executive.words import count, day_text, read, short_duration
+from cavra_pipeline.executive.words import count, day_text, read
 
 _WIDTH: Final = 360
 _TICKS: Final = 4

@@ -61,12 +61,6 @@ def duration(minutes: int) -> str:
     return " ".join(kept)
 
 
-def short_duration(minutes: int) -> str:
-    """Says a duration for a picture: ``13 h 24 min``."""
-    words = (("days", "d"), ("day", "d"), ("hours", "h"), ("hour", "h"), ("minutes", "min"), ("minute", "min"))
-    return " ".join(dict(words).get(word, word) for word in duration(minutes).split())
-
-
 def limit_words(minutes: int) -> str:
     """Says a limit in one unit where it fits one: ``4-hour``, ``90-minute``."""
     for size, unit in ((1440, "day"), (60, "hour")):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.lanes import Gate, Lane
 
 
@@ -145,7 +146,7 @@ def _age_text(minutes: int | None) -> str:
     """Formats an age; None stands for an event that never happened."""
     if minutes is None:
         return "none yet"
-    return f"{minutes} minutes ago" if minutes < 180 else f"{minutes // 60} hours {minutes % 60} minutes ago"
+    return f"{short_duration(minutes)} ago"
 
 
 def _skipped_text(skipped: Mapping[str, int]) -> str:

@@ -272,9 +272,9 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
 
 
 def _age_text(minutes: int | None) -> str:
-    if minutes is None:
-        return "none yet"
-    return f"{minutes} minutes ago" if minutes < 180 else f"{minutes // 60} hours {minutes % 60} minutes ago"
+    age = minutes or 0
+    parts = [(age // 1440, "d"), (age // 60 % 24, "h"), (age % 60, "min")][(age < 1440) + (age < 60) :][:2]
+    return "none yet" if minutes is None else f"{' '.join(f'{n} {unit}' for n, unit in parts if n) or '0 min'} ago"
 
 
 def derive(report: Document, lane: Document, records: Sequence[Document], pruned: Mapping[str, int]) -> Document:

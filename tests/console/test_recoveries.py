@@ -188,7 +188,7 @@ def test_each_source_shows_its_rows_its_lag_and_what_is_wrong(tmp_path: Path, br
         texts = {text.split("\n")[0]: text for text in page.locator("tbody tr").all_inner_texts()}
         assert ("2 new" in texts["fresh"], "0 known" in texts["fresh"]) == (True, True)
         assert ("0 new" in texts["quiet"], "1 known" in texts["quiet"]) == (True, True)
-        assert ("3 days ago" in texts["quiet"], "raise silent_after" in texts["quiet"]) == (True, True)
+        assert ("3 d ago" in texts["quiet"], "raise silent_after" in texts["quiet"]) == (True, True)
         assert ("Last error: " in texts["gone"], "import --sources gone" in texts["gone"]) == (True, True)
         assert "sources.wrong.type: " in texts["wrong"]
         assert "import --sources new" in texts["new"]

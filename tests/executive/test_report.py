@@ -331,6 +331,7 @@ def _open(records: list[Record], moment: datetime) -> list[tuple[str, str]]:
     return [one for one in opened if states.get(one) not in ("resolved", "mitigated")]
 
 
+@pytest.mark.timeout(30 * HISTORIES)
 @settings(max_examples=HISTORIES)
 @given(st.lists(_EVENT, max_size=25))
 def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: list[tuple[Any, ...]]) -> None:

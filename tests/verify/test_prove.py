@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cavra_pipeline.cli import cli
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.lanes import LANES
@@ -53,6 +54,24 @@ def proved(home: Settings, report: str = "retry_plan", as_of: datetime = AS_OF, 
 
 def log_of(bundle: bytes) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in unpack(bundle)["log.jsonl"].splitlines()]
+
+
+def test_report_and_verifier_say_an_age_the_same_on_both_sides_of_a_unit(tmp_path: Path) -> None:
+    ran_at = at(3 * DAYS)
+    home = ingested(tmp_path, [record(LANE.worker_run_kind, ran_at, "w-0", run_id="run-0")])
+    ages = {
+        61: "1 h 1 min", 120: "2 h", 1439: "23 h 59 min", 1440: "1 d", 1499: "1 d", 1500: "1 d 1 h", 2879: "1 d 23 h",
+    }  # fmt: skip
+    for minutes, words in ages.items():
+        bundle = proved(home, "retry_health", ran_at + timedelta(minutes=minutes), expected_interval_minutes=15)
+        assert fault_of(bundle) == ""
+        missed = json.loads(unpack(bundle)["report.json"])["alerts"][0]["message"]
+        assert missed == f"The last retry worker run: {words} ago; one is due every 15 minutes."
+
+
+@pytest.mark.parametrize(("minutes", "words"), [(0, "0 min"), (1, "1 min"), (59, "59 min"), (60, "1 h")])
+def test_a_short_age_is_said_in_minutes_up_to_an_hour(minutes: int, words: str) -> None:
+    assert short_duration(minutes) == words
 
 
 @pytest.mark.parametrize("report", ["retry_plan", "retry_health"])
