@@ -18,7 +18,7 @@ from cavra_pipeline.alerts.operators import (
     resolve_alert,
     silence_alerts,
 )
-from cavra_pipeline.cli import tables
+from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.command import HelpGroup, Named, answers
 from cavra_pipeline.cli.common import BY, answer, clock, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
@@ -48,7 +48,7 @@ def list_command() -> None:
     settings = home()
     with state_of(settings).reading() as c:
         document = list_alerts(c, settings, now=clock())
-    answer(document, _show_list, "alerts")
+    answer(document, _show_list, "alerts", columns.ALERTS)
 
 
 @alerts.command("ack", examples=["cavra-pipeline alerts ack ALERT --by release-team"])
@@ -152,7 +152,7 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
     """
     with reading_state() as c:
         events = alert_history(c, alert_id=alert, kind=kind, most=limit)
-    answer({"count": len(events), "events": events}, _show_history, "events")
+    answer({"count": len(events), "events": events}, _show_history, "events", columns.ALERT_EVENTS)
 
 
 def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:

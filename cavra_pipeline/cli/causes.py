@@ -10,6 +10,7 @@ import click
 
 from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
+from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_option, reading
 from cavra_pipeline.cli.tables import short_time
@@ -32,7 +33,7 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
     now = clock()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
-    answer(report, _show_incidents, "incidents")
+    answer(report, _show_incidents, "incidents", columns.INCIDENTS)
 
 
 @command("explain", "cavra-pipeline explain SUBJECT PROVIDER")
@@ -86,7 +87,7 @@ def forecast_command(
     has_connector = connector_check(home())
     with reading() as session:
         document = forecast(session, lane, policy, parameters, as_of=as_of or now, now=now, has_connector=has_connector)
-    answer(document, _show_forecast, "pairs")
+    answer(document, _show_forecast, "pairs", columns.forecast_columns(lane))
 
 
 def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import HelpGroup, answers, command
 from cavra_pipeline.cli.common import (
     BY,
@@ -73,7 +74,7 @@ def worker(
     )
     with open_sender(settings, clock=clock) as sender:
         document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
-    answer(document, _show_worker_run, "selected_retries")
+    answer(document, _show_worker_run, "selected_retries", columns.decision_columns(lane))
 
 
 @command("ack", "cavra-pipeline ack --plan ID --provider NAME --state acknowledged --by ops")

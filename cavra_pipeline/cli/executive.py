@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import FORMS, JSON, OneOf, answers, answers_without_rows, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
 from cavra_pipeline.cli.tables import level, short_time
@@ -62,7 +63,12 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
         plan = escalation_plan(session, as_of=as_of or now, now=now, slo_minutes=slo_minutes, providers=providers)
     announcement = escalation(plan, requested_at=now, made_at=clock(), as_of=as_of)
     with _delivered(settings, announcement, plan["selected_providers"] if providers else (), live) as sent:
-        answer({"plan": plan, "delivery": sent}, _show_escalation, lambda made: made["plan"]["escalation_routes"])
+        answer(
+            {"plan": plan, "delivery": sent},
+            _show_escalation,
+            lambda made: made["plan"]["escalation_routes"],
+            columns.ROUTES,
+        )
         sys.stdout.flush()
     _exit_for(sent)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
+from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import HelpGroup, answers, command
 from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, reading
 from cavra_pipeline.cli.tables import level, short_time
@@ -31,7 +32,7 @@ def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: st
     now, parameters = clock(), recovery_parameters(slo_minutes=slo_minutes)
     with reading() as session:
         (report,) = recovery_reports(session, parameters, instants=[as_of or now], now=now, generated_by=generated_by)
-    answer(report, _show_recoveries, "recoveries")
+    answer(report, _show_recoveries, "recoveries", columns.RECOVERIES)
 
 
 @command("closure", "cavra-pipeline closure", "cavra-pipeline closure --as-of yesterday --json")
@@ -43,7 +44,7 @@ def closure(as_of: datetime | None, generated_by: str) -> None:
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
-    answer(report, _show_closure, "open_items")
+    answer(report, _show_closure, "open_items", columns.OPEN_ITEMS)
 
 
 @command("playbook", "cavra-pipeline playbook", "cavra-pipeline playbook --json")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import OneOf, answers, command
 from cavra_pipeline.cli.common import (
     ANY_LANE,
@@ -87,11 +88,18 @@ def retry_health_command(
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
         document = _of_lanes(reports, as_of or now, alert_level=alert_level(levels))
-        answer(document, show_health_of_lanes, lambda found: _alert_rows(found["lanes"].values()))
+        answer(
+            document, show_health_of_lanes, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS
+        )
     else:
         with reading_state() as c:
             (slots,) = slots_of_reports(c, reports)
-        answer(reports[0], lambda console, report: show_health(console, report, slots), lambda one: _alert_rows([one]))
+        answer(
+            reports[0],
+            lambda console, report: show_health(console, report, slots),
+            lambda one: _alert_rows([one]),
+            columns.HEALTH_ALERTS,
+        )
     sys.exit(EXIT_UNHEALTHY if fail_on and {*levels} & {*_FAILING_LEVELS[fail_on]} else 0)
 
 
@@ -129,10 +137,10 @@ def retry_plan_command(
     for plan in plans if keep else ():
         save_plan(state_of(home()), plan, now=now)
     if lane:
-        answer(plans[0], show_plan, "retry_decisions")
+        answer(plans[0], show_plan, "retry_decisions", columns.decision_columns(lane))
         return
     document = _of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
-    answer(document, show_plans_of_lanes, _decision_rows)
+    answer(document, show_plans_of_lanes, _decision_rows, columns.decisions_of_lanes(lanes))
 
 
 def _of_lanes(reports: Sequence[Mapping[str, Any]], as_of: datetime, **members: object) -> dict[str, Any]:

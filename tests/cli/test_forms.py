@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.alerts.lifecycle import observe
+from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.cli.when import read_day, read_end, read_instant, read_start
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.settings import AlertPolicy
+from cavra_pipeline.state import state_of
 from tests.cli.command import command
+from tests.recoveries.stores import playbook
 from tests.support import at, delivery, home_with, plan, take_in, worker_run
 
 AS_OF = ["--as-of", "2026-06-25T12:00:00Z"]
@@ -173,6 +178,40 @@ def test_csv_of_an_empty_answer_is_its_header_alone(home: Path, tmp_path: Path) 
         header, *found = command(full.home, name, "--output", "csv").out.splitlines()
         assert found
         assert command(home, name, "--output", "csv").out == f"{header}\n"
+
+
+LISTS = (
+    ["retry-plan"], ["retry-plan", "--lane", "acknowledgement_audit"], ["retry-health"], ["recoveries"], ["closure"],
+    ["retry-health", "--lane", "executive_report"], ["incidents"], ["forecast", "--lane", "recovery_escalation"],
+    ["forecast", "--lane", "acknowledgement_audit"], ["escalate"], ["alerts", "list"], ["alerts", "history"],
+    ["worker", "--lane", "executive_report"],
+)  # fmt: skip
+
+
+def test_csv_of_an_empty_list_has_the_header_of_a_full_one(tmp_path: Path) -> None:
+    lines = [
+        *(delivery(at(40 + n), subject=f"p-{n}", failed=["jira"], status_codes=[401]) for n in range(4)),
+        delivery(at(40), lane="executive_report", failed=["slack"]),
+        delivery(at(40), lane="acknowledgement_audit", failed=["slack"]),
+        playbook(at(500), "jira"),
+    ]
+    full, empty = home_with(tmp_path / "full", lines), home_with(tmp_path / "empty", [])
+    for one in (full, empty):
+        take_in(one)
+    with state_of(full).writing() as connection:
+        observe(connection, {"missed_run"}, [Signal("missed_run", "a", severity="critical", since=at())],
+                now=at(), policy=AlertPolicy())  # fmt: skip
+    for asked in LISTS:
+        header, *found = command(full.home, *asked, "--output", "csv").out.splitlines()
+        without = command(empty.home, *asked, "--output", "csv").out.splitlines()
+        assert found, asked
+        if asked == ["retry-plan"]:
+            # Of lanes that are in use: the empty home has fewer.
+            assert {*without[0].split(",")} < {*header.split(",")}
+        elif asked[0] == "retry-health":
+            assert without[0] == header, asked
+        else:
+            assert without == [header], asked
 
 
 def test_alerts_answers_in_every_form_that_its_list_has(home: Path) -> None:

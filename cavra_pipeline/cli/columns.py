@@ -1,0 +1,50 @@
+"""Columns of lists as CSV: an empty list has them too. Tests compare each with the rows of a full one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Final
+
+from cavra_pipeline.alerts.model import Alert
+from cavra_pipeline.lanes import Lane
+
+_DECISION: Final = (
+    "provider", "action", "reason", "retry_count", "max_retry_attempts", "retry_delay_minutes", "first_delivery_id",
+    "latest_delivery_id", "latest_delivery_at", "next_retry_at", "failed_status_codes", "provider_incident_id",
+)  # fmt: skip
+_FORECAST: Final = (
+    "provider", "action", "retry_count", "next_retry_at", "provider_incident_id", "first_tried_at", "exhausted_at",
+    "delivered_at", "never_tried", "alike_failure_count", "alike_delivered_count",
+)  # fmt: skip
+HEALTH_ALERTS: Final = ("lane", "as_of", "severity", "category", "message", "recommended_action")
+RECOVERIES: Final = (
+    "playbook_id", "provider", "category", "failure_count", "opened_at", "age_minutes", "closure_state", "slo_status",
+    "closed_at", "closure_minutes", "external_ref", "escalated_in", "notified_through", "acknowledged", "owner",
+)  # fmt: skip
+OPEN_ITEMS: Final = ("item", "count")
+INCIDENTS: Final = (
+    "incident_id", "provider", "lane", "lanes", "began_at", "last_success_at", "ended_at", "failure_count",
+    "subject_count", "pairs", "status_codes", "cause",
+)  # fmt: skip
+ROUTES: Final = (
+    "provider", "category", "severity", "playbook_id", "closure_state", "slo_status", "slo_state", "opened_at",
+    "slo_due_at", "age_minutes", "failure_count", "notified_through", "acknowledged", "need", "recommended_action",
+)  # fmt: skip
+ALERTS: Final = (*(one.name for one in fields(Alert)), "state", "action", "ends_by_hand")
+ALERT_EVENTS: Final = ("happened_at", "kind", "subject", "episode", "event", "detail", "actor", "alert_id")
+
+
+def decision_columns(lane: Lane) -> list[str]:
+    """Returns the columns of the decisions of a lane."""
+    return [lane.subject_field, *([lane.decision_field] if lane.decision_field else []), *_DECISION]
+
+
+def decisions_of_lanes(lanes: Iterable[Lane]) -> list[str]:
+    """Returns the columns of the decisions of several lanes: each lane's own are empty for the others."""
+    return list(dict.fromkeys(["lane", *(name for lane in lanes for name in decision_columns(lane))]))
+
+
+def forecast_columns(lane: Lane) -> Sequence[str]:
+    """Returns the columns of the forecast of a lane."""
+    return [lane.subject_field, *_FORECAST]
