@@ -186,7 +186,7 @@ def test_an_alert_is_acknowledged_silenced_and_heard_again(service: Served, brow
 
         page.get_by_role("link", name="Alerts", exact=True).first.click()
         page.get_by_role("button", name="End the silence of daily_close").click()
-        page.get_by_text("Silences: none holds.").wait_for()
+        page.get_by_text("Silences: none.").wait_for()
         answer = client.get("/api/v1/alerts").json()
         assert (answer["silences"], answer["alerts"][0]["acknowledged_by"]) == ([], "on-call")
     assert seen.complaints == []

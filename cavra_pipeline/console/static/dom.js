@@ -86,6 +86,9 @@ export function span(milliseconds) {
   return rest ? `${first} ${rest} ${next[0]}` : first;
 }
 
+/** What a line must not be broken in: an age, an id. */
+export const whole = (text) => el("span", { class: "whole" }, text);
+
 export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : `${span(minutes * 60000)} ago`);
 
 export function time(text, relative = false) {

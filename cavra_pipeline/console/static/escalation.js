@@ -1,7 +1,7 @@
 // The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview; stored on request.
 
 import { ask } from "./api.js";
-import { ESCALATION, announce, el, facts, nothing, plural, problem, span, stamp, swap, tag, time, words } from "./dom.js";
+import { ESCALATION, announce, el, facts, nothing, plural, problem, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -30,10 +30,10 @@ export async function render(params, context) {
 }
 
 const routes = (rows) => table({ key: "routes", caption: "Routes", rows, columns: [
-  { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, one.playbook_id || words(one.category))] },
+  { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id || words(one.category)))] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
   { name: "do", title: "What to do", value: (one) => one.recommended_action },
-  { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => (one.age_minutes === null ? "–" : span(one.age_minutes * 60000)) },
+  { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => (one.age_minutes === null ? "–" : whole(span(one.age_minutes * 60000))) },
   { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
   { name: "failures", title: "Failures", value: (one) => one.failure_count, number: true },
 ] });

@@ -1,7 +1,7 @@
 // The executive report as of now or a past instant: what to do, what is open, what happened. Also as a page to save.
 
 import { ask, askText } from "./api.js";
-import { el, facts, hash, plural, problem, save, span, stamp, swap, tag, time, words } from "./dom.js";
+import { el, facts, hash, plural, problem, save, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { homeFoot } from "./proof.js";
 import { table } from "./table.js";
@@ -34,9 +34,9 @@ export async function render() {
         report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
       el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))))),
     table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
-      { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, one.playbook_id)] },
+      { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id))] },
       { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(one.slo_state === "breached" ? "critical" : "warning", words(one.slo_state)) },
-      { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => span(one.age_minutes * 60000) },
+      { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => whole(span(one.age_minutes * 60000)) },
       { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
       { name: "do", title: "What to do", value: (one) => one.recommended_action },
     ] }), foot];

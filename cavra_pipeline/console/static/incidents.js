@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { incidentAddress, titleOf } from "./causes.js";
-import { el, nothing, now, plural, span, tag, time, words } from "./dom.js";
+import { el, nothing, now, plural, span, tag, time, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { table } from "./table.js";
 
@@ -18,7 +18,7 @@ export async function render() {
       { name: "what", title: "Cause", value: titleOf, cell: (one) => el("a", { href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, titleOf(one)) },
       { name: "state", title: "State", value: (one) => one.ended_at ?? "", cell: (one) => tag(one.ended_at ? "healthy" : "critical", one.ended_at ? "Ended" : "Open") },
       { name: "began", title: "Began", value: (one) => one.began_at, cell: (one) => time(one.began_at) },
-      { name: "for", title: "For", value: (one) => length(one), cell: (one) => span(length(one)) },
+      { name: "for", title: "For", value: (one) => length(one), cell: (one) => whole(span(length(one))) },
       { name: "failures", title: "Failures", value: (one) => one.failure_count, number: true },
       { name: "pairs", title: "Not delivered yet", value: (one) => one.pairs.length, number: true },
       { name: "lanes", title: "Lanes", value: (one) => one.lanes.map(words).join(", ") },

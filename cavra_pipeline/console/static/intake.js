@@ -22,7 +22,7 @@ export async function render() {
   ])]);
   return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count]]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
-    el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped, or the line was quarantined."), findings.node];
+    el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped or its value replaced by a pseudonym, or the line was quarantined."), findings.node];
 }
 
 async function pages(name, columns) {
@@ -34,7 +34,7 @@ async function pages(name, columns) {
     const page = await ask(`/${name}`, { limit: 50, cursor });
     rows.push(...page[name]);
     ({ next: cursor, count } = page);
-    swap(node, table({ key: name, caption: words(name), rows, empty: "none", columns }),
+    swap(node, table({ key: name, caption: words(name), isTitled: false, rows, empty: "none", columns }),
       cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": `more-${name}`, onclick: () => more().catch((error) => node.append(problem(error))) }, "More")));
   };
   await more();

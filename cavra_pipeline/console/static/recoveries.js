@@ -2,7 +2,7 @@
 
 import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, span, stamp, swap, tag, time, visible, words } from "./dom.js";
+import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, span, stamp, swap, tag, time, visible, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { across, table } from "./table.js";
@@ -55,7 +55,7 @@ function verdict(report) {
 }
 
 const provider = { name: "provider", title: "Provider", value: (one) => one.provider };
-const recovery = { ...provider, cell: (one) => [one.provider, el("small", {}, one.playbook_id)] };
+const recovery = { ...provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id))] };
 const state = { name: "state", title: "State", value: (one) => one.slo_status, cell: (one) => [tag(LEVELS[one.slo_status], TEXTS[one.slo_status]), el("small", {}, `said: ${lastSaid(one)}`)] };
 const lastSaid = (one) => (one.closure_state === "open" ? "nothing yet" : words(one.closure_state).toLowerCase());
 const said = { name: "said", title: "Last said", value: lastSaid };
@@ -68,7 +68,7 @@ function openTable(rows, report, act) {
   const left = (one) => report.recovery_slo_minutes - one.age_minutes;
   return across("recoveries", "Open recoveries", table({ key: "open", caption: "Open recoveries", rows, empty: "none. Open a playbook when a connector fails often.", columns: [
     recovery, state,
-    { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => [minutes(one.age_minutes), el("small", {}, "since ", time(one.opened_at)), left(one) > 0 && el("small", {}, `${minutes(left(one))} left`)] },
+    { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => [whole(minutes(one.age_minutes)), el("small", {}, "since ", time(one.opened_at)), left(one) > 0 && el("small", {}, `${minutes(left(one))} left`)] },
     failures, owner,
     { name: "notified", title: "Notified via", value: (one) => one.notified_through.join(", ") || "no one" },
     act && action(act),
@@ -78,7 +78,7 @@ function openTable(rows, report, act) {
 function closedTable(rows, act) {
   return across("closed", "Closed recoveries", table({ key: "closed", caption: "Closed recoveries", rows, empty: "none so far.", columns: [
     recovery, opened, { name: "closed", title: "Closed", value: (one) => one.closed_at, cell: (one) => time(one.closed_at) },
-    { name: "minutes", title: "Open for", value: (one) => one.closure_minutes, cell: (one) => minutes(one.closure_minutes) },
+    { name: "minutes", title: "Open for", value: (one) => one.closure_minutes, cell: (one) => whole(minutes(one.closure_minutes)) },
     failures, said, owner, act && action(act),
   ].filter(Boolean) }));
 }
@@ -87,7 +87,7 @@ function closedTable(rows, act) {
 function groups(all) {
   const rows = all.filter((one) => one.recovery_count > 1);
   return rows.length > 0 && [el("h2", {}, "One outage, several recoveries"),
-    table({ key: "groups", caption: "Recoveries of one provider that overlap", rows, columns: [
+    table({ key: "groups", isTitled: false, caption: "Recoveries of one provider that overlap", rows, columns: [
       recovery, opened, { name: "closed", title: "Closed", value: (one) => one.closed_at, cell: (one) => (one.closed_at ? time(one.closed_at) : "still open") },
       { name: "count", title: "Recoveries", value: (one) => one.recovery_count, number: true },
       { name: "open", title: "Still open", value: (one) => one.open_count, number: true },

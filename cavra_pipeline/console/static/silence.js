@@ -30,7 +30,7 @@ export function silencesTable(silences, context, again) {
         button.after(problem(error));
       }
     } }, "End it");
-  return table({ key: "silences", caption: "Silences", rows: silences, empty: "none holds.", columns: [
+  return table({ key: "silences", caption: "Silences", rows: silences, empty: "none.", columns: [
     { name: "subject", title: "Subject", value: (one) => one.subject ?? "any" },
     { name: "kind", title: "Kind", value: (one) => words(one.kind ?? "any") },
     { name: "from", title: "From", value: (one) => one.starts_at, cell: (one) => time(one.starts_at) },
