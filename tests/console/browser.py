@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
+#: axe-core, as the package for Playwright brings it.
+AXE = Path(str(files("axe_playwright_python") / "axe.min.js"))
 _VERDICTS = ("on_time", "late", "missed", "unknown", "not_expected")
 
 

@@ -9,19 +9,16 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Download, Page
 
 from tests.api.server import NoDagster, Served, served, token_file
-from tests.console.browser import bad_month, shown, watched
+from tests.console.browser import AXE, bad_month, shown, watched
 from tests.support import acknowledgement, delivery, drop, execution, ingested, query
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-#: axe-core, as the package for Playwright brings it.
-AXE = Path(str(files("axe_playwright_python") / "axe.min.js"))
 VIEWS = (
     "overview", "health?lane=recovery_escalation&run=1", "health?lane=executive_report&run=1", "plan", "history",
     "alerts", "slots", "evidence?record_type=execution", "intake", "recoveries", "closure", "sources", "incidents",

@@ -21,7 +21,7 @@ from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.container import SUMS, pack, sums_of, unpack
 from cavra_pipeline.verify.lane_rules import lane_rules
 from tests.api.server import NoDagster, Served, served
-from tests.console.browser import shown, watched
+from tests.console.browser import AXE, shown, watched
 from tests.support import NOW, acknowledgement, at, delivery, drop, execution, ingested, plan, take_in, worker_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -128,7 +128,8 @@ def test_a_file_is_verified_with_a_key_and_a_checkpoint_from_elsewhere(
     service: Served, browser: Browser, bundle: bytes
 ) -> None:
     note = publish(service.service.settings)[0].text
-    with watched(browser) as seen:
+    with watched(browser, width=360, scheme="dark") as seen:
+        seen.context.add_init_script(path=AXE)
         page = shown(seen.context.new_page(), f"{service.url}/{PLAN}")
         without = check_file(page, bundle)
         said = check_file(page, bundle, key=public_key(service), checkpoint=note)
@@ -136,6 +137,9 @@ def test_a_file_is_verified_with_a_key_and_a_checkpoint_from_elsewhere(
         root = note.split("\n")[2]
         rewritten = check_file(page, bundle, checkpoint=note.replace(root, "A" * 43 + "="))
         of_another = check_file(page, bundle, checkpoint=f"cavra-pipeline/0000000000000000\n1\n{root}\n\n")
+        faults = page.evaluate("axe.run('.proof', {resultTypes: ['violations']})")["violations"]
+        assert [one["id"] for one in faults if one["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert "compare it with one that you got elsewhere" in without
     assert "your key" not in without
     assert "your key" in said
@@ -229,7 +233,7 @@ def test_every_cell_of_a_decision_leads_to_its_records(service: Served, browser:
         failures = row.locator("td[data-label=Failures]")
         assert failures.inner_text() == "2 of 3"
         found: dict[str, int] = {}
-        for address in addresses:
+        for address in dict.fromkeys(addresses):
             shown(page, f"{service.url}/?{len(found)}{address}")
             found[address] = page.locator("main tbody tr").count()
     assert len(addresses) == 8
