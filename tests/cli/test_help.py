@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -101,3 +103,9 @@ def test_the_shell_completes_commands_lanes_and_forms(tmp_path: Path) -> None:
     assert completed("retry-") == {"retry-health", "retry-plan"}
     assert completed("retry-plan", "--lane", "exec") == {"executive_report", "executive_health_alert"}
     assert completed("dashboard", "--output", "") == {"table", "json", "csv"}
+
+
+def test_commands_start_without_pandas() -> None:
+    loaded = "import sys, cavra_pipeline.cli; print([one for one in ('pandas', 'pyarrow') if one in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert said.stdout == "['pyarrow']\n"
