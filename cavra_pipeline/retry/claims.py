@@ -20,7 +20,7 @@ from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
 from cavra_pipeline.retry.records import RETRIES, digest, idempotency_id, retry_notification
 from cavra_pipeline.sending.engine import Run
 from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, DONE, REFUSED, SKIPPED, Intent, intents_where
-from cavra_pipeline.sending.leases import running_runs
+from cavra_pipeline.state.leases import running_runs
 from cavra_pipeline.state.tables import send_intents
 from cavra_pipeline.warehouse import Session
 

@@ -26,8 +26,8 @@ from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.records import delivery_record, digest, idempotency_id
 from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Purpose, Run, Sender
 from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, UNSETTLED, Intent, intents_where, write_intents
-from cavra_pipeline.sending.leases import LEASE_SECONDS, ended_early, running_runs, wait_for
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state.leases import LEASE_SECONDS, ended_early, running_runs, wait_for
 from cavra_pipeline.state.tables import leases, send_intents
 from cavra_pipeline.warehouse import Session
 

@@ -32,9 +32,9 @@ from cavra_pipeline.retry.first_delivery import take_over_first_deliveries
 from cavra_pipeline.retry.records import RETRIES, execution_status
 from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Run, Sender
 from cavra_pipeline.sending.intents import Intent
-from cavra_pipeline.sending.leases import checked_run_id
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State
+from cavra_pipeline.state.leases import checked_run_id
 from cavra_pipeline.warehouse import Session, Warehouse
 
 MAX_RETRY_DELIVERIES: Final = 25

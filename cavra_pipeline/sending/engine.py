@@ -38,9 +38,9 @@ from cavra_pipeline.sending.intents import (
     outcome_document,
     write_intents,
 )
-from cavra_pipeline.sending.leases import LEASE_SECONDS, Lease, ended_early, leased, running_runs
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, state_of
+from cavra_pipeline.state.leases import LEASE_SECONDS, Lease, ended_early, leased, running_runs
 from cavra_pipeline.state.tables import leases, send_intents
 
 #: Why a skipped intent was not sent.

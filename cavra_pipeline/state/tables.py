@@ -112,7 +112,8 @@ send_intents: Final = sa.Table(
     sa.Index("send_intents_by_subject", "lane", "subject"),
 )
 
-#: Runs that may send, each until ``expires_ms`` of the database's clock. A run that ended has no row.
+#: Runs that may send, and who commits to a lake, each until ``expires_ms`` of the database's clock; those that ended
+#: have no row.
 leases: Final = sa.Table(
     "leases",
     METADATA,

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
-from cavra_pipeline.sending import leases
 from cavra_pipeline.settings import AlertPolicy, Settings
+from cavra_pipeline.state import leases
 from tests.support import AS_OF
 from tests.worker.support import SIGNING
 

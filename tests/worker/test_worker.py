@@ -17,9 +17,9 @@ from cavra_pipeline.evidence import own as own_module
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.sending import engine as engine_module
-from cavra_pipeline.sending.leases import LeaseLost
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of, tables
+from cavra_pipeline.state.leases import LeaseLost
 from tests.support import (
     AS_OF,
     MICROSECOND,

@@ -1,15 +1,19 @@
-"""Leases: which runs may send. A run holds a row until an instant of the database's clock, and renews it.
+"""Leases: which runs may send, and who may commit to a lake. A row is held until an instant of the database's clock.
 
-A row that has expired is that of a run which was killed, or failed. It stays as long as something depends on it: an
-answer that is not recorded yet, or a command that may be repeated.
+A row of a run that has expired is that of one which was killed, or failed. It stays as long as something depends on it:
+an answer that is not recorded yet, or a command that may be repeated.
 """
 
 from __future__ import annotations
 
+import os
+import random
 import re
+import secrets
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,13 +21,19 @@ from typing import Final
 import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
-from cavra_pipeline.state import State
+from cavra_pipeline.state.database import State
 from cavra_pipeline.state.tables import leases, now_ms
 
 #: A run that was killed blocks what it claimed for so long. One request, with the default limits, takes 35 s at most.
 LEASE_SECONDS: Final = 90.0
+#: A writer of a lake that was killed keeps the others waiting for so long; one that is only slow loses nothing else.
+COMMIT_SECONDS: Final = 20.0
+#: No id of a run begins so.
+_COMMITTER: Final = "commit:"
 _RENEWALS: Final = 3
 _POLL_SECONDS: Final = 0.1
+#: Shortest and longest wait of a writer before it asks again whether it is its turn.
+_TURN_SECONDS: Final = (0.02, 0.2)
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -38,10 +48,12 @@ class Lease:
     Attributes:
         run_id: The run.
         state: The state database.
+        seconds: How long it lasts unless it is renewed.
     """
 
     run_id: str
     state: State
+    seconds: float
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def renew(self) -> None:
@@ -53,7 +65,7 @@ class Lease:
         extended = (
             sa.update(leases)
             .where(leases.c.run_id == self.run_id, leases.c.expires_ms > now_ms())
-            .values(expires_ms=now_ms() + int(LEASE_SECONDS * 1000))
+            .values(expires_ms=now_ms() + int(self.seconds * 1000))
         )
         with self.state.writing() as connection:
             is_held = connection.execute(extended).rowcount == 1
@@ -65,8 +77,8 @@ class Lease:
             )
 
     def keep(self) -> None:
-        """Renews the lease until the block ends; the next send finds out if that fails."""
-        while not self._ended.wait(LEASE_SECONDS / _RENEWALS):
+        """Renews the lease until the block ends; the next send or commit finds out if that fails."""
+        while not self._ended.wait(self.seconds / _RENEWALS):
             with suppress(PipelineError):
                 self.renew()
 
@@ -91,19 +103,73 @@ def leased(state: State, run_id: str) -> Iterator[Lease]:
             )
         connection.execute(sa.delete(leases).where(leases.c.run_id == run_id))
         connection.execute(sa.insert(leases).values(run_id=run_id, expires_ms=now_ms() + int(LEASE_SECONDS * 1000)))
-    lease = Lease(run_id, state)
-    thread = threading.Thread(target=lease.keep, name=f"lease-{run_id}", daemon=True)
-    thread.start()
     ended = sa.update(leases).values(expires_ms=0)
+    lease = Lease(run_id, state, LEASE_SECONDS)
     try:
-        yield lease
+        with _renewed(lease):
+            yield lease
         ended = sa.delete(leases)  # type: ignore[assignment]
+    finally:
+        _end(lease, ended)
+
+
+@contextmanager
+def committing(state: State, act: str, deadline: float, busy: Callable[[str], PipelineError]) -> Iterator[Lease]:
+    """Holds the lease of whoever commits to the lake while the block is open: one at a time, of all hosts.
+
+    Args:
+        state: The state database that all of them share.
+        act: What the caller does, for whoever has to wait for it.
+        deadline: Until when to wait, by ``time.monotonic``.
+        busy: Makes the error that is raised then, from the words about the holder.
+
+    Raises:
+        PipelineError: The state database can't be reached, or ``busy`` has made one.
+    """
+    holder = f"process {os.getpid()} of {socket.gethostname()} ({act})"
+    lease = Lease(f"{_COMMITTER}{secrets.token_hex(8)} {holder}", state, COMMIT_SECONDS)
+    while (other := _take_turn(lease)) is not None:
+        if time.monotonic() >= deadline:
+            raise busy(other)
+        time.sleep(random.uniform(*_TURN_SECONDS))  # noqa: S311 -- jitter
+    try:
+        with _renewed(lease):
+            yield lease
+    finally:
+        _end(lease, sa.delete(leases))
+
+
+def _take_turn(lease: Lease) -> str | None:
+    """Takes the committer's lease; returns who holds it, if somebody does."""
+    held = sa.select(leases.c.run_id).where(leases.c.run_id.startswith(_COMMITTER), leases.c.expires_ms > now_ms())
+    with lease.state.reading() as connection:
+        holder = connection.scalar(held)
+    if holder is None:
+        with lease.state.writing() as connection:
+            holder = connection.scalar(held)
+            if holder is None:
+                connection.execute(sa.delete(leases).where(leases.c.run_id.startswith(_COMMITTER)))
+                expires_ms = now_ms() + int(lease.seconds * 1000)
+                connection.execute(sa.insert(leases).values(run_id=lease.run_id, expires_ms=expires_ms))
+    return None if holder is None else str(holder).partition(" ")[2]
+
+
+@contextmanager
+def _renewed(lease: Lease) -> Iterator[None]:
+    """Renews the lease from a thread while the block is open."""
+    thread = threading.Thread(target=lease.keep, name=f"lease-{lease.run_id}", daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
         lease.end()
         thread.join()
-        # Where the database is gone too, what went wrong first is what the caller is told: the lease expires by itself.
-        with suppress(PipelineError), state.writing() as connection:
-            connection.execute(ended.where(leases.c.run_id == run_id))
+
+
+def _end(lease: Lease, ended: sa.Update | sa.Delete) -> None:
+    # Where the database is gone too, what went wrong first is what the caller is told: the lease expires by itself.
+    with suppress(PipelineError), lease.state.writing() as connection:
+        connection.execute(ended.where(leases.c.run_id == lease.run_id))
 
 
 def running_runs(connection: sa.Connection) -> frozenset[str]:
