@@ -288,7 +288,7 @@ def log_head(settings: Settings) -> LogHead | None:
     soon = settings.but(busy_wait_seconds=min(settings.busy_wait_seconds, _HEAD_SECONDS))
     try:
         with warehouse_of(soon).reading() as session:
-            identity = identity_of(session, where=str(settings.warehouse))
+            identity = identity_of(session, where="the warehouse")
         with state_of(settings).reading() as connection:
             head = head_of(connection)
         return None if HomeKeeper(settings).is_ahead_of_state(identity) else head

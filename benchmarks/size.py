@@ -21,7 +21,6 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse.compact import compact
 
 
 def main() -> None:
@@ -45,13 +44,13 @@ def main() -> None:
                 ingest(settings, now=NOW, first=start.date(), last=start.date())
             sizes.append(settings.warehouse.stat().st_size)
         began = time.perf_counter()
-        done = compact(warehouse_of(settings))
+        done = warehouse_of(settings).compact()
         seconds = time.perf_counter() - began
         began = time.perf_counter()
         horizon = START.date() + timedelta(days=options.days - options.days // 10)
         pruned = prune(warehouse_of(settings), state_of(settings), horizon, now=NOW)
         prune_seconds = time.perf_counter() - began
-        pruned_bytes = compact(warehouse_of(settings)).after_bytes
+        pruned_bytes = warehouse_of(settings).compact().after_bytes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps({**vars(options), "bytes_after_each": sizes, "compacted_bytes": done.after_bytes,

@@ -24,6 +24,7 @@ from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Warehouse
 from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS
 from cavra_pipeline.warehouse.frames import in_utc
+from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.questions import Narrowing, as_of_instant, asked_days, read_table
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def warehouse_at(home: Home = None, busy_wait_seconds: float | None = None) -> W
     """
     settings = _settings(home)
     wait = settings.busy_wait_seconds if busy_wait_seconds is None else busy_wait_seconds
-    return Warehouse(settings.warehouse, wait, settings.threads, settings.memory_limit, is_lent=True)
+    return open_warehouse(settings.but(busy_wait_seconds=wait), is_lent=True)
 
 
 def _settings(home: Home) -> Settings:

@@ -3,7 +3,6 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -116,4 +115,4 @@ class Home(dg.ConfigurableResource["Home"]):
     @property
     def warehouse(self) -> Warehouse:
         """The home's warehouse; the assets of a run share what they work out from the same evidence."""
-        return replace(warehouse_of(self.settings), memory=self._memory)
+        return warehouse_of(self.settings, memory=self._memory)

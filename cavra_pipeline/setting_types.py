@@ -22,6 +22,8 @@ _URL: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?"
 _KEY_PART: Final = r"[A-Za-z0-9_]{1,64}"
 _OWNER: Final = r"team:[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,24}"
 _MEMORY: Final = r"(?i)[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B"
+_LAKE_URL: Final = r"ducklake:(?:sqlite:/[\x21-\x7e]+|postgres(?:ql)?:[\x20-\x7e]+)"
+_DATA_URL: Final = r"/[^\x00-\x1f\x7f]*"
 _STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
 
 
@@ -138,6 +140,20 @@ WebAddress = Annotated[
     AfterValidator(partial(matching, _URL)),
     AfterValidator(lambda url: url.rstrip("/")),
     Accepts("an address such as https://dagster.example, without a password", "the value is not an address"),
+]
+LakeUrl = Annotated[
+    str,
+    AfterValidator(partial(matching, _LAKE_URL)),
+    Accepts(
+        "ducklake:postgres://user:password@host/database or ducklake:sqlite:/path/of/catalog.sqlite; unset, the "
+        "warehouse is the DuckDB file of the home",
+        "the value is not the address of a lake",
+    ),
+]
+DataUrl = Annotated[
+    str,
+    AfterValidator(partial(matching, _DATA_URL)),
+    Accepts("the absolute path of a folder", "the value is no folder"),
 ]
 StateAddress = Annotated[
     str,

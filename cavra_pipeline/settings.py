@@ -23,9 +23,11 @@ from cavra_pipeline.setting_types import (
     AssetPrefix,
     Connectors,
     Cron,
+    DataUrl,
     Day,
     DeadmanUrl,
     FolderOrFile,
+    LakeUrl,
     Lanes,
     MemoryLimit,
     Origins,
@@ -55,6 +57,8 @@ _VARIABLES: Final = {
     "tolerance": "slot",
     "alerts": "alert",
     "state_address": "state_url",
+    "warehouse_address": "warehouse_url",
+    "data_address": "data_url",
     "group_owners": "owner",
 }
 #: Dagster's own variable, the only one without our prefix.
@@ -172,6 +176,8 @@ class Settings(BaseSettings):
         run_retention_days: Days that Dagster's records of a finished run are kept.
         deadman_url: Called while the watching works; whoever knows the address can feign it.
         state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
+        warehouse_address: Address of a lake that stands in for the home's warehouse file (docs/scale.md), or None.
+        data_address: Folder of the lake's data files; only with a lake.
     """
 
     model_config = SettingsConfigDict(
@@ -220,6 +226,8 @@ class Settings(BaseSettings):
     retention_days: Annotated[int, Field(ge=LEAST_RETENTION_DAYS, le=36_500), Accepts()] | None = None
     run_retention_days: Annotated[int, Field(ge=LEAST_RUN_RETENTION_DAYS, le=36_500), Accepts()] = 7
     state_address: StateAddress | None = Field(default=None, repr=False)
+    warehouse_address: LakeUrl | None = Field(default=None, repr=False)
+    data_address: DataUrl | None = None
 
     @classmethod
     def settings_customise_sources(cls, *_settings: Any, init_settings: Any, **_others: Any) -> tuple[Any, ...]:  # type: ignore[override]  # two of five
@@ -248,7 +256,7 @@ class Settings(BaseSettings):
 
     @property
     def warehouse(self) -> Path:
-        """The DuckDB file."""
+        """The DuckDB file, where no lake stands in for it."""
         return self.home / "warehouse.duckdb"
 
     @property
@@ -294,6 +302,8 @@ class Settings(BaseSettings):
             alerts=self.alerts.model_copy(update={"connectors": ()}),
             deadman_url=None,
             state_address=None,
+            warehouse_address=None,
+            data_address=None,
         )
 
     def prepare(self) -> Settings:

@@ -30,7 +30,7 @@ from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, state_of
 from cavra_pipeline.state.tables import leases
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse import FileWarehouse
 
 Record = dict[str, Any]
 Line = Record | str | bytes
@@ -220,7 +220,7 @@ def empty_warehouse() -> bytes:
     """A warehouse with its schema, made once a process: a third of what a small ingest costs."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "warehouse.duckdb"
-        with Warehouse(path).writing("make a template"):
+        with FileWarehouse(path).writing("make a template"):
             pass
         return path.read_bytes()
 
@@ -236,6 +236,13 @@ def empty_state() -> bytes:
 
 
 # --- Questions -----------------------------------------------------------------------------------------------------
+
+
+def file_of(settings: Settings) -> FileWarehouse:
+    """The home's warehouse, which is a file."""
+    warehouse = warehouse_of(settings)
+    assert isinstance(warehouse, FileWarehouse)
+    return warehouse
 
 
 def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:

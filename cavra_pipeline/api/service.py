@@ -27,7 +27,8 @@ from cavra_pipeline.reports.store import Report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
-from cavra_pipeline.warehouse.read_copy import CopyState, ReadCopy
+from cavra_pipeline.warehouse.read_copy import CopyState
+from cavra_pipeline.warehouse.reads import reads_of
 
 #: The same question gets the same answer for so many times what it took to make, within these bounds, so that many
 #: who ask at once never cost more than a part of the machine. A newer copy ends it.
@@ -113,7 +114,7 @@ class Service:
             PipelineError: The warehouse can't be read.
         """
         self.settings, self.clock, self.dagster, self.tokens = settings, clock, dagster, tokens
-        self.copy = ReadCopy(warehouse_of(settings), clock)
+        self.copy = reads_of(warehouse_of(settings), clock)
         self.keeper = EvidenceWriter(settings, clock)
         self._turns = threading.BoundedSemaphore(settings.threads or os.cpu_count() or 1)
         self._sending = threading.BoundedSemaphore(_MOST_SENDING)

@@ -117,9 +117,11 @@ def _state(settings: Settings) -> str:
 
 
 def _warehouse(settings: Settings) -> str:
-    with warehouse_at(settings.home, _WAITS).reading() as session:
+    warehouse = warehouse_at(settings.home, _WAITS)
+    with warehouse.reading() as session:
         (found,) = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": clock().replace(tzinfo=None)})
-    return f"{found['record_count']:,} records"
+    records = f"{found['record_count']:,} records"
+    return f"{records} in the lake {warehouse.where}" if settings.warehouse_address else records
 
 
 def _landing(settings: Settings) -> str:

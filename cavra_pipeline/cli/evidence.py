@@ -179,7 +179,7 @@ def ingest(first: date | None, last: date | None) -> None:
         ("findings", result.finding_count),
         ("unknown kinds", result.unknown_kind_count),
         ("fields left out", result.dropped_field_count),
-        ("warehouse", settings.warehouse),
+        ("warehouse", warehouse_of(settings).where),
     ]
     answer(document, _facts("Ingest", shown))
     if not (form_of_answer() != TABLE or result.drops or result.unchanged_count):

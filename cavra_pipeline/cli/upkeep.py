@@ -14,7 +14,7 @@ from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.upgrade import Upgraded, upgrade
-from cavra_pipeline.warehouse.compact import Compacted, compact
+from cavra_pipeline.warehouse.base import Compacted
 
 _MEGABYTE = 1_000_000
 
@@ -26,7 +26,7 @@ def compact_command() -> None:
 
     Everybody else waits meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
     """
-    done = compact(warehouse_of(home()))
+    done = warehouse_of(home()).compact()
     answer(asdict(done), lambda console, _: console.print(_sizes(done)))
 
 
@@ -92,7 +92,7 @@ def prune_command(before: datetime | None, dry_run: bool, compacts: bool) -> Non
     day = horizon_day(settings, now=now, before=before.date() if before else None)
     warehouse = warehouse_of(settings)
     removed = preview(warehouse, day) if dry_run else prune(warehouse, state_of(settings), day, now=now)
-    compacted = compact(warehouse) if compacts and not dry_run else None
+    compacted = warehouse.compact() if compacts and not dry_run else None
 
     def show(console: Terminal, _document: object) -> None:
         console.print(_removed(day, asdict(removed), dry_run=dry_run), soft_wrap=True)

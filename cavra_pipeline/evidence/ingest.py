@@ -59,10 +59,10 @@ def _choose(
     Where there are none to read, the state learns of commits whose process was killed before it could tell it.
     """
     warehouse = warehouse_of(settings)
-    if not drops and not settings.warehouse.exists():
+    if not drops and not warehouse.exists():
         return []
     with warehouse.reading() as session:
-        closed, identity = closed_drops(session), identity_of(session, where=str(warehouse.path))
+        closed, identity = closed_drops(session), identity_of(session, where=warehouse.where)
         known = {} if again else _fingerprints(session)
     unsafe = sorted({str(name) for _, name in known if shown_name(str(name), pseudonyms) != name})
     if unsafe:
@@ -126,7 +126,7 @@ def ingest(
     if days is not None and not again:
         wanted = frozenset(days)
         listed = [drop for drop in listed if drop.day in wanted]
-    if not can_open_a_warehouse() or (days is None and not settings.warehouse.exists()):
+    if not can_open_a_warehouse() or (days is None and not warehouse.exists()):
         # Where all of it will be read, short of memory not even the warehouse could be made.
         require_memory_for(listed, settings)
     finish_prunings(warehouse, state_of(settings))

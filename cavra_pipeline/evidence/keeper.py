@@ -25,7 +25,9 @@ from cavra_pipeline.retention.apply import applied_prunings, apply_prunings
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, database_now, state_of
 from cavra_pipeline.state.tables import ingested_files, pruned_drops, warehouses
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import Memory, Session, Warehouse
+from cavra_pipeline.warehouse.base import Keeper, Openable
+from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import Identity, identity_of
 
 _log = logging.getLogger("cavra_pipeline.warehouse")
@@ -39,15 +41,15 @@ _Rows = Sequence[Mapping[str, Any]]
 _SegmentKey = tuple[str, date]
 
 
-def warehouse_of(settings: Settings) -> Warehouse:
-    """Returns the home's warehouse with the limits of the settings."""
-    return Warehouse(
-        settings.warehouse,
-        settings.busy_wait_seconds,
-        settings.threads,
-        settings.memory_limit,
-        keeper=HomeKeeper(settings),
-    )
+def warehouse_of(settings: Settings, *, keeper: Keeper | None = None, memory: Memory | None = None) -> Warehouse:
+    """Returns the home's warehouse with the limits of the settings.
+
+    Args:
+        settings: The home.
+        keeper: Rebuilds it; the home's own if not given.
+        memory: What readers have worked out from the evidence, if they share it.
+    """
+    return open_warehouse(settings, keeper=keeper or HomeKeeper(settings), memory=memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class HomeKeeper:
     @property
     def _state(self) -> State:
         return state_of(self.settings)
+
+    @property
+    def _where(self) -> str:
+        return open_warehouse(self.settings).where
 
     def reason_to_remake(self, identity: Identity) -> str | None:
         """Returns why the warehouse can't answer for what the state knows, as a word of an alert, or None."""
@@ -86,7 +92,7 @@ class HomeKeeper:
     def beginning(self, session: Session) -> None:
         """Applies prunings that a process which was killed has only stored, and sums up changes that are noted."""
         apply_prunings(session, self._state)
-        sum_up_changes(session, self._known_commit(identity_of(session, where=str(self.settings.warehouse))))
+        sum_up_changes(session, self._known_commit(identity_of(session, where=self._where)))
 
     def committed(self, warehouse: Warehouse) -> None:
         """Stores in the state what commits have changed that it does not know yet, those of other writers included.
@@ -94,7 +100,7 @@ class HomeKeeper:
         Evidence is hashed here, where the gate is free. If that is cut short, the next writer does it.
         """
         with warehouse.reading() as session:
-            identity = identity_of(session, where=str(warehouse.path))
+            identity = identity_of(session, where=warehouse.where)
             known = self._known_commit(identity)
             if known >= identity.commit_number:
                 return
@@ -139,7 +145,7 @@ class HomeKeeper:
                 _log.warning(
                     "the state database did not know %s, as after a restored backup: it has learned from it of %d "
                     "landing files",
-                    self.settings.warehouse,
+                    self._where,
                     len(files),
                 )
                 connection.execute(
@@ -155,7 +161,7 @@ class HomeKeeper:
                     sa.update(warehouses).where(of_warehouse).values(commit_number=identity.commit_number)
                 )
 
-    def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
+    def fill(self, fresh: Openable, *, because: str, set_aside_as: str | None) -> None:
         """Ingests into an empty warehouse the landing files that were ingested before, and prunes it as it was pruned.
 
         Raises:
@@ -180,7 +186,7 @@ class HomeKeeper:
                 apply_prunings(session, self._state)
             _log.warning(
                 "%s was rebuilt from %d landing files (%s)",
-                self.settings.warehouse,
+                self._where,
                 len(known - gone),
                 because,
             )
@@ -209,9 +215,9 @@ class HomeKeeper:
             "cavra-pipeline rebuild --without-them",
         )
 
-    def _remember_made(self, fresh: Warehouse, because: str, set_aside_as: str | None) -> None:
+    def _remember_made(self, fresh: Openable, because: str, set_aside_as: str | None) -> None:
         with fresh.reading() as session:
-            identity = identity_of(session, where=str(fresh.path))
+            identity = identity_of(session, where=fresh.where)
             files = session.rows(_PACKAGE, "files_of_commits", {"after": 0})
             _, learned = self._learned(session, files, 0)
             secrets = found_secrets(session)
@@ -281,7 +287,7 @@ def rebuild(settings: Settings, *, without_missing: bool) -> int:
     # The key is made now: while the warehouse is made, nobody could ask it for pseudonyms.
     pseudonyms_of(settings)
     keeper = HomeKeeper(settings, without_missing=without_missing)
-    replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED)
+    warehouse_of(settings, keeper=keeper).remake(REQUESTED)
     with state_of(settings).reading() as connection:
         return int(connection.scalar(sa.select(sa.func.count()).select_from(ingested_files)) or 0)
 

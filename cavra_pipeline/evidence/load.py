@@ -16,7 +16,8 @@ from cavra_pipeline.evidence.landing import Drop, list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import screen_drop, screened_groups
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse import WriteConflict
+from cavra_pipeline.warehouse.base import ATTEMPTS, Openable, wait_after_conflict
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
 
@@ -56,7 +57,7 @@ class IngestResult:
 
 
 def load_again(
-    settings: Settings, fresh: Warehouse, files: Collection[tuple[date, str]], *, now: datetime
+    settings: Settings, fresh: Openable, files: Collection[tuple[date, str]], *, now: datetime
 ) -> set[tuple[date, str]]:
     """Loads landing files that were ingested before into a warehouse that is being rebuilt.
 
@@ -77,7 +78,7 @@ def load_again(
 
 
 def load(
-    warehouse: Warehouse,
+    warehouse: Openable,
     drops: list[Drop],
     settings: Settings,
     result: IngestResult,
@@ -98,14 +99,22 @@ def load(
 
 
 def _kept(
-    warehouse: Warehouse, group: Group, settings: Settings, now: datetime, touched_days: set[date]
+    warehouse: Openable, group: Group, settings: Settings, now: datetime, touched_days: set[date], attempt: int = 1
 ) -> Iterator[Group]:
-    """Commits a group; if that fails, each of its drops on its own, so that those before the failing one are kept."""
+    """Commits a group; if that fails, each of its drops on its own, so that those before the failing one are kept.
+
+    So it does where another writer of a lake was faster, since the rows of a group are read once.
+    """
     try:
         with group.stage, warehouse.writing("commit drops") as session:
             touched_days |= commit(session, group, now)
         yield group
         return
+    except WriteConflict:
+        if attempt >= ATTEMPTS:
+            raise
+        wait_after_conflict()
+        attempt += 1
     except Exception as error:
         if isinstance(error, PipelineError) and not isinstance(error, OutOfMemory):
             # The file is busy, or there is no room: no fault of one drop.
@@ -113,7 +122,7 @@ def _kept(
         if len(group.drops) == 1:
             raise _stopped(group.drops[0].drop, error) from error
     for one in group.drops:
-        yield from _kept(warehouse, screen_drop(one.drop, settings), settings, now, touched_days)
+        yield from _kept(warehouse, screen_drop(one.drop, settings), settings, now, touched_days, attempt)
 
 
 def _stopped(drop: Drop, error: Exception) -> PipelineError:

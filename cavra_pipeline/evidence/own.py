@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.landing import Drop, drop_at
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import screen_drop
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse import Session, repeated
 
 PREFIX: Final = "cavra-pipeline-"
 _SCHEMA: Final = "cavra.evidence.metadata.v1"
@@ -157,6 +157,10 @@ def save_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any
     Raises:
         PipelineError: Something can't be written, or a record of ours does not pass the boundary.
     """
-    drop = write_own_drop(settings, name, records, now=now)
-    with warehouse_of(settings).writing(act) as session:
-        commit_own_drop(session, drop, now=now)
+
+    def write_and_commit() -> None:
+        drop = write_own_drop(settings, name, records, now=now)
+        with warehouse_of(settings).writing(act) as session:
+            commit_own_drop(session, drop, now=now)
+
+    repeated(write_and_commit)

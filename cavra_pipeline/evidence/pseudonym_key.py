@@ -13,7 +13,7 @@ from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.landing import has_pseudonyms
 from cavra_pipeline.evidence.queries import holds_pseudonyms
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import OldWarehouse
 
 KEY_BYTES: Final = 32
@@ -54,7 +54,16 @@ def open_home(settings: Settings) -> Settings:
 
 
 def _require_key(settings: Settings) -> None:
-    if not settings.pseudonym_key.exists() and _is_in_use(settings):
+    if settings.pseudonym_key.exists():
+        return
+    if settings.warehouse_address and settings.pseudonym_key_file is None:
+        # Each host would make a key of its own, and one value would have as many pseudonyms.
+        raise UsageError(
+            "hosts that share a lake need one key of the pseudonyms",
+            where="CAVRA_PSEUDONYM_KEY_FILE",
+            remedy="Name the same file on every host; the first makes it, and the others need a copy",
+        )
+    if _is_in_use(settings):
         raise PipelineError(
             "this home holds pseudonyms, and the key they were made with is not there",
             where=str(settings.pseudonym_key),
@@ -100,10 +109,11 @@ def _is_in_use(settings: Settings) -> bool:
     """Whether a sidecar of the landing zone, or the warehouse, has a finding of a pseudonym."""
     if has_pseudonyms(settings.landing):
         return True
-    if not settings.warehouse.exists():
+    warehouse = open_warehouse(settings)
+    if not warehouse.exists():
         return False
     try:
-        with Warehouse(settings.warehouse, settings.busy_wait_seconds).reading() as session:
+        with warehouse.reading() as session:
             return holds_pseudonyms(session)
     except OldWarehouse:
         # There were no pseudonyms before there was a state database.

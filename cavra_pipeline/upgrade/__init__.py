@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from backports import zstd
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.keeper import REQUESTED, HomeKeeper, warehouse_of
+from cavra_pipeline.evidence.keeper import REQUESTED, HomeKeeper
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.records import retry_notification
@@ -28,7 +28,8 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state import database_now, state_of
 from cavra_pipeline.state import tables as t
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.base import Openable
+from cavra_pipeline.warehouse.opening import scratch_warehouse
 
 _PACKAGE: Final = "cavra_pipeline.upgrade"
 _VERSION: Final = 5
@@ -92,7 +93,7 @@ def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
             connection.execute(sa.insert(t.warehouses).values(**mark, made_at=database_now(connection)))
     old_file = f"{path.name}.{_MARK}"
     keeper = _UpgradeKeeper(settings, without_missing=without_missing, handled_days=handled_days)
-    replace(warehouse_of(settings), keeper=keeper).remake(REQUESTED, keep_as=old_file)
+    replace(scratch_warehouse(settings, path), keeper=keeper).remake(REQUESTED, keep_as=old_file)
     counts = {name: len(some) for name, some in rows.items()} if is_new else {}
     return Upgraded(counts, len(rows["ingested_files"]), old_file)
 
@@ -103,7 +104,7 @@ class _UpgradeKeeper(HomeKeeper):
 
     handled_days: tuple[_Row, ...] = ()
 
-    def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
+    def fill(self, fresh: Openable, *, because: str, set_aside_as: str | None) -> None:
         """Fills the warehouse as ever, then handles leaks."""
         HomeKeeper.fill(self, fresh, because=because, set_aside_as=set_aside_as)
         with state_of(self.settings).writing() as connection:

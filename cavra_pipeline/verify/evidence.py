@@ -10,7 +10,6 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.load import load_again
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -22,7 +21,8 @@ from cavra_pipeline.sql import literal
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import ingested_files, pruned_drops
 from cavra_pipeline.verify.differences import Difference, Part, of_file
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import FileWarehouse, Session
+from cavra_pipeline.warehouse.opening import scratch_warehouse
 
 _PACKAGE: Final = "cavra_pipeline.verify"
 _FileKey = tuple[date, str]
@@ -65,7 +65,7 @@ _TABLES: Final[Mapping[str, _Compared]] = {
 }
 
 
-def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[Warehouse, list[Difference], int]:
+def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[FileWarehouse, list[Difference], int]:
     """Makes a warehouse from the landing files that the state knows, pruned as the home is.
 
     Args:
@@ -77,7 +77,7 @@ def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[Warehouse,
         The warehouse, what differs of landing files, and how many were read.
     """
     state = state_of(settings)
-    fresh = warehouse_of(settings).at(path)
+    fresh = scratch_warehouse(settings, path)
     with state.reading() as connection:
         rows = connection.execute(
             sa.select(ingested_files.c.drop_day, ingested_files.c.file_name, ingested_files.c.sha256)

@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.errors import TransientError
+from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.leftovers import remove_left_folders, scratch_folder
 from cavra_pipeline.proof.log import entries_of, log_mark, stored_segments
@@ -20,7 +20,7 @@ from cavra_pipeline.verify.evidence import check_segments, check_warehouse, deri
 from cavra_pipeline.verify.log import check_log
 from cavra_pipeline.verify.maps import check_maps
 from cavra_pipeline.verify.reports import CheckedReports, check_reports
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse import FileWarehouse, Warehouse
 from cavra_pipeline.warehouse.schema import identity_of
 
 _PREFIX: Final = ".verify-"
@@ -40,10 +40,17 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         What was read and what differs.
 
     Raises:
+        UsageError: The warehouse is a lake.
         TransientError: Evidence was written meanwhile; nothing can be said.
         WarehouseBusy: A writer held the warehouse for too long.
     """
     state, warehouse = state_of(settings), warehouse_of(settings)
+    if not isinstance(warehouse, FileWarehouse):
+        raise UsageError(
+            "a home whose warehouse is a lake can't be verified as a whole yet",
+            where=warehouse.where,
+            remedy="Verify proof bundles, or a home with the same landing files and CAVRA_WAREHOUSE_URL unset",
+        )
     _finish_what_was_killed(settings, warehouse)
     remove_left_folders(settings.home, _PREFIX)
     with scratch_folder(settings.home, _PREFIX) as folder:
@@ -56,7 +63,7 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         found.differences += of_files
         with warehouse.reading() as session:
             # A commit that was made just now is not in the log yet.
-            is_ahead = HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=str(warehouse.path)))
+            is_ahead = HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=warehouse.where))
             with state.reading() as connection:
                 is_changed = log_mark(connection) != before
             if is_ahead or is_changed:
@@ -83,7 +90,7 @@ def _finish_what_was_killed(settings: Settings, warehouse: Warehouse) -> None:
     A pruning that the log says was applied, or that the state does not know, is left to be found.
     """
     with warehouse.reading() as session:
-        identity, applied = identity_of(session, where=str(warehouse.path)), applied_prunings(session)
+        identity, applied = identity_of(session, where=warehouse.where), applied_prunings(session)
     with state_of(settings).reading() as connection:
         stored = set(connection.scalars(sa.select(prunings.c.pruning_number)))
         logged = connection.scalar(sa.select(sa.func.max(log_entries.c.pruning_number))) or 0

@@ -33,6 +33,7 @@ from cavra_pipeline.verify.bundle import DisclosedDay, Proven, attested, make_bu
 from cavra_pipeline.verify.check import judged, newest_maps
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.warehouse import Session
+from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import Identity, identity_of
 
 _PACKAGE: Final = "cavra_pipeline.verify"
@@ -153,7 +154,7 @@ def read_lane(session: Session, settings: Settings, lane: Lane, last_day: date) 
     if head is None:
         raise UsageError("there is no commit log yet", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
     return LaneRead(
-        identity=identity_of(session, where=str(settings.warehouse)),
+        identity=identity_of(session, where=open_warehouse(settings).where),
         head=head,
         mark=mark,
         entries=entries,

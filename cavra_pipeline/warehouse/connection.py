@@ -1,4 +1,4 @@
-"""The one class that opens the DuckDB file: late, closed always, with a bounded wait for whoever holds it.
+"""The one class that opens a home's DuckDB file: late, closed always, with a bounded wait for whoever holds it.
 
 Readers and writers of every process pass the same gate, a lock file, one at a time: a writer keeps it until it has
 committed, a reader only until it has opened, so readers can't starve a writer (docs/decisions/0004-one-writer.md).
@@ -16,21 +16,26 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Unpack
+from typing import Final
 
 import duckdb
 
-from cavra_pipeline.errors import OutOfMemory, PipelineError, TransientError
+from cavra_pipeline.errors import PipelineError, TransientError
+from cavra_pipeline.sql import literal
 from cavra_pipeline.warehouse import schema
+from cavra_pipeline.warehouse.base import (
+    MISSING,
+    REFUSED,
+    Compacted,
+    Keeper,
+    Warehouse,
+    WarehouseBusy,
+    has_sign,
+)
 from cavra_pipeline.warehouse.files import remove, sync
-from cavra_pipeline.warehouse.frames import to_frame
 from cavra_pipeline.warehouse.gate import POLL_SECONDS, gate
-from cavra_pipeline.warehouse.questions import Narrowing, read_table
 from cavra_pipeline.warehouse.schema import Identity
 from cavra_pipeline.warehouse.session import Memory, Session
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _log = logging.getLogger("cavra_pipeline.warehouse")
 
@@ -40,44 +45,16 @@ _DAMAGE_SIGNS: Final = ("corrupt database file", "could not read enough bytes")
 _REFUSAL_SIGNS: Final = (*_DAMAGE_SIGNS, "not a valid duckdb", "serializ", "version number", "extension", "magic")
 _NO_ROOM_SIGNS: Final = ("no space", "disk is full", "could not write")
 
-#: Why a file is rebuilt, as words of an alert; a ``Keeper`` has more.
-MISSING: Final = "missing"
-REFUSED: Final = "refused"
-
 #: Inode, size and time of change of each file of a warehouse.
 Stamp = tuple[tuple[int, int, int], ...]
-
-
-class WarehouseBusy(TransientError):
-    """The warehouse stayed busy for longer than the caller was willing to wait."""
 
 
 class _Refused(Exception):
     """DuckDB can't use the file; it holds nothing that can't be rebuilt."""
 
 
-class Keeper(Protocol):
-    """What a warehouse is derived from, and who remembers what it holds."""
-
-    def reason_to_remake(self, identity: Identity) -> str | None:
-        """Returns why a warehouse can't answer for what is known of it, as a word of an alert, or None."""
-
-    def fill(self, fresh: Warehouse, *, because: str, set_aside_as: str | None) -> None:
-        """Fills a warehouse that is empty with everything that is known.
-
-        Raises:
-            PipelineError: Something that it is made from is gone.
-        """
-
-    def beginning(self, session: Session) -> None:
-        """Brings a warehouse that was just opened for writing to what is known, in the open transaction."""
-
-    def committed(self, warehouse: Warehouse) -> None:
-        """Remembers a commit, and those before that it does not know; the warehouse is closed, so others may use it."""
-
-
 @dataclass(frozen=True, slots=True)
-class Warehouse:
+class FileWarehouse(Warehouse):
     """The DuckDB file of a home.
 
     Attributes:
@@ -99,6 +76,15 @@ class Warehouse:
     is_lent: bool = False
 
     @property
+    def where(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def exists(self) -> bool:
+        """Tells whether the file is there."""
+        return self.path.exists()
+
+    @property
     def log(self) -> Path:
         """DuckDB's log beside the file; there only while it is written, or after a writer was killed."""
         return self.path.with_name(self.path.name + ".wal")
@@ -114,7 +100,7 @@ class Warehouse:
             marks.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
         return tuple(marks)
 
-    def at(self, path: Path) -> Warehouse:
+    def at(self, path: Path) -> FileWarehouse:
         """Returns a warehouse in another file with the same limits, which nobody rebuilds."""
         return replace(self, path=path, keeper=None)
 
@@ -138,7 +124,7 @@ class Warehouse:
         try:
             yield Session(connection, self.memory)
         except duckdb.Error as error:
-            if not _has(error, _DAMAGE_SIGNS):
+            if not has_sign(error, _DAMAGE_SIGNS):
                 raise
             connection.close()
             if self.is_lent:
@@ -149,21 +135,6 @@ class Warehouse:
                 raise self._damaged() from None
         finally:
             connection.close()
-
-    def frame(self, table_or_sql: str, **narrowing: Unpack[Narrowing]) -> pd.DataFrame:
-        """Returns a table, or the answer to a query, as a DataFrame; the file is closed again before it is made.
-
-        Args:
-            table_or_sql: Name of a table or view (docs/data-dictionary.md), or one SELECT statement.
-            narrowing: What narrows it: ``as_of``, ``days``, ``columns``, ``parameters`` (see ``Narrowing``).
-
-        Raises:
-            UsageError: There is no such table or column, or the query can't be run.
-            WarehouseBusy: A writer held the file for longer than ``busy_wait_seconds``.
-        """
-        with self.reading() as session:
-            answer = read_table(session, table_or_sql, narrowing)
-        return to_frame(answer)
 
     @contextmanager
     def writing(self, act: str) -> Iterator[Session]:
@@ -190,7 +161,7 @@ class Warehouse:
                 schema.count_commit(session)
                 session.execute("COMMIT")
             except duckdb.Error as error:
-                if _has(error, _DAMAGE_SIGNS):
+                if has_sign(error, _DAMAGE_SIGNS):
                     connection.close()
                     raise self._damaged() from None
                 if isinstance(error, duckdb.IOException | duckdb.TransactionException):
@@ -198,17 +169,7 @@ class Warehouse:
                 raise
             finally:
                 connection.close()
-        if self.keeper:
-            self._remember(self.keeper)
-
-    def _remember(self, keeper: Keeper) -> None:
-        """Has the keeper remember a commit that is made: the caller's work is done, whatever becomes of this."""
-        try:
-            keeper.committed(self)
-        except (TransientError, OutOfMemory, MemoryError, duckdb.Error) as error:
-            # The message of DuckDB may quote values.
-            what = "%s: the commit is made, and the state does not know it yet (%s); the next writer tells it"
-            _log.warning(what, self.path, type(error).__name__)
+        self._remember(self.keeper)
 
     def _open(self, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, Identity]:
         """Opens the file under the gate, after it was made if it must be."""
@@ -250,7 +211,10 @@ class Warehouse:
         fresh = self.at(self._beside("fresh"))
         remove(fresh.path)
         with closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
-            schema.create(Session(connection))
+            # In one transaction: each statement alone would wait for the disk.
+            connection.execute("BEGIN")
+            schema.create(Session(connection), schema.IN_FILE)
+            connection.execute("COMMIT")
         if self.keeper:
             self.keeper.fill(fresh, because=because, set_aside_as=keep_as)
         self._put_in_place(fresh.path, keep_as)
@@ -295,6 +259,24 @@ class Warehouse:
         """
         with self._gate("rebuild", time.monotonic() + self.busy_wait_seconds):
             self._make(because, keep_as)
+
+    def compact(self) -> Compacted:
+        """Rewrites the file: every table, view, macro, comment and row as it was, in a file without holes.
+
+        DuckDB uses the room of replaced rows again but gives none back to the disk, and many small commits leave many
+        small row groups (docs/performance.md). Everybody else waits meanwhile.
+
+        Raises:
+            WarehouseBusy: Others held the file for longer than ``busy_wait_seconds``.
+            PipelineError: The file is not a warehouse, or there is no room for the second file; it is as it was.
+        """
+        with self.replacing("compact") as (session, fresh):
+            before = self.path.stat().st_size
+            ((name,),) = session.tuples("SELECT current_database()")
+            session.execute(f"ATTACH {literal(str(fresh))} AS fresh")
+            session.execute(f'COPY FROM DATABASE "{name}" TO fresh')
+            session.execute("DETACH fresh")
+        return Compacted(before, self.path.stat().st_size)
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")
@@ -349,10 +331,10 @@ class Warehouse:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only, config=config)
             except duckdb.Error as error:
-                if _has(error, _BUSY_SIGNS):
+                if has_sign(error, _BUSY_SIGNS):
                     if time.monotonic() >= deadline:
                         raise self._busy(_holder_in(str(error))) from None
-                elif _has(error, _REFUSAL_SIGNS):
+                elif has_sign(error, _REFUSAL_SIGNS):
                     raise _Refused(type(error).__name__) from None
                 else:
                     raise self._unusable(error) from None
@@ -374,7 +356,7 @@ class Warehouse:
 
     def _unusable(self, error: duckdb.Error) -> PipelineError:
         text = str(error).lower()
-        if _has(error, _NO_ROOM_SIGNS):
+        if has_sign(error, _NO_ROOM_SIGNS):
             what, remedy = "there is no room left to write", "Free some disk space and repeat; nothing was changed"
         elif "permission" in text or "read-only" in text:
             what, remedy = "the file can't be opened", "Give this user read and write access to it and its folder"
@@ -385,11 +367,6 @@ class Warehouse:
 
     def _gate(self, act: str, deadline: float) -> AbstractContextManager[None]:
         return gate(self._beside("gate"), act, deadline, self._busy)
-
-
-def _has(error: duckdb.Error, signs: tuple[str, ...]) -> bool:
-    text = str(error).lower()
-    return any(sign in text for sign in signs)
 
 
 def _holder_in(message: str) -> str:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from cavra_pipeline.warehouse.catalog import KEYS, RELATIONS, TABLES, VIEWS
-from cavra_pipeline.warehouse.connection import Warehouse
+from cavra_pipeline.warehouse.connection import FileWarehouse
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
 _OPENING: Final = """# Data dictionary
@@ -35,7 +35,7 @@ _ENDS: Final = {True: "||--o|", False: "||--o{"}
 def dictionary() -> str:
     """Returns the page."""
     with TemporaryDirectory() as folder:
-        warehouse = Warehouse(Path(folder) / "warehouse.duckdb")
+        warehouse = FileWarehouse(Path(folder) / "warehouse.duckdb")
         with warehouse.writing("describe it"):
             pass
         with warehouse.reading() as session:

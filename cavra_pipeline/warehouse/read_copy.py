@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.warehouse.connection import Stamp, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse.base import WarehouseBusy
+from cavra_pipeline.warehouse.connection import FileWarehouse, Stamp
 from cavra_pipeline.warehouse.session import Session
 
 #: A question waits this long for a newer copy, and then takes the one there is.
@@ -50,7 +51,7 @@ class CopyState:
 class _Copy:
     """One copy, closed when it is retired and its last reader is done."""
 
-    def __init__(self, warehouse: Warehouse, path: Path, stamp: Stamp, state: CopyState) -> None:
+    def __init__(self, warehouse: FileWarehouse, path: Path, stamp: Stamp, state: CopyState) -> None:
         self.stamp, self.state = stamp, state
         self._connection = warehouse.at(path).open_copy()
         self._readers, self._is_retired, self._lock = 0, False, threading.Lock()
@@ -85,7 +86,7 @@ class _Copy:
 class ReadCopy:
     """Reads a warehouse through a copy. Many threads may ask at once."""
 
-    def __init__(self, warehouse: Warehouse, clock: Callable[[], datetime]) -> None:
+    def __init__(self, warehouse: FileWarehouse, clock: Callable[[], datetime]) -> None:
         """Makes the first copy; this once it waits for a writer as long as the warehouse itself does.
 
         Raises:

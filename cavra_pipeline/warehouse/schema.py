@@ -1,6 +1,7 @@
 """The warehouse's schema. Tables are made from the declared fields; views are ``.sql`` files.
 
-There are no migrations: a file of another version is rebuilt from what it is derived from.
+There are no migrations: a warehouse of another version is rebuilt from what it is derived from. What one of the two
+kinds of warehouse refuses is chosen here, by ``Storage``, and nowhere else.
 """
 
 from __future__ import annotations
@@ -74,6 +75,35 @@ MACROS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What a kind of warehouse takes of the schema.
+
+    Attributes:
+        compresses: Whether a column may name its compression; Parquet files choose their own.
+        comments_on_view_columns: Whether the columns of a view may have comments.
+        had_a_row: Whether every table must have had a row. A lake's catalog has statistics of those only; for another
+            DuckDB asks it in vain for each column that a statement names, which takes seconds.
+    """
+
+    compresses: bool
+    comments_on_view_columns: bool
+    had_a_row: bool
+
+
+IN_FILE: Final = Storage(compresses=True, comments_on_view_columns=True, had_a_row=False)
+IN_LAKE: Final = Storage(compresses=False, comments_on_view_columns=False, had_a_row=True)
+#: A value of each type that a column may hold; where there is none it is null.
+_VALUES: Final = {
+    "VARCHAR": "''",
+    "BIGINT": "0",
+    "INTEGER": "0",
+    "BOOLEAN": "false",
+    "DATE": "DATE '1970-01-01'",
+    "TIMESTAMP": "TIMESTAMP '1970-01-01'",
+}
+
+
 def _compression(name: str, type_: str) -> str:
     """How a column is stored, so that DuckDB need not try every way on each (docs/decisions/0005-ingest-speed.md)."""
     if type_ == "VARCHAR":
@@ -81,13 +111,18 @@ def _compression(name: str, type_: str) -> str:
     return " USING COMPRESSION rle" if type_ == "BIGINT" and name != _RISING else ""
 
 
-def create(session: Session) -> None:
-    """Creates every table, view and macro in an empty file, with comments on all tables, views and columns."""
-    # In one transaction: each statement alone would wait for the disk.
-    session.execute("BEGIN")
-    _create_tables(session)
-    _comment(session)
-    session.execute("COMMIT")
+def create(session: Session, storage: Storage) -> None:
+    """Creates every table, view and macro in an empty warehouse, in the open transaction, with comments on them."""
+    _create_tables(session, storage)
+    _comment(session, storage)
+
+
+def drop(session: Session) -> None:
+    """Drops every table and view that there is, in the open transaction; macros are replaced when they are created."""
+    for name in reversed(VIEWS):
+        session.execute(f"DROP VIEW IF EXISTS {name}")
+    for name in (*TABLES, "evidence_records"):
+        session.execute(f"DROP TABLE IF EXISTS {name}")
 
 
 @cache
@@ -95,7 +130,7 @@ def declared_columns() -> Mapping[str, tuple[tuple[str, str, str], ...]]:
     """Returns the columns of every table and view in order: name, DuckDB type, comment. No file is opened for it."""
     with duckdb.connect(config={"threads": 1}) as connection:
         session = Session(connection)
-        _create_tables(session)
+        _create_tables(session, IN_FILE)
         columns = session.rows(_PACKAGE, "columns")
     fields = _field_comments()
     return {
@@ -133,11 +168,16 @@ def _columns_in(parsed: object) -> Iterator[str]:
             yield from _columns_in(one)
 
 
-def _create_tables(session: Session) -> None:
+def _create_tables(session: Session, storage: Storage) -> None:
     for name in TABLES:
         session.run(_PACKAGE, f"create_{name}")
-    columns = ", ".join(f"{name} {type_}{_compression(name, type_)}" for name, type_, _ in EVIDENCE_COLUMNS)
+    columns = ", ".join(
+        f"{name} {type_}{_compression(name, type_) if storage.compresses else ''}"
+        for name, type_, _ in EVIDENCE_COLUMNS
+    )
     session.execute(f"CREATE TABLE evidence_records ({columns})")
+    if storage.had_a_row:
+        _fill_once(session)
     session.run(_PACKAGE, "insert_identity", {"schema_version": VERSION, "warehouse_id": uuid.uuid4().hex})
     # Views and other macros are written with these two.
     session.run(_PACKAGE, "macro_provider_name")
@@ -149,13 +189,23 @@ def _create_tables(session: Session) -> None:
         session.run(_PACKAGE, f"macro_{name}")
 
 
-def _comment(session: Session) -> None:
+def _fill_once(session: Session) -> None:
+    """Inserts a row into every table and deletes it again."""
+    for table, rows in groupby(session.rows(_PACKAGE, "columns"), key=lambda row: str(row["table_name"])):
+        values = ", ".join(_VALUES.get(str(row["data_type"]), "NULL") for row in rows)
+        session.run(_PACKAGE, "insert_once", table=table, values=values)
+        session.run(_PACKAGE, "empty_table", table=table)
+
+
+def _comment(session: Session, storage: Storage) -> None:
     for kind, comments in (("TABLE", {**TABLES, "evidence_records": EVIDENCE_RECORDS}), ("VIEW", VIEWS)):
         for name, comment in comments.items():
             session.execute(f"COMMENT ON {kind} {name} IS {literal(comment)}")
     fields = _field_comments()
     for row in session.rows(_PACKAGE, "columns"):
         table, column = str(row["table_name"]), str(row["column_name"])
+        if table in VIEWS and not storage.comments_on_view_columns:
+            continue
         session.execute(f'COMMENT ON COLUMN {table}."{column}" IS {literal(comment_on(table, column, fields))}')
 
 

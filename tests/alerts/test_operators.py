@@ -19,7 +19,7 @@ from cavra_pipeline.cli import cli
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse import FileWarehouse
 from tests.alerts import support
 from tests.alerts.support import Desk, signal
 from tests.support import AS_OF, query, query_state, take_in
@@ -74,7 +74,7 @@ def test_after_a_crash_before_the_commit_of_the_file_a_repeat_leaves_one_record(
     desk.tick(signal())
     alert_id = desk.alert_id
     with monkeypatch.context() as patched:
-        patched.setattr(Warehouse, "writing", crash)
+        patched.setattr(FileWarehouse, "writing", crash)
         with pytest.raises(Crash):
             acknowledge_alert(desk.settings, alert_id, by="on-call", now=desk.clock())
     assert len(list(desk.settings.landing.rglob("cavra-pipeline-acknowledgement-*.jsonl"))) == 1
@@ -138,7 +138,7 @@ def test_whoever_waits_for_the_state_holds_no_warehouse(desk: Desk) -> None:
     with state_of(desk.settings).writing():
         thread = acknowledging(desk)
         for _ in range(3):
-            with Warehouse(desk.settings.warehouse, 10).writing("something else"):
+            with FileWarehouse(desk.settings.warehouse, 10).writing("something else"):
                 time.sleep(0.05)
         assert thread.is_alive()
     thread.join(30)

@@ -11,7 +11,7 @@ from pathlib import Path
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.warehouse.read_copy import ReadCopy
 from tests.api.server import NoDagster, served
-from tests.support import NOW, delivery, drop, ingested, query, take_in
+from tests.support import NOW, delivery, drop, file_of, ingested, query, take_in
 
 HEALTH = "/api/v1/lanes/recovery_escalation/health"
 
@@ -48,7 +48,7 @@ def test_what_another_process_wrote_is_seen_once_it_is_copied(tmp_path: Path) ->
 
 def test_a_copy_leaves_no_file_behind_and_holds_no_lock(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
-    copy = ReadCopy(warehouse_of(home), lambda: NOW)
+    copy = ReadCopy(file_of(home), lambda: NOW)
     try:
         assert list(home.home.glob(".read-copy-*")) == []
         with copy.reading() as (session, _):
@@ -65,7 +65,7 @@ def test_a_copy_leaves_no_file_behind_and_holds_no_lock(tmp_path: Path) -> None:
 
 def test_many_threads_read_while_one_writes_again_and_again(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
-    copy = ReadCopy(warehouse_of(home), lambda: NOW)
+    copy = ReadCopy(file_of(home), lambda: NOW)
     failed: list[BaseException] = []
     seen: list[int] = []
     is_over = threading.Event()

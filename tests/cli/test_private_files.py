@@ -14,7 +14,7 @@ import pytest
 
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.read_copy import ReadCopy
-from tests.support import NOW, at, delivery, drop, text
+from tests.support import NOW, at, delivery, drop, file_of, text
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_a_copy_that_is_read_is_private(tmp_path: Path) -> None:
     from cavra_pipeline.evidence.keeper import warehouse_of
 
     settings = Settings(home=tmp_path / "home").prepare()
-    copy = ReadCopy(warehouse_of(settings), lambda: NOW)
+    copy = ReadCopy(file_of(settings), lambda: NOW)
     try:
         with warehouse_of(settings).writing("test"):
             assert open_to_others(settings.home) == []

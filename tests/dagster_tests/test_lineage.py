@@ -23,7 +23,7 @@ from cavra_pipeline.reports.store import OVER_ALL_LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import statement
 from cavra_pipeline.state.tables import saved_reports
-from cavra_pipeline.warehouse.connection import WarehouseBusy
+from cavra_pipeline.warehouse import WarehouseBusy
 from cavra_pipeline.warehouse.schema import MACROS, PROJECTIONS, declared_columns
 from cavra_pipeline.warehouse.session import Session
 from tests.connectors.receiver import Receiver, answer

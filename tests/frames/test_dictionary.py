@@ -9,7 +9,6 @@ import pytest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.catalog import KEYS, RELATIONS, Relation
-from cavra_pipeline.warehouse.compact import compact
 from cavra_pipeline.warehouse.dictionary import dictionary
 from tests.support import REPOSITORY, delivery, ingested, query
 
@@ -28,7 +27,7 @@ def test_every_table_view_and_column_has_a_comment_also_after_compaction(tmp_pat
     home = ingested(tmp_path, [delivery()])
     assert query(home, UNCOMMENTED) == []
 
-    compact(warehouse_of(home))
+    warehouse_of(home).compact()
     assert query(home, UNCOMMENTED) == []
 
 

@@ -23,7 +23,7 @@ from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.database import VERSION_TABLE
-from cavra_pipeline.warehouse import Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse import FileWarehouse, WarehouseBusy
 from tests.support import (
     AS_OF,
     MICROSECOND,
@@ -323,7 +323,7 @@ def test_a_writer_need_not_wait_for_a_frame_or_for_a_query_that_failed(home: Set
     with pytest.raises(UsageError) as raised:
         frames.frame("SELECT nothing FROM deliveries", home=home.home)
 
-    with Warehouse(home.warehouse, busy_wait_seconds=0).writing("a test") as session:
+    with FileWarehouse(home.warehouse, busy_wait_seconds=0).writing("a test") as session:
         assert session.tuples("SELECT count(*) FROM deliveries") == [(len(made),)]
     assert raised.value.__traceback__ is not None
 
@@ -332,7 +332,10 @@ def test_an_open_reader_keeps_a_writer_waiting_and_the_writer_names_it(home: Set
     with another_process(hold_for_reading_without_the_gate, home.warehouse) as process:
         assert len(frames.frame("deliveries", home=home.home)) == 4, "readers don't wait for each other"
         began = time.monotonic()
-        with pytest.raises(WarehouseBusy) as raised, Warehouse(home.warehouse, busy_wait_seconds=0.5).writing("a test"):
+        with (
+            pytest.raises(WarehouseBusy) as raised,
+            FileWarehouse(home.warehouse, busy_wait_seconds=0.5).writing("a test"),
+        ):
             pass
         assert time.monotonic() - began >= 0.5
         assert f"stayed busy for 0.5 s; held by process {process.pid} (python" in str(raised.value)

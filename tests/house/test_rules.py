@@ -24,7 +24,7 @@ SHELLS = {
 CALLERS = {*SHELLS, "cli/common.py"}
 #: Where a statement may be put together from the names of the declared tables, and where DuckDB is opened.
 SQL_MAKERS = {"warehouse/schema.py", "evidence/screen.py"}
-DUCKDB_OPENERS = {"warehouse/connection.py", "upgrade/__init__.py"}
+DUCKDB_OPENERS = {"warehouse/connection.py", "warehouse/lake_engine.py", "upgrade/__init__.py"}
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns",
           "datetime.datetime.now", "datetime.date.today"}  # fmt: skip
 

@@ -21,7 +21,7 @@ from cavra_pipeline.proof.segments import changed_after, hash_segments, segments
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse.connection import WarehouseBusy
+from cavra_pipeline.warehouse import WarehouseBusy
 from tests.support import NOW, acknowledgement, at, delivery, drop, home_with, ingested, query, query_state, take_in
 from tests.worker.support import Crash
 

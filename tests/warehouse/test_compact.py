@@ -18,7 +18,6 @@ from cavra_pipeline.reports.store import save_every_report
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import WarehouseBusy
-from cavra_pipeline.warehouse.compact import compact
 from tests.cli.command import command
 from tests.support import DAY, NOW, ask_health, ask_plan, delivery, drop, home_with, query, take_in, worker_run
 from tests.warehouse.workers import hold_in_the_middle_of_a_replacement
@@ -73,7 +72,7 @@ def test_a_compacted_warehouse_is_smaller_and_the_same_in_all_that_can_be_asked(
 def test_a_home_without_a_warehouse_gets_an_empty_one(tmp_path: Path) -> None:
     home = home_with(tmp_path)
 
-    compact(warehouse_of(home))
+    warehouse_of(home).compact()
 
     assert query(home, "SELECT count(*) FROM evidence") == [(0,)]
 
@@ -100,12 +99,12 @@ def test_others_wait_and_a_kill_in_the_middle_leaves_the_warehouse_as_it_was(hom
         with pytest.raises(WarehouseBusy, match="compact"):
             query(impatient, "SELECT 1")
         with pytest.raises(WarehouseBusy, match="compact"):
-            compact(warehouse_of(impatient))
+            warehouse_of(impatient).compact()
         os.kill(process.pid, signal.SIGKILL)
         process.join(30)
 
     assert everything(home) == before
     assert home.warehouse.with_name("warehouse.duckdb.fresh").exists()
-    compact(warehouse_of(home))
+    warehouse_of(home).compact()
     assert everything(home) == before
     assert not home.warehouse.with_name("warehouse.duckdb.fresh").exists()

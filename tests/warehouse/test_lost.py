@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from cavra_pipeline.errors import PipelineError, TransientError
-from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild, warehouse_of
+from cavra_pipeline.evidence.keeper import HomeKeeper, rebuild
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.support import (
@@ -26,6 +26,7 @@ from tests.support import (
     at,
     delivery,
     drop,
+    file_of,
     home_with,
     query,
     query_state,
@@ -134,7 +135,7 @@ def test_noise_inside_the_file_fails_one_command_at_most_and_the_next_is_right(h
 def test_a_log_without_its_file_is_not_read_into_the_new_one(home: Settings) -> None:
     before = answers(home)
     home.warehouse.unlink()
-    warehouse_of(home).log.write_bytes(b"left of another file")
+    file_of(home).log.write_bytes(b"left of another file")
 
     assert answers(home) == before
 
@@ -151,10 +152,10 @@ def test_a_warehouse_from_an_older_backup_is_made_again_from_all_that_the_state_
 
 
 def test_a_warehouse_that_the_state_knows_well_is_left_as_it_is(home: Settings) -> None:
-    marks = warehouse_of(home).stamp()
+    marks = file_of(home).stamp()
     answers(home)
 
-    assert warehouse_of(home).stamp() == marks
+    assert file_of(home).stamp() == marks
     assert len(query_state(home, "SELECT * FROM warehouses")) == 1
 
 
@@ -193,9 +194,9 @@ def test_the_next_ingest_tells_the_state_of_a_commit_whose_process_was_killed(
     assert take_in(home).drops == []
 
     assert len(query_state(home, "SELECT * FROM ingested_files")) == 3
-    marks = warehouse_of(home).stamp()
+    marks = file_of(home).stamp()
     take_in(home)
-    assert warehouse_of(home).stamp() == marks, "what is told already is not told again"
+    assert file_of(home).stamp() == marks, "what is told already is not told again"
     before = answers(home)
     home.warehouse.unlink()
     assert answers(home) == before

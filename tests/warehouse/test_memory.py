@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def home(tmp_path: Path) -> Settings:
 @pytest.fixture
 def shared(home: Settings) -> Warehouse:
     """Its warehouse, with a memory."""
-    return replace(warehouse_of(home), memory=Memory())
+    return warehouse_of(home, memory=Memory())
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.errors import TransientError
-from cavra_pipeline.warehouse import Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse import FileWarehouse, WarehouseBusy
 from tests.support import ask_health, delivery, home_with, ingested, query, tables
 from tests.warehouse.workers import hold_for_writing, hold_without_the_gate, ingest_day, read_counts
 
@@ -42,7 +42,7 @@ def another_process(target: Callable[..., None], path: Path, seconds: float = 60
 
 def test_a_busy_warehouse_is_given_up_in_time_and_the_holder_named(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
-    warehouse = Warehouse(home.warehouse, busy_wait_seconds=0.3)
+    warehouse = FileWarehouse(home.warehouse, busy_wait_seconds=0.3)
     with another_process(hold_for_writing, home.home) as process:
         for opening in (warehouse.reading, partial(warehouse.writing, "a test")):
             began = time.monotonic()
@@ -57,7 +57,7 @@ def test_a_busy_warehouse_is_given_up_in_time_and_the_holder_named(tmp_path: Pat
 
 def test_a_holder_that_does_not_know_the_gate_is_named_too(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
-    warehouse = Warehouse(home.warehouse, busy_wait_seconds=0.3)
+    warehouse = FileWarehouse(home.warehouse, busy_wait_seconds=0.3)
     with (
         another_process(hold_without_the_gate, home.warehouse) as process,
         pytest.raises(WarehouseBusy, match=rf"held by process {process.pid} \("),

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.warehouse import Rows, Session, Warehouse, WarehouseBusy
+from cavra_pipeline.warehouse import FileWarehouse, Rows, Session, WarehouseBusy
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS, VERSION
 from tests.support import delivery, drop, home_with, ingested, query, tables, take_in
 
@@ -17,7 +17,7 @@ needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="root may read 
 
 
 def test_a_warehouse_is_made_with_its_schema_by_whoever_opens_it_first(tmp_path: Path) -> None:
-    with Warehouse(tmp_path / "new.duckdb").reading() as session:
+    with FileWarehouse(tmp_path / "new.duckdb").reading() as session:
         assert session.tuples("SELECT count(*) FROM evidence") == [(0,)]
         assert session.tuples("SELECT schema_version, commit_number FROM identity") == [(VERSION, 0)]
 
@@ -61,7 +61,7 @@ def test_a_warehouse_of_a_newer_release_is_refused_with_a_remedy_and_left_alone(
         connection.execute("UPDATE identity SET schema_version = ?", [VERSION + 1])
     before = home.warehouse.read_bytes()
 
-    for opening in (Warehouse(home.warehouse).reading(), Warehouse(home.warehouse).writing("a test")):
+    for opening in (FileWarehouse(home.warehouse).reading(), FileWarehouse(home.warehouse).writing("a test")):
         with (
             pytest.raises(
                 PipelineError, match=f"schema version {VERSION + 1}, this release reads up to {VERSION}"
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_duckdb_database_is_refused_and_not_touched(content: b
     path = tmp_path / "warehouse.duckdb"
     path.write_bytes(content)
 
-    for opening in (Warehouse(path).reading(), Warehouse(path).writing("a test")):
+    for opening in (FileWarehouse(path).reading(), FileWarehouse(path).writing("a test")):
         with pytest.raises(PipelineError, match="not a DuckDB database this version reads") as e, opening:
             pass
         assert (e.value.where, "Move it away" in e.value.remedy) == (str(path), True)
@@ -96,7 +96,7 @@ def test_a_warehouse_that_holds_state_of_its_own_is_left_for_the_upgrade(tmp_pat
 
     with (
         pytest.raises(PipelineError, match="kept alerts, claims and reports in it") as e,
-        Warehouse(path).reading(),
+        FileWarehouse(path).reading(),
     ):
         pass
     assert "cavra-pipeline upgrade" in e.value.remedy
@@ -104,7 +104,7 @@ def test_a_warehouse_that_holds_state_of_its_own_is_left_for_the_upgrade(tmp_pat
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    opening = Warehouse(tmp_path / "nowhere" / "warehouse.duckdb").reading()
+    opening = FileWarehouse(tmp_path / "nowhere" / "warehouse.duckdb").reading()
     with pytest.raises(PipelineError, match="the folder can't be written") as raised, opening:
         pass
     assert raised.value.where == str(tmp_path / "nowhere")
@@ -121,7 +121,7 @@ def test_a_folder_and_a_file_without_permission_are_named(tmp_path: Path) -> Non
         home.warehouse.chmod(0o600)
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
-    opening = Warehouse(folder / "warehouse.duckdb").reading()
+    opening = FileWarehouse(folder / "warehouse.duckdb").reading()
     with pytest.raises(PipelineError, match="the folder can't be written"), opening:
         pass
 
@@ -129,7 +129,7 @@ def test_a_folder_and_a_file_without_permission_are_named(tmp_path: Path) -> Non
 def test_a_transaction_that_fails_leaves_nothing_and_frees_the_file(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
     before = tables(home)
-    warehouse = Warehouse(home.warehouse, busy_wait_seconds=0.2)
+    warehouse = FileWarehouse(home.warehouse, busy_wait_seconds=0.2)
 
     def change(session: Session, last: str) -> None:
         session.execute("DELETE FROM evidence_records")
@@ -147,7 +147,7 @@ def test_a_transaction_that_fails_leaves_nothing_and_frees_the_file(tmp_path: Pa
 
 
 def test_a_first_transaction_that_fails_leaves_an_empty_file_that_the_next_one_fills(tmp_path: Path) -> None:
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb", busy_wait_seconds=0.2)
+    warehouse = FileWarehouse(tmp_path / "warehouse.duckdb", busy_wait_seconds=0.2)
     with pytest.raises(ZeroDivisionError), warehouse.writing("a test"):
         raise ZeroDivisionError
 
@@ -157,7 +157,7 @@ def test_a_first_transaction_that_fails_leaves_an_empty_file_that_the_next_one_f
 
 @pytest.mark.parametrize("rows", [[], [(1, None)], [(2, "b"), (1, "a")]])
 def test_rows_are_lent_to_the_statements_inside_and_to_no_other(rows: list[tuple[object, ...]], tmp_path: Path) -> None:
-    warehouse = Warehouse(tmp_path / "warehouse.duckdb")
+    warehouse = FileWarehouse(tmp_path / "warehouse.duckdb")
     with warehouse.writing("a test") as session:
         for _ in range(2):
             with session.given(lent=Rows({"number": "BIGINT", "name": "VARCHAR"}, rows)):
@@ -169,14 +169,17 @@ def test_rows_are_lent_to_the_statements_inside_and_to_no_other(rows: list[tuple
 def test_a_reader_can_not_write(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
 
-    with Warehouse(home.warehouse).reading() as session, pytest.raises(duckdb.InvalidInputException, match="read-only"):
+    with (
+        FileWarehouse(home.warehouse).reading() as session,
+        pytest.raises(duckdb.InvalidInputException, match="read-only"),
+    ):
         session.execute("DELETE FROM evidence_records")
     assert query(home, "SELECT count(*) FROM evidence") == [(1,)]
 
 
 def test_two_readers_read_at_once_and_a_writer_waits_for_them_no_longer_than_it_was_told(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
-    warehouse = Warehouse(home.warehouse, busy_wait_seconds=0.2)
+    warehouse = FileWarehouse(home.warehouse, busy_wait_seconds=0.2)
 
     with warehouse.reading() as one, warehouse.reading() as other:
         assert one.tuples("SELECT count(*) FROM evidence") == other.tuples("SELECT count(*) FROM evidence") == [(1,)]
@@ -189,7 +192,7 @@ def test_two_readers_read_at_once_and_a_writer_waits_for_them_no_longer_than_it_
 def test_a_statement_that_fails_on_a_value_does_not_repeat_the_value(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(event_type="a value of a record")])
 
-    with Warehouse(home.warehouse).reading() as session, pytest.raises(RuntimeError) as raised:
+    with FileWarehouse(home.warehouse).reading() as session, pytest.raises(RuntimeError) as raised:
         session.tuples("SELECT event_type::INTEGER FROM evidence")
     assert "a value of a record" not in str(raised.value)
 

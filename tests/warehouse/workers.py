@@ -16,7 +16,7 @@ from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
-from tests.support import NOW
+from tests.support import NOW, file_of
 
 
 def hold_for_writing(path: Path, held: Event, seconds: float) -> None:
@@ -38,7 +38,7 @@ def hold_without_the_gate(path: Path, held: Event, seconds: float) -> None:
 
 def hold_in_the_middle_of_a_replacement(home: Path, held: Event) -> None:
     """Holds the warehouse when half a new file is written."""
-    with warehouse_of(Settings(home=home)).replacing("compact") as (_, fresh):
+    with file_of(Settings(home=home)).replacing("compact") as (_, fresh):
         fresh.write_bytes(b"half of a file")
         held.set()
         time.sleep(60)

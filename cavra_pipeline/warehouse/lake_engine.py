@@ -1,0 +1,107 @@
+"""Opens DuckDB with a lake attached, once a process: extensions from installed packages, and never from the network.
+
+Loading and attaching take seconds, because DuckDB checks the signatures of the extensions; a cursor takes nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from cavra_pipeline.errors import UsageError
+from cavra_pipeline.sql import literal
+from cavra_pipeline.warehouse.lake_address import IN_SECRET, Lake
+
+#: The lake's name inside DuckDB: that of the tables in the file of a home, too.
+NAME: Final = "warehouse"
+#: The schema of PostgreSQL that holds the catalog, so that the state database may be the same database.
+_CATALOG_SCHEMA: Final = "cavra_lake"
+_SECRET: Final = "cavra_catalog"  # noqa: S105 -- its name
+
+_engines: Final[dict[tuple[int, Lake], duckdb.DuckDBPyConnection]] = {}
+_lock: Final = threading.Lock()
+
+
+def cursor(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
+    """Returns a new connection to the lake; the caller closes it.
+
+    Args:
+        lake: The lake.
+        makes: Whether to make a lake that is not there.
+
+    Raises:
+        UsageError: The packages that it needs are not installed.
+        duckdb.Error: The lake can't be opened, or is not there.
+    """
+    with _lock:
+        # A process that was forked makes its own; the other's must not even be closed.
+        key = os.getpid(), lake
+        if key not in _engines:
+            _engines[key] = _open(lake, makes=makes)
+        found = _engines[key].cursor()
+    found.execute(f"USE {NAME}")
+    return found
+
+
+def extension(name: str) -> Path:
+    """Returns the file of an extension that is installed as a package, for this version of DuckDB.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    package = f"duckdb_extension_{name}"
+    found = importlib.util.find_spec(package)
+    for folder in found.submodule_search_locations or () if found else ():
+        path = Path(folder) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"the package {package.replace('_', '-')} is not installed for DuckDB {duckdb.__version__}",
+        where="CAVRA_WAREHOUSE_URL",
+        remedy="Install the extra: cavra-pipeline[scale]; it brings the version of DuckDB that a lake needs",
+    )
+
+
+def _open(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    if lake.threads:
+        config["threads"] = lake.threads
+    if lake.memory_limit:
+        config["memory_limit"] = lake.memory_limit
+    paths = [extension("sqlite_scanner" if lake.sqlite else "postgres_scanner"), extension("ducklake")]
+    connection = duckdb.connect(config=config)
+    try:
+        for path in paths:
+            connection.execute(f"LOAD {literal(str(path))}")
+        connection.execute(_attach(lake, connection, makes=makes))
+        # What a query of a user could change.
+        connection.execute("SET python_enable_replacements = false")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -> str:
+    options = {"DATA_PATH": literal(lake.data), "CREATE_IF_NOT_EXISTS": str(makes).lower()}
+    if lake.sqlite:
+        return f"ATTACH {literal(f'ducklake:sqlite:{lake.sqlite}')} AS {NAME} ({_listed(options)})"
+    server = dict(lake.server)
+    held = {IN_SECRET[name]: literal(value) for name, value in server.items() if name in IN_SECRET}
+    # An address shows in duckdb_databases() and in messages; a secret does not.
+    connection.execute(f"CREATE OR REPLACE SECRET {_SECRET} (TYPE postgres, {_listed(held)})")
+    options |= {"META_SECRET": literal(_SECRET), "METADATA_SCHEMA": literal(_CATALOG_SCHEMA)}
+    others = " ".join(f"{name}={value}" for name, value in server.items() if name not in IN_SECRET)
+    return f"ATTACH {literal(f'ducklake:postgres:{others}')} AS {NAME} ({_listed(options)})"
+
+
+def _listed(options: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())

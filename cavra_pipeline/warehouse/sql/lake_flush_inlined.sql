@@ -1,0 +1,1 @@
+CALL ducklake_flush_inlined_data('{{lake}}')
