@@ -17,7 +17,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo dev test testall testduckdb lint format bench pictures pins clean
+.PHONY: help setup demo dev test testall testduckdb testlake lint format bench pictures pins clean
 
 # A user's own pip or Python settings must not change what is installed here.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -105,6 +105,11 @@ testduckdb: $(VENV)/.ready ## the tests of the SQL again, on DuckDB 1.5.5
 	@PYTHONPATH=$(VENV)/duckdb-1.5 $(BIN)/python -c 'import duckdb; assert duckdb.__version__ == "1.5.5", duckdb.__version__'
 	@PYTHONPATH=$(VENV)/duckdb-1.5 $(BIN)/pytest -n auto --dist worksteal -m "not slow" $(addprefix tests/,$(SQL_TESTS)) \
 		$(PYTEST_ARGS)
+
+testlake: $(VENV)/.ready ## the tests of a lake, on DuckDB 1.5.5 with its extensions and a real PostgreSQL
+	@$(PIP) install --quiet --require-hashes --no-deps --upgrade --target $(VENV)/scale -r constraints-scale.txt
+	@PYTHONPATH=$(VENV)/scale $(BIN)/python -c 'from cavra_pipeline.warehouse.lake_engine import extension; extension("ducklake")'
+	@PYTHONPATH=$(VENV)/scale $(BIN)/pytest -n auto --dist worksteal tests/lake $(PYTEST_ARGS)
 
 bench: $(VENV)/.ready ## the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
