@@ -17,9 +17,11 @@ from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.load import IngestResult
+from cavra_pipeline.evidence.own import day_marks
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.executive.words import are, count
-from cavra_pipeline.jobs import INGEST_GROUP, asset_key, source_key
+from cavra_pipeline.jobs import EVIDENCE, INGEST_GROUP, LANDING_MARK, asset_key, source_key
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
@@ -27,7 +29,6 @@ from cavra_pipeline.settings import Settings
 _LOGGED_BYTES: Final = 100_000_000
 
 LANDING_ZONE: Final = "landing_zone"
-EVIDENCE: Final = "evidence"
 
 #: Asset (and table) name, what it holds. All but ``evidence`` itself derive from it.
 _TABLES: Final = {
@@ -109,6 +110,8 @@ def build_evidence_assets(
         days = days_of(context)
         settings, now = home.settings, datetime.now(UTC)
         tick = _logged(context)
+        # Before the ingest: a file that lands meanwhile may not be in it.
+        marks = day_marks(list_drops(settings.landing, pseudonyms_of(settings), min(days), max(days)))
         with transient_retried():
             if config.read_again:
                 result = ingest(settings, now=now, first=min(days), last=max(days), tick=tick)
@@ -126,6 +129,8 @@ def build_evidence_assets(
             # Before the result: what is added after it is not in the event any more.
             key = asset_key(host, name)
             shown = {day: day_metadata(name, counts[day]) for day in days}
+            if name == EVIDENCE:
+                shown = {day: {**one, LANDING_MARK: marks.get(day, "")} for day, one in shown.items()}
             shown[days[-1]] |= column_lineage(host, name)
             show_days(context, key, shown)
             yield dg.MaterializeResult(

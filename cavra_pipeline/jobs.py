@@ -16,6 +16,10 @@ INGEST_GROUP: Final = "evidence"
 DASHBOARD_GROUP: Final = "dashboard"
 SOURCE_GROUP: Final = "sources"
 HISTORY_GROUP: Final = "history"
+#: The asset that an ingest makes first.
+EVIDENCE: Final = "evidence"
+#: What its materialisation of a day says of the drops that were there, so that they need not be asked for again.
+LANDING_MARK: Final = "landing_mark"
 #: Tags by which Dagster says which partitions a run makes, and which schedule asked for it.
 PARTITION_TAG: Final = "dagster/partition"
 RANGE_START_TAG: Final = "dagster/asset_partition_range_start"

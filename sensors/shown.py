@@ -1,17 +1,19 @@
 """What assets showed last, as the sensors decide by it: read once for all of them, until an asset is made again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.jobs import WHAT_IF
+from cavra_pipeline.jobs import LANDING_MARK, WHAT_IF
 
 #: Materialisations that are read together, and how often more are read where these hold none that counts.
 _PAGE: Final = 20
 _MOST_PAGES: Final = 6
 _MOST_REMEMBERED: Final = 200
+#: The same where many days are asked about.
+_LONG_PAGE: Final = 1000
 
 _Shown = Mapping[str, Any]
 _Stamp = Mapping[str, int]
@@ -62,6 +64,47 @@ def _pages(instance: dg.DagsterInstance, asked: dg.AssetRecordsFilter, having: s
         if not page.has_more:
             return
         cursor = page.cursor
+
+
+def days_made(
+    instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], first: dg.AssetKey, marks: Mapping[date, str]
+) -> set[date]:
+    """Returns the days of which any runs made the first asset with their mark, and every other asset after that.
+
+    Args:
+        instance: Dagster's instance.
+        assets: The assets.
+        first: The one that shows its ``LANDING_MARK``.
+        marks: The days that are asked about, each with the mark that must be shown.
+    """
+    made_at = _shown_since(instance, first, {day.isoformat(): mark for day, mark in marks.items()})
+    for asset in (one for one in assets if one != first):
+        if not made_at:
+            break
+        made = dg.DagsterEventType.ASSET_MATERIALIZATION
+        newest = instance.get_latest_storage_id_by_partition(asset, made, set(made_at))
+        made_at = {day: at for day, at in made_at.items() if newest.get(day, 0) > at}
+    return {date.fromisoformat(day) for day in made_at}
+
+
+def _shown_since(instance: dg.DagsterInstance, asset: dg.AssetKey, marks: Mapping[str, str]) -> dict[str, int]:
+    """The first of the newest materialisations of each day that show its mark: schedules make an asset again often."""
+    found: dict[str, int] = {}
+    others: set[str] = set()
+    cursor = None
+    asked = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(marks))
+    for _ in range(_MOST_PAGES if marks else 0):
+        page = instance.fetch_materializations(asked, limit=_LONG_PAGE, cursor=cursor)
+        for record in page.records:
+            day = str(record.partition_key)
+            if day not in others and shown(record).get(LANDING_MARK) == marks[day]:
+                found[day] = record.storage_id
+            else:
+                others.add(day)
+        if not page.has_more or others >= marks.keys():
+            break
+        cursor = page.cursor
+    return found
 
 
 def shown(record: dg.EventLogRecord) -> dict[str, Any]:

@@ -5,12 +5,14 @@ The drop is on disk before the warehouse is told, so what was written is never l
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,21 @@ from cavra_pipeline.warehouse import Session, repeated
 
 PREFIX: Final = "cavra-pipeline-"
 _SCHEMA: Final = "cavra.evidence.metadata.v1"
+
+
+def day_marks(drops: Iterable[Drop]) -> dict[date, str]:
+    """Returns a short mark of each day's drops, but for those of the pipeline's own; it changes when any of them does.
+
+    Args:
+        drops: Landing files, in the order of ``list_drops``.
+    """
+    others = (drop for drop in drops if not drop.file_name.startswith(PREFIX))
+    return {
+        day: hashlib.sha256("".join(f"{drop.file_name} {drop.fingerprint}\n" for drop in group).encode()).hexdigest()[
+            :12
+        ]
+        for day, group in groupby(others, key=lambda drop: drop.day)
+    }
 
 
 def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **fields: Any) -> dict[str, Any]:
