@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a scheduled run's work is still on time.
         acknowledgement_limit_minutes: How long a failing delivery may wait for its acknowledgement.
-        watch_seconds: Seconds between ticks of ``missed_worker_run_sensor`` and ``watcher_sensor``.
+        watch_seconds: Seconds between ticks of ``missed_worker_run_sensor``; the others tick less often.
         alerts: How alerts are notified, and through which connectors.
         worker_probe: Whether worker runs probe providers with an incident, with one retry instead of all.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
@@ -243,6 +243,11 @@ class Settings(BaseSettings):
     def slow_watch_seconds(self) -> int:
         """How often the watching sensors tick that judge by minutes and hours; each tick costs processor time."""
         return 4 * self.watch_seconds
+
+    @property
+    def report_watch_seconds(self) -> int:
+        """How often those tick that decide by what changes with a report or a pull of a source."""
+        return 10 * self.watch_seconds
 
     @property
     def state_url(self) -> str:

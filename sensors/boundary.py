@@ -19,6 +19,7 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.evidence.keeper import losses_since
 from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.shown import shown
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -44,11 +45,17 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
     )
     def boundary_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        found = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=asset_key(settings, "evidence"), after_storage_id=known.get("after", 0)),
-            limit=MOST_RECORDS,
-            ascending=True,
-        ).records
+        found = (
+            instance_of(context)
+            .fetch_materializations(
+                dg.AssetRecordsFilter(
+                    asset_key=asset_key(settings, "evidence"), after_storage_id=known.get("after", 0)
+                ),
+                limit=MOST_RECORDS,
+                ascending=True,
+            )
+            .records
+        )
         days = _quarantined_days(known.get("days", {}), found, now)
         signals = [
             Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
@@ -58,7 +65,7 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
             signals += map(_leak_signal, open_leaks(c))
             losses = losses_since(c, now - _LOSS_SHOWN)
         signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
-        changed = _changed_history(context.instance, settings, known.get("changed"))
+        changed = _changed_history(instance_of(context), settings, known.get("changed"))
         if changed:
             since, count = _instant(changed["since"]), changed["count"]
             signals.append(Signal(HISTORY_CHANGED, "home", "critical", since, None, count))

@@ -14,6 +14,7 @@ from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, INCIDENT_KINDS, exh
 from cavra_pipeline.jobs import PROVIDER_INCIDENTS, asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
@@ -27,13 +28,13 @@ def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -
 
     @dg.sensor(
         name="provider_incident_sensor",
-        minimum_interval_seconds=settings.slow_watch_seconds,
+        minimum_interval_seconds=settings.report_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies once of each provider incident, in place of the failed executions that it explains.",
     )
     def provider_incident_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
-        shown = newest_shown(context.instance, asset_key(settings, PROVIDER_INCIDENTS), clock(), having=_INCIDENTS)
+        shown = newest_shown(instance_of(context), asset_key(settings, PROVIDER_INCIDENTS), clock(), having=_INCIDENTS)
         if shown is None:
             return dg.SensorResult(skip_reason="There is no report of provider incidents yet.", cursor=context.cursor)
         signals = incident_signals(shown[_INCIDENTS], shown["failed_executions"])
@@ -51,7 +52,7 @@ def build_exhaustion_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
 
     @dg.sensor(
         name="exhaustion_sensor",
-        minimum_interval_seconds=settings.slow_watch_seconds,
+        minimum_interval_seconds=settings.report_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies before the last retry of a delivery is made, by the newest forecast of each lane.",
     )
@@ -59,7 +60,7 @@ def build_exhaustion_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
         forecasts: dict[str, Any] = {}
         for lane in LANES:
-            shown = _newest(context.instance, settings, lane, known.get("forecasts", {}).get(lane), now)
+            shown = _newest(instance_of(context), settings, lane, known.get("forecasts", {}).get(lane), now)
             forecasts |= {lane: shown} if shown else {}
         found = [exhaustion_signal(lane, shown, now) for lane, shown in forecasts.items()]
         signals = [one for one in found if one]

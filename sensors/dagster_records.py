@@ -1,6 +1,6 @@
 """What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs.
 
-Of the sensors, only this module, ``shown.py`` and ``daemon.py`` go below Dagster's public API.
+Of the sensors, only this module, ``shown.py``, ``daemon.py`` and ``instance.py`` go below Dagster's public API.
 """
 
 import re
@@ -26,6 +26,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from cavra_pipeline.desired_state import SCHEDULE
 from cavra_pipeline.schedules import STILL_WAITS
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, owned
 from cavra_pipeline.slots.verdicts import ScheduledRun, Tick
 
@@ -82,6 +83,7 @@ class Instigator:
         started_at: When it was switched on by hand, or first seen by the daemon.
         last_tick_at: When a sensor last ticked.
         interval: How often a sensor wants to tick.
+        has_succeeded: Whether the newest tick of a sensor has ended and did not fail.
         state: Dagster's row; None if there is none yet.
     """
 
@@ -91,6 +93,7 @@ class Instigator:
     started_at: datetime | None
     last_tick_at: datetime | None
     interval: timedelta
+    has_succeeded: bool
     state: InstigatorState | None
 
 
@@ -98,7 +101,7 @@ def instigators(context: dg.SensorEvaluationContext, place: Location) -> dict[st
     """Returns every schedule and sensor of the code location, by name."""
     repository = repository_of(context)
     ours = _selector(place) if place.name else None
-    states = context.instance.all_instigator_state(repository_selector_id=ours)
+    states = instance_of(context).all_instigator_state(repository_selector_id=ours)
     # A name may have rows of an older way to load this code location: the newest counts.
     stored = sorted(states, key=_last_seen)
     rows = {(row.instigator_name, row.instigator_type): row for row in stored}
@@ -132,12 +135,14 @@ def _instigator(
 ) -> Instigator:
     is_on = is_on_by_default if row is None else row.status != InstigatorStatus.STOPPED
     data = row.instigator_data if row else None
-    started = last = None
+    started = last = succeeded = None
     if isinstance(data, ScheduleInstigatorData):
         started = data.start_timestamp
     elif isinstance(data, SensorInstigatorData):
-        started, last = data.last_sensor_start_timestamp, data.last_tick_success_timestamp or data.last_tick_timestamp
-    return Instigator(name, kind, is_on, _instant(started), _instant(last), interval, row)
+        # Dagster takes it away when a tick begins, and puts it back unless the tick fails.
+        succeeded = data.last_tick_success_timestamp
+        started, last = data.last_sensor_start_timestamp, succeeded or data.last_tick_timestamp
+    return Instigator(name, kind, is_on, _instant(started), _instant(last), interval, succeeded is not None, row)
 
 
 def _last_seen(row: InstigatorState) -> float:
@@ -168,7 +173,7 @@ def has_load_error(context: dg.SensorEvaluationContext, place: Location, since: 
     return any(
         row.error is not None and _is_load_error(row.error)
         for one in instigators(context, place).values()
-        for row in _rows(context.instance, one, since, 10)
+        for row in _rows(instance_of(context), one, since, 10)
     )
 
 
@@ -331,6 +336,8 @@ class FailedTick:
 
 def failures_in_a_row(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> list[FailedTick]:
     """Returns an instigator's newest ticks as long as they failed, newest first; a tick under way does not count."""
+    if one.has_succeeded:
+        return []
     # A tick under way comes first, so two rows say how the newest ended; more are read only if it failed.
     failed = _failures(_rows(instance, one, since, 2)) and _failures(_rows(instance, one, since, 100))
     return [FailedTick(datetime.fromtimestamp(row.timestamp, UTC), _innermost(row.error)) for row in failed]

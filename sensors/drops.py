@@ -15,9 +15,9 @@ from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.jobs import EVIDENCE, IN_PROGRESS, asset_key, sources
-from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.prune import horizon_day
-from cavra_pipeline.sensors.alerting import now_utc
+from cavra_pipeline.sensors.alerting import now_utc, patient
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import location_of, runs_of
 from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.sensors.shown import days_made
@@ -35,8 +35,9 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ingests new or changed drops and refreshes the reports of their days.",
     )
-    def drop_sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
-        marks = day_marks(list_drops(home.settings.landing, pseudonyms_of(home.settings)))
+    def drop_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        settings = patient(host)
+        marks = day_marks(list_drops(settings.landing, pseudonyms_of(settings)))
         if not marks:
             return dg.SkipReason("The landing zone holds no drop yet.")
         known, asked = _read(context.cursor)
@@ -45,13 +46,13 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         outside = [day for day in changed if not partitions.has_partition_key(day.isoformat())]
         inside = {day: mark for day, mark in changed.items() if day not in outside and day.isoformat() >= oldest}
         selection = resolve(context, wanted) if inside else []
-        done = days_made(context.instance, selection, asset_key(host, EVIDENCE), inside)
+        done = days_made(instance_of(context), selection, asset_key(host, EVIDENCE), inside)
         known |= {day: inside.pop(day) for day in done}
         asked = {day: one for day, one in asked.items() if day in inside}
         requests = []
         if inside:
             # A run of the day may be what ingests the drops, and makes its reports.
-            running = runs_of(context.instance, location_of(context, host), dg.RunsFilter(statuses=IN_PROGRESS))
+            running = runs_of(instance_of(context), location_of(context, host), dg.RunsFilter(statuses=IN_PROGRESS))
             requests = ask(context, inside, asked, selection=selection, running=running, now=now_utc())
         cursor = _dump({day: mark for day, mark in known.items() if day in marks}, asked)
         if requests:

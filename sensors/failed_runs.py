@@ -18,6 +18,7 @@ from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.reports.store import DASHBOARD
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.settings import Settings
 
@@ -42,9 +43,9 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         is_first = after is None
         if after is None:
             # What failed before anybody watched is history, not news.
-            after = records.newest_failure(context.instance)
+            after = records.newest_failure(instance_of(context))
         else:
-            seen = records.failed_runs(context.instance, place, after, MOST_EVENTS)
+            seen = records.failed_runs(instance_of(context), place, after, MOST_EVENTS)
         found = [one for one in seen if one.is_ours]
         for one in found:
             job = failing.setdefault(one.job, {"since": one.at.isoformat(), "causes": {}})
@@ -54,7 +55,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         is_behind = len(seen) == MOST_EVENTS
         for name in [] if is_behind else sorted(failing):
             if records.has_succeeded_since(
-                context.instance, place, name, datetime.fromisoformat(failing[name]["last_at"])
+                instance_of(context), place, name, datetime.fromisoformat(failing[name]["last_at"])
             ):
                 del failing[name]
         signals = _signals(failing)
@@ -104,7 +105,7 @@ def _check_partitions(
     """
     if known == "" and not is_new:
         return "", []
-    failed = failed_partitions(context.instance, records.repository_of(context).asset_graph.assets_defs)
+    failed = failed_partitions(instance_of(context), records.repository_of(context).asset_graph.assets_defs)
     named = json.dumps({key.to_string(): days for key, days in failed.items()})
     digest = hashlib.sha256(named.encode()).hexdigest()[:16] if failed else ""
     asset = asset_key(settings, DASHBOARD)

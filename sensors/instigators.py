@@ -16,6 +16,7 @@ from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
@@ -42,7 +43,7 @@ def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -
         }
         for lane in LANES:
             # What the lane's newest health report says of the schedule of its newest worker run.
-            shown = newest_shown(context.instance, asset_key(settings, f"{lane}_retry_health"), now)
+            shown = newest_shown(instance_of(context), asset_key(settings, f"{lane}_retry_health"), now)
             if shown and shown.get("is_schedule_disabled"):
                 off[lane] = Signal("disabled_schedule", lane, "warning", now, evidence={"lane": lane})
         since = {name: known.get("since", {}).get(name, now.isoformat()) for name in off}

@@ -15,6 +15,7 @@ from cavra_pipeline.errors import TransientError
 from cavra_pipeline.jobs import IN_PROGRESS, INGEST_GROUP
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import location_of, runs_of
 from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.settings import Settings
@@ -31,7 +32,7 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
     @dg.sensor(
         name="late_evidence_sensor",
         target=_SELECTION,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Refreshes the reports of days that late evidence has touched.",
     )
@@ -39,17 +40,19 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
         known, now = _read(context.cursor), now_utc()
         outdated = days_to_remake(state_of(settings))
         asked = {day: one for day, one in known.asked.items() if day in outdated}
-        requests = ask(
-            context,
-            {day: str(number) for day, number in outdated.items() if partitions.has_partition_key(day.isoformat())},
-            asked,
-            selection=resolve(context, _SELECTION),
-            # A run of the day may be what ingested the evidence, and makes its reports.
-            running=runs_of(context.instance, location_of(context, settings), dg.RunsFilter(statuses=IN_PROGRESS))
-            if outdated
-            else [],
-            now=now,
-        )
+        requests = []
+        if outdated:
+            requests = ask(
+                context,
+                {day: str(number) for day, number in outdated.items() if partitions.has_partition_key(day.isoformat())},
+                asked,
+                selection=resolve(context, _SELECTION),
+                # A run of the day may be what ingested the evidence, and makes its reports.
+                running=runs_of(
+                    instance_of(context), location_of(context, settings), dg.RunsFilter(statuses=IN_PROGRESS)
+                ),
+                now=now,
+            )
         told = _tell(settings, known.told, asked)
         cursor = _Cursor(asked, told).dump()
         if requests:

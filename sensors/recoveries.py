@@ -14,6 +14,7 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.reports.store import RECOVERIES
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
@@ -25,13 +26,13 @@ def build_recovery_limit_sensor(settings: Settings, clock: Clock = now_utc) -> d
 
     @dg.sensor(
         name="recovery_limit_sensor",
-        minimum_interval_seconds=settings.slow_watch_seconds,
+        minimum_interval_seconds=settings.report_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Notifies when recoveries of a connector are open past their limit.",
     )
     def recovery_limit_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        shown = newest_shown(context.instance, asset_key(settings, RECOVERIES), now)
+        shown = newest_shown(instance_of(context), asset_key(settings, RECOVERIES), now)
         signals = [] if shown is None else _past_limit(shown, now)
         if shown is None:
             quiet = "There is no recovery report yet."

@@ -14,6 +14,7 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.shown import newest_shown
 from cavra_pipeline.settings import Settings
 
@@ -74,7 +75,7 @@ def _build(
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
-        minimum_interval_seconds=settings.slow_watch_seconds,
+        minimum_interval_seconds=settings.report_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
     )
@@ -83,7 +84,7 @@ def _build(
         signals: list[Signal] = []
         seen = 0
         for lane in LANES.values():
-            shown = newest_shown(context.instance, asset_key(settings, f"{lane.name}_retry_health"), now)
+            shown = newest_shown(instance_of(context), asset_key(settings, f"{lane.name}_retry_health"), now)
             # A lane without any evidence is not used: nothing in it can be stale.
             if shown is None or not shown.get("evidence_record_count"):
                 continue

@@ -16,6 +16,7 @@ import dagster as dg
 
 from cavra_pipeline.event_log import stores_in_batches
 from cavra_pipeline.jobs import is_of_range, range_tags
+from cavra_pipeline.sensors.instance import instance_of
 
 #: A tick asks for so many runs; the next one goes on.
 MOST_RANGES: Final = 5
@@ -93,7 +94,7 @@ def ask(
         if (day not in asked or asked[day].is_due(content, now))
         and not any(is_of_range(run.tags, day) for run in running)
     ]
-    most = MOST_PLANNED_TOGETHER if stores_in_batches(context.instance) else MOST_PLANNED
+    most = MOST_PLANNED_TOGETHER if stores_in_batches(instance_of(context)) else MOST_PLANNED
     taken = list(ranges(sorted(due)[: max(1, most // len(selection))]))[:MOST_RANGES]
     for day in (day for days in taken for day in days):
         before = asked.get(day)

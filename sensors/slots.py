@@ -20,6 +20,7 @@ from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.daemon import daemon_before_until, heartbeats
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
@@ -101,13 +102,13 @@ class _View:
         place = location_of(context, settings)
         found = records.instigators(context, place)
         schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE and one.name in SCHEDULE_NAMES}
-        beats = heartbeats(context.instance)
+        beats = heartbeats(instance_of(context))
         look = Look(
             at=now,
             daemon_id=next((beats[kind].daemon_id for kind in ("SENSOR", "SCHEDULER") if kind in beats), None),
             stopped=frozenset(name for name, one in schedules.items() if not one.is_on),
             started={name: one.started_at for name, one in schedules.items() if one.is_on and one.started_at},
-            daemon_before_until=daemon_before_until(context.instance),
+            daemon_before_until=daemon_before_until(instance_of(context)),
         )
         configurations = [
             Configuration(
@@ -125,8 +126,10 @@ class _View:
         @cache
         def of_schedule(name: str, since: datetime) -> Records:
             return Records(
-                ticks=records.ticks_since(context.instance, schedules[name], since),
-                runs=records.runs_since(context.instance, place, name, asset_key(settings, declared(name).work), since),
+                ticks=records.ticks_since(instance_of(context), schedules[name], since),
+                runs=records.runs_since(
+                    instance_of(context), place, name, asset_key(settings, declared(name).work), since
+                ),
             )
 
         seconds = settings.watch_seconds

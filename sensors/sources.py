@@ -24,7 +24,7 @@ def build_source_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sensor
 
     @dg.sensor(
         name=NAME,
-        minimum_interval_seconds=settings.slow_watch_seconds,
+        minimum_interval_seconds=settings.report_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Raises alerts when a source of evidence can't be read or falls silent.",
     )

@@ -18,6 +18,7 @@ from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
 from cavra_pipeline.sensors.daemon import heartbeats, silent_daemons
+from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
@@ -33,7 +34,7 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
 
     @dg.sensor(
         name=NAME,
-        minimum_interval_seconds=settings.watch_seconds,
+        minimum_interval_seconds=2 * settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Watches the watching: failing or missing ticks, waiting runs, silent daemons, broken connectors.",
     )
@@ -45,9 +46,9 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= pause
         place = location_of(context, settings)
         found = list(records.instigators(context, place).values())
-        signals = [*_failing(context.instance, found, now), *_backlog(context.instance, place, now)]
+        signals = [*_failing(instance_of(context), found, now), *_backlog(instance_of(context), place, now)]
         if is_awake:
-            signals += [*_silent_sensors(found, now), *_silent_daemons(context.instance, now)]
+            signals += [*_silent_sensors(found, now), *_silent_daemons(instance_of(context), now)]
         problems = host_problems(settings)
         broken_since = _broken_since(problems, known.get("broken_since", {}), now)
         signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
