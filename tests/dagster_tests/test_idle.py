@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData, TickStatus
 from dagster._grpc.impl import get_external_sensor_execution
 
 from cavra_pipeline.settings import Settings
-from tests.dagster_tests.runs import code_location, new_home
+from tests.dagster_tests.runs import code_location, new_home, tick
 from tests.dagster_tests.test_neighbours import OURS, code_of
+from tests.dagster_tests.test_watching import origin, put_tick
 
 #: Sensors that look at the home alone while nothing has changed in it.
 OF_THE_HOME = ("drop_sensor", "late_evidence_sensor", "source_sensor")
@@ -65,3 +69,28 @@ def test_nine_ticks_a_minute_are_not_exceeded(tmp_path: Path) -> None:
     sensors = code_location(new_home(tmp_path)).get_repository_def().sensor_defs
 
     assert sum(60 / (one.minimum_interval_seconds or 30) for one in sensors) <= 9
+
+
+@pytest.mark.parametrize("has_ended_well", [True, False])
+def test_ticks_of_a_sensor_are_read_only_where_its_newest_has_not_ended_well(
+    has_ended_well: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, get_ticks = list[str](), dg.DagsterInstance.get_ticks
+
+    def noted(instance: dg.DagsterInstance, origin_id: str, selector_id: str, **how: Any) -> Any:
+        read.append(selector_id)
+        return get_ticks(instance, origin_id, selector_id, **how)
+
+    monkeypatch.setattr(dg.DagsterInstance, "get_ticks", noted)
+    with dg.instance_for_test() as instance:
+        data = SensorInstigatorData(
+            last_tick_timestamp=1.0, last_tick_success_timestamp=2.0 if has_ended_well else None
+        )
+        state = InstigatorState(origin("drop_sensor"), InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
+        instance.add_instigator_state(state)
+        put_tick(instance, state, datetime.now(UTC), TickStatus.FAILURE, "KeyError")
+
+        decision = tick(new_home(tmp_path), "watcher_sensor", instance)
+
+    assert bool(read) is not has_ended_well
+    assert ("sensor_error drop_sensor" in decision.skip_message) is not has_ended_well
