@@ -26,8 +26,8 @@ from cavra_pipeline.warehouse import Session
 router = APIRouter(tags=["reports"])
 
 
-def _asked(service: Service, asked: models.RecoveriesQuery) -> dict[str, Any]:
-    """What both take. Values that are not accepted are refused here, before the warehouse is read."""
+def arguments_of(service: Service, asked: models.RecoveriesQuery) -> dict[str, Any]:
+    """Returns what the reports here take; refuses values that are not accepted before the warehouse is read."""
     service.instants(asked.as_of)
     parameters = recovery_parameters(**asked.model_dump(exclude=set(models.ReportQuery.model_fields)))
     return {
@@ -45,7 +45,7 @@ def _report(service: Service, session: Session, asked: models.RecoveriesQuery, g
 @endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=recovery_answers.ExecutiveReport)
 def executive_report(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Makes the executive report without any trace."""
-    given = _asked(service, asked)
+    given = arguments_of(service, asked)
     return service.ask(
         ("executive report", asked.model_dump()), lambda session: _report(service, session, asked, given)
     )
@@ -54,7 +54,7 @@ def executive_report(service: Served, asked: Annotated[models.RecoveriesQuery, Q
 @endpoint(router, "GET", "/api/v1/executive-report.html", scope="read", answer=None)
 def executive_report_as_html(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
     """Makes the executive report without any trace, as one page to save or print."""
-    given = _asked(service, asked)
+    given = arguments_of(service, asked)
     with service.reading() as (session, _):
         report = _report(service, session, asked, given)
     name = f"executive-report-{report['as_of'][:10]}.html"
@@ -66,7 +66,7 @@ def executive_report_as_html(service: Served, asked: Annotated[models.Recoveries
 @endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=recovery_answers.EscalationPlan)
 def preview_escalation_plan(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Makes the escalation plan without any trace: whom each open recovery and failing retry goes to."""
-    given = _asked(service, asked)
+    given = arguments_of(service, asked)
 
     def make(session: Session) -> dict[str, Any]:
         now, as_of = service.instants(asked.as_of)

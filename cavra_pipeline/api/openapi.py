@@ -51,7 +51,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if method == "post":
         statuses += _WITH_BODY
     if (
-        path.endswith(("}", "/explain"))
+        path.endswith(("}", "/explain", "/bundle"))
         or path.startswith(("/api/v1/history/", "/api/v1/checkpoints/"))
         or "{alert_id}" in path
         or "{silence_id}" in path

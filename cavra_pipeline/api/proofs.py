@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
@@ -11,6 +13,7 @@ from starlette.responses import Response
 
 from cavra_pipeline.api import models, proof_answers
 from cavra_pipeline.api.common import Served, endpoint
+from cavra_pipeline.api.executive import arguments_of
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.documents import instant
@@ -23,6 +26,8 @@ from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import proven_report
 from cavra_pipeline.verify.posting import witnesses_of
 from cavra_pipeline.verify.prove import OutdatedReport, prove_document, prove_report
+from cavra_pipeline.verify.prove_executive import prove_executive_report
+from cavra_pipeline.warehouse import Session
 
 _ASKED: Final = set(models.ReportQuery.model_fields)
 #: Reports that have a bundle, by what they may be saved as.
@@ -70,6 +75,17 @@ def proof_basis(service: Served, lane: models.LaneName, asked: Annotated[models.
     return service.ask_state(("proof", lane, asked.as_of), make)
 
 
+@endpoint(router, "GET", "/api/v1/executive-report/bundle", scope="read", answer=None)
+def executive_bundle(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
+    """Makes the executive report without any trace, and gives it with the proof of its numbers."""
+    now, as_of = service.instants(asked.as_of)
+    given = arguments_of(service, asked)
+    # The label of who asked is not in the bundle.
+    given.pop("generated_by")
+    with _proving(service) as opened:
+        return _bundle(prove_executive_report(service.settings, as_of=as_of, now=now, opened=opened, **given))
+
+
 @endpoint(router, "GET", "/api/v1/history/{report_id}/bundle", scope="read", answer=None)
 def saved_bundle(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]) -> Response:
     """Gives a saved plan or health report with its proof."""
@@ -81,7 +97,7 @@ def saved_bundle(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Z
         raise HttpProblem(404, "Only retry plans and health reports have a bundle.")
     lane = lane_named(saved[0]["lane"])
     try:
-        with service.proving() as opened:
+        with _proving(service) as opened:
             return _bundle(prove_document(service.settings, saved[0]["document"], lane, opened=opened))
     except OutdatedReport:
         raise HttpProblem(
@@ -93,10 +109,22 @@ def _of_asked(service: Service, report: str, lane: str, asked: models.ReportQuer
     now, as_of = service.instants(asked.as_of)
     given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
     of_lane = lane_named(lane)
-    with service.proving() as opened:
+    with _proving(service) as opened:
         return _bundle(
             prove_report(service.settings, report, of_lane, as_of=as_of, now=now, parameters=given, opened=opened)
         )
+
+
+@contextmanager
+def _proving(service: Service) -> Iterator[AbstractContextManager[Session]]:
+    """As ``Service.proving``; a home into which nothing was ever ingested has nothing that proves a report."""
+    try:
+        with service.proving() as opened:
+            yield opened
+    except EmptyLog:
+        raise HttpProblem(
+            404, "Nothing was ingested yet, so there is no commit log that proves a report. Ingest evidence first."
+        ) from None
 
 
 def _bundle(bundle: bytes) -> Response:

@@ -11,31 +11,37 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli.command import OneOf, answers, answers_without_rows, command
-from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LANE, answer, clock, day_option, home
+from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, home, lane_option
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.private import put_in_place
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import RetryPolicy
 from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.terminal import Terminal
 from cavra_pipeline.verify.bundle import is_own_verifier, proven_report
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.pairs import in_words
 from cavra_pipeline.verify.prove import prove_report, prove_saved_report
+from cavra_pipeline.verify.prove_executive import prove_executive_report
 from cavra_pipeline.verify.prove_pair import prove_pair
 
 _REPORTS: Final = {"plan": RETRY_PLAN, "health": RETRY_HEALTH}
+_EXECUTIVE: Final = "executive"
+#: Options of the report over all lanes, which takes no others.
+_OF_EXECUTIVE: Final = frozenset({"slo_minutes", "window_days"})
 _EITHER: Final = "Give --report, or --subject and --provider"
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @command("prove", "cavra-pipeline prove --lane executive_report --report plan -o plan.zip")
-@LANE
-@click.option("--report", type=OneOf(list(_REPORTS)), help="Which report.")
+@lane_option(help=f"One of {', '.join(LANES)}; none for the executive report, which is over all lanes.")
+@click.option("--report", type=OneOf([*_REPORTS, _EXECUTIVE]), help="Which report.")
 @click.option("--subject", help="Instead of a report: the subject of one pair, with --provider.")
 @click.option("--provider", help="The provider of the pair.")
 @AS_OF
@@ -45,9 +51,11 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @options_of(RetryPolicy)
 @options_of(HealthParameters)
+@options_of(RecoveryParameters)
+@click.option("--window-days", type=int, metavar="N", help="Executive report: UTC days of history. Default: 7.")
 @answers_without_rows
 def prove_command(
-    lane: Lane,
+    lane: Lane | None,
     report: str | None,
     subject: str | None,
     provider: str | None,
@@ -61,8 +69,8 @@ def prove_command(
     The proof of a report has the records it is based on, the commit log and a verifier. That of a pair has its records
     and its place in a map of the lane's pairs, some kilobytes; the verifier of any bundle checks it.
 
-    The bundle holds every record of the lane up to the day of the report, as export writes them. Anybody checks it
-    with Python alone: python3 BUNDLE
+    The bundle holds every record of the lane up to the day of the report, as export writes them; that of the executive
+    report holds every record of the home. Anybody checks it with Python alone: python3 BUNDLE
     """
     settings, now = home(), clock()
     values = {name: value for name, value in given.items() if value not in (None, ())}
@@ -70,17 +78,39 @@ def prove_command(
         raise UsageError("a saved report has its own instant and parameters", where="--saved", remedy="Leave them out")
     if (report is None) is (subject is None) or (subject is None) is not (provider is None):
         raise UsageError("either a report or a pair is proven", where="prove", remedy=_EITHER)
-    if subject is not None and provider is not None:
+    if (lane is None) is not (report == _EXECUTIVE):
+        what = "an executive report is over all lanes" if lane else "one lane is proven"
+        raise UsageError(what, where="--lane", remedy="Leave it out" if lane else f"Name one of {', '.join(LANES)}")
+    if subject is not None and provider is not None and lane:
         if saved or values:
             raise UsageError("a pair has no parameters", where="--subject", remedy="Leave them out")
         proof = prove_pair(settings, lane, subject, provider, as_of=as_of or now)
         _write_pair(proof, output or Path("pair.json"))
         return
-    report = str(report)
-    if saved:
-        bundle = prove_saved_report(settings, _REPORTS[report], lane, saved)
+    if lane is None:
+        bundle = _executive_bundle(settings, values, saved, as_of=as_of or now, now=now)
+    elif saved:
+        bundle = prove_saved_report(settings, _REPORTS[str(report)], lane, saved)
     else:
-        bundle = prove_report(settings, _REPORTS[report], lane, as_of=as_of or now, now=now, parameters=values)
+        bundle = prove_report(settings, _REPORTS[str(report)], lane, as_of=as_of or now, now=now, parameters=values)
+    _write_bundle(bundle, output)
+
+
+def _executive_bundle(
+    settings: Settings, given: dict[str, Any], saved: date | None, *, as_of: datetime, now: datetime
+) -> bytes:
+    odd = sorted(given.keys() - _OF_EXECUTIVE)
+    if odd or saved:
+        name = odd[0].replace("_", "-") if odd else "saved"
+        raise UsageError(
+            "an executive report doesn't take this",
+            where=f"--{name}",
+            remedy="Give --as-of, --slo-minutes or --window-days",
+        )
+    return prove_executive_report(settings, as_of=as_of, now=now, providers=settings.escalation_connectors, **given)
+
+
+def _write_bundle(bundle: bytes, output: Path | None) -> None:
     report_id, digest = proven_report(bundle)
     path = output or Path(f"{report_id}.zip")
     put_in_place(path, lambda file: file.write(bundle))

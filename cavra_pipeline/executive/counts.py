@@ -17,7 +17,7 @@ from cavra_pipeline.warehouse import Session
 _PACKAGE: Final = "cavra_pipeline.executive"
 #: The lane whose subjects are escalation plans, and the one whose failed retries are escalated beside recoveries.
 ESCALATIONS: Final = LANES["recovery_escalation"]
-_AUDITS: Final = LANES["acknowledgement_audit"]
+AUDITS: Final = LANES["acknowledgement_audit"]
 _NOTHING: Final[Mapping[str, Any]] = {
     "evidence_record_count": 0,
     "future_record_count": 0,
@@ -59,8 +59,8 @@ def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, 
     unplanned = session.rows(_PACKAGE, "unplanned_failures", {"lane": ESCALATIONS.name, "instants": moments})
     executions = {
         at: found
-        for some in stretches(session, _AUDITS, moments)
-        for at, found in zip(some, unresolved_executions(session, _AUDITS, some), strict=True)
+        for some in stretches(session, AUDITS, moments)
+        for at, found in zip(some, unresolved_executions(session, AUDITS, some), strict=True)
     }
     return {
         at: Standing(known, int(str(row["unplanned_failure_count"])), executions[at])

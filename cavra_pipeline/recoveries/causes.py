@@ -11,7 +11,8 @@ from cavra_pipeline.recoveries.history import PACKAGE, Recovery
 from cavra_pipeline.warehouse import Session
 
 UNKNOWN: Final = "unknown"
-_CAUSES: Final = (
+#: Causes by the statuses from and to which each goes; the first that fits.
+CAUSES: Final = (
     ("credentials", (401, 401)),
     ("credentials", (403, 403)),
     ("gone", (404, 404)),
@@ -35,7 +36,7 @@ def cause_of(status_codes: Collection[int]) -> str:
 
 
 def _cause(code: int) -> str:
-    return next((cause for cause, (low, high) in _CAUSES if low <= code <= high), "mixed")
+    return next((cause for cause, (low, high) in CAUSES if low <= code <= high), "mixed")
 
 
 class Causes:

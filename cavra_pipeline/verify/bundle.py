@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cavra_pipeline.documents import canonical_bytes, identified
 from cavra_pipeline.proof.checkpoint import Note, key_id
-from cavra_pipeline.verify import check, container, signatures
+from cavra_pipeline.verify import check, container, executive, signatures
 from cavra_pipeline.verify.lane_rules import lane_rules_module
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: Files of this package that go into a bundle as they are.
-_VERIFIER: Final = ("check.py", "container.py", "derive.py", "pairs.py", "signatures.py")
+_VERIFIER: Final = (
+    "check.py", "container.py", "derive.py", "executive.py", "pairs.py", "recoveries.py", "signatures.py",
+)  # fmt: skip
 _MAIN: Final = b"""import sys
 
 from verifier.check import run
@@ -50,10 +52,12 @@ class Proven:
 
     Attributes:
         report: The report, as ``attested`` returns it.
-        days: The segments of its lane up to its instant, by UTC day as ``2026-06-01``.
+        days: The segments of its lane up to its instant, by UTC day as ``2026-06-01``; of a report over all lanes those
+            of the home, by lane and day as ``check`` finds them: ``recovery_escalation/2026-06-01``.
         entries: The bytes of every entry of the commit log, oldest first.
         checkpoint: The head of that log.
-        pruned: Records and deliveries of the lane that retention has removed: ``record_count``, ``delivery_count``.
+        pruned: Records and deliveries of the lane that retention has removed: ``record_count``, ``delivery_count``. Of
+            a report over all lanes the same, with ``latest_record_at``, of each lane of which anything was removed.
         made_by: Versions of what made the report, by name.
         map_salt: What hides the pairs in a map of the lane, 16 bytes; empty unless all days of the lane go along and a
             map follows its last change: the salt of later maps is the same.
@@ -63,13 +67,16 @@ class Proven:
     days: Mapping[str, DisclosedDay]
     entries: Sequence[bytes]
     checkpoint: Note
-    pruned: Mapping[str, int] = field(default_factory=lambda: {"record_count": 0, "delivery_count": 0})
+    pruned: Mapping[str, Any] = field(default_factory=lambda: {"record_count": 0, "delivery_count": 0})
     made_by: Mapping[str, str] = field(default_factory=dict)
     map_salt: bytes = b""
 
 
 def attested(report: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what of a report evidence decides: all that its id is made of, and the id."""
+    if executive.ID in report and "lane" not in report:
+        # Its id is made of its lanes without what came later, and of incidents too.
+        return {**identified(report), "lanes": [identified(lane) for lane in report["lanes"]]}
     return {name: _without(value) for name, value in identified(report).items()}
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from . import container as of
-from . import pairs
+from . import executive, pairs
 from .container import NotProven, canonical, leaf, need, root_of
 from .derive import REPORT_IDS, derive
 from .signatures import PAYLOAD_TYPE, PublicKey, checkpoint, exact_base64, is_signed, public_key, to_sign
@@ -25,6 +25,8 @@ PREDICATE_TYPE = "https://cavra-pipeline.example/proof/report/v1"
 #: Differences of a report that are named.
 MOST_NAMED = 5
 Document = dict[str, Any]
+#: Lane and UTC day of a segment.
+Place = tuple[str, str]
 
 
 def checks(
@@ -48,7 +50,7 @@ def checks(
     envelope = json.loads(files[of.ATTESTATION])
     payload = base64.b64decode(envelope["payload"])
     statement, report = json.loads(payload), json.loads(files[of.REPORT])
-    said, lane = statement["predicate"], lanes[report["lane"]]
+    said, folders = statement["predicate"], _folders(report, lanes)
     types = statement["_type"], statement["predicateType"], envelope["payloadType"]
     need(types == (STATEMENT_TYPE, PREDICATE_TYPE, PAYLOAD_TYPE), "file: the attestation is of another type")
     need(said["report"] == about(report), "report: the attestation is of another")
@@ -63,36 +65,70 @@ def checks(
     is_whole = size == len(lines) and root == base64.b64encode(root_of(hashes)).decode()
     need(is_whole and said["log"] == {"origin": origin, "size": size}, "log: it is not that of the checkpoint")
     old_size = _older(checkpoint(against, signer), origin, hashes) if against else size
-    segments, changes = _replay(entries, report["lane"], old_size)
+    segments, changes = _replay(entries, folders.keys(), old_size)
     yield "log", f"entries 1 to {size}; checkpoint {root}"
     if against:
         changed = "; ".join(changes) or "no day up to its last has changed"
-        yield "history", f"it grew out of your checkpoint at entry {old_size}. In this lane: {changed}"
-    records = _records(files, report, segments, said["salts"])
-    sources, kinds = ({one.get(name) for one in records} for name in ("connector_delivery_source", "metadata_kind"))
-    is_of_lane = sources <= {None, lane["source"]} and kinds <= lane["types"].keys()
-    need(is_of_lane, "evidence: it holds records of another lane")
-    yield (
-        "evidence",
-        f"{_many(len(records), 'record')} of {_many(len(said['salts']), 'day')}: all that the lane had until then",
-    )
-    yield from _maps(entries, lane, records, segments, said)
+        yield "history", f"it grew out of your checkpoint at entry {old_size}. In what was disclosed: {changed}"
+    records = _records(files, report, segments, lanes, said["salts"])
+    counted, days = sum(map(len, records.values())), len({place[-10:] for place in said["salts"]})
+    whose = "the lane" if len(folders) == 1 else "the home"
+    yield "evidence", f"{_many(counted, 'record')} of {_many(days, 'day')}: all that {whose} had until then"
     pruned = said["pruned"]
     need(not any(pruned.values()) or any(one["prunings"] for one in entries), "log: it names no pruning")
-    found = [*_differences(report, derive(report, lane, records, pruned))]
-    need(not found, "report: " + "; ".join(found[:MOST_NAMED]))
     need(canonical(report) == files[of.REPORT], "report: it is not written as it must be")
-    yield "report", "worked out again from the records, and the same in every member"
+    if "lane" not in report:
+        yield from _executive(report, lanes, records, entries, pruned)
+        gone = sum(one["record_count"] for one in pruned.values())
+    else:
+        lane = lanes[report["lane"]]
+        yield from _maps(entries, lane, records[lane["name"]], segments, said)
+        _same(report, derive(report, lane, records[lane["name"]], pruned))
+        yield "report", "worked out again from the records, and the same in every member"
+        gone = pruned["record_count"]
     if any(pruned.values()):
-        yield "retention", f"{_many(pruned['record_count'], 'older record')} pruned; only the log says so"
+        yield "retention", f"{_many(gone, 'older record')} pruned; only the log says so"
 
 
 def about(report: Document) -> Document:
-    """Returns what an attestation says of its report: id, lane and instant."""
+    """Returns what an attestation says of its report: id, instant, and the lane of one that has a lane."""
+    if "lane" not in report:
+        return {"id": report[executive.ID], "as_of": report["as_of"]}
     return {
         "id": next(report[one] for one in REPORT_IDS if one in report),
         **{name: report[name] for name in ("lane", "as_of")},
     }
+
+
+def _folders(report: Document, lanes: Document) -> dict[str, str]:
+    """The lanes that a report is based on, and where their records are; a report without a lane is based on all."""
+    if "lane" in report:
+        return {report["lane"]: of.EVIDENCE}
+    return {name: f"{of.EVIDENCE}{name or of.NO_LANE}/" for name in lanes}
+
+
+def _is_of(record: Document, lane: str, lanes: Document) -> bool:
+    """Whether a record may be in a segment of a lane; one of no lane is of none of those that there are."""
+    kind, source, of_none = record.get("metadata_kind"), record.get("connector_delivery_source"), lanes[""]
+    if lane:
+        return kind in lanes[lane]["types"] and source in (None, lanes[lane]["source"])
+    if kind == of_none["delivery"]:
+        return source not in {one["source"] for name, one in lanes.items() if name}
+    return kind in of_none["types"] or all(kind not in one["types"] for one in lanes.values())
+
+
+def _executive(
+    report: Document, lanes: Document, records: Mapping[str, list[Document]], log: list[Document], pruned: Document
+) -> Iterator[tuple[str, str]]:
+    again = executive.derive_executive(report, lanes, records, log, pruned)
+    _same(executive.numbers_of(report), again)
+    yield "report", "its numbers worked out again from records and log, and the same"
+    yield "words", f"the report's id is the digest of all of it. Not worked out again: {', '.join(executive.words())}"
+
+
+def _same(report: Document, again: Document) -> None:
+    found = [*_differences(report, again)]
+    need(not found, "report: " + "; ".join(found[:MOST_NAMED]))
 
 
 def _files(files: Mapping[str, bytes], subjects: Sequence[Document]) -> str:
@@ -129,18 +165,21 @@ def _older(older: tuple[str, int, str], origin: str, hashes: list[bytes]) -> int
     return size
 
 
-def _replay(entries: list[Document], lane: str, old_size: int) -> tuple[dict[tuple[str, str], Document], list[str]]:
-    """The segments after all entries, and what entries after the old ones have changed up to the lane's old end."""
-    segments: dict[tuple[str, str], Document] = {}
-    changes, end = list[str](), ""
+def _replay(entries: list[Document], lanes: Collection[str], old_size: int) -> tuple[dict[Place, Document], list[str]]:
+    """The segments after all entries, and what entries after the old ones have changed up to the lanes' old ends."""
+    segments: dict[Place, Document] = {}
+    changes, ends = list[str](), dict.fromkeys(lanes, "")
     for number, entry in enumerate(entries, 1):
         for one in entry["segments"]:
             place = one["lane"], one["day"]
             need(segments.get(place) == one["before"], f"log: entry {number} does not follow from those before it")
-            end = max(end, place[1]) if number <= old_size and place[0] == lane else end
-            if number > old_size and place[0] == lane and place[1] <= end:
+            end = ends.get(place[0], "")
+            if number <= old_size and place[0] in ends:
+                ends[place[0]] = max(end, place[1])
+            elif place[1] <= end:
                 files = ", ".join(f"{file['drop_day']}/{file['file_name']}" for file in entry["files"])
-                changes.append(f"{one['day']} by entry {number} ({entry['act']} {files or 'without landing files'})")
+                where = f"{place[1]} of {place[0] or 'no lane'}" if len(ends) > 1 else place[1]
+                changes.append(f"{where} by entry {number} ({entry['act']} {files or 'without landing files'})")
             segments[place] = one["after"]
     segments = {place: one for place, one in segments.items() if one}
     listed = [{"lane": place[0], "day": place[1], **one} for place, one in sorted(segments.items())]
@@ -150,31 +189,50 @@ def _replay(entries: list[Document], lane: str, old_size: int) -> tuple[dict[tup
 
 
 def _records(
-    files: Mapping[str, bytes], report: Document, segments: Mapping[tuple[str, str], Document], salts: Mapping[str, str]
-) -> list[Document]:
+    files: Mapping[str, bytes], report: Document, segments: Mapping[Place, Document], lanes: Document,
+    salts: Mapping[str, str],
+) -> dict[str, list[Document]]:  # fmt: skip
+    """The records of each lane, oldest first, which must be all that the log has up to the day of the report."""
+    folders = _folders(report, lanes)
     last = datetime.fromisoformat(report["as_of"]).astimezone(UTC).date().isoformat()
-    wanted = {day: one for (lane, day), one in segments.items() if lane == report["lane"] and day <= last}
-    given = {name[len(of.EVIDENCE) : -len(".jsonl")] for name in files if name.startswith(of.EVIDENCE)}
-    odd = sorted(wanted.keys() ^ given)
-    need(not odd, f"evidence: days that the log and the bundle don't both have: {', '.join(odd)}")
-    records: list[Document] = []
-    for day, segment in sorted(wanted.items()):
-        lines = files[f"{of.EVIDENCE}{day}.jsonl"].split(b"\n")[:-1]
-        root = root_of([leaf(bytes.fromhex(salts[day])), *map(leaf, lines)]).hex()
-        need({"root": root, "size": len(lines)} == segment, f"evidence: the records of {day} are not those of the log")
-        records += map(json.loads, lines)
-        places = [(datetime.fromisoformat(one["created_at"]), one["session_id"]) for one in records[-len(lines) :]]
+    unknown = sorted({lane for lane, _ in segments} - folders.keys()) if len(folders) > 1 else []
+    need(not unknown, f"evidence: the log has lanes that this verifier doesn't know: {', '.join(unknown)}")
+    wanted = {
+        f"{folders[lane]}{day}.jsonl": (lane, day, one)
+        for (lane, day), one in segments.items() if lane in folders and day <= last
+    }  # fmt: skip
+    odd = sorted(wanted.keys() ^ {name for name in files if name.startswith(of.EVIDENCE)})
+    need(not odd, f"evidence: days that the log and the bundle don't both have: {', '.join(map(_place, odd))}")
+    records: dict[str, list[Document]] = {lane: [] for lane in folders}
+    for name, (lane, day, segment) in sorted(wanted.items()):
+        lines, place = files[name].split(b"\n")[:-1], _place(name)
+        root = root_of([leaf(bytes.fromhex(salts[place])), *map(leaf, lines)]).hex()
+        need(
+            {"root": root, "size": len(lines)} == segment, f"evidence: the records of {place} are not those of the log"
+        )
+        of_day = [*map(json.loads, lines)]
+        places = [(datetime.fromisoformat(one["created_at"]), one["session_id"]) for one in of_day]
         in_order = places == sorted(places) and {at.astimezone(UTC).date().isoformat() for at, _ in places} == {day}
-        need(in_order, f"evidence: the records of {day} are of another day or out of order")
-    need(len({one["session_id"] for one in records}) == len(records), "evidence: a record is there twice")
+        need(in_order, f"evidence: the records of {place} are of another day or out of order")
+        records[lane] += of_day
+    need(salts.keys() == set(map(_place, wanted)), "evidence: there are salts of other days")
+    for lane, some in records.items():
+        need(all(_is_of(one, lane, lanes) for one in some), "evidence: it holds records of another lane")
+    ids = [one["session_id"] for some in records.values() for one in some]
+    need(len({*ids}) == len(ids), "evidence: a record is there twice")
     return records
+
+
+def _place(name: str) -> str:
+    """What a file of records is called in messages and among the salts."""
+    return name[len(of.EVIDENCE) : -len(".jsonl")]
 
 
 def _maps(
     entries: list[Document],
     lane: Document,
     records: list[Document],
-    segments: Mapping[tuple[str, str], Document],
+    segments: Mapping[Place, Document],
     said: Document,
 ) -> Iterator[tuple[str, str]]:
     """Checks the maps for light proofs that are of the disclosed records, where these are all that the lane has."""

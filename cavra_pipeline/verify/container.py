@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 ATTESTATION, SUMS, KEY, REPORT = "attestation.json", "SHA256SUMS", "key.txt", "report.json"
 LOG, CHECKPOINT, EVIDENCE, README = "log.jsonl", "checkpoint.txt", "evidence/", "README.txt"
+#: Folder of records without a lane, where there are those of all lanes.
+NO_LANE = "no_lane"
 MAIN, CODE = "__main__.py", "verifier/"
 
 

@@ -21,7 +21,8 @@ Document = dict[str, Any]
 Pair = tuple[str, str]
 
 
-def _provider(name: object) -> str:
+def provider_of(name: object) -> str:
+    """Returns a provider's name as names are compared."""
     return str(name or "").strip(" \t\r\n").lower().replace("-", "_")
 
 
@@ -49,10 +50,10 @@ class LaneRecord:
 
     def outcomes(self) -> dict[str, tuple[bool, int | None]]:
         """Whether a delivery failed, and its status, for each provider."""
-        tried, failed = ([*filter(None, map(_provider, self.raw.get(f"{of}providers", ())))] for of in ("", "failed_"))
+        tried, failed = ([*filter(None, map(provider_of, self.raw.get(f"{o}providers", ())))] for o in ("", "failed_"))
         codes = self.raw.get("status_codes", [])
         status = dict(zip(tried[::-1], codes[::-1], strict=True)) if len(codes) == len(tried) else {}
-        said = {_provider(one.get("provider")): one for one in self.raw.get("delivery", {}).get("deliveries", ())}
+        said = {provider_of(one.get("provider")): one for one in self.raw.get("delivery", {}).get("deliveries", ())}
         status |= {provider: one["status_code"] for provider, one in said.items() if "status_code" in one}
         is_failed = self.raw.get("delivery_success") is not True
         return {one: (one in failed if failed else is_failed, status.get(one)) for one in (*tried, *failed)}
@@ -69,7 +70,7 @@ class LanePairs:
         for one in self.of("execution") if lane["retries_have_new_subjects"] else ():
             new, failed = one.value("delivery_metadata_id", "new_delivery_id"), self.subject(one)
             if new and failed and new not in self.links:
-                self.links[new] = failed, _provider(one.raw.get("provider"))
+                self.links[new] = failed, provider_of(one.raw.get("provider"))
                 if sent.get(new, "") not in ("", failed):
                     self.parents.setdefault((sent[new], self.links[new][1]), failed)
         self.pairs: defaultdict[Pair, list[tuple[LaneRecord, bool, int | None]]] = defaultdict(list)
@@ -105,7 +106,7 @@ class LanePairs:
         """The records of some types about each pair, oldest first."""
         found: dict[Pair, list[LaneRecord]] = {}
         for one in self.of(*types):
-            provider = _provider(one.raw.get("provider"))
+            provider = provider_of(one.raw.get("provider"))
             found.setdefault((self.first(self.subject(one), provider), provider), []).append(one)
         return found
 
@@ -154,8 +155,8 @@ class LanePairs:
         """How many pairs the newest alert plan of each health report requires and nobody has answered."""
         plans = {one.raw.get("health_id"): one.raw for one in self.of("alert_plan")}
         said = self.of("acknowledgement")
-        states = {(one.raw.get("health_id"), _provider(one.raw.get("provider"))): one.answer() for one in said}
-        wanted = {(of, _provider(p)) for of in plans for p in plans[of].get("acknowledgement_required_providers", ())}
+        states = {(one.raw.get("health_id"), provider_of(one.raw.get("provider"))): one.answer() for one in said}
+        wanted = {(of, provider_of(p)) for of in plans for p in plans[of].get("acknowledgement_required_providers", ())}
         return sum(states.get(pair) not in ("acknowledged", "resolved") for pair in wanted if all(pair))
 
     def unresolved(self) -> list[LaneRecord]:
@@ -287,9 +288,7 @@ def derive(report: Document, lane: Document, records: Sequence[Document], pruned
         pruned: How many records and deliveries of the lane retention has removed.
     """
     types, moment = lane["types"], datetime.fromisoformat
-    entries = [
-        LaneRecord(moment(one["created_at"]), one["session_id"], types[one["metadata_kind"]], one) for one in records
-    ]
+    entries = [LaneRecord(moment(r["created_at"]), r["session_id"], types[r["metadata_kind"]], r) for r in records]
     pairs = LanePairs(lane, entries, moment(report["as_of"]).astimezone(UTC))
     is_plan = "retry_plan_id" in report
     kind, name, work = ("plan", "retry_plan_id", retry_plan) if is_plan else ("health", "health_id", retry_health)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from itertools import groupby
@@ -22,7 +22,8 @@ from cavra_pipeline.lanes import Lane
 from cavra_pipeline.proof.checkpoint import Checkpoint, Note
 from cavra_pipeline.proof.keys import load_key
 from cavra_pipeline.proof.log import checkpoint_of, entries_of, log_mark, stored_segments
-from cavra_pipeline.proof.records import record_text
+from cavra_pipeline.proof.publish import EmptyLog
+from cavra_pipeline.proof.records import kind_condition, record_text
 from cavra_pipeline.proof.segments import salt_of
 from cavra_pipeline.proof.signing import sign
 from cavra_pipeline.reports.store import SavedReports, list_reports, make_reports
@@ -31,7 +32,7 @@ from cavra_pipeline.sql import literal, statement
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import DisclosedDay, Proven, attested, make_bundle
 from cavra_pipeline.verify.check import judged, newest_maps
-from cavra_pipeline.verify.lane_rules import lane_rules
+from cavra_pipeline.verify.lane_rules import NO_LANE, lane_rules
 from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import Identity, identity_of
@@ -72,7 +73,7 @@ def prove_report(
     with opened or warehouse_of(settings).reading() as session:
         (made,) = make_reports(session, report, lane, instants=[as_of], now=now, parameters=parameters or {})
         read = read_lane(session, settings, lane, _last_day(made))
-    return _bundle(settings, read, made, lane)
+    return bundle_of(settings, read, made, lane)
 
 
 def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -> bytes:
@@ -107,21 +108,21 @@ def prove_document(
     """
     with opened or warehouse_of(settings).reading() as session:
         read = read_lane(session, settings, lane, _last_day(document))
-    return _bundle(settings, read, document, lane)
+    return bundle_of(settings, read, document, lane)
 
 
 @dataclass(frozen=True, slots=True)
 class LaneRead:
-    """What a home holds of a lane; the warehouse may be closed again.
+    """What a home holds of a lane, or of all; the warehouse may be closed again.
 
     Attributes:
         identity: Which warehouse it was read from.
         head: The head of the commit log.
         mark: What tells its evidence from other evidence (``log_mark``).
         entries: The bytes of its entries, oldest first.
-        days: The lane's segments up to a day, by UTC day as ``2026-06-01``.
+        days: The lane's segments up to a day, and
+        pruned: what retention has removed of the lane, both as ``Proven`` has them.
         has_all_days: Whether the lane has no segment after that day.
-        pruned: Records and deliveries of the lane that retention has removed.
     """
 
     identity: Identity
@@ -130,7 +131,7 @@ class LaneRead:
     entries: Sequence[bytes]
     days: Mapping[str, DisclosedDay]
     has_all_days: bool
-    pruned: Mapping[str, int]
+    pruned: Mapping[str, Any]
 
     def is_outdated(self, settings: Settings) -> bool:
         """Tells whether evidence was committed meanwhile; a commit made just now may not be in the log yet."""
@@ -145,22 +146,34 @@ def read_lane(session: Session, settings: Settings, lane: Lane, last_day: date) 
     """Reads the records of a lane up to a UTC day, and the commit log.
 
     Raises:
-        UsageError: Nothing was ever ingested.
+        EmptyLog: Nothing was ever ingested.
         PipelineError: The commit log is damaged.
     """
+    read = read_log(session, settings, lane.name, last_day)
+    return replace(
+        read, days=disclosed(session, lane, last_day, pseudonyms_of(settings)), pruned=pruned_of(session, lane)
+    )
+
+
+def read_log(session: Session, settings: Settings, lane: str, last_day: date) -> LaneRead:
+    """Reads the commit log, and whether a lane has segments after a UTC day; no records yet. Errors: ``read_lane``."""
     with state_of(settings).reading() as connection:
         head, mark, entries = checkpoint_of(connection), log_mark(connection), list(entries_of(connection))
-        days = {day for of, day in stored_segments(connection) if of == lane.name}
+        days = {day for of, day in stored_segments(connection) if of == lane}
     if head is None:
-        raise UsageError("there is no commit log yet", where=str(settings.home), remedy="Run: cavra-pipeline ingest")
+        raise EmptyLog(
+            "nothing was ever ingested, so there is no commit log to prove it by",
+            where=str(settings.home),
+            remedy="Run: cavra-pipeline ingest",
+        )
     return LaneRead(
         identity=identity_of(session, where=open_warehouse(settings).where),
         head=head,
         mark=mark,
         entries=entries,
-        days=disclosed(session, lane, last_day, pseudonyms_of(settings)),
+        days={},
         has_all_days=max(days, default=last_day) <= last_day,
-        pruned=pruned_of(session, lane),
+        pruned={},
     )
 
 
@@ -168,7 +181,15 @@ def _last_day(report: Mapping[str, Any]) -> date:
     return parse_as_of(report["as_of"]).astimezone(UTC).date()
 
 
-def _bundle(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane: Lane) -> bytes:
+def bundle_of(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane: Lane | None) -> bytes:
+    """Returns the bundle of a report, which is checked first; errors are those of ``prove_report``.
+
+    Args:
+        settings: The home.
+        read: What the report is based on, and the commit log.
+        report: The report.
+        lane: Its lane; None for all.
+    """
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
     proven = Proven(
         report=attested(report),
@@ -176,7 +197,7 @@ def _bundle(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane:
         entries=read.entries,
         checkpoint=sign(read.head, key) if key else Note(read.head),
         pruned=read.pruned,
-        map_salt=map_salt(pseudonyms_of(settings), lane) if _has_map(read, lane) else b"",
+        map_salt=map_salt(pseudonyms_of(settings), lane) if lane and _has_map(read, lane) else b"",
         made_by={
             "cavra_pipeline": version("cavra-pipeline"),
             "duckdb": version("duckdb"),
@@ -186,7 +207,8 @@ def _bundle(settings: Settings, read: LaneRead, report: Mapping[str, Any], lane:
     bundle = make_bundle(proven, key)
     _, fault = judged(bundle, lane_rules())
     if fault:
-        raise _fault(fault, lane, is_moved=read.is_outdated(settings))
+        where = lane.name if lane else str(settings.home)
+        raise _fault(fault, where, is_moved=read.is_outdated(settings))
     return bundle
 
 
@@ -198,33 +220,38 @@ def _has_map(read: LaneRead, lane: Lane) -> bool:
         return False
 
 
-def _fault(fault: str, lane: Lane, *, is_moved: bool) -> PipelineError:
+def _fault(fault: str, where: str, *, is_moved: bool) -> PipelineError:
     if is_moved:
-        return TransientError("evidence was committed meanwhile", where=lane.name, remedy="Run the command again")
+        return TransientError("evidence was committed meanwhile", where=where, remedy="Run the command again")
     if fault.startswith("report: "):
         # The values that differ are content of records.
         member = fault.removeprefix("report: ").partition(" says ")[0]
         return OutdatedReport(
             f"the evidence of now makes another report: {member} differs",
-            where=lane.name,
+            where=where,
             remedy="Save the report again, or prove a new one",
         )
     return PipelineError(
         f"the warehouse does not hold what the commit log says: {fault}",
-        where=lane.name,
+        where=where,
         remedy="Run: cavra-pipeline verify --home, which names what differs",
     )
 
 
-def disclosed(session: Session, lane: Lane, last_day: date, pseudonyms: Pseudonyms) -> dict[str, DisclosedDay]:
-    """Returns the segments of a lane up to a day, by day."""
-    kinds = [DELIVERY_KIND, *(kind.name for kind in KINDS.values() if kind.lane == lane.name)]
+def disclosed(session: Session, lane: Lane | None, last_day: date, pseudonyms: Pseudonyms) -> dict[str, DisclosedDay]:
+    """Returns the segments of a lane up to a day, by day; None: those of records without a lane."""
+    name = lane.name if lane else NO_LANE
+    kinds = {DELIVERY_KIND, *(kind.name for kind in KINDS.values() if (kind.lane or NO_LANE) == name)}
+    conditions = {kind: f"metadata_kind = {literal(kind)}" for kind in sorted(kinds)}
+    if lane is None:
+        conditions[""] = kind_condition(set(KINDS))
     texts = " UNION ALL ".join(
-        statement(_PACKAGE, "record_texts", text=record_text(kind), kind=literal(kind)) for kind in kinds
+        statement(_PACKAGE, "record_texts", text=record_text(kind), of_kind=condition)
+        for kind, condition in conditions.items()
     )
-    rows = session.stream(_PACKAGE, "disclosed_records", {"lane": lane.name, "last_day": last_day}, texts=texts)
+    rows = session.stream(_PACKAGE, "disclosed_records", {"lane": name, "last_day": last_day}, texts=texts)
     return {
-        str(day): DisclosedDay(salt_of(pseudonyms, lane.name, day), [str(row["text"]).encode() for row in of_day])
+        str(day): DisclosedDay(salt_of(pseudonyms, name, day), [str(row["text"]).encode() for row in of_day])
         for day, of_day in groupby(rows, key=lambda row: row["segment_day"])
     }
 

@@ -51,6 +51,18 @@ def test_a_report_that_is_asked_for_comes_with_its_proof(service: Served) -> Non
     assert sent.headers["cavra-report-sha256"] == proven_report(made)[1]
 
 
+def test_the_executive_report_comes_with_the_proof_of_its_numbers(service: Served) -> None:
+    asked = {"as_of": AS_OF.isoformat(), "slo_minutes": "90"}
+    with service.client() as client:
+        sent = client.get("/api/v1/executive-report/bundle", params=asked)
+        report = client.get("/api/v1/executive-report", params=asked).json()
+        refused = client.get("/api/v1/executive-report/bundle", params={"slo_minutes": "0"})
+    assert (sent.status_code, sent.headers["content-type"]) == (200, "application/zip"), sent.text
+    assert fault_of(sent.content) == ""
+    assert proven_report(sent.content)[0] == report["executive_report_id"]
+    assert refused.status_code == 422
+
+
 def test_a_saved_plan_has_a_bundle_and_a_dashboard_has_none(service: Served) -> None:
     with service.client() as client:
         saved = {one["report"]: one["report_id"] for one in client.get("/api/v1/history").json()["reports"]}
@@ -136,6 +148,13 @@ def test_an_outdated_saved_report_is_a_conflict_and_an_empty_home_has_no_checkpo
 
     with served(home_with(tmp_path / "empty"), dagster=NoDagster()) as one, one.client() as client:
         latest = client.get("/api/v1/checkpoints/latest")
+        paths = (f"{PATH}/plan/bundle", f"{PATH}/health/bundle", "/api/v1/executive-report/bundle")
+        bundles = [client.get(path) for path in paths]
+    assert [one.status_code for one in bundles] == [404] * 3
+    assert {one.json()["detail"] for one in bundles} == {
+        "Nothing was ingested yet, so there is no commit log that proves a report. Ingest evidence first."
+    }
+    assert all("404" in declared[path]["get"]["responses"] for path in ("/api/v1/lanes/{lane}/plan/bundle", paths[2]))
     assert (latest.status_code, latest.json()["detail"]) == (
         404,
         "Nothing was ingested yet, so there is no checkpoint.",
