@@ -109,5 +109,6 @@ def _metadata(found: Verified) -> dict[str, Any]:
         "verified_segment_count": found.segment_count,
         "log_entry_count": found.entry_count,
         "verified_report_count": found.report_count,
+        "time_stamp_count": found.time_stamp_count,
         "differences": table([name for name, *_ in _COLUMNS], rows, "Nothing differs."),
     }

@@ -156,6 +156,8 @@ class Settings(BaseSettings):
         sources_file: YAML file of the sources of evidence (docs/sources.md).
         pseudonym_key_file: The key of the pseudonyms, where it is not in the home.
         signing_key_file: Ed25519 key (PEM) that signs checkpoints of the commit log; unsigned without.
+        timestamp_url: Time-stamping authority (RFC 3161) that stamps checkpoints when somebody asks for it.
+        timestamp_ca_file: Root certificates (PEM) to which the authority's signatures must lead.
         ca_file: Certificates (PEM) that connectors and the ping trust besides the well-known ones.
         live_lanes: Lanes in which this host sends; only its environment can name them.
         report_connectors: Connectors that the scheduled executive report goes through.
@@ -204,6 +206,8 @@ class Settings(BaseSettings):
     sources_file: FolderOrFile | None = None
     pseudonym_key_file: FolderOrFile | None = None
     signing_key_file: FolderOrFile | None = None
+    timestamp_url: WebAddress | None = None
+    timestamp_ca_file: FolderOrFile | None = None
     ca_file: FolderOrFile | None = None
     live_lanes: Lanes = frozenset()
     report_connectors: Connectors = ()
@@ -300,6 +304,7 @@ class Settings(BaseSettings):
             home=home,
             pseudonym_key_file=None,
             signing_key_file=None,
+            timestamp_url=None,
             sources_file=None,
             live_lanes=frozenset(),
             report_connectors=(),

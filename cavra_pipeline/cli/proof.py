@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -12,15 +12,17 @@ from cavra_pipeline.cli.command import JSON, HelpGroup, answers, answers_without
 from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, home
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.private import put_in_place
-from cavra_pipeline.proof.checkpoint import parse_note
+from cavra_pipeline.proof.checkpoint import Note, parse_note
 from cavra_pipeline.proof.keys import new_key
 from cavra_pipeline.proof.publish import Growth, checkpoint_document, publish
 from cavra_pipeline.retry.sender import open_sender
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.terminal import Terminal, standard_error
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.posting import post_checkpoint
 from cavra_pipeline.verify.posting import tag_message as message_of_tag
+from cavra_pipeline.verify.timestamps import time_stamp
 
 #: A checkpoint has some hundred bytes.
 _MOST_BYTES: Final = 65_536
@@ -41,6 +43,10 @@ def _show(console: Terminal, found: Verified) -> None:
         f"{found.report_count:,} saved reports ({found.remade_report_count:,} made again)",
         soft_wrap=True,
     )
+    if found.time_stamp_count:
+        checked = f"{found.checked_time_stamp_count:,} of {found.time_stamp_count:,} time stamps"
+        without = "" if found.checked_time_stamp_count else " (CAVRA_TIMESTAMP_CA_FILE names no root certificate)"
+        console.print(f"signatures checked of {checked}{without}", soft_wrap=True)
     for one in found.differences:
         console.print(f"{one.part}: {one.where}: {one.what}", soft_wrap=True)
     console.print("intact" if found.is_intact else f"{len(found.differences):,} differences")
@@ -56,16 +62,21 @@ def _show(console: Terminal, found: Verified) -> None:
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the checkpoint to this file too.")
 @click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
+@click.option(
+    "--timestamp", "is_stamped", is_flag=True, help="Have the authority of CAVRA_TIMESTAMP_URL stamp it, once."
+)
 @click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
 @answers_without_rows
-def checkpoint_command(against: Path | None, output: Path | None, connector: str | None, tag_message: bool) -> None:
+def checkpoint_command(
+    against: Path | None, output: Path | None, connector: str | None, is_stamped: bool, tag_message: bool
+) -> None:
     """Print the head of the commit log; compare an older one.
 
     Exit 3 if the log has not grown out of the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a
-    file, a connector or a git tag somebody else can hold it: none of these is done if the log has not grown out of
-    the older checkpoint.
+    file, a connector or a git tag somebody else can hold it; a time stamp (RFC 3161), which is stored in the home,
+    shows since when it has existed. None of these is done if the log has not grown out of the older checkpoint.
     """
-    if tag_message and (form_of_answer() == JSON or connector):
+    if tag_message and (form_of_answer() == JSON or connector or is_stamped):
         raise UsageError("the message of a tag is all that is printed", where="--tag-message", remedy="Give it alone")
     old = parse_note(text_of(against), str(against)).checkpoint if against else None
     settings = home()
@@ -76,17 +87,16 @@ def checkpoint_command(against: Path | None, output: Path | None, connector: str
         # What is printed is piped into git: nothing may become a tag.
         standard_error().print(_not_grown(against, growth), soft_wrap=True)
         sys.exit(EXIT_UNHEALTHY)
-    if output and is_grown:
-        put_in_place(output, lambda file: file.write(note.text.encode()))
-    if connector and is_grown:
-        with open_sender(settings, clock=clock) as sender:
-            document["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
+    if is_grown:
+        document |= _handed_out(settings, note, output, connector, is_stamped=is_stamped)
 
     def show(console: Terminal, _: object) -> None:
         for line in (message_of_tag(note) if tag_message else note.text).splitlines():
             console.print(line, soft_wrap=True)
         if tag_message:
             return
+        if stamp := document.get("time_stamp"):
+            console.print(f"time-stamped {stamp['at']}: {stamp['file']}", soft_wrap=True)
         if connector and is_grown:
             console.print(f"posted to {connector}" if document["is_posted_now"] else f"{connector} has it already")
         if growth and growth.is_consistent:
@@ -97,6 +107,22 @@ def checkpoint_command(against: Path | None, output: Path | None, connector: str
     answer(document, show)
     if not is_grown:
         sys.exit(EXIT_UNHEALTHY)
+
+
+def _handed_out(
+    settings: Settings, note: Note, output: Path | None, connector: str | None, *, is_stamped: bool
+) -> dict[str, Any]:
+    """Writes a checkpoint, has it stamped and posts it, as asked; returns what the answer says of that."""
+    said: dict[str, Any] = {}
+    if output:
+        put_in_place(output, lambda file: file.write(note.text.encode()))
+    if is_stamped:
+        stamp = time_stamp(settings, note)
+        said["time_stamp"] = {"at": stamp.at.isoformat(), "file": str(stamp.path), "is_new": stamp.is_new}
+    if connector:
+        with open_sender(settings, clock=clock) as sender:
+            said["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
+    return said
 
 
 def _not_grown(against: Path | None, growth: Growth | None) -> str:

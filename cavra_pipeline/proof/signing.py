@@ -18,10 +18,10 @@ def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> Note:
     return Note(checkpoint, ((checkpoint.origin, key_id(checkpoint.origin, public_key), made),))
 
 
-def not_installed() -> PipelineError:
-    """Returns the error for a command that needs ``cryptography``."""
+def not_installed(package: str = "cryptography") -> PipelineError:
+    """Returns the error for a command that needs a package of the extra ``proof``."""
     return PipelineError(
-        "signatures need a package that is not installed",
-        where="cryptography",
+        "signatures and time stamps need a package that is not installed",
+        where=package,
         remedy="Install cavra-pipeline with its extra: pip install 'cavra-pipeline[proof]'",
     )

@@ -16,6 +16,7 @@ class Part(StrEnum):
     SEGMENT = "segment"
     COMMIT_LOG = "commit_log"
     PRUNING = "pruning"
+    TIME_STAMP = "time_stamp"
     SAVED_REPORT = "saved_report"
 
 
@@ -66,6 +67,8 @@ class Verified:
         record_count: Current records.
         segment_count: Segments.
         entry_count: Entries of the commit log.
+        time_stamp_count: Stored time stamps of checkpoints.
+        checked_time_stamp_count: Those of them whose signature was checked: none without root certificates.
         report_count: Saved reports.
         remade_report_count: Those of them that were made again from the evidence; of the others only document and id
             were checked.
@@ -76,6 +79,8 @@ class Verified:
     record_count: int = 0
     segment_count: int = 0
     entry_count: int = 0
+    time_stamp_count: int = 0
+    checked_time_stamp_count: int = 0
     report_count: int = 0
     remade_report_count: int = 0
     differences: list[Difference] = field(default_factory=list)

@@ -11,6 +11,7 @@ from cavra_pipeline.errors import TransientError, UsageError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.leftovers import remove_left_folders, scratch_folder
 from cavra_pipeline.proof.log import entries_of, log_mark, stored_segments
+from cavra_pipeline.proof.merkle import leaf_hash
 from cavra_pipeline.retention.apply import applied_prunings
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -20,6 +21,7 @@ from cavra_pipeline.verify.evidence import check_segments, check_warehouse, deri
 from cavra_pipeline.verify.log import check_log
 from cavra_pipeline.verify.maps import check_maps
 from cavra_pipeline.verify.reports import CheckedReports, check_reports
+from cavra_pipeline.verify.timestamps import StoredStamps, check_time_stamps
 from cavra_pipeline.warehouse import FileWarehouse, Warehouse
 from cavra_pipeline.warehouse.schema import identity_of
 
@@ -59,6 +61,10 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
             found = Verified(differences=list(check_log(connection)))
             before, found.segment_count = log_mark(connection), len(stored_segments(connection))
             found.entry_count = connection.scalar(sa.select(sa.func.max(log_entries.c.entry_number))) or 0
+            hashes = [leaf_hash(entry) for entry in entries_of(connection)]
+        stamps = StoredStamps()
+        found.differences += check_time_stamps(settings, hashes, stamps)
+        found.time_stamp_count, found.checked_time_stamp_count = stamps.count, stamps.checked_count
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
         with warehouse.reading() as session:

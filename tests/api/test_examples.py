@@ -213,7 +213,7 @@ def test_the_examples_have_the_shape_of_what_the_service_answers(service: Served
     without = operations.keys() - answers.keys()
     assert without == {
         "plan_as_csv", "executive_report_as_html", "resolve_alert_by_hand", "plan_bundle", "health_bundle",
-        "saved_bundle", *OF_OTHER_LANES,
+        "saved_bundle", "executive_bundle", *OF_OTHER_LANES,
     }  # fmt: skip
 
 
