@@ -16,6 +16,7 @@ LOG, CHECKPOINT, EVIDENCE, README = "log.jsonl", "checkpoint.txt", "evidence/", 
 #: Folder of records without a lane, where there are those of all lanes.
 NO_LANE = "no_lane"
 MAIN, CODE = "__main__.py", "verifier/"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 class NotProven(Exception):
@@ -30,7 +31,7 @@ def need(holds: object, what: str) -> None:
 
 def canonical(document: object) -> bytes:
     """Returns the one JSON text of a document."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def leaf(content: bytes) -> bytes:

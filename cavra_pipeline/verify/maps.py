@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import msgspec
+
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import LANES, Lane
@@ -39,14 +41,15 @@ class LaneMap:
     document: Mapping[str, Any]
 
 
-def texts_of(days: Mapping[str, DisclosedDay]) -> dict[str, bytes]:
-    """Returns the records of a lane by their ``session_id``."""
-    return {json.loads(text)["session_id"]: text for day in days.values() for text in day.records}
-
-
-def map_of_lane(lane: Lane, texts: Mapping[str, bytes], pruned: Mapping[str, int], pseudonyms: Pseudonyms) -> LaneMap:
-    """Makes the map of a lane from all its records, and from what retention has removed of it."""
-    made, histories, found = pairs.map_of(lane_rules()[lane.name], texts, map_salt(pseudonyms, lane))
+def map_of_lane(
+    lane: Lane, days: Mapping[str, DisclosedDay], pruned: Mapping[str, int], pseudonyms: Pseudonyms
+) -> LaneMap:
+    """Makes the map of a lane from all its records of ``pairs.TYPES``, and from what retention has removed of it."""
+    texts = [text for day in days.values() for text in day.records]
+    # Twice as quick as the standard library; records hold no number that the two read differently.
+    records = [msgspec.json.decode(text) for text in texts]
+    by_id = {record["session_id"]: text for record, text in zip(records, texts, strict=True)}
+    made, histories, found = pairs.map_of(lane_rules()[lane.name], records, by_id, map_salt(pseudonyms, lane))
     said = {
         "lane": lane.name,
         "root": made.root().hex(),
@@ -72,8 +75,8 @@ def check_maps(settings: Settings, derived: Session, log: Iterable[bytes]) -> It
     except (ValueError, KeyError, TypeError, AttributeError):
         return
     for lane, found in maps.items():
-        texts = texts_of(disclosed(derived, lane, date.max, pseudonyms))
-        made = map_of_lane(lane, texts, pruned_of(derived, lane), pseudonyms).document
+        days = disclosed(derived, lane, date.max, pseudonyms, types=pairs.TYPES)
+        made = map_of_lane(lane, days, pruned_of(derived, lane), pseudonyms).document
         for one in found:
             # A pruning may remove records that no segment has any more, so the count before it was another.
             left_out = "pruned_record_count" if one["number"] < last_pruning else ""

@@ -23,6 +23,10 @@ SIGNED_TYPE = "application/vnd.cavra-pipeline.pair+json"
 EMPTY = bytes(32)
 EVER = datetime.max.replace(tzinfo=UTC)
 BITS = 256
+#: What a pair is judged by.
+TYPES = ("delivery", "execution", "acknowledgement", "approval")
+#: To this depth the nodes of a map are remembered: its root and any way through it share them.
+REMEMBERED = 16
 Document = dict[str, Any]
 Pair = tuple[str, str]
 
@@ -46,6 +50,7 @@ class PairMap:
     def __post_init__(self) -> None:
         self.keys = sorted(self.histories)
         self.number = [int.from_bytes(key, "big") for key in self.keys]
+        self.nodes: dict[tuple[int, int], bytes] = {}
 
     def root(self) -> bytes:
         """The root of the map."""
@@ -75,8 +80,13 @@ class PairMap:
     def _node(self, first: int, last: int, depth: int) -> bytes:
         if last - first <= 1:
             return place_hash(self.keys[first], self.histories[self.keys[first]]) if last > first else EMPTY
-        middle = self._middle(first, last, depth)
-        return node_hash(self._node(first, middle, depth + 1), self._node(middle, last, depth + 1))
+        found = self.nodes.get((depth, first)) if depth <= REMEMBERED else None
+        if found is None:
+            middle = self._middle(first, last, depth)
+            found = node_hash(self._node(first, middle, depth + 1), self._node(middle, last, depth + 1))
+            if depth <= REMEMBERED:
+                self.nodes[depth, first] = found
+        return found
 
 
 def bit_of(key: bytes, depth: int) -> int:
@@ -129,23 +139,24 @@ def entries_of(lane: Document, records: Sequence[Document]) -> list[LaneRecord]:
 def histories(pairs: LanePairs) -> dict[Pair, list[LaneRecord]]:
     """Returns what each pair of a lane is judged by: deliveries, executions, acknowledgements, approvals; in order."""
     found = {pair: {one.session_id: one for one, *_ in tries} for pair, tries in pairs.pairs.items()}
-    for pair, said in pairs.said("acknowledgement", "approval", "execution").items():
+    for pair, said in pairs.said(*TYPES[1:]).items():
         if all(pair):
             found.setdefault(pair, {}).update((one.session_id, one) for one in said)
     return {pair: sorted(of.values()) for pair, of in found.items()}
 
 
 def map_of(
-    lane: Document, texts: Mapping[str, bytes], salt: bytes
+    lane: Document, records: Sequence[Document], texts: Mapping[str, bytes], salt: bytes
 ) -> tuple[PairMap, dict[Pair, list[bytes]], LanePairs]:
     """Returns the map of a lane's pairs, the records of each, and the pairs.
 
     Args:
         lane: The rules of the lane.
-        texts: Every record of the lane by its `session_id`, as it is hashed.
+        records: Every record of the lane, or all of `TYPES`.
+        texts: Each by its `session_id`, as it is hashed.
         salt: Hides the histories of all pairs of the lane; that of a pair follows from it.
     """
-    entries = entries_of(lane, [json.loads(text) for text in texts.values()])
+    entries = entries_of(lane, records)
     pairs = LanePairs(lane, entries, max((one.at for one in entries), default=EVER))
     found = {of: [texts[one.session_id] for one in said] for of, said in histories(pairs).items()}
     places = {of: key_of(lane["name"], of) for of in found}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -142,17 +142,18 @@ class LaneRead:
         return not (is_same_log and is_same_commit)
 
 
-def read_lane(session: Session, settings: Settings, lane: Lane, last_day: date) -> LaneRead:
-    """Reads the records of a lane up to a UTC day, and the commit log.
+def read_lane(
+    session: Session, settings: Settings, lane: Lane, last_day: date, *, types: Collection[str] | None = None
+) -> LaneRead:
+    """Reads the records of a lane up to a UTC day, or only those of some types, and the commit log.
 
     Raises:
         EmptyLog: Nothing was ever ingested.
         PipelineError: The commit log is damaged.
     """
     read = read_log(session, settings, lane.name, last_day)
-    return replace(
-        read, days=disclosed(session, lane, last_day, pseudonyms_of(settings)), pruned=pruned_of(session, lane)
-    )
+    days = disclosed(session, lane, last_day, pseudonyms_of(settings), types=types)
+    return replace(read, days=days, pruned=pruned_of(session, lane))
 
 
 def read_log(session: Session, settings: Settings, lane: str, last_day: date) -> LaneRead:
@@ -238,10 +239,24 @@ def _fault(fault: str, where: str, *, is_moved: bool) -> PipelineError:
     )
 
 
-def disclosed(session: Session, lane: Lane | None, last_day: date, pseudonyms: Pseudonyms) -> dict[str, DisclosedDay]:
-    """Returns the segments of a lane up to a day, by day; None: those of records without a lane."""
+def disclosed(
+    session: Session,
+    lane: Lane | None,
+    last_day: date,
+    pseudonyms: Pseudonyms,
+    *,
+    types: Collection[str] | None = None,
+) -> dict[str, DisclosedDay]:
+    """Returns the segments of a lane up to a day, by day; None: those of records without a lane.
+
+    With `types`, only their records of these types, so they are no whole segments.
+    """
     name = lane.name if lane else NO_LANE
-    kinds = {DELIVERY_KIND, *(kind.name for kind in KINDS.values() if (kind.lane or NO_LANE) == name)}
+    kinds = {
+        kind.name
+        for kind in KINDS.values()
+        if (kind.name == DELIVERY_KIND or (kind.lane or NO_LANE) == name) and (not types or kind.record_type in types)
+    }
     conditions = {kind: f"metadata_kind = {literal(kind)}" for kind in sorted(kinds)}
     if lane is None:
         conditions[""] = kind_condition(set(KINDS))

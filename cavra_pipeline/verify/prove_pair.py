@@ -28,7 +28,7 @@ from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.bundle import public_text
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.lane_rules import lane_rules
-from cavra_pipeline.verify.maps import LaneMap, map_of_lane, texts_of
+from cavra_pipeline.verify.maps import LaneMap, map_of_lane
 from cavra_pipeline.verify.prove import LaneRead, map_salt, read_lane
 from cavra_pipeline.verify.signatures import to_sign
 
@@ -53,10 +53,10 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
     """
     rules, pair, pseudonyms = lane_rules()[lane.name], (subject, provider_name(provider)), pseudonyms_of(settings)
     with warehouse_of(settings).reading() as session:
-        read = read_lane(session, settings, lane, date.max)
+        read = read_lane(session, settings, lane, date.max, types=pairs.TYPES)
     if read.is_outdated(settings):
         raise _moved(lane)
-    mapped = map_of_lane(lane, texts_of(read.days), read.pruned, pseudonyms)
+    mapped = map_of_lane(lane, read.days, read.pruned, pseudonyms)
     _refuse_a_retry(mapped, pair)
     head, log = _logged(settings, lane, read, mapped)
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None

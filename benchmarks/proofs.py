@@ -1,0 +1,83 @@
+"""Proofs: ``python -m benchmarks.proofs [--records N]``. A light proof of one pair of a lane of that many records.
+
+With ``--verify`` also a verification of the home. Times are of this process; on a busy machine compare the processor
+times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.lanes import NOW, fill
+from benchmarks.measure import peak_megabytes
+from benchmarks.records import LANE, SPAN, START, records
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.home import verify_home
+from cavra_pipeline.verify.lane_rules import lane_rules
+from cavra_pipeline.verify.prove_pair import prove_pair
+
+T = TypeVar("T")
+#: A pair that fails to the end.
+SUBJECT, PROVIDER = "plan-0", "webhook"
+
+
+def timed(name: str, work: Callable[[], T]) -> T:
+    """Prints a row with what a piece of work took, and returns what it returned."""
+    began, used = time.perf_counter(), time.process_time()
+    done = work()
+    print(f"| {name} | {time.perf_counter() - began:.2f} | {time.process_time() - used:.2f} |", flush=True)
+    return done
+
+
+def measure(settings: Settings, rounds: int, *, with_verification: bool) -> None:
+    """Prints a row for each step; a proof that does not hold ends the run."""
+    at = START + SPAN + timedelta(days=1)
+    proof = b""
+    for number in range(rounds):
+        proof = timed(
+            f"light proof, made, {'again' if number else 'map logged'}",
+            lambda: prove_pair(settings, LANE, SUBJECT, PROVIDER, as_of=at),
+        )
+    _, fault = timed("light proof, verified", lambda: judged(proof, lane_rules()))
+    if fault:
+        raise RuntimeError(fault)
+    print(f"\n{len(proof):,} bytes, {len(json.loads(proof)['records'])} records of the pair")
+    if with_verification:
+        print()
+        found = timed("home verified", lambda: verify_home(settings, now=NOW))
+        print(
+            f"\n{found.record_count:,} records, {found.segment_count:,} segments, {len(found.differences)} differences"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.proofs", description=__doc__)
+    parser.add_argument("--records", type=int, default=100_000, help="records of the lane (default 100,000)")
+    parser.add_argument("--rounds", type=int, default=2, help="how often the proof is made (default 2)")
+    parser.add_argument("--verify", action="store_true", help="verify the home too")
+    parser.add_argument("--home", type=Path, help="where to make the home, and to leave it for another time")
+    options = parser.parse_args()
+    folder = options.home or Path(tempfile.mkdtemp(prefix="cavra-proofs-"))
+    print("| step | seconds | processor |\n| --- | ---: | ---: |")
+    try:
+        settings = Settings(home=folder)
+        if not settings.warehouse.exists():
+            settings = timed(f"{options.records:,} records ingested", lambda: fill(folder, options.records, records))
+        measure(settings, options.rounds, with_verification=options.verify)
+    finally:
+        if not options.home:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"{peak_megabytes()} MB at most")
+
+
+if __name__ == "__main__":
+    main()
