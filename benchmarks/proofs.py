@@ -16,8 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.lanes import NOW, fill
-from benchmarks.measure import peak_megabytes
+from benchmarks.lanes import fill
+from benchmarks.measure import NOW, peak_megabytes
 from benchmarks.records import LANE, SPAN, START, records
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.check import judged
