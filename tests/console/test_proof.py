@@ -242,3 +242,24 @@ def test_every_cell_of_a_decision_leads_to_its_records(service: Served, browser:
     newest = next(one for one in addresses if "session_id=d-2" in one)
     assert (found[deliveries], found[newest]) == (2, 1)
     assert seen.complaints == []
+
+
+def test_the_proof_of_the_executive_numbers_is_downloaded_and_checked_elsewhere(
+    service: Served, browser: Browser, tmp_path: Path
+) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/executive")
+        foot = page.get_by_role("region", name="Proof")
+        with page.expect_download() as saved:
+            foot.get_by_role("button", name="Download proof").click()
+        path = tmp_path / saved.value.suggested_filename
+        saved.value.save_as(path)
+        expect(foot).to_contain_text(f"python3 {path.name}")
+        shown(page, f"{service.url}/{PLAN}")
+        said = check_file(page, path.read_bytes())
+
+    plain = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, check=False)
+    assert (plain.returncode, plain.stdout.splitlines()[-1]) == (0, "PROVEN"), plain.stdout
+    assert "Not checked. " in said
+    assert "holds" not in said
+    assert "Not proven" not in said

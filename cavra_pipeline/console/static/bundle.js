@@ -12,6 +12,9 @@ const ATTESTATION = "attestation.json";
 const EVIDENCE = "evidence/";
 const KNOWN = ["__main__.py", "README.txt", "report.json", "log.jsonl", "checkpoint.txt", "key.txt"];
 
+/** The bundle is of a kind that this page can't check; the bundle's own verifier can. */
+export class NotHere extends Error {}
+
 /** What only the bundle's own verifier checks. */
 export const REST = [
   "that the report follows from these records in every member",
@@ -36,6 +39,7 @@ export async function* checks(raw, { shown = null, key = "", against = "" } = {}
   const said = statement.predicate;
   yield { part: "file", found: await everyFile(files, statement.subject) };
   const report = JSON.parse(textOf(read("report.json")));
+  if (report.executive_report_id) throw new NotHere("This page checks the proofs of retry plans and health reports, not that of an executive report.");
   yield { part: "report", found: await theReport(read("report.json"), report, said.report, shown) };
   const isSigned = envelope.signatures.length > 0;
   const signer = key || isSigned ? await publicKey(key || textOf(read("key.txt")), said.log.origin) : null;

@@ -3,13 +3,14 @@
 import { ask, askText } from "./api.js";
 import { el, facts, hash, plural, problem, save, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
-import { homeFoot } from "./proof.js";
+import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
 const FIRST = 6;
 
 export async function render() {
-  const [report, foot] = await Promise.all([ask("/executive-report", { as_of: asOf() }), homeFoot()]);
+  const report = await ask("/executive-report", { as_of: asOf() });
+  const foot = await executiveFoot(report);
   const trouble = el("div", {});
   const download = async () => {
     try {

@@ -1,7 +1,7 @@
 // The foot of a plan or health report: what it can be proven from, its proof to download, and a check here.
 
 import { ask, askAnswer, askIfThere } from "./api.js";
-import { canCheck, checks, NotProven, REST } from "./bundle.js";
+import { canCheck, checks, NotHere, NotProven, REST } from "./bundle.js";
 import { announce, el, field, plural, problem, save, stamp, swap, tag, words } from "./dom.js";
 
 /**
@@ -64,11 +64,26 @@ const witnessWords = (witnesses) => (witnesses.length
   ? `witnessed by ${witnesses.map((one) => `${words(one.provider)} (checkpoint ${one.size.toLocaleString("en")}, ${stamp(one.posted_at)})`).join(", ")}`
   : "with no witness on record");
 
-/** What a report over all lanes is based on, and how to verify it; null where nobody knows. */
-export async function homeFoot() {
+/** What the executive report is based on, the proof of its numbers, and how to verify it; null where nobody knows. */
+export async function executiveFoot(report) {
   const head = await askIfThere("/checkpoints/latest", {}).catch(() => null);
-  return head && el("section", { class: "proof", "aria-label": "Proof" },
-    el("p", { class: "based" }, `Based on the evidence up to ${checkpointWords(head)} of ${head.origin}, ${head.is_signed ? "signed" : "unsigned"}. To verify it: `, el("code", {}, "cavra-pipeline verify --home")));
+  if (!head) return null;
+  const id = report.executive_report_id;
+  const result = el("div", { class: "checked" });
+  const download = async ({ currentTarget: button }) => {
+    button.disabled = true;
+    try {
+      save(`${id}.zip`, "application/zip", await fetchBundle("/executive-report/bundle", { as_of: report.as_of }, id));
+      swap(result, el("p", {}, "It proves the numbers of this report. To check it: ", el("code", {}, `python3 ${id}.zip`)));
+    } catch (error) {
+      swap(result, problem(error));
+    } finally {
+      button.disabled = false;
+    }
+  };
+  return el("section", { class: "proof", "aria-label": "Proof" },
+    el("p", { class: "based" }, `Based on the evidence up to ${checkpointWords(head)} of ${head.origin}, ${head.is_signed ? "signed" : "unsigned"}. To verify the home: `, el("code", {}, "cavra-pipeline verify --home")),
+    el("p", { class: "acts" }, el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof")), result);
 }
 
 async function fetchBundle(path, parameters, id) {
@@ -100,8 +115,7 @@ function otherFile(result) {
 
 async function showChecks(result, raw, given, name) {
   if (!canCheck()) {
-    swap(result, el("div", { class: "notice", role: "alert" }, el("p", {}, el("strong", {}, "Not checked. "),
-      "A browser computes digests only for pages over HTTPS or on its own machine. Check it by its own verifier: ", el("code", {}, `python3 ${name}`))));
+    swap(result, notChecked("A browser computes digests only for pages over HTTPS or on its own machine.", name));
     return;
   }
   const rows = [];
@@ -109,6 +123,10 @@ async function showChecks(result, raw, given, name) {
   try {
     for await (const one of checks(raw, given)) rows.push(one);
   } catch (error) {
+    if (error instanceof NotHere) {
+      swap(result, notChecked(error.message, name));
+      return;
+    }
     fault = error instanceof NotProven ? error.message : `file: it can't be read (${error.name})`;
   }
   const [part, ...what] = fault.split(": ");
@@ -121,5 +139,8 @@ async function showChecks(result, raw, given, name) {
     !fault && el("ul", {}, REST.map((one) => el("li", {}, one)))));
   announce(`${verdict}${fault ? `: ${fault}` : ""}`);
 }
+
+const notChecked = (why, name) => el("div", { class: "notice", role: "alert" }, el("p", {}, el("strong", {}, "Not checked. "),
+  `${why} Check it by its own verifier: `, el("code", {}, `python3 ${name}`)));
 
 const check = (mark, part, found) => el("li", {}, mark, " ", el("strong", {}, words(part)), `: ${found}`);
