@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.errors import TransientError, UsageError
+from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.leftovers import remove_left_folders, scratch_folder
 from cavra_pipeline.proof.log import entries_of, log_mark, stored_segments
@@ -17,12 +17,12 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import log_entries, prunings
 from cavra_pipeline.verify.differences import Verified
-from cavra_pipeline.verify.evidence import check_segments, check_warehouse, derive
+from cavra_pipeline.verify.evidence import check_segments, check_warehouse, derive, reading_both
 from cavra_pipeline.verify.log import check_log
 from cavra_pipeline.verify.maps import check_maps
 from cavra_pipeline.verify.reports import CheckedReports, check_reports
 from cavra_pipeline.verify.timestamps import StoredStamps, check_time_stamps
-from cavra_pipeline.warehouse import FileWarehouse, Warehouse
+from cavra_pipeline.warehouse import Warehouse
 from cavra_pipeline.warehouse.schema import identity_of
 
 _PREFIX: Final = ".verify-"
@@ -42,17 +42,10 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         What was read and what differs.
 
     Raises:
-        UsageError: The warehouse is a lake.
         TransientError: Evidence was written meanwhile; nothing can be said.
         WarehouseBusy: A writer held the warehouse for too long.
     """
     state, warehouse = state_of(settings), warehouse_of(settings)
-    if not isinstance(warehouse, FileWarehouse):
-        raise UsageError(
-            "a home whose warehouse is a lake can't be verified as a whole yet",
-            where=warehouse.where,
-            remedy="Verify proof bundles, or a home with the same landing files and CAVRA_WAREHOUSE_URL unset",
-        )
     _finish_what_was_killed(settings, warehouse)
     remove_left_folders(settings.home, _PREFIX)
     with scratch_folder(settings.home, _PREFIX) as folder:
@@ -67,14 +60,14 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         found.time_stamp_count, found.checked_time_stamp_count = stamps.count, stamps.checked_count
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
-        with warehouse.reading() as session:
+        with reading_both(warehouse, path) as session:
             # A commit that was made just now is not in the log yet.
             is_ahead = HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=warehouse.where))
             with state.reading() as connection:
                 is_changed = log_mark(connection) != before
             if is_ahead or is_changed:
                 raise _changed(settings)
-            found.differences += check_warehouse(session, path)
+            found.differences += check_warehouse(session)
             ((count,),) = session.tuples("SELECT count(*) FROM evidence")
             found.record_count = int(str(count))
         with derived.reading() as session, state.reading() as connection:
