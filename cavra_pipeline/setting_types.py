@@ -23,7 +23,7 @@ _KEY_PART: Final = r"[A-Za-z0-9_]{1,64}"
 _OWNER: Final = r"team:[A-Za-z0-9._-]{1,64}|[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,190}\.[A-Za-z]{2,24}"
 _MEMORY: Final = r"(?i)[1-9][0-9]{0,9}(?:\.[0-9]{1,3})? ?[KMGT]i?B"
 _LAKE_URL: Final = r"ducklake:(?:sqlite:/[\x21-\x7e]+|postgres(?:ql)?:[\x20-\x7e]+)"
-_DATA_URL: Final = r"/[^\x00-\x1f\x7f]*"
+_DATA_URL: Final = r"/[^\x00-\x1f\x7f]*|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[\x21-\x7e]*)?"
 _STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
 
 
@@ -153,7 +153,7 @@ LakeUrl = Annotated[
 DataUrl = Annotated[
     str,
     AfterValidator(partial(matching, _DATA_URL)),
-    Accepts("the absolute path of a folder", "the value is no folder"),
+    Accepts("the absolute path of a folder, or s3://bucket/prefix", "the value is neither a folder nor a bucket"),
 ]
 StateAddress = Annotated[
     str,

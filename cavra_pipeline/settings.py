@@ -179,7 +179,7 @@ class Settings(BaseSettings):
         deadman_url: Called while the watching works; whoever knows the address can feign it.
         state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
         warehouse_address: Address of a lake that stands in for the home's warehouse file (docs/scale.md), or None.
-        data_address: Folder of the lake's data files; only with a lake.
+        data_address: Folder or ``s3://`` place of the lake's data files; only with a lake.
     """
 
     model_config = SettingsConfigDict(

@@ -38,7 +38,12 @@ _AWAY_SIGNS: Final = (
     "unable to connect", "could not connect", "server closed", "terminating connection", "connection refused",
     "failed to execute query", "database is locked", "shutting down", "starting up",
 )  # fmt: skip
-_LOST_FILE_SIGNS: Final = ("cannot open file", "invalid footer", "no magic bytes", "could not read enough bytes")
+#: Of the server of the bucket.
+_BUCKET_REFUSED_SIGNS: Final = ("http 401", "http 403", "http code 401", "http code 403")
+_BUCKET_AWAY_SIGNS: Final = ("http 5", "http code 5", "error for http", "http error")
+_LOST_FILE_SIGNS: Final = (
+    "cannot open file", "invalid footer", "no magic bytes", "could not read enough bytes", "http 404", "http code 404",
+)  # fmt: skip
 _NO_ROOM_SIGNS: Final = ("no space", "disk is full")
 #: Snapshots are kept for so long, and files that no snapshot names: a reader that has begun finds what it reads.
 _KEPT_HOURS: Final = 24
@@ -220,9 +225,11 @@ class LakeWarehouse(Warehouse):
             (("explicitly disabled",), self._absent),
             (("data_path parameter",), self._other_data),
             (_CONFLICT_SIGNS, self._conflict),
+            (_BUCKET_REFUSED_SIGNS, self._bucket_refused),
             (_REFUSED_SIGNS, self._refused),
-            (_AWAY_SIGNS, self._away),
             (_LOST_FILE_SIGNS, self._lost_file),
+            (_BUCKET_AWAY_SIGNS, self._bucket_away),
+            (_AWAY_SIGNS, self._away),
             (_NO_ROOM_SIGNS, self._no_room),
         ):
             if has_sign(error, signs):
@@ -258,6 +265,20 @@ class LakeWarehouse(Warehouse):
             "the lake's catalog can't be reached",
             where=self.where,
             remedy="Start it, or correct CAVRA_WAREHOUSE_URL, then repeat",
+        )
+
+    def _bucket_refused(self) -> PipelineError:
+        return PipelineError(
+            "the bucket's server refuses the key, or what is asked of it",
+            where=f"CAVRA_DATA_URL={self.lake.data}",
+            remedy="Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the key read, write and list there",
+        )
+
+    def _bucket_away(self) -> PipelineError:
+        return TransientError(
+            "the bucket of the data files can't be reached",
+            where=f"CAVRA_DATA_URL={self.lake.data}",
+            remedy="Start its server, or correct AWS_ENDPOINT_URL, then repeat",
         )
 
     def _lost_file(self) -> PipelineError:

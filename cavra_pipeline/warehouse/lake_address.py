@@ -1,4 +1,4 @@
-"""Where a lake is: its catalog in PostgreSQL or an SQLite file, and the folder of its data files.
+"""Where a lake is: its catalog in PostgreSQL or an SQLite file, and its data files in a folder or an S3 bucket.
 
 The addresses are ``ducklake:postgres://user:password@host/database``, ``ducklake:postgres:host=... dbname=...`` as
 libpq writes it, and ``ducklake:sqlite:/path/of/catalog.sqlite``.
@@ -31,7 +31,7 @@ class Lake:
     Attributes:
         sqlite: The catalog's SQLite file, or None for PostgreSQL.
         server: libpq's parameters of the catalog's PostgreSQL; may hold a password.
-        data: Folder of the data files.
+        data: Folder of the data files, or a place in a bucket as ``s3://bucket/prefix``.
         threads: DuckDB worker threads, or None for one a core.
         memory_limit: DuckDB memory limit, or None for its default.
     """
@@ -41,6 +41,11 @@ class Lake:
     data: str
     threads: int | None = None
     memory_limit: str | None = None
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the data files are in S3-compatible storage."""
+        return self.data.startswith("s3://")
 
     @property
     def where(self) -> str:
@@ -61,9 +66,9 @@ def lake_at(address: str, data: str | None, threads: int | None = None, memory_l
     rest = address.removeprefix("ducklake:")
     if data is None:
         raise UsageError(
-            "the lake has no folder for its data files",
+            "the lake has no place for its data files",
             where="CAVRA_DATA_URL",
-            remedy="Set it to a folder that every host of the lake has at the same path",
+            remedy="Set it to s3://bucket/prefix, or to a folder that every host of the lake has at the same path",
         )
     if rest.startswith(_SQLITE):
         return Lake(rest.removeprefix(_SQLITE), (), data, threads, memory_limit)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import duckdb
 
@@ -22,6 +24,15 @@ NAME: Final = "warehouse"
 #: The schema of PostgreSQL that holds the catalog, so that the state database may be the same database.
 _CATALOG_SCHEMA: Final = "cavra_lake"
 _SECRET: Final = "cavra_catalog"  # noqa: S105 -- its name
+_BUCKET_SECRET: Final = "cavra_bucket"  # noqa: S105 -- its name
+#: What DuckDB's secret of a bucket holds, by the variables that tools of S3 share; the first one that is set counts.
+_OF_BUCKET: Final = {
+    "KEY_ID": ("AWS_ACCESS_KEY_ID",),
+    "SECRET": ("AWS_SECRET_ACCESS_KEY",),
+    "SESSION_TOKEN": ("AWS_SESSION_TOKEN",),
+    "REGION": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+_ENDPOINT: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 _engines: Final[dict[tuple[int, Lake], duckdb.DuckDBPyConnection]] = {}
 _lock: Final = threading.Lock()
@@ -77,10 +88,14 @@ def _open(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
     if lake.memory_limit:
         config["memory_limit"] = lake.memory_limit
     paths = [extension("sqlite_scanner" if lake.sqlite else "postgres_scanner"), extension("ducklake")]
+    if lake.is_in_bucket:
+        paths.append(extension("httpfs"))
     connection = duckdb.connect(config=config)
     try:
         for path in paths:
             connection.execute(f"LOAD {literal(str(path))}")
+        if lake.is_in_bucket:
+            connection.execute(f"CREATE SECRET {_BUCKET_SECRET} (TYPE s3, {_listed(_bucket_options(os.environ))})")
         connection.execute(_attach(lake, connection, makes=makes))
         # What a query of a user could change.
         connection.execute("SET python_enable_replacements = false")
@@ -101,6 +116,22 @@ def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -
     options |= {"META_SECRET": literal(_SECRET), "METADATA_SCHEMA": literal(_CATALOG_SCHEMA)}
     others = " ".join(f"{name}={value}" for name, value in server.items() if name not in IN_SECRET)
     return f"ATTACH {literal(f'ducklake:postgres:{others}')} AS {NAME} ({_listed(options)})"
+
+
+def _bucket_options(environ: Mapping[str, str]) -> dict[str, str]:
+    """What opens the bucket: a server of one's own is asked by paths, not by host names of buckets."""
+    found = {name: _first(environ, variables) for name, variables in _OF_BUCKET.items()}
+    options = {name: literal(value) for name, value in found.items() if value}
+    if endpoint := _first(environ, _ENDPOINT):
+        address = urlsplit(endpoint)
+        options["ENDPOINT"] = literal(address.netloc)
+        options["USE_SSL"] = str(address.scheme != "http").lower()
+        options["URL_STYLE"] = literal("path")
+    return options
+
+
+def _first(environ: Mapping[str, str], variables: tuple[str, ...]) -> str | None:
+    return next((environ[name] for name in variables if environ.get(name)), None)
 
 
 def _listed(options: dict[str, str]) -> str:

@@ -78,7 +78,7 @@ def test_a_lake_needs_a_folder_for_its_data() -> None:
     [
         ("CAVRA_WAREHOUSE_URL", f"postgres://cavra:{PASSWORD}@db.example/cavra"),
         ("CAVRA_WAREHOUSE_URL", f"ducklake:mysql://cavra:{PASSWORD}@db.example/cavra"),
-        ("CAVRA_DATA_URL", f"s3://{PASSWORD}/data"),
+        ("CAVRA_DATA_URL", f"s3:/{PASSWORD}/data"),
         ("CAVRA_DATA_URL", f"{PASSWORD}/data"),
     ],
 )
