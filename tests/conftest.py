@@ -188,6 +188,8 @@ _LONG = (
     "verify/test_executive.py",
     "verify/test_forgeries.py",
     "verify/test_home.py",
+    "verify/test_pairs.py",
+    "verify/test_timestamps.py",
     "warehouse/test_compact.py",
     "warehouse/test_lost.py",
     "warehouse/test_memory.py",

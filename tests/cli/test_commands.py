@@ -97,7 +97,7 @@ def test_the_help_names_every_command_of_the_contract() -> None:
         ["findings"],
         ["dashboard", "--as-of", AS_OF],
         ["ingest", "--from", "2026-06-01", "--to", "2026-06-02"],
-        ["backfill", "--from", "2026-06-01", "--to", "2026-06-02"],
+        pytest.param(["backfill", "--from", "2026-06-01", "--to", "2026-06-02"], marks=pytest.mark.slow),
     ],
     ids=lambda asked: asked[0],
 )
@@ -230,6 +230,7 @@ def test_an_empty_landing_zone_is_no_failure_and_says_how_to_fill_it(tmp_path: P
     assert "cavra-pipeline import PATH fills it" in said.err
 
 
+@pytest.mark.slow
 def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_is_a_success(tmp_path: Path) -> None:
     settings = home_with(tmp_path, {"2026-06-25": [delivery(failed=["slack"])]})
 

@@ -603,6 +603,7 @@ def test_an_execution_in_the_evidence_stops_its_retry_without_any_intent(tmp_pat
     assert len(provider.sent) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [-200, -45, -10, 10, 600])
 def test_a_clock_that_jumps_while_a_retry_is_sent_leads_to_no_second_send(
     tmp_path: Path, provider: Provider, minutes: float
