@@ -31,20 +31,94 @@ from cavra_pipeline.warehouse.lake_address import Lake
 from cavra_pipeline.warehouse.session import Memory, Session
 
 _PACKAGE: Final = "cavra_pipeline.warehouse"
-#: What the messages of DuckDB and libpq hold, in lower case.
-_CONFLICT_SIGNS: Final = ("transaction conflict", "maximum retry count", "could not serialize")
-_REFUSED_SIGNS: Final = ("authentication failed", "no pg_hba.conf entry", 'role "', 'fatal:  database "')
-_AWAY_SIGNS: Final = (
-    "unable to connect", "could not connect", "server closed", "terminating connection", "connection refused",
-    "failed to execute query", "database is locked", "shutting down", "starting up",
+
+
+class _Absent(PipelineError):
+    """The lake is not there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What DuckDB or libpq says in its own words, and what is said instead.
+
+    Attributes:
+        kind: The error.
+        what: What is wrong.
+        remedy: What to do.
+        signs: What the message holds, in lower case.
+        where: The place, if it is not the lake.
+    """
+
+    kind: type[PipelineError]
+    what: str
+    remedy: str
+    signs: tuple[str, ...]
+    where: str | None = None
+
+
+_DATA: Final = "CAVRA_DATA_URL"
+_CONFLICT: Final = _Fault(
+    WriteConflict,
+    "another writer committed meanwhile, so nothing was written",
+    "Repeat: what was committed stays, and the rest is written",
+    ("transaction conflict", "maximum retry count", "could not serialize"),
+)
+#: The first that fits counts.
+_FAULTS: Final = (
+    _Fault(_Absent, "there is no warehouse yet", "Run: cavra-pipeline ingest", ("explicitly disabled",)),
+    _Fault(
+        UsageError,
+        "the lake's data files are in another place",
+        "Set it to the place with which the lake was made, as on the other hosts",
+        ("data_path parameter",),
+        _DATA,
+    ),
+    _CONFLICT,
+    _Fault(
+        PipelineError,
+        "the bucket's server refuses the key, or what is asked of it",
+        "Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the key read, write and list there",
+        ("http 401", "http 403", "http code 401", "http code 403"),
+        _DATA,
+    ),
+    _Fault(
+        PipelineError,
+        "the catalog's server refuses the user, the password or the database",
+        "Correct CAVRA_WAREHOUSE_URL",
+        ("authentication failed", "no pg_hba.conf entry", 'role "', 'fatal:  database "'),
+    ),
+    _Fault(
+        PipelineError,
+        "a data file of the lake is missing or damaged",
+        "Restore it from a backup, or run: cavra-pipeline rebuild",
+        (
+            "cannot open file", "invalid footer", "no magic bytes", "could not read enough bytes",
+            "http 404", "http code 404",
+        ),
+    ),
+    _Fault(
+        TransientError,
+        "the bucket of the data files can't be reached",
+        "Start its server, or correct AWS_ENDPOINT_URL, then repeat",
+        ("http 5", "http code 5", "error for http", "http error"),
+        _DATA,
+    ),
+    _Fault(
+        TransientError,
+        "the lake's catalog can't be reached",
+        "Start it, or correct CAVRA_WAREHOUSE_URL, then repeat",
+        (
+            "unable to connect", "could not connect", "server closed", "terminating connection", "connection refused",
+            "failed to execute query", "database is locked", "shutting down", "starting up",
+        ),
+    ),
+    _Fault(
+        PipelineError,
+        "there is no room left to write",
+        "Free some disk space and repeat; nothing was changed",
+        ("no space", "disk is full"),
+    ),
 )  # fmt: skip
-#: Of the server of the bucket.
-_BUCKET_REFUSED_SIGNS: Final = ("http 401", "http 403", "http code 401", "http code 403")
-_BUCKET_AWAY_SIGNS: Final = ("http 5", "http code 5", "error for http", "http error")
-_LOST_FILE_SIGNS: Final = (
-    "cannot open file", "invalid footer", "no magic bytes", "could not read enough bytes", "http 404", "http code 404",
-)  # fmt: skip
-_NO_ROOM_SIGNS: Final = ("no space", "disk is full")
 #: Snapshots are kept for so long, and files that no snapshot names: a reader that has begun finds what it reads.
 _KEPT_HOURS: Final = 24
 
@@ -178,7 +252,7 @@ class LakeWarehouse(Warehouse):
         try:
             lease.renew()
         except LeaseLost:
-            raise self._conflict() from None
+            raise self._said(_CONFLICT) from None
         session.execute("COMMIT")
 
     def _turn(self, act: str) -> AbstractContextManager[Lease]:
@@ -221,90 +295,20 @@ class LakeWarehouse(Warehouse):
 
     def _named(self, error: duckdb.Error) -> PipelineError | None:
         """Returns the error to raise instead, or None for a statement that is wrong."""
-        for signs, make in (
-            (("explicitly disabled",), self._absent),
-            (("data_path parameter",), self._other_data),
-            (_CONFLICT_SIGNS, self._conflict),
-            (_BUCKET_REFUSED_SIGNS, self._bucket_refused),
-            (_REFUSED_SIGNS, self._refused),
-            (_LOST_FILE_SIGNS, self._lost_file),
-            (_BUCKET_AWAY_SIGNS, self._bucket_away),
-            (_AWAY_SIGNS, self._away),
-            (_NO_ROOM_SIGNS, self._no_room),
-        ):
-            if has_sign(error, signs):
-                return make()
+        for fault in _FAULTS:
+            if has_sign(error, fault.signs):
+                return self._said(fault)
         # The catalog's failures have no class of their own.
         if type(error) is duckdb.Error or isinstance(error, duckdb.IOException | duckdb.TransactionException):
             return PipelineError(
                 f"DuckDB can't use the lake ({type(error).__name__})",
                 where=self.where,
-                remedy="Run: cavra-pipeline doctor; then check the catalog's database and the folder of the data files",
+                remedy="Run: cavra-pipeline doctor; then check the catalog's database and the place of the data files",
             )
         return None
 
-    def _absent(self) -> PipelineError:
-        return _Absent("there is no warehouse yet", where=self.where, remedy="Run: cavra-pipeline ingest")
-
-    def _other_data(self) -> PipelineError:
-        return UsageError(
-            "the lake's data files are in another folder",
-            where="CAVRA_DATA_URL",
-            remedy="Set it to the folder with which the lake was made, as on the other hosts",
-        )
-
-    def _refused(self) -> PipelineError:
-        return PipelineError(
-            "the catalog's server refuses the user, the password or the database",
-            where=self.where,
-            remedy="Correct CAVRA_WAREHOUSE_URL",
-        )
-
-    def _away(self) -> PipelineError:
-        return TransientError(
-            "the lake's catalog can't be reached",
-            where=self.where,
-            remedy="Start it, or correct CAVRA_WAREHOUSE_URL, then repeat",
-        )
-
-    def _bucket_refused(self) -> PipelineError:
-        return PipelineError(
-            "the bucket's server refuses the key, or what is asked of it",
-            where=f"CAVRA_DATA_URL={self.lake.data}",
-            remedy="Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the key read, write and list there",
-        )
-
-    def _bucket_away(self) -> PipelineError:
-        return TransientError(
-            "the bucket of the data files can't be reached",
-            where=f"CAVRA_DATA_URL={self.lake.data}",
-            remedy="Start its server, or correct AWS_ENDPOINT_URL, then repeat",
-        )
-
-    def _lost_file(self) -> PipelineError:
-        return PipelineError(
-            "a data file of the lake is missing or damaged",
-            where=self.where,
-            remedy="Restore it from a backup, or run: cavra-pipeline rebuild",
-        )
-
-    def _no_room(self) -> PipelineError:
-        return PipelineError(
-            "there is no room left to write",
-            where=self.where,
-            remedy="Free some disk space and repeat; nothing was changed",
-        )
-
-    def _conflict(self) -> WriteConflict:
-        return WriteConflict(
-            "another writer committed meanwhile, so nothing was written",
-            where=self.where,
-            remedy="Repeat: what was committed stays, and the rest is written",
-        )
-
-
-class _Absent(PipelineError):
-    """The lake is not there yet."""
+    def _said(self, fault: _Fault) -> PipelineError:
+        return fault.kind(fault.what, where=fault.where or self.where, remedy=fault.remedy)
 
 
 @dataclass(frozen=True, slots=True)
