@@ -75,6 +75,8 @@ def lake_at(address: str, data: str | None, threads: int | None = None, memory_l
     server = _of_url(rest) if _URL.match(rest) else _of_words(rest.removeprefix(_POSTGRES))
     if not server.get("dbname"):
         raise _refused("it names no database")
+    if any("password" in name for name in server.keys() - IN_SECRET.keys()):
+        raise _refused("it holds a password that DuckDB would show")
     return Lake(None, tuple(sorted(server.items())), data, threads, memory_limit)
 
 

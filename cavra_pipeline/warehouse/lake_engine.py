@@ -46,7 +46,7 @@ def cursor(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
         makes: Whether to make a lake that is not there.
 
     Raises:
-        UsageError: The packages that it needs are not installed.
+        UsageError: The packages that it needs are not installed, or the bucket's address can't be understood.
         duckdb.Error: The lake can't be opened, or is not there.
     """
     with _lock:
@@ -95,7 +95,7 @@ def _open(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
         for path in paths:
             connection.execute(f"LOAD {literal(str(path))}")
         if lake.is_in_bucket:
-            connection.execute(f"CREATE SECRET {_BUCKET_SECRET} (TYPE s3, {_listed(_bucket_options(os.environ))})")
+            connection.execute(f"CREATE SECRET {_BUCKET_SECRET} (TYPE s3, {_listed(bucket_options(os.environ))})")
         connection.execute(_attach(lake, connection, makes=makes))
         # What a query of a user could change.
         connection.execute("SET python_enable_replacements = false")
@@ -118,12 +118,22 @@ def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -
     return f"ATTACH {literal(f'ducklake:postgres:{others}')} AS {NAME} ({_listed(options)})"
 
 
-def _bucket_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """What opens the bucket: a server of one's own is asked by paths, not by host names of buckets."""
+def bucket_options(environ: Mapping[str, str]) -> dict[str, str]:
+    """What opens the bucket; in a server of one's own buckets are parts of the path, not host names.
+
+    Raises:
+        UsageError: The address of the server can't be understood.
+    """
     found = {name: _first(environ, variables) for name, variables in _OF_BUCKET.items()}
     options = {name: literal(value) for name, value in found.items() if value}
     if endpoint := _first(environ, _ENDPOINT):
         address = urlsplit(endpoint)
+        if address.scheme not in ("http", "https") or not address.netloc or "@" in address.netloc:
+            raise UsageError(
+                "the address of the bucket's server can't be understood",
+                where=" or ".join(_ENDPOINT),
+                remedy="Write it as https://host:port, without a user or a password",
+            )
         options["ENDPOINT"] = literal(address.netloc)
         options["USE_SSL"] = str(address.scheme != "http").lower()
         options["URL_STYLE"] = literal("path")
