@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from cavra_pipeline.sql import literal
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import ingested_files, pruned_drops
 from cavra_pipeline.verify.differences import Difference, Part, of_file
-from cavra_pipeline.warehouse import FileWarehouse, Session, Warehouse
+from cavra_pipeline.warehouse import FileWarehouse, Session
 from cavra_pipeline.warehouse.opening import scratch_warehouse
 
 _PACKAGE: Final = "cavra_pipeline.verify"
@@ -119,25 +118,14 @@ def check_segments(settings: Settings, derived: Session) -> Iterator[Difference]
             yield Difference(Part.SEGMENT, what, lane=one.lane, day=str(one.day))
 
 
-@contextmanager
-def reading_both(warehouse: Warehouse, derived: Path) -> Iterator[Session]:
-    """Opens the home's warehouse with the derived one, which is closed, attached to it.
+def check_warehouse(session: Session, derived: Path) -> Iterator[Difference]:
+    """Yields what the home's warehouse and the derived one do not share.
 
-    Raises:
-        WarehouseBusy: A writer held the home's for too long.
+    Args:
+        session: The home's warehouse, open; its end detaches the derived one, be it a connection or a transaction.
+        derived: The derived one, closed.
     """
-    try:
-        with warehouse.reading() as session:
-            session.execute(f"ATTACH {literal(str(derived))} AS derived (READ_ONLY)")
-            yield session
-    finally:
-        # Connections to a lake share what is attached, and a transaction that has read it can't detach it.
-        with warehouse.reading() as session:
-            session.execute("DETACH DATABASE IF EXISTS derived")
-
-
-def check_warehouse(session: Session) -> Iterator[Difference]:
-    """Yields what the home's warehouse and the derived one do not share; ``reading_both`` has opened them."""
+    session.execute(f"ATTACH {literal(str(derived))} AS derived (READ_ONLY)")
     for table, how in _TABLES.items():
         place = ", ".join(how.place) or "'' AS lane"
         for row in session.rows(

@@ -17,7 +17,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import log_entries, prunings
 from cavra_pipeline.verify.differences import Verified
-from cavra_pipeline.verify.evidence import check_segments, check_warehouse, derive, reading_both
+from cavra_pipeline.verify.evidence import check_segments, check_warehouse, derive
 from cavra_pipeline.verify.log import check_log
 from cavra_pipeline.verify.maps import check_maps
 from cavra_pipeline.verify.reports import CheckedReports, check_reports
@@ -60,14 +60,14 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         found.time_stamp_count, found.checked_time_stamp_count = stamps.count, stamps.checked_count
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
-        with reading_both(warehouse, path) as session:
+        with warehouse.reading() as session:
             # A commit that was made just now is not in the log yet.
             is_ahead = HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=warehouse.where))
             with state.reading() as connection:
                 is_changed = log_mark(connection) != before
             if is_ahead or is_changed:
                 raise _changed(settings)
-            found.differences += check_warehouse(session)
+            found.differences += check_warehouse(session, path)
             ((count,),) = session.tuples("SELECT count(*) FROM evidence")
             found.record_count = int(str(count))
         with derived.reading() as session, state.reading() as connection:
