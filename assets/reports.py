@@ -287,8 +287,9 @@ def log_head(settings: Settings) -> LogHead | None:
     # Who shows a report does not wait for a writer: that one has something that is not in the log.
     soon = settings.but(busy_wait_seconds=min(settings.busy_wait_seconds, _HEAD_SECONDS))
     try:
-        with warehouse_of(soon).reading() as session:
-            identity = identity_of(session, where="the warehouse")
+        warehouse = warehouse_of(soon)
+        with warehouse.reading() as session:
+            identity = identity_of(session, where=warehouse.where)
         with state_of(settings).reading() as connection:
             head = head_of(connection)
         return None if HomeKeeper(settings).is_ahead_of_state(identity) else head
