@@ -15,6 +15,7 @@ from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_opt
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.recoveries.history import RecoveryParameters
@@ -52,7 +53,12 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @options_of(RetryPolicy)
 @options_of(HealthParameters)
 @options_of(RecoveryParameters)
-@click.option("--window-days", type=int, metavar="N", help="Executive report: UTC days of history. Default: 7.")
+@click.option(
+    "--window-days",
+    type=int,
+    metavar="N",
+    help=f"Executive report: UTC days of history. Default: {DEFAULT_WINDOW_DAYS}.",
+)
 @answers_without_rows
 def prove_command(
     lane: Lane | None,
