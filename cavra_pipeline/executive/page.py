@@ -136,8 +136,10 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _verification(basis: Basis | None) -> str:
-    """How to verify what the report is based on: the one place of both pages that says so."""
-    how = "To verify the evidence: cavra-pipeline verify --home."
+    """How to verify and to prove what the report says: the one place of both pages that tells it."""
+    how = (
+        "Verify the evidence: cavra-pipeline verify --home. Prove the numbers: cavra-pipeline prove --report executive."
+    )
     if basis is None:
         return how
     head = basis.checkpoint

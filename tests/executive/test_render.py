@@ -160,12 +160,13 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))))
     foot = "".join(_Page(report_html(report, basis)).text)
     assert f"Based on {report['evidence_record_count']} evidence records of 31 days, the newest of " in foot
-    assert "To verify the evidence: cavra-pipeline verify --home. Checkpoint 1,062 of the commit log" in foot
+    assert "Verify the evidence: cavra-pipeline verify --home. Prove the numbers: cavra-pipeline prove" in foot
+    assert " --report executive. Checkpoint 1,062 of the commit log" in foot
     assert f"cavra-pipeline/0123456789abcdef: {base64.b64encode(bytes(range(32))).decode()}." in foot
     assert "4,062" not in foot, "the page counts its own records"
 
     unknown = "".join(_Page(report_html(report)).text)
-    assert "To verify the evidence: cavra-pipeline verify --home." in unknown
+    assert "Verify the evidence: cavra-pipeline verify --home." in unknown
     assert "heckpoint" not in unknown
     assert "1,062 of the commit log" in report_markdown(report, basis)
 
