@@ -61,6 +61,7 @@ def test_plans_and_health_stand_at_the_paths_of_cavra_and_nowhere_else(tmp_path:
 
 
 @pytest.mark.parametrize("policy", [None, "fast", 7, True, ["x"], {}])
+@pytest.mark.slow
 def test_a_policy_that_is_no_object_and_unknown_fields_are_ignored(tmp_path: Path, policy: Any) -> None:
     home = ingested(tmp_path, [delivery(failed=["slack"])])
     with served(home, dagster=NoDagster()) as one, one.client() as client:
@@ -133,6 +134,7 @@ def test_the_name_of_a_token_replaces_the_name_in_a_request(tmp_path: Path) -> N
     assert query(home, "SELECT DISTINCT signer FROM evidence WHERE signer <> 'release-governance'") == [("planner",)]
 
 
+@pytest.mark.slow
 def test_a_lane_without_evidence_is_unknown_and_no_failure(tmp_path: Path) -> None:
     with served(home_with(tmp_path), dagster=NoDagster()) as one, one.client() as client:
         lanes = client.get("/api/v1/lanes").json()["lanes"]

@@ -51,6 +51,7 @@ def test_a_report_that_is_asked_for_comes_with_its_proof(service: Served) -> Non
     assert sent.headers["cavra-report-sha256"] == proven_report(made)[1]
 
 
+@pytest.mark.slow
 def test_the_executive_report_comes_with_the_proof_of_its_numbers(service: Served) -> None:
     asked = {"as_of": AS_OF.isoformat(), "slo_minutes": "90"}
     with service.client() as client:
@@ -74,6 +75,7 @@ def test_a_saved_plan_has_a_bundle_and_a_dashboard_has_none(service: Served) -> 
     assert (refused.status_code, unknown.status_code) == (404, 404)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_shows_whether_the_log_has_grown_out_of_an_older_one(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(at(60))])
     with served(home) as one, one.client() as client:
@@ -132,6 +134,7 @@ def test_an_unsigned_home_names_no_signer_and_an_empty_one_has_nothing_to_prove(
     )
 
 
+@pytest.mark.slow
 def test_an_outdated_saved_report_is_a_conflict_and_an_empty_home_has_no_checkpoint(tmp_path: Path) -> None:
     home = ingested(tmp_path / "outdated", [delivery(at(60), failed=["slack"])])
     list(save_reports(warehouse_of(home), state_of(home), "retry_plan", LANE, [AS_OF.date()], now=NOW))

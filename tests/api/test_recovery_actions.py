@@ -51,6 +51,7 @@ def test_a_recovery_is_opened_and_closed_with_a_person_and_a_ticket(tmp_path: Pa
         ({"notes": "by hand"}, "notes"),
     ],
 )
+@pytest.mark.slow
 def test_a_value_that_is_not_accepted_is_named_and_nothing_is_written(
     tmp_path: Path, wrong: dict[str, Any], where: str
 ) -> None:

@@ -196,6 +196,7 @@ def test_one_bad_source_does_not_stop_the_others(tmp_path: Path) -> None:
     assert (said.document["imported_count"], len(said.document["drops_written"])) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_is_none_is_kept_aside_and_made_again(tmp_path: Path) -> None:
     settings = home_with(tmp_path, [delivery()])
     assert process(settings.home, "ingest").code == 0

@@ -115,6 +115,7 @@ def test_json_is_exactly_one_document_on_standard_output_and_tables_are_for_a_pe
     assert max(map(len, shown.out.splitlines())) <= 100
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_prints_the_same_with_no_progress_bar_when_it_is_piped(tmp_path: Path) -> None:
     source = sqlite_store(tmp_path / "e.db", [delivery(session_id=f"s-{n}") for n in range(2000)])
 
@@ -197,6 +198,7 @@ def test_the_same_import_and_ingest_twice_say_that_nothing_is_new(tmp_path: Path
     assert (again[1].document["drop_count"], again[1].document["unchanged_drop_count"]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_range_is_read_again_from_its_first_to_its_last_day_and_no_further(tmp_path: Path) -> None:
     settings = home_with(tmp_path, {f"2026-06-{day}": [delivery(session_id=day)] for day in ("23", "24", "25", "26")})
     command(settings.home, "ingest")
@@ -246,6 +248,7 @@ def test_a_backfill_over_days_without_drops_makes_every_report_of_every_day_and_
     assert saved(settings) == before
 
 
+@pytest.mark.slow
 def test_an_unreadable_drop_is_a_failure_that_does_not_stop_the_others(tmp_path: Path) -> None:
     settings = home_with(tmp_path, {"2026-06-25": [delivery(session_id="good")]})
     (settings.landing / "2026-06-25" / "cut.jsonl.gz").write_bytes(b"\x1f\x8b\x08")

@@ -80,6 +80,7 @@ def test_csv_has_a_row_for_each_thing_and_the_same_values_as_the_document(home: 
     assert [row["lane"] for row in lanes] == list(LANES)
 
 
+@pytest.mark.slow
 def test_json_is_short_for_output_json_and_the_last_of_both_counts(home: Path) -> None:
     asked = ["dashboard", *AS_OF]
     said = [command(home, *asked, *form) for form in (["--json"], ["--output", "json"], ["--output=csv", "--json"])]
@@ -188,6 +189,7 @@ LISTS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_csv_of_an_empty_list_has_the_header_of_a_full_one(tmp_path: Path) -> None:
     lines = [
         *(delivery(at(40 + n), subject=f"p-{n}", failed=["jira"], status_codes=[401]) for n in range(4)),
@@ -221,6 +223,7 @@ def test_alerts_answers_in_every_form_that_its_list_has(home: Path) -> None:
         assert re.sub(AS_OF_MEMBER, "", said.out) == re.sub(AS_OF_MEMBER, "", listed.out), form
 
 
+@pytest.mark.slow
 def test_the_executive_report_is_one_json_document_with_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     said, long = (command(home, "executive-report", *AS_OF, *form) for form in (["--json"], ["--format", "json"]))

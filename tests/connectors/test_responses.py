@@ -22,10 +22,17 @@ from tests.connectors.responses import RESPONSES, Row, as_markdown
 
 DOCS = Path(__file__).parents[2] / "docs" / "connectors.md"
 Ways = Mapping[str, tuple[str, dict[str, str]]]
+#: A row of all providers is tried with each in turn; with the others it is left to `make testall`.
 CASES = [
-    pytest.param(provider, row, f"/row/{number}/{provider}", id=f"{provider}: {row.name}")
+    pytest.param(
+        provider,
+        row,
+        f"/row/{number}/{provider}",
+        id=f"{provider}: {row.name}",
+        marks=[] if row.provider != "all" or place == number % len(ALL_PROVIDERS) else pytest.mark.slow,
+    )
     for number, row in enumerate(RESPONSES)
-    for provider in (ALL_PROVIDERS if row.provider == "all" else (row.provider,))
+    for place, provider in enumerate(ALL_PROVIDERS if row.provider == "all" else (row.provider,))
 ]
 # short where the answer is known not to come, long where a busy machine must not look like a silent one
 IMPATIENT = {

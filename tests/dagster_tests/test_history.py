@@ -43,6 +43,7 @@ def alerts(home: Settings, instance: dg.DagsterInstance, cursor: str | None) -> 
     return [(one["kind"], one["severity"], one["occurrence_count"]) for one in listed], decision.cursor
 
 
+@pytest.mark.slow
 def test_a_changed_history_fails_the_check_and_raises_an_alert_until_it_is_restored(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

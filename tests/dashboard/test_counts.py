@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.dashboard import dashboards
@@ -69,6 +71,7 @@ def test_gaps_alerts_recoveries_and_the_closure_are_counted(tmp_path: Path) -> N
 
 
 @needs_stores
+@pytest.mark.slow
 def test_the_counts_of_recoveries_are_those_of_the_recovery_report(tmp_path: Path) -> None:
     home = home_of_store(tmp_path, "all-lanes.db")
     as_of = datetime.fromisoformat(expected()[-1]["as_of"])

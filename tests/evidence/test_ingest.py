@@ -263,47 +263,45 @@ def test_timestamps_arrive_in_utc_with_their_microseconds(tmp_path: Path) -> Non
     assert query(home, "SELECT count(*) FROM evidence") == [(len(times),)]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ({"decision_count": 3.0}, {"decision_count": 3.5}),
-        ({"status_codes": [200.0]}, {"status_codes": [200.5]}),
-        ({"decision_count": 1}, {"decision_count": 2**63}),
-        ({"decision_count": 1.0}, {"decision_count": 1e300}),
-        ({"extra": {"signer": "safe"}}, {"extra": {"signer": "jane@example.com"}}),
-        ({"extra": {"generated_by": "safe"}}, {"extra": {"generated_by": "jane@example.com"}}),
-        ({"extra": {"reviewed_by": "safe"}}, {"extra": {"reviewed_by": "-"}}),
-        ({"signer": "safe"}, {"signer": "jane@example.com"}),
-        ({"signer": "safe"}, {"signer": "a" * 129}),
-        ({"event_type": "a"}, {"event_type": "\x00"}),
-        ({"event_type": "a"}, {"event_type": "\ud800"}),
-        ({"extra": {"a": [1, {"b": "c"}]}}, {"extra": {"a": [1, {"b": "whs" + "ec_0123456789abcdef"}]}}),
-        ({"delivery": {"deliveries": [{"started_at": "2026-06-25T10:00:00Z"}]}},
-         {"delivery": {"deliveries": [{"started_at": "2026-06-25T99:00:00Z"}]}}),
-        ({"delivery": {"deliveries": [{"status_code": 500.0}]}},
-         {"delivery": {"deliveries": [{"status_code": 500.25}]}}),
-        ({"created_at": "2026-06-25T10:00:00Z"}, {"created_at": "2026-06-25T24:00:00Z"}),
-        ({"session_id": "a"}, {"session_id": "b" * 513}),
-        ({"session_id": "a"}, {"session_id": "  "}),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("is_swapped", [False, True], ids=["harmless first", "harmful first"])
-def test_a_record_like_one_before_it_is_still_judged_by_its_own_values(
-    first: Record, second: Record, is_swapped: bool, tmp_path: Path
-) -> None:
-    """Lines of one shape may be decided together; the reference judge says what each must come to."""
-    lines = [raw({**delivery(session_id=f"s-{number}"), **changes}) for number, changes in enumerate((first, second))]
-    if is_swapped:
-        lines.reverse()
-    verdicts = [judged(line) for line in lines]
-    home = ingested(tmp_path, lines)
+#: Of each two records, alike but for a value, one may pass as it stands.
+ALIKE: list[tuple[Record, Record]] = [
+    ({"decision_count": 3.0}, {"decision_count": 3.5}),
+    ({"status_codes": [200.0]}, {"status_codes": [200.5]}),
+    ({"decision_count": 1}, {"decision_count": 2**63}),
+    ({"decision_count": 1.0}, {"decision_count": 1e300}),
+    ({"extra": {"signer": "safe"}}, {"extra": {"signer": "jane@example.com"}}),
+    ({"extra": {"generated_by": "safe"}}, {"extra": {"generated_by": "jane@example.com"}}),
+    ({"extra": {"reviewed_by": "safe"}}, {"extra": {"reviewed_by": "-"}}),
+    ({"signer": "safe"}, {"signer": "jane@example.com"}),
+    ({"signer": "safe"}, {"signer": "a" * 129}),
+    ({"event_type": "a"}, {"event_type": "\x00"}),
+    ({"event_type": "a"}, {"event_type": "\ud800"}),
+    ({"extra": {"a": [1, {"b": "c"}]}}, {"extra": {"a": [1, {"b": "whs" + "ec_0123456789abcdef"}]}}),
+    ({"delivery": {"deliveries": [{"started_at": "2026-06-25T10:00:00Z"}]}},
+     {"delivery": {"deliveries": [{"started_at": "2026-06-25T99:00:00Z"}]}}),
+    ({"delivery": {"deliveries": [{"status_code": 500.0}]}},
+     {"delivery": {"deliveries": [{"status_code": 500.25}]}}),
+    ({"created_at": "2026-06-25T10:00:00Z"}, {"created_at": "2026-06-25T24:00:00Z"}),
+    ({"session_id": "a"}, {"session_id": "b" * 513}),
+    ({"session_id": "a"}, {"session_id": "  "}),
+]  # fmt: skip
 
-    assert query(home, "SELECT line_number FROM evidence ORDER BY 1") == [
-        (number,) for number, verdict in enumerate(verdicts, 1) if isinstance(verdict, Kept)
-    ]
-    assert query(home, "SELECT line_number, rule, path, action FROM findings ORDER BY ALL") == sorted(
-        (number, found.rule, found.path, found.action.value)
-        for number, verdict in enumerate(verdicts, 1)
+
+def test_a_record_like_one_before_it_is_still_judged_by_its_own_values(tmp_path: Path) -> None:
+    """Lines of one shape may be decided together; the reference judge says what each must come to."""
+    drops: dict[str, list[bytes]] = {}
+    for case, (first, second) in enumerate(ALIKE):
+        lines = [raw({**delivery(session_id=f"s-{number}"), **one}) for number, one in enumerate((first, second))]
+        drops[f"{case:02}-harmless-first.jsonl"], drops[f"{case:02}-harmful-first.jsonl"] = lines, lines[::-1]
+    home = ingested(tmp_path, {f"{DAY}/{name}": lines for name, lines in drops.items()})
+
+    verdicts = {(name, n): judged(line) for name, lines in drops.items() for n, line in enumerate(lines, 1)}
+    assert query(home, "SELECT file_name, line_number FROM evidence_records ORDER BY ALL") == sorted(
+        place for place, verdict in verdicts.items() if isinstance(verdict, Kept)
+    )
+    assert query(home, "SELECT file_name, line_number, rule, path, action FROM finding_rows ORDER BY ALL") == sorted(
+        (*place, found.rule, found.path, found.action.value)
+        for place, verdict in verdicts.items()
         for found in verdict.findings
     )
 

@@ -115,6 +115,7 @@ def test_a_dagster_run_uses_the_key_that_the_host_names(tmp_path: Path, monkeypa
     assert other.pseudonym_key == tmp_path / "other" / "pseudonym.key"
 
 
+@pytest.mark.slow
 def test_processes_that_make_the_key_at_once_end_with_one_key(tmp_path: Path) -> None:
     home = home_with(tmp_path, is_new=True)
     code = (

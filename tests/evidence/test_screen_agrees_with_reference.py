@@ -253,6 +253,7 @@ def fuzzed(chance: Random, count: int) -> list[str]:
 
 
 @pytest.mark.timeout(6 * 3600)
+@pytest.mark.slow
 def test_both_paths_agree_on_every_spoiled_line(screen: Screen) -> None:
     left, seed = int(os.environ.get("CAVRA_FUZZ_LINES", "3000")), int(os.environ.get("CAVRA_FUZZ_SEED", "1"))
     while left > 0:
@@ -446,6 +447,7 @@ def test_lines_pass_set_wise_whatever_they_end_with(monkeypatch: pytest.MonkeyPa
     assert passes_as_it_stands(monkeypatch, [json.dumps(clean_record(Random(seed))) + ending for seed in range(20)])
 
 
+@pytest.mark.slow
 def test_lines_that_come_in_several_blocks_are_read_like_those_of_one() -> None:
     chance = Random(11)
     lines = [line for _ in range(40) for line in lines_of(chance)]
@@ -455,6 +457,7 @@ def test_lines_that_come_in_several_blocks_are_read_like_those_of_one() -> None:
     assert report(blockwise(pa.concat_tables(blocks))) == report(blockwise(table))
 
 
+@pytest.mark.slow
 def test_a_screen_keeps_nothing_of_the_lines_before() -> None:
     chance = Random(12)
     first, second = ([line for _ in range(20) for line in lines_of(chance)] for _ in range(2))

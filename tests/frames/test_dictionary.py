@@ -32,6 +32,7 @@ def test_every_table_view_and_column_has_a_comment_also_after_compaction(tmp_pat
 
 
 @pytest.mark.parametrize("relation", RELATIONS, ids=lambda one: f"{one.one}-{one.many}")
+@pytest.mark.slow
 def test_a_relation_of_the_diagram_holds_in_the_recorded_month(month: Settings, relation: Relation) -> None:
     one, many, columns = relation.one, relation.many, ", ".join(relation.columns)
     most = "SELECT max(rows) FROM (SELECT count(*) AS rows FROM {} WHERE {} IS NOT NULL GROUP BY {})"
@@ -43,6 +44,7 @@ def test_a_relation_of_the_diagram_holds_in_the_recorded_month(month: Settings, 
 
 
 @pytest.mark.parametrize("table", KEYS)
+@pytest.mark.slow
 def test_a_key_tells_the_rows_of_the_recorded_month_apart(month: Settings, table: str) -> None:
     columns = ", ".join(KEYS[table])
 

@@ -235,7 +235,7 @@ def test_a_lane_that_needs_no_acknowledgement_has_no_gap(lane: str, tmp_path: Pa
         ([acknowledgement(AS_OF + MICROSECOND, state="resolved")], True),
     ],
 )
-@pytest.mark.parametrize("status", ["failed", "skipped"])
+@pytest.mark.parametrize("status", ["failed", pytest.param("skipped", marks=pytest.mark.slow)])
 def test_a_failed_execution_stands_until_its_pair_is_delivered_resolved_or_dismissed(
     status: str, more: list[Record], is_unresolved: bool, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import REPOSITORY
 
 LANE = "drill_alert"
@@ -87,6 +89,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_fifth_row_is_found_by_everything_that_lists_lanes(tmp_path: Path) -> None:
     environ = {**os.environ, "CAVRA_HOME": str(tmp_path / "home")}
     said = subprocess.run(

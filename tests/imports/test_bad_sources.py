@@ -152,6 +152,7 @@ def test_a_payload_that_is_null_or_no_text_is_quarantined(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [os.fsdecode(b"a\xff.jsonl"), "a\nb.jsonl", canary("github token") + ".jsonl"])
+@pytest.mark.slow
 def test_a_source_whose_name_is_not_public_safe_is_called_by_a_digest(name: str, tmp_path: Path) -> None:
     home = home_with(tmp_path)
 

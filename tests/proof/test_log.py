@@ -147,6 +147,7 @@ def test_a_newer_version_of_another_day_and_lane_changes_both_segments(tmp_path:
     assert_whole(home)
 
 
+@pytest.mark.slow
 def test_a_pruning_is_an_entry_that_shrinks_segments(tmp_path: Path) -> None:
     home = ingested(tmp_path, {"2026-04-26": [delivery(OLD)], "2026-06-25": [delivery(at(5))]})
     day = OLD.date() + timedelta(days=1)
@@ -196,6 +197,7 @@ def test_a_crash_between_the_two_commits_is_made_up_for_in_one_entry(
     WarehouseBusy("busy", where="warehouse", remedy="Wait"), TransientError("busy", where="state", remedy="Wait"),
     OutOfMemory("the warehouse"), MemoryError(), duckdb.IOException("could not read AKIAIOSFODNN7EXAMPLE"),
 ], ids=lambda one: type(one).__name__)  # fmt: skip
+@pytest.mark.slow
 def test_a_failure_after_the_commit_is_logged_and_made_up_for_by_the_next_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception
 ) -> None:
@@ -253,6 +255,7 @@ def test_evidence_is_hashed_when_others_may_use_the_warehouse(tmp_path: Path, mo
     assert_whole(home)
 
 
+@pytest.mark.slow
 def test_a_crash_after_a_pruning_was_stored_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = ingested(tmp_path, {"2026-04-26": [delivery(OLD)], "2026-06-25": [delivery(at(5))]})
     with monkeypatch.context() as patched:
@@ -286,6 +289,7 @@ def test_a_writer_that_tells_the_state_late_writes_nothing_that_is_written(
     assert_whole(home)
 
 
+@pytest.mark.slow
 def test_a_rebuild_from_the_same_files_changes_neither_segments_nor_the_log(tmp_path: Path) -> None:
     home = ingested(tmp_path, {"2026-04-26": [delivery(OLD)], "2026-06-25": [delivery(at(5)), "{"]})
     prune(warehouse_of(home), state_of(home), OLD.date() + timedelta(days=1), now=NOW)
@@ -300,6 +304,7 @@ def test_a_rebuild_from_the_same_files_changes_neither_segments_nor_the_log(tmp_
     assert_whole(home)
 
 
+@pytest.mark.slow
 def test_a_rebuild_from_other_files_is_an_entry_that_names_them(tmp_path: Path) -> None:
     home = ingested(tmp_path, {"2026-06-24": [delivery(at(1445))], "2026-06-25": [delivery(at(5))]})
     drop(home, [delivery(at(5)), delivery(at(4))])

@@ -67,6 +67,7 @@ def test_http_answers_the_report_and_refuses_a_limit_by_name(home: Settings) -> 
         ([], (True, "WARN")),
     ],
 )
+@pytest.mark.slow
 def test_the_check_is_red_past_the_limit_and_yellow_while_one_is_open(
     tmp_path: Path, records: list[dict[str, Any]], expected: tuple[bool, str]
 ) -> None:

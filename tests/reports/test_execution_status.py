@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.retention.prune import prune
@@ -39,6 +41,7 @@ def test_without_a_status_delivery_success_decides_in_every_report(tmp_path: Pat
     ]
 
 
+@pytest.mark.slow
 def test_a_pruned_execution_counts_as_it_did_before_the_pruning(tmp_path: Path) -> None:
     home = ingested(tmp_path, [SAID[1], execution(AT, session_id="s", subject="p9", status="skipped")])
     prune(warehouse_of(home), state_of(home), date(2026, 7, 1), now=LATER)

@@ -101,6 +101,7 @@ def roots_of(records: Iterable[Record], until: datetime) -> set[tuple[str, str, 
 
 @given(days=st.lists(st.lists(STEPS, max_size=8), min_size=1, max_size=4), order=st.permutations(range(4)))
 @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
+@pytest.mark.slow
 def test_links_that_come_change_and_go_lead_to_the_subject_that_was_tried_first(
     days: list[list[tuple[bool, int, str, str, int]]], order: Sequence[int]
 ) -> None:

@@ -56,6 +56,7 @@ def log_of(bundle: bytes) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in unpack(bundle)["log.jsonl"].splitlines()]
 
 
+@pytest.mark.slow
 def test_report_and_verifier_say_an_age_the_same_on_both_sides_of_a_unit(tmp_path: Path) -> None:
     ran_at = at(3 * DAYS)
     home = ingested(tmp_path, [record(LANE.worker_run_kind, ran_at, "w-0", run_id="run-0")])
@@ -100,6 +101,7 @@ def test_the_same_home_proves_the_same_report_by_the_same_bytes(tmp_path: Path) 
     assert proved(home) == prove_report(home, "retry_plan", LANE, as_of=AS_OF, now=NOW + timedelta(days=1))
 
 
+@pytest.mark.slow
 def test_an_older_bundle_stays_proven_after_late_evidence_a_rebuild_and_a_pruning(tmp_path: Path) -> None:
     home = ingested(tmp_path, evidence())
     old = proved(home)
@@ -201,6 +203,7 @@ def test_a_home_with_a_key_signs_its_bundles(tmp_path: Path) -> None:
     assert fault_of(bundle, key=public.upper()) != ""
 
 
+@pytest.mark.slow
 def test_verify_takes_a_bundle_or_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = ingested(tmp_path, evidence())
     monkeypatch.setenv("CAVRA_HOME", str(home.home))

@@ -170,6 +170,7 @@ def test_an_empty_home_is_a_run_with_nothing_to_do(tmp_path: Path, provider: Pro
     assert ask_health(home)["missed_worker_count"] == 0
 
 
+@pytest.mark.slow
 def test_a_subject_that_is_no_identifier_does_not_stop_the_run(tmp_path: Path, provider: Provider) -> None:
     odd = ["plan\n7\twith lines", "\u200b", "x" * 100_000]
     home = armed_home(
@@ -198,6 +199,7 @@ def test_a_floor_is_kept_to_the_microsecond_dry_and_live(tmp_path: Path, provide
     assert len(set(provider.ids)) == 1
 
 
+@pytest.mark.slow
 def test_a_floor_outlives_a_crash_between_the_drop_and_the_warehouse(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +218,7 @@ def test_a_floor_outlives_a_crash_between_the_drop_and_the_warehouse(
     assert statuses(worker(home, provider)) == {"slack": "delivered"}
 
 
+@pytest.mark.slow
 def test_a_refusal_outlives_a_crash_between_the_drop_and_the_warehouse(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +235,7 @@ def test_a_refusal_outlives_a_crash_between_the_drop_and_the_warehouse(
     assert intents(home) == [("refused", 1, "rejected")]
 
 
+@pytest.mark.slow
 def test_a_floor_that_no_provider_could_have_asked_for_is_not_waited_for(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     provider.answers, provider.floor = [Grade.THROTTLED, Grade.DELIVERED], timedelta(days=400)
@@ -241,6 +245,7 @@ def test_a_floor_that_no_provider_could_have_asked_for_is_not_waited_for(tmp_pat
     assert statuses(worker(home, provider)) == {"slack": "delivered"}
 
 
+@pytest.mark.slow
 def test_without_a_connector_a_retry_is_skipped_once_and_goes_on_when_there_is_one(
     tmp_path: Path, provider: Provider
 ) -> None:
@@ -298,6 +303,7 @@ def test_a_run_that_dies_while_it_sends_is_taken_up_by_the_next_with_the_same_id
     assert query_state(home, "SELECT * FROM leases") == []
 
 
+@pytest.mark.slow
 def test_late_evidence_does_not_change_the_id_of_a_message_that_may_have_arrived(
     tmp_path: Path, provider: Provider
 ) -> None:
@@ -314,6 +320,7 @@ def test_late_evidence_does_not_change_the_id_of_a_message_that_may_have_arrived
     assert len(set(provider.ids)) == 1
 
 
+@pytest.mark.slow
 def test_what_has_arrived_is_not_sent_again_though_a_later_send_fails(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     worker(home, provider)
@@ -341,6 +348,7 @@ def test_a_crash_between_the_drop_and_the_warehouse_loses_nothing_and_sends_noth
     assert intents(home) == [("done", 1, "delivered")]
 
 
+@pytest.mark.slow
 def test_an_answer_that_could_not_be_recorded_is_recorded_by_the_next_run_dry_or_live(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +370,7 @@ def test_an_answer_that_could_not_be_recorded_is_recorded_by_the_next_run_dry_or
         assert query(home, "SELECT execution_status FROM executions") == [("delivered",)]
 
 
+@pytest.mark.slow
 def test_an_answer_that_could_not_be_stored_is_asked_for_again_at_once_with_the_same_id(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,6 +402,7 @@ def test_a_run_whose_lease_has_expired_sends_nothing_more(tmp_path: Path, provid
 
 
 @pytest.mark.parametrize(("lease_seconds", "is_over"), [(-0.001, True), (60.0, False)])
+@pytest.mark.slow
 def test_a_claim_is_free_when_the_lease_of_its_run_has_expired_and_not_before(
     tmp_path: Path, provider: Provider, lease_seconds: float, is_over: bool
 ) -> None:
@@ -412,6 +422,7 @@ def test_a_claim_is_free_when_the_lease_of_its_run_has_expired_and_not_before(
     )
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_id_do_not_run_at_once(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     failures: list[PipelineError] = []
@@ -426,6 +437,7 @@ def test_two_runs_of_one_id_do_not_run_at_once(tmp_path: Path, provider: Provide
     assert len(failures) == len(provider.sent) == 1
 
 
+@pytest.mark.slow
 def test_retries_that_a_failed_run_did_not_reach_are_free(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +467,7 @@ def test_what_went_wrong_first_is_told_when_the_run_can_not_be_recorded_either(
         worker(home, provider)
 
 
+@pytest.mark.slow
 def test_a_connector_that_raises_is_recorded_as_failed_and_does_not_stop_the_others(
     tmp_path: Path, provider: Provider
 ) -> None:
@@ -506,6 +519,7 @@ def test_a_run_that_comes_while_another_sends_leaves_its_retry_alone_and_makes_t
     assert len(provider.sent) + len(other.sent) == 3
 
 
+@pytest.mark.slow
 def test_the_clock_may_jump_while_another_run_sends(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     other = Provider(Clock(AS_OF + timedelta(days=30)))
@@ -576,6 +590,7 @@ def test_a_delivery_that_succeeds_meanwhile_is_not_retried(tmp_path: Path, provi
 # --- A warehouse that is rebuilt, a clock that jumps ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_was_built_anew_knows_from_the_evidence_what_was_sent(
     tmp_path: Path, provider: Provider
 ) -> None:
@@ -655,6 +670,7 @@ def test_a_kept_plan_is_executed_once_and_only_it(tmp_path: Path, provider: Prov
     assert query(home, "SELECT retry_plan_id, created_at FROM retry_plans") == [(kept, AS_OF.replace(tzinfo=None))]
 
 
+@pytest.mark.slow
 def test_a_kept_plan_is_judged_by_its_own_policy(tmp_path: Path, provider: Provider) -> None:
     lines = [delivery(at(600 - n), failed=["slack"]) for n in range(4)]
     home = armed_home(tmp_path, [*lines, acknowledgement(at(30))])
@@ -664,6 +680,7 @@ def test_a_kept_plan_is_judged_by_its_own_policy(tmp_path: Path, provider: Provi
     assert statuses(worker(home, provider, retry_plan_id=kept)) == {"slack": "delivered"}
 
 
+@pytest.mark.slow
 def test_what_a_plan_let_wait_is_not_executed_by_it_when_it_has_become_due(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, [delivery(at(5), failed=["slack"]), acknowledgement(at(3))])
     kept = kept_plan(home)
@@ -685,6 +702,7 @@ def test_a_plan_whose_evidence_has_changed_is_refused_dry_and_live(tmp_path: Pat
     assert query_state(home, "SELECT count(*) FROM send_intents") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_plan_of_another_lane_or_of_nobody_is_refused(tmp_path: Path, provider: Provider) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     kept = kept_plan(home)
@@ -734,6 +752,7 @@ RELEASED = [
 
 
 @pytest.mark.parametrize("lane", list(LANES))
+@pytest.mark.slow
 def test_every_record_the_worker_writes_is_of_a_kind_and_lane_the_contract_knows(
     tmp_path: Path, provider: Provider, lane: str
 ) -> None:
