@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from cavra_pipeline.settings import AlertPolicy
 from tests.alerts.alertmanager import Group
 from tests.alerts.support import minutes, signal
 from tests.support import AS_OF
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES: Final = int(os.environ.get("CAVRA_TEST_EXAMPLES", "150"))
 NAMES: Final = ("a", "b", "c", "d")

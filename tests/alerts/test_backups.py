@@ -17,6 +17,8 @@ from tests.alerts.support import Desk, signal
 from tests.support import at, delivery, drop, home_with, query, query_state, take_in
 from tests.worker.support import Clock, Provider, held, statuses, worker
 
+pytestmark = pytest.mark.slow
+
 LANE: Final = "executive_report"
 #: A file is left as it was, replaced by the copy from before the retries and the alert, or not there.
 RESTORED: Final = ("as it was", "older", "missing")

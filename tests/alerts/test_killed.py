@@ -30,6 +30,8 @@ from tests.connectors.receiver import Received, Receiver, answer
 from tests.support import NOW, empty_warehouse, let_leases_expire, query, query_state
 from tests.worker.support import SIGNING, Clock, Crash, connectors_file
 
+pytestmark = pytest.mark.slow
+
 KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
 #: By default only some of the statements are stopped at; all of them from 50 kills on.
 STRIDE: Final = 1 if KILLS >= 50 else 29

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -15,6 +16,8 @@ from cavra_pipeline.alerts.operators import acknowledge_alert
 from cavra_pipeline.connectors import Grade
 from tests.alerts.support import desk, signal
 from tests.support import query_state
+
+pytestmark = pytest.mark.slow
 
 SUBJECTS = st.sets(st.sampled_from(["a", "b", "c"]))
 

@@ -23,6 +23,8 @@ from tests.api.server import NoDagster, Served, served, token_file
 from tests.cli.command import command, process
 from tests.support import NOW, delivery, ingested
 
+pytestmark = pytest.mark.slow
+
 PLAN = "/api/v1/lanes/recovery_escalation/plan"
 HEALTH = "/api/v1/lanes/recovery_escalation/health"
 ACKNOWLEDGE = "/api/v1/lanes/recovery_escalation/acknowledgements"

@@ -37,6 +37,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("CAVRA_TEST_API_HISTORIES", "2"))
 _STAMP = AS_OF.isoformat()
 _LANES = ("recovery_escalation", "executive_report")

@@ -11,6 +11,8 @@ from tests.api.server import NoDagster, served
 from tests.cases.ways import over_http
 from tests.support import CASES, ingested, same
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = sorted(path.parent for path in CASES.glob("*/queries.json"))
 
 

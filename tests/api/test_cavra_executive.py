@@ -14,6 +14,8 @@ from tests.api.test_cavra import refused
 from tests.recoveries.stores import closure, playbook
 from tests.support import NOW, at, execution, home_with, ingested, query, take_in
 
+pytestmark = pytest.mark.slow
+
 PLAN = f"{CAVRA}/recovery-escalation-plan"
 REPORT = f"{CAVRA}/recovery-executive-report"
 RUN = f"{REPORT}/schedule-run"

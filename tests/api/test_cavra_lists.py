@@ -35,6 +35,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 NOTIFICATIONS = CAVRA.removesuffix("/acknowledgements/audit-delivery")
 ALERTS = f"{CAVRA}/recovery-escalations/retry-health-alerts"
 EXECUTIVE = f"{CAVRA}/recovery-executive-report/delivery-retry-health-alerts"

@@ -38,6 +38,8 @@ from tests.support import (
 )  # fmt: skip
 from tests.worker.support import SIGNING, Clock, connectors_file
 
+pytestmark = pytest.mark.slow
+
 #: As CAVRA has them, written out: the lane, what its worker's results show, and the paths.
 WORKERS = {
     f"{CAVRA}/recovery-escalations/retry-worker-run": ("recovery_escalation", "plan"),

@@ -18,6 +18,8 @@ from tests.api.server import NoDagster, served, token_file
 from tests.recoveries.stores import playbook
 from tests.support import NOW, Record, delivery, execution, ingested
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 
 

@@ -20,6 +20,8 @@ from tests.api.server import served
 from tests.dagster_tests.runs import key
 from tests.support import NOW, REPORTS_A_DAY, at, delivery, drop, ingested, take_in
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(failed=["slack"])])

@@ -35,6 +35,8 @@ from tests.recoveries.stores import closure, playbook
 from tests.support import AS_OF, DAY, NOW, REPOSITORY, acknowledgement, delivery, execution, home_with, plan, take_in
 from tests.worker.support import connectors_file
 
+pytestmark = pytest.mark.slow
+
 FILE = REPOSITORY / "cavra_pipeline" / "api" / "examples.json"
 LANE = "/api/v1/lanes/recovery_escalation"
 STAMP = {"as_of": AS_OF.isoformat()}

@@ -12,6 +12,8 @@ from cavra_pipeline.settings import load_settings
 from tests.api.server import CAVRA, NoDagster, Served, served, token_file
 from tests.support import delivery, ingested
 
+pytestmark = pytest.mark.slow
+
 OURS, OTHER = "https://console.example", "https://console.example.net"
 PLAN = f"{CAVRA}/recovery-escalations/retry-plan"
 PATHS = ["/api/v1/lanes", f"{CAVRA}/recovery-escalations/retry-health", "/evidence"]

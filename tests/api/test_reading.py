@@ -8,10 +8,14 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.warehouse.read_copy import ReadCopy
 from tests.api.server import NoDagster, served
 from tests.support import NOW, delivery, drop, file_of, ingested, query, take_in
+
+pytestmark = pytest.mark.slow
 
 HEALTH = "/api/v1/lanes/recovery_escalation/health"
 

@@ -27,6 +27,8 @@ from cavra_pipeline.api.service import Service
 from tests.api.server import NoDagster, Served, served, token_file
 from tests.support import acknowledgement, delivery, ingested, plan, worker_run
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("CAVRA_TEST_API_EXAMPLES", "2"))
 _CHECKS = [
     not_a_server_error,

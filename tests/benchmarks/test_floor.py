@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from benchmarks.__main__ import prepare
 from benchmarks.cases import CASES
 from benchmarks.records import write_drop
@@ -19,6 +21,8 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 from tests.support import home_with, take_in
+
+pytestmark = pytest.mark.slow
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -22,6 +22,8 @@ from tests.oracle.model import health, plan
 from tests.oracle.recoveries import closure, recoveries
 from tests.support import same, take_in, without_clock
 
+pytestmark = pytest.mark.slow
+
 #: Seeds that the other tests of random histories do not use.
 SEEDS = [7_000_000 + number for number in range(int(os.environ.get("CAVRA_WAYS_HISTORIES", "1")))]
 

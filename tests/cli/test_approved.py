@@ -15,6 +15,8 @@ from cavra_pipeline.settings import Settings
 from tests.cli.command import Said, command
 from tests.cli.test_help import EVERY
 
+pytestmark = pytest.mark.slow
+
 APPROVED = Path(__file__).parent / "approved"
 WIDTHS = (80, 100, 140)
 UNTIL = ("--as-of", "2026-11-28T08:00:00Z")

@@ -13,9 +13,12 @@ from tests.support import CASES, same
 
 FOLDERS = sorted(path.parent for path in CASES.glob("*/queries.json"))
 
-pytestmark = pytest.mark.skipif(
-    not FOLDERS, reason="the worked cases lie beside the repository, in ../shared/cases, and are not there"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not FOLDERS, reason="the worked cases lie beside the repository, in ../shared/cases, and are not there"
+    ),
+]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

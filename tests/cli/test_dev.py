@@ -18,6 +18,8 @@ from cavra_pipeline.errors import PipelineError, UsageError
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.test_daemon import free_port
 
+pytestmark = pytest.mark.slow
+
 ENDS_WITHIN = 60
 
 

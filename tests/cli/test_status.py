@@ -16,6 +16,8 @@ from cavra_pipeline.settings import Settings
 from tests.cli.command import command, process
 from tests.support import at, delivery, home_with, plan, take_in, worker_run
 
+pytestmark = pytest.mark.slow
+
 AS_OF = ["--as-of", "2026-06-25T12:00:00Z"]
 
 

@@ -19,6 +19,8 @@ from tests.cli.command import command
 from tests.recoveries.stores import INSTANTS, closure, expected, home_of_store, needs_stores, playbook
 from tests.support import AS_OF, NOW, Record, acknowledgement, at, delivery, execution, ingested, record, without_clock
 
+pytestmark = pytest.mark.slow
+
 ALERT_LANES = tuple(lane.name for lane in LANES.values() if lane.alerts_of)
 ARCHIVE_STEM = "final-reporting-archive-reference-health-alert"
 

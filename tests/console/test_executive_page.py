@@ -16,6 +16,8 @@ from tests.executive.histories import ask_report
 from tests.recoveries.stores import playbook
 from tests.support import at, delivery, ingested, worker_run
 
+pytestmark = pytest.mark.slow
+
 PROVIDERS = ("slack", "teams", "jira", "servicenow", "splunk", "sentinel", "datadog")
 PHONE = {"width": 390, "height": 844}
 

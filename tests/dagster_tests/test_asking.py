@@ -25,6 +25,8 @@ from cavra_pipeline.state import state_of
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, key, new_home, report_ids, run, tick
 from tests.support import delivery, drop, query_state, take_in, worker_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:

@@ -33,6 +33,8 @@ from tests.evidence.secrets_made_up import SECRETS, canary
 from tests.imports.sources import bring, json_lines
 from tests.support import NOW, acknowledgement, at, delivery, drop, execution, plan, query, saved, worker_run
 
+pytestmark = pytest.mark.slow
+
 LINES_BY_DAY = {
     "2026-06-24": [
         delivery(at(60 * 30), session_id="d-1", failed=["slack"]),

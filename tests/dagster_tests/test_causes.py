@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, exhaustion_signal, incident_signals
 from cavra_pipeline.sensors.causes import build_exhaustion_sensor, build_provider_incident_sensor
@@ -15,6 +16,8 @@ from tests.dagster_tests.runs import EVIDENCE, checks, key, metadata_of, new_hom
 from tests.dagster_tests.test_watching import Watch, held
 from tests.incidents.histories import sent
 from tests.support import MICROSECOND, Record, acknowledgement, drop, execution, query_state, worker_run
+
+pytestmark = pytest.mark.slow
 
 LANE = "recovery_escalation"
 MINUTE = timedelta(minutes=1)

@@ -18,6 +18,8 @@ from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import DAY, EVIDENCE, key, new_home, run
 from tests.support import delivery
 
+pytestmark = pytest.mark.slow
+
 DAYS = [DAY - timedelta(days=1), DAY]
 ASSETS = (*EVIDENCE, "recovery_escalation_retry_health")
 

@@ -14,6 +14,8 @@ from cavra_pipeline.event_batches import SOURCE_DIGEST, source_digest
 from cavra_pipeline.settings import Settings
 from tests.support import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 #: Opens the home twice, stores an event and reads it again.
 USE = """
 import dagster as dg

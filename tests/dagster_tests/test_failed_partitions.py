@@ -13,6 +13,8 @@ from cavra_pipeline.warehouse import Warehouse
 from tests.dagster_tests.runs import DAY, QUIET, code_location, key, new_home, run, tick
 from tests.support import delivery
 
+pytestmark = pytest.mark.slow
+
 BEFORE = DAY - timedelta(days=1)
 TABLE = "closure"
 

@@ -32,6 +32,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 KILLS: Final = int(os.environ.get("CAVRA_TEST_KILLS", "3"))
 SEED: Final = 20260626
 DAYS: Final = [date(2026, 6, 20) + timedelta(days=number) for number in range(6)]

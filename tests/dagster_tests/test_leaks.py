@@ -26,6 +26,8 @@ from tests.imports.sources import json_lines
 from tests.support import NOW, Record, delivery, drop, query, query_state
 from tests.worker.support import Crash
 
+pytestmark = pytest.mark.slow
+
 OLD = "2025-02-03"
 HOOK = "https://example.webhook.office.com/webhookb2/{}@y/IncomingWebhook/z"
 

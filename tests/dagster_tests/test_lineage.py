@@ -31,6 +31,8 @@ from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, checks, key, metada
 from tests.support import acknowledgement, at, delivery, drop, execution, home_with, plan, query, worker_run
 from tests.worker.support import SIGNING, connectors_file
 
+pytestmark = pytest.mark.slow
+
 WORKERS = tuple(f"{lane}_retry_worker" for lane in LANES)
 MADE = (*EVIDENCE, *REPORTS, "provider_incidents", "executive_recovery_report")
 DECLARED = ("landing_zone", *MADE, *WORKERS, "verified_history")

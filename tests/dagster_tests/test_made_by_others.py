@@ -15,6 +15,8 @@ from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, new_hom
 from tests.dagster_tests.test_neighbours import put_run
 from tests.support import at, delivery, drop
 
+pytestmark = pytest.mark.slow
+
 DAYS = [date(2026, 6, 24), DAY]
 REST = ("executive_recovery_report", "provider_incidents")
 

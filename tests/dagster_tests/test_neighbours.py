@@ -30,6 +30,8 @@ from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import DAY, code_location, new_home
 from tests.dagster_tests.test_watching import MINUTE, NOW, SCHEDULE, Told
 
+pytestmark = pytest.mark.slow
+
 OURS, THEIRS = "cavra_pipeline.definitions", "neighbour.py"
 Status = dg.DagsterRunStatus
 

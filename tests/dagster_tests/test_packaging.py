@@ -13,6 +13,8 @@ import pytest
 
 from tests.support import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = ("cavra_pipeline", "assets", "sensors")
 #: A project whose own modules have the names of our folders.
 PROJECT = {

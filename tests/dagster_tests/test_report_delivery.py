@@ -19,6 +19,8 @@ from tests.dagster_tests.runs import op
 from tests.support import home_with, query, take_in
 from tests.worker.support import SIGNING, connectors_file
 
+pytestmark = pytest.mark.slow
+
 NAME = "executive_recovery_report"
 #: Due since midnight UTC, and not before the last minute of the day.
 DUE, NOT_YET = "0 0 * * *", "59 23 * * *"

@@ -19,6 +19,8 @@ from cavra_pipeline.settings import Settings, load_settings
 from tests.dagster_tests.runs import QUIET, code_location
 from tests.support import home_with
 
+pytestmark = pytest.mark.slow
+
 OURS, THEIRS = {LOCATION_TAG: "cavra_pipeline.definitions"}, {LOCATION_TAG: "neighbour.py"}
 TICK = timedelta(microseconds=1)
 DAYS = dg.StaticPartitionsDefinition(["2026-06-24", "2026-06-25", "2026-06-26"])

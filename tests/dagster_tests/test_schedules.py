@@ -15,6 +15,8 @@ from cavra_pipeline.jobs import HOME_TAG, home_tag
 from cavra_pipeline.settings import load_settings
 from tests.dagster_tests.runs import EVIDENCE, REPORTS
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = load_settings()
 DEFS = build_defs(SETTINGS)
 HALF_HOUR = timedelta(minutes=30)

@@ -26,6 +26,8 @@ from tests.imports.cavra_api import CavraApi, served
 from tests.imports.sources import json_lines
 from tests.support import delivery, home_with, query_state
 
+pytestmark = pytest.mark.slow
+
 TICK = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
 FIVE = "{type: file, path: five.jsonl, every_minutes: 5}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from cavra_pipeline.definitions import materialize
 from cavra_pipeline.jobs import home_tag
@@ -16,6 +17,8 @@ from cavra_pipeline.state import state_of
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, asked_days, code_location, key, new_home, run, tick
 from tests.dagster_tests.test_neighbours import fail, put_run
 from tests.support import at, delivery, drop, query, query_state
+
+pytestmark = pytest.mark.slow
 
 MADE = (*EVIDENCE, *REPORTS)
 

@@ -61,6 +61,8 @@ from tests.recoveries.stores import closure, playbook
 from tests.support import MICROSECOND, delivery, drop, plan, query_state, take_in, worker_run
 from tests.worker.support import SIGNING
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 6, 25, 12, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SCHEDULE = "recovery_retry_worker"

@@ -16,6 +16,8 @@ from cavra_pipeline.sensors.shown import newest_shown
 from tests.dagster_tests.runs import DAY, EVIDENCE, checks, key, metadata_of, new_home, report_ids, run
 from tests.support import delivery
 
+pytestmark = pytest.mark.slow
+
 PLAN = "recovery_escalation_retry_plan"
 HEALTH = "recovery_escalation_retry_health"
 

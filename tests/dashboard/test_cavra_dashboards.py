@@ -16,6 +16,8 @@ from cavra_pipeline.settings import Settings
 from tests.recoveries.stores import INSTANTS, expected, home_of_store, needs_stores
 from tests.support import AS_OF, MICROSECOND, at, delivery, execution, ingested, record
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "acknowledgement_audit_delivery_"
 #: Where CAVRA calls the count of a kind otherwise than the kind, last parts.
 RENAMED = {

@@ -20,6 +20,8 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.support import ask_health, ask_plan, delivery, drop, files_holding, home_with, query, take_in
 
+pytestmark = pytest.mark.slow
+
 MONTH = RecordedMonth(RECORDED_UNTIL)
 STORIES = MONTH.stories()
 MONTH_HOURS = 24 * 31

@@ -32,6 +32,8 @@ from tests.dagster_tests.runs import EVIDENCE, REPORTS, run
 from tests.escaping.hostile import TEXTS, fault_values, plant, plant_lists, rows_of, values
 from tests.support import AS_OF, home_with, query
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = list(dict.fromkeys([*fault_values("markdown.jsonl"), *fault_values("terminal.jsonl"), *values(34)]))
 AT = AS_OF - timedelta(hours=2)
 STAMP = AS_OF.isoformat()

@@ -13,6 +13,8 @@ from cavra_pipeline.reports.store import RETRY_HEALTH, RETRY_PLAN, save_every_re
 from cavra_pipeline.state import state_of
 from tests.support import NOW, delivery, drop, home_with, ingested, query, saved, tables, take_in
 
+pytestmark = pytest.mark.slow
+
 DAYS = [date(2026, 6, 23) + timedelta(days=number) for number in range(4)]
 LINES = {day.isoformat(): [delivery(session_id=f"{day}-{number}") for number in range(3)] for day in DAYS}
 

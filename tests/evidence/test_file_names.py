@@ -16,6 +16,8 @@ from cavra_pipeline.evidence.leaks import found_secrets
 from tests.cli.command import command
 from tests.support import DAY, NOW, PSEUDONYMS, delivery, drop, files_holding, home_with, query, take_in
 
+pytestmark = pytest.mark.slow
+
 SECRET = "ghp_" + "C4naRy" * 6
 ODD = [
     f"{SECRET}.jsonl",

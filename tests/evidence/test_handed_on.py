@@ -15,6 +15,8 @@ from cavra_pipeline.settings import Settings
 from tests.evidence.secrets_made_up import canary
 from tests.support import DAY, PSEUDONYMS, delivery, drop, files_holding, home_with, query, sha256, take_in
 
+pytestmark = pytest.mark.slow
+
 HANDED_ON = HandedOn(
     "evidence.sqlite",
     (QuarantinedLine(7, sha256(b"seven"), "secret_in_field", "plan_id", None),

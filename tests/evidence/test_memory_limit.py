@@ -13,6 +13,8 @@ from cavra_pipeline.errors import OutOfMemory
 from cavra_pipeline.settings import Settings
 from tests.support import at, delivery, home_with, query, take_in
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 
 

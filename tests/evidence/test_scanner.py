@@ -14,6 +14,8 @@ from cavra_pipeline.boundary.scanner import hits_in
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
 from tests.support import delivery, drop, home_with, judged, raw
 
+pytestmark = pytest.mark.slow
+
 GITHUB = "gh" + "p_" + "q7Zr2Xw9Lm4Tb6Vn8Kd3Hs5Jf1Gp0Yc1ab12"
 #: A family that no rule of ours knows.
 DATABRICKS = "da" + "pi" + "2ba694165beaecba9f0c1d2e3b4a5968"

@@ -10,6 +10,8 @@ import pytest
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
 
+pytestmark = pytest.mark.slow
+
 #: Small ones, and one that is as large as a row group.
 TABLES = [pa.table({"n": list(range(start, start + 1000)), "text": ["x"] * 1000}) for start in (0, 1000, 2000)]
 LARGE = pa.table({"n": list(range(10_000, 10_000 + ROWS_IN_A_GROUP)), "text": ["x"] * ROWS_IN_A_GROUP})

@@ -6,11 +6,14 @@ import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.settings import Settings
 from tests.support import Record, delivery, drop, home_with, ingested, query, tables, take_in
+
+pytestmark = pytest.mark.slow
 
 CURRENT = "SELECT session_id, event_type FROM evidence ORDER BY session_id"
 

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,8 @@ from tests.support import (
     take_in,
     without_clock,
 )
+
+pytestmark = pytest.mark.slow
 
 #: More for a long look: CAVRA_TEST_EXAMPLES=100 pytest tests/evidence/test_watched.py
 EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))

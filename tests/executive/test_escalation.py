@@ -29,6 +29,8 @@ from tests.support import (
     without_clock,
 )
 
+pytestmark = pytest.mark.slow
+
 AUDIT = "acknowledgement_audit"
 
 

@@ -24,6 +24,8 @@ from tests.executive.histories import ask_report, escalated
 from tests.recoveries.stores import closure, playbook
 from tests.support import at, delivery, execution, ingested, worker_run
 
+pytestmark = pytest.mark.slow
+
 _HOSTILE = "<script>alert(1)</script> | ![x](https://example.org/a) `b` \u202eevil"
 
 

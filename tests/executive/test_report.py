@@ -39,6 +39,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def _categories(report: dict[str, Any]) -> set[str]:
     return {risk["category"] for risk in report["key_risks"]}

@@ -22,6 +22,8 @@ from tests.dagster_tests.runs import REPORTS as REPORT_ASSETS
 from tests.frames import team_location
 from tests.support import MICROSECOND, REPOSITORY, at, delivery, home_with
 
+pytestmark = pytest.mark.slow
+
 DAYS = [date(2026, 6, day) for day in (23, 24, 25)]
 PLAN = "executive_report_retry_plan"
 

@@ -17,6 +17,8 @@ from tests.cli.command import command
 from tests.frames.cells import COOKBOOK, NOTEBOOKS, Kernel, with_outputs, with_results
 from tests.support import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 #: Commands that only read: where the docs leave nothing to fill in, they are run.
 READING = {

@@ -41,6 +41,8 @@ from tests.support import (
 from tests.warehouse.test_processes import another_process
 from tests.warehouse.workers import hold_for_reading_without_the_gate
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = "connector-recovery-playbook"
 ENTRY = {"provider": "slack", "category": "chatops", "failure_count": 3, "latest_failure_at": at(5).isoformat()}
 

@@ -11,6 +11,8 @@ from cavra_pipeline.evidence.landing import sidecar_of
 from tests.imports.sources import bring, json_lines, json_store, landed, sqlite_store
 from tests.support import DAY, NOW, Line, at, delivery, home_with, query, sha256, tables, take_in
 
+pytestmark = pytest.mark.slow
+
 MIXED: list[Line] = [
     delivery(session_id="a", note="dropped"),
     delivery(at(60 * 24), session_id="b"),

@@ -21,6 +21,8 @@ from tests.evidence.secrets_made_up import canary
 from tests.imports.cavra_api import CavraApi, served
 from tests.support import NOW, Record, at, delivery, home_with, query, take_in
 
+pytestmark = pytest.mark.slow
+
 PULLS = int(os.environ.get("CAVRA_GROWING_IMPORTS", "20"))
 TOKEN = "Bearer q7Zr2Xw9Lm4Tb6Vn8Kd3Hs5Jf1Gp0Yc"
 

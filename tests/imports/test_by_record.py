@@ -32,6 +32,8 @@ from tests.evidence.secrets_made_up import canary
 from tests.imports.sources import bring, json_lines, json_store, landed, sqlite_store
 from tests.support import DAY, NOW, REPOSITORY, Line, Record, at, delivery, drop, home_with, query, take_in
 
+pytestmark = pytest.mark.slow
+
 IMPORTS = int(os.environ.get("CAVRA_GROWING_IMPORTS", "10"))
 TEAMS: Any = {"delivery": {"deliveries": [{"provider": "teams", "request": {"url": canary("teams webhook")}}]}}
 BAD = {"session_id": "bad", "created_at": "never", "metadata_kind": "x"}

@@ -16,6 +16,8 @@ from cavra_pipeline.settings import Settings
 from tests.imports.sources import bring, json_lines
 from tests.support import DAY, PSEUDONYMS, delivery, home_with, query, raw, take_in
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def importer(tmp_path: Path) -> Iterator[tuple[Settings, subprocess.Popen[bytes]]]:

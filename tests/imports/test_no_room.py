@@ -16,6 +16,8 @@ from cavra_pipeline.settings import Settings
 from tests.imports.sources import bring, bring_what_can_be, json_lines, landed
 from tests.support import at, delivery, home_with, query, tables, take_in
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 
 

@@ -18,6 +18,8 @@ from tests.cli.command import command
 from tests.imports.sources import bring, bring_what_can_be, json_lines, sqlite_store
 from tests.support import DAY, NOW, Record, delivery, drop, home_with, query, raw, take_in, text
 
+pytestmark = pytest.mark.slow
+
 FILES = Path(__file__).parent / "files"
 BOM = b"\xef\xbb\xbf"
 RECORDS = [delivery(session_id=f"s-{n}") for n in range(3)]

@@ -16,6 +16,8 @@ from cavra_pipeline.settings import Settings
 from tests.imports.sources import TABLE, bring, compressed, json_lines, json_store, landed, one_file_each, sqlite_store
 from tests.support import NOW, Record, acknowledgement, at, delivery, home_with, query, raw, take_in, worker_run
 
+pytestmark = pytest.mark.slow
+
 DAY = "2026-06-25"
 
 

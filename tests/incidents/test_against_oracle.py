@@ -18,6 +18,8 @@ from tests.oracle.histories import history, instants
 from tests.oracle.incidents import incidents
 from tests.support import MICROSECOND, Record, home_with, ingested, same, take_in
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "40"))
 END = BEGIN + timedelta(days=400)
 

@@ -40,6 +40,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 #: How many pairs of the store are explained; CAVRA_ORACLE_HISTORIES=1000 explains all.
 PAIRS = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "15"))
 Named = dict[tuple[str, str, str], set[str]]

@@ -38,6 +38,8 @@ from tests.support import (
 )
 from tests.worker.support import Clock, Provider, armed_home, worker
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "2"))
 LANE = "recovery_escalation"
 ENGINE_LANE = LANES[LANE]

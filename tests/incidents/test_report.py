@@ -19,6 +19,8 @@ from tests.incidents.histories import ask_incidents, sent
 from tests.recoveries.stores import STORES, needs_stores
 from tests.support import AS_OF, MICROSECOND, NOW, Record, at, delivery, home_with, ingested, take_in
 
+pytestmark = pytest.mark.slow
+
 MONTH_END = datetime(2026, 11, 28, 8, 0, tzinfo=UTC)
 LANE, OTHER = "recovery_escalation", "executive_report"
 

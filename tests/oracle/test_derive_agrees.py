@@ -20,6 +20,8 @@ from tests.oracle.histories import health_arguments, history, instants, plan_arg
 from tests.support import NOW, Record, home_with, take_in
 from tests.verify.bundles import NOTHING_PRUNED, lane_of
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "2"))
 
 

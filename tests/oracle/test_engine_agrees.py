@@ -39,6 +39,8 @@ from tests.oracle.pairs import OracleLadder
 from tests.oracle.recoveries import ARCHIVE, closure_of, recoveries_of
 from tests.support import NOW, home_with, same, take_in
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "6"))
 IN_A_HOME = 50
 

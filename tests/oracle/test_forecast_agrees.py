@@ -29,6 +29,8 @@ from tests.oracle.pairs import Pair
 from tests.oracle.storyteller import APART, FIRST, PROVIDERS, Storyteller, nested_name
 from tests.support import MICROSECOND, NOW, home_with, same, take_in
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = int(os.environ.get("CAVRA_ORACLE_HISTORIES", "4"))
 IN_A_HOME = 20
 AT_A_TIME = 4

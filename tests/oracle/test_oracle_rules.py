@@ -13,6 +13,8 @@ from tests.oracle.model import health, plan
 from tests.oracle.pairs import OracleLadder
 from tests.oracle.recoveries import closure, recoveries
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 6, 25, 6, 0, tzinfo=UTC)
 AUDIT = LANES["acknowledgement_audit"]
 

@@ -27,6 +27,8 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 from tests.support import PSEUDONYMS, Record, at, delivery, home_with, plan, take_in
 
+pytestmark = pytest.mark.slow
+
 #: Numbers whose text is the same in canonical JSON and in Python, but for whole ones.
 NUMBERS = (0.0, 1.0, 1.5, 15.0, 0.1, 1e15, 123456.789, 0.0001)
 

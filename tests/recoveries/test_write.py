@@ -17,6 +17,8 @@ from tests.cli.command import command
 from tests.recoveries.stores import ask_recoveries, closure, playbook
 from tests.support import AS_OF, Record, at, delivery, home_with, query, record
 
+pytestmark = pytest.mark.slow
+
 AUDIT = "acknowledgement_audit"
 
 

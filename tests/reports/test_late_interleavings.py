@@ -38,7 +38,7 @@ from tests.dagster_tests.runs import EVIDENCE, run
 from tests.support import Record, acknowledgement, delivery, drop, execution, home_with, saved, take_in, worker_run
 
 INTERLEAVINGS = int(os.environ.get("CAVRA_TEST_INTERLEAVINGS", "3"))
-pytestmark = pytest.mark.timeout(300 + 60 * INTERLEAVINGS)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 60 * INTERLEAVINGS)]
 
 LANE = "recovery_escalation"
 DAYS = days_between(date(2026, 6, 20), date(2026, 6, 22))

@@ -30,6 +30,8 @@ from tests.support import (
     without_clock,
 )
 
+pytestmark = pytest.mark.slow
+
 LANE = "acknowledgement_audit"
 CLOSEOUT = "release_closeout"
 

@@ -48,6 +48,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 DAYS = days_between(date(2026, 6, 20), date(2026, 6, 25))
 LANE = "recovery_escalation"
 #: What a text must survive: quotes, the marks of JSON, other scripts, characters that JSON writes as escapes.

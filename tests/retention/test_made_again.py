@@ -24,6 +24,8 @@ from tests.retention.test_prune import contents, prunings_of
 from tests.retry.histories import histories
 from tests.support import NOW, Record, acknowledgement, delivery, drop, home_with, ingested, query, saved, take_in
 
+pytestmark = pytest.mark.slow
+
 #: More for a long run: CAVRA_TEST_EXAMPLES=100 pytest tests/retention/test_made_again.py
 EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))
 #: After a second pruning, a day later, the first of them can still be asked about its last hour.

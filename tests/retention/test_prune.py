@@ -53,6 +53,8 @@ from tests.support import (
 from tests.warehouse.test_compact import everything
 from tests.warehouse.workers import hold_in_the_middle_of_a_pruning
 
+pytestmark = pytest.mark.slow
+
 DAY = date(2026, 5, 1)
 HORIZON = datetime(2026, 5, 1, tzinfo=UTC)
 EVERY = (date(2026, 1, 1), date(2026, 7, 1))

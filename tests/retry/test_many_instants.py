@@ -34,6 +34,8 @@ from tests.support import (
     without_clock,
 )
 
+pytestmark = pytest.mark.slow
+
 HISTORIES = histories()
 #: More for a long look: CAVRA_TEST_EXAMPLES=100 pytest tests/retry/test_many_instants.py
 EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "2"))

@@ -15,6 +15,8 @@ import pytest
 
 from tests.slots.simulation import World, closing, month_with
 
+pytestmark = pytest.mark.slow
+
 MONTHS = int(os.environ.get("CAVRA_TEST_MONTHS", "0"))
 CRONS = {"worker": "*/30 * * * *", "report": "30 2 * * *"}
 #: The night on which clocks go forward, and the one on which they go back. Kolkata never changes its own.

@@ -36,6 +36,8 @@ from tests.cli.command import command
 from tests.support import query, query_state
 from tests.worker.support import Clock, Crash, Provider, worker
 
+pytestmark = pytest.mark.slow
+
 ARCHIVE: Final = Path(__file__).with_name("home-9f612fc.tar.zst")
 
 

@@ -19,6 +19,8 @@ from cavra_pipeline.verify.container import pack, unpack
 from tests.support import Record, ask_health, ask_plan, ingested
 from tests.verify.bundles import KEY, RULES, Log, bundle_of, derived, fault_of
 
+pytestmark = pytest.mark.slow
+
 END = datetime(2026, 11, 24, 20, tzinfo=UTC)
 MIDDLE = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
 LANE = "executive_report"

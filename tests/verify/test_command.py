@@ -15,6 +15,8 @@ from cavra_pipeline.verify.container import pack, sums_of, unpack
 from tests.support import ask_plan
 from tests.verify.bundles import Log, bundle_of
 
+pytestmark = pytest.mark.slow
+
 END = datetime(2026, 11, 24, 20, tzinfo=UTC)
 
 

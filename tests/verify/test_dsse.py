@@ -23,6 +23,8 @@ from cavra_pipeline.verify.signatures import PAYLOAD_TYPE, exact_base64, public_
 from tests.support import AS_OF, ask_plan, at, delivery, ingested
 from tests.verify.bundles import KEY, Log, bundle_of
 
+pytestmark = pytest.mark.slow
+
 END = datetime(2026, 11, 24, 20, tzinfo=UTC)
 
 

@@ -50,6 +50,8 @@ from tests.support import (
 from tests.verify.bundles import RULES, Log, fault_of
 from tests.verify.test_bundles import run
 
+pytestmark = pytest.mark.slow
+
 DAYS = 24 * 60
 AUDIT = "acknowledgement_audit"
 #: What a report has that no number of a home decides differently.

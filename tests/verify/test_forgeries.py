@@ -24,6 +24,8 @@ from cavra_pipeline.verify.container import unpack
 from tests.support import Record, ask_health, ask_plan
 from tests.verify.bundles import KEY, Log, Place, bundle_of, by_place, day_of, derived, fault_of, proven
 
+pytestmark = pytest.mark.slow
+
 FORGERIES: Final = int(os.environ.get("CAVRA_TEST_FORGERIES", "40"))
 #: How often each lie is told.
 SEEDS: Final = 2 + FORGERIES // 50

@@ -47,7 +47,7 @@ REPORTS = ((RETRY_PLAN, "recovery_escalation"), (RETRY_HEALTH, "executive_report
 EXAMPLES = int(os.environ.get("CAVRA_TEST_EXAMPLES", "4"))
 
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def evidence() -> dict[str, list[Record | str]]:

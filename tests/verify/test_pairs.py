@@ -38,6 +38,8 @@ from cavra_pipeline.verify.prove_pair import prove_pair
 from tests.support import AS_OF, NOW, Record, acknowledgement, at, delivery, drop, execution, ingested, take_in
 from tests.verify.bundles import RULES, fault_of
 
+pytestmark = pytest.mark.slow
+
 LANE = LANES["recovery_escalation"]
 DAY = 24 * 60
 

@@ -31,7 +31,7 @@ INSTANTS: Final = int(os.environ.get("CAVRA_TEST_INSTANTS", "8"))
 FIRST: Final = datetime(2026, 11, 20, tzinfo=UTC)
 MINUTES: Final = 5 * 24 * 60 - 1
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def made(home: Settings, report: str, lane: str, instants: list[datetime]) -> list[bytes]:

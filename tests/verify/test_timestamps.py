@@ -19,7 +19,10 @@ from tests.cli.command import Said, command
 from tests.support import NOW, at, delivery, drop, home_with, ingested, take_in
 from tests.verify.authority import REPLY, Authority, authority
 
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="the authority of these tests is openssl ts")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("openssl"), reason="the authority of these tests is openssl ts"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ from tests.cli.command import command
 from tests.support import DAY, NOW, ask_health, ask_plan, delivery, drop, home_with, query, take_in, worker_run
 from tests.warehouse.workers import hold_in_the_middle_of_a_replacement
 
+pytestmark = pytest.mark.slow
+
 LANE = "recovery_escalation"
 CATALOG = (
     "SELECT table_name, comment, sql FROM duckdb_tables()",

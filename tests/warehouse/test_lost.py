@@ -35,6 +35,8 @@ from tests.support import (
 )
 from tests.worker.support import Crash
 
+pytestmark = pytest.mark.slow
+
 CONTENT = "SELECT * FROM evidence_records ORDER BY drop_day, file_name, line_number"
 
 

@@ -33,6 +33,8 @@ from tests.support import (
     worker_run,
 )
 
+pytestmark = pytest.mark.slow
+
 DAYS = days_between(date(2026, 6, 20), date(2026, 6, 25))
 INSTANTS = [evaluated_at(day, NOW) for day in DAYS]
 LANE = LANES["recovery_escalation"]

@@ -22,6 +22,8 @@ from cavra_pipeline.warehouse import FileWarehouse, WarehouseBusy
 from tests.support import ask_health, delivery, home_with, ingested, query, tables
 from tests.warehouse.workers import hold_for_writing, hold_without_the_gate, ingest_day, read_counts
 
+pytestmark = pytest.mark.slow
+
 SPAWN = get_context("spawn")
 
 

@@ -15,6 +15,8 @@ from cavra_pipeline.settings import Settings
 from tests.support import AS_OF, ask_health, at, delivery, drop, home_with, query
 from tests.worker.support import Clock, Provider, armed_home, worker
 
+pytestmark = pytest.mark.slow
+
 
 def say(
     home: Settings,

@@ -24,7 +24,7 @@ from tests.oracle.store import STORES, needs_store
 from tests.support import ask_health, ask_plan, take_in
 from tests.worker.support import Clock, Provider, armed_home, worker
 
-pytestmark = needs_store
+pytestmark = [pytest.mark.slow, needs_store]
 
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 ENVELOPE = ("session_id", "created_at", "signer", "decision_count", "blocked_count", "approval_required_count")

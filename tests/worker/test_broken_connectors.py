@@ -16,6 +16,8 @@ from tests.connectors.receiver import Receiver, answer
 from tests.support import Line, acknowledgement, delivery, home_with, query, query_state, take_in
 from tests.worker.support import SIGNING
 
+pytestmark = pytest.mark.slow
+
 LANE = "--lane=recovery_escalation"
 PROVIDERS = ("slack", "webhook")
 BROKEN = [

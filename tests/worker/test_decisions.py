@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from cavra_pipeline.connectors import Grade
 from tests.retry.histories import LANE_NAMES, POLICIES, histories
 from tests.support import AS_OF, REPOSITORY, Record, at, delivery, query, take_in
 from tests.worker.support import Clock, Provider, armed_home, worker
+
+pytestmark = pytest.mark.slow
 
 GRADES = st.lists(
     st.sampled_from([Grade.DELIVERED, Grade.FAILED, Grade.THROTTLED, Grade.REJECTED]), min_size=1, max_size=6

@@ -33,6 +33,8 @@ from tests.recoveries.stores import playbook
 from tests.support import AS_OF, Record, ask_plan, at, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, held, statuses, worker
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("CAVRA_TEST_KILLS", "4"))
 #: By default only some of the statements are stopped at; all of them from 50 kills on.
 STRIDE = 1 if KILLS >= 50 else 29

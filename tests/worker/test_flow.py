@@ -23,6 +23,8 @@ from tests.recoveries.stores import playbook
 from tests.support import AS_OF, Line, acknowledgement, at, delivery, drop, home_with, plan, worker_run
 from tests.worker.support import SIGNING, Clock, connectors_file
 
+pytestmark = pytest.mark.slow
+
 LANE = "--lane=recovery_escalation"
 Cavra = Callable[..., "Said"]
 

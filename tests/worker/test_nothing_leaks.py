@@ -27,6 +27,8 @@ from tests.dagster_tests.runs import key
 from tests.support import acknowledgement, at, delivery, drop, files_holding, home_with, query
 from tests.worker.support import Crash, connectors_file
 
+pytestmark = pytest.mark.slow
+
 PATH_CANARY = "CANARYpath-77aa"
 NEEDLES = [
     PATH_CANARY,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -23,6 +24,8 @@ from cavra_pipeline.sending import engine as engine_module
 from cavra_pipeline.state import state_of
 from tests.support import AS_OF, ask_plan, delivery, drop, query, query_state, take_in
 from tests.worker.support import Clock, Crash, Provider, armed_home, worker
+
+pytestmark = pytest.mark.slow
 
 PAIRS = [(subject, provider) for subject in ("plan-1", "plan-2") for provider in ("slack", "webhook")]
 #: More for a long look: CAVRA_TEST_EXAMPLES=150 pytest tests/worker/test_states.py
