@@ -86,7 +86,7 @@ class ImportedRecords:
 
     def refresh(self) -> None:
         """Reads landing files that have come since, and their digests."""
-        for day, name, content in _imports_in(self._landing):
+        for day, name, content, _ in _imports_in(self._landing):
             self.numbers[day] = max(self.numbers.get(day, 0), int(name.split("-")[1]))
             if content in self._files:
                 continue
@@ -131,12 +131,14 @@ class ImportedRecords:
 
 
 def contents_in(landing: Path) -> set[str]:
-    """Returns the content of every landing file that an import wrote, as its name says."""
-    return {content for _, _, content in _imports_in(landing)}
+    """Returns the content, as its name says, of every landing file that an import wrote and whose sidecar is there."""
+    return {content for _, _, content, is_whole in _imports_in(landing) if is_whole}
 
 
-def _imports_in(landing: Path) -> Iterable[tuple[date, str, str]]:
+def _imports_in(landing: Path) -> Iterable[tuple[date, str, str, bool]]:
+    """The landing files that an import wrote: day, name, content, and whether the sidecar is there."""
     for day in drop_days(landing):
-        for name in names_in(landing / day.isoformat()):
+        names = set(names_in(landing / day.isoformat()))
+        for name in names:
             if match := _NAME.fullmatch(name):
-                yield day, name, match[2]
+                yield day, name, match[2], name + SIDECAR_SUFFIX in names
