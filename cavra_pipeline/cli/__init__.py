@@ -53,6 +53,7 @@ _COMMANDS: Final = {
     "Run and maintain": (
         *(delivery.connectors, serve.api, serve.api_token),
         *(upkeep.compact_command, upkeep.prune_command, upkeep.rebuild_command, upkeep.upgrade_command),
+        upkeep.move_command,
     ),
 }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, datetime
+from pathlib import Path
 
 import click
 
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import answer, clock, home
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
+from cavra_pipeline.moving import ADDRESSES, Moved, move, settings_at
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
@@ -70,6 +72,33 @@ def _moved(done: Upgraded) -> str:
         return "nothing to upgrade: the home is of this release"
     rows = ", ".join(f"{name} {count:,}" for name, count in done.counts.items() if count) or "nothing new"
     return f"moved: {rows}; rebuilt from {done.landing_file_count} landing files; {done.old_file} is kept"
+
+
+@command("move", "cavra-pipeline move --to shared.env")
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help=f"File of {', '.join(ADDRESSES)} as they shall be, a line each; what it leaves out is in the home.",
+)
+@answers
+def move_command(file: Path) -> None:
+    """Move state and warehouse to other databases, or back.
+
+    Stop everything that uses the home first. State is copied, the warehouse made again from the landing zone, and both
+    are compared; only then the old state is closed. The landing zone and Dagster's own home stay where they are.
+    """
+    done = move(home(), settings_at(file), now=clock())
+    answer(asdict(done), lambda console, _: console.print(_home_is_at(done, file), soft_wrap=True))
+
+
+def _home_is_at(done: Moved, file: Path) -> str:
+    return (
+        f"moved: {done.row_count:,} rows of state, now in {done.state}; {done.record_count:,} records, now in "
+        f"{done.warehouse}; {done.report_count} reports are the same there\n"
+        f"Set the variables of {file} for every program, then start them"
+    )
 
 
 @command("prune", "cavra-pipeline prune --dry-run --before 2026-11-01")

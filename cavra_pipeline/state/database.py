@@ -27,6 +27,9 @@ VERSION_TABLE: Final = "cavra_state_version"
 _WRITER_LOCK: Final = 0x6361767261
 _SQLITE: Final = "sqlite"
 _BUSY_SIGNS: Final = ("locked", "lock timeout", "busy")
+#: Stands for the revision of a database whose rows are in another one now. Earlier releases take it for a newer one.
+_MOVED: Final = "moved"
+_VERSION: Final = sa.select(sa.column("version_num", sa.Text)).select_from(sa.table(VERSION_TABLE))
 
 
 class StateBusy(TransientError):
@@ -85,6 +88,9 @@ class State:
             )
         self._make_ready()
         with self._errors_named(), self._alone() as connection:
+            # A process that runs for long has opened it before.
+            if connection.scalar(_VERSION) == _MOVED:
+                raise self._moved()
             yield connection
 
     @contextmanager
@@ -136,6 +142,8 @@ class State:
         with self._errors_named():
             with self._engine.connect() as connection:
                 found = _revision(connection)
+            if found == _MOVED:
+                raise self._moved()
             if found is not None and found > REVISION:
                 raise PipelineError(
                     f"the state database has revision {found}, this release reads up to {REVISION}",
@@ -154,6 +162,13 @@ class State:
             f"the state database is that of an earlier release ({found})" if found else "there is no state database yet"
         )
         return PipelineError(what, where=self.where, remedy="Run: cavra-pipeline ingest")
+
+    def _moved(self) -> PipelineError:
+        return PipelineError(
+            "the state was moved to another database",
+            where=self.where,
+            remedy="Name that one by CAVRA_STATE_URL; this one can be removed",
+        )
 
     def _migrate(self) -> None:
         from alembic import command
@@ -208,8 +223,12 @@ def _revision(connection: sa.Connection) -> str | None:
     """The revision of the tables, or None if there are none yet."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    table = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
-    return connection.scalar(sa.select(table.c.version_num))
+    return connection.scalar(_VERSION)
+
+
+def close_for_good(connection: sa.Connection) -> None:
+    """Marks the database as one whose rows are in another one now: nobody opens it any more."""
+    connection.execute(sa.update(sa.table(VERSION_TABLE, sa.column("version_num"))).values(version_num=_MOVED))
 
 
 def database_now(connection: sa.Connection) -> datetime:

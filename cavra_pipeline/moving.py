@@ -1,0 +1,191 @@
+"""Moves a home's state and warehouse to other databases, such as shared ones, or back (docs/scale.md).
+
+State is copied; the warehouse is made again from the landing zone, which stays where it is. Both are compared with what
+they were before the old state is closed: until then, whatever fails, the home is where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from dotenv import dotenv_values
+
+from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.evidence.keeper import REQUESTED, warehouse_of
+from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.health import health_parameters, retry_health_reports
+from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.settings import Settings, load_settings
+from cavra_pipeline.state import State, state_of
+from cavra_pipeline.state.database import close_for_good
+from cavra_pipeline.state.leases import running_runs
+from cavra_pipeline.state.tables import METADATA
+from cavra_pipeline.verify.home import verify_home
+
+ADDRESSES: Final = ("CAVRA_STATE_URL", "CAVRA_WAREHOUSE_URL", "CAVRA_DATA_URL")
+_ROWS_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What was moved, and what was compared.
+
+    Attributes:
+        state: The state database now, without a password.
+        warehouse: The warehouse now, without a password.
+        row_count: Rows of state that were copied; 0 where the state stays.
+        record_count: Records of evidence that the warehouse holds.
+        report_count: Reports that were made from both warehouses, with the same bytes.
+    """
+
+    state: str
+    warehouse: str
+    row_count: int
+    record_count: int
+    report_count: int
+
+
+def settings_at(file: Path) -> Settings:
+    """Returns the settings of this process with the addresses that a file of variables names.
+
+    Raises:
+        UsageError: The file can't be read, or an address is not accepted.
+    """
+    try:
+        named = {name: text for name, text in dotenv_values(file, interpolate=False).items() if name in ADDRESSES}
+    except (OSError, UnicodeDecodeError):
+        raise UsageError("the file can't be read", where=str(file), remedy="Give a file of NAME=VALUE lines") from None
+    kept = {name: text for name, text in os.environ.items() if name not in ADDRESSES}
+    return load_settings({**kept, **{name: text for name, text in named.items() if text}})
+
+
+def move(settings: Settings, target: Settings, *, now: datetime) -> Moved:
+    """Moves a home; nothing else may use it meanwhile.
+
+    Args:
+        settings: The home as it is.
+        target: The same home with other addresses of its state or its warehouse.
+        now: When that is.
+
+    Raises:
+        UsageError: The addresses are those of the home already.
+        PipelineError: The other state database is not empty, a run is active, something was written meanwhile, or what
+            was moved is not the same; the home is as it was, and what was made at the other addresses can be removed.
+    """
+    old, new = state_of(settings), state_of(target)
+    moves_state = old.url != new.url
+    moves_warehouse = _warehouse_address(settings) != _warehouse_address(target)
+    if not moves_state and not moves_warehouse:
+        raise UsageError(
+            "the home is there already", where="the addresses", remedy=f"Name others: {', '.join(ADDRESSES)}"
+        )
+    copied = _copy(old, new) if moves_state else {}
+    if moves_warehouse:
+        warehouse_of(target).remake(REQUESTED)
+    verified = verify_home(target, now=now)
+    if verified.differences:
+        raise _differs(f"{len(verified.differences)} differences, the first: {verified.differences[0].what}", target)
+    reports, made_there = _reports(settings, now), _reports(target, now)
+    if different := [name for name, report in reports.items() if made_there[name] != report]:
+        raise _differs(f"{different[0]} is another there", target)
+    if moves_state:
+        _close(old, copied)
+    return Moved(
+        new.where,
+        warehouse_of(target).where,
+        sum(map(len, copied.values())),
+        verified.record_count,
+        len(reports),
+    )
+
+
+def _warehouse_address(settings: Settings) -> tuple[str | None, str | None]:
+    return settings.warehouse_address, settings.data_address
+
+
+def _copy(old: State, new: State) -> dict[str, list[bytes]]:
+    """Copies every row in one transaction; returns the digests of what was copied, table by table."""
+    with old.writing() as source, new.writing() as target:
+        if runs := running_runs(source):
+            raise PipelineError(
+                f"{len(runs)} runs are active",
+                where=old.where,
+                remedy="Stop Dagster, the API and the workers of every host, wait for them, then repeat",
+            )
+        if any(_digests(target).values()):
+            raise PipelineError(
+                "the state database is not empty", where=new.where, remedy="Name an empty one, or empty this one"
+            )
+        for table in METADATA.sorted_tables:
+            for rows in source.execute(sa.select(table)).mappings().partitions(_ROWS_AT_ONCE):
+                target.execute(sa.insert(table), [dict(row) for row in rows])
+        _count_on(target)
+        copied = _digests(source)
+        if copied != _digests(target):
+            raise PipelineError("what was copied reads otherwise", where=new.where, remedy="Report this as a defect")
+    return copied
+
+
+def _count_on(connection: sa.Connection) -> None:
+    """Lets PostgreSQL number new rows after those that came with a number; SQLite does so by itself."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in METADATA.sorted_tables:
+        column = table.autoincrement_column
+        if column is not None:
+            newest = sa.select(sa.func.max(column)).scalar_subquery()
+            sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+            connection.execute(sa.select(sa.func.setval(sequence, sa.func.coalesce(newest, 1), newest.is_not(None))))
+
+
+def _digests(connection: sa.Connection) -> dict[str, list[bytes]]:
+    """Digests of the rows of each table, sorted: databases order text differently."""
+    return {table.name: sorted(map(_digest, _rows(connection, table))) for table in METADATA.sorted_tables}
+
+
+def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[tuple[Any, ...]]:
+    yield from (tuple(row) for row in connection.execute(sa.select(table)))
+
+
+def _digest(row: tuple[Any, ...]) -> bytes:
+    return hashlib.sha256(repr(row).encode()).digest()
+
+
+def _reports(settings: Settings, now: datetime) -> dict[str, str]:
+    """The health report and the plan of each lane, as text."""
+    made: dict[str, str] = {}
+    with warehouse_of(settings).reading() as session:
+        for lane in LANES.values():
+            (health,) = retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)
+            (plan,) = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)
+            made[f"the health report of {lane.name}"] = canonical_json(health)
+            made[f"the retry plan of {lane.name}"] = canonical_json(plan)
+    return made
+
+
+def _close(old: State, copied: Mapping[str, list[bytes]]) -> None:
+    with old.writing() as connection:
+        if _digests(connection) != copied:
+            raise PipelineError(
+                "the state was written to meanwhile",
+                where=old.where,
+                remedy="Stop Dagster, the API and the workers of every host, empty the other database, then repeat",
+            )
+        close_for_good(connection)
+
+
+def _differs(what: str, target: Settings) -> PipelineError:
+    return PipelineError(
+        f"what was moved is not the same ({what})",
+        where=warehouse_of(target).where,
+        remedy="The home is where it was; run: cavra-pipeline verify --home",
+    )
