@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import httpx
 
+from cavra_pipeline.reports.store import ASKED, SavedReports, list_reports
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from tests.cli.command import command
-from tests.dagster_tests.runs import DAY, reports, run
+from tests.dagster_tests.runs import DAY, run
 
 Question = Mapping[str, Any]
 
@@ -69,5 +71,16 @@ def in_dagster(settings: Settings, questions: Sequence[Question]) -> list[dict[s
         for (report, lane), question in zip(names, questions, strict=True)
     }
     assert run(settings, assets=list(config), config=config).success
-    saved = reports(settings)
-    return [saved[report, lane, DAY] for report, lane in names]
+    return [_newest(settings, report, lane) for report, lane in names]
+
+
+def _newest(settings: Settings, report: str, lane: str | None) -> dict[str, Any]:
+    """The document that was saved last, as a day's own report or as one that somebody asked for."""
+    found = [
+        one
+        for saved_as in (report, ASKED[report])
+        for one in list_reports(
+            state_of(settings), SavedReports(report=saved_as, lane=lane, first=DAY, last=DAY), with_documents=True
+        )
+    ]
+    return dict(max(found, key=lambda one: one["generated_at"])["document"])
