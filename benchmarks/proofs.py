@@ -1,5 +1,7 @@
 """Proofs: ``python -m benchmarks.proofs [--records N]``. A light proof of one pair of a lane of that many records.
 
+The first proof makes the map of all pairs; the next finds it stored; the one after a new landing file updates it.
+
 With ``--verify`` also a verification of the home. Times are of this process; on a busy machine compare the processor
 times.
 """
@@ -12,13 +14,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.lanes import fill
 from benchmarks.measure import NOW, peak_megabytes
 from benchmarks.records import LANE, SPAN, START, records
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.home import verify_home
@@ -28,6 +31,7 @@ from cavra_pipeline.verify.prove_pair import prove_pair
 T = TypeVar("T")
 #: A pair that fails to the end.
 SUBJECT, PROVIDER = "plan-0", "webhook"
+LATE = 10
 
 
 def timed(name: str, work: Callable[[], T]) -> T:
@@ -38,15 +42,25 @@ def timed(name: str, work: Callable[[], T]) -> T:
     return done
 
 
+def ingest_late(settings: Settings, seed: int, start: datetime) -> None:
+    """Ingests one landing file more, of ten records of new and old pairs."""
+    day = settings.landing / start.date().isoformat()
+    day.mkdir(exist_ok=True)
+    late = records(LATE, seed=seed, start=start, span=timedelta(hours=1))
+    (day / f"late-{seed}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in late))
+    ingest(settings, now=NOW)
+
+
 def measure(settings: Settings, rounds: int, *, with_verification: bool) -> None:
     """Prints a row for each step; a proof that does not hold ends the run."""
     at = START + SPAN + timedelta(days=1)
+    shutil.rmtree(settings.home / "pair_maps", ignore_errors=True)
     proof = b""
-    for number in range(rounds):
-        proof = timed(
-            f"light proof, made, {'again' if number else 'map logged'}",
-            lambda: prove_pair(settings, LANE, SUBJECT, PROVIDER, as_of=at),
-        )
+    steps = ["map made and logged", *["map stored"] * (rounds - 1), "one landing file later"]
+    for number, step in enumerate(steps):
+        if number == rounds:
+            ingest_late(settings, number, at - timedelta(hours=1))
+        proof = timed(f"light proof, made, {step}", lambda: prove_pair(settings, LANE, SUBJECT, PROVIDER, as_of=at))
     _, fault = timed("light proof, verified", lambda: judged(proof, lane_rules()))
     if fault:
         raise RuntimeError(fault)
@@ -62,7 +76,7 @@ def measure(settings: Settings, rounds: int, *, with_verification: bool) -> None
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proofs", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records of the lane (default 100,000)")
-    parser.add_argument("--rounds", type=int, default=2, help="how often the proof is made (default 2)")
+    parser.add_argument("--rounds", type=int, default=2, help="how often before that file (default 2)")
     parser.add_argument("--verify", action="store_true", help="verify the home too")
     parser.add_argument("--home", type=Path, help="where to make the home, and to leave it for another time")
     options = parser.parse_args()

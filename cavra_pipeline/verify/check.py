@@ -240,7 +240,7 @@ def _maps(
     if not maps or {day for of, day in segments if of == lane["name"]} != said["salts"].keys():
         return
     texts = {one["session_id"]: canonical(one) for one in records}
-    made = pairs.map_of(lane, records, texts, bytes.fromhex(said["map_salt"]))[0].root().hex()
+    made = pairs.map_of(lane, records, texts, bytes.fromhex(said["map_salt"])).root().hex()
     for one in maps:
         need(one["map"]["root"] == made, f"log: the map of entry {one['number']} is not that of the records")
     yield "map", f"entry {maps[-1]['number']}: light proofs by it are of these records"

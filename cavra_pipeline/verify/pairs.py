@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ BITS = 256
 #: What a pair is judged by.
 TYPES = ("delivery", "execution", "acknowledgement", "approval")
 #: To this depth the nodes of a map are remembered: its root and any way through it share them.
-REMEMBERED = 16
+REMEMBERED = 12
 Document = dict[str, Any]
 Pair = tuple[str, str]
 
@@ -36,56 +37,50 @@ def key_of(lane: str, pair: Pair) -> bytes:
     return hashlib.sha256(canonical([lane, *pair])).digest()
 
 
-def history_root(salt: bytes, records: Sequence[bytes]) -> bytes:
+def history_root(salt: bytes, leaves: Sequence[bytes]) -> bytes:
     """Returns the root over the records of a pair; the salt hides them from who sees the root alone."""
-    return root_of([leaf(salt), *map(leaf, records)])
+    # Most pairs have one record.
+    return node_hash(leaf(salt), leaves[0]) if len(leaves) == 1 else root_of([leaf(salt), *leaves])
 
 
 @dataclass
 class PairMap:
-    """The map of a lane: the root of each pair's history, by its place."""
+    """The map of a lane: its entries, the place and the root of each pair's history in one, in order."""
 
-    histories: Mapping[bytes, bytes]
-
-    def __post_init__(self) -> None:
-        self.keys = sorted(self.histories)
-        self.number = [int.from_bytes(key, "big") for key in self.keys]
-        self.nodes: dict[tuple[int, int], bytes] = {}
+    entries: list[bytes]
+    nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def root(self) -> bytes:
         """The root of the map."""
-        return self._node(0, len(self.keys), 0)
+        return self._node(0, 0, 0, len(self.entries))
 
-    def path(self, key: bytes) -> tuple[list[bytes], bytes | None]:
-        """The nodes beside the way to a place, from the root on, and the place at which the way ends, if any."""
-        first, last, beside = 0, len(self.keys), list[bytes]()
-        for depth in range(BITS):
-            if last - first <= 1:
-                break
-            middle = self._middle(first, last, depth)
-            if bit_of(key, depth):
-                beside.append(self._node(first, middle, depth + 1))
-                first = middle
+    def path(self, place: bytes) -> tuple[list[bytes], bytes | None]:
+        """The nodes beside the way to a place, from the root on, and the entry at which the way ends, if any."""
+        first, last, way, beside = 0, len(self.entries), 0, list[bytes]()
+        while last - first > 1:
+            depth, left = len(beside) + 1, 2 * way
+            middle = self._middle(left | 1, depth, first, last)
+            if bit_of(place, depth - 1):
+                beside.append(self._node(left, depth, first, middle))
+                way, first = left | 1, middle
             else:
-                beside.append(self._node(middle, last, depth + 1))
-                last = middle
-        return beside, self.keys[first] if last > first else None
+                beside.append(self._node(left | 1, depth, middle, last))
+                way, last = left, middle
+        return beside, self.entries[first] if last > first else None
 
-    def _middle(self, first: int, last: int, depth: int) -> int:
-        while first < last:
-            at = (first + last) // 2
-            first, last = (first, at) if self.number[at] >> (BITS - 1 - depth) & 1 else (at + 1, last)
-        return first
+    def _middle(self, way: int, depth: int, first: int, last: int) -> int:
+        return bisect_left(self.entries, (way << BITS - depth).to_bytes(len(EMPTY), "big"), first, last)
 
-    def _node(self, first: int, last: int, depth: int) -> bytes:
+    def _node(self, way: int, depth: int, first: int, last: int) -> bytes:
         if last - first <= 1:
-            return place_hash(self.keys[first], self.histories[self.keys[first]]) if last > first else EMPTY
-        found = self.nodes.get((depth, first)) if depth <= REMEMBERED else None
+            return place_hash(self.entries[first]) if last > first else EMPTY
+        found = self.nodes.get((depth, way)) if depth <= REMEMBERED else None
         if found is None:
-            middle = self._middle(first, last, depth)
-            found = node_hash(self._node(first, middle, depth + 1), self._node(middle, last, depth + 1))
+            left, below = 2 * way, depth + 1
+            middle = self._middle(left | 1, below, first, last)
+            found = node_hash(self._node(left, below, first, middle), self._node(left | 1, below, middle, last))
             if depth <= REMEMBERED:
-                self.nodes[depth, first] = found
+                self.nodes[depth, way] = found
         return found
 
 
@@ -94,9 +89,9 @@ def bit_of(key: bytes, depth: int) -> int:
     return key[depth // 8] >> (7 - depth % 8) & 1
 
 
-def place_hash(key: bytes, root: bytes) -> bytes:
+def place_hash(entry: bytes) -> bytes:
     """Returns the hash of a part of the map that holds one pair; the whole place is in it."""
-    return hashlib.sha256(b"\2" + key + root).digest()
+    return hashlib.sha256(b"\2" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -145,10 +140,8 @@ def histories(pairs: LanePairs) -> dict[Pair, list[LaneRecord]]:
     return {pair: sorted(of.values()) for pair, of in found.items()}
 
 
-def map_of(
-    lane: Document, records: Sequence[Document], texts: Mapping[str, bytes], salt: bytes
-) -> tuple[PairMap, dict[Pair, list[bytes]], LanePairs]:
-    """Returns the map of a lane's pairs, the records of each, and the pairs.
+def map_of(lane: Document, records: Sequence[Document], texts: Mapping[str, bytes], salt: bytes) -> PairMap:
+    """Returns the map of a lane's pairs.
 
     Args:
         lane: The rules of the lane.
@@ -156,12 +149,12 @@ def map_of(
         texts: Each by its `session_id`, as it is hashed.
         salt: Hides the histories of all pairs of the lane; that of a pair follows from it.
     """
-    entries = entries_of(lane, records)
+    entries, made = entries_of(lane, records), list[bytes]()
     pairs = LanePairs(lane, entries, max((one.at for one in entries), default=EVER))
-    found = {of: [texts[one.session_id] for one in said] for of, said in histories(pairs).items()}
-    places = {of: key_of(lane["name"], of) for of in found}
-    roots = {places[of]: history_root(pair_salt(salt, places[of]), said) for of, said in found.items()}
-    return PairMap(roots), found, pairs
+    for of, said in histories(pairs).items():
+        place = key_of(lane["name"], of)
+        made.append(place + history_root(pair_salt(salt, place), [leaf(texts[one.session_id]) for one in said]))
+    return PairMap(sorted(made))
 
 
 def pair_salt(salt: bytes, place: bytes) -> bytes:
@@ -254,13 +247,13 @@ def _pair(given: Document, lane: Document, mapped: Document) -> Iterator[tuple[s
     beside, end = [bytes.fromhex(one) for one in given["map_path"]], EMPTY
     need(len(beside) <= BITS, "pair: the way through the map is too long")
     if texts:
-        end = place_hash(place, history_root(bytes.fromhex(given["salt"]), texts))
+        end = place_hash(place + history_root(bytes.fromhex(given["salt"]), [*map(leaf, texts)]))
         need(given["other"] is None, "pair: it has a history and another one's place")
     elif given["other"]:
         other, root = (bytes.fromhex(one) for one in given["other"])
         same = all(bit_of(other, depth) == bit_of(place, depth) for depth in range(len(beside)))
         need(other != place and len(other) == len(root) == len(EMPTY) and same, "pair: it is the one that is left out")
-        end = place_hash(other, root)
+        end = place_hash(other + root)
     need(map_root(place, beside, end).hex() == mapped["root"], "pair: its history is not that of the map")
     counted = f"{len(texts)} records" if len(texts) != 1 else "1 record"
     yield "pair", f"{counted}: all that the lane had of it"

@@ -1,6 +1,6 @@
 """Proves the state of one pair of a home: a map of the lane's pairs in the commit log, and the pair's way through it.
 
-The map is made when it is asked for and appended to the log, unless its newest entry is the same.
+The map is brought up to date when it is asked for, and appended to the log unless its newest entry is the same.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.bundle import public_text
 from cavra_pipeline.verify.check import judged
 from cavra_pipeline.verify.lane_rules import lane_rules
-from cavra_pipeline.verify.maps import LaneMap, map_of_lane
-from cavra_pipeline.verify.prove import LaneRead, map_salt, read_lane
+from cavra_pipeline.verify.maps import document_of, first_subject, history_of
+from cavra_pipeline.verify.prove import LaneRead, map_salt, pruned_of, read_log
 from cavra_pipeline.verify.signatures import to_sign
+from cavra_pipeline.verify.stored_maps import current_map, store_map
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -52,17 +53,20 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         PipelineError: The key can't be read.
     """
     rules, pair, pseudonyms = lane_rules()[lane.name], (subject, provider_name(provider)), pseudonyms_of(settings)
+    salt, place = map_salt(pseudonyms, lane), pairs.key_of(lane.name, pair)
     with warehouse_of(settings).reading() as session:
-        read = read_lane(session, settings, lane, date.max, types=pairs.TYPES)
+        read = read_log(session, settings, lane.name, date.max)
+        _refuse_a_retry(first_subject(session, lane, pair), pair)
+        stored = current_map(settings, session, lane, read.entries, salt)
+        records, pruned = history_of(session, lane, pair), pruned_of(session, lane)["record_count"]
     if read.is_outdated(settings):
         raise _moved(lane)
-    mapped = map_of_lane(lane, read.days, read.pruned, pseudonyms)
-    _refuse_a_retry(mapped, pair)
-    head, log = _logged(settings, lane, read, mapped)
+    made = stored.pairs
+    head, log = _logged(settings, lane, read, document_of(lane, made, pruned))
+    store_map(settings, lane, stored)
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
     leaves, entry = [leaf_hash(one) for one in log], len(log) - 1
-    records, place = mapped.histories.get(pair, []), pairs.key_of(lane.name, pair)
-    beside, end = mapped.tree.path(place)
+    beside, end = made.path(place)
     document: dict[str, Any] = {
         "type": pairs.TYPE,
         "lane": lane.name,
@@ -70,10 +74,10 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         "provider": pair[1],
         "as_of": instant(as_of.astimezone(UTC)),
         "state": pairs.state_of(rules, pair, pairs.entries_of(rules, list(map(json.loads, records))), as_of),
-        "salt": pairs.pair_salt(map_salt(pseudonyms, lane), place).hex() if records else "",
+        "salt": pairs.pair_salt(salt, place).hex() if records else "",
         "records": [json.loads(text) for text in records],
         "map_path": [one.hex() for one in beside],
-        "other": [end.hex(), mapped.tree.histories[end].hex()] if end and end != place else None,
+        "other": None if end is None or end.startswith(place) else [end[: len(place)].hex(), end[len(place) :].hex()],
         "entry": log[entry].decode(),
         "entry_path": [one.hex() for one in inclusion_proof(leaves, entry)],
         "first_path": [one.hex() for one in [leaves[0], *inclusion_proof(leaves, 0)]],
@@ -83,10 +87,9 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
     return _checked(_signed(document, key), lane)
 
 
-def _refuse_a_retry(mapped: LaneMap, pair: pairs.Pair) -> None:
+def _refuse_a_retry(first: str, pair: pairs.Pair) -> None:
     """Refuses the subject of a retry: its deliveries are those of the subject at the beginning of the chain."""
     subject, provider = pair
-    first = mapped.pairs.first(subject, provider)
     if first != subject:
         raise UsageError(
             "the subject is that of a retry, which belongs to the history of another one",
@@ -95,11 +98,11 @@ def _refuse_a_retry(mapped: LaneMap, pair: pairs.Pair) -> None:
         )
 
 
-def _logged(settings: Settings, lane: Lane, read: LaneRead, mapped: LaneMap) -> tuple[Checkpoint, list[bytes]]:
+def _logged(settings: Settings, lane: Lane, read: LaneRead, said: dict[str, Any]) -> tuple[Checkpoint, list[bytes]]:
     """The head of the log and its entries up to the one with the map, which is appended unless it is the newest."""
     state = state_of(settings)
     with state.writing() as connection:
-        head = append_map(connection, mapped.document, known=read.mark, at=database_now(connection))
+        head = append_map(connection, said, known=read.mark, at=database_now(connection))
     if head is None:
         raise _moved(lane)
     with state.reading() as connection:
