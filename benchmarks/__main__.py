@@ -64,20 +64,28 @@ def run(case: str, folder: Path, module: str = "benchmarks.cases") -> Result:
 
 def prepare(folder: Path, records: int) -> dict[str, int]:
     """Writes the clean and the faulty file and links each into the landing zone of a home."""
-    sizes = {}
-    for name, share in (("clean", 0.0), ("faulty", 0.01)):
-        file = folder / f"{name}.jsonl"
-        sizes[name] = write_drop(file, records, faulty_share=share)
-        day = Settings(home=folder / name).prepare().landing / DROP_DAY.isoformat()
-        day.mkdir()
-        (day / "evidence.jsonl").hardlink_to(file)
-    return sizes
+    return {name: prepare_file(folder, name, records, share) for name, share in (("clean", 0.0), ("faulty", 0.01))}
+
+
+def prepare_file(folder: Path, name: str, records: int, faulty_share: float = 0.0) -> int:
+    """Writes one file and links it into the landing zone of a home; returns its size in bytes."""
+    file = folder / f"{name}.jsonl"
+    size = write_drop(file, records, faulty_share=faulty_share)
+    day = Settings(home=folder / name).prepare().landing / DROP_DAY.isoformat()
+    day.mkdir()
+    (day / "evidence.jsonl").hardlink_to(file)
+    return size
+
+
+def remove_warehouses(folder: Path) -> None:
+    """Removes warehouses and state databases, so that the next ingest begins with none."""
+    for path in (*folder.glob("*/warehouse.duckdb*"), *folder.glob("*/state.db*")):
+        path.unlink()
 
 
 def measure_round(folder: Path) -> Iterator[tuple[str, Result]]:
     """Runs every case once, each ingest into a warehouse that is not there yet."""
-    for path in (*folder.glob("*/warehouse.duckdb*"), *folder.glob("*/state.db*")):
-        path.unlink()
+    remove_warehouses(folder)
     for case, _, _ in LINES:
         yield case, run(case, folder)
 

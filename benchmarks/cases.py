@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 from benchmarks.measure import NOW, measure
 from benchmarks.records import SPAN, START
 from benchmarks.references import all_declared_columns, pydantic_and_pandas, raw_load
+from cavra_pipeline.evidence import commit, keeper
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
@@ -46,6 +48,16 @@ def _ingest(home: str, count: str = "received_count", day: date | None = None) -
     return lambda folder: int(getattr(ingest(Settings(home=folder / home), now=NOW, first=day, last=day), count))
 
 
+def _ingest_unproven(folder: Path) -> int:
+    """Ingests a home without proofs: no segment is marked or hashed, and no entry logged."""
+    nothing = {"hash_segments": [], "quarantine_roots": {}, "append_entry": False}
+    with (
+        patch.object(commit, "mark_segments"),
+        patch.multiple(keeper, **{name: Mock(return_value=value) for name, value in nothing.items()}),
+    ):
+        return _ingest("clean")(folder)
+
+
 def _health(folder: Path) -> int:
     with warehouse_of(Settings(home=folder / "clean")).reading() as session:
         report = retry_health_reports(session, LANE, health_parameters(LANE), instants=[NOW], now=NOW)[0]
@@ -78,6 +90,7 @@ CASES: dict[str, Callable[[Path], int]] = {
     "raw_declared": _raw_declared,
     "raw_file": _raw_file,
     "pydantic_and_pandas": _pydantic_and_pandas,
+    "ingest_unproven": _ingest_unproven,
     "ingest_clean": _ingest("clean"),
     "ingest_unchanged": _ingest("clean", "unchanged_count"),
     "health": _health,

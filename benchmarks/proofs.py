@@ -1,9 +1,8 @@
 """Proofs: ``python -m benchmarks.proofs [--records N]``. A light proof of one pair of a lane of that many records.
 
-The first proof makes the map of all pairs; the next finds it stored; the one after a new landing file updates it.
-
-With ``--verify`` also a verification of the home. Times are of this process; on a busy machine compare the processor
-times.
+The first proof makes the map of all pairs; the next finds it stored; the one after a new landing file updates it. With
+``--verify`` also a verification of the home; with ``--ingest N`` instead N ingests with proofs and N without, in turn.
+Times are of this process; on a busy machine compare the processor times.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
+from benchmarks.__main__ import prepare_file, remove_warehouses, run
 from benchmarks.lanes import fill
 from benchmarks.measure import NOW, peak_megabytes
 from benchmarks.records import LANE, SPAN, START, records
@@ -73,13 +74,41 @@ def measure(settings: Settings, rounds: int, *, with_verification: bool) -> None
         )
 
 
+def compare_ingests(records_count: int, rounds: int) -> None:
+    """Prints what an ingest takes with proofs and without, in turn, and their ratio."""
+    folder = Path(tempfile.mkdtemp(prefix="cavra-proofs-"))
+    ratios: list[float] = []
+    print("| ingest | seconds | processor |\n| --- | ---: | ---: |")
+    try:
+        prepare_file(folder, "clean", records_count)
+        for number in range(rounds):
+            taken: dict[str, float] = {}
+            # The one that comes first has the colder disk.
+            for case in ("ingest_clean", "ingest_unproven")[:: 1 - 2 * (number % 2)]:
+                remove_warehouses(folder)
+                one = run(case, folder)
+                if one["count"] != records_count:
+                    raise RuntimeError(f"{case}: {one['count']} of {records_count} records")
+                taken[case] = one["cpu_seconds"]
+                print(f"| {case} | {one['seconds']:.2f} | {one['cpu_seconds']:.2f} |", flush=True)
+            ratios.append(taken["ingest_clean"] / taken["ingest_unproven"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    listed = ", ".join(f"{one:.3f}" for one in ratios)
+    print(f"\nwith proofs to without, processor time: {median(ratios):.3f} ({listed})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proofs", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000, help="records of the lane (default 100,000)")
     parser.add_argument("--rounds", type=int, default=2, help="how often before that file (default 2)")
     parser.add_argument("--verify", action="store_true", help="verify the home too")
     parser.add_argument("--home", type=Path, help="where to make the home, and to leave it for another time")
+    parser.add_argument("--ingest", type=int, metavar="N", help="compare N ingests with proofs with N without instead")
     options = parser.parse_args()
+    if options.ingest:
+        compare_ingests(options.records, options.ingest)
+        return
     folder = options.home or Path(tempfile.mkdtemp(prefix="cavra-proofs-"))
     print("| step | seconds | processor |\n| --- | ---: | ---: |")
     try:
