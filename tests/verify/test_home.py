@@ -260,7 +260,8 @@ def another(value: Any, type_: str, chosen: random.Random) -> Any:
         place = chosen.randrange(len(value))
         return value[:place] + bytes([value[place] ^ (1 << chosen.randrange(8))]) + value[place + 1 :]
     if isinstance(value, int) or type_ == "BIGINT":
-        return (value or 0) + 1
+        # Far enough not to be the key of another row.
+        return (value or 0) + 1000
     if type_ == "DATE":
         return "2026-06-23"
     if type_ == "VARCHAR(27)":
