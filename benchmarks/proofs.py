@@ -43,10 +43,12 @@ def timed(name: str, work: Callable[[], T]) -> T:
     return done
 
 
-def ingest_late(settings: Settings, seed: int, start: datetime) -> None:
+def ingest_late(settings: Settings, start: datetime) -> None:
     """Ingests one landing file more, of ten records of new and old pairs."""
     day = settings.landing / start.date().isoformat()
     day.mkdir(exist_ok=True)
+    # A home that was left from another time has some, and one that is read again would not be a new one.
+    seed = 2 + len(list(day.glob("late-*.jsonl")))
     late = records(LATE, seed=seed, start=start, span=timedelta(hours=1))
     (day / f"late-{seed}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in late))
     ingest(settings, now=NOW)
@@ -60,7 +62,7 @@ def measure(settings: Settings, rounds: int, *, with_verification: bool) -> None
     steps = ["map made and logged", *["map stored"] * (rounds - 1), "one landing file later"]
     for number, step in enumerate(steps):
         if number == rounds:
-            ingest_late(settings, number, at - timedelta(hours=1))
+            ingest_late(settings, at - timedelta(hours=1))
         proof = timed(f"light proof, made, {step}", lambda: prove_pair(settings, LANE, SUBJECT, PROVIDER, as_of=at))
     _, fault = timed("light proof, verified", lambda: judged(proof, lane_rules()))
     if fault:

@@ -47,14 +47,11 @@ def map_entries(session: Session, lane: Lane, salt: bytes, subjects: Collection[
     """
     records = _records(lane, _LEAF, of_subjects=subjects is not None)
     with session.given(given_subjects=given_subjects(subjects or ())):
-        rows = session.stream(
-            PACKAGE, "pair_histories", {"lane": lane.name},
-            records=records, place=PLACE, pair="true",
-        )  # fmt: skip
-        return sorted(
-            place + pairs.history_root(pairs.pair_salt(salt, place), history)
-            for place, history in ((row["place"], row["history"]) for row in rows)
+        # A dict for each row would take a tenth of the time.
+        rows: list[tuple[Any, ...]] = session.tuples(
+            statement(PACKAGE, "pair_histories", records=records, place=PLACE, pair="true"), {"lane": lane.name}
         )
+    return sorted(place + pairs.history_root(pairs.pair_salt(salt, place), history) for place, history in rows)
 
 
 def history_of(session: Session, lane: Lane, pair: pairs.Pair) -> list[bytes]:
