@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b, sha256
@@ -154,16 +154,14 @@ def _updated(
     nodes = {
         (_DEPTH, part): node for (depth, part), node in stored.nodes.items() if depth == _DEPTH and part not in touched
     }
-    return PairMap(list(_spliced(stored.entries, changes)), nodes)
+    return PairMap(_spliced(stored.entries, changes), nodes)
 
 
-def _spliced(entries: list[bytes], changes: Mapping[bytes, bytes]) -> Iterator[bytes]:
+def _spliced(entries: list[bytes], changes: Mapping[bytes, bytes]) -> list[bytes]:
     """Entries of which those at some places are others, or gone."""
-    at = 0
+    made, at = list[bytes](), 0
     for place, entry in sorted(changes.items()):
         first = bisect_left(entries, place, at)
-        yield from entries[at:first]
-        if entry:
-            yield entry
+        made += [*entries[at:first], entry] if entry else entries[at:first]
         at = first + (first < len(entries) and entries[first].startswith(place))
-    yield from entries[at:]
+    return made + entries[at:]
