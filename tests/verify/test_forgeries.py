@@ -20,7 +20,7 @@ from cavra_pipeline.documents import canonical_bytes
 from cavra_pipeline.proof.merkle import leaf_hash, root_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.bundle import attested, public_text
-from cavra_pipeline.verify.container import unpack
+from cavra_pipeline.verify.container import pack, unpack
 from tests.support import Record, ask_health, ask_plan
 from tests.verify.bundles import KEY, Log, Place, bundle_of, by_place, day_of, derived, fault_of, proven
 
@@ -52,6 +52,18 @@ def test_a_changed_bit_anywhere_in_a_bundle_is_found(month: Settings, month_log:
     places += [chosen.randrange(8 * len(bundle)) for _ in range(FORGERIES - len(places))]
 
     assert [bit for bit in places if not fault_of(flipped(bundle, bit))] == []
+
+
+@pytest.mark.parametrize("signer", [KEY, None], ids=["signed", "unsigned"])
+def test_a_changed_bit_in_a_file_that_is_packed_again_is_found(month: Settings, month_log: Log, signer: Any) -> None:
+    """The archive is whole again, so that no checksum of its own finds the bit first."""
+    files = unpack(bundle_of(month_log, ask_plan(month, SMALL, END), signer))
+    assert fault_of(pack(files)) == ""
+    chosen = random.Random(9)
+    names = chosen.choices([name for name, content in files.items() if content], k=FORGERIES)
+    changed = [(name, flipped(files[name], chosen.randrange(8 * len(files[name])))) for name in names]
+
+    assert [name for name, content in changed if not fault_of(pack({**files, name: content}))] == []
 
 
 def test_a_changed_bit_in_the_readers_key_or_checkpoint_is_found(month: Settings, month_log: Log) -> None:
