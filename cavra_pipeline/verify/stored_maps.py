@@ -84,14 +84,17 @@ def store_map(settings: Settings, lane: Lane, stored: StoredMap) -> None:
     made.root()
     # A part of the map that has one pair at most has no node.
     nodes = (made.nodes.get((_DEPTH, part), EMPTY) for part in range(1 << _DEPTH))
-    content = b"".join([*nodes, *made.entries])
-    header = json.dumps(stored.basis | {"digest": blake2b(content).hexdigest()}).encode() + b"\n"
+    content = b"".join([json.dumps(stored.basis).encode(), b"\n", *nodes, *made.entries])
 
     def save(file: IO[bytes]) -> None:
-        file.write(header)
+        file.write(_digest(content) + b"\n")
         file.write(content)
 
     put_in_place(path, save)
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content).hexdigest().encode()
 
 
 def _path(settings: Settings, lane: Lane) -> Path:
@@ -110,16 +113,16 @@ def _basis(lane: Lane, log: Sequence[bytes], entry: int, salt: bytes) -> dict[st
 
 def _load(path: Path) -> StoredMap | None:
     try:
-        header, _, content = path.read_bytes().partition(b"\n")
-        basis = json.loads(header)
-        if basis.pop("digest") != blake2b(content).hexdigest():
-            return None
-    except (OSError, ValueError, KeyError, AttributeError):
+        digest, _, whole = path.read_bytes().partition(b"\n")
+    except OSError:
         return None
+    if digest != _digest(whole):
+        return None
+    basis, _, content = whole.partition(b"\n")
     starts = range(0, _HASH << _DEPTH, _HASH), range(_HASH << _DEPTH, len(content), _ENTRY)
     nodes = {(_DEPTH, start // _HASH): content[start : start + _HASH] for start in starts[0]}
     made = PairMap([content[start : start + _ENTRY] for start in starts[1]], nodes)
-    return StoredMap(made, basis, is_new=False)
+    return StoredMap(made, json.loads(basis), is_new=False)
 
 
 def _files_since(log: Sequence[bytes], known: int) -> list[tuple[date, str]] | None:

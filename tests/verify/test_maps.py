@@ -118,7 +118,7 @@ def test_a_file_that_is_read_again_makes_the_whole_map_again(tmp_path: Path, mad
     assert made_whole == [True, True]
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit", "gone", "empty"])
+@pytest.mark.parametrize("damage", ["cut", "bit", "entry", "gone", "empty"])
 def test_a_damaged_map_in_the_home_is_made_again(tmp_path: Path, made_whole: list[bool], damage: str) -> None:
     home = ingested(tmp_path, evidence())
     checked(home, LANE)
@@ -127,7 +127,13 @@ def test_a_damaged_map_in_the_home_is_made_again(tmp_path: Path, made_whole: lis
     if damage == "gone":
         path.unlink()
     else:
-        path.write_bytes({"cut": content[:-1], "bit": content[:-1] + bytes([content[-1] ^ 1]), "empty": b""}[damage])
+        damaged = {
+            "cut": content[:-1],
+            "bit": content[:-1] + bytes([content[-1] ^ 1]),
+            "entry": content.replace(b'"entry"', b'"dntry"'),
+            "empty": b"",
+        }
+        path.write_bytes(damaged[damage])
 
     assert checked(home, LANE).is_new
     assert made_whole == [True, True]
