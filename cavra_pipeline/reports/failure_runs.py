@@ -207,23 +207,16 @@ def _subjects(
     session: Session, groups: Sequence[Sequence[Mapping[str, Any]]], until: datetime
 ) -> dict[tuple[str, str, str], tuple[str, datetime | None]]:
     """The subject that was tried first of each failure, by lane, record and provider, and when it was delivered."""
-    names = {row["lane"] for group in groups for row in group}
-    lanes = [lane for lane in LANES.values() if lane.name in names]
-    if not lanes:
+    if not groups:
         return {}
-    ids = sorted({row["session_id"] for group in groups for row in group})
-    # Retries are attributed only where they have subjects of their own.
-    new = [literal(lane.name) for lane in lanes if lane.retries_have_new_subjects]
-    others = [literal(lane.name) for lane in lanes if not lane.retries_have_new_subjects]
-    parts = [statement(_PACKAGE, "attributed_of_lane", lane=name).rstrip() for name in new]
-    if others:
-        parts.append(statement(_PACKAGE, "outcomes_of_lanes", lanes=", ".join(others)).rstrip())
-    found: list[dict[str, Any]] = session.rows(
-        _PACKAGE,
-        "subjects_of_failures",
-        {"instants": [until], "session_ids": ids},
-        attributed="\nUNION ALL BY NAME\n".join(parts),
-    )
+    asked: dict[str, object] = {
+        "session_ids": sorted({row["session_id"] for group in groups for row in group}),
+        "since": min(group[0]["created_at"] for group in groups),
+        "until": until,
+    }
+    lanes = [literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects]
+    roots = "\nUNION ALL\n".join(statement(_PACKAGE, "roots_of_lane", lane=name).rstrip() for name in lanes)
+    found: list[dict[str, Any]] = session.rows(_PACKAGE, "subjects_of_failures", asked, roots=roots)
     return {(row["lane"], row["session_id"], row["provider"]): (row["subject"], row["settled_at"]) for row in found}
 
 

@@ -17,7 +17,7 @@ from cavra_pipeline.settings import Settings
 from tests.cli.command import command
 from tests.incidents.histories import ask_incidents, sent
 from tests.recoveries.stores import STORES, needs_stores
-from tests.support import AS_OF, MICROSECOND, NOW, Record, at, delivery, home_with, ingested, take_in
+from tests.support import AS_OF, MICROSECOND, NOW, Record, at, delivery, execution, home_with, ingested, take_in
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +104,31 @@ def test_a_pair_that_is_delivered_leaves_the_incident(tmp_path: Path) -> None:
     (incident,) = found(tmp_path, records)
 
     assert [pair["subject"] for pair in incident["pairs"]] == [f"{LANE}-20", f"{LANE}-40"]
+
+
+def test_a_retry_with_a_subject_of_its_own_counts_as_the_subject_it_retries(tmp_path: Path) -> None:
+    lane = "acknowledgement_audit"
+
+    def retried(minutes_before: float, subject: str, status: int | None) -> list[Record]:
+        """A retry of a subject under a new one, named by its execution a minute later."""
+        retry = sent("slack", at(minutes_before), lane, f"{subject}+", status)
+        link = {"retry_execution_record": {"delivery_metadata_id": retry["session_id"]}}
+        return [retry, execution(at(minutes_before - 1), lane=lane, subject=subject, **link)]
+
+    failed = [sent("slack", at(60 - n), lane, subject, 401) for n, subject in enumerate("abc")]
+    again = [*retried(50, "a", 401), *retried(40, "a+", 401)]
+    records = [*failed, *again, *retried(30, "a++", None)]
+
+    home = ingested(tmp_path / "three", records)
+    unlinked, linked, settled = (one["incidents"][0] for one in ask_incidents(home, [at(50), at(39), AS_OF]))
+    (still,) = ask_incidents(home, [at(39)], is_open=True)
+
+    assert (unlinked["failure_count"], unlinked["subject_count"]) == (4, 4)
+    assert (linked["failure_count"], linked["subject_count"]) == (5, 3)
+    assert [pair["subject"] for pair in linked["pairs"]] == ["a", "b", "c"]
+    assert still["incidents"] == [linked]
+    assert [pair["subject"] for pair in settled["pairs"]] == ["b", "c"]
+    assert found(tmp_path / "two", [*failed[:2], *again], at(39)) == []
 
 
 def test_a_success_between_failures_breaks_their_run(tmp_path: Path) -> None:

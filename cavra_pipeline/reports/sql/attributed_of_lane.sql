@@ -1,1 +1,0 @@
-SELECT {{lane}} AS lane, * FROM attributed_outcomes({{lane}}, list_max($instants::TIMESTAMP[]))

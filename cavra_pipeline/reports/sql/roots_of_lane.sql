@@ -1,0 +1,1 @@
+SELECT {{lane}} AS lane, * FROM subject_roots({{lane}}, $until::TIMESTAMP)
