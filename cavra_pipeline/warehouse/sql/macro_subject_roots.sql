@@ -5,10 +5,13 @@ WITH RECURSIVE late AS MATERIALIZED (
     SELECT subject AS child, provider FROM retried_subjects WHERE lane = lane_name AND since > until
 ),
 
+-- As retry_edges has them, but of these alone.
 edges AS MATERIALIZED (
-    SELECT child, provider, parent
-    FROM retry_edges(CASE WHEN EXISTS (FROM late) THEN lane_name END, until)
-    SEMI JOIN late USING (child, provider)
+    SELECT retry_subject AS child, provider, arg_min(subject, (linked_at, session_id)) AS parent
+    FROM retry_links
+    SEMI JOIN late ON late.child = retry_links.retry_subject AND late.provider = retry_links.provider
+    WHERE lane = lane_name AND linked_at <= until AND sent_at <= until AND retry_subject <> subject
+    GROUP BY retry_subject, provider
 ),
 
 chains AS (
