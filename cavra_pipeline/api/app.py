@@ -36,7 +36,7 @@ from cavra_pipeline.api import (
 )
 from cavra_pipeline.api.guard import BODY_SECONDS, Guard
 from cavra_pipeline.api.openapi import openapi_of
-from cavra_pipeline.api.problems import TITLES, HttpProblem
+from cavra_pipeline.api.problems import TITLES, HttpProblem, not_now
 from cavra_pipeline.api.service import Service
 from cavra_pipeline.errors import Fault, PipelineError, TransientError, UsageError, faults_of
 
@@ -144,17 +144,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
     return HttpProblem(422, "See errors: each names a value and what is accepted.", faults_of(found[:50])).response()
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, PipelineError)  # noqa: S101 -- registered for it alone
     if isinstance(error, UsageError):
         fault = Fault(error.where, error.what, error.remedy)
         return HttpProblem(422, "See errors: each names a value and what is accepted.", [fault]).response()
     if isinstance(error, TransientError):
-        return HttpProblem(
-            503, "The warehouse is busy with a run. Repeat a question in a moment; "
-            "what was to be recorded may be saved already, so look before you repeat that.",
-            headers={"Retry-After": "5"},
-        ).response()  # fmt: skip
+        is_question = request.method in ("GET", "HEAD")
+        return not_now(
+            error, "" if is_question else "What was to be recorded may be saved already: look before you repeat it."
+        ).response()
     _log.error("%s", error)
     return HttpProblem(500, "The pipeline refused; whoever runs the service finds why in its log.").response()
 

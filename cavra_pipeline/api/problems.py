@@ -11,7 +11,8 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from cavra_pipeline.boundary.secrets import secrets_in
-from cavra_pipeline.errors import Fault
+from cavra_pipeline.errors import Fault, TransientError
+from cavra_pipeline.warehouse.base import WarehouseBusy
 
 MEDIA_TYPE: Final = "application/problem+json"
 _TYPE: Final = "urn:cavra-pipeline:problem:"
@@ -64,6 +65,21 @@ class HttpProblem(Exception):
                 {"where": safe_name(fault.where), "what": fault.what, "remedy": fault.remedy} for fault in self.faults
             ]
         return Response(json.dumps(document), self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def not_now(error: TransientError, and_then: str = "") -> HttpProblem:
+    """Returns the answer where something can't be done just now: why, and what to do.
+
+    Args:
+        error: What stood in the way.
+        and_then: What else to know before the request is repeated.
+    """
+    if isinstance(error, WarehouseBusy):
+        # Its own words name the program that holds the file.
+        detail = "A run or another program holds the warehouse. Repeat in a moment."
+    else:
+        detail = f"{error.what[:1].upper()}{error.what[1:]}. {error.remedy}."
+    return HttpProblem(503, f"{detail} {and_then}".strip(), headers={"Retry-After": "5"})
 
 
 def safe_name(name: str) -> str:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.api.keeper import EvidenceWriter
-from cavra_pipeline.api.problems import HttpProblem
+from cavra_pipeline.api.problems import HttpProblem, not_now
 from cavra_pipeline.documents import parse_as_of, pretty_json
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -183,18 +183,14 @@ class Service:
         """Lets a request send, and lends it the home; whoever reads is not kept waiting by it.
 
         Raises:
-            HttpProblem: Too many requests are sending, or a run kept the warehouse to itself.
+            HttpProblem: Too many requests are sending, or something they need is busy.
         """
         if not self._sending.acquire(blocking=False):
             raise HttpProblem(503, "Too many requests are sending. Repeat in a moment.", headers={"Retry-After": "15"})
         try:
             yield self.writing_settings
-        except TransientError:
-            raise HttpProblem(
-                503,
-                "The warehouse is busy with a run. Repeat in a moment: what has been sent is not sent again.",
-                headers={"Retry-After": "5"},
-            ) from None
+        except TransientError as error:
+            raise not_now(error, "What has been sent is not sent again.") from None
         finally:
             self._sending.release()
             self.written()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.api.problems import not_now
+from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.warehouse.read_copy import ReadCopy
 from tests.api.server import NoDagster, served
@@ -32,6 +34,25 @@ def test_answers_come_while_the_warehouse_is_being_written_and_say_so(tmp_path: 
 
     assert {answer.status_code for answer in during} == {200}
     assert {answer.json()["health"]["evidence_record_count"] for answer in during} == {1}
+
+
+def test_a_refusal_says_whether_the_warehouse_is_held_or_a_question_took_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cavra_pipeline.api.service._WRITE_SECONDS", 0.1)
+    monkeypatch.setattr("cavra_pipeline.api.service._QUESTION_SECONDS", 0.1)
+    home = ingested(tmp_path, [delivery(failed=["slack"])])
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        with warehouse_of(home).writing("a long run"):
+            held = client.post("/api/v1/playbook", json={"by": "ops"})
+        with pytest.raises(TransientError) as slow, one.service.reading() as (session, _):
+            session.execute("SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b WHERE a.range > b.range")
+
+    assert (held.status_code, held.headers["retry-after"]) == (503, "5")
+    said = held.json()["detail"]
+    assert said.startswith("A run or another program holds the warehouse. Repeat in a moment.")
+    assert "may be saved already" in said
+    assert not_now(slow.value).detail == "The question took too long. Ask for less, or repeat it later."
 
 
 def test_what_another_process_wrote_is_seen_once_it_is_copied(tmp_path: Path) -> None:
