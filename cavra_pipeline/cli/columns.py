@@ -23,6 +23,12 @@ RECOVERIES: Final = (
     "closed_at", "closure_minutes", "external_ref", "escalated_in", "notified_through", "acknowledged", "owner",
 )  # fmt: skip
 OPEN_ITEMS: Final = ("item", "count")
+PLAYBOOK_ENTRIES: Final = ("provider", "category", "failure_count", "latest_failure_at")
+CONNECTORS: Final = ("connector", "state")
+SLOTS: Final = (
+    "schedule", "expected_at", "verdict", "cause", "done_at", "run_id", "closes_at", "judged_at", "revised_at", "cron",
+    "time_zone", "is_declared_on", "grace_minutes", "grace_percent", "early_percent", "configuration_from",
+)  # fmt: skip
 INCIDENTS: Final = (
     "incident_id", "provider", "lane", "lanes", "began_at", "last_success_at", "ended_at", "failure_count",
     "subject_count", "pairs", "status_codes", "cause",

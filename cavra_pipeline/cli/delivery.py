@@ -123,7 +123,7 @@ def connectors(context: click.Context) -> None:
 def list_command() -> None:
     """List the connectors that are on, and their states."""
     document, _ = _connectors()
-    answer(document, _show_connectors, "connectors")
+    answer(document, _show_connectors, "connectors", columns.CONNECTORS)
 
 
 @connectors.command("test", examples=["cavra-pipeline connectors test"])
@@ -134,7 +134,7 @@ def test_command() -> None:
     Nothing is sent. Exit code 1 if something is to be fixed.
     """
     document, is_right = _connectors()
-    answer(document, _show_connectors, "connectors")
+    answer(document, _show_connectors, "connectors", columns.CONNECTORS)
     sys.exit(0 if is_right else EXIT_FAILED)
 
 

@@ -57,7 +57,7 @@ def playbook(generated_by: str, **parameters: int | None) -> None:
     Only those that have none open; a recovery playbook is written as evidence.
     """
     written = build_playbook(home(), playbook_parameters(**parameters), by=generated_by, now=clock())
-    answer({"playbook": written}, _show_playbook, _entries)
+    answer({"playbook": written}, _show_playbook, _entries, columns.PLAYBOOK_ENTRIES)
 
 
 @click.group(cls=HelpGroup)

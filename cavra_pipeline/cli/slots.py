@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli import tables
+from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.command import Named, answers, command
 from cavra_pipeline.cli.common import answer, clock, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_start
@@ -46,7 +46,7 @@ def slots(schedule: str | None, first: datetime | None, last: datetime | None) -
         raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
     with reading_state() as c:
         rows = slots_between(c, after=after, until=until, schedule=schedule)
-    answer(slots_document(rows, first_at, until), lambda console, _: _show(console, rows), "slots")
+    answer(slots_document(rows, first_at, until), lambda console, _: _show(console, rows), "slots", columns.SLOTS)
 
 
 def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
@@ -76,8 +76,8 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
             )
             for row in sorted(odd, key=lambda row: row["expected_at"], reverse=True)
         ]
-        columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
-        console.table("Not on time, newest first", columns, late, most=20)
+        shown_columns = ("schedule", "expected (UTC)", "verdict", "cause", "done (UTC)", "configuration then")
+        console.table("Not on time, newest first", shown_columns, late, most=20)
 
 
 def _styled(verdict: str) -> Styled:

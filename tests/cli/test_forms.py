@@ -16,7 +16,10 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.cli.when import read_day, read_end, read_instant, read_start
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.settings import AlertPolicy
+from cavra_pipeline.settings import DEFAULT_TOLERANCE, AlertPolicy
+from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
+from cavra_pipeline.slots.verdicts import Configuration, Slot, Verdict, VerdictKind
+from cavra_pipeline.slots.watcher import Judged
 from cavra_pipeline.state import state_of
 from tests.cli.command import command
 from tests.recoveries.stores import playbook
@@ -185,7 +188,8 @@ LISTS = (
     ["retry-plan"], ["retry-plan", "--lane", "acknowledgement_audit"], ["retry-health"], ["recoveries"], ["closure"],
     ["retry-health", "--lane", "executive_report"], ["incidents"], ["forecast", "--lane", "recovery_escalation"],
     ["forecast", "--lane", "acknowledgement_audit"], ["escalate"], ["alerts", "list"], ["alerts", "history"],
-    ["worker", "--lane", "executive_report"],
+    ["worker", "--lane", "executive_report"], ["slots", "--from", "2026-06-25"], ["connectors", "list"],
+    ["connectors", "test"], ["playbook", "--min-failure-count", "1"],
 )  # fmt: skip
 
 
@@ -196,6 +200,7 @@ def test_csv_of_an_empty_list_has_the_header_of_a_full_one(tmp_path: Path) -> No
         delivery(at(40), lane="executive_report", failed=["slack"]),
         delivery(at(40), lane="acknowledgement_audit", failed=["slack"]),
         playbook(at(500), "jira"),
+        delivery(datetime.now(UTC), lane="acknowledgement_audit", subject="now", failed=["teams"]),
     ]
     full, empty = home_with(tmp_path / "full", lines), home_with(tmp_path / "empty", [])
     for one in (full, empty):
@@ -203,6 +208,12 @@ def test_csv_of_an_empty_list_has_the_header_of_a_full_one(tmp_path: Path) -> No
     with state_of(full).writing() as connection:
         observe(connection, {"missed_run"}, [Signal("missed_run", "a", severity="critical", since=at())],
                 now=at(), policy=AlertPolicy())  # fmt: skip
+        slot = Slot("recovery_retry_worker", at(), at(30), at())
+        keep_configuration(
+            connection, Configuration(slot.schedule, at(60), "*/30 * * * *", "UTC", True, DEFAULT_TOLERANCE)
+        )
+        keep_verdicts(connection, [Judged(slot, Verdict(VerdictKind.ON_TIME), at(60))], now=at())
+    (full.home / "connectors.yaml").write_text("connectors: {webhook: {url_env: CAVRA_TEST_HOOK}}")
     for asked in LISTS:
         header, *found = command(full.home, *asked, "--output", "csv").out.splitlines()
         without = command(empty.home, *asked, "--output", "csv").out.splitlines()
