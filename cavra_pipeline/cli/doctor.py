@@ -26,6 +26,7 @@ from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.sources import read_sources
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, shown
+from cavra_pipeline.verify.timestamps import require_authority
 
 #: How long a part may be busy, in seconds; a question of a person can't wait for a long write.
 _WAITS: Final = 5.0
@@ -58,8 +59,8 @@ class _Check:
 def doctor() -> None:
     """Is every part of the home in order, and how is it fixed?
 
-    Tries the settings, the home, its databases, the landing zone, Dagster, connectors, sources and keys; nothing is
-    made, changed or sent. Exit code 1 if something is wrong.
+    Tries the settings, the home, its databases, the landing zone, Dagster, connectors, sources, keys and tokens;
+    nothing is made, changed or sent. Exit code 1 if something is wrong.
     """
     settings: list[Settings] = []
 
@@ -168,6 +169,13 @@ def _signing_key(settings: Settings) -> str:
     return "it can sign"
 
 
+def _time_stamps(settings: Settings) -> str:
+    if settings.timestamp_url is None:
+        return "no authority is set: checkpoints are not time-stamped"
+    require_authority(settings)
+    return "an authority and its root certificate are set; nothing was asked of it"
+
+
 def _tokens(settings: Settings) -> str:
     if settings.api_tokens_file is None:
         return "none are set: the API is open on loopback"
@@ -185,6 +193,7 @@ _PARTS: Final[Mapping[str, Callable[[Settings], str]]] = {
     "connectors": _connectors,
     "sources": _sources,
     "signing key": _signing_key,
+    "time stamps": _time_stamps,
     "API tokens": _tokens,
 }
 

@@ -10,7 +10,7 @@ import click
 
 from cavra_pipeline.cli.command import JSON, HelpGroup, answers, answers_without_rows, command, form_of_answer
 from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, home
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.proof.checkpoint import Note, parse_note
 from cavra_pipeline.proof.keys import new_key
@@ -22,7 +22,7 @@ from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.posting import post_checkpoint
 from cavra_pipeline.verify.posting import tag_message as message_of_tag
-from cavra_pipeline.verify.timestamps import time_stamp
+from cavra_pipeline.verify.timestamps import TimeStamp, stored_time_stamp, time_stamp
 
 #: A checkpoint has some hundred bytes.
 _MOST_BYTES: Final = 65_536
@@ -75,6 +75,7 @@ def checkpoint_command(
     Exit 3 if the log has not grown out of the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a
     file, a connector or a git tag somebody else can hold it; a time stamp (RFC 3161), which is stored in the home,
     shows since when it has existed. None of these is done if the log has not grown out of the older checkpoint.
+    Standard output is the checkpoint alone.
     """
     if tag_message and (form_of_answer() == JSON or connector or is_stamped):
         raise UsageError("the message of a tag is all that is printed", where="--tag-message", remedy="Give it alone")
@@ -95,14 +96,16 @@ def checkpoint_command(
             console.print(line, soft_wrap=True)
         if tag_message:
             return
+        # Standard output is the checkpoint alone: what is redirected into a file can be read back.
+        err = standard_error()
         if stamp := document.get("time_stamp"):
-            console.print(f"time-stamped {stamp['at']}: {stamp['file']}", soft_wrap=True)
+            err.print(f"time-stamped {stamp['at']}: {stamp['file']}", soft_wrap=True)
         if connector and is_grown:
-            console.print(f"posted to {connector}" if document["is_posted_now"] else f"{connector} has it already")
+            err.print(f"posted to {connector}" if document["is_posted_now"] else f"{connector} has it already")
         if growth and growth.is_consistent:
-            console.print(f"the log has grown out of {growth.against.size} entries", soft_wrap=True)
+            err.print(f"the log has grown out of {growth.against.size} entries", soft_wrap=True)
         elif growth:
-            console.print(_not_grown(against, growth), soft_wrap=True)
+            err.print(_not_grown(against, growth), soft_wrap=True)
 
     answer(document, show)
     if not is_grown:
@@ -116,13 +119,22 @@ def _handed_out(
     said: dict[str, Any] = {}
     if output:
         put_in_place(output, lambda file: file.write(note.text.encode()))
-    if is_stamped:
-        stamp = time_stamp(settings, note)
+    stamp = time_stamp(settings, note) if is_stamped else _stored_stamp(settings, note)
+    if stamp:
         said["time_stamp"] = {"at": stamp.at.isoformat(), "file": str(stamp.path), "is_new": stamp.is_new}
     if connector:
         with open_sender(settings, clock=clock) as sender:
             said["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
     return said
+
+
+def _stored_stamp(settings: Settings, note: Note) -> TimeStamp | None:
+    """The checkpoint's stored time stamp; one that does not hold, or can't be checked, is a note and none."""
+    try:
+        return stored_time_stamp(settings, note)
+    except PipelineError as error:
+        standard_error().print("note: the checkpoint has a stored time stamp:", str(error), soft_wrap=True)
+        return None
 
 
 def _not_grown(against: Path | None, growth: Growth | None) -> str:

@@ -27,6 +27,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.differences import Difference, Part
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
     from rfc3161_client import TimeStampRequest, TimeStampResponse
 
 _ADDRESS, _ROOTS = "CAVRA_TIMESTAMP_URL", "CAVRA_TIMESTAMP_CA_FILE"
@@ -93,6 +94,18 @@ def stored_time_stamp(settings: Settings, note: Note) -> TimeStamp | None:
             where=str(path),
             remedy="Find out who changed it; to ask for another, move it away",
         ) from None
+
+
+def require_authority(settings: Settings) -> None:
+    """Refuses a home that could not have a checkpoint stamped; nothing is sent.
+
+    Raises:
+        UsageError: None of the authority's root certificates is configured.
+        PipelineError: ``rfc3161-client`` is not installed.
+    """
+    if not _is_installed():
+        raise not_installed("rfc3161-client")
+    _roots(settings)
 
 
 class InvalidStamp(PipelineError):
@@ -224,20 +237,10 @@ def _checked(settings: Settings, answer: bytes, text: bytes, *, nonce: int | Non
         nonce: That of the request; None for an answer that was stored.
     """
     try:
-        from cryptography.x509 import load_pem_x509_certificates
         from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response
     except ImportError:
         raise not_installed("rfc3161-client") from None
-    try:
-        if not settings.timestamp_ca_file:
-            raise ValueError
-        roots = load_pem_x509_certificates(settings.timestamp_ca_file.read_bytes())
-    except (OSError, ValueError):
-        raise UsageError(
-            "there is no root certificate of the time-stamping authority",
-            where=_ROOTS,
-            remedy="Name a file (PEM) with the certificate that its signatures lead to",
-        ) from None
+    roots = _roots(settings)
     try:
         found: TimeStampResponse = decode_timestamp_response(answer)
     except ValueError:
@@ -251,6 +254,21 @@ def _checked(settings: Settings, answer: bytes, text: bytes, *, nonce: int | Non
         # What the library says of it names parts of its own.
         raise _invalid("it is not one of this checkpoint by an authority whose root certificate is trusted") from None
     return found.tst_info.gen_time.astimezone(UTC)
+
+
+def _roots(settings: Settings) -> list[Certificate]:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        if not settings.timestamp_ca_file:
+            raise ValueError
+        return load_pem_x509_certificates(settings.timestamp_ca_file.read_bytes())
+    except (OSError, ValueError):
+        raise UsageError(
+            "there is no root certificate of the time-stamping authority",
+            where=_ROOTS,
+            remedy="Name a file (PEM) with the certificate that its signatures lead to",
+        ) from None
 
 
 def _invalid(what: str) -> InvalidStamp:

@@ -176,6 +176,7 @@ def test_doctor_names_settings_keys_and_rights_that_are_wrong(settings: Settings
 
     assert states(settings.home, CAVRA_THREADS="many") == {"settings": "wrong"}
     assert states(settings.home, CAVRA_SIGNING_KEY_FILE=str(key))["signing key"] == "wrong"
+    assert states(settings.home, CAVRA_TIMESTAMP_URL="https://tsa.example.com")["time stamps"] == "wrong"
     assert states(settings.home, CAVRA_API_TOKENS=str(tmp_path / "none"))["API tokens"] == "wrong"
     settings.home.chmod(0o755)
     assert states(settings.home)["home"] == "wrong"

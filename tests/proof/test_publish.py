@@ -149,6 +149,6 @@ def test_the_commands_print_a_checkpoint_and_compare_it(home: Settings, tmp_path
     (tmp_path / "old.txt").write_text(forged)
     refused = command(home.home, "checkpoint", "--against", str(tmp_path / "old.txt"))
     assert refused.code == 3
-    assert "entries that it is of have been changed" in refused.out
+    assert "entries that it is of have been changed" in refused.err
     (tmp_path / "old.txt").write_text(json.dumps({}))
     assert command(home.home, "checkpoint", "--against", str(tmp_path / "old.txt")).code == 2

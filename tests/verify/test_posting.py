@@ -107,7 +107,7 @@ def test_a_log_that_was_rewritten_is_given_to_no_witness(home: Settings, tmp_pat
     tag = command(home.home, "checkpoint", "--against", str(old), "--output", str(path), "--tag-message")
 
     assert (refused.code, tag.code) == (3, 3)
-    assert "not a checkpoint of this log" in refused.out
+    assert "not a checkpoint of this log" in refused.err
     assert tag.out == "", "git would make a tag of it"
     assert "not a checkpoint of this log as it is: it is of another log" in tag.err
     assert not path.exists()

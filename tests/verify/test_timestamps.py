@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.proof.checkpoint import parse_note
 from cavra_pipeline.proof.publish import publish
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.home import verify_home
@@ -143,7 +144,10 @@ def test_verify_home_checks_stored_stamps_and_names_those_that_lie(home: Setting
 
 
 def checkpoint(home: Settings, *arguments: str) -> Said:
-    environ = {"CAVRA_TIMESTAMP_URL": str(home.timestamp_url), "CAVRA_TIMESTAMP_CA_FILE": str(home.timestamp_ca_file)}
+    environ = {
+        "CAVRA_TIMESTAMP_URL": str(home.timestamp_url),
+        "CAVRA_TIMESTAMP_CA_FILE": str(home.timestamp_ca_file or ""),
+    }
     return command(home.home, "checkpoint", *arguments, environ=environ)
 
 
@@ -153,8 +157,13 @@ def test_checkpoint_stamps_and_says_when(home: Settings, tsa: Authority, tmp_pat
     stamp = said.document["time_stamp"]
     assert stamp["is_new"] is True
     shown = checkpoint(home, "--timestamp")
-    assert f"time-stamped {stamp['at']}" in shown.out.replace("\n", "")
-    assert "time_stamp" not in checkpoint(home, "--json").document
+    assert f"time-stamped {stamp['at']}" in shown.err
+    assert parse_note(shown.out, "standard output") == publish(home)[0]
+    assert checkpoint(home, "--json").document["time_stamp"] == {**stamp, "is_new": False}
+    assert checkpoint(home).err == shown.err
+    unchecked = checkpoint(home.but(timestamp_ca_file=None))
+    assert (unchecked.code, unchecked.out) == (0, shown.out)
+    assert "there is no root certificate" in unchecked.err
     assert checkpoint(home, "--timestamp", "--tag-message").code == 2
 
     other = ingested(tmp_path / "other", [delivery(at(7))])
@@ -163,6 +172,7 @@ def test_checkpoint_stamps_and_says_when(home: Settings, tsa: Authority, tmp_pat
     drop(home, [delivery(at(4))], name="more.jsonl")
     take_in(home)
     assert checkpoint(home, "--timestamp", "--against", str(old)).code == 3
+    assert "time_stamp" not in checkpoint(home, "--json").document
     assert len(tsa.requests) == 1, "what has not grown out of the older checkpoint is not stamped"
 
 
