@@ -70,12 +70,18 @@ class Session:
         """Yields the rows of a statement a thousand at a time, for results too large to hold."""
         result = self._execute(statement(package, name, **parts), parameters)
         names = [column[0] for column in result.description or ()]
-        while rows := result.fetchmany(1000):
+        while True:
+            with _failures():
+                rows = result.fetchmany(1000)
+            if not rows:
+                return
             yield from (dict(zip(names, row, strict=True)) for row in rows)
 
     def tuples(self, sql: str, parameters: dict[str, object] | None = None) -> list[tuple[object, ...]]:
         """Returns every row of a short query that is written where it is asked."""
-        return self._execute(sql, parameters).fetchall()
+        result = self._execute(sql, parameters)
+        with _failures():
+            return result.fetchall()
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Returns the answer to a query that a caller wrote, whole.
