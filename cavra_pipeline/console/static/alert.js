@@ -40,7 +40,7 @@ export async function render(params, context, root) {
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${alert.subject}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, `${words(alert.kind)}: ${alert.subject}`),
+      el("p", { class: "state" }, `${words(alert.kind)}: `, breakable(alert.subject)),
       el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
@@ -51,21 +51,24 @@ export async function render(params, context, root) {
         lanes.map((lane) => el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
         el("a", { class: "button", href: hash("api", { find: "alerts" }), "data-key": "api" }, "API"))),
     el("p", { id: "said", role: "status" }),
-    facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most counted at once", alert.occurrence_count], ["Held back by the window", alert.swallowed_count],
+    facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
         el("dl", { class: "record" }, [...Object.entries(alert.evidence), ...Object.entries(alert.causes).map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])]
           .map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, String(value)))))),
-      el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "What happened"), eventsTable(events)))];
+      el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "Activity"), eventsTable(events)))];
 }
 
+/** A subject that a narrow screen breaks after an underscore, and nowhere inside a word. */
+const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
+
 export function eventsTable(events) {
-  return table({ key: "events", caption: "Activity", rows: events, sorts: false, empty: "nothing yet.", columns: [
+  return table({ key: "events", caption: "Activity", isTitled: false, rows: events, sorts: false, empty: "nothing yet.", columns: [
     { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
     { name: "event", title: "Event", value: (one) => words(one.event) },
     { name: "who", title: "By", value: (one) => one.actor },
-    { name: "detail", title: "Detail", value: (one) => one.detail },
+    { name: "detail", title: "Detail", value: (one) => words(one.detail) },
   ] });
 }
 

@@ -35,7 +35,7 @@ export async function render(params, context, root) {
       { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
       { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `event-${one.alert_id}-${one.happened_at}`) },
       { name: "event", title: "Event", value: (one) => words(one.event) },
-      { name: "detail", title: "Detail", value: (one) => one.detail ?? (one.actor ? `by ${one.actor}` : names[one.alert_id]?.cause) },
+      { name: "detail", title: "Detail", value: (one) => words(one.detail ?? (one.actor ? `by ${one.actor}` : names[one.alert_id]?.cause)) },
     ] }),
   ];
 }

@@ -43,7 +43,7 @@ function advice(item, gated) {
 }
 
 function ours(items, gated) {
-  return table({ key: "items", caption: "Open items", rows: items, sorts: false, empty: "none. Nothing has to be done.", columns: [
+  return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: "none. Nothing has to be done.", columns: [
     { name: "item", title: "Item", value: (one) => title(one.item) },
     { name: "count", title: "Count", value: (one) => one.count, number: true },
     { name: "next", title: "Next", cell: (one) => {

@@ -39,7 +39,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   return [
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, `${plan.retryable_count} to retry, ${plan.waiting_count} ${plan.waiting_count === 1 ? "waits" : "wait"}, ${plan.suppressed_count} suppressed`),
-      el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, ${plan.base_retry_delay_minutes} minutes, times ${plan.backoff_multiplier} for each further failure, at most ${plan.max_retry_delay_minutes} minutes.`),
+      el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton)),
     decisions(plan, isPast),

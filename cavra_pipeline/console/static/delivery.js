@@ -65,7 +65,7 @@ function release({ needs, at, detail }) {
 
 const parse = (text) => Date.parse(text);
 
-/** Attempts as numbered points, what people said below them, plans and runs that passed, and the incident behind. */
+/** Attempts as numbered points, acknowledgements and approvals below them, plans and runs that passed, and the incident behind. */
 function picture(found) {
   const own = found.lines.filter((one) => one.what !== "provider_incident");
   if (!own.length) return null;
@@ -79,7 +79,7 @@ function picture(found) {
     { title: "Attempts", spans: found.state === "wait" ? [{ from: parse(tries.at(-1).at), to: parse(found.next_retry_at), kind: "pause", text: `Delay until ${stamp(found.next_retry_at)}` }] : [],
       marks: tries.map((one, at) => ({ at: parse(one.at), kind: one.outcome === "failed" ? "bad" : one.outcome === "delivered" ? "good" : "unknown", label: `${at + 1}${one.status_code ? ` · ${one.status_code}` : ""}`,
         text: `Attempt ${at + 1}, ${stamp(one.at)}: ${words(one.outcome)}${one.status_code ? ` with ${one.status_code}` : ""}` })) },
-    said.length > 0 && { title: "Said", marks: said.map((one) => ({ at: parse(one.at), kind: "calm", label: one.by ?? "", text: `${words(one.outcome)} by ${one.by ?? "nobody"}, ${stamp(one.at)}` })) },
+    said.length > 0 && { title: "Acknowledged", marks: said.map((one) => ({ at: parse(one.at), kind: "calm", label: one.by ?? "", text: `${words(one.outcome)} by ${one.by ?? "nobody"}, ${stamp(one.at)}` })) },
     { title: "Plans and runs", spans: [...spans("retry_plan", "track"), ...spans("worker_run", "unknown")] },
     spans("provider_incident", "late").length > 0 && { title: "Incident", spans: spans("provider_incident", "late") },
   ].filter(Boolean);

@@ -112,7 +112,7 @@ export function facts(rows) {
 export function problem(error) {
   const faults = (error.errors || []).map((one) => el("li", {}, `${one.where}: ${one.what}. ${one.remedy}.`));
   return el("div", { class: "notice", role: "alert" },
-    el("p", {}, el("strong", {}, error.title || "It did not work"), ` ${error.detail || error.message || ""}`),
+    el("p", {}, el("strong", {}, `${error.title || "It did not work"}.`), ` ${error.detail || error.message || ""}`),
     faults.length > 0 && el("ul", {}, faults));
 }
 

@@ -30,7 +30,7 @@ export async function render(params, context) {
 }
 
 const routes = (rows) => table({ key: "routes", caption: "Routes", rows, columns: [
-  { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id || words(one.category)))] },
+  { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id || words(one.category.replaceAll("-", "_"))))] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
   { name: "do", title: "What to do", value: (one) => one.recommended_action },
   { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => (one.age_minutes === null ? "–" : whole(span(one.age_minutes * 60000))) },

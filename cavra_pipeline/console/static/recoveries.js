@@ -56,9 +56,9 @@ function verdict(report) {
 
 const provider = { name: "provider", title: "Provider", value: (one) => one.provider };
 const recovery = { ...provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id))] };
-const state = { name: "state", title: "State", value: (one) => one.slo_status, cell: (one) => [tag(LEVELS[one.slo_status], TEXTS[one.slo_status]), el("small", {}, `said: ${lastSaid(one)}`)] };
-const lastSaid = (one) => (one.closure_state === "open" ? "nothing yet" : words(one.closure_state).toLowerCase());
-const said = { name: "said", title: "Last said", value: lastSaid };
+const state = { name: "state", title: "State", value: (one) => one.slo_status, cell: (one) => [tag(LEVELS[one.slo_status], TEXTS[one.slo_status]), el("small", {}, `closure: ${closureOf(one)}`)] };
+const closureOf = (one) => (one.closure_state === "open" ? "none" : words(one.closure_state).toLowerCase());
+const closure = { name: "closure", title: "Closure", value: closureOf };
 const owner = { name: "owner", title: "Owner, ticket", value: (one) => one.owner, cell: (one) => [one.owner ?? el("strong", {}, "no one"), one.external_ref && el("small", {}, one.external_ref)] };
 const opened = { name: "opened", title: "Opened", value: (one) => one.opened_at, cell: (one) => time(one.opened_at) };
 const failures = { name: "failures", title: "Failures", value: (one) => one.failure_count, number: true };
@@ -79,7 +79,7 @@ function closedTable(rows, act) {
   return across("closed", "Closed recoveries", table({ key: "closed", caption: "Closed recoveries", rows, empty: "none so far.", columns: [
     recovery, opened, { name: "closed", title: "Closed", value: (one) => one.closed_at, cell: (one) => time(one.closed_at) },
     { name: "minutes", title: "Open for", value: (one) => one.closure_minutes, cell: (one) => whole(minutes(one.closure_minutes)) },
-    failures, said, owner, act && action(act),
+    failures, closure, owner, act && action(act),
   ].filter(Boolean) }));
 }
 
@@ -94,7 +94,7 @@ function groups(all) {
     ] })];
 }
 
-/** What was said, by state, provider and day, as CAVRA counts it: by record. */
+/** Closures by state, provider and day, as CAVRA counts it: by record. */
 function counts(report) {
   const number = (name, title) => ({ name, title, value: (one) => one[name], number: true });
   if (!report.provider_summary.length) return null;
