@@ -118,7 +118,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
         said.append(
             f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
             f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; {longest['title']} longest, "
-            f"for {duration(longest['outage_minutes'])}."
+            f"for {duration(longest['outage_minutes'])} of these {days}."
         )
     return said
 
