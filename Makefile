@@ -36,7 +36,7 @@ help: ## show this list
 
 setup: $(VENV)/.ready ## make .venv with everything pinned in constraints.txt
 
-# Made anew when the pins change.
+# Rebuilt when the pins change.
 $(VENV)/.made: constraints.txt constraints-runtime.txt
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
 		echo "make: no '$(PYTHON)' found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -118,7 +118,7 @@ pictures: $(VENV)/.ready ## the pictures of docs/images again, from the recorded
 	@$(BIN)/python -m tests.console.screenshots
 
 # What runs is pinned apart from what tests: a server, and make demo, install the first alone.
-pins: ## write constraints.txt and constraints-runtime.txt anew from pyproject.toml
+pins: ## rewrite constraints.txt and constraints-runtime.txt from pyproject.toml
 	@"$(PYTHON)" -m venv --clear .venv-pins
 	@.venv-pins/bin/python -m pip install --quiet --quiet uv
 	@$(call pin,constraints.txt,constraints.txt,--extra dev,and of its "dev" extra)

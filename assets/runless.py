@@ -135,7 +135,7 @@ class RunlessReports:
             except Exception as error:  # noqa: BLE001 -- a busy SQLite file shows as several of Dagster's errors
                 if attempt == _ATTEMPTS:
                     self._counts["lost_count"] += 1
-                    _log.error("a report could not be told to Dagster: %s", type(error).__name__)
+                    _log.error("a report could not be shown in Dagster: %s", type(error).__name__)
                 else:
                     threading.Event().wait(0.05 * 2**attempt)
             else:

@@ -77,7 +77,7 @@ def source_key(settings: Settings, name: str) -> dg.AssetKey:
 
 
 def home_tag(settings: Settings) -> dict[str, str]:
-    """Returns the tag of the runs that a home's schedules and commands start, by which they are told from others."""
+    """Returns the tag of the runs that a home's schedules and commands start, by which they differ from others."""
     return {HOME_TAG: hashlib.sha256(str(settings.home).encode()).hexdigest()[:16]}
 
 

@@ -37,7 +37,7 @@ class LastObservation:
     """What the life cycle was last told.
 
     Attributes:
-        fingerprint: Digest of the look; empty if it was told nothing yet.
+        fingerprint: Digest of the observation; empty before the first.
         due_at: When it wants to be called again even if nothing changes.
     """
 
@@ -66,11 +66,11 @@ def tell(
     is_failing: bool = False,
     watched: Collection[str] | None = None,
 ) -> LastObservation:
-    """Tells the life cycle of a look, if it differs from the last or something is due.
+    """Calls the life cycle with an observation, if it differs from the last or something is due.
 
     Args:
         settings: The home.
-        told: What it was told last.
+        told: Digest of the last observation it got.
         kinds: The kinds that this sensor watches over.
         signals: Everything of these kinds that is wrong now.
         clock: Tells the time.
@@ -151,7 +151,7 @@ def told_result(
             watched=watched,
         )
     except TransientError as busy:
-        reason = f"{reason} It is told at the next tick: {busy.what}."
+        reason = f"{reason} It is handed on at the next tick: {busy.what}."
     return dg.SensorResult(
         skip_reason=visible(reason),
         cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":")),

@@ -47,7 +47,7 @@ def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -
 def build_exhaustion_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
     """Returns the sensor for deliveries that will be exhausted within the hour.
 
-    Its cursor has each lane's newest forecast: what the API told of a lane's health since holds none.
+    Its cursor has each lane's newest forecast: reports of a lane's health by the API hold none.
     """
 
     @dg.sensor(

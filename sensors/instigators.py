@@ -26,7 +26,7 @@ KINDS: Final = ("instigator_off", "disabled_schedule")
 
 
 def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is since when each thing has been off, and what was told of it."""
+    """Returns the sensor; its cursor is since when each thing has been off, and what was said of it."""
 
     @dg.sensor(
         name=NAME,

@@ -39,7 +39,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
 
     Args:
         settings: The home, its environment and tolerances.
-        clock: Gives the instant of a look.
+        clock: Gives the instant of an observation.
     """
 
     @dg.sensor(
@@ -67,7 +67,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
                     for configuration in seen.configurations:
                         ledger.keep_configuration(c, configuration)
                     ledger.keep_verdicts(c, seen.judged, now=view.look.at)
-                # The verdicts are kept: what is told of them may fail and is then told at the next tick.
+                # The verdicts are kept: their alerts may fail and are then raised at the next tick.
                 looked = seen.memory
             signals = list(signals_of(seen.memory))
             told = tell(ours, told, KINDS, signals, clock)
@@ -136,7 +136,7 @@ class _View:
         return cls(look, configurations, of_schedule, longest_pause(seconds), usual_pause(seconds))
 
     def with_load_errors(self, context: dg.SensorEvaluationContext, place: Location, memory: WatcherState) -> "_View":
-        """Returns the view with whether ticks failed to load the code, asked for only where a look is overdue."""
+        """Returns the view with whether ticks failed to load the code; asks only where an observation is overdue."""
         before = memory.look
         if before is None or self.look.at - before.at <= self.usual:
             return self

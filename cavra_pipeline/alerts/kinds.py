@@ -1,4 +1,4 @@
-"""The one declared table of alert kinds: how bad, what to do next, what else explains it, what is told together."""
+"""The one declared table of alert kinds: how bad, what to do next, what else explains it, what goes into one notice."""
 
 from __future__ import annotations
 

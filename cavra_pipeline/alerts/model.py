@@ -88,7 +88,7 @@ class Alert:
         occurrence_count: The most that one look has counted.
         evidence: Ids and counts of the latest look.
         swallowed_count: How many of its occurrences came while its group's suppression window was open.
-        acknowledged_at: When somebody took it on.
+        acknowledged_at: When somebody acknowledged it.
         acknowledged_by: Who.
         resolved_at: When it was over.
         last_notified_at: When a connector last took a notice of it.
@@ -121,7 +121,7 @@ class Alert:
 
     @property
     def group(self) -> str:
-        """What it is told together with: its kind, or its kind and subject."""
+        """What its notices are grouped by: its kind, or its kind and subject."""
         return f"{self.kind} {self.subject}" if KINDS[self.kind].is_told_by_subject else self.kind
 
 

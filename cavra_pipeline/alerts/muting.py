@@ -88,7 +88,7 @@ def _explains(inhibitor: Inhibitor, cause: str, alert: Alert, sources: Sequence[
 
 
 def _may_explain(source: Alert, alert: Alert) -> bool:
-    # An alert that is over itself is muted only as long as its explanation: whoever was told of it hears the end.
+    # A resolved alert is muted only as long as its explanation: whoever was notified of it hears of its end.
     return source.resolved_at is None or (alert.is_open and source.resolved_at >= alert.since)
 
 

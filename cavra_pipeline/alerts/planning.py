@@ -28,7 +28,7 @@ class Notice(StrEnum):
 
 
 class Believed(NamedTuple):
-    """What a connector was told of one subject: which episode, how bad, how many were swallowed by then, how many."""
+    """A connector's newest notice of one subject: which episode, how bad, how many were swallowed by then, how many."""
 
     alert_id: str
     severity: Severity
@@ -70,7 +70,7 @@ class Planned:
     Attributes:
         notice: What it tells.
         firing: Alerts that are open, in order of their beginning.
-        over: Alerts that ended and have not been told to be over.
+        over: Alerts that ended and whose resolution has not been sent.
         told: What the connector knows once it has taken it.
         swallowed_count: Occurrences that came in the suppression window and were not told then.
     """

@@ -66,7 +66,7 @@ def is_public_text(text: str) -> bool:
 
 
 def fingerprint(kinds: Iterable[str], signals: Iterable[Signal]) -> str:
-    """Returns a digest of a look: while it stays the same, the life cycle has nothing new to learn from it.
+    """Returns a digest of an observation: while it stays the same, the life cycle has nothing new to learn from it.
 
     A sensor that keeps it in its cursor need not open the warehouse until ``due_at`` of the pass before
     (``cavra_pipeline.alerts.watch``).

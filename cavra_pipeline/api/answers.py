@@ -224,7 +224,7 @@ class EvidenceAnswer(Next):
 
 
 class ReportRow(Open):
-    """A kept report."""
+    """A saved report."""
 
     report: str
     lane: LaneName | None
@@ -237,13 +237,13 @@ class ReportRow(Open):
 
 
 class HistoryAnswer(Next):
-    """Kept reports, newest day first."""
+    """Saved reports, newest day first."""
 
     reports: list[ReportRow]
 
 
 class ReportAnswer(BaseModel):
-    """One kept report with its document."""
+    """One saved report with its document."""
 
     report: ReportRow
 

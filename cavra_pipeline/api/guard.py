@@ -27,7 +27,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 MAX_TARGET_BYTES: Final = 8 * 1024
 MAX_HEAD_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10.0
-#: Wrong tokens from one client in a minute, after which it is told to wait.
+#: Wrong tokens from one client in a minute, after which it must wait.
 _WRONG_TOKENS: Final = 100
 _MOST_CLIENTS: Final = 10_000
 #: First parts of the paths that need a token where there is a token file.

@@ -1,4 +1,4 @@
-"""Endpoints that list: evidence, acknowledgements, kept reports, partitions, quarantine, findings."""
+"""Endpoints that list: evidence, acknowledgements, saved reports, partitions, quarantine, findings."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ router = APIRouter(tags=["service"])
 
 @endpoint(router, "GET", "/api/v1/status", scope="read", answer=answers.Status)
 def status(service: Served, caller: Asker) -> Answer:
-    """Says how the service is reached, how fresh its copy is, and what was kept and told to Dagster."""
+    """Says how the service is reached, how fresh its copy is, and what was saved and reported to Dagster."""
     copy = service.copy.state()
     failure = service.copy.failure
     document = {

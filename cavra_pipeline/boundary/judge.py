@@ -31,7 +31,7 @@ def judge(raw: bytes, pseudonyms: Pseudonyms, *, is_scanned: bool = False) -> Ke
         is_scanned: Whether the scanner has read the line, which holds no escape, and found nothing.
 
     Returns:
-        The allowlisted record, or the reason why nothing of it is kept. Findings name rule and path only.
+        The allowlisted record, or the reason why it is rejected. Findings name rule and path only.
     """
     findings: list[Finding] = []
     created_at: datetime | None = None

@@ -81,7 +81,7 @@ class Rejection(Exception):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedLine:
-    """A line of which nothing is kept but where it stood, its digest and why."""
+    """A rejected line: where it stood, its digest and why."""
 
     line_number: int
     sha256: str

@@ -25,7 +25,7 @@ EXHAUSTION_AHEAD: Final = "exhaustion_ahead"
 WARNING_TIME: Final = timedelta(hours=1)
 #: How far ahead the forecast looks that warnings are reckoned from.
 FORECAST_HOURS: Final = 24
-#: The kinds that a look at incidents decides on.
+#: The kinds that an observation of incidents decides on.
 INCIDENT_KINDS: Final = (PROVIDER_INCIDENT, FAILED_EXECUTION)
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -1,4 +1,4 @@
-"""What is told at the demo's end: a line for each thing that is wrong, with the command that shows it.
+"""What the demo prints at its end: a line for each thing that is wrong, with the command that shows it.
 
 Every number is read from the reports and lists of the home; the stories say where to look, not what is found.
 """

@@ -46,7 +46,7 @@ _TAR_OFFSET, _TAR = 257, b"ustar"
 
 
 class UnreadableFile(PipelineError):
-    """A file that is wrong as a whole or can't be read to its end; nothing of it is kept."""
+    """A file that is wrong as a whole or can't be read to its end; it is rejected whole."""
 
 
 def recognise(head: bytes, name: str) -> None:

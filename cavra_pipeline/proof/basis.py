@@ -19,7 +19,7 @@ _segments = segments.c
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a proof rests on.
+    """What a proof is based on.
 
     Attributes:
         record_count: Records up to the end of the UTC day of the report, as a bundle discloses them.

@@ -148,7 +148,7 @@ class RecoveryHistory:
         return self.closures[: bisect_right(self.closures, at, key=lambda one: one.at)]
 
     def playbook_count(self, at: datetime) -> int:
-        """Counts the playbooks of an instant; without any, nothing can be told of recoveries."""
+        """Counts the playbooks of an instant; without any, nothing is known of recoveries."""
         return bisect_right(self.playbooks, at)
 
 

@@ -1,4 +1,4 @@
-"""What the health report of a lane rests on (contract section 7), for many instants at once."""
+"""What the health report of a lane is based on (contract section 7), for many instants at once."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ ID_FIELDS: Final = {
     RECOVERIES: "recovery_report_id",
     CLOSURE: "closure_report_id",
 }
-#: Reports that count nothing in a window: they rest on what is so at their instant.
+#: Reports that count nothing in a window: they are based on what is so at their instant.
 _WITHOUT_WINDOW: Final = frozenset({RETRY_PLAN, RECOVERIES})
 #: Members that evidence up to the instant does not decide: they are stored in columns and not in the document.
 _IN_COLUMNS: Final = ("generated_at", "future_record_count")

@@ -1,1 +1,1 @@
-"""Retention: which evidence leaves the warehouse, what stays since answers rest on it, and what can be asked then."""
+"""Retention: which evidence leaves the warehouse, what stays since answers need it, and what can be asked then."""

@@ -12,7 +12,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.warehouse import Session
 
 PACKAGE: Final = "cavra_pipeline.retention"
-#: The state just before the horizon is known too: all that it rests on stays.
+#: The state just before the horizon is known too: all that it is based on stays.
 _JUST_BEFORE: Final = timedelta(microseconds=1)
 _NOTHING: Final = timedelta()
 
@@ -68,7 +68,7 @@ def answerable_days(
 
 
 def require_answerable(session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING) -> None:
-    """Lets a question through only if pruning has left all that its answer rests on.
+    """Lets a question through only if pruning has left all that its answer is based on.
 
     Args:
         session: An open warehouse.

@@ -1,4 +1,4 @@
-"""Pruning: evidence from before a horizon goes, what later answers rest on stays, counts and digests are kept.
+"""Pruning: evidence from before a horizon goes, what later answers need stays, counts and digests are kept.
 
 Why an answer after the horizon is the same as without pruning: docs/decisions/0020-retention.md.
 """
@@ -72,7 +72,7 @@ def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pr
 
     The pruning is stored in the state and then applied to the warehouse, which nobody else writes meanwhile. What is
     stored is applied by the next writer if this one is killed. Reports, the digests and counts of drops, and what
-    answers after the horizon rest on are kept. The landing zone is not touched.
+    answers after the horizon need are kept. The landing zone is not touched.
 
     Args:
         warehouse: The home's warehouse.

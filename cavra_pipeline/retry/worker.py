@@ -87,7 +87,7 @@ def run_worker(
         run_id: A new id for this run.
 
     Returns:
-        The run as a document: the plan it rests on, what was selected, what waits and why, what was sent.
+        The run as a document: the plan it is based on, what was selected, what waits and why, what was sent.
 
     Raises:
         UsageError: A value is not accepted, or the lane is not live on this host.

@@ -78,7 +78,7 @@ class Episode:
         last_at: The last one.
         causes: How many were missed, by cause.
         is_over: Whether a later slot was served or was not expected.
-        is_told: Whether the life cycle of alerts has been told of it.
+        is_told: Whether the life cycle of alerts knows of it.
     """
 
     first_at: datetime
@@ -101,7 +101,7 @@ class WatcherState:
         look: The look before; None at the first.
         watched_from: Since when looks have followed each other; None before the first.
         spells: What kept slots from running.
-        gaps: Gaps in the watching that nobody has been told of yet.
+        gaps: Gaps in the watching that have caused no alert yet.
         configurations: By schedule, how it was set since its oldest slot that may still change.
         judged_until: By schedule, the newest slot with a verdict.
         open: By schedule, verdicts that may still change, by slot.
@@ -148,7 +148,7 @@ class Seen:
     configurations: Sequence[Configuration]
 
     def only_looked(self, before: WatcherState) -> WatcherState:
-        """Returns what to remember of a look whose verdicts could not be kept: they are due again at the next."""
+        """Returns what to remember where verdicts could not be stored: they are due again at the next observation."""
         now = self.memory
         return replace(before, look=now.look, watched_from=now.watched_from, spells=now.spells, gaps=now.gaps)
 
@@ -176,7 +176,7 @@ def watch(
         configurations: How each schedule is set now.
         calendar: Dagster's own evaluation of a cron expression.
         records: Gives what there is of a schedule since an instant.
-        pause: How far apart two looks may be; after a longer one somebody was away, and people are told.
+        pause: How far apart two observations may be; a longer gap raises an alert.
         usual: How far apart they are while nothing is in the way; a longer gap with a load error has its cause.
     """
     found = spells_between(memory.look, look, pause, usual)

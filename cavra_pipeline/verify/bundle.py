@@ -1,4 +1,4 @@
-"""Makes a proof bundle: a report, the records that it rests on, the commit log, and a verifier (docs/proof.md).
+"""Makes a proof bundle: a report, the records that it is based on, the commit log, and a verifier (docs/proof.md).
 
 Nothing is read here but the verifier's own files. Which report, and from which home, is decided in ``prove``.
 """

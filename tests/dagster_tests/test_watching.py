@@ -783,7 +783,7 @@ def test_what_could_not_be_told_as_the_state_was_busy_is_told_at_the_next_tick(
     put_schedule(instance, is_on=False)
     told.is_busy = True
     with state_of(settings).writing():
-        assert "It is told at the next tick: the state database stayed busy" in watch.tick().skip_message
+        assert "It is handed on at the next tick: the state database stayed busy" in watch.tick().skip_message
     told.is_busy = False
     watch.tick()
 

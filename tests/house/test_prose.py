@@ -1,4 +1,4 @@
-"""Words that the prose does not use: in the README, the docs, the help of commands and the texts of the console."""
+"""Words that the prose does not use: in the README, the docs, the help, the console, and the text of the code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from tests.cli.test_help import EVERY
 from tests.support import REPOSITORY
 
-STATIC = REPOSITORY / "cavra_pipeline" / "console" / "static"
 #: What is not written, and what is written in its place; as far as an expression can tell the sense of a word.
 WORDS = {
     r"mend(s|ed|ing)?": "fix",
@@ -39,16 +38,17 @@ def without_code(markdown: str) -> str:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Yields each text with its name; decisions are records of their day, and the dictionary lists columns."""
-    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+    """Yields each text with its name; the dictionary lists columns."""
+    for path in (*REPOSITORY.glob("*.md"), REPOSITORY / "Makefile", *sorted((REPOSITORY / "docs").rglob("*.md"))):
         if path.name != "data-dictionary.md":
             yield path.relative_to(REPOSITORY).as_posix(), without_code(path.read_text(encoding="utf-8"))
     for words, one in EVERY.items():
         helps = [getattr(parameter, "help", None) or "" for parameter in one.params]
         yield f"help of {' '.join(words)}", "\n".join([one.help or "", *helps])
-    for path in sorted(STATIC.iterdir()):
-        if path.suffix in (".js", ".html"):
-            yield path.name, path.read_text(encoding="utf-8")
+    for folder in ("cavra_pipeline", "assets", "sensors"):
+        for path in sorted((REPOSITORY / folder).rglob("*")):
+            if path.suffix in (".py", ".sql", ".js", ".html"):
+                yield path.relative_to(REPOSITORY).as_posix(), path.read_text(encoding="utf-8")
 
 
 def found_in(text: str) -> Iterator[str]:
@@ -81,5 +81,5 @@ def test_code_is_no_prose_and_keeps_its_lines() -> None:
 def test_prose_uses_the_words_of_the_field() -> None:
     every = dict(texts())
 
-    assert {"README.md", "docs/alerts.md", "help of status", "overview.js"} <= every.keys()
+    assert {"README.md", "docs/alerts.md", "help of status", "sensors/slots.py"} <= every.keys()
     assert [f"{name}:{one}" for name, text in every.items() for one in found_in(text)] == []

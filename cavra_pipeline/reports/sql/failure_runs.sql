@@ -13,7 +13,7 @@ outcomes AS MATERIALIZED (
         AND list_contains($providers::VARCHAR[], provider)
 ),
 
--- Successes of the very instant of a failure: their order is told by the session ids.
+-- Successes of the very instant of a failure: the session ids decide their order.
 ties AS MATERIALIZED (
     SELECT sent.provider, sent.lane, sent.created_at, sent.session_id
     FROM delivery_outcomes AS sent

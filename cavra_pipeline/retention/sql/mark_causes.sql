@@ -1,4 +1,4 @@
--- Failures that say why a recovery was opened which is told of after the horizon.
+-- Failures that opened a recovery which reports after the horizon name.
 CREATE OR REPLACE TEMP TABLE causes AS
 WITH failures AS (
     SELECT rowid AS row_id, created_at, unnest(outcomes) AS outcome

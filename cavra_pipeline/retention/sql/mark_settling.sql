@@ -1,4 +1,4 @@
--- The delivery that settled a pair, where its subject is named after the horizon: a later send of it is told from a first
+-- The delivery that settled a pair, where its subject is named after the horizon: a later send of it differs from a first
 -- one by that alone (contract section 6).
 INSERT INTO settling_deliveries
 SELECT arg_min(session_id, {'at': created_at, 'id': session_id})

@@ -1,5 +1,5 @@
--- Escalation plans of which the story is still told: those with evidence after the horizon, and those that name a recovery
--- which is told of after it.
+-- Escalation plans that reports still need: those with evidence after the horizon, and those that name a recovery
+-- which reports after it name.
 CREATE OR REPLACE TEMP TABLE told_subjects AS
 WITH planned AS (
     SELECT DISTINCT coalesce(nullif(plan_id, ''), session_id) AS subject
