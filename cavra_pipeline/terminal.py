@@ -37,6 +37,8 @@ Styled = Text
 MOST_ROWS: Final = 40
 #: Cells of a table up to this width are never folded: an age such as `20 h 41 min ago`.
 _STAYS_WHOLE: Final = 15
+#: Those up to this one, such as an instant, get what room there is before sentences do.
+_KEPT_FIRST: Final = 20
 
 
 class Terminal:
@@ -175,7 +177,12 @@ def _widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
     widths = [max(map(_least_width, column)) for column in texts]
     while len(widths) > 1 and sum(widths) > _room(len(widths), console):
         widths.pop()
-    for _ in range(min(_room(len(widths), console), sum(widest[: len(widths)])) - sum(widths)):
+    room = min(_room(len(widths), console), sum(widest[: len(widths)]))
+    for size in sorted({size for size in widest if size <= _KEPT_FIRST}):
+        folded = [n for n, width in enumerate(widths) if widest[n] == size > width]
+        if sum(size - widths[n] for n in folded) <= room - sum(widths):
+            widths = [max(width, size) if n in folded else width for n, width in enumerate(widths)]
+    for _ in range(room - sum(widths)):
         most_folded = max(range(len(widths)), key=lambda n: widest[n] / widths[n])
         widths[most_folded] += 1
     return widths

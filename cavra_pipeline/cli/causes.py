@@ -113,7 +113,7 @@ def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
         f"{CAUSE_WORDS[one['cause']].what}{f' ({codes})' if codes else ''}",
         short_time(one["began_at"]),
         short_time(one["ended_at"]) if one["ended_at"] else shown("open", "bold red"),
-        f"{one['failure_count']:,} of {one['subject_count']:,} subject{'' if one['subject_count'] == 1 else 's'}",
+        f"{one['failure_count']:,} in {one['subject_count']:,} subject{'' if one['subject_count'] == 1 else 's'}",
         lanes,
     )
 

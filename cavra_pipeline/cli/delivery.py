@@ -78,7 +78,7 @@ def worker(
 
 
 @command("ack", "cavra-pipeline ack --plan ID --provider NAME --state acknowledged --by ops")
-@lane_option(default=next(iter(LANES)), show_default=True, help="A lane that takes them.")
+@lane_option(default=next(iter(LANES)), show_default=True, help="A lane that takes acknowledgements.")
 @click.option("--plan", "subject", required=True, metavar="ID", help="The plan, or the health report of an alert lane.")
 @click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
 @click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")

@@ -127,7 +127,7 @@ def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, A
         ("fields left out", result.dropped_field_count),
         ("landing files", f"{len(result.written)} written"),
         ("landing zone", settings.landing),
-        ("next", "cavra-pipeline ingest"),
+        *([("next", "cavra-pipeline ingest")] if result.written else []),
     ]
 
 
