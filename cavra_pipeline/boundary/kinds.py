@@ -1,6 +1,6 @@
 """The declared table of record kinds (contract sections 2 and 2a): which fields each may have, its table and its lane.
 
-The boundary's allowlist, the warehouse's columns and ``docs/evidence.md`` are all made from this table;
+The boundary's allowlist, the warehouse's columns and ``docs/evidence-kinds.md`` are all made from this table;
 a field that is not here is stored nowhere. No parsing happens here.
 """
 

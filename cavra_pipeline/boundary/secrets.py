@@ -121,7 +121,7 @@ _WEBHOOK_HOSTS = (
     r"|hook\.(?:[a-z0-9]+\.)?make\.com|hooks\.pagerduty\.com|api\.opsgenie\.com/v1/json"
 )
 
-#: Patterns follow the token formats that the issuers publish; sources in docs/evidence.md. None may take more than a
+#: Patterns follow the token formats that the issuers publish; sources in docs/evidence-secrets.md. None may take over a
 #: few steps for each letter whatever stands there, so those with a run of letters in them begin where that run does.
 RULES: Final = (
     _token("aws-access-key", "A(?:KIA|SIA|BIA|CCA)", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _is_aws_key),

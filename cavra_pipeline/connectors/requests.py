@@ -4,7 +4,7 @@ What belongs here: pure functions from connector, notification and clock to the 
 What does not: sending it (deliver) and understanding the answer (grading).
 
 Texts are escaped for their medium here (escaping); a Notification holds nothing that steers or cannot be seen already.
-The documentation of each body is linked from `docs/connectors.md`.
+The documentation of each body is linked from `docs/connectors-apis.md`.
 """
 
 from __future__ import annotations

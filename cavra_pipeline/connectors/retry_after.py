@@ -1,7 +1,7 @@
 """`Retry-After` and its like: when the other side wants to be asked again.
 
 Source: RFC 9110 section 10.2.3 (the field) and 5.6.7 (the three forms of an HTTP date); what APIs send besides is
-in `docs/connectors.md`.
+in `docs/connectors-answers.md`.
 
 What belongs here: header values to one instant.
 What does not: whether there will be another attempt at all (deliver, and the retry policy above it).

@@ -1,6 +1,6 @@
 """Access tokens for APIs that want one: asked for with client credentials, held until shortly before they expire.
 
-Source: RFC 6749 sections 4.4 and 5.1; Microsoft's page on the client credentials flow is in `docs/connectors.md`.
+Source: RFC 6749 sections 4.4 and 5.1; Microsoft's page on the client credentials flow is in `docs/connectors-apis.md`.
 
 What belongs here: one token request, its answer, and how long a token is used.
 What does not: what the token is for (deliver).

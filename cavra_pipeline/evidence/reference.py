@@ -1,4 +1,4 @@
-"""Writes the tables of ``docs/evidence.md`` from the declared table; run as ``python -m``."""
+"""Writes the tables of ``docs/evidence*.md`` from the declared table; run as ``python -m`` with a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connectors that CAVRA has and the pipeline can't send through: docs/connectors.md names them and what happens."""
+"""Connectors that CAVRA has and the pipeline lacks: docs/connectors-receivers.md names them and what happens."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ OTHERS: Final = sorted(CAVRA_CONNECTORS - set(PROVIDER_NAMES))
 
 
 def test_the_page_names_each_connector_of_cavra_that_is_not_ours() -> None:
-    text = (REPOSITORY / "docs" / "connectors.md").read_text(encoding="utf-8")
-    part = text.partition("### Connectors that CAVRA has and the pipeline has not")[2].partition("\n### ")[0]
+    text = (REPOSITORY / "docs" / "connectors-receivers.md").read_text(encoding="utf-8")
+    part = text.partition("## Connectors that CAVRA has and the pipeline has not")[2].partition("\n## ")[0]
     rows = [line for line in part.splitlines() if line.startswith("| `")]
 
     assert sorted(name for row in rows for name in re.findall(r"`([a-z_]+)`", row)) == OTHERS
