@@ -106,7 +106,7 @@ def standing(lane: Mapping[str, Any]) -> str:
         return "no evidence"
     if not lane["outage_count"]:
         return "no outage"
-    still = ", not over" if lane["open_outage_count"] else ""
+    still = ", still down" if lane["open_outage_count"] else ""
     return f"{count(lane['outage_count'], 'outage')}, {short_duration(lane['outage_minutes'])}{still}"
 
 

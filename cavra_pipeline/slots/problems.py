@@ -55,4 +55,5 @@ def causes_in_words(causes: Mapping[Cause, int]) -> str:
 def episode_in_words(schedule: str, episode: Episode) -> str:
     """Says which slots of a schedule were missed and why."""
     since = episode.first_at.isoformat(timespec="minutes")
-    return f"{schedule}: {episode.missed_count} slots missed since {since}, {causes_in_words(episode.causes)}."
+    runs = "scheduled run" if episode.missed_count == 1 else "scheduled runs"
+    return f"{schedule}: {episode.missed_count} {runs} missed since {since}, {causes_in_words(episode.causes)}."

@@ -52,8 +52,8 @@ def test_the_page_is_printed_on_one_sheet(browser: Browser, full: dict[str, Any]
     assert printed.count(b"/Type /Page") - printed.count(b"/Type /Pages") == 1
 
 
-def test_the_page_is_five_screens_of_a_phone_at_most(browser: Browser, full: dict[str, Any], tmp_path: Path) -> None:
+def test_the_page_is_four_screens_of_a_phone_at_most(browser: Browser, full: dict[str, Any], tmp_path: Path) -> None:
     page = opened(browser, full, tmp_path, viewport=PHONE)
     height, width = page.evaluate("[document.body.scrollHeight, document.documentElement.scrollWidth]")
     assert width == PHONE["width"]
-    assert height <= 5 * PHONE["height"]
+    assert height <= 4 * PHONE["height"]

@@ -227,7 +227,7 @@ def test_after_ten_hours_without_a_daemon_each_slot_has_its_cause_and_each_alert
 
     assert ("daemon_down", "dagster daemon", "daemon_down", 1) in told.newest
     assert ("missed_run", SCHEDULE, "daemon_down", 20) in told.newest
-    assert "20 slots missed" in said
+    assert "20 scheduled runs missed" in said
     slots = ledger(settings)
     assert len(slots) == 20
     assert {(verdict, cause) for _, verdict, cause in slots} == {("missed", "daemon_down")}
