@@ -127,6 +127,8 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
     again = " (opened again)" if one["closure_state"] == "reopened" else ""
     return {
         "name": f"{provider_name(one['provider'])}, {one['playbook_id']}",
+        "provider": provider_name(one["provider"]),
+        "id": one["playbook_id"],
         "age": duration(one["age_minutes"]) + again,
         "slo": slo,
         "tone": tone,
