@@ -17,7 +17,7 @@ _BROKEN: Final = {
 _OPEN: Final = {
     "name": "Recovery",
     "age": "Open for",
-    "slo": "Limit",
+    "slo": "SLO",
     "notified": "Notified via",
     "action": "Next step",
 }

@@ -26,7 +26,7 @@ _STATES: Final = {
     "under_control": "Under control",
     "no_evidence": "No evidence",
 }
-_SLO: Final = {"breached": ("past it", "critical"), "at_risk": ("close", "warning"), "within": ("within", "healthy")}
+_SLO: Final = {"breached": ("breached", "critical"), "at_risk": ("at risk", "warning"), "within": ("within", "healthy")}
 #: What one page holds; the JSON file has everything.
 _MOST_ROWS: Final = 5
 _MOST_ACTIONS: Final = 6
