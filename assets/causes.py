@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.launch import days_of
+from cavra_pipeline.assets.links import console, report_page
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
@@ -55,7 +56,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         partitions_def=partitions,
         owners=owners_of(settings, DASHBOARD_GROUP),
         kinds=KINDS,
-        metadata=document_table(PROVIDER_INCIDENTS, _COLUMNS),
+        metadata={**document_table(PROVIDER_INCIDENTS, _COLUMNS), **console(settings, "incidents")},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
@@ -69,7 +70,10 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
             days = answerable_days(session, moment_of)
             reports = incident_reports(session, instants=[moment_of[day] for day in days], now=now)
             failed = failed_executions(session, moment_of[days[-1]])
-        shown = {day: _metadata(report) for day, report in zip(days, reports, strict=True)}
+        shown = {
+            day: {**_metadata(report), **report_page(home.settings, "incidents", report["as_of"])}
+            for day, report in zip(days, reports, strict=True)
+        }
         # A sensor decides by the newest instant alone.
         newest = reports[-1]
         shown[days[-1]] |= {

@@ -10,6 +10,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.launch import days_of
+from cavra_pipeline.assets.links import console
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.tables import ROW_COUNT, code_of, column_lineage, warehouse_table
@@ -42,6 +43,9 @@ _TABLES: Final = {
     "findings": "What was not public-safe: place, rule and dotted path, never the value.",
 }
 
+#: Tables of what was kept out of the evidence.
+_HELD_BACK: Final = ("quarantine", "findings")
+
 
 class IngestConfig(dg.Config):
     """How to ingest.
@@ -62,7 +66,7 @@ def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[st
         kinds={"json"},
         partitions_def=partitions,
         deps=[source_key(host, name) for name in sources],
-        metadata={**warehouse_table(host, "drops"), **code_of(list_drops)},
+        metadata={**warehouse_table(host, "drops"), **console(host, "sources"), **code_of(list_drops)},
     )
 
 
@@ -75,8 +79,11 @@ def _table_specs(partitions: dg.PartitionsDefinition[str], host: Settings) -> li
             owners=owners_of(host, INGEST_GROUP),
             kinds=KINDS,
             partitions_def=partitions,
-            deps=[asset_key(host, LANDING_ZONE if name in ("evidence", "quarantine", "findings") else EVIDENCE)],
-            metadata=warehouse_table(host, name),
+            deps=[asset_key(host, LANDING_ZONE if name in (EVIDENCE, *_HELD_BACK) else EVIDENCE)],
+            metadata={
+                **warehouse_table(host, name),
+                **console(host, "intake" if name in _HELD_BACK else "evidence"),
+            },
         )
         for name, description in _TABLES.items()
     ]

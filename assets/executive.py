@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from cavra_pipeline.assets.launch import checked_config, days_of, values_of
+from cavra_pipeline.assets.links import console, report_page
 from cavra_pipeline.assets.metadata import show_days
 from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.report_checks import OWN_CHECK
@@ -66,7 +67,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         partitions_def=partitions,
         owners=owners_of(settings, DASHBOARD_GROUP),
         kinds=PAGE_KINDS,
-        metadata=executive_report_table(),
+        metadata={**executive_report_table(), **console(settings, "executive")},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
@@ -101,7 +102,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
                 "executive_report_id": report["executive_report_id"],
                 "alert_level": report["alert_level"],
                 **{name: int(report[name]) for name in _NUMBERS},
-                **({WHAT_IF: True} if is_preview else {}),
+                **({WHAT_IF: True} if is_preview else report_page(home.settings, "executive", report["as_of"])),
             }
         show_days(context, context.asset_key, shown)
         if days[-1] == now.date() and not is_preview:
@@ -129,7 +130,12 @@ def _own(folder: Path, is_preview: bool) -> dg.AssetCheckResult:
         check_name=OWN_CHECK,
         passed=not is_preview,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"folder": dg.MetadataValue.path(str(folder))},
+        metadata={
+            "why": "This run made a what-if; the days' own reports are as they were."
+            if is_preview
+            else "This run made the days' own reports.",
+            "folder": dg.MetadataValue.path(str(folder)),
+        },
     )
 
 

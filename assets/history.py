@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.links import console
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.registry import owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
@@ -41,7 +42,7 @@ def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
         description="What of landing zone, warehouse, commit log and saved reports is not what it was made from.",
         owners=owners_of(settings, HISTORY_GROUP),
         kinds={"duckdb", "python"},
-        metadata=document_table(VERIFIED_HISTORY, _COLUMNS),
+        metadata={**document_table(VERIFIED_HISTORY, _COLUMNS), **console(settings, "history")},
         freshness_policy=DAILY,
     )
     def verified_history_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time

@@ -56,6 +56,11 @@ def own(kept: Sequence[Report]) -> dg.AssetCheckResult:
         check_name=OWN_CHECK,
         passed=not asked,
         severity=dg.AssetCheckSeverity.WARN,
-        description="This run made a what-if; the days' own reports are as they were." if asked else None,
-        metadata={"what_if_count": len(asked), **saved_as},
+        metadata={
+            "why": "This run made a what-if; the days' own reports are as they were."
+            if asked
+            else "This run made the days' own reports.",
+            "what_if_count": len(asked),
+            **saved_as,
+        },
     )

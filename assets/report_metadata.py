@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.links import report_page
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.tables import ROW_COUNT
 from cavra_pipeline.documents import canonical_bytes
@@ -14,20 +15,34 @@ from cavra_pipeline.jobs import WHAT_IF
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.log import LogHead
 from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, Report
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.bundle import attested
 
 Shown = dg.MetadataValue
 
+#: The console's view of each report.
+VIEWS: Final = {
+    RETRY_PLAN: "plan",
+    RETRY_HEALTH: "health",
+    RECOVERIES: "recoveries",
+    CLOSURE: "closure",
+    DASHBOARD: "overview",
+}
 
-def report_metadata(one: Report, head: LogHead | None = None) -> dict[str, Any]:
+
+def report_metadata(settings: Settings, one: Report, head: LogHead | None = None) -> dict[str, Any]:
     """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots.
 
     Args:
+        settings: Where the console is.
         one: The report.
         head: The head of the commit log when it was made, if there is one.
     """
     numbers, view = _SHOWN[one.report]
-    return {**_common(one), **numbers(one.document), **_proof(one, head), "details": view(one.document)}
+    shown = {**_common(one), **numbers(one.document), **_proof(one, head)}
+    if not one.is_what_if:
+        shown |= report_page(settings, VIEWS[one.report], one.document["as_of"], one.lane)
+    return {**shown, "details": view(one.document)}
 
 
 def _proof(one: Report, head: LogHead | None) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from pydantic import Field
 
 from cavra_pipeline.assets.causes import exhausted_ahead
 from cavra_pipeline.assets.launch import checked_config, days_of, values_of
+from cavra_pipeline.assets.links import console
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds, transient_retried
 from cavra_pipeline.assets.report_checks import OWN_CHECK, check_config, healthy, own
-from cavra_pipeline.assets.report_metadata import report_metadata
+from cavra_pipeline.assets.report_metadata import VIEWS, report_metadata
 from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.assets.tables import saved_reports_table
 from cavra_pipeline.declared import with_fields_of
@@ -95,6 +96,7 @@ def _asset(
     lane: Lane | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     key = asset_key(settings, name)
+    report = name.removeprefix(f"{lane.name}_") if lane else name
     return dg.asset(
         key=key,
         group_name=group,
@@ -103,7 +105,7 @@ def _asset(
         partitions_def=partitions,
         owners=owners_of(settings, group),
         kinds=report_kinds(settings),
-        metadata=saved_reports_table(),
+        metadata={**saved_reports_table(), **console(settings, VIEWS[report], lane)},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
         freshness_policy=freshness,
@@ -235,7 +237,7 @@ def _materialize(
     days = days_of(context)
     kept: list[Report] = []
 
-    with transient_retried(), _saved_days_shown(context, kept):
+    with transient_retried(), _saved_days_shown(context, home.settings, kept):
         for one in save_reports(
             home.warehouse,
             home.state,
@@ -252,7 +254,7 @@ def _materialize(
         beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
         check_results = [healthy(home.state, kept[-1]), own(kept)]
         head = log_head(home.settings)
-    shown = {one.day: {**report_metadata(one, head), **beside.get(one.day, {})} for one in kept}
+    shown = {one.day: {**report_metadata(home.settings, one, head), **beside.get(one.day, {})} for one in kept}
     show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
         context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
@@ -265,14 +267,16 @@ def _materialize(
 
 
 @contextmanager
-def _saved_days_shown(context: dg.AssetExecutionContext, saved: Sequence[Report]) -> Iterator[None]:
+def _saved_days_shown(context: dg.AssetExecutionContext, settings: Settings, saved: Sequence[Report]) -> Iterator[None]:
     """Materialises the days that are saved where the block fails: a step that fails has no result of its own."""
     try:
         yield
     except Exception:
         for one in saved:
             context.log_event(
-                dg.AssetMaterialization(context.asset_key, metadata=report_metadata(one), partition=one.day.isoformat())
+                dg.AssetMaterialization(
+                    context.asset_key, metadata=report_metadata(settings, one), partition=one.day.isoformat()
+                )
             )
         raise
 

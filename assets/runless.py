@@ -124,7 +124,7 @@ class RunlessReports:
         return dg.AssetMaterialization(
             asset_of(self._settings, report),
             partition=report.day.isoformat() if self._is_partition(report.day) else None,
-            metadata=report_metadata(report, log_head(self._settings)),
+            metadata=report_metadata(self._settings, report, log_head(self._settings)),
             tags={**ORIGIN_TAG, "dagster/data_version": report.report_id},
         )
 

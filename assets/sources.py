@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.assets.links import console
 from cavra_pipeline.assets.registry import owners_of
 from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
 from cavra_pipeline.errors import PipelineError
@@ -38,7 +39,7 @@ def _source_asset(name: str, found: Source | tuple[Any, ...], host: Settings) ->
         owners=owners_of(host, SOURCE_GROUP),
         kinds={_KINDS[source.type] if source else "file", "python"},
         tags=SOURCE_TAG,
-        metadata=warehouse_table(host, "evidence_records"),
+        metadata={**warehouse_table(host, "evidence_records"), **console(host, "sources")},
         skippable=True,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=max(PULLS_MISSED * every, timedelta(minutes=2))),
     )
@@ -72,19 +73,22 @@ def _source_asset(name: str, found: Source | tuple[Any, ...], host: Settings) ->
 
 
 def _unreadable(key: dg.AssetKey, error: PipelineError) -> dg.AssetCheckResult:
-    metadata = {"place": visible(error.where), "what_is_wrong": visible(error.what), "remedy": visible(error.remedy)}
+    why = f"The source can't be read: {error.what}"
+    metadata = {"why": visible(why), "place": visible(error.where), "remedy": visible(error.remedy)}
     return dg.AssetCheckResult(
         check_name=CHECK, asset_key=key, passed=False, severity=dg.AssetCheckSeverity.ERROR, metadata=metadata
     )
 
 
 def _fresh(key: dg.AssetKey, done: SourcePull, now: datetime) -> dg.AssetCheckResult:
+    is_quiet = is_silent(done.source, done.pulls, now)
     return dg.AssetCheckResult(
         check_name=CHECK,
         asset_key=key,
-        passed=not is_silent(done.source, done.pulls, now),
+        passed=not is_quiet,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
+            "why": "New records have stopped." if is_quiet else "The source could be read, and new records arrive.",
             "minutes_without_a_new_record": _minutes(now, done.pulls.arrived_at),
             "silent_after_minutes": done.source.silent_after * done.source.every_minutes,
         },

@@ -12,6 +12,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.assets.evidence import day_metadata
+from cavra_pipeline.assets.links import console
 from cavra_pipeline.assets.metadata import table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.slots import fresh_for
@@ -46,7 +47,7 @@ def _worker_asset(lane: Lane, host: Settings) -> dg.AssetsDefinition:
         owners=owners_of(host, lane.name),
         kinds=KINDS,
         tags=WORKER_TAG,
-        metadata={**warehouse_table(host, "worker_runs"), **_writes(host)},
+        metadata={**warehouse_table(host, "worker_runs"), **console(host, "worker", lane), **_writes(host)},
         pool=WAREHOUSE_POOL,
         freshness_policy=fresh_for(lane),
     )

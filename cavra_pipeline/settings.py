@@ -167,6 +167,7 @@ class Settings(BaseSettings):
         api_requests_per_second: Requests a second that the HTTP API takes from one client or token.
         api_origins: Origins of pages that may call the HTTP API, as browsers write them; none but its own if empty.
         dagster_url: Where people find the Dagster UI; only ever shown as a link.
+        console_url: Where people find the console; only ever shown as a link.
         crons: Cadence of a schedule, by its name, in place of its own; cron in UTC.
         environment: Which of the declared environments this is (``cavra_pipeline.desired_state``).
         tolerance: How late and how early a scheduled run's work is still on time.
@@ -217,6 +218,7 @@ class Settings(BaseSettings):
     api_requests_per_second: Annotated[float, Field(ge=1, le=1_000_000, allow_inf_nan=False), Accepts()] = 500.0
     api_origins: Origins = ()
     dagster_url: WebAddress = "http://127.0.0.1:3000"
+    console_url: WebAddress = "http://127.0.0.1:8765"
     crons: dict[str, Cron] = Field(default={})
     environment: Annotated[
         Environment, Accepts(f"one of {', '.join(ENVIRONMENTS)}", "there is no such environment")

@@ -185,11 +185,9 @@ def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[
             passed=episode is None,
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={
+                "why": episode_in_words(name, episode) if episode else "The newest slot was served.",
                 "schedule": name,
                 "missed_slot_count": episode.missed_count if episode else 0,
-                "details": episode_in_words(name, episode)
-                if episode and not episode.is_over
-                else "The newest slot was served.",
             },
         )
         for name in sorted(judged & (before.episodes.keys() | seen.memory.episodes.keys()))

@@ -140,7 +140,8 @@ def open_command(what: str, is_printed: bool) -> None:
 
     Both are served by `dev`. Without a terminal, or with --json, the address is printed and nothing is opened.
     """
-    addresses = {"console": _web_address(LOOPBACK, CONSOLE_PORT), "dagster": load_settings().dagster_url}
+    settings = load_settings()
+    addresses = {"console": settings.console_url, "dagster": settings.dagster_url}
     out = standard_output()
     is_asked = form_of_answer() == TABLE and out.is_interactive and not is_printed
     document = {"page": what, "address": addresses[what], "is_opened": is_asked and not click.launch(addresses[what])}
@@ -170,6 +171,7 @@ def dev(port: int, host: str, console_port: int) -> None:
     ui, console = _web_address(host, port), _web_address(LOOPBACK, console_port)
     environ = {**os.environ, "DAGSTER_HOME": str(settings.dagster_home), "CAVRA_HOME": str(settings.home)}
     environ.setdefault("CAVRA_DAGSTER_URL", ui)
+    environ.setdefault("CAVRA_CONSOLE_URL", console)
     dagster = ["dagster_dg_cli.cli", "dev", "-m", "cavra_pipeline.definitions", "-p", str(port), "-h", host]
     api = ["cavra_pipeline.cli", "api", "--port", str(console_port)]
     programs = Programs(

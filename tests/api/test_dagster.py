@@ -42,7 +42,7 @@ def test_each_report_is_an_event_of_its_asset_and_no_run(tmp_path: Path) -> None
     told = events["recovery_escalation_retry_health"][0].asset_materialization
     assert told is not None
     assert told.partition == NOW.date().isoformat()
-    expected = report_metadata(Report(RETRY_HEALTH, "recovery_escalation", NOW.date(), health), log_head(home))
+    expected = report_metadata(home, Report(RETRY_HEALTH, "recovery_escalation", NOW.date(), health), log_head(home))
     assert {"report_sha256", "evidence_root", "checkpoint"} <= expected.keys()
     shown = {name: value.value for name, value in told.metadata.items()}
     assert shown == {name: getattr(value, "value", value) for name, value in expected.items()}

@@ -14,7 +14,6 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.assets.registry import GROUPS
-from cavra_pipeline.assets.report_checks import OWN_CHECK
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.members import MEMBERS
@@ -28,7 +27,7 @@ from cavra_pipeline.warehouse.schema import MACROS, PROJECTIONS, declared_column
 from cavra_pipeline.warehouse.session import Session
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import DAY, EVIDENCE, REPORTS, checks, key, metadata_of, new_home, report_ids, run
-from tests.support import acknowledgement, at, delivery, drop, execution, home_with, plan, query, worker_run
+from tests.support import REPOSITORY, acknowledgement, at, delivery, drop, execution, home_with, plan, query, worker_run
 from tests.worker.support import SIGNING, connectors_file
 
 pytestmark = pytest.mark.slow
@@ -36,6 +35,10 @@ pytestmark = pytest.mark.slow
 WORKERS = tuple(f"{lane}_retry_worker" for lane in LANES)
 MADE = (*EVIDENCE, *REPORTS, "provider_incidents", "executive_recovery_report")
 DECLARED = ("landing_zone", *MADE, *WORKERS, "verified_history")
+#: The views of the console, by the names in its addresses.
+CONSOLE_VIEWS = re.findall(
+    r"^  (\w+): { title: ", (REPOSITORY / "cavra_pipeline/console/static/app.js").read_text(), re.MULTILINE
+)
 SOURCE = "sources: {five: {type: file, path: five.jsonl}}"
 
 
@@ -89,6 +92,26 @@ def test_every_asset_says_what_it_is_whose_and_where_it_is_stored(name: str, gra
     assert 0 < reference.line_number <= len(Path(reference.file_path).read_text().splitlines())
 
 
+@pytest.mark.parametrize("name", [*DECLARED, "sources/five"])
+def test_every_asset_leads_to_a_view_that_the_console_has(name: str, graph: Any) -> None:
+    address = graph.get(key(*name.split("/"))).metadata["console"].value
+
+    start, _, rest = address.partition("/#/")
+    view, _, asked = rest.partition("?")
+    lane = next((one for one in LANES if name.startswith(f"{one}_retry_")), None)
+    assert start == "http://127.0.0.1:8765"
+    assert view in CONSOLE_VIEWS
+    assert asked == (f"lane={lane}&run=1" if lane else "")
+
+
+@pytest.mark.parametrize("name", [*REPORTS, "provider_incidents", "executive_recovery_report"])
+def test_every_report_leads_to_its_page_as_of_its_instant(name: str, done: dg.ExecuteInProcessResult) -> None:
+    address = metadata_of(done, name)["report_page"]
+
+    assert address.partition("/#/")[2].partition("?")[0] in CONSOLE_VIEWS
+    assert address.endswith(f"as_of={DAY}T23:59:59")
+
+
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_each_column_of_a_projection_says_which_columns_of_evidence_it_is_made_of(
     name: str, graph: Any, done: dg.ExecuteInProcessResult
@@ -110,13 +133,9 @@ def test_a_computed_column_is_made_of_what_its_expression_reads(done: dg.Execute
 
 
 def test_every_check_says_why_first(done: dg.ExecuteInProcessResult) -> None:
-    found = {
-        one.check_name: next(iter(one.metadata))
-        for one in done.get_asset_check_evaluations()
-        if one.check_name != OWN_CHECK
-    }
+    found = {one.check_name: next(iter(one.metadata)) for one in done.get_asset_check_evaluations()}
 
-    assert len(found) >= 7
+    assert len(found) >= 8
     assert set(found.values()) == {"why"}
 
 
