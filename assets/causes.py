@@ -15,7 +15,7 @@ from cavra_pipeline.assets.tables import ROW_COUNT, document_table
 from cavra_pipeline.causes.problems import exhaustion, failed_executions, shown_incidents
 from cavra_pipeline.documents import identify
 from cavra_pipeline.escaping import visible
-from cavra_pipeline.jobs import DASHBOARD_GROUP, PROVIDER_INCIDENTS, asset_key
+from cavra_pipeline.jobs import DASHBOARD_GROUP, PROVIDER_INCIDENTS, WHY, asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.reports.store import Report, evaluated_at
@@ -90,7 +90,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
                     check_name=CHECK,
                     passed=count == 0,
                     severity=dg.AssetCheckSeverity.ERROR,
-                    metadata={"why": _why(newest), "open_incident_count": count, "day": days[-1].isoformat()},
+                    metadata={WHY: _why(newest), "open_incident_count": count, "day": days[-1].isoformat()},
                 )
             ],
         )

@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.executive.words import are, count
-from cavra_pipeline.jobs import EVIDENCE, INGEST_GROUP, LANDING_MARK, asset_key, source_key
+from cavra_pipeline.jobs import EVIDENCE, INGEST_GROUP, LANDING_MARK, WHY, asset_key, source_key
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
@@ -217,24 +217,24 @@ def _check_results(
     accounted = accepted + superseded + quarantined + pruned
     return [
         _check("totals_add_up", received == accounted, {
-            "why": f"{received:,} records were received, and {accounted:,} are accounted for.",
+            WHY: f"{received:,} records were received, and {accounted:,} are accounted for.",
             "received": received, "accepted": accepted, "superseded": superseded, "quarantined": quarantined,
             "pruned": pruned,
         }),
-        _check("schema_is_declared", not differences, {"why": visible(", ".join(differences) or "none")}),
+        _check("schema_is_declared", not differences, {WHY: visible(", ".join(differences) or "none")}),
         _check("drops_are_readable", not result.failures, {
-            "why": f"{count(len(result.failures), 'landing file')} could not be read to the end.",
+            WHY: f"{count(len(result.failures), 'landing file')} could not be read to the end.",
             "unreadable": len(result.failures),
             "remedy": table(("place", "what is wrong", "what to do"), [
                 (failure.where, failure.what, failure.remedy) for failure in result.failures
             ], "none"),
         }),
         _check("nothing_quarantined", quarantined == 0, {
-            "why": f"{are(quarantined, 'line')} quarantined.", "quarantined": quarantined,
+            WHY: f"{are(quarantined, 'line')} quarantined.", "quarantined": quarantined,
             "remedy": "cavra-pipeline quarantine lists where they stood and why",
         }),
         _check("nothing_found", found == 0, {
-            "why": f"{count(found, 'value')} {'was' if found == 1 else 'were'} not public-safe.", "findings": found,
+            WHY: f"{count(found, 'value')} {'was' if found == 1 else 'were'} not public-safe.", "findings": found,
             "remedy": "cavra-pipeline findings lists the places and rules",
         }, dg.AssetCheckSeverity.WARN),
     ]  # fmt: skip

@@ -24,7 +24,7 @@ from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports, require_window
-from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
+from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, WHY, asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, recovery_parameters
@@ -131,7 +131,7 @@ def _own(folder: Path, is_preview: bool) -> dg.AssetCheckResult:
         passed=not is_preview,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "why": "This run made a what-if; the days' own reports are as they were."
+            WHY: "This run made a what-if; the days' own reports are as they were."
             if is_preview
             else "This run made the days' own reports.",
             "folder": dg.MetadataValue.path(str(folder)),

@@ -12,7 +12,7 @@ from cavra_pipeline.assets.registry import owners_of, transient_retried
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.assets.tables import ROW_COUNT, document_table
 from cavra_pipeline.executive.words import count
-from cavra_pipeline.jobs import HISTORY_GROUP, VERIFIED_HISTORY, asset_key
+from cavra_pipeline.jobs import HISTORY_GROUP, VERIFIED_HISTORY, WHY, asset_key
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.differences import Verified
@@ -79,7 +79,7 @@ def build_history_check(settings: Settings) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=number == 0,
             severity=dg.AssetCheckSeverity.ERROR if shown else dg.AssetCheckSeverity.WARN,
-            metadata={"why": why, **counts},
+            metadata={WHY: why, **counts},
         )
 
     return history_check

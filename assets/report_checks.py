@@ -7,6 +7,7 @@ import dagster as dg
 
 from cavra_pipeline.assets.report_metadata import why
 from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.jobs import WHY
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.store import ASKED, Report, SavedReports, judged_by, list_reports
 from cavra_pipeline.state import State
@@ -44,7 +45,7 @@ def healthy(state: State, newest: Report) -> dg.AssetCheckResult:
         check_name="is_healthy",
         passed=level in _PASSING,
         severity=_SEVERITIES.get(level, dg.AssetCheckSeverity.WARN),
-        metadata={"why": because, "alert_level": level, "day": newest.day.isoformat(), "report_id": report_id},
+        metadata={WHY: because, "alert_level": level, "day": newest.day.isoformat(), "report_id": report_id},
     )
 
 
@@ -57,7 +58,7 @@ def own(kept: Sequence[Report]) -> dg.AssetCheckResult:
         passed=not asked,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "why": "This run made a what-if; the days' own reports are as they were."
+            WHY: "This run made a what-if; the days' own reports are as they were."
             if asked
             else "This run made the days' own reports.",
             "what_if_count": len(asked),

@@ -56,7 +56,7 @@ def why(one: Report) -> str:
     """Returns why a report has its level, in one line: what its check says first."""
     document = one.document
     if one.report == RETRY_HEALTH:
-        found = [alert["message"] for alert in document["alerts"]]
+        found = [alert["message"].removesuffix(".") for alert in document["alerts"]]
     elif one.report == CLOSURE:
         found = [f"{_words(item['item'])}: {item['count']:,}" for item in document["open_items"]]
     elif one.report == DASHBOARD:

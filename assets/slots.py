@@ -8,7 +8,7 @@ import dagster as dg
 
 from cavra_pipeline.desired_state import DESIRED_STATE, SCHEDULE_NAMES, Declared
 from cavra_pipeline.failed_partitions import PARTITIONS_CHECK, evaluation_of, failed_partitions
-from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
+from cavra_pipeline.jobs import SLOTS_CHECK, WHY, asset_key
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.store import DASHBOARD
 from cavra_pipeline.resources import Home
@@ -46,7 +46,7 @@ def _slots_check(one: Declared, settings: Settings) -> dg.AssetChecksDefinition:
             passed=verdict != "missed",
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={
-                "why": f"The newest scheduled run of {one.name}: {verdict}{f' ({cause})' if cause else ''}",
+                WHY: f"The newest scheduled run of {one.name}: {verdict}{f' ({cause})' if cause else ''}",
                 "schedule": one.name,
                 "newest_verdict": verdict,
                 "cause": cause,

@@ -12,7 +12,7 @@ from cavra_pipeline.assets.registry import owners_of
 from cavra_pipeline.assets.tables import ROW_COUNT, warehouse_table
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import visible
-from cavra_pipeline.jobs import SOURCE_GROUP, SOURCE_TAG, source_key
+from cavra_pipeline.jobs import SOURCE_GROUP, SOURCE_TAG, WHY, source_key
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import Source, SourcePull, Sources, pull, read_sources
@@ -74,7 +74,7 @@ def _source_asset(name: str, found: Source | tuple[Any, ...], host: Settings) ->
 
 def _unreadable(key: dg.AssetKey, error: PipelineError) -> dg.AssetCheckResult:
     why = f"The source can't be read: {error.what}"
-    metadata = {"why": visible(why), "place": visible(error.where), "remedy": visible(error.remedy)}
+    metadata = {WHY: visible(why), "place": visible(error.where), "remedy": visible(error.remedy)}
     return dg.AssetCheckResult(
         check_name=CHECK, asset_key=key, passed=False, severity=dg.AssetCheckSeverity.ERROR, metadata=metadata
     )
@@ -88,7 +88,7 @@ def _fresh(key: dg.AssetKey, done: SourcePull, now: datetime) -> dg.AssetCheckRe
         passed=not is_quiet,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            "why": "New records have stopped." if is_quiet else "The source could be read, and new records arrive.",
+            WHY: "New records have stopped." if is_quiet else "The source could be read, and new records arrive.",
             "minutes_without_a_new_record": _minutes(now, done.pulls.arrived_at),
             "silent_after_minutes": done.source.silent_after * done.source.every_minutes,
         },

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.jobs import WHY
+
 #: The check on the dashboard; the sensor of failed runs reports on it too, without a run.
 PARTITIONS_CHECK: Final = "partitions_are_made"
 _MOST_NAMED: Final = 20
@@ -39,7 +41,7 @@ def evaluation_of(found: Mapping[dg.AssetKey, Sequence[str]]) -> dict[str, Any]:
         "passed": not found,
         "severity": dg.AssetCheckSeverity.ERROR,
         "metadata": {
-            "why": f"Not made by their newest run: {named}" if found else "The newest run of each partition made it.",
+            WHY: f"Not made by their newest run: {named}" if found else "The newest run of each partition made it.",
             "failed_partition_count": sum(map(len, found.values())),
             "remedy": "open the asset, Materialize, and choose the failed partitions" if found else "none is needed",
             **{key.to_user_string(): _named(days) for key, days in found.items()},

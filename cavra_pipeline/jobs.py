@@ -49,6 +49,9 @@ IN_PROGRESS: Final = [
     dg.DagsterRunStatus.CANCELING,
 ]
 
+#: What a check shows first: Dagster sorts the metadata of checks, capitals before all else that we name.
+WHY: Final = "Why"
+
 #: Marks, in the metadata of a materialisation, a report that is not the day's own; no sensor decides by one.
 WHAT_IF: Final = "what_if"
 

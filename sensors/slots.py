@@ -16,7 +16,7 @@ import dagster as dg
 from cavra_pipeline.desired_state import SCHEDULE, SCHEDULE_NAMES, declared, must_be_on
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.jobs import SLOTS_CHECK, asset_key
+from cavra_pipeline.jobs import SLOTS_CHECK, WHY, asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
 from cavra_pipeline.sensors.daemon import daemon_before_until, heartbeats
@@ -185,7 +185,7 @@ def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[
             passed=episode is None,
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={
-                "why": episode_in_words(name, episode) if episode else "The newest slot was served.",
+                WHY: episode_in_words(name, episode) if episode else "The newest slot was served.",
                 "schedule": name,
                 "missed_slot_count": episode.missed_count if episode else 0,
             },

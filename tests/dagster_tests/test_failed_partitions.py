@@ -9,7 +9,7 @@ import pytest
 
 from cavra_pipeline.failed_partitions import PARTITIONS_CHECK, failed_partitions
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.warehouse import Warehouse
+from cavra_pipeline.warehouse.connection import FileWarehouse
 from tests.dagster_tests.runs import DAY, QUIET, code_location, key, new_home, run, tick
 from tests.support import delivery
 
@@ -30,7 +30,7 @@ def failed(settings: Settings, instance: dg.DagsterInstance) -> dict[dg.AssetKey
 
 def fail(settings: Settings, instance: dg.DagsterInstance, days: list[date]) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Warehouse, "reading", lambda *_: 1 / 0)
+        patched.setattr(FileWarehouse, "reading", lambda *_: 1 / 0)
         assert not run(settings, days, assets=[TABLE], instance=instance).success
 
 

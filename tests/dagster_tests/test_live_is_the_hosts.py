@@ -14,12 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import dagster as dg
 import pytest
 
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from tests.connectors.receiver import Receiver, answer
-from tests.dagster_tests.runs import EVIDENCE, REPORTS, op
+from tests.dagster_tests.runs import EVIDENCE, REPORTS, key, op
 from tests.dagster_tests.test_daemon import LOCATION, LOCATIONS, RUNS, ask, dagster_dev, free_port, wait_for
 from tests.support import delivery, home_with, query
 from tests.worker.support import SIGNING, connectors_file
@@ -91,6 +92,19 @@ class Host:
 
     def ended(self, run_id: str) -> str:
         return str(wait_for("end of the run", lambda: self.status_of(run_id), seconds=240, log=self.log))
+
+    def backfilled(self, assets: Iterable[str], day: str) -> set[str]:
+        """Launches a backfill as a page does; returns how its runs ended."""
+        started = ask(self.port, BACKFILL % (paths(assets), day))["launchPartitionBackfill"]
+        assert started["__typename"] == "LaunchBackfillSuccess", started
+
+        def statuses() -> set[str]:
+            runs = ask(self.port, RUNS)["runsOrError"]["results"]
+            mark = {"key": "dagster/backfill", "value": started["backfillId"]}
+            found = {run["status"] for run in runs if mark in run["tags"]}
+            return found if found <= {"SUCCESS", "FAILURE", "CANCELED"} else set()
+
+        return set(wait_for("end of the backfill", statuses, seconds=180, log=self.log))
 
 
 @pytest.fixture(scope="module")
@@ -192,17 +206,20 @@ def test_materialize_all_makes_every_table_and_report_and_runs_no_worker(host: H
     by_their_jobs = {*(f"{lane}_retry_worker" for lane in LANES), "verified_history"}
     assert by_their_jobs <= {one["assetKey"]["path"][-1] for one in nodes}
 
-    started = ask(host.port, BACKFILL % (paths(selected), today))["launchPartitionBackfill"]
-
-    def statuses() -> list[str]:
-        runs = ask(host.port, RUNS)["runsOrError"]["results"]
-        mark = {"key": "dagster/backfill", "value": started["backfillId"]}
-        found = [run["status"] for run in runs if mark in run["tags"]]
-        return found if set(found) <= {"SUCCESS", "FAILURE", "CANCELED"} else []
-
-    assert started["__typename"] == "LaunchBackfillSuccess"
-    assert set(wait_for("end of the backfill", statuses, seconds=180, log=host.log)) == {"SUCCESS"}
+    assert host.backfilled(selected, today) == {"SUCCESS"}
     assert worker_run_count(host) == before
+
+
+@pytest.mark.timeout(600)
+def test_a_backfill_of_one_table_of_evidence_makes_that_one_alone(host: Host) -> None:
+    day = (datetime.now(UTC) - timedelta(hours=2)).date().isoformat()
+
+    assert host.backfilled(["deliveries"], day) == {"SUCCESS"}
+
+    with dg.DagsterInstance.from_config(str(host.settings.dagster_home)) as instance:
+        (run,) = (one for one in instance.get_runs() if one.asset_selection == {key("deliveries")})
+        events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert [one.dagster_event.asset_key for one in events if one.dagster_event] == [key("deliveries")]
 
 
 @pytest.mark.timeout(600)
