@@ -19,6 +19,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorTick,
     ScheduleInstigatorData,
     SensorInstigatorData,
+    TickStatus,
 )
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG, SCHEDULED_EXECUTION_TIME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
@@ -186,6 +187,22 @@ def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: 
         return []
     after = since.timestamp() - 1
     return instance.get_ticks(one.state.instigator_origin_id, one.state.selector_id, after=after, limit=most)
+
+
+def newest_request(
+    context: dg.SensorEvaluationContext, place: Location, sensor: str
+) -> tuple[Sequence[dg.RunRequest], timedelta] | None:
+    """Returns what the newest tick of a sensor that asked for runs asked for, and how long it took to be stored."""
+    # An instance in memory keeps no ticks.
+    state = instigators(context, place)[sensor].state if instance_of(context).is_persistent else None
+    if state is None:
+        return None
+    asked = instance_of(context).get_ticks(
+        state.instigator_origin_id, state.selector_id, limit=1, statuses=[TickStatus.SUCCESS]
+    )
+    if not asked or not asked[0].end_timestamp:
+        return None
+    return asked[0].run_requests or [], timedelta(seconds=asked[0].end_timestamp - asked[0].timestamp)
 
 
 def runs_since(

@@ -8,20 +8,24 @@ itself are in the warehouse already.
 import json
 from collections.abc import Mapping
 from datetime import date
+from typing import Final
 
 import dagster as dg
 
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.jobs import EVIDENCE, IN_PROGRESS, asset_key, sources
+from cavra_pipeline.jobs import EVIDENCE, asset_key, sources
 from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc, patient
 from cavra_pipeline.sensors.instance import instance_of
-from cavra_pipeline.sensors.location import location_of, runs_of
+from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.sensors.shown import days_made
 from cavra_pipeline.settings import Settings
+
+#: Its name.
+NAME: Final = "drop_sensor"
 
 
 def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) -> dg.SensorDefinition:
@@ -29,7 +33,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
     wanted = dg.AssetSelection.key_prefixes(list(host.asset_prefix)).materializable() - sources()
 
     @dg.sensor(
-        name="drop_sensor",
+        name=NAME,
         target=wanted,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -51,9 +55,8 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         asked = {day: one for day, one in asked.items() if day in inside}
         requests = []
         if inside:
-            # A run of the day may be what ingests the drops, and makes its reports.
-            running = runs_of(instance_of(context), location_of(context, host), dg.RunsFilter(statuses=IN_PROGRESS))
-            requests = ask(context, inside, asked, selection=selection, running=running, now=now_utc())
+            place = location_of(context, host)
+            requests = ask(context, inside, asked, sensor=NAME, selection=selection, place=place, now=now_utc())
         cursor = _dump({day: mark for day, mark in known.items() if day in marks}, asked)
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)

@@ -7,22 +7,24 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Final
 
 import dagster as dg
 
 from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.errors import TransientError
-from cavra_pipeline.jobs import IN_PROGRESS, INGEST_GROUP
+from cavra_pipeline.jobs import INGEST_GROUP
 from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.sensors.alerting import LastObservation, now_utc, patient, tell
-from cavra_pipeline.sensors.instance import instance_of
-from cavra_pipeline.sensors.location import location_of, runs_of
+from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 
 _GROUP = dg.AssetSelection.groups(INGEST_GROUP)
 _KIND = "late_evidence"
+#: Its name.
+NAME: Final = "late_evidence_sensor"
 _SELECTION = (_GROUP.downstream() - _GROUP).materializable()
 
 
@@ -30,7 +32,7 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
     """Returns the sensor; its cursor is the days it has asked for, and what it told."""
 
     @dg.sensor(
-        name="late_evidence_sensor",
+        name=NAME,
         target=_SELECTION,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -46,11 +48,9 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
                 context,
                 {day: str(number) for day, number in outdated.items() if partitions.has_partition_key(day.isoformat())},
                 asked,
+                sensor=NAME,
                 selection=resolve(context, _SELECTION),
-                # A run of the day may be what ingested the evidence, and makes its reports.
-                running=runs_of(
-                    instance_of(context), location_of(context, settings), dg.RunsFilter(statuses=IN_PROGRESS)
-                ),
+                place=location_of(context, settings),
                 now=now,
             )
         told = _tell(settings, known.told, asked)

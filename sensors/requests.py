@@ -15,16 +15,21 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.event_log import stores_in_batches
-from cavra_pipeline.jobs import is_of_range, range_tags
+from cavra_pipeline.jobs import IN_PROGRESS, RANGE_END_TAG, RANGE_START_TAG, is_of_range, range_tags
+from cavra_pipeline.sensors.dagster_records import newest_request
 from cavra_pipeline.sensors.instance import instance_of
+from cavra_pipeline.sensors.location import Location, runs_of
 
 #: A tick asks for so many runs; the next one goes on.
 MOST_RANGES: Final = 5
 #: Partitions of assets that one tick asks for. Dagster's daemon stores a planned event for each before any other sensor
 #: ticks: some 10 ms of processor time, or 1 ms where the event log stores them together. Each is a commit of its own:
-#: 0.28 s where a disk and two cores had ten times more to do than they can.
+#: 0.4 s where a disk and two cores had twelve times more to do than they can.
 MOST_PLANNED: Final = 200
 MOST_PLANNED_TOGETHER: Final = 12_000
+#: Where a tick took longer than this, the next one asks for fewer days; but for two, as a run of one costs as much.
+REQUEST_TIME: Final = timedelta(seconds=20)
+LEAST_DAYS: Final = 2
 #: From so many attempts with the same content on, in some 19 hours, a day is asked for once a day.
 MANY_ATTEMPTS: Final = 24
 _FIRST_WAIT: Final = timedelta(minutes=1)
@@ -75,8 +80,9 @@ def ask(
     wanted: Mapping[date, str],
     asked: dict[date, AskedDay],
     *,
+    sensor: str,
     selection: Sequence[dg.AssetKey],
-    running: Sequence[dg.DagsterRun],
+    place: Location,
     now: datetime,
 ) -> list[dg.RunRequest]:
     """Asks for days, the earliest first, as many as one tick may, and notes them in ``asked``.
@@ -85,18 +91,20 @@ def ask(
         context: Of the tick.
         wanted: The days that are to be made, each with what its request follows from.
         asked: The days that were asked for and are not made yet.
+        sensor: Name of the sensor that asks.
         selection: The assets to materialise.
-        running: Runs in progress; a day of one of them waits for its end.
+        place: Its code location; a day that one of its runs in progress makes waits for the end of that run.
         now: The instant of the tick.
     """
+    running = runs_of(instance_of(context), place, dg.RunsFilter(statuses=IN_PROGRESS))
     due = [
         day
         for day, content in wanted.items()
         if (day not in asked or asked[day].is_due(content, now))
         and not any(is_of_range(run.tags, day) for run in running)
     ]
-    most = MOST_PLANNED_TOGETHER if stores_in_batches(instance_of(context)) else MOST_PLANNED
-    taken = list(ranges(sorted(due)[: max(1, most // len(selection))]))[:MOST_RANGES]
+    most = _most_days(context, place, sensor, len(selection)) if due else 0
+    taken = list(ranges(sorted(due)[:most]))[:MOST_RANGES]
     for day in (day for days in taken for day in days):
         before = asked.get(day)
         again = before.attempts if before and before.content == wanted[day] else 0
@@ -111,6 +119,24 @@ def ask(
         )
         for days in taken
     ]
+
+
+def _most_days(context: dg.SensorEvaluationContext, place: Location, sensor: str, asset_count: int) -> int:
+    """Returns how many days a tick may ask for: one at least, fewer where the newest request took long to be stored."""
+    if stores_in_batches(instance_of(context)):
+        return max(1, MOST_PLANNED_TOGETHER // asset_count)
+    most = MOST_PLANNED // asset_count
+    if newest := newest_request(context, place, sensor):
+        requests, took = newest
+        if took > REQUEST_TIME:
+            days = int(sum(_day_count(one.tags) for one in requests) * (REQUEST_TIME / took))
+            most = min(most, max(LEAST_DAYS, days))
+    return max(1, most)
+
+
+def _day_count(tags: Mapping[str, str]) -> int:
+    first, last = (date.fromisoformat(tags[name]) for name in (RANGE_START_TAG, RANGE_END_TAG))
+    return (last - first).days + 1
 
 
 def slow_in_words(asked: Mapping[date, AskedDay]) -> str:

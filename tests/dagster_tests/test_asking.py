@@ -12,6 +12,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
@@ -23,6 +25,7 @@ from cavra_pipeline.sensors.requests import MOST_RANGES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.dagster_tests.runs import EVIDENCE, REPORTS, asked_days, key, new_home, report_ids, run, tick
+from tests.dagster_tests.test_watching import origin, put_tick
 from tests.support import delivery, drop, query_state, take_in, worker_run
 
 pytestmark = pytest.mark.slow
@@ -267,6 +270,33 @@ def test_a_tick_asks_for_no_more_than_the_daemon_stores_before_others_tick(
 
     assert (asked[0][0], asked[-1][1]) == (days[0].isoformat(), days[-1].isoformat())
     assert len(asked) > 1
+
+
+def test_after_a_tick_that_took_long_to_be_stored_the_next_asks_for_fewer_days(tmp_path: Path) -> None:
+    days = [date(2026, 6, 21) + timedelta(days=n) for n in range(30)]
+    settings = new_home(tmp_path, {day.isoformat(): [delivery()] for day in days})
+    state = InstigatorState(
+        origin("drop_sensor"), InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData()
+    )
+    with dg.instance_for_test() as instance:
+        instance.add_instigator_state(state)
+        counts, cursor = list[int](), None
+        for minutes, took in enumerate((50, 5, 20, 3600)):
+            decision = tick(settings, "drop_sensor", instance, cursor)
+            cursor = decision.cursor
+            counts += [sum(first <= str(day) <= last for day in days) for first, last in asked_days(decision)]
+            put_tick(
+                instance,
+                state,
+                datetime.now(UTC) + timedelta(minutes=minutes),
+                took=took,
+                requests=decision.run_requests,
+            )
+        one_more = tick(settings, "drop_sensor", instance, cursor)
+
+    most = requests.MOST_PLANNED // len(one_more.run_requests[0].asset_selection)
+    assert counts == [most, most * 20 // 50, most, most]
+    assert [sum(first <= str(day) <= last for day in days) for first, last in asked_days(one_more)] == [2]
 
 
 def test_the_cursor_is_small_and_holds_no_name_of_a_file(tmp_path: Path, instance: dg.DagsterInstance) -> None:

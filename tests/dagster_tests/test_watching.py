@@ -159,6 +159,8 @@ def put_tick(
     status: TickStatus = TickStatus.SUCCESS,
     error: str | None = None,
     run_ids: Sequence[str] = (),
+    took: float = 1,
+    requests: Sequence[dg.RunRequest] | None = None,
 ) -> None:
     instance.create_tick(
         TickData(
@@ -169,7 +171,8 @@ def put_tick(
             at.timestamp(),
             run_ids=list(run_ids),
             selector_id=state.selector_id,
-            end_timestamp=at.timestamp() + 1,
+            end_timestamp=at.timestamp() + took,
+            run_requests=requests,
             error=SerializableErrorInfo("hidden words", [], error) if error else None,
         )
     )
