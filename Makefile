@@ -116,6 +116,7 @@ bench: $(VENV)/.ready ## the benchmarks
 
 pictures: $(VENV)/.ready ## the pictures of docs/images again, from the recorded month (needs Chromium)
 	@$(BIN)/python -m tests.console.screenshots
+	@$(BIN)/python -m tests.dagster_tests.screenshots
 
 # What runs is pinned apart from what tests: a server, and make demo, install the first alone.
 pins: ## rewrite constraints.txt and constraints-runtime.txt from pyproject.toml

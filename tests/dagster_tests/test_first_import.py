@@ -1,6 +1,6 @@
 """A first import through the drop sensor on Dagster's own event log: no request keeps others from looking for a minute.
 
-`CAVRA_TEST_IMPORT_DAYS=365` imports a year, in half an hour: a tick asks for 7 days, however many there are.
+`CAVRA_TEST_IMPORT_DAYS=365` imports a year, in half an hour: a tick asks for 7 days at most, however many there are.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.dagster_tests.test_watching_daemon import SECONDS, cursor_of, daemon,
 from tests.support import delivery, home_with
 
 DAYS = int(os.environ.get("CAVRA_TEST_IMPORT_DAYS", "21"))
-LONGEST_TICK = 60.0
+LONGEST_SILENCE = 60.0
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 10 * DAYS)
+@pytest.mark.timeout(300 + 40 * DAYS)
 def test_no_request_of_a_first_import_keeps_other_sensors_waiting_for_a_minute(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -50,7 +50,7 @@ def test_no_request_of_a_first_import_keeps_other_sensors_waiting_for_a_minute(
             ticked = {one.instigator_name for one in instance.all_instigator_state()}
             return len(known.get("days", {}) | known.get("asked", {})) == DAYS and names <= ticked
 
-        wait_for("request for every day", all_are_asked_for, log, seconds=240 + 10 * DAYS)
+        wait_for("request for every day", all_are_asked_for, log, seconds=240 + 40 * DAYS)
         silences, lengths = {}, list[float]()
         states = {one.instigator_name: one for one in instance.all_instigator_state()}
         for sensor in sensors:
@@ -69,4 +69,4 @@ def test_no_request_of_a_first_import_keeps_other_sensors_waiting_for_a_minute(
     record_property("silences_beyond_the_interval", {name: round(seconds, 1) for name, seconds in silences.items()})
     print(f"{planned} runs; ticks that asked {lengths}; silences {silences}")  # noqa: T201 -- what this test is run for
     assert lengths
-    assert max(lengths) <= LONGEST_TICK
+    assert max(silences.values()) <= LONGEST_SILENCE

@@ -134,7 +134,10 @@ def test_a_computed_column_is_made_of_what_its_expression_reads(done: dg.Execute
 
 
 def test_every_check_says_why_first(done: dg.ExecuteInProcessResult) -> None:
-    kept = [dg.deserialize_value(dg.serialize_value(one)) for one in done.get_asset_check_evaluations()]
+    kept = [
+        dg.deserialize_value(dg.serialize_value(one), dg.AssetCheckEvaluation)
+        for one in done.get_asset_check_evaluations()
+    ]
     found = {one.check_name: next(iter(one.metadata)) for one in kept}
 
     assert len(found) >= 8
