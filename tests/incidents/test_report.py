@@ -112,7 +112,7 @@ def test_a_retry_with_a_subject_of_its_own_counts_as_the_subject_it_retries(tmp_
     def retried(minutes_before: float, subject: str, status: int | None) -> list[Record]:
         """A retry of a subject under a new one, named by its execution a minute later."""
         retry = sent("slack", at(minutes_before), lane, f"{subject}+", status)
-        link = {"retry_execution_record": {"delivery_metadata_id": retry["session_id"]}}
+        link: Record = {"retry_execution_record": {"delivery_metadata_id": retry["session_id"]}}
         return [retry, execution(at(minutes_before - 1), lane=lane, subject=subject, **link)]
 
     failed = [sent("slack", at(60 - n), lane, subject, 401) for n, subject in enumerate("abc")]
