@@ -66,6 +66,20 @@ def test_failures_of_a_chain_of_retries_add_up_at_its_beginning(tmp_path: Path) 
     assert ask_health(home, LANE)["unresolved_delivery_count"] == 1
 
 
+def test_a_retry_that_keeps_the_subject_of_one_before_stands_for_itself_until_it_is_named(tmp_path: Path) -> None:
+    again = delivery(at(100), lane=LANE, subject="b", failed=["slack"], session_id="sent-again")
+    chain = [sent(300, "a"), sent(200, "b"), retried(200, "a", "b"), again, retried(50, "b", "again")]
+    home = ingested(tmp_path, chain)
+
+    with warehouse_of(home).reading() as session:
+        asked = [at(150), at(75), at(25)]
+        plans = retry_plans(session, LANES[LANE], retry_policy(LANES[LANE], {}), instants=asked, now=NOW)
+    assert [pairs(plan) for plan in plans] == [
+        [("a", "retry", 2)], [("a", "retry", 2), ("b", "retry", 1)], [("a", "suppress", 3)],
+    ]  # fmt: skip
+    assert [pairs(ask_plan(home, LANE, moment)) for moment in asked] == [pairs(plan) for plan in plans]
+
+
 @pytest.mark.parametrize("lane", [LANE, CLOSEOUT])
 def test_a_retry_that_arrives_settles_what_it_retries(lane: str, tmp_path: Path) -> None:
     answered = retried(100, "a", "b", status="delivered", lane=lane)

@@ -1,11 +1,18 @@
 -- Which of the ascending instants, numbered from 1, lie between the first record of a retry's subject and the link to the
--- subject that it retries. A retry without a subject is a record of its own.
+-- subject that it retries. A retry without a subject is a record of its own. One that keeps the subject of a retry before it
+-- belongs to the subject that was tried first, too, once it is linked.
 WITH links AS MATERIALIZED (
     SELECT retry_subject AS subject, sent_at, greatest(linked_at, sent_at) AS linked_at
     FROM retry_links
     -- Of those whose link is older than every instant nothing is asked.
     WHERE
-        lane = $lane AND sent_at IS NOT NULL AND retry_subject IS DISTINCT FROM subject
+        lane = $lane AND sent_at IS NOT NULL
+        AND (
+            retry_subject IS DISTINCT FROM subject
+            OR (subject, provider) IN (
+                SELECT (subject, provider) FROM retried_subjects WHERE lane = $lane AND first_subject <> subject
+            )
+        )
         AND greatest(linked_at, sent_at) > list_min($instants::TIMESTAMP[])
         AND linked_at <= list_max($instants::TIMESTAMP[])
 ),
