@@ -172,11 +172,14 @@ def beside(*parts: str | Text) -> Text:
 
 
 def _widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
-    """Returns how wide the columns are drawn that there is room for, from the left; no word and no id is broken."""
+    """Returns how wide the columns are drawn that there is room for, from the left; no id is broken."""
     widest = [max(map(cell_len, column)) for column in texts]
     widths = [max(map(_least_width, column)) for column in texts]
-    while len(widths) > 1 and sum(widths) > _room(len(widths), console):
-        widths.pop()
+    while len(widths) > 1 and (over := sum(widths) - _room(len(widths), console)) > 0:
+        least = widths.pop() - over
+        # A table says nothing without its second column: there a long path in a sentence is broken.
+        if len(widths) == 1 and least >= _STAYS_WHOLE and _are_sentences(texts[1], wider_than=least):
+            widths.append(least)
     room = min(_room(len(widths), console), sum(widest[: len(widths)]))
     for size in sorted({size for size in widest if size <= _KEPT_FIRST}):
         folded = [n for n, width in enumerate(widths) if widest[n] == size > width]
@@ -192,6 +195,10 @@ def _least_width(text: str) -> int:
     """Returns how narrow a text may be drawn: a short one, such as an age, stays on one line, another one folds."""
     width = cell_len(text)
     return max(1, width if width <= _STAYS_WHOLE else max((cell_len(word) for word in text.split()), default=1))
+
+
+def _are_sentences(texts: Sequence[str], *, wider_than: int) -> bool:
+    return all(" " in text for text in texts if _least_width(text) > wider_than)
 
 
 def _room(count: int, console: int) -> int:

@@ -50,3 +50,20 @@ def test_a_table_breaks_no_word_of_the_columns_that_it_shows(width: int, texts: 
     table = lines[: lines.index(left_out)] if left_out else lines
     assert max(map(len, table)) <= max(width, max(map(len, " ".join(shown).split()), default=0) + 2)
     assert {word for text in shown for word in text.split()} <= words
+
+
+def test_a_path_too_long_for_the_line_is_broken_in_the_second_column_and_an_id_is_not() -> None:
+    def of(text: str) -> list[str]:
+        out = io.StringIO()
+        console = Console(file=out, width=60, highlight=False, markup=False)
+        Terminal(console).table("Connectors to fix", ("connector", "fault"), [("slack", text)])
+        return out.getvalue().splitlines()
+
+    path = "/a" * 40
+    lines = of(f"{path}: it is not valid YAML")
+    assert (path in "".join(line.split("slack")[-1].strip() for line in lines), max(map(len, lines)) <= 60) == (
+        True,
+        True,
+    )
+    assert not any("too narrow" in line for line in lines)
+    assert of(path)[-1] == "without fault: the terminal is too narrow; --json has them"
