@@ -128,6 +128,8 @@ def demo(stories: bool) -> None:
         return
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
     _show_demo(out, outcome.lines, as_of=now)
+    pages = f"{settings.console_url}, {settings.console_url}/#/executive and {settings.dagster_url}"
+    out.print(f"console, executive report and Dagster, while cavra-pipeline dev runs: {pages}", soft_wrap=True)
     sys.exit(0 if outcome.succeeded else EXIT_FAILED)
 
 

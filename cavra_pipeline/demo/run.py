@@ -72,8 +72,7 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
         quarantine=quarantine,
         findings=findings,
     )
-    told = f"{len(month.stories())} things happened in this month: cavra-pipeline demo --stories"
-    say(f"{told}; pages: cavra-pipeline api, or cavra-pipeline dev")
+    say(f"{len(month.stories())} things happened in this month: cavra-pipeline demo --stories")
     return DemoOutcome(succeeded, lines)
 
 

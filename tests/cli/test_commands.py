@@ -274,8 +274,11 @@ def test_the_demo_takes_the_real_path_and_says_what_is_wrong_and_where_to_look(t
     assert said.code == 0, said.err
     assert "Traceback" not in said.err
     told = said.out.splitlines()
-    heading, lines = told[0], told[-10:]
-    assert (len(told), heading[:16], heading[-18:]) == (11, "What is wrong as", "and where to look:")
+    heading, *lines, pages = told
+    assert (len(lines), heading[:16], heading[-18:]) == (10, "What is wrong as", "and where to look:")
+    assert re.findall(r"http://\S+[^\s,]", pages) == [
+        "http://127.0.0.1:8765", "http://127.0.0.1:8765/#/executive", "http://127.0.0.1:3000",
+    ]  # fmt: skip
     assert all(" -> cavra-pipeline " in line for line in lines)
     as_of = heading.removeprefix("What is wrong as of ").split(" UTC")[0].replace(" ", "T") + "Z"
     dashboard = command(home, "dashboard", "--json").document
