@@ -7,6 +7,7 @@ they were before the old state is closed: until then, whatever fails, the home i
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,11 +62,12 @@ def settings_at(file: Path) -> Settings:
         UsageError: The file can't be read, or an address is not accepted.
     """
     try:
-        named = {name: text for name, text in dotenv_values(file, interpolate=False).items() if name in ADDRESSES}
+        lines = io.StringIO(file.read_text())
     except (OSError, UnicodeDecodeError):
         raise UsageError("the file can't be read", where=str(file), remedy="Give a file of NAME=VALUE lines") from None
+    named = dotenv_values(stream=lines, interpolate=False)
     kept = {name: text for name, text in os.environ.items() if name not in ADDRESSES}
-    return load_settings({**kept, **{name: text for name, text in named.items() if text}})
+    return load_settings({**kept, **{name: text for name in ADDRESSES if (text := named.get(name))}})
 
 
 def move(settings: Settings, target: Settings, *, now: datetime) -> Moved:

@@ -78,7 +78,7 @@ def _moved(done: Upgraded) -> str:
 @click.option(
     "--to",
     "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
     help=f"File of {', '.join(ADDRESSES)} as they shall be, a line each; what it leaves out is in the home.",
 )

@@ -163,9 +163,11 @@ def test_the_command_takes_the_three_addresses_of_a_file_and_shows_no_password(h
 
 def test_a_file_that_is_none_and_an_address_that_is_none_are_named(tmp_path: Path) -> None:
     file = tmp_path / "shared.env"
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="can't be read"):
-        settings_at(file)
+    for content in (None, b"\xff\xfe"):
+        if content:
+            file.write_bytes(content)
+        with pytest.raises(UsageError, match="can't be read"):
+            settings_at(file)
     file.write_text("CAVRA_STATE_URL=mysql://user:hidden@host/x\n")
     with pytest.raises(UsageError, match="CAVRA_STATE_URL") as raised:
         settings_at(file)
