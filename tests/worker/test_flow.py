@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,8 +49,9 @@ class Said:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The command line's clock, moved by the test."""
     made = Clock(AS_OF)
-    for module in (cli.alerts, cli.delivery, cli.evidence, cli.reports):
-        monkeypatch.setattr(module, "clock", made)
+    for module in vars(cli).values():
+        if isinstance(module, ModuleType) and hasattr(module, "clock"):
+            monkeypatch.setattr(module, "clock", made)
     return made
 
 
