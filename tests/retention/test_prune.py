@@ -291,7 +291,7 @@ def test_closed_drops_are_not_read_again_unchanged_changed_new_or_forced_and_it_
     assert everything(home) == standing
     said = command(home.home, "ingest", "--json")
     assert (said.code, said.document["past_retention_drop_count"]) == (0, 2)
-    assert "past retention: 2 drops are left alone, 0 records are left out" in said.err
+    assert "past retention: 2 landing files are left alone, 0 records are left out" in said.err
 
 
 def test_records_from_before_the_horizon_in_a_later_drop_are_left_out_and_counted_every_time(tmp_path: Path) -> None:

@@ -124,6 +124,9 @@ def test_state_and_answers_are_those_of_the_old_release(home: Settings, answers:
         for name, lane in ((name, LANES[name]) for name in answers["plans"]):
             (plan,) = retry_plans(session, lane, retry_policy(lane, {}), **asked, generated_by="x")
             (health,) = retry_health_reports(session, lane, health_parameters(lane), **asked, generated_by="x")
+            for one in (*plan["retry_decisions"], *health["acknowledgement_gaps"]):
+                # Later releases name the incident beside each.
+                del one["provider_incident_id"]
             assert same(plan) == answers["plans"][name]
             assert figures(health, answers["health"][name]) == figures(answers["health"][name])
         (counts,) = dashboards(session, **asked)
