@@ -119,7 +119,7 @@ def _copy(old: State, new: State) -> dict[str, list[bytes]]:
     with old.writing() as source, new.writing() as target:
         if runs := running_runs(source):
             raise PipelineError(
-                f"{len(runs)} runs are active",
+                f"{'a run is' if len(runs) == 1 else f'{len(runs)} runs are'} active",
                 where=old.where,
                 remedy="Stop Dagster, the API and the workers of every host, wait for them, then repeat",
             )
@@ -189,5 +189,5 @@ def _differs(what: str, target: Settings) -> PipelineError:
     return PipelineError(
         f"what was moved is not the same ({what})",
         where=warehouse_of(target).where,
-        remedy="The home is where it was; run: cavra-pipeline verify --home",
+        remedy="The home is where it was: run cavra-pipeline verify --home; empty the other database before you repeat",
     )

@@ -66,7 +66,7 @@ def test_failures_of_a_chain_of_retries_add_up_at_its_beginning(tmp_path: Path) 
     assert ask_health(home, LANE)["unresolved_delivery_count"] == 1
 
 
-def test_a_retry_that_keeps_the_subject_of_one_before_stands_for_itself_until_it_is_named(tmp_path: Path) -> None:
+def test_a_retry_that_keeps_a_retry_s_subject_stands_for_itself_until_it_is_named(tmp_path: Path) -> None:
     again = delivery(at(100), lane=LANE, subject="b", failed=["slack"], session_id="sent-again")
     chain = [sent(300, "a"), sent(200, "b"), retried(200, "a", "b"), again, retried(50, "b", "again")]
     home = ingested(tmp_path, chain)
