@@ -52,7 +52,7 @@ def test_a_table_breaks_no_word_of_the_columns_that_it_shows(width: int, texts: 
     assert {word for text in shown for word in text.split()} <= words
 
 
-def test_a_path_too_long_for_the_line_is_broken_in_the_second_column_and_an_id_is_not() -> None:
+def test_a_path_too_long_is_broken_in_the_second_column_and_an_id_is_not() -> None:
     def of(text: str) -> list[str]:
         out = io.StringIO()
         console = Console(file=out, width=60, highlight=False, markup=False)
