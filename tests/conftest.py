@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("house")
+# What a test module makes while it is imported must not meet the user's own `.cavra`, as after `make demo`.
+os.environ["CAVRA_HOME"] = str(Path(gettempdir()) / "cavra-tests-have-no-home")
 
 
 @pytest.fixture(autouse=True)
