@@ -18,13 +18,15 @@ import pyarrow as pa
 import pyarrow.compute
 
 from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine, Reason
+from cavra_pipeline.evidence.dating import dated, is_agent_session
 from cavra_pipeline.evidence.imported import NO_DIGESTS, Digests, ImportedRecords, digests_of
 from cavra_pipeline.evidence.landing import HandedOn
 from cavra_pipeline.evidence.lines import LineBatch
-from cavra_pipeline.evidence.screen import Screen, Screened
+from cavra_pipeline.evidence.screen import LINES, Screen, Screened
 
 #: Why a line is quarantined that may pass the next time: it is not remembered.
 _PASSING_REASONS: Final = frozenset({Reason.SCANNER_FAILED.value})
+_UNDATED: Final = (Reason.MISSING_FIELD.value, "created_at")
 
 
 def _array(raw: bytes | bytearray) -> Digests:
@@ -172,6 +174,7 @@ class Drafts:
 
     def _take_new(self, batch: LineBatch, digests: dict[int, bytes]) -> None:
         screened = self._screen.screen(batch.lines)
+        self._date_sessions(batch.lines, screened)
         shown = screened.rows.select(["line_number", "created_at", "dropped_field_count"])
         passed = shown.sort_by("line_number").to_pylist()
         days = {row["line_number"]: row["created_at"].date() for row in passed}
@@ -193,6 +196,26 @@ class Drafts:
             number = found.line_number
             self._draft(held[number] if number in held else days[number]).findings.append((digests[number], found))
         self._count(passed, len(held), len(screened.findings))
+
+    def _date_sessions(self, lines: pa.Table, screened: Screened) -> None:
+        """Dates by today what CAVRA stores of an agent session without a time; no report reads it."""
+        undated = [line.line_number for line in screened.quarantined if (line.reason, line.field) == _UNDATED]
+        asked = lines.filter(pa.compute.is_in(lines["line_number"], pa.array(undated, pa.int64())))
+        texts = {
+            number: dated(line.encode(), f"{self._today}T00:00:00+00:00".encode()).decode()
+            for number, line in zip(asked["line_number"].to_pylist(), asked["line"].to_pylist(), strict=True)
+            if is_agent_session(line.encode())
+        }
+        if not texts:
+            return
+        judged = self._screen.judge(pa.table([list(texts), list(texts.values())], schema=LINES))
+        screened.rows = pa.concat_tables([screened.rows, judged.rows])
+        screened.kept |= judged.kept
+        screened.quarantined = [line for line in screened.quarantined if line.line_number not in judged.kept]
+        screened.findings = [
+            *(found for found in screened.findings if found.line_number not in judged.kept),
+            *(found for found in judged.findings if found.line_number in judged.kept),
+        ]
 
     def _count(self, passed: list[dict[str, Any]], quarantined_count: int, finding_count: int) -> None:
         counts = self.counts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from cavra_pipeline.evidence.content import SQLITE_MAGIC, UnreadableFile
+from cavra_pipeline.evidence.dating import dated
 
 #: Write and read version in the header; a database in memory has no write-ahead log.
 _VERSIONS: Final = slice(18, 20)
@@ -35,10 +34,6 @@ _FAILURES: Final = {
     ),
 }
 _NO_LOG: Final = "the SQLite store is in WAL mode and its -wal file is not beside it"
-
-#: A payload, keys in any order, whose first nested value comes after a created_at that says something.
-_HAS_CREATED_AT: Final = re.compile(rb'\s*\{[^{}\[\]]*?"created_at"\s*:\s*"[^"]')
-_NULL_CREATED_AT: Final = re.compile(rb'("created_at"\s*:\s*)(?:null|"")')
 
 
 def sqlite_payloads(
@@ -119,29 +114,7 @@ def _payloads(connection: sqlite3.Connection) -> Iterator[bytes]:
         rows = connection.execute("SELECT payload, NULL FROM evidence_metadata ORDER BY session_id")
     for payload, created_at in rows:
         raw = payload if isinstance(payload, bytes) else b"" if payload is None else str(payload).encode()
-        yield _dated(raw, created_at) if isinstance(created_at, bytes) and created_at else raw
-
-
-def _dated(payload: bytes, created_at: bytes) -> bytes:
-    """Returns the payload with the ``created_at`` of its row, if it has none (contract section 1)."""
-    if _HAS_CREATED_AT.match(payload):
-        return payload
-    try:
-        record = json.loads(payload)
-        value = json.dumps(created_at.decode()).encode()
-    except (ValueError, RecursionError):
-        return payload
-    if not isinstance(record, dict) or record.get("created_at"):
-        return payload
-    if "created_at" not in record:
-        start, end = payload.split(b"{", 1)
-        return start + b'{"created_at": ' + value + (b", " if record else b"") + end
-    # With a second one, in a nested value, it can't be told which is null.
-    return _NULL_CREATED_AT.sub(rb"\g<1>" + value.replace(b"\\", rb"\\"), payload) if _is_single(payload) else payload
-
-
-def _is_single(payload: bytes) -> bool:
-    return len(_NULL_CREATED_AT.findall(payload)) == 1
+        yield dated(raw, created_at) if isinstance(created_at, bytes) and created_at else raw
 
 
 def _failure(error: sqlite3.Error, name: str, *, is_without_log: bool) -> UnreadableFile:

@@ -8,13 +8,14 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cavra_pipeline.evidence import sqlite_store as module
 from tests.imports.sources import TABLE, bring, bring_what_can_be, sqlite_store
-from tests.support import Record, delivery, home_with, query, take_in
+from tests.support import NOW, Record, delivery, home_with, query, take_in
 
 RECORDS = [delivery(session_id=f"s-{n}") for n in range(3)]
 AT = "2026-06-24T07:08:09.000010+00:00"
@@ -76,6 +77,48 @@ def test_a_row_that_has_no_time_either_is_quarantined(created_at: object, tmp_pa
     result = bring(home_with(tmp_path), dated_by_row(tmp_path / "e.db", json.dumps(undated()), created_at))
 
     assert (result.imported_count, result.quarantined_count) == (0, 1)
+
+
+SESSION = {"session_id": "api-session", "product": "CAVRA", "schema_version": "cavra.evidence.metadata.v1"}
+
+
+@pytest.mark.parametrize("created_at", [{}, {"created_at": None}, {"created_at": ""}], ids=["none", "null", "empty"])
+def test_an_agent_session_without_a_time_is_kept_under_the_day_of_its_import(
+    created_at: dict[str, object], tmp_path: Path
+) -> None:
+    home = home_with(tmp_path)
+
+    first = bring(home, dated_by_row(tmp_path / "e.db", json.dumps(SESSION | created_at), ""))
+    again = bring(
+        home, dated_by_row(tmp_path / "f.db", json.dumps(SESSION | created_at), ""), now=NOW + timedelta(days=1)
+    )
+
+    assert (first.imported_count, first.quarantined_count) == (1, 0)
+    assert (again.imported_count, again.known_count) == (0, 1)
+    take_in(home)
+    found = query(home, "SELECT session_id, metadata_kind, created_at::VARCHAR FROM evidence_records")
+    assert found == [("api-session", None, f"{NOW.date()} 00:00:00")]
+
+
+NOT_KEPT = {
+    "a kind": SESSION | {"metadata_kind": "release-connector-delivery"},
+    "another schema": SESSION | {"schema_version": "cavra.report.v1"},
+    "no schema": {"session_id": "a"},
+    "a time that is none": SESSION | {"created_at": "soon"},
+    "no session_id": {key: value for key, value in SESSION.items() if key != "session_id"},
+    "a secret in its name": SESSION | {"session_id": "gh" + "p_" + "q7Zr2Xw9Lm4Tb6Vn8Kd3Hs5Jf1Gp0Yc1ab12"},
+}
+
+
+@pytest.mark.parametrize("record", NOT_KEPT.values(), ids=NOT_KEPT)
+def test_another_record_without_a_time_is_quarantined(record: dict[str, object], tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+
+    result = bring(home, dated_by_row(tmp_path / "e.db", json.dumps(record), ""))
+
+    assert (result.imported_count, result.quarantined_count) == (0, 1)
+    take_in(home)
+    assert query(home, "SELECT count(*) FROM evidence_records") == [(0,)]
 
 
 def test_a_store_without_the_other_columns_is_read(tmp_path: Path) -> None:
