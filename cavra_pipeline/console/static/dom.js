@@ -49,7 +49,7 @@ export function announce(text) {
 }
 
 export const words = (name) => {
-  const text = String(name ?? "").replaceAll("_", " ");
+  const text = String(name ?? "").replaceAll("_", " ").replace(/\bjson\b/, "JSON").replace(/\butf8\b/, "UTF-8");
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 
