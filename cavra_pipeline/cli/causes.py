@@ -20,7 +20,7 @@ from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
-from cavra_pipeline.terminal import Terminal, shown
+from cavra_pipeline.terminal import Terminal, lines, shown
 
 
 @command("incidents", "cavra-pipeline incidents --open", "cavra-pipeline incidents --provider servicenow --json")
@@ -138,7 +138,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
             ],
         )
         rows = [_line(line) for line in one["lines"]]
-        console.table("What happened, in order (UTC)", ("at", "what", "outcome", "why", "record"), rows)
+        console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows)
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -156,15 +156,12 @@ def _state(one: Mapping[str, Any]) -> str:
 
 
 def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    times = f" x {line['record_count']:,}" if line["record_count"] > 1 else ""
-    why = (line["reason"] or line["status_code"] or line["by"] or "-") if line["outcome"] != "delivered" else "-"
-    return (
-        short_time(line["at"]),
-        f"{line['what'].replace('_', ' ')}{times}",
-        (line["outcome"] or "-").replace("_", " "),
-        str(why).replace("_", " ") if line["reason"] else str(why),
-        line["record_id"] or line["incident_id"],
-    )
+    reason = (line["reason"] or "").replace("_", " ") or line["status_code"] or line["by"]
+    outcome = (line["outcome"] or "").replace("_", " ")
+    happened = ", ".join(str(one) for one in (outcome, reason if line["outcome"] != "delivered" else None) if one)
+    times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
+    told = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))
+    return short_time(line["at"]), lines(told + times, shown(line["record_id"] or line["incident_id"], "dim"))
 
 
 def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
