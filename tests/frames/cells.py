@@ -18,7 +18,8 @@ from typing import Any, Final
 
 from tests.support import REPOSITORY
 
-COOKBOOK: Final = REPOSITORY / "docs" / "pandas.md"
+PANDAS: Final = REPOSITORY / "docs" / "pandas.md"
+COOKBOOK: Final = REPOSITORY / "docs" / "cookbook.md"
 NOTEBOOKS: Final = sorted((REPOSITORY / "docs" / "notebooks").glob("*.ipynb"))
 _CELL: Final = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
 

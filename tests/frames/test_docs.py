@@ -14,7 +14,7 @@ import pytest
 from cavra_pipeline.cli import cli
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
-from tests.frames.cells import COOKBOOK, NOTEBOOKS, Kernel, with_outputs, with_results
+from tests.frames.cells import COOKBOOK, NOTEBOOKS, PANDAS, Kernel, with_outputs, with_results
 from tests.support import REPOSITORY
 
 pytestmark = pytest.mark.slow
@@ -95,7 +95,7 @@ def _of_the_month(month: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_of_the_month")
 def test_each_query_of_the_cookbook_gives_the_result_shown() -> None:
     page = COOKBOOK.read_text(encoding="utf-8")
-    results = re.findall(r"^### (\d+)\. .*?\n\n```python\n.*?```\n\n```text\n(.+?)```", page, re.DOTALL | re.MULTILINE)
+    results = re.findall(r"^## (\d+)\. .*?\n\n```python\n.*?```\n\n```text\n(.+?)```", page, re.DOTALL | re.MULTILINE)
 
     assert [int(number) for number, _ in results] == list(range(1, 16))
     assert all(shown.strip() for _, shown in results)
@@ -116,7 +116,7 @@ def test_each_cell_of_a_notebook_gives_the_output_shown(path: Path) -> None:
 
 def test_there_are_two_notebooks_and_the_docs_name_both() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["incident-review", "provider-month"]
-    page = COOKBOOK.read_text(encoding="utf-8")
+    page = PANDAS.read_text(encoding="utf-8")
     assert all(f"(notebooks/{path.name})" in page for path in NOTEBOOKS)
 
 
@@ -130,7 +130,7 @@ def test_a_cell_that_fails_or_shows_something_else_is_found() -> None:
 
 def test_the_example_of_another_code_location_is_one_that_dagster_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAVRA_HOME", str(REPOSITORY))
-    page = COOKBOOK.read_text(encoding="utf-8")
+    page = PANDAS.read_text(encoding="utf-8")
     (example,) = re.findall(r"```py\n(import dagster as dg\n.*?)```", page, re.DOTALL)
 
     kernel = Kernel()
