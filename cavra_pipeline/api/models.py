@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
+from cavra_pipeline.boundary.search import MAX_DEPTH
 from cavra_pipeline.causes.forecast import ForecastParameters
 from cavra_pipeline.declared import with_fields_of
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
@@ -85,18 +86,17 @@ def whole_numbers(value: Any) -> Any:
     Raises:
         ValueError: Objects or lists lie too deep inside each other.
     """
-    try:
-        return _with_whole_numbers(value)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    return _with_whole_numbers(value, 1)
 
 
-def _with_whole_numbers(value: Any) -> Any:
+def _with_whole_numbers(value: Any, depth: int) -> Any:
+    if not isinstance(value, dict | list):
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deeply")
     if isinstance(value, dict):
-        return {name: _with_whole_numbers(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_with_whole_numbers(member) for member in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return {name: _with_whole_numbers(member, depth + 1) for name, member in value.items()}
+    return [_with_whole_numbers(member, depth + 1) for member in value]
 
 
 class Asked(BaseModel):
