@@ -33,20 +33,27 @@ lane_days AS MATERIALIZED (
     GROUP BY ALL
 ),
 
+-- What a provider is sent in one lane has a number: millions of successes are ordered by it, and not by two names.
+numbered AS MATERIALIZED (
+    SELECT provider, lane, row_number() OVER ()::UINTEGER AS number FROM (SELECT DISTINCT provider, lane FROM lane_days)
+),
+
 scopes AS MATERIALIZED (
     SELECT DISTINCT provider, lane, unnest(['', lane]) AS scope FROM lane_days
 ),
 
 before AS MATERIALIZED (
-    SELECT probes.provider, probes.lane, probes.created_at, successes.created_at AS success_at
+    SELECT probes.number, probes.created_at, successes.created_at AS success_at
     FROM (
-        SELECT DISTINCT failures.provider, scopes.lane, failures.created_at
-        FROM failures
-        INNER JOIN scopes ON scopes.provider = failures.provider AND scopes.scope = ''
+        SELECT DISTINCT numbered.number, failures.created_at FROM failures INNER JOIN numbered USING (provider)
     ) AS probes
-    ASOF INNER JOIN (SELECT provider, lane, created_at FROM outcomes WHERE NOT is_failed) AS successes
-        ON successes.provider = probes.provider AND successes.lane = probes.lane
-        AND successes.created_at < probes.created_at
+    ASOF INNER JOIN (
+        SELECT numbered.number, outcomes.created_at
+        FROM outcomes
+        INNER JOIN numbered USING (provider, lane)
+        WHERE NOT outcomes.is_failed
+    ) AS successes
+        ON successes.number = probes.number AND successes.created_at < probes.created_at
 ),
 
 in_order AS MATERIALIZED (
@@ -59,6 +66,7 @@ in_order AS MATERIALIZED (
     LEFT JOIN (
         SELECT scopes.provider, scopes.scope, before.created_at, max(before.success_at) AS success_at
         FROM before
+        INNER JOIN numbered USING (number)
         INNER JOIN scopes USING (provider, lane)
         GROUP BY ALL
     ) AS newest USING (provider, scope, created_at)
