@@ -33,6 +33,11 @@ MAX_DEPTH: Final = 100
 _ACTOR_KEY: Final = re.compile(r"signer|actor|operator|[a-z_]+_by")
 #: Long enough for every declared key: a shown path is also what the allowlist is asked about.
 _SAFE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+_KEY_RUNS: Final = re.compile("[A-Za-z0-9]+")
+#: A run of a key that is shown: a few characters, or words with a short number; a token has neither shape.
+_PLAIN_RUN: Final = re.compile(
+    "[A-Za-z0-9]{1,6}|(?=[A-Za-z]{1,40}[0-9]*$)(?:[a-z]+|[A-Z]+|[A-Z]?[a-z]+(?:[A-Z][a-z]+)*[A-Z]{0,4})[0-9]{0,4}"
+)
 _LONG_KEY: Final = 128
 
 
@@ -47,7 +52,8 @@ class _Key(NamedTuple):
 
 
 def _key(key: str) -> _Key:
-    is_safe = _SAFE_KEY.fullmatch(key) is not None and not secrets_in(key, TextGrade.NONE)
+    is_plain = _SAFE_KEY.fullmatch(key) and all(map(_PLAIN_RUN.fullmatch, _KEY_RUNS.findall(key)))
+    is_safe = is_plain and not secrets_in(key, TextGrade.NONE)
     return _Key(
         key if is_safe else "*",
         is_sensitive_key(key),

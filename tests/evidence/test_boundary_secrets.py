@@ -215,8 +215,25 @@ def test_a_key_that_carries_content_is_not_shown_in_a_path() -> None:
     for key in ("ops@example.com", "two words", "a.b", "é", "k" * 129):
         verdict = kept(delivery(extra={key: SECRETS["npm token"][1]}))
         assert tells(verdict) == {("npm-token", "extra.*", Action.DROPPED)}, key
-    shown = kept(delivery(extra={"k" * 128: SECRETS["npm token"][1]}))
-    assert tells(shown) == {("npm-token", f"extra.{'k' * 128}", Action.DROPPED)}
+    shown = kept(delivery(extra={"key_" * 32: SECRETS["npm token"][1]}))
+    assert tells(shown) == {("npm-token", f"extra.{'key_' * 32}", Action.DROPPED)}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["dap" + "ie208192af09d166b3a7e7f166bc1d234", "sh" + "pat_c58c69c658f956d3bb9547deef426251", "XmHXANzMnIFF",
+     "r8" + "_EMfgU5mzQyiMmaj2jQj6f7rCteE3HxeBuCFKN", "h0l1d4y5nobodyknows"],
+)  # fmt: skip
+def test_a_token_of_no_known_family_used_as_a_key_is_not_shown_in_a_path(key: str) -> None:
+    verdict = kept(delivery(extra={key: {"password": "hunter22"}}))
+
+    assert ("sensitive-key", "extra.*.password", Action.DROPPED) in tells(verdict)
+    assert key not in repr(verdict)
+
+
+@pytest.mark.parametrize("key", ["dbPassword", "oauth2_token", "client-secret", "apiKEY", "_token", "X_API_KEY_2"])
+def test_a_key_of_words_is_shown_in_a_path(key: str) -> None:
+    assert tells(kept(delivery(extra={key: "hunter22"}))) == {("sensitive-key", f"extra.{key}", Action.DROPPED)}
 
 
 def test_a_secret_in_a_field_of_the_wrong_type_is_still_found() -> None:
