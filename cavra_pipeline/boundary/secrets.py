@@ -90,7 +90,7 @@ def _has_signature(match: re.Match[str]) -> bool:
 
 def _has_address_secret(match: re.Match[str]) -> bool:
     """Tells a webhook address from one that was redacted: not all of its path or query is a placeholder."""
-    return not all(is_redacted(part) for part in re.split("[/?&=]", match.group(1)))
+    return not all(is_redacted(part) for part in re.split("[/?&=]|%2[Ff]", match.group(1)))
 
 
 def _rule(
@@ -119,13 +119,18 @@ _WEBHOOK_HOSTS = (
     r"discord(?:app)?\.com/api/(?:v[0-9]+/)?webhooks|hooks\.zapier\.com/hooks|maker\.ifttt\.com/trigger"
     r"|chat\.googleapis\.com/v1/spaces|api\.telegram\.org/bot|webexapis\.com/v1/webhooks/incoming"
     r"|hook\.(?:[a-z0-9]+\.)?make\.com|hooks\.pagerduty\.com|api\.opsgenie\.com/v1/json"
+    r"|open\.(?:feishu\.cn|larksuite\.com)/open-apis/bot|oapi\.dingtalk\.com/robot|qyapi\.weixin\.qq\.com/cgi-bin/webhook"
 )
 
 #: Patterns follow the token formats that the issuers publish; sources in docs/evidence-secrets.md. None may take over a
 #: few steps for each letter whatever stands there, so those with a run of letters in them begin where that run does.
 RULES: Final = (
     _token("aws-access-key", "A(?:KIA|SIA|BIA|CCA)", r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])", _is_aws_key),
-    _token("github-token", "gh[opusr]_", r"gh[opusr]_[A-Za-z0-9]{20,}"),
+    _token(
+        "github-token",
+        "gh[opusr]_",
+        r"gh[opusr]_(?:[A-Za-z0-9]{20,}|(?=[\w-]{0,64}[A-Za-z][0-9][A-Za-z])[\w-]{30,255})",
+    ),
     _token("github-fine-grained-token", "github_pat_", r"github_pat_[A-Za-z0-9_]{20,}"),
     _token(
         "gitlab-token",
@@ -139,7 +144,7 @@ RULES: Final = (
         "xox[a-z]|xapp-|xwfp-",
         r"xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9%/+-]{8,}|xapp-[0-9]-[A-Za-z0-9-]{8,}|xwfp-[\w-]{16,}",
     ),
-    _token("stripe-key", "[rs]k_(?:live|test)_", r"[rs]k_(?:live|test)_[A-Za-z0-9]{8,}"),
+    _token("stripe-key", "[rs]k_(?:org_)?(?:live|test)_", r"[rs]k_(?:org_)?(?:live|test)_[A-Za-z0-9]{8,}"),
     _token("google-api-key", "AIza", r"AIza[\w-]{30,}"),
     _token("google-oauth-token", "ya29[.]|GOCSPX-|1//0", r"ya29\.[\w-]{16,}|GOCSPX-[\w-]{16,}|1//0[\w-]{20,}"),
     _rule("openai-style-key", r"\bsk-", r"\bsk-([\w-]{20,})", _looks_generated),
@@ -147,7 +152,7 @@ RULES: Final = (
     _rule(
         "json-web-token",
         "eyJ",
-        r"(?<![\w-])(?=[\w-]++\.[\w-]*\.[\w-])[\w-]*?eyJ[\w-]{8,}",
+        r"(?<![\w-])(?=[\w-]++\.(?:[\w-]*\.[\w-]|eyJ[\w-]{8}))[\w-]*?eyJ[\w-]{8,}",
     ),
     _rule(
         "private-key",
@@ -157,8 +162,8 @@ RULES: Final = (
     ),
     _rule(
         "authorization",
-        f"(?i:(?:{_SCHEMES})[^!-~])",
-        rf"(?i:(?<![A-Za-z0-9])(?!basic\s)(?:{_SCHEMES})\s+)([\w.~+/=:-]{{8,}})",
+        f"(?i:(?:{_SCHEMES})(?:[^!-~]|%20))",
+        rf"(?i:(?<![A-Za-z0-9])(?!basic\s)(?:{_SCHEMES})(?:%20|\s+))([\w.~+/=:-]{{8,}})",
         _looks_generated,
     ),
     _rule("basic-authorization", r"(?i:basic)[^!-~]", r"(?i:\bbasic)\s+([A-Za-z0-9+/=_-]{6,})", _is_basic_credential),
@@ -168,23 +173,28 @@ RULES: Final = (
         r"(?i:\bauthorization)['\"]?\s*[=:]\s*['\"]?(?:[A-Za-z][\w-]*\s+)?([^\s'\",;]{6,})",
         _is_assigned,
     ),
-    _rule("url-password", "://[^/]*@", r"(?<![A-Za-z0-9+.-])[0-9+.-]*+[A-Za-z][A-Za-z0-9+.-]*+://[^/\s:@]*:[^/\s@]+@"),
+    # A port is no password, nor is an address in brackets.
+    _rule(
+        "url-password",
+        r"://[^\s@]*@",
+        r"(?<![A-Za-z0-9+.-])[0-9+.-]*+[A-Za-z][A-Za-z0-9+.-]*+://[^/\s:@[]{0,128}?(?i::|%3a)(?![0-9]*/)[^\s@]{1,128}+@",
+    ),
     _rule(
         "slack-webhook",
         "(?i:hooks[.]slack)",
-        r"(?i:hooks\.slack(?:-gov)?\.com)/(?:services|workflows|triggers)/(\S+)",
+        r"(?i:hooks\.slack(?:-gov)?\.com(?:/|%2f)(?:services|workflows|triggers)(?:/|%2f))(\S+)",
         _has_address_secret,
     ),
     _rule(
         "teams-webhook",
         "(?i:[.]office)",
-        r"(?i:(?:webhook|outlook)\.office(?:365)?\.com)/(?:webhook[^/\s]*/)?(\S+)",
+        r"(?i:(?:webhook|outlook)\.office(?:365)?\.com(?:/|%2f)(?:webhook[^/\s]*/)?)(\S+)",
         _has_address_secret,
     ),
     _rule(
         "webhook-url",
-        f"(?i:{_WEBHOOK_HOSTS})",
-        rf"(?i:{_WEBHOOK_HOSTS})/?(\S+)",
+        f"(?i:{_WEBHOOK_HOSTS}|/hooks/)",
+        rf"(?i:(?:{_WEBHOOK_HOSTS})/?|://[^\s/]{{1,256}}/hooks/(?=[a-z0-9/]*[0-9])(?=[a-z0-9/]{{20}}))(\S+)",
         _has_address_secret,
     ),
     _rule(
@@ -196,7 +206,7 @@ RULES: Final = (
     _rule(
         "signature-parameter",
         "(?i:sig=|sig%3d|%73ig=|signature=|signature%3d)",
-        r"(?i:(?<![A-Za-z0-9])(?:sig|%73ig|(?:x-(?:amz|goog)-)?signature)(?:=|%3d))(\S+)",
+        r"(?i:(?:(?<![A-Za-z0-9])|(?<=%3f)|(?<=%26))(?:sig|%73ig|(?:x-(?:amz|goog)-)?signature)(?:=|%3d))(\S+)",
         _has_signature,
     ),
     _rule(
