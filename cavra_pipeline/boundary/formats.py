@@ -11,7 +11,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final
 
-from cavra_pipeline.provider_names import BLANKS, provider_name
+from cavra_pipeline.provider_names import provider_name
 
 MAX_IDENTIFIER_CHARACTERS: Final = 256
 MAX_WORD_LETTERS: Final = 40
@@ -50,6 +50,8 @@ _SHORT_LETTERS: Final = re.compile("[A-Fa-f]{1,3}")
 _MANY_LETTERS: Final = re.compile(MANY_LETTERS)
 _ACTOR_LABEL: Final = re.compile(ACTOR_LABEL)
 _PROVIDER: Final = re.compile(PROVIDER)
+#: As long as a provider's name may be; the words of other identifiers are shorter.
+_LETTERS: Final = re.compile("[a-z]+|[A-Z]+")
 
 
 class TextGrade(IntEnum):
@@ -94,8 +96,12 @@ def _grade_of_short(text: str) -> TextGrade:
 
 
 def is_provider(text: str) -> bool:
-    """Tells whether a text is a provider's name: short, plain once normalised, and an identifier as well."""
-    return _PROVIDER.fullmatch(provider_name(text)) is not None and grade_of(text.strip(BLANKS)) is not TextGrade.NONE
+    """Tells whether a text is a provider's name: short and plain once normalised, its runs those of an identifier."""
+    return (
+        text.isascii()
+        and _PROVIDER.fullmatch(provider_name(text)) is not None
+        and all(_LETTERS.fullmatch(run) or _grade_of_run(run) is not TextGrade.NONE for run in _RUNS.findall(text))
+    )
 
 
 def is_actor_label(text: str) -> bool:

@@ -52,9 +52,19 @@ def test_an_identifier_has_at_most_256_characters() -> None:
 
 
 def test_a_provider_is_judged_by_its_normalised_name_and_by_its_shape() -> None:
-    for name in ("slack", " Service-Now\t", "SERVICE_NOW", "n" * 40, "x" * 30 + "-" + "y" * 33):
+    for name in ("slack", " Service-Now\t", "SERVICE_NOW", "n" * 64, "x" * 30 + "-" + "y" * 33, "_", "-s3-"):
         assert is_provider(name), name
-    for name in ("", "x" * 30 + "-" + "y" * 34, "a b", "slack!", "zoë", "team.s", "k3Jx9Qw2Lp8Vn"):
+    for name in (
+        "",
+        "x" * 30 + "-" + "y" * 34,
+        "n" * 65,
+        "a b",
+        "slack!",
+        "zoë",
+        "\u212alack",
+        "team.s",
+        "k3Jx9Qw2Lp8Vn",
+    ):
         assert not is_provider(name), name
 
 
