@@ -20,7 +20,7 @@ from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, Finding, Reason, Rejection
 from cavra_pipeline.provider_names import provider_name
 
-_NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _INT64: Final = range(-(2**63), 2**63)
 #: No number of a record is greater, or less than its negative.
 MAX_NUMBER: Final = 1e300
@@ -129,7 +129,7 @@ class Cut:
 def _text(value: object, declared: Field) -> str:
     if not isinstance(value, str):
         raise Rejection(Reason.WRONG_TYPE, declared.path)
-    if ("\0" in value or not value.isascii()) and _NOT_TEXT.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise Rejection(Reason.INVALID_UTF8, declared.path)
     return value
 

@@ -11,8 +11,13 @@ from cavra_pipeline.boundary.verdict import Reason, Rejection
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 
-#: What ``fromisoformat`` may be given: a whole date, a separator and an hour. Newer Pythons read more than older ones.
-_DATE_AND_TIME = re.compile(r"(?:[0-9W-]{8}|[0-9W-]{10})[Tt ](?!24)[0-9]{2}.*")
+#: What ``fromisoformat`` may be given: it also reads what is not ISO-8601, and newer Pythons more than older ones.
+_DATE_AND_TIME = re.compile(
+    r"(?:[0-9W-]{8}|[0-9W-]{10})[Tt ](?!24)[0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?"
+    r"(?:[Zz]|[+-][0-9]{2}(?::?[0-5][0-9])?)?"
+)
+#: A longer number is only ever left out, or of the wrong type; Python refuses to read some thousands of digits.
+_MAX_DIGITS = 400
 
 Object = dict[str, object]
 
@@ -30,7 +35,11 @@ def _not_json(_literal: str) -> NoReturn:
     raise ValueError("not a JSON number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_not_json)
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_not_json, parse_int=_whole)
 
 
 def parse_timestamp(text: str) -> datetime:
