@@ -32,7 +32,7 @@ NO_DIGESTS: Final[Digests] = np.empty((0, 2), np.uint64)
 
 
 #: Raised when what the boundary lets through changes without a change of the declared table.
-_BOUNDARY_REVISION: Final = 1
+_BOUNDARY_REVISION: Final = 2
 
 
 @cache

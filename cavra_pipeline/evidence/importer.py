@@ -107,7 +107,7 @@ class Importer:
             PipelineError: The landing zone can't be written.
         """
         result = ImportResult()
-        for where, name, source in _files(sources, result):
+        for where, name, source in _files(sources, self._landing.resolve(), result):
             try:
                 result.add(self._import_file(where, name, source, shape, tick))
             except PipelineError as error:
@@ -218,15 +218,19 @@ def import_evidence(
 
 
 def _files(
-    sources: Iterable[tuple[str, Path | IO[bytes]]], result: ImportResult
+    sources: Iterable[tuple[str, Path | IO[bytes]]], landing: Path, result: ImportResult
 ) -> Iterator[tuple[str, str, Path | IO[bytes]]]:
-    """What messages call each source, what its sidecar calls it, and the source."""
+    """What messages call each source, what its sidecar calls it, and the source; files of the landing zone are left."""
     for name, source in sources:
         if not isinstance(source, Path):
             yield name, name, source
             continue
         try:
-            for file in source_files(source):
+            files = source_files(source)
+            others = [file for file in files if landing not in file.resolve().parents]
+            if len(others) < len(files):
+                result.notes.append(f"{public_name(str(source))}: what lies in the landing zone is not imported again")
+            for file in others:
                 short = str(file.relative_to(source)) if file != source else file.name
                 yield public_name(str(file)), public_name(short), file
         except PipelineError as error:

@@ -22,6 +22,7 @@ from cavra_pipeline.boundary.verdict import Quarantined, Reason
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.content import UnreadableFile, opened, sniffed
 from cavra_pipeline.evidence.encoding import encoding_of
+from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX
 from cavra_pipeline.evidence.lines import LineBatch, LineReader, notes_on_nuls
 from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 from cavra_pipeline.evidence.shapes import Shape, shape_of
@@ -50,7 +51,9 @@ def source_files(path: Path) -> list[Path]:
         Path(folder, name)
         for folder, _, names in os.walk(path, onerror=_not_listed)
         for name in names
-        if name.removesuffix(".gz").removesuffix(".zst").endswith(SUFFIXES) and Path(folder, name).is_file()
+        if name.removesuffix(".gz").removesuffix(".zst").endswith(SUFFIXES)
+        and Path(folder, name).is_file()
+        and not _is_handed_on(Path(folder, name), names)
     )
     if not found:
         raise PipelineError(
@@ -59,6 +62,14 @@ def source_files(path: Path) -> list[Path]:
             remedy=f"Name a folder with files that end in {', '.join(SUFFIXES)} (.gz and .zst are read too)",
         )
     return found
+
+
+def _is_handed_on(path: Path, names: list[str]) -> bool:
+    """Whether a file is another import's word on what it held back, or a landing file of which all was held back."""
+    name = path.name
+    if name.endswith(SIDECAR_SUFFIX):
+        return name.removesuffix(SIDECAR_SUFFIX) in names
+    return name + SIDECAR_SUFFIX in names and path.stat().st_size == 0
 
 
 def _not_listed(error: OSError) -> None:

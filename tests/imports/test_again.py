@@ -37,6 +37,29 @@ def test_the_same_import_twice_changes_no_byte_of_the_landing_zone_and_nothing_i
     assert take_in(home).drops == []
 
 
+def test_importing_the_landing_zone_changes_nothing_and_another_home_has_the_same_evidence_of_it(
+    tmp_path: Path,
+) -> None:
+    home, other = home_with(tmp_path / "here"), home_with(tmp_path / "there")
+    lines: list[Line] = [
+        delivery(session_id="a", event_type="two words", signer="on-call@example.com", note="dropped"),
+        "no json",
+    ]
+    bring(home, json_lines(tmp_path / "e.jsonl", lines))
+    take_in(home)
+    before = landed(home)
+
+    again = bring(home, home.landing)
+    beside = bring(other, home.landing)
+    take_in(other)
+
+    assert (again.received_count, again.written, landed(home)) == (0, [], before)
+    assert again.notes == [f"{home.landing}: what lies in the landing zone is not imported again"]
+    assert (beside.imported_count, beside.finding_count, beside.quarantined_count) == (1, 0, 0)
+    columns = "SELECT session_id, event_type, signer FROM evidence"
+    assert query(other, columns) == query(home, columns)
+
+
 def test_the_next_day_the_same_import_changes_nothing_either_not_even_for_what_can_not_be_dated(tmp_path: Path) -> None:
     home = home_with(tmp_path)
     source = json_lines(tmp_path / "e.jsonl", MIXED)
