@@ -185,7 +185,9 @@ class _JsonStores:
 
     def __init__(self, content: IO[bytes], encoding: str, name: str) -> None:
         self._content, self._encoding, self._name = content, encoding, name
-        self._decoder = codecs.getincrementaldecoder(encoding)()
+        #: A byte that is no UTF-8 stays what it is, so that only its record is held back.
+        self._errors = "surrogateescape" if encoding == "utf-8" else "strict"
+        self._decoder = codecs.getincrementaldecoder(encoding)(self._errors)
         self._scan = json.JSONDecoder().raw_decode
         self._text, self._at = "", 0
         #: Bytes that were read, and those among them in front of the window.
@@ -234,7 +236,7 @@ class _JsonStores:
     def _items(self) -> Iterator[bytes]:
         self._skip("[")
         while self._next() != "]":
-            yield self._value().encode("utf-8", "surrogatepass")
+            yield self._value().encode("utf-8", "surrogateescape")
             if self._next() != "]":
                 self._skip(",")
         self._at += 1
@@ -309,7 +311,7 @@ class _JsonStores:
         return bool(data)
 
     def _offset(self, position: int) -> int:
-        return self._bytes_before + len(self._text[:position].encode(self._encoding, "surrogatepass"))
+        return self._bytes_before + len(self._text[:position].encode(self._encoding, self._errors))
 
     def _error(self, what: str, position: int, offset: int | None = None) -> UnreadableFile:
         return UnreadableFile(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.landing import strays
 from tests.evidence.secrets_made_up import canary
-from tests.imports.sources import bring_what_can_be, json_lines, json_store, landed, sqlite_store
+from tests.imports.sources import bring, bring_what_can_be, json_lines, json_store, landed, sqlite_store
 from tests.support import NOW, PSEUDONYMS, delivery, home_with, query, record, take_in
 
 GOOD = [delivery(session_id=f"s-{n}") for n in range(50)]
@@ -57,8 +59,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "truncated zstd": (cut_zstd, "e.jsonl.zst", "damaged or cut short"),
     "gzip in name only": (lambda path: written(path, b"\x1f\x8bnonsense"), "e.jsonl.gz", "damaged or cut short"),
     "JSON store cut short": (cut_store, "e.json", "the JSON store is damaged or cut short"),
-    "JSON store that is not UTF-8": (
-        lambda path: written(path, b'{"items": [{"session_id": "\xff"}]}'), "e.json", "the JSON store is not UTF-8",
+    "JSON store with a byte that is no UTF-8 between its items": (
+        lambda path: written(path, b'{"items": [\xff]}'), "e.json", "damaged or cut short (byte 11)",
     ),
     "JSON store of another make": (
         lambda path: written(path, b'{"items":\n{"a": 1}}'), "e.json", "the JSON store is damaged or cut short",
@@ -184,3 +186,17 @@ def test_a_landing_zone_that_can_not_be_written_is_an_error_that_says_so(tmp_pat
 
     assert raised.value.where == str(home.landing)
     assert [path.name for path in home.landing.iterdir()] == ["2026-06-25"]
+
+
+def test_an_item_of_a_json_store_that_is_no_utf8_is_quarantined_and_the_others_are_kept(tmp_path: Path) -> None:
+    home = home_with(tmp_path)
+    items = [json.dumps(delivery(session_id=name)).encode() for name in ("a", "PLACE", "b")]
+    items[1] = items[1].replace(b"PLACE", b"\xff")
+    result = bring(home, written(tmp_path / "e.json", b'{"items": [' + b", ".join(items) + b"]}"))
+    take_in(home)
+
+    assert (result.imported_count, result.quarantined_count) == (2, 1)
+    assert query(home, "SELECT line_number, reason, sha256 FROM quarantine") == [
+        (2, "invalid_utf8", hashlib.sha256(items[1]).hexdigest())
+    ]
+    assert query(home, "SELECT session_id FROM evidence ORDER BY 1") == [("a",), ("b",)]
