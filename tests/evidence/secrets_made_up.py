@@ -51,6 +51,7 @@ SECRETS: Final[dict[str, tuple[str, str]]] = {
     ),
     "url with a percent-encoded colon": ("url-password", "https://o%40ps%3A" + _TAIL[:12] + "@collector.example/x"),
     "url with a password only": ("url-password", "redis://:" + _TAIL[:12] + "@cache.example:6379/0"),
+    "url with a long password": ("url-password", "https://ops:" + _TAIL * 12 + "@collector.example/services"),
     "slack webhook": (
         "slack-webhook",
         "https://hooks.sl" + "ack" + _HOST + "/services/T0CANARY/B0CANARY/" + _TAIL[:24],
