@@ -99,7 +99,8 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     return {
         "state": "never_seen" if newest is None else "silent" if silent else "alive",
         "last_heartbeat_at": instant(newest),
-        "age_minutes": whole_minutes(now - newest) if newest else None,
+        # A beat after `now` was read is no age below zero.
+        "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,
         "silent": [kind.lower() for kind in silent],
     }
 

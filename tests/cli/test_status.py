@@ -9,9 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.cli.doctor import _PARTS
+from cavra_pipeline.definitions import daemon_state
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command, process
 from tests.support import at, delivery, home_with, plan, take_in, worker_run
@@ -140,6 +143,14 @@ def test_doctor_names_a_broken_dagster_instance_and_status_does_without_it(tmp_p
         assert (said.code, said.err) == (0, "")
         assert "unknown: Dagster's instance can't be opened" in said.out
         assert command(made.home, "status", "--json", environ=environ).document["daemon"]["state"] == "unknown"
+
+
+def test_a_heartbeat_after_the_clock_was_read_is_not_of_a_minute_below_zero(tmp_path: Path) -> None:
+    made, now = home_with(tmp_path, [delivery()]), at(0)
+    with dagster_instance(made) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(now.timestamp() + 10, "SENSOR", "one", []))
+
+    assert daemon_state(made, now)["age_minutes"] == 0
 
 
 def test_doctor_refuses_a_landing_zone_that_is_no_folder(tmp_path: Path) -> None:
