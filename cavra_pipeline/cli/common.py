@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from cavra_pipeline.cli.command import CSV, JSON, Named, form_of_answer
 from cavra_pipeline.cli.when import INSTANT_HELP, read_day, read_instant
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
-from cavra_pipeline.errors import PipelineError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.lanes import LANES, lane_named
@@ -49,8 +49,12 @@ def options(*chosen: Callable[[F], F]) -> Callable[[F], F]:
 def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
     """Returns a callback of an option that reads its text as of now; an option that was not given stays None."""
 
-    def callback(_context: click.Context, _parameter: click.Parameter, text: str | None) -> T | None:
-        return read(text, clock()) if text else None
+    def callback(_context: click.Context, parameter: click.Parameter, text: str | None) -> T | None:
+        try:
+            return read(text, clock()) if text else None
+        except UsageError as error:
+            where = parameter.opts[0] if error.where == "as_of" else error.where
+            raise UsageError(error.what, where=where, remedy=error.remedy) from None
 
     return callback
 
@@ -81,12 +85,12 @@ def day_option(name: str, help_text: str) -> Callable[[F], F]:
 
 LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
 ANY_LANE: Final = lane_option(help=f"One of {', '.join(LANES)}; every lane in use if not given.")
-AS_OF: Final = instant_option("--as-of", "Records after it do not count; now if not given.")
+AS_OF: Final = instant_option("--as-of", "Ignore records created later; now if not given.")
 GENERATED_BY: Final = click.option(
     "--generated-by", default=DEFAULT_GENERATED_BY, show_default=True, help="Public-safe actor label."
 )
 BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
-LIVE: Final = click.option("--live", is_flag=True, help="Send. CAVRA_LIVE_LANES must name the lane.")
+LIVE: Final = click.option("--live", is_flag=True, help="Send. The host's CAVRA_LIVE_LANES must allow it.")
 RANGE: Final = options(
     day_option("--from first", "First UTC day: YYYY-MM-DD, yesterday, or 2d for two days ago."),
     day_option("--to last", "Last UTC day, inclusive."),
