@@ -12,9 +12,10 @@ from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_option, reading
+from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_option, next_command, reading
 from cavra_pipeline.cli.tables import short_time
 from cavra_pipeline.declared import options_of
+from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.incidents import incident_reports
@@ -103,6 +104,11 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
         rows = [_incident(one) for one in reversed(report["incidents"])]
         columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "lanes")
         console.table("Incidents, newest first", columns, rows)
+    for one in report["incidents"]:
+        if not one["ended_at"]:
+            step = CAUSE_WORDS[one["cause"]].step.format(name=provider_name(one["provider"]))
+            probe = "cavra-pipeline worker --lane LANE --probe --live"
+            console.print(f"next: {step}, then try one retry: {probe}", soft_wrap=True)
 
 
 def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -139,6 +145,19 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
         )
         rows = [_line(line) for line in one["lines"]]
         console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows)
+        if command_line := _next(one):
+            console.print(f"next: {command_line}", soft_wrap=True)
+
+
+def _next(one: Mapping[str, Any]) -> str:
+    """The command for what a delivery waits for that a person can do here; empty where there is none."""
+    needs = {need["needs"] for need in one["released_by"]}
+    if "acknowledgement" in needs:
+        words = f"ack --lane {one['lane']} --plan {one['subject']} --provider {one['provider']}"
+        return f"cavra-pipeline {words} --state acknowledged --by LABEL"
+    if one["provider_incident_id"] and needs:
+        return next_command(f"incidents --provider {one['provider']}")
+    return f"cavra-pipeline worker --lane {one['lane']} --live" if needs == {"live_run"} else ""
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from cavra_pipeline.terminal import Terminal
 @command(
     "worker",
     "cavra-pipeline worker --lane recovery_escalation",
-    "cavra-pipeline worker --lane executive_report --max-retry-deliveries 1 --json",
+    "cavra-pipeline worker --lane executive_report --probe --json",
 )
 @LANE
 @LIVE
@@ -44,10 +44,10 @@ from cavra_pipeline.terminal import Terminal
     default=DEFAULT_RETRY_DELIVERIES,
     show_default=True,
     metavar="N",
-    help="Retries selected at most, 1..25.",
+    help="Max retries selected, 1 to 25.",
 )
 @click.option("--plan", "plan_id", metavar="ID", help="Execute only what this saved plan decided and what still holds.")
-@click.option("--probe", is_flag=True, help="Of a provider that rejects credentials or is gone, select one retry only.")
+@click.option("--probe", is_flag=True, help="Select one retry only of a provider that rejects credentials or is gone.")
 @GENERATED_BY
 @answers
 def worker(
@@ -131,7 +131,7 @@ def list_command() -> None:
 def test_command() -> None:
     """Check the connector file and the secrets that it names.
 
-    Nothing is sent. Exit code 1 if something is to be fixed.
+    Nothing is sent. Exit code 1 if something must be fixed.
     """
     document, is_right = _connectors()
     answer(document, _show_connectors, "connectors", columns.CONNECTORS)
@@ -188,4 +188,5 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", (subject, "provider", "state"), rows)
+        console.print(f"next: cavra-pipeline explain {subject.upper()} PROVIDER", soft_wrap=True)
     show_connector_problems(console, document["connector_problems"])

@@ -161,6 +161,7 @@ def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
         ]
         columns = (subject, "provider", "action", "next retry (UTC)", "failures", "status")
         console.table("Decisions", columns, rows)
+        console.print(f"next: cavra-pipeline explain {subject.upper()} PROVIDER", soft_wrap=True)
 
 
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -171,7 +172,7 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
          lane["live_worker_run_count"], lane["open_outage_count"])
         for name, lane in lanes
     ]  # fmt: skip
-    console.table(f"Lanes as of {as_of} UTC", ("lane", "state", "records", "dry runs", "live runs", "outages"), runs)
+    console.table(f"Lanes as of {as_of} UTC", ("lane", "state", "records", "dry runs", "live runs", "down now"), runs)
     gaps = [
         (name, *(lane[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped")),
          " / ".join(str(lane[f"open_{kind}_gap_count"]) for kind in ("acknowledgement", "approval")),
