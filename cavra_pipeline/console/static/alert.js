@@ -60,6 +60,12 @@ export async function render(params, context, root) {
       el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "Activity"), eventsTable(events)))];
 }
 
+/** A detail in words; an alert whose cause nobody knows has none. */
+export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail));
+
+/** A subject whose instant is shown to the minute. */
+export const shortSubject = (subject) => subject.replace(/T(\d\d:\d\d):\d\d\S*$/, " $1 UTC");
+
 /** A subject that a narrow screen breaks after an underscore, and nowhere inside a word. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
 
@@ -68,7 +74,7 @@ export function eventsTable(events) {
     { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
     { name: "event", title: "Event", value: (one) => words(one.event) },
     { name: "who", title: "By", value: (one) => one.actor },
-    { name: "detail", title: "Detail", value: (one) => words(one.detail) },
+    { name: "detail", title: "Detail", value: (one) => causeWords(one.detail) },
   ] });
 }
 

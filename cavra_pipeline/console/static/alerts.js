@@ -1,7 +1,7 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs } from "./alert.js";
+import { alertActs, causeWords, shortSubject } from "./alert.js";
 import { el, facts, hash, nothing, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -35,12 +35,12 @@ export async function render(params, context, root) {
       { name: "at", title: "At", value: (one) => one.happened_at, cell: (one) => time(one.happened_at) },
       { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `event-${one.alert_id}-${one.happened_at}`) },
       { name: "event", title: "Event", value: (one) => words(one.event) },
-      { name: "detail", title: "Detail", value: (one) => words(one.detail ?? (one.actor ? `by ${one.actor}` : names[one.alert_id]?.cause)) },
+      { name: "detail", title: "Detail", value: (one) => causeWords(one.detail ?? (one.actor ? `by ${one.actor}` : names[one.alert_id]?.cause)) },
     ] }),
   ];
 }
 
-const link = (one, key) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, `${words(one.kind)}: ${one.subject}`);
+const link = (one, key) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, `${words(one.kind)}: ${shortSubject(one.subject)}`);
 
 const openAlerts = (found, context, again) => table({ key: "alerts", caption: "Open alerts", rows: found.alerts, columns: [
   { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `see-${one.alert_id}`) },
