@@ -60,7 +60,7 @@ def _next_actions(page: Mapping[str, Any]) -> list[str]:
         f"**{markdown(one['urgency'])}**: {markdown(one['action'])} ({markdown(one['because'])})"
         for one in page["next_actions"]
     )
-    return ["## What to do next", _items(steps), *([page["more_actions"]] if page["more_actions"] else [])]
+    return ["## After that", _items(steps), *([page["more_actions"]] if page["more_actions"] else [])]
 
 
 def _rows(caption: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], none: str) -> list[str]:
