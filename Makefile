@@ -31,7 +31,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 help: ## show this list
 	@printf 'cavra-pipeline\n\n'
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) \
-		| while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+		| while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 	@printf '\nAnother Python than python3: make demo PYTHON=python3.12\n'
 
 setup: $(VENV)/.ready ## make .venv with everything pinned in constraints.txt
@@ -79,7 +79,7 @@ $(VENV)/.ready: $(VENV)/.packages $(VENV)/.installed
 demo: $(VENV)/.installed ## a recorded bad month: import it, run Dagster on it, say what is wrong
 	@$(BIN)/cavra-pipeline demo $(ARGS)
 
-dev: $(VENV)/.installed ## the Dagster UI on this code location
+dev: $(VENV)/.installed ## the Dagster UI and the console on what the demo imported
 	@$(BIN)/cavra-pipeline dev $(ARGS)
 
 lint: $(VENV)/.ready ## ruff and mypy
@@ -100,7 +100,7 @@ testall: lint ## the same with the long ones: daemon, browser, kill -9, simulati
 # The folders whose tests run the SQL, on the oldest DuckDB that pyproject.toml allows.
 SQL_TESTS := warehouse retention reports cases
 
-testduckdb: $(VENV)/.ready ## the tests of the SQL again, on DuckDB 1.5.5
+testduckdb: $(VENV)/.ready ## the tests of the SQL on DuckDB 1.5.5
 	@$(PIP) install --quiet --require-hashes --no-deps --upgrade --target $(VENV)/duckdb-1.5 -r constraints-duckdb-1.5.txt
 	@PYTHONPATH=$(VENV)/duckdb-1.5 $(BIN)/python -c 'import duckdb; assert duckdb.__version__ == "1.5.5", duckdb.__version__'
 	@PYTHONPATH=$(VENV)/duckdb-1.5 $(BIN)/pytest -n auto --dist worksteal -m "not slow" $(addprefix tests/,$(SQL_TESTS)) \
