@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.alerts.kinds import KINDS
+from cavra_pipeline.alerts.model import NO_CAUSE
 from cavra_pipeline.alerts.operators import (
     DEFAULT_HISTORY,
     acknowledge_alert,
@@ -78,7 +79,7 @@ def resolve(alert: str, by: str) -> None:
 
 @alerts.command(
     "silence",
-    examples=["cavra-pipeline alerts silence --kind missed_run --for 4h --comment works --by ops"],
+    examples=["cavra-pipeline alerts silence --kind missed_run --for 4h --comment work --by ops"],
 )
 @click.option("--kind", type=Named(str, KINDS), metavar="KIND", help=f"One of {', '.join(KINDS)}.")
 @click.option("--subject", metavar="TEXT", help="Exactly as alerts list shows it.")
@@ -186,7 +187,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
-    known = [cause for cause in one["causes"] if cause != "unknown_cause"]
+    known = [cause for cause in one["causes"] if cause != NO_CAUSE]
     what = lines(beside(tables.level(one["severity"]), one["kind"]), one["subject"], shown(", ".join(known), "dim"))
     state = lines(
         str(one["state"]),
@@ -239,7 +240,7 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
             tables.short_time(one["happened_at"]),
             lines(one["kind"], f"{one['subject']}{_episode(one)}"),
             one["event"],
-            one["detail"] or (f"by {one['actor']}" if one["actor"] else ""),
+            (one["detail"] if one["detail"] != NO_CAUSE else "") or (f"by {one['actor']}" if one["actor"] else ""),
         )
         for one in document["events"]
     ]

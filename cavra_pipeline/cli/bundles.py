@@ -76,7 +76,7 @@ def prove_command(
     and its place in a map of the lane's pairs, some kilobytes; the verifier of any bundle checks it.
 
     The bundle holds every record of the lane up to the day of the report, as export writes them; that of the executive
-    report holds every record of the home. Anybody checks it with Python alone: python3 BUNDLE
+    report holds every record of the home. Anyone can check it with Python alone: python3 BUNDLE
     """
     settings, now = home(), clock()
     values = {name: value for name, value in given.items() if value not in (None, ())}
@@ -137,7 +137,7 @@ def _write_pair(proof: bytes, path: Path) -> None:
 @click.argument("bundle", type=_FILE, required=False)
 @click.option("--home", "is_home", is_flag=True, help="Verify what CAVRA_HOME holds, instead of a bundle.")
 @click.option("--key", type=_FILE, help="Public key from another source; the one in the bundle if not given.")
-@click.option("--against", type=_FILE, help="Checkpoint of the same log that you have kept.")
+@click.option("--against", type=_FILE, help="An older checkpoint of the same log, saved by you.")
 @answers
 def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against: Path | None) -> None:
     """Check a proof bundle, or all that a home holds.

@@ -73,7 +73,7 @@ HelpGroup.group_class = HelpGroup
 
 def _folded(example: str) -> str:
     """Returns a command line that fits 80 columns; the shell reads on behind a backslash."""
-    lines = textwrap.wrap(example, 74, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(example, 78, break_long_words=False, break_on_hyphens=False)
     return " \\\n      ".join(lines)
 
 
@@ -140,7 +140,7 @@ _JSON_FLAG: Final = click.option(
 def answers(function: F) -> F:
     """Adds the options ``--output`` and ``--json`` to a command that prints an answer."""
     form = click.option(
-        _OUTPUT, type=OneOf(FORMS), expose_value=False, callback=_set_form, help="Form of the answer; default: table."
+        _OUTPUT, type=OneOf(FORMS), expose_value=False, callback=_set_form, help="Output format; default: table."
     )
     return form(_JSON_FLAG(function))
 

@@ -57,7 +57,7 @@ class _Check:
 @command("doctor", "cavra-pipeline doctor", "cavra-pipeline doctor --json")
 @answers
 def doctor() -> None:
-    """Is every part of the home in order, and how is it fixed?
+    """Check each part of the home and say how to fix it.
 
     Tries the settings, the home, its databases, the landing zone, Dagster, connectors, sources, keys and tokens;
     nothing is made, changed or sent. Exit code 1 if something is wrong.

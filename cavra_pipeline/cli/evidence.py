@@ -242,7 +242,7 @@ def pseudonym(value: str) -> None:
 
     As identifier, as provider and as actor label, where VALUE itself may not be stored.
 
-    With - the value is read from standard input, so that it is in no list of commands.
+    With - the value is read from standard input, so that it stays out of the shell's history.
     """
     names = pseudonyms_of(home())
     text = sys.stdin.read().removesuffix("\n") if value == _STDIN else value
@@ -274,7 +274,7 @@ def export(since: datetime | None, everything: bool) -> None:
 
 @command(
     "sql",
-    'cavra-pipeline sql "SELECT provider, count(*) AS n FROM deliveries GROUP BY 1"',
+    'cavra-pipeline sql "SELECT lane, count(*) FROM evidence GROUP BY 1"',
     "cavra-pipeline sql executions --output csv",
 )
 @click.argument("query", metavar="QUERY")

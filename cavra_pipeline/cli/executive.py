@@ -41,7 +41,7 @@ _ANNOUNCED: Final = options(
         metavar="N",
         help="How long a recovery may be open.",
     ),
-    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector; repeatable."),
+    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector to notify; repeatable."),
     LIVE,
 )
 
@@ -51,9 +51,9 @@ _ANNOUNCED: Final = options(
 @_ANNOUNCED
 @answers
 def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...], live: bool) -> None:
-    """Which recoveries and retries wait for people?
+    """Notify people of the recoveries and retries that wait.
 
-    Says what to do about each and, with connectors, what would be sent.
+    Lists what to do about each. With connectors it shows what would be sent, and sends it if --live is given.
 
     Without --provider, the connectors are those that CAVRA_ESCALATION_CONNECTORS names.
     """
@@ -87,7 +87,7 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
     type=OneOf([*_PAGES, JSON]),
     default="markdown",
     show_default=True,
-    help="What is printed.",
+    help="Form of the page on standard output.",
 )
 @click.option("--output", type=click.Path(), help="Write all three forms into this folder instead.")
 @answers_without_rows
@@ -100,7 +100,10 @@ def executive_report_command(
     providers: tuple[str, ...],
     live: bool,
 ) -> None:
-    """The report for executives: what happened, what to do."""
+    """Write the page for executives: what happened, what to do.
+
+    With --provider it is announced through these connectors: a dry run unless --live is given.
+    """
     if output in FORMS:
         raise UsageError(
             "--output names a folder here, not a form", where="--output", remedy=f"Write --json, or --output ./{output}"

@@ -40,7 +40,7 @@ def _show(console: Terminal, found: Verified) -> None:
     console.print(
         f"verified: {found.landing_file_count:,} landing files, {found.record_count:,} records in "
         f"{found.segment_count:,} segments, {found.entry_count:,} entries of the commit log, "
-        f"{found.report_count:,} saved reports ({found.remade_report_count:,} made again)",
+        f"{found.report_count:,} saved reports ({found.remade_report_count:,} recomputed)",
         soft_wrap=True,
     )
     if found.time_stamp_count:
@@ -58,13 +58,11 @@ def _show(console: Terminal, found: Verified) -> None:
 @click.option(
     "--against",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An older checkpoint: has the log grown out of it?",
+    help="An older checkpoint: does the log extend it?",
 )
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the checkpoint to this file too.")
 @click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
-@click.option(
-    "--timestamp", "is_stamped", is_flag=True, help="Have the authority of CAVRA_TIMESTAMP_URL stamp it, once."
-)
+@click.option("--timestamp", "is_stamped", is_flag=True, help="Request a time stamp from CAVRA_TIMESTAMP_URL, once.")
 @click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
 @answers_without_rows
 def checkpoint_command(
@@ -72,9 +70,9 @@ def checkpoint_command(
 ) -> None:
     """Print the head of the commit log; compare an older one.
 
-    Exit 3 if the log has not grown out of the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a
+    Exit 3 if the log does not extend the older one. It is signed if CAVRA_SIGNING_KEY_FILE names a key. With a
     file, a connector or a git tag somebody else can hold it; a time stamp (RFC 3161), which is stored in the home,
-    shows since when it has existed. None of these is done if the log has not grown out of the older checkpoint.
+    shows since when it has existed. None of these is done if the log does not extend the older checkpoint.
     Standard output is the checkpoint alone.
     """
     if tag_message and (form_of_answer() == JSON or connector or is_stamped):
@@ -103,7 +101,7 @@ def checkpoint_command(
         if connector and is_grown:
             err.print(f"posted to {connector}" if document["is_posted_now"] else f"{connector} has it already")
         if growth and growth.is_consistent:
-            err.print(f"the log has grown out of {growth.against.size} entries", soft_wrap=True)
+            err.print(f"the log extends the older checkpoint of {growth.against.size} entries", soft_wrap=True)
         elif growth:
             err.print(_not_grown(against, growth), soft_wrap=True)
 

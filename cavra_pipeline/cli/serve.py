@@ -114,7 +114,7 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
 @command("demo", "cavra-pipeline demo", "cavra-pipeline demo --stories")
 @click.option("--stories", is_flag=True, help="Only list what happened in the month that the demo brought in.")
 def demo(stories: bool) -> None:
-    """Bring in a recorded bad month and say what is wrong.
+    """Import a recorded bad month and say what is wrong.
 
     The month ends now; the last lines say where to look. It takes the real path: import, a day that arrives late,
     and a Dagster run on an instance under CAVRA_HOME.
@@ -152,7 +152,12 @@ def open_command(what: str, is_printed: bool) -> None:
 
 @command("dev", "cavra-pipeline dev", "cavra-pipeline dev --port 3001 --console-port 8766")
 @click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
-@click.option("--host", default=LOOPBACK, show_default=True, help="The UI has no login: keep it on loopback.")
+@click.option(
+    "--host",
+    default=LOOPBACK,
+    show_default=True,
+    help="The address; the UI has no login: keep it on loopback.",
+)
 @click.option(
     "--console-port",
     type=click.IntRange(1, 65535),

@@ -27,10 +27,10 @@ _MOST_NAMED: Final = 3
 @AS_OF
 @answers
 def status(as_of: datetime | None) -> None:
-    """How do evidence, lanes, alerts and Dagster stand?
+    """Show evidence, lanes, alerts and Dagster on one screen.
 
-    Alerts, Dagster's daemon and connectors are always those of now. CSV lists the lanes. `doctor` looks for what
-    is wrong with the home itself.
+    Its last line is the next command to run. Alerts, Dagster's daemon and connectors are always those of now. CSV
+    lists the lanes. `doctor` checks the home itself.
     """
     settings, now = home(), clock()
     with warehouse_of(settings).reading() as session:
@@ -111,7 +111,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
             ("daemon", f"{daemon_words(daemon)}{silent}"),
             (
                 "connectors",
-                f"{', '.join(connectors['on']) or 'none is on'}{f'; {wrong} to fix' if wrong else ''}",
+                f"{', '.join(connectors['on']) or 'none configured'}{f'; {wrong} to fix' if wrong else ''}",
             ),
         ],
     )

@@ -26,7 +26,7 @@ _MEGABYTE = 1_000_000
 def compact_command() -> None:
     """Rewrite the warehouse without the space of removed rows.
 
-    Everybody else waits meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
+    Other commands wait meanwhile. It needs room for a second file; a failure leaves the warehouse as it was.
     """
     done = warehouse_of(home()).compact()
     answer(asdict(done), lambda console, _: console.print(_sizes(done)))
@@ -37,14 +37,12 @@ def _sizes(done: Compacted) -> str:
 
 
 @command("rebuild", "cavra-pipeline rebuild")
-@click.option(
-    "--without-them", is_flag=True, help="Go on where landing files that were ingested are gone, and forget them."
-)
+@click.option("--without-them", is_flag=True, help="Go on without landing files that were ingested and are gone.")
 @answers
 def rebuild_command(without_them: bool) -> None:
     """Rebuild the warehouse from the landing zone.
 
-    What is not derived stays in the state database. Everybody else waits meanwhile. A failure leaves the warehouse
+    What is not derived stays in the state database. Other commands wait meanwhile. A failure leaves the warehouse
     as it was.
     """
     count = rebuild(home(), without_missing=without_them)
@@ -53,12 +51,10 @@ def rebuild_command(without_them: bool) -> None:
 
 
 @command("upgrade", "cavra-pipeline upgrade")
-@click.option(
-    "--without-them", is_flag=True, help="Go on where landing files that were ingested are gone, and forget them."
-)
+@click.option("--without-them", is_flag=True, help="Go on without landing files that were ingested and are gone.")
 @answers
 def upgrade_command(without_them: bool) -> None:
-    """Move a home of an older release.
+    """Upgrade a home of an older release.
 
     That release kept alerts, claims and reports in the warehouse. The old file stays beside the new one. A failure
     leaves it as it was; run the command again.
@@ -80,13 +76,13 @@ def _moved(done: Upgraded) -> str:
     "file",
     type=click.Path(path_type=Path),
     required=True,
-    help=f"File of {', '.join(ADDRESSES)} as they shall be, a line each; what it leaves out is in the home.",
+    help=f"File of {', '.join(ADDRESSES)} to move to, a line each; what it leaves out moves into the home.",
 )
 @answers
 def move_command(file: Path) -> None:
     """Move state and warehouse to other databases, or back.
 
-    Stop everything that uses the home first. State is copied, the warehouse made again from the landing zone, and both
+    Stop everything that uses the home first. State is copied, the warehouse rebuilt from the landing zone, and both
     are compared; only then the old state is closed. The landing zone and Dagster's own home stay where they are.
     """
     done = move(home(), settings_at(file), now=clock())
@@ -114,8 +110,8 @@ def _home_is_at(done: Moved, file: Path) -> str:
 def prune_command(before: datetime | None, dry_run: bool, compacts: bool) -> None:
     """Remove evidence past its retention from the warehouse.
 
-    Reports, counts and the digests of drops stay, and so does what later answers are based on: they are the same as
-    without pruning. The landing zone is not touched.
+    Reports, counts and the digests of landing files stay, and so does what later answers are based on: they are the
+    same as without pruning. The landing zone is not touched.
     """
     settings, now = home(), clock()
     day = horizon_day(settings, now=now, before=before.date() if before else None)
