@@ -340,6 +340,10 @@ def findings() -> None:
     _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action", "file_name"))
 
 
+#: Headings of the tables, short so that the digest has room; CSV and JSON have the columns' own names.
+_SHOWN_AS: Final = {"drop_day": "day", "source_file": "file", "line_number": "line"}
+
+
 def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...]) -> None:
     with reading() as session:
         rows = read(session)
@@ -350,6 +354,6 @@ def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tup
             return
         names = [name for name in columns if name != "file_name"]
         shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in names] for row in rows]
-        console.table(f"{title}: {len(rows)}", [c.replace("_", " ") for c in names], shown)
+        console.table(f"{title}: {len(rows)}", [_SHOWN_AS.get(c, c) for c in names], shown)
 
     answer({"count": len(rows), title.lower(): rows}, show, title.lower(), columns)
