@@ -104,14 +104,18 @@ class Announcement:
         return replace(self, records=())
 
     def record_made(self, settings: Settings, *, now: datetime) -> None:
-        """Saves the evidence that it was made.
+        """Saves the evidence that it was made; of a schedule's, that it was made first.
 
         Raises:
             PipelineError: Something can't be written.
         """
-        if self.records:
+        if self.records and not (self.requested_at is None and self._is_recorded(settings)):
             name = str(self.records[0]["session_id"])
             save_own_drop(settings, name, self.records, now=now, act="record what was made")
+
+    def _is_recorded(self, settings: Settings) -> bool:
+        with warehouse_of(settings).reading() as session:
+            return bool(session.rows(_PACKAGE, "holds_record", {"session_id": self.records[-1]["session_id"]}))
 
     def is_said_by(self, intent: Intent) -> bool:
         """Tells whether an earlier message says the same as of the same instant; ages in its summary do not count."""

@@ -12,8 +12,10 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.assets.executive import build_executive_asset
+from cavra_pipeline.evidence.changes import newest_change
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from tests.connectors.receiver import Receiver, answer
 from tests.dagster_tests.runs import op
 from tests.support import home_with, query, take_in
@@ -73,6 +75,23 @@ def test_however_many_runs_are_started_the_days_report_is_sent_once(home: Settin
 
     assert subjects(receiver) == [f"scheduled-report-{datetime.now(UTC):%Y%m%d}T0000Z"]
     assert query(home, "SELECT count(*), bool_and(delivery_success) FROM deliveries") == [(1, True)]
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_report_made_again_adds_no_evidence_and_outdates_no_other(
+    is_live: bool, home: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAVRA_LIVE_LANES", "executive_report" if is_live else "")
+    kinds = "SELECT count(*) FROM evidence_records WHERE metadata_kind LIKE '%executive-report%'"
+    materialize(home)
+    made, noted = query(home, kinds), newest_change(state_of(home))
+    assert made == [(2,)]
+
+    for _ in range(2):
+        materialize(home)
+
+    assert (query(home, kinds), newest_change(state_of(home))) == (made, noted)
+    assert len(subjects(receiver)) == is_live
 
 
 @pytest.mark.parametrize(
