@@ -75,7 +75,9 @@ def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
     ]
     with standard_error().bytes_progress("importing", _size_of([source for _, source in sources])) as tick:
         result = import_evidence(settings, sources, now=clock(), tick=tick)
-    answer(_import_document(result), _facts("Import", _import_facts(settings, result)))
+    # A table of nothing above the failures would say nothing.
+    shown = [] if result.failures and not result.received_count else _import_facts(settings, result)
+    answer(_import_document(result), _facts("Import" if shown else "", shown))
     exit_with(result.failures, result.notes)
 
 
