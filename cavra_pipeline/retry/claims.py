@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -79,13 +79,13 @@ class PairEvidence:
         executed: Executions that are recorded.
         newest_failures: The newest delivery of each pair that has not arrived.
         cleared: Pairs that an operator has acknowledged or approved, where the lane waits for that.
-        unsendable: Subjects that are not what the lane asks for before a retry is sent.
+        unsendable: Pairs whose subject is not what the lane asks for before a retry is sent, or stands for another one.
     """
 
     executed: frozenset[str]
     newest_failures: Mapping[_Pair, str]
     cleared: frozenset[_Pair]
-    unsendable: frozenset[str]
+    unsendable: frozenset[_Pair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def pair_evidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={_pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest},
         cleared=_cleared(session, lane, decisions, (at, at + clock_slack)),
-        unsendable=unsendable_subjects(session, lane, subjects, at),
+        unsendable=unsendable_pairs(session, lane, [_pair(lane, one) for one in decisions], at),
     )
 
 
@@ -140,14 +140,23 @@ def _cleared(
     return frozenset(_pair(lane, row, "subject") for row in rows)
 
 
-def unsendable_subjects(session: Session, lane: Lane, subjects: Sequence[str], at: datetime) -> frozenset[str]:
-    """Returns the subjects that are not what the lane asks for before a retry is sent; UTC without a zone."""
-    needs = lane.sendable
-    if needs is None:
-        return frozenset()
-    asked = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
-    rows = session.rows(_PACKAGE, "sendable_subjects", asked, subject=lane.subject_field, field=needs.field)
-    return frozenset(subjects) - {str(row["subject"]) for row in rows}
+def unsendable_pairs(session: Session, lane: Lane, pairs: Iterable[_Pair], at: datetime) -> frozenset[_Pair]:
+    """Returns the pairs of which no retry is sent; UTC without a zone.
+
+    Their subject is not what the lane asks for, or it stands at the provider for one that was tried first: a retry
+    would count for that one (contract section 4a), whose own pair decides.
+    """
+    asked, found = frozenset(pairs), set[_Pair]()
+    subjects = sorted({subject for subject, _ in asked})
+    if needs := lane.sendable:
+        values = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
+        rows = session.rows(_PACKAGE, "sendable_subjects", values, subject=lane.subject_field, field=needs.field)
+        sendable = {str(row["subject"]) for row in rows}
+        found |= {pair for pair in asked if pair[0] not in sendable}
+    if lane.retries_have_new_subjects:
+        rows = session.rows(_PACKAGE, "retried_subjects_of", {"lane": lane.name, "until": at, "subjects": subjects})
+        found |= asked & {_pair(lane, row, "subject") for row in rows}
+    return frozenset(found)
 
 
 def select(
@@ -216,7 +225,7 @@ def _held_because(
         return "already_executed"
     if evidence.newest_failures.get(pair) != decision["latest_delivery_id"]:
         return "later_evidence"
-    if pair[0] in evidence.unsendable:
+    if pair in evidence.unsendable:
         return "subject_not_sendable"
     made = next((one for one in intents if _delivery_id(one) == decision["latest_delivery_id"]), None)
     if made and made.state == REFUSED and not context.is_asked_for:

@@ -4,7 +4,8 @@ A run makes up the deliveries and executions that it would leave, and the oracle
 history that holds them. Where the contract leaves a choice:
 
 - An interval outside 1 to 525,600 minutes is none. A worker that never ran has no schedule: `schedule_disabled`.
-- A pair whose subject is not what its lane sends (section 4) is `not_retryable`, as one that the plan suppresses.
+- A pair whose subject is not what its lane sends (section 4), or stands for one that was tried first (4a), is
+  `not_retryable`, as one that the plan suppresses: a retry would count for the other subject.
 - Of several reasons the first counts: not retryable, acknowledgement or approval, schedule, connector, not due.
 - A pair without a connector takes a place of one run for its newest failure: there it is skipped.
 - `first_tried_at` and the counts of the queue are those of the assumption that every retry fails; a pair that is never
@@ -109,7 +110,7 @@ class OracleForecast:
 
     def _held(self, pair: Pair, action: str) -> str | None:
         """Why no run selects a pair, whenever it is due."""
-        if action == "suppress" or not self._is_sendable(pair[0]):
+        if action == "suppress" or not self._is_sendable(pair[0]) or self.ladder.first(*pair) != pair[0]:
             return "not_retryable"
         if self.lane.approval:
             return None if self.ladder.is_approved(pair) else "approval"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence import own as own_module
@@ -24,6 +25,7 @@ from tests.support import (
     AS_OF,
     MICROSECOND,
     PSEUDONYMS,
+    Record,
     acknowledgement,
     ask_health,
     ask_plan,
@@ -765,3 +767,32 @@ def test_every_record_the_worker_writes_is_of_a_kind_and_lane_the_contract_knows
     assert made == [("delivery", lane), ("execution", lane), ("retry_plan", lane), ("worker_run", lane)]
     assert query(home, "SELECT count(*) FROM quarantine") == [(0,)]
     assert query(home, "SELECT sum(dropped_field_count), sum(unknown_kind_count) FROM drops") == [(0, 0)]
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_delivery_that_keeps_the_subject_of_a_retry_is_not_retried_itself(
+    is_named: bool, tmp_path: Path, provider: Provider
+) -> None:
+    lane = "release_closeout"
+
+    def failed(minutes: float, subject: str, session_id: str) -> Record:
+        return delivery(at(minutes), lane=lane, subject=subject, failed=["slack"], session_id=session_id)
+
+    def retried(new_delivery: str) -> Record:
+        nested: Any = {payload_key(LANES[lane].execution_kind): {"new_delivery_id": new_delivery}}
+        return execution(at(100), lane=lane, subject="subject-1", session_id="e", **nested)
+
+    closed = [
+        record("final-reporting-release-closeout-summary", at(30), summary_id=subject, closeout_state="closed")
+        for subject in ("subject-1", "new")
+    ]
+    sent = [failed(110, "subject-1", "d-1"), failed(100, "new", "d-2"), failed(60, "new", "d-3")]
+    home = armed_home(tmp_path, [*sent, *closed, *([retried("d-2")] if is_named else [])])
+
+    done = worker(home, provider, lane=lane)
+
+    assert [one["summary_id"] for one in done["executions"]] == (["subject-1"] if is_named else ["new", "subject-1"])
+    assert held(done) == ({"slack": "subject_not_sendable"} if is_named else {})
+    assert [one["held_because"] for one in worker(home, provider, lane=lane)["held_retries"]] == (
+        ["subject_not_sendable"] if is_named else []
+    )
