@@ -21,7 +21,7 @@ from cavra_pipeline.reports.plan import decided_retries
 from cavra_pipeline.reports.policy import RetryPolicy, policy_values, retry_policy
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
-from cavra_pipeline.retry.claims import PROBED, unsendable_pairs
+from cavra_pipeline.retry.claims import PROBED, unsendable_subjects
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.causes"
@@ -107,8 +107,8 @@ class _Context:
         return gate is Gate.REQUEST or self.story.acknowledged(at) in CLEARING_STATES
 
     def is_sendable(self, at: datetime) -> bool:
-        """Tells whether a retry may be sent of the pair at an instant, as far as its subject decides."""
-        return not unsendable_pairs(self.session, self.story.lane, [self.pair], at)
+        """Tells whether the subject is what its lane asks for before a retry is sent, at an instant."""
+        return not unsendable_subjects(self.session, self.story.lane, [self.story.subject], at)
 
     def is_probed(self, at: datetime) -> bool:
         """Tells whether a run at an instant may have chosen one retry to stand for all of the provider."""

@@ -130,7 +130,7 @@ def _held(lane: Lane, decisions: Sequence[Mapping[str, Any]], evidence: PairEvid
     reasons: list[str | None] = []
     for one in decisions:
         pair = str(one[lane.subject_field]), str(one["provider"])
-        if one["action"] == "suppress" or pair in evidence.unsendable:
+        if one["action"] == "suppress" or not evidence.is_sendable(pair):
             reasons.append("not_retryable")
         else:
             reasons.append(gate if gate and pair not in evidence.cleared else None)

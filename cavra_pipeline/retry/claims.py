@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -79,13 +79,19 @@ class PairEvidence:
         executed: Executions that are recorded.
         newest_failures: The newest delivery of each pair that has not arrived.
         cleared: Pairs that an operator has acknowledged or approved, where the lane waits for that.
-        unsendable: Pairs whose subject is not what the lane asks for before a retry is sent, or stands for another one.
+        unsendable: Subjects that are not what the lane asks for before a retry is sent.
+        retried: Pairs whose subject stands for one that was tried first, and whose retries would count for that one.
     """
 
     executed: frozenset[str]
     newest_failures: Mapping[_Pair, str]
     cleared: frozenset[_Pair]
-    unsendable: frozenset[_Pair]
+    unsendable: frozenset[str]
+    retried: frozenset[_Pair]
+
+    def is_sendable(self, pair: _Pair) -> bool:
+        """Tells whether a retry of a pair may be sent, as far as its subject decides."""
+        return pair[0] not in self.unsendable and pair not in self.retried
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,8 @@ def pair_evidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={_pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest},
         cleared=_cleared(session, lane, decisions, (at, at + clock_slack)),
-        unsendable=unsendable_pairs(session, lane, [_pair(lane, one) for one in decisions], at),
+        unsendable=unsendable_subjects(session, lane, subjects, at),
+        retried=_retried_pairs(session, lane, subjects, at),
     )
 
 
@@ -140,23 +147,22 @@ def _cleared(
     return frozenset(_pair(lane, row, "subject") for row in rows)
 
 
-def unsendable_pairs(session: Session, lane: Lane, pairs: Iterable[_Pair], at: datetime) -> frozenset[_Pair]:
-    """Returns the pairs of which no retry is sent; UTC without a zone.
+def unsendable_subjects(session: Session, lane: Lane, subjects: Sequence[str], at: datetime) -> frozenset[str]:
+    """Returns the subjects that are not what the lane asks for before a retry is sent; UTC without a zone."""
+    needs = lane.sendable
+    if needs is None:
+        return frozenset()
+    asked = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
+    rows = session.rows(_PACKAGE, "sendable_subjects", asked, subject=lane.subject_field, field=needs.field)
+    return frozenset(subjects) - {str(row["subject"]) for row in rows}
 
-    Their subject is not what the lane asks for, or it stands at the provider for one that was tried first: a retry
-    would count for that one (contract section 4a), whose own pair decides.
-    """
-    asked, found = frozenset(pairs), set[_Pair]()
-    subjects = sorted({subject for subject, _ in asked})
-    if needs := lane.sendable:
-        values = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
-        rows = session.rows(_PACKAGE, "sendable_subjects", values, subject=lane.subject_field, field=needs.field)
-        sendable = {str(row["subject"]) for row in rows}
-        found |= {pair for pair in asked if pair[0] not in sendable}
-    if lane.retries_have_new_subjects:
-        rows = session.rows(_PACKAGE, "retried_subjects_of", {"lane": lane.name, "until": at, "subjects": subjects})
-        found |= asked & {_pair(lane, row, "subject") for row in rows}
-    return frozenset(found)
+
+def _retried_pairs(session: Session, lane: Lane, subjects: Sequence[str], at: datetime) -> frozenset[_Pair]:
+    """The pairs whose retries would count for a subject that was tried first (contract section 4a)."""
+    if not lane.retries_have_new_subjects:
+        return frozenset()
+    rows = session.rows(_PACKAGE, "retried_subjects_of", {"lane": lane.name, "until": at, "subjects": subjects})
+    return frozenset(_pair(lane, row, "subject") for row in rows)
 
 
 def select(
@@ -225,7 +231,7 @@ def _held_because(
         return "already_executed"
     if evidence.newest_failures.get(pair) != decision["latest_delivery_id"]:
         return "later_evidence"
-    if pair in evidence.unsendable:
+    if not evidence.is_sendable(pair):
         return "subject_not_sendable"
     made = next((one for one in intents if _delivery_id(one) == decision["latest_delivery_id"]), None)
     if made and made.state == REFUSED and not context.is_asked_for:
