@@ -18,7 +18,7 @@ from cavra_pipeline.declared import options_of
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
-from cavra_pipeline.reports.incidents import incident_reports
+from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 from cavra_pipeline.terminal import Terminal, lines, shown
@@ -107,8 +107,9 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
     for one in report["incidents"]:
         if not one["ended_at"]:
             step = CAUSE_WORDS[one["cause"]].step.format(name=provider_name(one["provider"]))
-            probe = "cavra-pipeline worker --lane LANE --probe --live"
-            console.print(f"next: {step}, then try one retry: {probe}", soft_wrap=True)
+            is_probed = one["cause"] in PROBED_CAUSES
+            probe = ", then try one retry: cavra-pipeline worker --lane LANE --probe --live" if is_probed else ""
+            console.print(f"next: {step}{probe}", soft_wrap=True)
 
 
 def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
