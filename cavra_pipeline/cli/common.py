@@ -53,8 +53,7 @@ def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, cli
         try:
             return read(text, clock()) if text else None
         except UsageError as error:
-            where = parameter.opts[0] if error.where == "as_of" else error.where
-            raise UsageError(error.what, where=where, remedy=error.remedy) from None
+            raise UsageError(error.what, where=parameter.opts[0], remedy=error.remedy) from None
 
     return callback
 

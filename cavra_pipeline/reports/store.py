@@ -84,7 +84,7 @@ def evaluated_at(day: date, now: datetime) -> datetime:
     """
     today = now.astimezone(UTC).date()
     if day > today:
-        raise UsageError("the day is still to come", where=f"day {day}", remedy=f"Name a day up to {today}")
+        raise UsageError(f"{day} is still to come", where="day", remedy=f"Name a day up to {today}")
     return now if day == today else datetime.combine(day, time.max, UTC)
 
 
