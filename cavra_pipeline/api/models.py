@@ -93,7 +93,7 @@ def _with_whole_numbers(value: Any, depth: int) -> Any:
     if not isinstance(value, dict | list):
         return int(value) if isinstance(value, float) and value.is_integer() else value
     if depth > MAX_DEPTH:
-        raise ValueError("nested too deeply")
+        raise ValueError(f"objects and lists may lie {MAX_DEPTH} deep inside each other at most")
     if isinstance(value, dict):
         return {name: _with_whole_numbers(member, depth + 1) for name, member in value.items()}
     return [_with_whole_numbers(member, depth + 1) for member in value]
