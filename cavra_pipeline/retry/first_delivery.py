@@ -104,7 +104,7 @@ class Announcement:
         return replace(self, records=())
 
     def record_made(self, settings: Settings, *, now: datetime) -> None:
-        """Saves the evidence that it was made; of a schedule's, that it was made first.
+        """Saves the evidence that it was made; what a schedule makes again adds none.
 
         Raises:
             PipelineError: Something can't be written.
