@@ -171,14 +171,19 @@ class State:
         )
 
     def _migrate(self) -> None:
-        from alembic import command
-        from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext, MigrationStep
+        from alembic.script import ScriptDirectory
 
-        config = Config()
-        config.set_main_option("script_location", "cavra_pipeline.state:migrations")
+        script = ScriptDirectory(str(Path(__file__).with_name("migrations")))
+
+        def steps(revision: str | tuple[str, ...], _: MigrationContext) -> list[MigrationStep]:
+            newer = reversed(list(script.iterate_revisions("head", revision, implicit_base=True)))
+            return [MigrationStep.upgrade_from_script(script.revision_map, one) for one in newer]
+
+        # Alembic's commands keep state of the process, which Dagster's threads use at the same time.
         with self._alone() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "fn": steps})
+            found.run_migrations(connection=connection)
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:

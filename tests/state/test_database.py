@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 
+import dagster as dg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -30,6 +32,24 @@ def test_the_revisions_make_the_declared_tables(state: State) -> None:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, t.METADATA) == []
         assert connection.scalar(sa.text(f"SELECT count(*) FROM {VERSION_TABLE}")) == 1
+
+
+def test_threads_make_databases_at_once_as_dagster_makes_its_own(tmp_path: Path) -> None:
+    ready = Barrier(4)
+
+    def make(number: int) -> int:
+        ready.wait()
+        with State(f"sqlite:///{tmp_path / f'{number}.db'}").reading() as connection:
+            return int(connection.scalar(sa.text(f"SELECT count(*) FROM {VERSION_TABLE}")) or 0)
+
+    def make_dagster() -> int:
+        ready.wait()
+        with dg.instance_for_test() as instance:
+            return instance.get_runs_count()
+
+    with ThreadPoolExecutor(4) as threads:
+        asked = [*(threads.submit(make, number) for number in range(3)), threads.submit(make_dagster)]
+        assert [one.result() for one in asked] == [1, 1, 1, 0]
 
 
 def test_an_instant_comes_back_in_utc_to_the_microsecond_and_in_order(state: State) -> None:
