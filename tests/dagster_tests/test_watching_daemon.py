@@ -27,17 +27,19 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.jobs import LOCATION_TAG
+from cavra_pipeline.resources import RESOURCE_KEY
 from cavra_pipeline.sensors.slots import NAME, build_missed_worker_run_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots.watcher import WatcherState
-from tests.dagster_tests.runs import QUIET, op
+from tests.dagster_tests.runs import QUIET
 from tests.dagster_tests.test_daemon import default_signals, environment
 from tests.dagster_tests.test_watching import origin, put_schedule
 from tests.support import REPOSITORY, home_with, query_state
 
 pytestmark = pytest.mark.slow
 
-WORKER, EXECUTIVE = "recovery_retry_worker", "executive_delivery_retry"
+WORKER, EXECUTIVE, AUDIT = "recovery_retry_worker", "executive_delivery_retry", "audit_delivery_retry"
 SECONDS = 5
 
 
@@ -89,7 +91,8 @@ def cursor_of(instance: dg.DagsterInstance, name: str) -> str | None:
 
 def run_of_slot(settings: Settings, instance: dg.DagsterInstance, slot: datetime, **config: Any) -> bool:
     """A run as the schedule would have asked for it, carried out here."""
-    tags = {"dagster/schedule_name": WORKER, ".dagster/scheduled_execution_time": slot.isoformat()}
+    slot_tags = {"dagster/schedule_name": WORKER, ".dagster/scheduled_execution_time": slot.isoformat()}
+    tags = {**slot_tags, LOCATION_TAG: "cavra_pipeline.definitions"}
     job = build_defs(settings).resolve_job_def(WORKER)
     done = job.execute_in_process(
         instance=instance, tags=tags, partition_key=slot.date().isoformat(), raise_on_error=False,
@@ -132,6 +135,7 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
         # Ten hours ago the watching looked for the last time, under a daemon that has gone since.
         instance.add_daemon_heartbeat(DaemonHeartbeat(away_since.timestamp(), "SENSOR", "gone"))
         put_schedule(instance, is_on=True, started=away_since - timedelta(days=1))
+        put_schedule(instance, name=AUDIT, is_on=True, started=away_since - timedelta(days=1))
         put_schedule(instance, name=EXECUTIVE, is_on=True, started=away_since)
         sensor = build_missed_worker_run_sensor(settings, clock=lambda: away_since)
         with dg.build_sensor_context(
@@ -143,7 +147,7 @@ def test_each_trouble_gets_its_verdict_and_cause_and_each_alert_comes_and_goes_o
         put_schedule(instance, name=EXECUTIVE, is_on=False)
         with warehouse_of(settings).writing("hold it"):
             assert not run_of_slot(settings.but(busy_wait_seconds=0.2), instance, busy)
-        broken = {"ops": {op("recovery_escalation_retry_plan"): {"config": {"max_retry_attempts": 1000}}}}
+        broken = {"resources": {RESOURCE_KEY: {"config": {"path": str(settings.home), "memory_limit": "much"}}}}
         assert not run_of_slot(settings, instance, failed, **broken)
 
         with daemon(settings, log):
