@@ -76,7 +76,9 @@ def options_of(source: type[BaseModel]) -> Callable[[F], F]:
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
-    default = "" if field.is_required() or isinstance(field.default, bool | tuple) else f" Default: {field.default:g}."
+    default = (
+        "" if field.is_required() or isinstance(field.default, bool | tuple) else f"  [default: {field.default:g}]"
+    )
     options: dict[str, Any] = {"help": f"{field.description}{default}"}
     flag = f"--{name.replace('_', '-')}"
     if field.annotation is bool:

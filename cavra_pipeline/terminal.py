@@ -78,7 +78,7 @@ class Terminal:
         if len(every) > most:
             self._console.print(shown(f"... and {len(every) - most} more; --json lists all", "dim"))
         if left_out := ", ".join(columns[len(widths) :]):
-            self._console.print(shown(f"without {left_out}: the terminal is too narrow; --json has them", "dim"))
+            self._console.print(shown(f"not shown at this width: {left_out} (--json has all)", "dim"))
 
     def facts(self, title: str, pairs: Iterable[tuple[str, Any]]) -> None:
         """Prints what is known of one thing, a line each."""

@@ -31,11 +31,12 @@ from cavra_pipeline.cli import (
 )
 from cavra_pipeline.cli.command import HelpGroup, asks_for_json
 from cavra_pipeline.cli.common import EXIT_FAILED
-from cavra_pipeline.errors import OutOfMemory, PipelineError
-from cavra_pipeline.escaping import visible_lines
+from cavra_pipeline.errors import OutOfMemory, PipelineError, UsageError
 from cavra_pipeline.terminal import print_problem, standard_error
 
 _NAME: Final = "cavra-pipeline"
+#: What click writes behind a name that it doesn't know, with or without brackets.
+_MEANT: Final = "Did you mean"
 _COMMANDS: Final = {
     "Start here": (serve.demo, serve.dev, serve.open_command, status.status, doctor.doctor),
     "Bring evidence in": (evidence.import_command, evidence.ingest, evidence.backfill, serve.refresh),
@@ -69,7 +70,7 @@ _COMMANDS: Final = {
 )
 @click.version_option(version(_NAME), prog_name=_NAME)
 def cli() -> None:
-    """Is rollback-drill recovery retried as it should be?
+    """Tell whether rollback-drill recovery is retried as it should be.
 
     Reads redacted CAVRA evidence into a DuckDB warehouse and answers with health reports and retry plans. Everything
     lives under CAVRA_HOME (default: .cavra in the current folder). Each command explains itself: COMMAND -h
@@ -111,13 +112,12 @@ def _say(error: PipelineError) -> int:
 
 
 def _say_wrong_usage(error: click.ClickException) -> int:
-    message, context = visible_lines(error.format_message()), getattr(error, "ctx", None)
-    if asks_for_json(sys.argv[1:]):
-        path = context.command_path if context else _NAME
-        print_problem(_problem(message, path, f"See {path} --help", error.exit_code))
-    else:
-        click.UsageError(message, context).show()
-    return error.exit_code
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else _NAME
+    what, meant, near = error.format_message().removesuffix(".").partition(_MEANT)
+    kind = UsageError if error.exit_code == UsageError.exit_code else PipelineError
+    remedy = f"{meant}{near.removesuffix(')')} See {path} --help" if meant else f"See {path} --help"
+    return _say(kind(what.rstrip(" (").removesuffix("."), where=path, remedy=remedy))
 
 
 def _problem(what: str, where: str, remedy: str, exit_code: int) -> dict[str, Any]:

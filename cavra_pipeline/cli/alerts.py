@@ -34,7 +34,7 @@ _ID_SHOWN: Final = len("alert-") + 8
 @answers
 @click.pass_context
 def alerts(context: click.Context) -> None:
-    """What is wrong now, who acknowledged it, who was notified?
+    """List what is wrong now; acknowledge or silence it.
 
     Without a command: list.
     """
@@ -82,7 +82,7 @@ def resolve(alert: str, by: str) -> None:
     examples=["cavra-pipeline alerts silence --kind missed_run --for 4h --comment work --by ops"],
 )
 @click.option("--kind", type=Named(str, KINDS), metavar="KIND", help=f"One of {', '.join(KINDS)}.")
-@click.option("--subject", metavar="TEXT", help="Exactly as alerts list shows it.")
+@click.option("--subject", metavar="TEXT", help="Exactly as alerts list --output csv has it.")
 @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
 @instant_option("--from first", "When it begins; now if not given.", read_start)
 @instant_option("--until last", "When it ends, in place of --for.", read_end)
@@ -188,18 +188,26 @@ def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
     known = [cause for cause in one["causes"] if cause != NO_CAUSE]
-    what = lines(beside(tables.level(one["severity"]), one["kind"]), one["subject"], shown(", ".join(known), "dim"))
+    what = lines(
+        beside(tables.level(one["severity"]), _words(one["kind"])),
+        one["subject"],
+        shown(", ".join(map(_words, known)), "dim"),
+    )
     state = lines(
         str(one["state"]),
         f"by {one['acknowledged_by']}" if one["acknowledged_by"] else "",
-        f"muted: {one['muted_by']}" if one["muted_by"] else "",
+        f"muted: {_words(one['muted_by'])}" if one["muted_by"] else "",
     )
-    since = tables.short_time(one["since"])[5:]
+    since = tables.without_year(one["since"])
     return (one["alert_id"][:_ID_SHOWN], what, since, one["occurrence_count"], state)
 
 
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
 def _matches(silence: Mapping[str, Any]) -> str:
-    return f"{silence['kind'] or 'any kind'} {silence['subject'] or ''}".strip()
+    return f"{_words(silence['kind'] or 'any kind')} {silence['subject'] or ''}".strip()
 
 
 def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
@@ -207,7 +215,7 @@ def _show_acknowledged(console: Terminal, alert: Mapping[str, Any]) -> None:
         "Resolved" if alert["resolved_at"] else "Acknowledged",
         [
             ("alert", alert["alert_id"]),
-            ("what", f"{alert['kind']} {alert['subject']}"),
+            ("what", f"{_words(alert['kind'])} {alert['subject']}"),
             ("by", alert["acknowledged_by"]),
             ("do", alert["action"]),
             ("reminders", "none" if alert["resolved_at"] else "none until it resolves"),
@@ -238,7 +246,7 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
     rows = [
         (
             tables.short_time(one["happened_at"]),
-            lines(one["kind"], f"{one['subject']}{_episode(one)}"),
+            lines(_words(one["kind"]), f"{one['subject']}{_episode(one)}"),
             one["event"],
             (one["detail"] if one["detail"] != NO_CAUSE else "") or (f"by {one['actor']}" if one["actor"] else ""),
         )

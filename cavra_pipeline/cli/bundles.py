@@ -48,7 +48,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @AS_OF
 @day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="The bundle; by default the report's id and .zip."
+    "--output", "-o", type=click.Path(path_type=Path), help="The bundle.  [default: the report's id and .zip]"
 )
 @options_of(RetryPolicy)
 @options_of(HealthParameters)
@@ -57,7 +57,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--window-days",
     type=int,
     metavar="N",
-    help=f"Executive report: UTC days of history. Default: {DEFAULT_WINDOW_DAYS}.",
+    help=f"Executive report: UTC days of history.  [default: {DEFAULT_WINDOW_DAYS}]",
 )
 @answers_without_rows
 def prove_command(

@@ -13,7 +13,7 @@ from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecas
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_option, next_command, reading
-from cavra_pipeline.cli.tables import short_time
+from cavra_pipeline.cli.tables import short_time, without_year
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
@@ -30,7 +30,7 @@ from cavra_pipeline.terminal import Terminal, lines, shown
 @click.option("--open", "is_open", is_flag=True, help="Only incidents that are open.")
 @answers
 def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> None:
-    """Which providers are or were broken, since when, and why?"""
+    """List broken providers: since when, why, until when."""
     now = clock()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
@@ -44,7 +44,7 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
 @AS_OF
 @answers
 def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datetime | None) -> None:
-    """Why does one delivery wait, and what would release it?
+    """Show why one delivery waits, and what would release it.
 
     Lists all that concerns SUBJECT at PROVIDER, in order, each with its record.
     """
@@ -79,7 +79,7 @@ def forecast_command(
     as_of: datetime | None,
     **fields: Any,
 ) -> None:
-    """What happens if nothing changes?
+    """Predict what becomes of failures if nothing changes.
 
     Says what is tried when, what is exhausted when, and what is never tried and why.
     """
@@ -203,11 +203,12 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             (
                 one[subject],
                 one["provider"],
-                short_time(one["first_tried_at"]),
-                short_time(one["exhausted_at"]),
-                (one["never_tried"] or "-").replace("_", " "),
+                f"never: {one['never_tried'].replace('_', ' ')}"
+                if one["never_tried"]
+                else without_year(one["first_tried_at"]),
+                without_year(one["exhausted_at"]),
             )
             for one in document["pairs"]
         ]
-        columns = (subject, "provider", "first tried (UTC)", "exhausted", "never tried")
+        columns = (subject, "provider", "first tried", "exhausted")
         console.table("Failing deliveries", columns, rows)

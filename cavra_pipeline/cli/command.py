@@ -140,7 +140,7 @@ _JSON_FLAG: Final = click.option(
 def answers(function: F) -> F:
     """Adds the options ``--output`` and ``--json`` to a command that prints an answer."""
     form = click.option(
-        _OUTPUT, type=OneOf(FORMS), expose_value=False, callback=_set_form, help="Output format; default: table."
+        _OUTPUT, type=OneOf(FORMS), expose_value=False, callback=_set_form, help="Output format.  [default: table]"
     )
     return form(_JSON_FLAG(function))
 

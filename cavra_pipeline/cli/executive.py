@@ -39,7 +39,7 @@ _ANNOUNCED: Final = options(
         default=DEFAULT_SLO_MINUTES,
         show_default=True,
         metavar="N",
-        help="How long a recovery may be open.",
+        help="How long a recovery may be open, in minutes.",
     ),
     click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector to notify; repeatable."),
     LIVE,

@@ -28,7 +28,7 @@ from cavra_pipeline.terminal import Terminal
 @GENERATED_BY
 @answers
 def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: str) -> None:
-    """Which recoveries are open, past their limit, closed?"""
+    """List recoveries: open, past their limit, closed."""
     now, parameters = clock(), recovery_parameters(slo_minutes=slo_minutes)
     with reading() as session:
         (report,) = recovery_reports(session, parameters, instants=[as_of or now], now=now, generated_by=generated_by)
@@ -40,7 +40,7 @@ def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: st
 @GENERATED_BY
 @answers
 def closure(as_of: datetime | None, generated_by: str) -> None:
-    """Can the loop be closed, and what keeps it open?"""
+    """Show whether the loop is closed, and what keeps it open."""
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
@@ -166,4 +166,4 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
         console.table("What is open now", ("item", "count"), rows)
     if report["cavra_open_items"]:
         named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
-        console.table("What CAVRA's dashboard lists over all records", ("item",), named)
+        console.table("Open on CAVRA's own dashboard, which never drops what failed once", ("item",), named)

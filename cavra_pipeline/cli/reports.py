@@ -67,7 +67,7 @@ def retry_health_command(
     fail_on: str | None,
     **parameters: int | None,
 ) -> None:
-    """Does the worker run, are plans fresh, what failed?
+    """Show worker freshness, stale plans, gaps and failures.
 
     Also: which acknowledgements and approvals are missing, and what to do about each alert. CSV lists the alerts.
     """
@@ -121,7 +121,7 @@ def retry_plan_command(
     keep: bool,
     **fields: Any,
 ) -> None:
-    """Which failed deliveries are due, waiting, exhausted?
+    """Decide what to retry, what waits, what is exhausted.
 
     A plan is a preview, unless --keep saves it. CSV lists the decisions.
     """

@@ -36,7 +36,7 @@ _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "un
 @instant_option("--to last", "Where the range ends, inclusive; now if not given.", read_end)
 @answers
 def slots(schedule: str | None, first: datetime | None, last: datetime | None) -> None:
-    """Which scheduled runs were on time, late or missed?"""
+    """List scheduled runs: on time, late or missed."""
     if schedule is not None and schedule not in SCHEDULE_NAMES:
         raise UsageError("there is no such schedule", where="schedule", remedy=use_one_of(schedule, SCHEDULE_NAMES))
     until = last or clock()

@@ -89,7 +89,7 @@ def _next(document: Mapping[str, Any]) -> str:
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     evidence, recoveries, alerts = document["evidence"], document["recoveries"], document["alerts"]
     connectors, daemon = document["connectors"], document["daemon"]
-    silent = f", {listed(daemon['silent'])} silent" if daemon["silent"] else ""
+    silent = f", {_some(daemon['silent'])} silent" if daemon["silent"] else ""
     wrong = connectors["problem_count"]
     console.facts(
         "Status",
@@ -151,5 +151,10 @@ def _first_sentence(message: str) -> str:
 def _incidents(found: list[Mapping[str, Any]]) -> str:
     if not found:
         return "none open"
-    named = [f"{one['provider']} ({one['cause'].replace('_', ' ')})" for one in found[:_MOST_NAMED]]
-    return f"{len(found):,} open: {', '.join(named)}{', ...' if len(found) > _MOST_NAMED else ''}"
+    named = _some([f"{one['provider']} ({one['cause'].replace('_', ' ')})" for one in found])
+    return f"{len(found):,} open: {named}"
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return listed([*names[:_MOST_NAMED], *([f"{more:,} more"] if more > 0 else [])])

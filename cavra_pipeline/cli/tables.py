@@ -31,6 +31,11 @@ def short_time(moment: str | None) -> str:
     return "-" if moment is None else moment[:16].replace("T", " ")
 
 
+def without_year(moment: str | None) -> str:
+    """Shows an instant to the minute, in UTC, where the year is plain."""
+    return short_time(moment)[-len("11-28 08:00") :]
+
+
 def ago(minutes: int | None) -> str:
     """Shows how long ago something was, in whole minutes; two units at most."""
     return "never" if minutes is None else f"{short_duration(minutes)} ago"

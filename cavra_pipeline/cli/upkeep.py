@@ -37,7 +37,7 @@ def _sizes(done: Compacted) -> str:
 
 
 @command("rebuild", "cavra-pipeline rebuild")
-@click.option("--without-them", is_flag=True, help="Go on without landing files that were ingested and are gone.")
+@click.option("--without-them", is_flag=True, help="Accept that evidence of missing landing files is lost.")
 @answers
 def rebuild_command(without_them: bool) -> None:
     """Rebuild the warehouse from the landing zone.
@@ -51,7 +51,7 @@ def rebuild_command(without_them: bool) -> None:
 
 
 @command("upgrade", "cavra-pipeline upgrade")
-@click.option("--without-them", is_flag=True, help="Go on without landing files that were ingested and are gone.")
+@click.option("--without-them", is_flag=True, help="Accept that evidence of missing landing files is lost.")
 @answers
 def upgrade_command(without_them: bool) -> None:
     """Upgrade a home of an older release.

@@ -25,7 +25,7 @@ def test_a_table_that_fits_keeps_each_row_on_one_line() -> None:
 
     assert [line.split() for line in wide if "servicenow" in line] == [" ".join(ROW).split()]
     assert len(drawn(120, ROW, ROW)) == len(wide) + 1
-    assert not any("too narrow" in line for line in wide)
+    assert not any("not shown" in line for line in wide)
 
 
 def test_a_table_that_does_not_fit_folds_between_words_and_leaves_out_the_last_columns() -> None:
@@ -36,7 +36,7 @@ def test_a_table_that_does_not_fit_folds_between_words_and_leaves_out_the_last_c
     assert words.count("2026-11-28") == words.count("08:00") == 2
     assert {ROW[0], "servicenow", "provider", "exhausted"} <= set(words)
     assert "acknowledgement" not in words
-    assert lines[-1].startswith("without never tried: the terminal is too narrow")
+    assert lines[-1].startswith("not shown at this width: never tried")
     assert "acknowledgement" in " ".join(drawn(95, ROW)).split()
 
 
@@ -44,7 +44,7 @@ def test_a_table_that_does_not_fit_folds_between_words_and_leaves_out_the_last_c
 def test_a_table_breaks_no_word_of_the_columns_that_it_shows(width: int, texts: list[str]) -> None:
     lines = drawn(width, tuple(texts))
     words = set(" ".join(lines).split())
-    left_out = next((line for line in lines if line.startswith("without ")), "")
+    left_out = next((line for line in lines if line.startswith("not shown ")), "")
     shown = texts[: len(COLUMNS) - (left_out.count(",") + 1 if left_out else 0)]
 
     table = lines[: lines.index(left_out)] if left_out else lines
@@ -65,5 +65,5 @@ def test_a_path_too_long_is_broken_in_the_second_column_and_an_id_is_not() -> No
         True,
         True,
     )
-    assert not any("too narrow" in line for line in lines)
-    assert of(path)[-1] == "without fault: the terminal is too narrow; --json has them"
+    assert not any("not shown" in line for line in lines)
+    assert of(path)[-1] == "not shown at this width: fault (--json has all)"
