@@ -184,12 +184,8 @@ class HomeKeeper:
                 self._refuse(self._needed(unread))
             with fresh.writing("apply prunings") as session:
                 apply_prunings(session, self._state)
-            _log.warning(
-                "%s was rebuilt from %d landing files (%s)",
-                self._where,
-                len(known - gone),
-                because,
-            )
+            if known - gone:
+                _log.warning("%s was rebuilt from %d landing files (%s)", self._where, len(known - gone), because)
         self._remember_made(fresh, because if known else FIRST, set_aside_as)
 
     def _needed(self, files: Iterable[_FileKey]) -> list[_FileKey]:

@@ -36,7 +36,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         f"**Do now:** {markdown(report['what_to_do'])}",
         _items(_fact(fact) for fact in page["facts"]),
         *_next_actions(page),
-        "## What is broken",
+        "## Providers that need attention",
         *_rows(page["broken_caption"], _BROKEN, page["broken"], page["none_broken"]),
         "## Open recoveries",
         *_rows(page["open_caption"], _OPEN, page["open"], page["none_open"]),

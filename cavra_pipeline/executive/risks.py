@@ -126,7 +126,7 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "quarantined_evidence",
             f"{count(report['quarantined_record_count'], 'record')} could not be read and "
             "may be missing from this report.",
-            "Have the quarantined records looked at.",
+            "Look up why these records were quarantined, and correct their source.",
         )
 
 

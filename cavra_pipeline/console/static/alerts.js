@@ -1,7 +1,7 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, causeWords, shortSubject } from "./alert.js";
+import { alertActs, causeWords, placeOf, shortSubject } from "./alert.js";
 import { el, facts, hash, nothing, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -42,12 +42,14 @@ export async function render(params, context, root) {
 
 const link = (one, key) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, `${words(one.kind)}: ${shortSubject(one.subject)}`);
 
+const next = (one, place) => [one.action, place && el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${one.subject}` }, ` ${place[0]}`)];
+
 const openAlerts = (found, context, again) => table({ key: "alerts", caption: "Open alerts", rows: found.alerts, columns: [
   { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `see-${one.alert_id}`) },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
   { name: "state", title: "State", value: (one) => one.state, cell: (one) => words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") },
   { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },
-  { name: "next", title: "Next", value: (one) => one.action },
+  { name: "next", title: "Next", value: (one) => one.action, cell: (one) => next(one, placeOf(one)) },
   { name: "act", title: "Action", cell: (one) => el("span", { class: "acts" }, alertActs(one, context, again),
     !silenceOf(found.silences, one.kind, one.subject) && silenceButton({ kind: one.kind, subject: one.subject, key: `mute-${one.alert_id}`, context, done: again })) },
 ] });
