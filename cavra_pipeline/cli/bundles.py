@@ -144,8 +144,8 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
 
     Exit 0 if the report is proven by its BUNDLE, 1 if not.
 
-    Of a bundle it checks the digests, the signatures, the commit log and the evidence, and works the report out again
-    from the records. The same checks run without this package: python3 BUNDLE
+    Of a bundle it checks the digests, the signatures, the commit log and the evidence, and computes the report once
+    more from the records. The same checks run without this package: python3 BUNDLE
 
     Of a home it verifies landing files, evidence, the commit log and saved reports, and exits 3 if anything differs.
     The warehouse is derived once more and compared row by row, which takes about as long as ingesting everything.

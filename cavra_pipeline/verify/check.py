@@ -1,6 +1,6 @@
 """Checks a proof bundle with Python 3.11 and nothing else; goes into every bundle. The format is in docs/proof.md.
 
-What belongs here: the archive, digests, signatures, the commit log, the evidence. `derive` works the report out again.
+What belongs here: the archive, digests, signatures, the commit log, the evidence. `derive` recomputes the report.
 Imports are relative, since in a bundle this package has another name.
 """
 
@@ -84,7 +84,7 @@ def checks(
         lane = lanes[report["lane"]]
         yield from _maps(entries, lane, records[lane["name"]], segments, said)
         _same(report, derive(report, lane, records[lane["name"]], pruned))
-        yield "report", "worked out again from the records, and the same in every member"
+        yield "report", "recomputed from the records, and the same in every member"
         gone = pruned["record_count"]
     if any(pruned.values()):
         yield "retention", f"{_many(gone, 'older record')} pruned; only the log says so"
@@ -122,8 +122,8 @@ def _executive(
 ) -> Iterator[tuple[str, str]]:
     again = executive.derive_executive(report, lanes, records, log, pruned)
     _same(executive.numbers_of(report), again)
-    yield "report", "its numbers worked out again from records and log, and the same"
-    yield "words", f"the report's id is the digest of all of it. Not worked out again: {', '.join(executive.words())}"
+    yield "report", "its numbers recomputed from records and log, and the same"
+    yield "words", f"the report's id is the digest of all of it. Not recomputed: {', '.join(executive.words())}"
 
 
 def _same(report: Document, again: Document) -> None:

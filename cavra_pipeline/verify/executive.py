@@ -17,7 +17,7 @@ from .pairs import entries_of
 from .recoveries import HOUR, RETRIES, EntryCauses, PlanNotices, RecoveriesAt, in_order, retry_routes
 
 ID = "executive_report_id"
-#: What the records do not decide in a report, or is words: it is in the report's id, and not worked out again.
+#: What the records do not decide in a report, or is words: it is in the report's id, and not recomputed.
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
     "key_risks": ("risk", "action"),
@@ -42,7 +42,7 @@ def numbers_of(report: Document) -> Document:
 
 
 def words() -> list[str]:
-    """Returns what is not worked out again, by its place."""
+    """Returns what is not recomputed, by its place."""
     return [f"{place}[].{name}".removeprefix("[].") for place, names in WORDS.items() for name in names]
 
 

@@ -1,4 +1,4 @@
-"""The newest map of each lane's pairs, stored in the home: only what has changed since is worked out again.
+"""The newest map of each lane's pairs, stored in the home: only what has changed since is recomputed.
 
 A stored map is derived, and trusted as the warehouse is: ``verify --home`` and the verifier of a bundle make the map
 of the log again. A file that is gone, damaged, or of another log, key or release is made again.

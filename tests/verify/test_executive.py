@@ -1,4 +1,4 @@
-"""The executive report's numbers, worked out again from every record of a home; and who says which number differs."""
+"""The executive report's numbers, recomputed from every record of a home; and who says which number differs."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_the_verifier_names_each_number_that_was_changed(home: Settings, bundle:
 def test_words_are_in_the_id_and_named_as_not_worked_out_again(bundle: bytes) -> None:
     held, fault = judged(bundle, RULES)
     assert fault == ""
-    assert dict(held)["words"].endswith(f"Not worked out again: {', '.join(words())}")
+    assert dict(held)["words"].endswith(f"Not recomputed: {', '.join(words())}")
     lie = forged(bundle, lambda report: report.update(headline="All is well."), with_id=False)
     assert "executive_report_id says" in fault_of(lie)
 

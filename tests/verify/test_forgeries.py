@@ -149,7 +149,7 @@ def rewritten(log: Log, lane: str, records: list[Record]) -> Log:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_that_fits_together_is_found_by_an_older_checkpoint(month: Settings, month_log: Log, lie: Lie) -> None:
-    """The liar rewrites the log from its beginning, works the report out again and signs it all."""
+    """The liar rewrites the log from its beginning, recomputes the report and signs it all."""
     told_count = 0
     for seed in range(SEEDS):
         lane = LANES[seed % len(LANES)]
