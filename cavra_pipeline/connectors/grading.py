@@ -3,7 +3,7 @@
 What belongs here: status and body of an answer to a grade and a reason code of ours.
 What does not: sending, waiting, and any text of the answer: a body is looked at and forgotten.
 
-The rules and their sources are the table in `docs/connectors-answers.md`, one test for each row.
+The rules and their sources are the table in `docs/connectors-answers-table.md`, one test for each row.
 """
 
 from __future__ import annotations

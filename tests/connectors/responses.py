@@ -1,4 +1,4 @@
-"""The response table: what each API answers and what it means; the tests and `docs/connectors-answers.md` share it."""
+"""The response table: what each API answers and what it means; the tests and `docs/connectors-answers-table.md` share it."""
 
 # ruff: noqa: E501  (one row, one line)
 

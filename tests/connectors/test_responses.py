@@ -116,7 +116,7 @@ def test_an_answer_is_graded_as_the_table_says(
 def test_the_docs_show_exactly_the_rows_that_are_tested() -> None:
     shown = re.search(
         r"<!-- responses -->\n(.*?)<!-- /responses -->",
-        (DOCS / "connectors-answers.md").read_text(encoding="utf-8"),
+        (DOCS / "connectors-answers-table.md").read_text(encoding="utf-8"),
         re.S,
     )
     assert shown is not None
