@@ -44,10 +44,16 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
 
 
-def default_signals() -> None:
-    """Dagster copies how it was started; a test runner in the background ignores SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def default_signals(*command: str) -> list[str]:
+    """A command that heeds signals: a test runner in the background ignores SIGINT, and what it starts inherits that.
+
+    A program of its own resets them, since a fork of a process with threads may not run Python before it executes.
+    """
+    reset = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-c", reset, *command]
 
 
 @contextmanager
@@ -55,13 +61,12 @@ def dagster_dev(settings: Settings, port: int, log: Path) -> Iterator[subprocess
     """`dagster dev` as docs say to start it; whatever is left of it at the end is killed."""
     with log.open("wb") as output:
         started = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(port)],
+            default_signals(sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-p", str(port)),
             cwd=REPOSITORY,
             env=environment(settings),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=default_signals,
         )
         try:
             yield started

@@ -48,7 +48,9 @@ def daemon(settings: Settings, log: Path, *, folder: Path = REPOSITORY, **enviro
     """The real daemon alone, working in a folder; whatever is left of it at the end is killed."""
     with log.open("ab") as output:
         started = subprocess.Popen(
-            [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "cavra_pipeline.definitions"],
+            default_signals(
+                str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "cavra_pipeline.definitions"
+            ),
             cwd=folder,
             env={
                 **environment(settings),
@@ -59,7 +61,6 @@ def daemon(settings: Settings, log: Path, *, folder: Path = REPOSITORY, **enviro
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=default_signals,
         )
         try:
             yield

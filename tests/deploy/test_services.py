@@ -38,7 +38,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def started(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True, preexec_fn=default_signals
+            default_signals(*command), env=environment, stdout=output, stderr=output, start_new_session=True
         )
         try:
             yield process
