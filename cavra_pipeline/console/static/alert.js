@@ -63,8 +63,11 @@ export async function render(params, context, root) {
 /** A detail in words; an alert whose cause nobody knows has none. */
 export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail));
 
-/** A subject whose instant is shown to the minute. */
-export const shortSubject = (subject) => subject.replace(/T(\d\d:\d\d):\d\d\S*$/, " $1 UTC");
+/** A subject as people read it: its instant to the minute, its lane in words. */
+export const shortSubject = (subject) => {
+  const lane = LANES.find((one) => subject === one || subject.endsWith(` in ${one}`));
+  return (lane ? subject.replace(lane, words(lane).toLowerCase()) : subject).replace(/T(\d\d:\d\d):\d\d\S*$/, " $1 UTC");
+};
 
 /** A subject that a narrow screen breaks after an underscore, and nowhere inside a word. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);

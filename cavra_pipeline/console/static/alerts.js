@@ -40,14 +40,16 @@ export async function render(params, context, root) {
   ];
 }
 
-const link = (one, key) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, `${words(one.kind)}: ${shortSubject(one.subject)}`);
+const link = (one, key, text) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, text ?? `${words(one.kind)}: ${shortSubject(one.subject)}`);
 
-const next = (one, place) => [one.action, place && el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${one.subject}` }, ` ${place[0]}`)];
+const next = (one, place) => [one.action, place && [" ", el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${one.subject}` }, place[0])]];
+
+const stateOf = (one) => words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") + (one.muted_by ? `, muted: ${words(one.muted_by).toLowerCase()}` : "");
 
 const openAlerts = (found, context, again) => table({ key: "alerts", caption: "Open alerts", rows: found.alerts, columns: [
-  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => link(one, `see-${one.alert_id}`) },
+  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), shortSubject(one.subject)] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
-  { name: "state", title: "State", value: (one) => one.state, cell: (one) => words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") },
+  { name: "state", title: "State", value: (one) => one.state, cell: stateOf },
   { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },
   { name: "next", title: "Next", value: (one) => one.action, cell: (one) => next(one, placeOf(one)) },
   { name: "act", title: "Action", cell: (one) => el("span", { class: "acts" }, alertActs(one, context, again),
