@@ -89,7 +89,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
             f"{start['breached_count']:,} at the start",
         ),
         (f"Opened / closed in {days}", _flow(now), _flow(before) + f" the {days} before" if before else ""),
-        ("Closed within the limit", _share(now), _share(before) + f" the {days} before" if before else ""),
+        ("Of the closed, within the limit", _share(now), _share(before) + f" the {days} before" if before else ""),
     ]
     shown = [
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}

@@ -98,8 +98,8 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     if closed:
         limit = limit_words(report["slo_minutes"])
         said.append(
-            f"{recoveries['closed_within_limit_percent']} % were closed within the {limit} limit, half within "
-            f"{duration(max(0, recoveries['median_minutes_to_close']))}."
+            f"Of the {closed:,} closed, {recoveries['closed_within_limit_percent']} % met the {limit} limit; half took "
+            f"at most {duration(max(0, recoveries['median_minutes_to_close']))}."
         )
     said.append(
         f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "

@@ -29,7 +29,7 @@ export async function render() {
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
     facts([["Open", counted.open_count], ["Past the limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
-      ["Closed within the limit", counted.closed_within_limit_percent === null ? "–" : `${counted.closed_within_limit_percent} %`], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
+      ["Of the closed, within the limit", counted.closed_within_limit_percent === null ? "–" : `${counted.closed_within_limit_percent} %`], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(report.recommended_actions.slice(0, FIRST)),
         report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
