@@ -17,6 +17,7 @@ from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.home import verify_home
+from cavra_pipeline.verify.prove_pair import store_maps
 
 CHECK: Final = "history_is_intact"
 #: Column, type, what it holds; a row for each place with differences.
@@ -48,6 +49,8 @@ def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
     def verified_history_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         with transient_retried():
             found = verify_home(home.settings, now=datetime.now(UTC))
+            if found.entry_count and not found.differences:
+                store_maps(home.settings)
         context.log.info(
             "%d landing files and %d records verified: %d differences",
             found.landing_file_count,

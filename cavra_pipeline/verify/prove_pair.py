@@ -15,7 +15,7 @@ from cavra_pipeline.documents import canonical_bytes, instant
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.proof.checkpoint import Checkpoint, Note
 from cavra_pipeline.proof.keys import load_key
 from cavra_pipeline.proof.log import append_map, entries_of
@@ -85,6 +85,21 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         "key": public_text(head.origin, key.public_key().public_bytes_raw()) if key else None,
     }
     return _checked(_signed(document, key), lane)
+
+
+def store_maps(settings: Settings) -> None:
+    """Stores the map of each lane as of the evidence there is, so that the next light proof need not make it.
+
+    Raises:
+        UsageError: Nothing was ever ingested.
+        PipelineError: A file can't be written.
+    """
+    for lane in LANES.values():
+        salt = map_salt(pseudonyms_of(settings), lane)
+        with warehouse_of(settings).reading() as session:
+            read = read_log(session, settings, lane.name, date.max)
+            stored = current_map(settings, session, lane, read.entries, salt)
+        store_map(settings, lane, stored)
 
 
 def _refuse_a_retry(first: str, pair: pairs.Pair) -> None:

@@ -12,6 +12,7 @@ import pytest
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sensors.boundary import build_boundary_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -54,6 +55,8 @@ def test_a_changed_history_fails_the_check_and_raises_an_alert_until_it_is_resto
     first = verified(home, instance)
     found, cursor = alerts(home, instance, None)
     assert (first.passed, found) == (True, [])
+    maps = {one: one.stat().st_mtime_ns for one in (home.home / "pair_maps").iterdir()}
+    assert len(maps) == len(LANES)
 
     path.write_bytes(content.replace(b"plan-1", b"plan-9"))
     second = verified(home, instance)
@@ -61,6 +64,7 @@ def test_a_changed_history_fails_the_check_and_raises_an_alert_until_it_is_resto
     assert (second.passed, second.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert (said["landing_file_count"], said["days"], said["lanes"]) == (1, "2026-06-25", "recovery_escalation")
     assert "plan-" not in str(said)
+    assert {one: one.stat().st_mtime_ns for one in maps} == maps, "no map is made of what differs"
     found, cursor = alerts(home, instance, cursor)
     assert found == [("history_changed", "critical", said["difference_count"])]
 

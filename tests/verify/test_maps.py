@@ -21,7 +21,7 @@ from cavra_pipeline.verify import stored_maps
 from cavra_pipeline.verify.home import verify_home
 from cavra_pipeline.verify.maps import map_entries, verified_map
 from cavra_pipeline.verify.prove import map_salt
-from cavra_pipeline.verify.prove_pair import prove_pair
+from cavra_pipeline.verify.prove_pair import prove_pair, store_maps
 from cavra_pipeline.verify.stored_maps import StoredMap, current_map, store_map
 from tests.oracle.histories import history
 from tests.support import AS_OF, NOW, Record, acknowledgement, at, delivery, drop, home_with, ingested, take_in
@@ -106,6 +106,22 @@ def test_only_the_pairs_of_new_files_are_worked_out_again(tmp_path: Path, made_w
     assert len({*later.pairs.entries} - {*first.pairs.entries}) == 3
     assert len({*first.pairs.entries} - {*later.pairs.entries}) == 3, "d-0 has left its subject"
     assert fault_of(prove_pair(home, LANE, "s-0", "slack", as_of=AS_OF)) == ""
+
+
+def test_stored_maps_of_every_lane_spare_the_first_proof_its_map(tmp_path: Path, made_whole: list[bool]) -> None:
+    home = ingested(tmp_path, evidence())
+    with state_of(home).reading() as connection:
+        entries = list(entries_of(connection))
+    store_maps(home)
+    assert made_whole == [True] * len(LANES)
+    assert {one.name for one in (home.home / "pair_maps").iterdir()} == {f"{lane}.map" for lane in LANES}
+    with state_of(home).reading() as connection:
+        assert list(entries_of(connection)) == entries, "only a proof enters its map into the log"
+
+    made_whole.clear()
+    store_maps(home)
+    assert fault_of(prove_pair(home, LANE, "s-0", "slack", as_of=AS_OF)) == ""
+    assert made_whole == []
 
 
 def test_a_file_that_is_read_again_makes_the_whole_map_again(tmp_path: Path, made_whole: list[bool]) -> None:
