@@ -7,6 +7,7 @@ to; its SQLite event log then stores them one by one, each with engines, transac
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import inspect
 import os
@@ -14,6 +15,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -197,10 +199,15 @@ class BatchedStorage(DagsterSqliteStorage):
     """Dagster's default storage with that event log."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        """Opens the storage in a folder, laid out as Dagster does."""
-        super().__init__(base_dir, inst_data)
-        log = self._event_log_storage
-        self._event_log_storage = BatchedEventLog(log._base_dir)
+        """Opens the storage in a folder, laid out as Dagster does.
+
+        One process at a time does: two that make Dagster's databases at once collide, and may leave one unreadable.
+        """
+        with (Path(base_dir) / "opening.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            super().__init__(base_dir, inst_data)
+            log = self._event_log_storage
+            self._event_log_storage = BatchedEventLog(log._base_dir)
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> BatchedStorage:

@@ -1,6 +1,5 @@
 """What Dagster lends to assets and sensors: the settings of the home, as a resource."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -24,7 +23,7 @@ _EARLIEST: Final = date(2025, 1, 1)
 
 @contextmanager
 def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """Opens the Dagster instance. One process at a time does: two that make its databases at once collide.
+    """Opens the Dagster instance.
 
     Raises:
         UsageError: ``DAGSTER_HOME`` names a folder that there is not.
@@ -35,10 +34,7 @@ def dagster_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             where=f"DAGSTER_HOME={settings.dagster_home}",
             remedy="Set the folder of your Dagster instance, or unset it to use the home's own",
         )
-    with (settings.home / "opening.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
-    with instance:
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         yield instance
 
 

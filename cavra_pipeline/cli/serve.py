@@ -171,8 +171,6 @@ def dev(port: int, host: str, console_port: int) -> None:
     Schedules and sensors run as long as it does. Prints the addresses once both answer; what Dagster says goes into
     dev.log of the home.
     """
-    from cavra_pipeline.resources import dagster_instance
-
     settings = home()
     log = settings.home / "dev.log"
     require_free(host, port, "--port")
@@ -191,8 +189,6 @@ def dev(port: int, host: str, console_port: int) -> None:
         log,
     )
     err = standard_error()
-    with dagster_instance(settings):
-        pass  # made here alone: programs that start together and find no databases collide in making them
     with programs.running():
         if programs.wait_until_ready():
             for line in (f"Dagster UI  {ui}", f"Console     {console}", f"Log         {log}", "Ctrl+C ends both."):

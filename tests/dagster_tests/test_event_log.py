@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -14,6 +18,7 @@ import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from cavra_pipeline.event_batches import BatchedEventLog
+from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import DAY, EVIDENCE, key, new_home, run
 from tests.support import delivery
@@ -179,3 +184,33 @@ def test_a_run_over_days_hands_its_events_over_in_batches(tmp_path: Path, monkey
     assert sizes.count(len(days)) == len(ASSETS)  # what each made; what is planned is one batch more
     assert max(sizes) >= len(ASSETS) * len(days)
     assert materialized == {day.isoformat() for day in days}
+
+
+OPENING = """
+import sys, time
+import dagster as dg
+time.sleep(max(0, float(sys.argv[1]) - time.time()))
+with dg.DagsterInstance.get() as instance:
+    print(instance.get_runs_count())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("_round", range(3))
+def test_programs_that_start_together_on_a_new_home_make_its_databases_one_at_a_time(
+    tmp_path: Path, _round: int
+) -> None:
+    home = open_home(new_home(tmp_path))
+    at_once = str(time.time() + 12)
+    environ = {**os.environ, "DAGSTER_HOME": str(home.dagster_home)}
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENING, at_once], env=environ, cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    said = [one.communicate(timeout=120) for one in programs]
+
+    assert [one.returncode for one in programs] == [0] * 4, "\n".join(err for _, err in said)
+    assert [out.strip() for out, _ in said] == ["0"] * 4
