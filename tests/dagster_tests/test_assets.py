@@ -234,29 +234,6 @@ def test_a_lane_that_is_critical_is_an_error_on_its_own_asset_and_the_run_succee
     assert found["executive_report_retry_plan is_healthy"][0] is True
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"recovery_escalation_retry_plan": {"max_retry_attempts": 101}},
-        {"recovery_escalation_retry_plan": {"as_of": "yesterday"}},
-        {"recovery_escalation_retry_health": {"expected_interval_minutes": 0}},
-    ],
-)
-def test_a_run_configuration_out_of_bounds_fails_the_run_and_keeps_nothing(
-    config: dict[str, dict[str, object]], tmp_path: Path
-) -> None:
-    settings = new_home(tmp_path)
-
-    result = run(settings, assets=list(config), config=config)
-
-    assert not result.success
-    message = str(result.all_node_events[-1].event_specific_data) + "".join(
-        str(event.event_specific_data) for event in result.all_node_events if event.is_failure
-    )
-    assert any(name in message for name in ("max_retry_attempts", "as_of", "expected_interval_minutes"))
-    assert reports(settings) == {}
-
-
 def test_no_secret_is_in_dagsters_own_records(tmp_path: Path) -> None:
     settings = new_home(tmp_path)
     values = {name: value for name, (_, value) in SECRETS.items()}

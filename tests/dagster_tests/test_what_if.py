@@ -13,7 +13,7 @@ import pytest
 from cavra_pipeline.assets import launch
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.sensors.shown import newest_shown
-from tests.dagster_tests.runs import DAY, EVIDENCE, checks, key, metadata_of, new_home, report_ids, run
+from tests.dagster_tests.runs import DAY, EVIDENCE, checks, key, metadata_of, new_home, report_ids, reports, run
 from tests.support import delivery
 
 pytestmark = pytest.mark.slow
@@ -26,17 +26,23 @@ HEALTH = "recovery_escalation_retry_health"
     ("asset", "config"),
     [
         (PLAN, {"max_retry_attempts": 0}),
+        (PLAN, {"max_retry_attempts": 101}),
         (PLAN, {"as_of": "yesterday"}),
         (PLAN, {"non_retryable_status_codes": [99]}),
         (HEALTH, {"window_hours": 0}),
+        (HEALTH, {"expected_interval_minutes": 0}),
         ("recoveries", {"recovery_slo_minutes": 0}),
         ("dashboard", {"as_of": ""}),
         ("executive_recovery_report", {"window_days": 367}),
     ],
 )
-def test_a_bad_value_is_refused_at_launch(asset: str, config: dict[str, object], tmp_path: Path) -> None:
+def test_a_bad_value_is_refused_at_launch_and_nothing_saved(
+    asset: str, config: dict[str, object], tmp_path: Path
+) -> None:
+    settings = new_home(tmp_path)
     with pytest.raises(dg.DagsterInvalidConfigError, match=next(iter(config))):
-        run(new_home(tmp_path), assets=[asset], config={asset: config})
+        run(settings, assets=[asset], config={asset: config})
+    assert reports(settings) == {}
 
 
 def test_a_bad_value_is_refused_by_a_dagster_that_has_no_error_of_its_own_for_it(
