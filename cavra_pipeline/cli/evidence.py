@@ -328,7 +328,7 @@ def quarantine() -> None:
 
     Use the SHA-256 to find the line in its source.
     """
-    columns = ("drop_day", "source_file", "line_number", "reason", "field", "sha256", "file_name")
+    columns = ("drop_day", "source_file", "line_number", "reason", "sha256", "field", "file_name")
     _list("Quarantine", list_quarantine, columns)
 
 
