@@ -57,11 +57,11 @@ def histories() -> dict[str, list[Any]]:
                 worker_run,
                 plan,
             ]
-            made.append(rng.choice(makers)(noon + timedelta(seconds=n), lane=lane, session_id=f"{day} {n}"))
+            made.append(rng.choice(makers)(noon + timedelta(seconds=n), lane=lane, session_id=f"s-{day}-{n}"))
         made += [
             "{",
-            {**delivery(noon), "session_id": f"{DAYS[0]} 1"},
-            {**delivery(noon), "session_id": f"s {day}", "note": "ghp_" + "a1" * 18},
+            {**delivery(noon), "session_id": f"s-{DAYS[0]}-1"},
+            {**delivery(noon), "session_id": f"s-{day}", "note": "ghp_" + "a1" * 18},
         ]
         lines[day.isoformat()] = made
     return lines
