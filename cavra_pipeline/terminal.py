@@ -35,6 +35,8 @@ from cavra_pipeline.escaping import visible, visible_json, visible_lines
 #: A text with a style.
 Styled = Text
 MOST_ROWS: Final = 40
+#: Rows that are printed one below another where a table of them is too wide.
+_MOST_UPRIGHT: Final = 5
 #: Cells of a table up to this width are never folded: an age such as `20 h 41 min ago`.
 _STAYS_WHOLE: Final = 15
 #: Those up to this one, such as an instant, get what room there is before sentences do.
@@ -47,6 +49,7 @@ class Terminal:
     def __init__(self, console: Console) -> None:
         """Prints on a console whose markup is off."""
         self._console = console
+        self._has_parts = False
 
     @property
     def is_interactive(self) -> bool:
@@ -74,11 +77,24 @@ class Terminal:
             )
         for row in cells[:most]:
             drawn.add_row(*row[: len(widths)])
+        self._separate()
         self._console.print(drawn)
         if len(every) > most:
             self._console.print(shown(f"... and {len(every) - most} more; --json lists all", "dim"))
         if left_out := ", ".join(columns[len(widths) :]):
             self._console.print(shown(f"not shown at this width: {left_out} (--json has all)", "dim"))
+
+    def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Prints rows of any number of columns: as a table where all fit, else the first of them one below another."""
+        texts = [[name, *(_cell(row[n]).plain for row in rows)] for n, name in enumerate(columns)]
+        if len(_widths(texts, self._console.width)) == len(columns):
+            self.table(title, columns, rows)
+            return
+        for number, row in enumerate(rows[:_MOST_UPRIGHT], start=1):
+            self.facts(f"{title}, row {number}", zip(columns, row, strict=True))
+        if len(rows) > _MOST_UPRIGHT:
+            more = f"... and {len(rows) - _MOST_UPRIGHT:,} more; name fewer columns, or --output csv for all"
+            self._console.print(shown(more, "dim"))
 
     def facts(self, title: str, pairs: Iterable[tuple[str, Any]]) -> None:
         """Prints what is known of one thing, a line each."""
@@ -89,7 +105,14 @@ class Terminal:
         drawn.add_column(overflow="fold")
         for name, value in pairs:
             drawn.add_row(shown(name), _cell(value))
+        self._separate()
         self._console.print(drawn)
+
+    def _separate(self) -> None:
+        """Begins a part of an answer: a line above each but the first."""
+        if self._has_parts:
+            self._console.print()
+        self._has_parts = True
 
     def failure(self, word: str, failure: PipelineError) -> None:
         """Prints a failure behind a red word; the message's own line ends stay."""

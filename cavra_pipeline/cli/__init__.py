@@ -70,7 +70,7 @@ _COMMANDS: Final = {
 )
 @click.version_option(version(_NAME), prog_name=_NAME)
 def cli() -> None:
-    """Tell whether rollback-drill recovery is retried as it should be.
+    """Show which failed rollback-drill notifications are stuck, why, and what to do.
 
     Reads redacted CAVRA evidence into a DuckDB warehouse and answers with health reports and retry plans. Everything
     lives under CAVRA_HOME (default: .cavra in the current folder). Each command explains itself: COMMAND -h

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +28,8 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, beside, lines, shown
 
+#: The instant in the subject of an alert, which is shown to the minute.
+_SECONDS: Final = re.compile(r"T(\d\d:\d\d):\d\d\S*")
 _ID_SHOWN: Final = len("alert-") + 8
 
 
@@ -59,7 +62,7 @@ def list_command() -> None:
 def ack(alert: str, by: str) -> None:
     """Acknowledge an alert: no reminders until it resolves.
 
-    ALERT is its id, or the beginning of it. A secret_finding is resolved by it.
+    ALERT is its id, or the beginning of it. Of a secret_finding it is the end, as resolve is.
     """
     answer(acknowledge_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
 
@@ -158,7 +161,7 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
     if document["alerts"]:
-        columns = ("alert", "what", "since (UTC)", "n", "state")
+        columns = ("alert", "what", "state", "since (UTC)", "count")
         rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
         console.table(f"Open alerts: {len(rows)}", columns, rows)
     else:
@@ -190,7 +193,7 @@ def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
     known = [cause for cause in one["causes"] if cause != NO_CAUSE]
     what = lines(
         beside(tables.level(one["severity"]), _words(one["kind"])),
-        one["subject"],
+        _SECONDS.sub(r" \1", one["subject"]),
         shown(", ".join(map(_words, known)), "dim"),
     )
     state = lines(
@@ -199,7 +202,7 @@ def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
         f"muted: {_words(one['muted_by'])}" if one["muted_by"] else "",
     )
     since = tables.without_year(one["since"])
-    return (one["alert_id"][:_ID_SHOWN], what, since, one["occurrence_count"], state)
+    return (one["alert_id"][:_ID_SHOWN], what, state, since, one["occurrence_count"])
 
 
 def _words(kind: str) -> str:

@@ -97,7 +97,7 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
         "Provider incidents",
         [
             ("as of", f"{short_time(report['as_of'])} UTC"),
-            ("incidents", f"{report['incident_count']:,}, {report['open_incident_count']:,} of them open"),
+            ("incidents", _counted(report["incident_count"], report["open_incident_count"])),
         ],
     )
     if report["incidents"]:
@@ -110,6 +110,10 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
             is_probed = one["cause"] in PROBED_CAUSES
             probe = ", then try one retry: cavra-pipeline worker --lane LANE --probe --live" if is_probed else ""
             console.print(f"next: {step}{probe}", soft_wrap=True)
+
+
+def _counted(every: int, still_open: int) -> str:
+    return f"{still_open:,} open, {every - still_open:,} ended" if every else "none"
 
 
 def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -89,7 +89,7 @@ def worker(
 def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn: bool, force: bool, by: str) -> None:
     """Acknowledge a failing delivery, so that it may be retried.
 
-    Or so that it is known to be handled; --withdraw takes an acknowledgement back.
+    In a lane of health alerts it says that somebody handles the alert. --withdraw takes an acknowledgement back.
     """
     if (state is None) == (not is_withdrawn):
         raise click.UsageError("Give either --state STATE or --withdraw")

@@ -25,7 +25,7 @@ from cavra_pipeline.cli.common import (
     reading,
 )
 from cavra_pipeline.cli.when import read_start
-from cavra_pipeline.documents import with_instants
+from cavra_pipeline.documents import csv_value, with_instants
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
@@ -292,7 +292,8 @@ def sql(query: str, as_of: datetime | None) -> None:
     rows = [with_instants(row) for row in in_utc(found).to_pylist()]
 
     def show(console: Terminal, _document: object) -> None:
-        console.table(f"Rows: {len(rows):,}", found.column_names, [list(row.values()) for row in rows])
+        cells = [[csv_value(cell) if isinstance(cell, dict | list) else cell for cell in row.values()] for row in rows]
+        console.rows(f"Rows: {len(rows):,}", found.column_names, cells)
 
     answer({"row_count": len(rows), "rows": rows}, show, "rows", found.column_names)
 

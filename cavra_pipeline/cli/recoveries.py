@@ -15,6 +15,7 @@ from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, ho
 from cavra_pipeline.cli.tables import level, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters
@@ -89,7 +90,8 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
     """Shows the recovery report."""
     has_playbook = report["state"] != "no_playbook"
     counts = f"{report['recovery_open_count']:,} open, {report['recovery_closed_count']:,} closed"
-    past = f"{report['recovery_slo_breached_count']:,} open for more than {report['recovery_slo_minutes']:,} minutes"
+    limit = short_duration(report["recovery_slo_minutes"])
+    past = f"{report['recovery_slo_breached_count']:,} open for more than {limit}"
     closures = sum(report["closure_state_counts"].values())
     console.facts(
         "Recoveries",
@@ -103,15 +105,20 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     if report["recoveries"]:
-        columns = ("playbook_id", "provider", "state", "open for", "opened (UTC)")
+        columns = ("playbook_id", "provider", "state", "duration", "opened (UTC)")
         rows = [_row(one) for one in report["recoveries"]]
         console.table("Recoveries, past the limit first, then the newest", columns, rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
         console.table(
-            "Recoveries of one provider that overlap: probably one outage",
+            "Overlapping recoveries, probably of one outage",
             ("provider", "from (UTC)", "until (UTC)", "recoveries"),
             [
-                (one["provider"], short_time(one["opened_at"]), short_time(one["closed_at"]), one["recovery_count"])
+                (
+                    one["provider"],
+                    short_time(one["opened_at"]),
+                    short_time(one["closed_at"]) if one["closed_at"] else "open",
+                    one["recovery_count"],
+                )
                 for one in outages
             ],
         )
@@ -152,12 +159,13 @@ def _show_recovery_closure(console: Terminal, document: Mapping[str, Any]) -> No
 
 def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
     """Shows the closure report."""
+    items = sum(one["count"] for one in report["open_items"])
     console.facts(
         "Closure",
         [
             ("state", level(report["closure_state"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
-            ("open items", f"{report['open_item_count']:,}"),
+            ("open items", f"{items:,} of {count(report['open_item_count'], 'kind')}"),
             ("report", report["closure_report_id"]),
         ],
     )
@@ -166,4 +174,5 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
         console.table("What is open now", ("item", "count"), rows)
     if report["cavra_open_items"]:
         named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
-        console.table("Open on CAVRA's own dashboard, which never drops what failed once", ("item",), named)
+        console.table("Open on CAVRA's own dashboard", ("item",), named)
+        console.print("There what failed once stays open, so the two lists differ.", style="dim")

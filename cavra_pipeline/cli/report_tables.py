@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
-from cavra_pipeline.cli.tables import ago, level, short_time
+from cavra_pipeline.cli.tables import ago, duration_or_never, level, short_time, without_year
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.terminal import Terminal
 
 
@@ -22,15 +22,15 @@ def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None
             level(report["alert_level"]),
             report["unresolved_delivery_count"],
             report["acknowledgement_pending_count"] + report["approval_pending_count"],
-            ago(report["latest_worker_age_minutes"]),
+            duration_or_never(report["latest_worker_age_minutes"]),
             report["missed_run_count"],
             ago(report["latest_retry_plan_age_minutes"]),
         )
         for lane, report in document["lanes"].items()
     ]
-    columns = ("lane", "state", "failing", "missing", "last run", "missed runs", "last plan")
+    columns = ("lane", "state", "failing", "gaps", "last run", "missed", "last plan")
     console.table(f"Retry health of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
-    console.print("missing: acknowledgements and approvals that a retry waits for", style="dim")
+    console.print("gaps: missing acknowledgements and approvals; missed: worker runs in the window", style="dim")
     _point_to(console, "retry-health", document)
 
 
@@ -128,13 +128,17 @@ def _executions(report: Mapping[str, Any]) -> str:
     )
 
 
+#: A decision in words; ``{}`` stands for the instant until which it waits.
+_DECIDED: Final = {"retry": "retry: now", "wait": "wait: {}", "suppress": "suppress"}
+
+
 def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
     """Shows a retry plan."""
     subject = LANES[plan["lane"]].subject_field
     counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
     policy = (
         f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
-        f"{plan['backoff_multiplier']:g}, at most {plan['max_retry_delay_minutes']:g} min"
+        f"{plan['backoff_multiplier']:g}, at most {short_duration(int(plan['max_retry_delay_minutes']))}"
     )
     console.facts(
         f"Retry plan of {plan['lane']}",
@@ -152,15 +156,16 @@ def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
             (
                 d[subject],
                 d["provider"],
-                level(d["action"]),
-                short_time(d["next_retry_at"]),
-                f"{d['retry_count']}/{d['max_retry_attempts']}",
+                level(_DECIDED[d["action"]].format(without_year(d["next_retry_at"]))),
                 ", ".join(map(str, d["failed_status_codes"])) or "-",
+                f"{d['retry_count']} of {d['max_retry_attempts']}",
             )
             for d in plan["retry_decisions"]
         ]
-        columns = (subject, "provider", "action", "next retry (UTC)", "failures", "status")
-        console.table("Decisions", columns, rows)
+        console.table("Decisions", (subject, "provider", "decision", "status", "failures"), rows)
+        needed = LANES[plan["lane"]].gate
+        if plan["retryable_count"] and needed is not Gate.REQUEST:
+            console.print(f"A live retry needs {needed.value} too; retry-health of the lane lists the gaps.")
         console.print(f"next: cavra-pipeline explain {subject.upper()} PROVIDER", soft_wrap=True)
 
 

@@ -113,7 +113,7 @@ def retry_health_command(
 @GENERATED_BY
 @answers
 @options_of(RetryPolicy)
-@click.option("--keep", is_flag=True, help="Save the plan, so that worker --plan can execute it.")
+@click.option("--save", "--keep", "keep", is_flag=True, help="Save the plan, so that worker --plan can execute it.")
 def retry_plan_command(
     lane: Lane | None,
     as_of: datetime | None,
@@ -123,7 +123,7 @@ def retry_plan_command(
 ) -> None:
     """Decide what to retry, what waits, what is exhausted.
 
-    A plan is a preview, unless --keep saves it. CSV lists the decisions.
+    A plan is a preview, unless --save saves it. CSV lists the decisions.
     """
     now = clock()
     with reading() as session:

@@ -140,7 +140,7 @@ def demo(stories: bool) -> None:
 def open_command(what: str, is_printed: bool) -> None:
     """Open the console, or the Dagster UI, in a browser.
 
-    Both are served by `dev`. Without a terminal, or with --json, the address is printed and nothing is opened.
+    cavra-pipeline dev serves both. Without a terminal, or with --json, the address is printed and nothing is opened.
     """
     settings = load_settings()
     addresses = {"console": settings.console_url, "dagster": settings.dagster_url}

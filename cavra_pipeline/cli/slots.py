@@ -51,7 +51,8 @@ def slots(schedule: str | None, first: datetime | None, last: datetime | None) -
 
 def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     if not rows:
-        console.print("No scheduled run is judged in this range yet: the missed_worker_run_sensor keeps the ledger.")
+        console.print("No scheduled run of this range is known: Dagster's daemon records them (cavra-pipeline dev).")
+        console.print("next: cavra-pipeline retry-health, for the worker runs that each lane missed")
         return
     lines = picture(rows)
     for schedule, days in groupby(lines, key=lambda line: line[0]):

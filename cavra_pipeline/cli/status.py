@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, home, next_command
 from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
+from cavra_pipeline.cli.wrong import some, what_is_wrong
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
-
-_MOST_NAMED: Final = 3
 
 
 @command("status", "cavra-pipeline status", "cavra-pipeline status --json")
@@ -87,27 +86,17 @@ def _next(document: Mapping[str, Any]) -> str:
 
 
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
-    evidence, recoveries, alerts = document["evidence"], document["recoveries"], document["alerts"]
+    evidence, alerts = document["evidence"], document["alerts"]
     connectors, daemon = document["connectors"], document["daemon"]
-    silent = f", {_some(daemon['silent'])} silent" if daemon["silent"] else ""
+    silent = f", {some(daemon['silent'])} silent" if daemon["silent"] else ""
     wrong = connectors["problem_count"]
     console.facts(
         "Status",
         [
-            ("state", level(document["alert_level"])),
+            ("state", level(document["alert_level"] if evidence["record_count"] else "no evidence yet; cavra-pipeline demo brings a recorded month")),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("evidence", _evidence(evidence)),
-            ("incidents", _incidents(document["incidents"])),
-            (
-                "recoveries",
-                f"{recoveries['recovery_open_count']:,} open, {recoveries['recovery_slo_breached_count']:,} past "
-                f"the limit of {recoveries['recovery_slo_minutes']:,} minutes",
-            ),
-            (
-                "alerts",
-                f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; "
-                f"{count(alerts['undelivered_notification_count'], 'undelivered notification')}",
-            ),
+            ("alerts", _alerts(alerts, daemon)),
             ("daemon", f"{daemon_words(daemon)}{silent}"),
             (
                 "connectors",
@@ -115,25 +104,23 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
             ),
         ],
     )
+    if evidence["record_count"]:
+        wrong_now = what_is_wrong(document)
+        console.facts("What is wrong" if wrong_now else "Nothing is wrong.", [("-", one) for one in wrong_now])
     rows = [
         (
             name,
             level(lane["alert_level"]),
-            lane["retryable_count"],
+            f"{lane['retryable_count']}{f', {held} held' if (held := lane['held_count']) else ''}",
             lane["waiting_count"],
             lane["suppressed_count"],
             duration_or_never(lane["latest_worker_age_minutes"]),
         )
         for name, lane in document["lanes"].items()
     ]
-    console.print()
-    console.table("Lanes in use", ("lane", "state", "due", "waiting", "exhausted", "since last run"), rows)
-    if worst := [
-        (name, _first_sentence(lane["worst_alert"]["message"]))
-        for name, lane in document["lanes"].items()
-        if lane["worst_alert"]
-    ]:
-        console.facts("Worst alert of each lane", worst)
+    if rows:
+        console.table("Lanes in use", ("lane", "state", "due", "wait", "exhausted", "last run"), rows)
+        console.print("held: due, but a person's acknowledgement or approval is missing", style="dim")
         console.print()
     console.print(f"next: {document['next']}", soft_wrap=True)
 
@@ -144,17 +131,8 @@ def _evidence(found: Mapping[str, Any]) -> str:
     return f"{newest}; {count(waiting, 'file')} to ingest" if waiting else newest
 
 
-def _first_sentence(message: str) -> str:
-    return f"{message.removesuffix('.').partition('. ')[0]}."
-
-
-def _incidents(found: list[Mapping[str, Any]]) -> str:
-    if not found:
-        return "none open"
-    named = _some([f"{one['provider']} ({one['cause'].replace('_', ' ')})" for one in found])
-    return f"{len(found):,} open: {named}"
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return listed([*names[:_MOST_NAMED], *([f"{more:,} more"] if more > 0 else [])])
+def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
+    if daemon["state"] == "never_seen" and not alerts["open_count"]:
+        return "not evaluated: they are while Dagster's daemon runs"
+    undelivered = count(alerts["undelivered_notification_count"], "undelivered notification")
+    return f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; {undelivered}"

@@ -38,7 +38,7 @@ def without_year(moment: str | None) -> str:
 
 def ago(minutes: int | None) -> str:
     """Shows how long ago something was, in whole minutes; two units at most."""
-    return "never" if minutes is None else f"{short_duration(minutes)} ago"
+    return "never" if minutes is None else f"{short_duration(minutes)} ago" if minutes else "just now"
 
 
 def duration_or_never(minutes: int | None) -> str:
@@ -51,7 +51,11 @@ def daemon_words(found: Mapping[str, Any]) -> str:
     if found["state"] == "unknown":
         return "unknown: Dagster's instance can't be opened (cavra-pipeline doctor)"
     seen = found["age_minutes"] is not None
-    return f"{found['state']}, heartbeat {ago(found['age_minutes'])}" if seen else "was never seen here"
+    return (
+        f"{found['state']}, heartbeat {ago(found['age_minutes'])}"
+        if seen
+        else "not running; cavra-pipeline dev starts it"
+    )
 
 
 def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, Any]]) -> None:

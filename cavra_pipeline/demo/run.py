@@ -24,6 +24,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
+from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.store import days_between
@@ -137,4 +138,5 @@ def _answers(settings: Settings, now: datetime) -> Answers:
             (health[lane.name],) = retry_health_reports(session, lane, parameters, instants=[now], now=now)
             (plans[lane.name],) = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)
         (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[now], now=now)
-    return Answers(plans, health, recoveries)
+        (incidents,) = incident_reports(session, instants=[now], now=now, is_open=True)
+    return Answers(plans, health, recoveries, incidents)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cavra_pipeline.demo.month import Story
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.executive.words import count, incident_sentence, listed
 
 #: A health report's window, in hours, that holds the whole month.
 MONTH_HOURS: Final = 24 * 32
@@ -35,11 +35,13 @@ class Answers:
         plans: The retry plan of each lane, by its default policy.
         health: The health report of each lane over the whole month.
         recoveries: The recovery report.
+        incidents: The report of open provider incidents.
     """
 
     plans: Mapping[str, Report]
     health: Mapping[str, Report]
     recoveries: Report
+    incidents: Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def lines_of(
     quarantine: Iterable[Report],
     findings: Iterable[Report],
 ) -> list[Line]:
-    """Returns what is wrong, a line each: lanes, recoveries, idle lanes, the outage, the late day, the boundary.
+    """Returns what is wrong, a line each: providers, lanes, recoveries, idle lanes, the outage, the late day, rejections.
 
     Args:
         answers: What the home answers with all evidence in it.
@@ -70,6 +72,7 @@ def lines_of(
         findings: The findings.
     """
     return [
+        *_incidents(answers),
         *_lanes(answers),
         _recoveries(answers.recoveries),
         *_idle(answers),
@@ -79,8 +82,15 @@ def lines_of(
     ]
 
 
+def _incidents(answers: Answers) -> Iterator[Line]:
+    """A line for each provider that is broken: the cause of most that follows."""
+    for one in answers.incidents["incidents"]:
+        yield Line(incident_sentence(one, answers.incidents["as_of"]), "cavra-pipeline incidents --open")
+
+
 def _lanes(answers: Answers) -> Iterator[Line]:
-    """A line for each lane with something to retry."""
+    """A line for each lane with something to retry, and one for all lanes of health alerts."""
+    alerts: list[str] = []
     for lane, plan in answers.plans.items():
         if not plan["retry_decisions"]:
             continue
@@ -89,22 +99,19 @@ def _lanes(answers: Answers) -> Iterator[Line]:
                   if plan[key]]  # fmt: skip
         health = answers.health[lane]
         waiting_for = [count(health[key], word) for key, word in _WAITING_FOR if health[key]]
-        what = f"{lane}: {', '.join(counts)} ({_worst(plan['retry_decisions'])})"
-        yield Line("; ".join([what, *waiting_for]), f"cavra-pipeline retry-health --lane {lane}")
-
-
-def _worst(decisions: list[Report]) -> str:
-    """The provider that fails most, how often, and what it answers."""
-    ((provider, failing),) = Counter(one["provider"] for one in decisions).most_common(1)
-    codes = sorted({code for one in decisions if one["provider"] == provider for code in one["failed_status_codes"]})
-    answered = f", status {', '.join(map(str, codes))}" if codes else ""
-    return f"{failing} of {len(decisions)} at {provider}{answered}"
+        what = "; ".join([f"{lane}: {', '.join(counts)}", *waiting_for])
+        if health["outstanding_alert_acknowledgement_count"]:
+            alerts.append(what)
+        else:
+            yield Line(what, f"cavra-pipeline retry-health --lane {lane}")
+    if alerts:
+        yield Line(". ".join(alerts), "cavra-pipeline retry-health")
 
 
 def _recoveries(report: Report) -> Line:
     still = [row["provider"] for row in report["recoveries"] if row["slo_status"] != "closed"]
     at = f" at {listed(sorted(set(still)))}" if still else ""
-    late = f"{report['recovery_slo_breached_count']} past the limit of {report['recovery_slo_minutes']} minutes"
+    late = f"{report['recovery_slo_breached_count']} past the limit of {short_duration(report['recovery_slo_minutes'])}"
     return Line(f"{count(len(still), 'recovery', 'recoveries')} open{at}, {late}", "cavra-pipeline recoveries")
 
 
@@ -121,10 +128,10 @@ def _ago(minutes: int | None) -> str:
 
 
 def _outage(answers: Answers, story: Story) -> Line:
-    missed = {lane: _missed(answers.health[lane], story) for lane in story.lanes}
-    said = listed([f"{lane} {number}" for lane, number in missed.items() if number])
+    missed = [number for lane in story.lanes if (number := _missed(answers.health[lane], story))]
     return Line(
-        f"worker host down for {_length(story)} from {_moment(story.began_at)}; runs missed: {said}",
+        f"the worker host was down for {_length(story)} from {_moment(story.began_at)}: {count(sum(missed), 'run')} "
+        f"missed in {count(len(missed), 'lane')}",
         f"cavra-pipeline retry-health --lane {story.lanes[0]} --window-hours {MONTH_HOURS}",
     )
 
@@ -133,8 +140,8 @@ def _late(answers: Answers, early: Answers, story: Story) -> Line:
     lane = max(story.lanes, key=lambda name: _missed(early.health[name], story))
     before, after = _missed(early.health[lane], story), _missed(answers.health[lane], story)
     return Line(
-        f"evidence of {_length(story)} from {_moment(story.began_at)} arrived late: until then {lane} seemed to have "
-        f"missed {count(before, 'run')}, now {after}",
+        f"evidence of {_length(story)} from {_moment(story.began_at)} arrived late: {lane} seemed to have missed "
+        f"{count(before, 'run')}, and missed {after or 'none'}",
         f"cavra-pipeline retry-health --lane {lane} --window-hours {MONTH_HOURS}",
     )
 

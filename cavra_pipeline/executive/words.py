@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from cavra_pipeline.documents import parse_as_of, whole_minutes
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PROVIDERS: Final = {
@@ -44,6 +47,14 @@ def are(number: int, one: str, many: str | None = None) -> str:
 def listed(names: list[str]) -> str:
     """Joins names as a sentence does: ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def incident_sentence(one: Mapping[str, Any], as_of: str) -> str:
+    """Returns what a provider does, since when, and how many deliveries fail by it."""
+    codes = f" ({', '.join(map(str, one['status_codes']))})" if one["status_codes"] else ""
+    age = short_duration(whole_minutes(parse_as_of(as_of) - parse_as_of(one["began_at"])))
+    failing = f"{count(one['subject_count'], 'delivery', 'deliveries')} in {count(len(one['lanes']), 'lane')}"
+    return f"{provider_name(one['provider'])} {CAUSE_WORDS[one['cause']].what}{codes} for {age}: {failing}"
 
 
 def duration(minutes: int) -> str:

@@ -39,6 +39,8 @@ def lane_at_a_glance(
 ) -> dict[str, Any]:
     """Returns a lane's level, counts and alerts at an instant, each alert with the deliveries that it is about."""
     plan = retry_plans(session, lane, retry_policy(lane), instants=[as_of], now=now)[0]
+    gaps = {tuple(one.values()) for one in _named(lane, [*health["acknowledgement_gaps"], *health["approval_gaps"]])}
+    due = _named(lane, (one for one in plan["retry_decisions"] if one["action"] == "retry"))
     pairs = {
         "acknowledgement_pending_count": health["acknowledgement_gaps"],
         "approval_pending_count": health["approval_gaps"],
@@ -57,6 +59,7 @@ def lane_at_a_glance(
         "acknowledgement_states": list(lane.acknowledgement_states),
         **{name: health[name] for name in _OF_HEALTH},
         **{name: plan[name] for name in _OF_PLAN},
+        "held_count": sum(tuple(one.values()) in gaps for one in due),
         "alerts": [
             {
                 **alert,

@@ -35,7 +35,7 @@ def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, no
         raise PipelineError(
             "no plan of that id is saved for this lane",
             where=f"plan {retry_plan_id[:80]}",
-            remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --keep",
+            remedy=f"Make and save one: cavra-pipeline retry-plan --lane {lane.name} --save",
         )
     document = document_of(dict(row))
     moment = parse_as_of(document["as_of"])

@@ -251,7 +251,7 @@ def test_a_plan_that_is_not_kept_or_whose_evidence_has_changed_is_refused(
         assert cavra("ingest").code == 0
         unkept = cavra("retry-plan", LANE, "--json").json["retry_plan_id"]
         refused = cavra("worker", LANE, "--live", f"--plan={unkept}")
-        assert (refused.code, "retry-plan --lane recovery_escalation --keep" in refused.err) == (1, True)
+        assert (refused.code, "retry-plan --lane recovery_escalation --save" in refused.err) == (1, True)
         kept = cavra("retry-plan", LANE, "--keep", "--json").json["retry_plan_id"]
         drop(home_with(tmp_path), [delivery(at(50), subject="other")], name="late.jsonl")
         refused = cavra("worker", LANE, "--live", f"--plan={kept}")
