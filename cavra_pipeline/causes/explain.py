@@ -66,9 +66,9 @@ def explain(
     found = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
     if not found:
         raise UnknownPair(
-            "no delivery, retry or acknowledgement of this subject and provider is known by then",
+            "there is no delivery, retry or acknowledgement of this subject for this provider at that instant",
             where="subject",
-            remedy="Copy both from a retry plan, or ask as of a later instant",
+            remedy="Copy both from a retry plan, or name a later instant",
         )
     return {
         "schema_version": "cavra-pipeline.explanation.v1",

@@ -209,6 +209,8 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         for one in document["checks"]
     ]
     console.table("Parts of the home", ("part", "state", "took", "found"), rows)
+    wrong = sum(bool(one["remedy"]) for one in document["checks"])
+    console.print(f"{len(rows) - wrong} of {count(len(rows), 'part')} ok")
     for one in document["checks"]:
         if one["remedy"]:
             console.print(f"{one['part']}: {one['remedy']}", soft_wrap=True)

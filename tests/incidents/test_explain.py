@@ -279,9 +279,9 @@ def test_an_exhausted_delivery_needs_another_policy_and_names_its_incident(tmp_p
 def test_a_pair_that_no_record_names_is_refused_with_a_remedy(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(at(50))])
 
-    with pytest.raises(UsageError, match="is known by then"):
+    with pytest.raises(UsageError, match="there is no delivery"):
         asked(home, subject="unheard")
-    with pytest.raises(UsageError, match="is known by then"):
+    with pytest.raises(UsageError, match="there is no delivery"):
         asked(home, at(51))
 
 
