@@ -93,7 +93,14 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     console.facts(
         "Status",
         [
-            ("state", level(document["alert_level"] if evidence["record_count"] else "no evidence yet; cavra-pipeline demo brings a recorded month")),
+            (
+                "state",
+                level(
+                    document["alert_level"]
+                    if evidence["record_count"]
+                    else "no evidence yet; cavra-pipeline demo brings a recorded month"
+                ),
+            ),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("evidence", _evidence(evidence)),
             ("alerts", _alerts(alerts, daemon)),

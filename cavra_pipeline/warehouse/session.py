@@ -97,7 +97,11 @@ class Session:
                 return self._connection.sql(sql, params=dict(parameters) or None).to_arrow_table()
             except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
                 # These say what stands in the query and the schema; what the others say may hold a value.
-                raise _refused_query(str(error).splitlines()[0].rstrip(".!")) from None
+                first, *more = str(error).splitlines()
+                near = next((line for line in more if line.startswith(("Did you mean", "Candidate bindings"))), "")
+                near = near.replace("Candidate bindings: ", "Did you mean one of ")
+                near = f"{near.removesuffix('?')}?" if near else ""
+                raise _refused_query(first.partition(" Error: ")[2].rstrip(".!"), near) from None
             except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
                 raise _refused_query(
                     f"a value can't be converted or is out of range ({type(error).__name__})"
@@ -172,5 +176,6 @@ def _failures() -> Iterator[None]:
         ) from None
 
 
-def _refused_query(what: str) -> UsageError:
-    return UsageError(what, where="the query", remedy="Correct it; docs/data-dictionary.md lists tables and columns")
+def _refused_query(what: str, near: str = "") -> UsageError:
+    remedy = "Correct it; docs/data-dictionary.md lists tables and columns"
+    return UsageError(what, where="the query", remedy=f"{near} {remedy}".strip())
