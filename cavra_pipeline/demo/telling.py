@@ -61,7 +61,7 @@ def lines_of(
     quarantine: Iterable[Report],
     findings: Iterable[Report],
 ) -> list[Line]:
-    """Returns what is wrong, a line each: providers, lanes, recoveries, idle lanes, the outage, the late day, rejections.
+    """Returns what is wrong, a line each: providers, lanes, recoveries, idle lanes, outage, late day, rejections.
 
     Args:
         answers: What the home answers with all evidence in it.
