@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,12 +12,13 @@ from cavra_pipeline.causes.explain import explain
 from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import AS_OF, LANE, answer, clock, home, lane_option, next_command, reading
+from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
 from cavra_pipeline.cli.tables import short_time, without_year
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
@@ -64,16 +65,16 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
 
 @command(
     "forecast",
-    "cavra-pipeline forecast --lane executive_report",
+    "cavra-pipeline forecast",
     "cavra-pipeline forecast --lane recovery_escalation --hours 72 --json",
 )
-@LANE
+@ANY_LANE
 @options_of(ForecastParameters)
 @AS_OF
 @options_of(RetryPolicy)
 @answers
 def forecast_command(
-    lane: Lane,
+    lane: Lane | None,
     hours: int | None,
     max_retry_deliveries: int | None,
     as_of: datetime | None,
@@ -83,12 +84,40 @@ def forecast_command(
 
     Says what is tried when, what is exhausted when, and what is never tried and why.
     """
-    now, policy = clock(), retry_policy(lane, fields)
+    now, has_connector = clock(), connector_check(home())
     parameters = forecast_parameters(hours=hours, max_retry_deliveries=max_retry_deliveries)
-    has_connector = connector_check(home())
+    at = as_of or now
     with reading() as session:
-        document = forecast(session, lane, policy, parameters, as_of=as_of or now, now=now, has_connector=has_connector)
-    answer(document, _show_forecast, "pairs", columns.forecast_columns(lane))
+        lanes = [lane] if lane else lanes_in_use(session, as_of=at, now=now)
+        found = [
+            forecast(
+                session, one, retry_policy(one, fields), parameters, as_of=at, now=now, has_connector=has_connector
+            )
+            for one in lanes
+        ]
+    if lane:
+        answer(found[0], _show_forecast, "pairs", columns.forecast_columns(lane))
+        return
+    answer(of_lanes(found, at), _show_forecasts, _pair_rows, columns.forecasts_of_lanes(lanes))
+
+
+def _pair_rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for lane, one in document["lanes"].items():
+        for pair in one["pairs"]:
+            yield {"lane": lane, **pair}
+
+
+def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
+    """Shows the forecast of every lane in use, a line each."""
+    rows = [
+        (lane, one["pair_count"], one["exhausted_count"], one["delivered_count"], one["never_tried_count"])
+        for lane, one in document["lanes"].items()
+    ]
+    columns_ = ("lane", "failing", "exhausted if retries fail", "delivered if they arrive", "never tried")
+    console.table(f"Forecast of the lanes in use, from {short_time(document['as_of'])} UTC", columns_, rows)
+    failing = [lane for lane, one in document["lanes"].items() if one["pairs"]]
+    if failing:
+        console.print(f"next: {next_command(f'forecast --lane {failing[0]}')}", soft_wrap=True)
 
 
 def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:

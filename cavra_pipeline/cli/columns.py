@@ -54,3 +54,8 @@ def decisions_of_lanes(lanes: Iterable[Lane]) -> list[str]:
 def forecast_columns(lane: Lane) -> Sequence[str]:
     """Returns the columns of the forecast of a lane."""
     return [lane.subject_field, *_FORECAST]
+
+
+def forecasts_of_lanes(lanes: Iterable[Lane]) -> list[str]:
+    """Returns the columns of the forecasts of several lanes: each lane's own are empty for the others."""
+    return list(dict.fromkeys(["lane", *(name for lane in lanes for name in forecast_columns(lane))]))

@@ -155,6 +155,11 @@ def rows_of(document: Any, rows: Rows | None) -> Sequence[Mapping[str, Any]]:
     return [{name: value for name, value in document.items() if not isinstance(value, Mapping | list | tuple)}]
 
 
+def of_lanes(reports: Sequence[Mapping[str, Any]], as_of: datetime, **members: object) -> dict[str, Any]:
+    """Returns the answer about every lane in use: the report of each, by lane."""
+    return {"as_of": instant(as_of), **members, "lanes": {report["lane"]: report for report in reports}}
+
+
 def next_command(words: str) -> str:
     """Returns the command line that leads on, for the instant that the running command was asked for."""
     as_of = click.get_current_context().params.get("as_of")

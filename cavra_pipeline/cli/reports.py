@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from cavra_pipeline.cli.common import (
     answer,
     clock,
     home,
+    of_lanes,
     reading,
     reading_state,
 )
@@ -30,7 +31,6 @@ from cavra_pipeline.cli.report_tables import (
     show_plans_of_lanes,
 )
 from cavra_pipeline.declared import options_of
-from cavra_pipeline.documents import instant
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.health import (
@@ -87,7 +87,7 @@ def retry_health_command(
         ]
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
-        document = _of_lanes(reports, as_of or now, alert_level=alert_level(levels))
+        document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
         answer(
             document, show_health_of_lanes, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS
         )
@@ -139,13 +139,8 @@ def retry_plan_command(
     if lane:
         answer(plans[0], show_plan, "retry_decisions", columns.decision_columns(lane))
         return
-    document = _of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
+    document = of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
     answer(document, show_plans_of_lanes, _decision_rows, columns.decisions_of_lanes(lanes))
-
-
-def _of_lanes(reports: Sequence[Mapping[str, Any]], as_of: datetime, **members: object) -> dict[str, Any]:
-    """Returns the answer about every lane in use: the report of each, by lane."""
-    return {"as_of": instant(as_of), **members, "lanes": {report["lane"]: report for report in reports}}
 
 
 def _alert_rows(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
