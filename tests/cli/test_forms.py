@@ -186,7 +186,8 @@ def test_csv_of_an_empty_answer_is_its_header_alone(home: Path, tmp_path: Path) 
 
 LISTS = (
     ["retry-plan"], ["retry-plan", "--lane", "acknowledgement_audit"], ["retry-health"], ["recoveries"], ["closure"],
-    ["retry-health", "--lane", "executive_report"], ["incidents"], ["forecast"], ["forecast", "--lane", "recovery_escalation"],
+    ["retry-health", "--lane", "executive_report"], ["incidents"], ["forecast"],
+    ["forecast", "--lane", "recovery_escalation"],
     ["forecast", "--lane", "acknowledgement_audit"], ["escalate"], ["alerts", "list"], ["alerts", "history"],
     ["worker", "--lane", "executive_report"], ["slots", "--from", "2026-06-25"], ["connectors", "list"],
     ["connectors", "test"], ["playbook", "--min-failure-count", "1"],
