@@ -22,7 +22,7 @@ from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
-from cavra_pipeline.executive.render import report_files, write_report
+from cavra_pipeline.executive.render import console_address, report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports, require_window
 from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, WHY, asset_key
 from cavra_pipeline.lanes import LANES
@@ -92,7 +92,8 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         folder, is_preview = _folder(home.settings, config)
         shown = {}
         for day, report in zip(days, reports, strict=True):
-            contents = report_files(report, basis_of_page(home.settings, moment_of[day]))
+            basis, address = basis_of_page(home.settings, moment_of[day]), console_address(home.settings)
+            contents = report_files(report, basis, address)
             paths = write_report(folder, report, contents)
             shown[day] = {
                 ROW_COUNT: 1,

@@ -17,7 +17,7 @@ from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
 from cavra_pipeline.executive.escalation import escalation_plan
-from cavra_pipeline.executive.render import report_html
+from cavra_pipeline.executive.render import console_address, report_html
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import recovery_parameters
@@ -59,7 +59,8 @@ def executive_report_as_html(service: Served, asked: Annotated[models.Recoveries
         report = _report(service, session, asked, given)
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    page = report_html(report, basis_of_page(service.settings, parse_as_of(report["as_of"])))
+    basis = basis_of_page(service.settings, parse_as_of(report["as_of"]))
+    page = report_html(report, basis, console_address(service.settings))
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 

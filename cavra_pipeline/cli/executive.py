@@ -20,7 +20,14 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
-from cavra_pipeline.executive.render import report_files, report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.render import (
+    console_address,
+    report_files,
+    report_html,
+    report_json,
+    report_markdown,
+    write_report,
+)
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports
 from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
@@ -122,14 +129,14 @@ def executive_report_command(
         report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of
     )
     with _delivered(settings, announcement, providers, live) as sent:
-        basis = basis_of_page(settings, as_of or now)
+        basis, console = basis_of_page(settings, as_of or now), console_address(settings)
         if output:
-            for path in write_report(Path(output), report, report_files(report, basis)).values():
+            for path in write_report(Path(output), report, report_files(report, basis, console)).values():
                 err.print(f"wrote {path}")
         elif JSON in (form, form_of_answer()):
             print_document(report_json(report))
         else:
-            print_document(_PAGES[form](report, basis))
+            print_document(_PAGES[form](report, basis, console))
         _show_delivery(err, sent)
         sys.stdout.flush()
     _exit_for(sent)

@@ -32,7 +32,7 @@ class Standing:
     Attributes:
         lanes: By lane: ``evidence_record_count``, ``future_record_count``, ``latest_record_at``; lanes without any are
             left out.
-        unplanned_failure_count: Failing notices that belong to no escalation plan.
+        unplanned_failure_count: Failing notifications that belong to no escalation plan.
         unresolved_executions: Retries of audit deliveries that are unresolved.
     """
 
@@ -69,13 +69,27 @@ def standings(session: Session, instants: Sequence[datetime]) -> dict[datetime, 
 
 
 def failing_providers(session: Session, instants: Sequence[datetime]) -> dict[datetime, list[dict[str, Any]]]:
-    """Returns the providers at which deliveries are failing at each instant: lane by lane, each sorted by provider."""
+    """Returns the providers at which deliveries are failing at each instant: lane by lane, each sorted by provider.
+
+    ``success_at`` is the newest success of the provider in any lane; ``failing_since_success_count`` counts the failing
+    pairs whose newest attempt is later.
+    """
     moments = ascending(instants)
     failing: dict[datetime, list[dict[str, Any]]] = {at: [] for at in moments}
     for lane in LANES.values():
         for row in session.rows(_PACKAGE, "failing_providers", {"lane": lane.name, "instants": moments}):
             failing[moments[int(str(row.pop("number"))) - 1]].append({**row, "lane": lane.name})
     return failing
+
+
+def failed_retries(session: Session, instants: Sequence[datetime]) -> dict[datetime, dict[str, Unresolved]]:
+    """Returns the retries of each lane that failed or were skipped and are unresolved, by instant and lane."""
+    found: dict[datetime, dict[str, Unresolved]] = {at: {} for at in ascending(instants)}
+    for lane in LANES.values():
+        for some in stretches(session, lane, list(found)):
+            for at, unresolved in zip(some, unresolved_executions(session, lane, some), strict=True):
+                found[at][lane.name] = unresolved
+    return found
 
 
 @dataclass(slots=True)

@@ -201,7 +201,7 @@ class Need:
 
     Attributes:
         name: Names the need in answers.
-        text: The recommended action; ``{provider}`` is what is broken, ``{channels}`` where the notice arrived.
+        text: The recommended action; ``{provider}`` is what is broken, ``{channels}`` where the notification arrived.
         applies: Whether a recovery needs this.
     """
 
@@ -221,8 +221,8 @@ def _says(state: str) -> Callable[[Mapping[str, Any]], bool]:
 
 #: The first that applies is what a recovery needs; the last applies to whatever is left.
 NEEDS: Final = (
-    Need("decide", "Decide what is done about {provider}: the recovery was escalated.", _says("escalated")),
-    Need("resume", "Set a time for {provider}: the recovery was deferred.", _says("deferred")),
+    Need("decide", "Decide what is done about the escalated {provider} recovery.", _says("escalated")),
+    Need("resume", "Agree a new date for the deferred {provider} recovery.", _says("deferred")),
     Need("fix_again", "Fix {provider} again: the recovery was closed and has been reopened.", _says("reopened")),
     Need(
         "notify",
@@ -231,7 +231,7 @@ NEEDS: Final = (
     ),
     Need(
         "acknowledge",
-        "Name an owner of {provider}: the notice arrived through {channels} and nobody has acknowledged it.",
+        "Name an owner of {provider}: the notification arrived through {channels} and nobody has acknowledged it.",
         lambda row: not row["acknowledged"],
     ),
     Need("close", "Fix {provider}, then record the recovery as resolved or mitigated.", lambda _: True),

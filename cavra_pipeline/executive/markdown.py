@@ -11,8 +11,8 @@ _BROKEN: Final = {
     "cause": "What is wrong",
     "open": "Open recoveries",
     "late": "Past the limit",
-    "notices": "Not arrived",
-    "since": "Since",
+    "missing": "Not arrived",
+    "oldest": "Oldest failure",
 }
 _OPEN: Final = {
     "name": "Recovery",
@@ -33,6 +33,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
     sections = [
         f"# {markdown(page['state'])}: recovery report, {markdown(page['as_of'])}",
         markdown(report["headline"]),
+        markdown(page["what"]),
         f"**Do now:** {markdown(report['what_to_do'])}",
         _items(_fact(fact) for fact in page["facts"]),
         *_next_actions(page),
@@ -44,6 +45,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         _items(markdown(sentence) for sentence in report["what_happened"]),
         "---",
         *(markdown(note) for note in page["notes"]),
+        " · ".join(map(markdown, page["ids"])),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -60,7 +62,12 @@ def _next_actions(page: Mapping[str, Any]) -> list[str]:
         f"**{markdown(one['urgency'])}**: {markdown(one['action'])} ({markdown(one['because'])})"
         for one in page["next_actions"]
     )
-    return ["## After that", _items(steps), *([page["more_actions"]] if page["more_actions"] else [])]
+    return ["## After that", _items(steps), *_more_actions(page)]
+
+
+def _more_actions(page: Mapping[str, Any]) -> list[str]:
+    # The address is the host's own setting, checked when it was read.
+    return [f"{markdown(page['more_actions'])} {page['console']}".rstrip()] if page["more_actions"] else []
 
 
 def _rows(caption: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, str]], none: str) -> list[str]:

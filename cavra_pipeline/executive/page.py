@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
     count,
     day_text,
@@ -16,6 +17,8 @@ from cavra_pipeline.executive.words import (
     moment_text,
     provider_name,
     read,
+    share_within,
+    short_moment,
 )
 from cavra_pipeline.proof.basis import Basis
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
@@ -27,18 +30,26 @@ _STATES: Final = {
     "no_evidence": "No evidence",
 }
 _SLO: Final = {"breached": ("breached", "critical"), "at_risk": ("at risk", "warning"), "within": ("within", "healthy")}
-#: What one page holds; the JSON file has everything.
+#: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
 _MOST_ACTIONS: Final = 6
+_HOW_TO_GET_ALL: Final = "run cavra-pipeline executive-report --json"
+_WHAT: Final = (
+    "A recovery is the repair of one notification channel, such as Slack or Jira, to which deliveries kept failing. "
+    "While it is open, people may miss what they have to act on. It is closed when somebody records it as resolved or "
+    "mitigated."
+)
 
 
-def page_of(report: Mapping[str, Any], basis: Basis | None = None) -> dict[str, Any]:
+def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> dict[str, Any]:
     """Returns what both pages say in words.
 
     Args:
         report: An executive report.
         basis: What it can be proven from; None where nobody knows.
+        console: Address of the report in the console; None where nobody knows.
     """
+    at, days = read(report["as_of"]), report["window_days"]
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
     broken = report["broken_providers"][:_MOST_ROWS]
@@ -52,33 +63,41 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None) -> dict[str, 
         "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
         "next_actions": actions[1:_MOST_ACTIONS],
-        "more_actions": f"The JSON file has {count(len(actions) - _MOST_ACTIONS, 'more step')}."
-        if len(actions) > _MOST_ACTIONS
-        else "",
-        "broken": [_broken(one) for one in broken],
-        "broken_caption": _caption("with most open recoveries", len(broken), len(report["broken_providers"])),
+        "more_actions": _more_actions(len(actions) - _MOST_ACTIONS, is_linked=console is not None),
+        "console": console or "",
+        "what": _WHAT,
+        "broken": [_broken(one, at) for one in broken],
+        "broken_caption": _caption("The gravest first", len(broken), len(report["broken_providers"])),
         "none_broken": "No delivery is failing and no recovery is open."
         if is_known
         else "No delivery is failing; nothing is known of recoveries.",
         "open": [_row(one) for one in shown],
-        "open_caption": _caption("that are most urgent", len(shown), total),
+        "open_caption": _caption("The most urgent first", len(shown), total),
         "none_open": "No recovery is open."
         if is_known
         else "No recovery playbook has arrived: nothing is known of recoveries.",
+        "backlog_step": "6 hours" if days <= FINE_WINDOW_DAYS else "day",
         "notes": _notes(report, basis),
+        "ids": _ids(report, basis),
     }
 
 
-def _caption(which: str, shown: int, total: int) -> str:
-    return (
-        f"{shown} of {total:,}, those {which} first; the JSON file has all" if total > shown else f"Those {which} first"
-    )
+def _caption(order: str, shown: int, total: int) -> str:
+    return f"{order}: {shown} of {total:,}" if total > shown else order
+
+
+def _more_actions(number: int, *, is_linked: bool) -> str:
+    """What the page leaves out; the address of the console follows it where somebody has named that."""
+    if number <= 0:
+        return ""
+    return f"{count(number, 'lower-priority step')}: {'' if is_linked else _HOW_TO_GET_ALL}".rstrip()
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:
     """The figures of the first screen, and what each was a window before."""
     now, before, start = report["recoveries"], report["recoveries_before"], report["backlog"][0]
     days = count(report["window_days"], "day")
+    then = f" the {days} before"
     failed = sum(lane["unresolved_failed_execution_count"] for lane in report["lanes"])
     has_evidence = report["state"] != "no_evidence"
     facts = [
@@ -88,8 +107,12 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
             f"{now['slo_breached_count']:,}",
             f"{start['breached_count']:,} at the start",
         ),
-        (f"Opened / closed in {days}", _flow(now), _flow(before) + f" the {days} before" if before else ""),
-        ("Of the closed, within the limit", _share(now), _share(before) + f" the {days} before" if before else ""),
+        (f"Opened / closed in {days}", _flow(now), _flow(before) + then if before else ""),
+        (
+            "Of the closed, within the limit",
+            share_within(now),
+            share_within(before) + then if before else "",
+        ),
     ]
     shown = [
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}
@@ -105,20 +128,15 @@ def _flow(recoveries: Mapping[str, Any]) -> str:
     return f"{recoveries['opened_in_window_count']:,} / {recoveries['closed_in_window_count']:,}"
 
 
-def _share(recoveries: Mapping[str, Any]) -> str:
-    share = recoveries["closed_within_limit_percent"]
-    return "none closed" if share is None else f"{share} %"
-
-
-def _broken(one: Mapping[str, Any]) -> dict[str, str]:
+def _broken(one: Mapping[str, Any], at: datetime) -> dict[str, str]:
     since = one["failing_since"]
     return {
         "cause": one["cause"],
         "tone": one["severity"],
         "open": f"{one['open_recovery_count']:,}",
         "late": f"{one['slo_breached_count']:,}",
-        "notices": f"{one['failing_notice_count']:,}",
-        "since": moment_text(read(since)) if since else "-",
+        "missing": f"{one['failing_notice_count']:,}",
+        "oldest": short_moment(read(since), at) if since else "-",
     }
 
 
@@ -137,33 +155,26 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _verification(basis: Basis | None) -> str:
-    """How to verify and to prove what the report says: the one place of both pages that tells it."""
-    how = (
-        "Verify the evidence: cavra-pipeline verify --home. Prove the numbers: cavra-pipeline prove --report executive."
-    )
-    if basis is None:
-        return how
-    head = basis.checkpoint
-    root = base64.b64encode(head.root).decode()
-    return f"{how} Checkpoint {head.size:,} of the commit log {head.origin}: {root}."
-
-
 def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
-    latest = report["latest_record_at"]
+    latest, made = report["latest_record_at"], read(report["generated_at"])
+    start, until = read(report["window_start"]), read(report["as_of"]) - timedelta(microseconds=1)
     rests = f"Based on {count(report['evidence_record_count'], 'evidence record')}"
     rests += f" of {count(basis.day_count, 'day')}" if basis else ""
-    rests += f", the newest of {moment_text(read(latest))}." if latest else "."
+    rests += f", the newest of {short_moment(read(latest), made)}." if latest else "."
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."
-    start = read(report["window_start"])
-    until = read(report["as_of"]) - timedelta(microseconds=1)
     return [
-        rests,
-        f"“Past the limit” means open for more than {duration(report['slo_minutes'])}. A playbook opens a recovery for "
-        "one provider; it is closed when its newest closure says resolved or mitigated.",
-        _verification(basis),
-        f"Covers {day_text(start)} to {day_text(max(until, start))}, UTC. Made "
-        f"{moment_text(read(report['generated_at']))} by {report['generated_by']}. "
-        f"Report {report['executive_report_id']}, plan {report['escalation_plan_id']}.",
+        f"{rests} Covers {day_text(start)} to {day_text(max(until, start))}, UTC. "
+        f"Made {moment_text(made)} by {report['generated_by']}.",
+        "Verify the evidence: cavra-pipeline verify --home. "
+        "Prove the numbers: cavra-pipeline prove --report executive.",
     ]
+
+
+def _ids(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
+    """What names the report and the evidence under it, each to be read as a whole."""
+    ids = [report["executive_report_id"]]
+    if basis:
+        head = basis.checkpoint
+        ids += [f"checkpoint {head.size:,} of {head.origin}", base64.b64encode(head.root).decode()]
+    return ids

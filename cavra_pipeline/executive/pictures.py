@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -106,23 +107,28 @@ def standing(lane: Mapping[str, Any]) -> str:
         return "no evidence"
     if not lane["outage_count"]:
         return "no outage"
+    if lane["usual_interval_minutes"]:
+        usual, expected = (short_duration(lane[f"{name}_interval_minutes"]) for name in ("usual", "expected"))
+        return f"runs every {usual}, expected {expected}"
     still = ", still down" if lane["open_outage_count"] else ""
     return f"{count(lane['outage_count'], 'outage')}, {short_duration(lane['outage_minutes'])}{still}"
 
 
 def backlog_area(report: Mapping[str, Any]) -> Markup:
-    """Draws how many recoveries were open over time, and as a dashed line how many of them were past the limit."""
+    """Draws the most recoveries that were open in each step, and as a dashed line the most that were past the limit."""
     points = report["backlog"]
     start, end = read(report["window_start"]), read(report["as_of"])
     left, right, top, bottom = 0.0, float(_WIDTH), 24.0, 112.0
     axis = _Axis(start, end, left, right)
-    most = max(point["open_count"] for point in points)
+    most = max(point["most_open_count"] for point in points)
     scale = (bottom - top) / max(most, 1)
 
     def outline(name: str) -> list[tuple[float, float]]:
-        return [(axis.x(read(point["at"])), bottom - scale * point[name]) for point in points]
+        steps = [(axis.x(read(point["at"])), bottom - scale * point[name]) for point in points]
+        corners = [corner for (x, _), (end, y) in pairwise(steps) for corner in ((x, y), (end, y))]
+        return corners or [(left, steps[0][1]), (right, steps[0][1])]
 
-    open_, late = outline("open_count"), outline("breached_count")
+    open_, late = outline("most_open_count"), outline("most_breached_count")
     last = points[-1]
     parts = [
         *(_line(axis.x(day), top, axis.x(day), bottom, "grid") for day in axis.days()),

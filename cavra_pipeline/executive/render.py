@@ -22,6 +22,7 @@ from cavra_pipeline.executive.page import page_of
 from cavra_pipeline.executive.pictures import backlog_area, outage_timeline
 from cavra_pipeline.executive.words import read
 from cavra_pipeline.proof.basis import Basis
+from cavra_pipeline.settings import Settings
 
 _PACKAGE: Final = "cavra_pipeline.executive"
 
@@ -31,27 +32,33 @@ def report_json(report: Mapping[str, Any]) -> str:
     return visible_json(canonical_json(report)) + "\n"
 
 
-def report_markdown(report: Mapping[str, Any], basis: Basis | None = None) -> str:
+def console_address(settings: Settings) -> str | None:
+    """Returns the address of the report in the console; None where nobody has named the console's."""
+    return f"{settings.console_url}/#/executive" if "console_url" in settings.model_fields_set else None
+
+
+def report_markdown(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> str:
     """Returns the report as Markdown; text of the evidence is escaped. Its arguments are those of ``report_files``."""
-    return markdown_of(report, page_of(report, basis))
+    return markdown_of(report, page_of(report, basis, console))
 
 
-def report_html(report: Mapping[str, Any], basis: Basis | None = None) -> str:
+def report_html(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> str:
     """Returns the report as one HTML page that needs no script and asks for nothing from anywhere.
 
     Its arguments are those of ``report_files``.
     """
-    return _html_of(report, page_of(report, basis))
+    return _html_of(report, page_of(report, basis, console))
 
 
-def report_files(report: Mapping[str, Any], basis: Basis | None = None) -> dict[str, str]:
+def report_files(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> dict[str, str]:
     """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``.
 
     Args:
         report: An executive report.
         basis: What it can be proven from, as the foot of both pages says; None where nobody knows.
+        console: Address of the report in the console, for what the pages leave out; None where nobody knows.
     """
-    page = page_of(report, basis)
+    page = page_of(report, basis, console)
     return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}
 
 

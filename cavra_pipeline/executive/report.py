@@ -19,9 +19,10 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.executive.counts import Standing, Window, failing_providers, standings, windows
+from cavra_pipeline.executive.counts import Standing, Window, failed_retries, failing_providers, standings, windows
 from cavra_pipeline.executive.escalation import RETRY_CATEGORY, plan_of_recoveries
-from cavra_pipeline.executive.risks import broken_providers, key_risks
+from cavra_pipeline.executive.providers import broken_providers, next_step
+from cavra_pipeline.executive.risks import key_risks
 from cavra_pipeline.executive.trends import RecoveryTrend
 from cavra_pipeline.executive.words import actions_for, headline, lane_title, what_happened
 from cavra_pipeline.lanes import LANES, Lane
@@ -33,6 +34,7 @@ from cavra_pipeline.recoveries.history import (
     recovery_parameters,
 )
 from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.retention.horizon import horizon_of
@@ -41,6 +43,8 @@ from cavra_pipeline.warehouse import Session
 DEFAULT_WINDOW_DAYS: Final = 7
 MAX_WINDOW_DAYS: Final = 366
 _STATES: Final = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
+#: So many outages of about the same length are the worker's own interval, if a third of its runs or more follow one.
+_REGULAR: Final = 5
 _ACTIVITY: Final = (
     "delivery_count",
     "failed_delivery_count",
@@ -69,6 +73,7 @@ class _Known:
     health: _Health
     standing: Mapping[datetime, Standing]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
+    retries: Mapping[datetime, Mapping[str, Unresolved]]
     windows: Mapping[datetime, Window]
     history: RecoveryHistory
     causes: Causes
@@ -135,6 +140,7 @@ def executive_reports(
         health=_health(session, moments, window_days=window_days, now=now),
         standing=standings(session, instants),
         failing=failing_providers(session, instants),
+        retries=failed_retries(session, instants),
         windows=windows(session, {at: _window_start(at, window_days) for at in moments}),
         history=recovery_history(session, max(moments)),
         causes=Causes(session, max(moments)),
@@ -167,7 +173,9 @@ def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
     lanes = [_lane(lane, known, at=at, start=start) for lane in LANES.values()]
     report = _counted(known, plan, lanes, at=at, start=start)
     health = {lane["lane"]: known.health[lane["lane"], at] for lane in lanes if lane["evidence_record_count"]}
-    risks = key_risks(report, health=health, unplanned_failure_count=plan["unplanned_failure_count"])
+    risks = key_risks(
+        report, health=health, retries=known.retries[at], unplanned_failure_count=plan["unplanned_failure_count"]
+    )
     actions = actions_for(risks)
     level = alert_level(
         [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(risk["severity"] for risk in risks)]
@@ -195,7 +203,7 @@ def _counted(
     trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
     routes = plan["escalation_routes"]
     open_recoveries = [route for route in routes if route["category"] != RETRY_CATEGORY]
-    broken = broken_providers(known.failing[at], open_recoveries, known.incidents[at])
+    broken = broken_providers(known.failing[at], open_recoveries, known.incidents[at], known.retries[at])
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,
@@ -239,7 +247,8 @@ def _counted(
         ],
         "lanes": lanes,
         "broken_providers": [{**one, "failing_since": instant(one["failing_since"])} for one in broken],
-        "open_recoveries": open_recoveries,
+        # One text for each recovery, taken from its cause; the plan says the same without it.
+        "open_recoveries": [{**one, "recommended_action": next_step(one, broken)} for one in open_recoveries],
         "failed_retries": [route for route in routes if route["category"] == RETRY_CATEGORY],
         "key_risks": [],
         "recommended_actions": [],
@@ -286,6 +295,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
     known: dict[str, Any] = {
         "lane": lane.name,
         "title": lane_title(lane.name),
+        "expected_interval_minutes": lane.expected_interval_minutes,
         **counts,
         "latest_record_at": instant(extent["latest_record_at"]),
     }
@@ -296,6 +306,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
             "state": "no_evidence",
             "alert_level": "warning" if lane.is_always_in_use else "unknown",
             "unresolved_failed_execution_count": 0,
+            "usual_interval_minutes": None,
             **nothing,
         }
     health = found.health[lane.name, at]
@@ -305,6 +316,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         "state": "outage" if any(outage["ended_at"] is None for outage in outages) else "running",
         "alert_level": health["alert_level"],
         "unresolved_failed_execution_count": health["unresolved_failed_execution_count"],
+        "usual_interval_minutes": _usual_interval(lane, outages, run_count=counts["worker_run_count"], at=at),
         "outage_count": len(outages),
         "open_outage_count": sum(outage["ended_at"] is None for outage in outages),
         "outage_minutes": sum(outage["minutes_in_window"] for outage in outages),
@@ -318,6 +330,21 @@ def _outage(outage: Mapping[str, Any], *, start: datetime, at: datetime) -> dict
     if ended is not None and ended <= start:
         return None
     return {**outage, "minutes_in_window": whole_minutes((ended or at) - max(started, start))}
+
+
+def _usual_interval(lane: Lane, outages: Sequence[Mapping[str, Any]], *, run_count: int, at: datetime) -> int | None:
+    """Returns how often a worker runs, in minutes, if it runs regularly but less often than expected; else None."""
+    expected = timedelta(minutes=lane.expected_interval_minutes)
+    gaps = [
+        ((_naive(one["ended_at"]) or at) - started + expected, one["ended_at"] is not None)
+        for one in outages
+        if (started := _naive(one["started_at"]))
+    ]
+    whole = sorted(gap for gap, is_over in gaps if is_over)
+    if len(whole) < _REGULAR or len(whole) * 3 < run_count or whole[-1] * 2 > whole[0] * 3:
+        return None
+    usual = whole[len(whole) // 2]
+    return whole_minutes(usual) if all(gap * 2 <= usual * 3 for gap, _ in gaps) else None
 
 
 def _naive(text: str | None) -> datetime | None:

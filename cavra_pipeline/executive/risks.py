@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from cavra_pipeline.executive.providers import retries_explained, risk_of
 from cavra_pipeline.executive.words import (
     are,
     count,
@@ -12,29 +13,27 @@ from cavra_pipeline.executive.words import (
     lane_title,
     limit_words,
     listed,
-    moment_text,
     provider_name,
-    read,
+    worker_interval,
 )
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS
+from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health_alerts import RULES, AlertRule
-from cavra_pipeline.reports.incidents import cause_of
 
-#: So many notices that have not arrived, or failures of one in a row, are more than a bad moment.
-_GRAVE: Final = 3
 #: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
 _OF_PEOPLE: Final = {
     "decide": ("1 recovery was escalated and waits", "{n} recoveries were escalated and wait", "for a decision.",
-               "Decide what is done about {names}."),
-    "resume": ("1 recovery was deferred and has", "{n} recoveries were deferred and have", "no new time.",
-               "Set a time for {names}."),
+               "Decide what is done about {recoveries}."),
+    "resume": ("1 recovery was deferred and has", "{n} recoveries were deferred and have", "no new date.",
+               "Agree a new date for {recoveries}."),
     "notify": ("1 open recovery has", "{n} open recoveries have", "no escalation that was delivered.",
                "Notify an owner of {names}: send the escalation plan, and check that it arrives."),
-    "acknowledge": ("1 recovery has", "{n} recoveries have", "a notice that arrived and nobody has acknowledged.",
+    "acknowledge": ("1 recovery has", "{n} recoveries have", "a notification that arrived and nobody has acknowledged.",
                     "Name an owner of {names}."),
 }  # fmt: skip
+#: What these are called where the step names them.
+_STATE_OF: Final = {"decide": "escalated", "resume": "deferred"}
 #: Facts of which no sum over lanes can be said; what is said of several lanes instead, and what to do.
 _OF_LANES: Final = {
     "missed_worker_count": (
@@ -59,13 +58,18 @@ _MOST_NAMED: Final = 3
 
 
 def key_risks(
-    report: Mapping[str, Any], *, health: Mapping[str, Mapping[str, Any]], unplanned_failure_count: int
+    report: Mapping[str, Any],
+    *,
+    health: Mapping[str, Mapping[str, Any]],
+    retries: Mapping[str, Unresolved],
+    unplanned_failure_count: int,
 ) -> list[dict[str, Any]]:
     """Returns the risks that stand, the gravest first, and of equal ones those whose action frees most recoveries.
 
     Args:
         report: The report so far, its counts, lanes and broken providers filled in.
         health: The health report of each lane that has one, by lane.
+        retries: Retries that failed or were skipped and are unresolved, by lane.
         unplanned_failure_count: Failing pairs that no escalation plan names.
 
     Returns:
@@ -76,7 +80,8 @@ def key_risks(
         *_provider_risks(report["broken_providers"]),
         *_people_risks(report),
         *_limit_risks(report),
-        *_lane_risks(health),
+        *_interval_risks(report["lanes"], health),
+        *_lane_risks(report, health, retries),
         *_unplanned_risks(unplanned_failure_count),
     ]
     return sorted(found, key=lambda risk: (risk["severity"] != "critical", -risk["freed_recovery_count"]))
@@ -124,8 +129,8 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield _risk(
             "warning",
             "quarantined_evidence",
-            f"{count(report['quarantined_record_count'], 'record')} could not be read and "
-            "may be missing from this report.",
+            f"{count(report['quarantined_record_count'], 'record')} in the landing files of "
+            f"the last {count(report['window_days'], 'day')} could not be read and may be missing from this report.",
             "Look up why these records were quarantined, and correct their source.",
         )
 
@@ -150,102 +155,52 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         )
 
 
-def broken_providers(
-    failing: Sequence[Mapping[str, Any]],
-    open_recoveries: Sequence[Mapping[str, Any]],
-    incidents: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
-    """Returns each provider that deliveries are failing at or that has an open recovery, what is wrong, and the step.
-
-    Args:
-        failing: Providers at which deliveries are failing, by lane.
-        open_recoveries: Routes of the open recoveries.
-        incidents: The open provider incidents.
-
-    Returns:
-        Those with most open recoveries first, then those with most notices that have not arrived.
-    """
-    names = {one["provider"] for one in (*failing, *open_recoveries)}
-    # An incident of the provider as a whole has no lane.
-    incident_of = {one["provider"]: one for one in incidents if one["lane"] is None}
-    found = [
-        _broken(
-            name,
-            [row for row in failing if row["provider"] == name],
-            [one for one in open_recoveries if one["provider"] == name],
-            incident_of.get(name),
-        )
-        for name in sorted(names)
-    ]
-    return sorted(found, key=lambda one: (-one["open_recovery_count"], -one["failing_notice_count"]))
-
-
-def _broken(
-    provider: str,
-    failing: Sequence[Mapping[str, Any]],
-    opened: Sequence[Mapping[str, Any]],
-    incident: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    name = provider_name(provider)
-    late = sum(one["slo_status"] == "breached" for one in opened)
-    notices = sum(row["failing_count"] for row in failing)
-    says, steps = f"{name} has failed before", [f"Fix {name}"]
-    is_grave = late > 0
-    if failing:
-        newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
-        codes = incident["status_codes"] if incident else [newest] if newest else []
-        words = CAUSE_WORDS[incident["cause"] if incident else cause_of({newest})]
-        says = f"{name} {words.what}" + (f" ({', '.join(map(str, codes))})" if codes else "")
-        steps = [words.step.format(name=name), "let the worker send what is due"]
-        is_grave = is_grave or notices >= _GRAVE or max(row["most_failures"] for row in failing) >= _GRAVE
-    if opened:
-        its = "its recovery" if len(opened) == 1 else f"its {len(opened):,} recoveries"
-        steps.append(f"record {its} as resolved or mitigated")
-    return {
-        "provider": provider,
-        "severity": "critical" if is_grave else "warning",
-        "provider_incident_id": incident["incident_id"] if incident else None,
-        "cause": says,
-        "open_recovery_count": len(opened),
-        "slo_breached_count": late,
-        "failing_notice_count": notices,
-        "failing_since": min((row["failing_since"] for row in failing), default=None),
-        "lanes": sorted({row["lane"] for row in failing}),
-        "action": f"{steps[0]}, then {' and '.join(steps[1:])}.",
-    }
-
-
 def _provider_risks(broken: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for one in broken:
-        parts = [one["cause"]]
-        if one["failing_notice_count"]:
-            since = moment_text(read(one["failing_since"]))
-            notices = count(one["failing_notice_count"], "notice has", "notices have")
-            parts.append(f"{notices} not arrived, the oldest since {since}")
-        if total := one["open_recovery_count"]:
-            late = one["slo_breached_count"]
-            past = f", {late:,} past the limit" if late else ""
-            parts.append(f"{are(total, 'recovery', 'recoveries')} open{past}")
-        yield _risk(one["severity"], "broken_provider", "; ".join(parts) + ".", one["action"], total)
+        yield _risk(one["severity"], "broken_provider", risk_of(one), one["action"], one["open_recovery_count"])
 
 
-def _lane_risks(health: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The lanes' health alerts, those of one rule together; failing deliveries are named by provider already."""
+def _interval_risks(
+    lanes: Sequence[Mapping[str, Any]], health: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Workers that run regularly, and less often than the lane expects: their outages have one cause."""
+    for lane in lanes:
+        if lane["usual_interval_minutes"]:
+            is_missed = health[lane["lane"]]["missed_worker_count"] > 0
+            yield _risk(
+                "critical" if is_missed else "warning",
+                "worker_interval",
+                f"{lane['title']}: {worker_interval(lane)}.",
+                f"Adjust the schedule of {lane['title']}, or its expected interval.",
+            )
+
+
+def _lane_risks(
+    report: Mapping[str, Any], health: Mapping[str, Mapping[str, Any]], retries: Mapping[str, Unresolved]
+) -> Iterator[dict[str, Any]]:
+    """The lanes' health alerts, those of one rule together, without those that another risk says."""
+    slow = {lane["lane"] for lane in report["lanes"] if lane["usual_interval_minutes"]}
+    explained = {lane for lane in health if retries_explained(retries[lane], report["broken_providers"])}
     for rule in RULES:
         found = [
             (lane, alert, action)
-            for lane, report in health.items()
-            for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
-            if alert["category"] == rule.category(LANES[lane]) and not _is_said(rule, report)
+            for lane, of in health.items()
+            for alert, action in zip(of["alerts"], of["recommended_actions"], strict=True)
+            if alert["category"] == rule.category(LANES[lane])
+            and not _is_said(rule, of, is_slow=lane in slow, is_explained=lane in explained)
         ]
         if found:
             yield _of_rule(rule, found, health)
 
 
-def _is_said(rule: AlertRule, report: Mapping[str, Any]) -> bool:
+def _is_said(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_explained: bool) -> bool:
     """Tells whether another risk says it: a worker that does not run makes no plans, and failures are a provider's."""
-    is_of_provider = rule.count == "unresolved_delivery_count"
-    return is_of_provider or (rule.count == "stale_retry_plan_count" and report["missed_worker_count"] > 0)
+    return {
+        "unresolved_delivery_count": True,
+        "unresolved_failed_execution_count": is_explained,
+        "missed_worker_count": is_slow,
+        "stale_retry_plan_count": is_slow or health["missed_worker_count"] > 0,
+    }.get(rule.count, False)
 
 
 def _of_rule(
@@ -277,7 +232,11 @@ def _people_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             is_late = any(row["slo_status"] == "breached" for row in rows)
             names = listed(list(dict.fromkeys(provider_name(row["provider"]) for row in rows)))
             said = one if len(rows) == 1 else many.format(n=f"{len(rows):,}")
-            yield _risk("critical" if is_late else "warning", need, f"{said} {what}", action.format(names=names))
+            state = _STATE_OF.get(need, "")
+            is_one = len(rows) == 1
+            which = f"the {state} {names} recovery" if is_one else f"the {len(rows):,} {state} recoveries of {names}"
+            step = action.format(names=names, recoveries=which)
+            yield _risk("critical" if is_late else "warning", need, f"{said} {what}", step)
 
 
 def _unplanned_risks(unplanned: int) -> Iterator[dict[str, Any]]:
@@ -285,6 +244,6 @@ def _unplanned_risks(unplanned: int) -> Iterator[dict[str, Any]]:
         yield _risk(
             "warning",
             "unplanned_failure",
-            f"{count(unplanned, 'failing notice belongs', 'failing notices belong')} to no escalation plan.",
+            f"{are(unplanned, 'failing notification')} of no escalation plan.",
             "Find out which recovery they are about and have a plan made for it.",
         )

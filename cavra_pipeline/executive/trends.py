@@ -7,13 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 from cavra_pipeline.documents import instant, whole_minutes
 from cavra_pipeline.recoveries.history import OpenInterval, Recovery
 
 #: Windows up to a month have a backlog point every six hours, longer ones every day.
-_FINE_WINDOW_DAYS = 31
+FINE_WINDOW_DAYS: Final = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +106,33 @@ class RecoveryTrend:
         return trend
 
     def backlog(self, window_days: int) -> list[dict[str, Any]]:
-        """Returns how many were open, and open past their limit, at even steps and at the end."""
-        step = timedelta(hours=6 if window_days <= _FINE_WINDOW_DAYS else 24)
+        """Returns how many were open, and past their limit, at even steps and at the end, and at most in each step."""
+        step = timedelta(hours=6 if window_days <= FINE_WINDOW_DAYS else 24)
         moments = [self.start + number * step for number in range((self.at - self.start) // step + 1)]
         if moments[-1] != self.at:
             moments.append(self.at)
         opened, closed, late, late_ended = self._edges()
-        return [
-            {
-                "at": instant(moment),
-                "open_count": bisect_right(opened, moment) - bisect_right(closed, moment),
-                # An age of exactly the limit is not over it yet, hence bisect_left.
-                "breached_count": bisect_left(late, moment) - bisect_right(late_ended, moment),
-            }
-            for moment in moments
-        ]
+
+        def counts(moment: datetime) -> tuple[int, int]:
+            # An age of exactly the limit is not over it yet, hence bisect_left.
+            is_late = bisect_left(late, moment) - bisect_right(late_ended, moment)
+            return bisect_right(opened, moment) - bisect_right(closed, moment), is_late
+
+        rises = sorted({*opened, *(_later(moment, timedelta(microseconds=1)) for moment in late)})
+        points = []
+        for before, moment in pairwise([self.start, *moments]):
+            within = rises[bisect_right(rises, before) : bisect_right(rises, moment)]
+            (open_count, breached_count), *others = (counts(each) for each in (moment, before, *within))
+            points.append(
+                {
+                    "at": instant(moment),
+                    "open_count": open_count,
+                    "breached_count": breached_count,
+                    "most_open_count": max(open_count, *(each[0] for each in others)),
+                    "most_breached_count": max(breached_count, *(each[1] for each in others)),
+                }
+            )
+        return points
 
     def _edges(self) -> tuple[list[datetime], list[datetime], list[datetime], list[datetime]]:
         """When intervals began and ended, and when the parts of them past the limit did, each in order."""

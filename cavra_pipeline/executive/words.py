@@ -12,6 +12,8 @@ from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+#: Of fewer closures the number within the limit is said, of yet fewer no median.
+_FEW, _FEWEST = 20, 5
 _PROVIDERS: Final = {
     "datadog": "Datadog",
     "jira": "Jira",
@@ -27,6 +29,19 @@ _PROVIDERS: Final = {
 def provider_name(provider: str) -> str:
     """Returns how a provider writes its own name, or the name as given."""
     return _PROVIDERS.get(provider, provider)
+
+
+def fix_words(cause: str, provider: str) -> str:
+    """Returns what to do about a cause at a provider, without a full stop; a webhook is something of its receiver's."""
+    step = CAUSE_WORDS[cause].step
+    is_receiver = provider == "webhook" and "the {name}" not in step
+    return step.format(name="the webhook receiver" if is_receiver else provider_name(provider))
+
+
+def worker_interval(lane: Mapping[str, Any]) -> str:
+    """Says how often a lane's worker runs and how often it should."""
+    usual, expected = duration(lane["usual_interval_minutes"]), duration(lane["expected_interval_minutes"])
+    return f"the retry worker runs every {usual}, expected every {expected}"
 
 
 def lane_title(name: str) -> str:
@@ -80,6 +95,15 @@ def limit_words(minutes: int) -> str:
     return f"{minutes}-minute"
 
 
+def share_within(recoveries: Mapping[str, Any]) -> str:
+    """Says which share of the closed met the limit: of a few their number, ``2 of 2``, of more the percentage."""
+    share, closed = recoveries["closed_within_limit_percent"], recoveries["closed_in_window_count"]
+    if share is None:
+        return "none closed"
+    # Of so few the number follows from the percentage, which is rounded down.
+    return f"{-(-share * closed // 100):,} of {closed:,}" if closed < _FEW else f"{share} %"
+
+
 def day_text(moment: datetime) -> str:
     """Says a day: ``23 Nov``."""
     return f"{moment.day} {_MONTHS[moment.month - 1]}"
@@ -88,6 +112,11 @@ def day_text(moment: datetime) -> str:
 def moment_text(moment: datetime) -> str:
     """Says a UTC moment to the minute: ``23 Nov 2026, 07:29 UTC``."""
     return f"{day_text(moment)} {moment.year}, {moment:%H:%M} UTC"
+
+
+def short_moment(moment: datetime, at: datetime) -> str:
+    """Says a UTC moment to the minute, its year only where it is not that of another: ``23 Nov, 07:29 UTC``."""
+    return f"{day_text(moment)}, {moment:%H:%M} UTC" if moment.year == at.year else moment_text(moment)
 
 
 def read(instant: str) -> datetime:
@@ -107,11 +136,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     if again:
         said.append(f"{count(again, 'recovery was', 'recoveries were')} opened again.")
     if closed:
-        limit = limit_words(report["slo_minutes"])
-        said.append(
-            f"Of the {closed:,} closed, {recoveries['closed_within_limit_percent']} % met the {limit} limit; half took "
-            f"at most {duration(max(0, recoveries['median_minutes_to_close']))}."
-        )
+        said.append(_closed_words(report))
     said.append(
         f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
         f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
@@ -122,7 +147,8 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
             f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
             f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
         )
-    down = [lane for lane in report["lanes"] if lane["outage_count"]]
+    said += [f"{lane['title']}: {worker_interval(lane)}." for lane in report["lanes"] if lane["usual_interval_minutes"]]
+    down = [lane for lane in report["lanes"] if lane["outage_count"] and not lane["usual_interval_minutes"]]
     if down:
         longest = max(down, key=lambda lane: lane["outage_minutes"])
         still = sum(bool(lane["open_outage_count"]) for lane in down)
@@ -132,6 +158,16 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
             f"for {duration(longest['outage_minutes'])} of these {days}."
         )
     return said
+
+
+def _closed_words(report: Mapping[str, Any]) -> str:
+    """Says how many of the closed met the limit, how many did before, and how long closing took."""
+    recoveries, before = report["recoveries"], report["recoveries_before"]
+    closed = recoveries["closed_in_window_count"]
+    which = f" of {closed:,}" if closed >= _FEW else ""
+    then = f" ({share_within(before)} the {count(report['window_days'], 'day')} before)" if before else ""
+    half = f"; half took at most {duration(max(0, recoveries['median_minutes_to_close']))}" if closed >= _FEWEST else ""
+    return f"{share_within(recoveries)}{which} closed met the {limit_words(report['slo_minutes'])} limit{then}{half}."
 
 
 def headline(report: Mapping[str, Any]) -> str:

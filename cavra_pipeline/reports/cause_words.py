@@ -34,7 +34,7 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     "gone": CauseWords("no longer knows the address", "Correct the {name} address", _USELESS),
     "throttled": CauseWords("limits our requests", "Send less to {name}, or ask for a higher limit"),
     "server_error": CauseWords(
-        "is returning server errors", "Ask the {name} team when it works again", "Retries go on meanwhile."
+        "is returning server errors", "Ask the owner of {name} when it works again", "Retries go on meanwhile."
     ),
     "no_answer": CauseWords("does not answer", "Check the network, the name and the certificate of {name}"),
     "refused": CauseWords(

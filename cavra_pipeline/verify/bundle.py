@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 #: Files of this package that go into a bundle as they are.
 _VERIFIER: Final = (
-    "check.py", "container.py", "derive.py", "executive.py", "pairs.py", "recoveries.py", "signatures.py",
+    "check.py", "container.py", "derive.py", "executive.py", "pairs.py", "providers.py", "recoveries.py",
+    "signatures.py",
 )  # fmt: skip
 _MAIN: Final = b"""import sys
 

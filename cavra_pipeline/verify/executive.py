@@ -1,6 +1,7 @@
 """Works the numbers of an executive report out again from all records of a home, with Python 3.11 alone.
 
-What belongs here: lanes, deliveries, risks. Recoveries are in `recoveries`, health in `derive`. Goes into bundles.
+What belongs here: lanes, deliveries, risks. Recoveries are in `recoveries`, what is wrong at a provider in `providers`,
+health in `derive`. Goes into bundles.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 from .container import canonical
 from .derive import MINUTE, Document, LanePairs, LaneRecord, retry_health
 from .pairs import entries_of
+from .providers import broken_providers, explained, usual_interval
 from .recoveries import HOUR, RETRIES, EntryCauses, PlanNotices, RecoveriesAt, in_order, retry_routes
 
 ID = "executive_report_id"
@@ -21,7 +22,7 @@ ID = "executive_report_id"
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
     "key_risks": ("risk", "action"),
-    "broken_providers": ("cause", "action", "provider_incident_id"),
+    "broken_providers": ("cause", "fix", "action", "provider_incident_id"),
     "open_recoveries": ("recommended_action",),
     "failed_retries": ("recommended_action",),
 }
@@ -29,8 +30,8 @@ ACTIVITY = (
     "delivery_count", "failed_delivery_count", "acknowledgement_count", "worker_run_count", "live_worker_run_count",
     "delivered_execution_count", "failed_execution_count", "skipped_execution_count",
 )  # fmt: skip
+FAILED = "unresolved_failed_execution_count"
 STATES = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
-GRAVE = 3
 
 
 def numbers_of(report: Document) -> Document:
@@ -121,6 +122,7 @@ def _lane(home: HomeRecords, name: str) -> tuple[Document, Document | None]:
     newest = [one.at.isoformat() for one in pairs.entries[-1:]] + [pruned["latest_record_at"]]
     said = {
         "lane": name, "title": name.replace("_", " ").capitalize(), **_activity(pairs, home.start),
+        "expected_interval_minutes": lane["health"]["expected_interval_minutes"], "usual_interval_minutes": None,
         "evidence_record_count": len(pairs.entries) + pruned["record_count"],
         "latest_record_at": max(filter(None, newest), key=datetime.fromisoformat, default=None),
     }  # fmt: skip
@@ -137,6 +139,7 @@ def _lane(home: HomeRecords, name: str) -> tuple[Document, Document | None]:
         "state": "outage" if any(one["ended_at"] is None for one in outages) else "running",
         "outage_count": len(outages), "open_outage_count": sum(one["ended_at"] is None for one in outages),
         "outage_minutes": sum(one["minutes_in_window"] for one in outages), "outages": outages,
+        "usual_interval_minutes": usual_interval(pairs, home.start, said["expected_interval_minutes"] * MINUTE),
     }, health  # fmt: skip
 
 
@@ -156,24 +159,6 @@ def _activity(pairs: LanePairs, start: datetime) -> dict[str, int]:
     return dict(zip(ACTIVITY, (*counts, ends["delivered"], ends["failed"], ends["skipped"]), strict=True))
 
 
-def _broken(home: HomeRecords, opened: Sequence[Document]) -> list[Document]:
-    failing: defaultdict[str, list[tuple[str, Sequence[Any]]]] = defaultdict(list)
-    for name, pairs in home.pairs.items():
-        for (_, provider), tries in pairs.failing.items():
-            failing[provider].append((name, tries))
-    found = []
-    for provider in sorted(failing.keys() | {one["provider"] for one in opened}):
-        notices, its = failing.get(provider, []), [one for one in opened if one["provider"] == provider]
-        late, most = sum(one["slo_status"] == "breached" for one in its), max((len(of) for _, of in notices), default=0)
-        since = min((tries[0][0].at for _, tries in notices), default=None)
-        found.append({
-            "provider": provider, "severity": "critical" if late or max(len(notices), most) >= GRAVE else "warning",
-            "open_recovery_count": len(its), "slo_breached_count": late, "failing_notice_count": len(notices),
-            "failing_since": since and since.isoformat(), "lanes": sorted({name for name, _ in notices}),
-        })  # fmt: skip
-    return sorted(found, key=lambda one: (-one["open_recovery_count"], -one["failing_notice_count"]))
-
-
 def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) -> Iterator[tuple[str, str, int]]:
     """Severity and category of each risk, and how many open recoveries wait for its action."""
     yield from _unknown(home, report)
@@ -186,8 +171,16 @@ def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) 
         yield "warning", "slo_at_risk", 0
     if sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"]) > 0:
         yield "warning", "growing_backlog", 0
+    slow = {one["lane"] for one in report["lanes"] if one["usual_interval_minutes"]}
+    for name, of in health.items():
+        if name in slow:
+            yield "critical" if of["missed_worker_count"] else "warning", "worker_interval", 0
+    by_cause = explained(home.pairs, report["broken_providers"])
     for counted in home.rules["alerts"]:
-        severities = [one for name, of in health.items() for one in _alerted(home.lanes[name], of, counted)]
+        said = {"missed_worker_count": slow, "stale_retry_plan_count": slow, FAILED: by_cause}.get(counted, set())
+        severities = [
+            one for name, of in health.items() if name not in said for one in _alerted(home.lanes[name], of, counted)
+        ]
         if severities:
             yield severities[0], counted.removeprefix("is_").removesuffix("_count"), 0
     if home.unplanned():
@@ -264,7 +257,7 @@ def derive_executive(
         "recoveries_by_cause": known.grouped("cause", EntryCauses(_delivered(home), home.rules).of),
         "open_by_need": dict(Counter(one["need"] for one in routes)), "closure_trend": known.by_day(),
         "backlog": known.backlog(home.days), "deliveries_by_provider": home.deliveries(), "lanes": rows,
-        "broken_providers": _broken(home, opened), "open_recoveries": opened,
+        "broken_providers": broken_providers(home.pairs, opened), "open_recoveries": opened,
         "failed_retries": [one for one in routes if one["category"] == RETRIES],
     }  # fmt: skip
     risks = sorted(_risks(home, made, health), key=lambda one: (one[0] != "critical", -one[2]))

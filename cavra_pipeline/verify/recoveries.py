@@ -132,15 +132,31 @@ class RecoveriesAt:
         ]  # fmt: skip
 
     def backlog(self, window_days: int) -> list[Document]:
-        """How many were open, and past their limit, every six hours (daily over a long window) and at the instant."""
+        """How many were open, and past their limit, every six hours (daily over a long window) and at the instant.
+
+        Beside them the most of each step: a count rises only where a recovery opens or has just passed its limit.
+        """
         step = (6 if window_days <= 31 else 24) * HOUR
         moments = [self.start + number * step for number in range((self.at - self.start) // step + 1)]
-        rows = []
+        starts = {start for one in self.all for start, _ in one.spans()}
+        ends = {one.opened + self.slo for one in self.all if _due(one.opened, self.slo)}
+        rises = starts | {end + timedelta.resolution for end in ends}
+        rows, before = list[Document](), self.start
         for moment in moments if moments[-1] == self.at else [*moments, self.at]:
-            then = [one for one in self.all if one.is_open_at(moment)]
-            late = sum(self.is_late(one, moment) for one in then)
-            rows.append({"at": moment.isoformat(), "open_count": len(then), "breached_count": late})
+            within = [self.open_and_late(each) for each in rises if before < each <= moment]
+            now = self.open_and_late(moment)
+            most = [max(of) for of in zip(now, self.open_and_late(before), *within, strict=True)]
+            rows.append({
+                "at": moment.isoformat(), "open_count": now[0], "breached_count": now[1],
+                "most_open_count": most[0], "most_breached_count": most[1],
+            })  # fmt: skip
+            before = moment
         return rows
+
+    def open_and_late(self, moment: datetime) -> tuple[int, int]:
+        """How many were open at a moment, and how many of them past their limit."""
+        then = [one for one in self.all if one.is_open_at(moment)]
+        return len(then), sum(self.is_late(one, moment) for one in then)
 
     def routes(self, notices: PlanNotices) -> Iterator[Document]:
         """A route of the escalation plan for each open recovery."""

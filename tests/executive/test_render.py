@@ -14,10 +14,11 @@ import pytest
 import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.executive.render import report_html, report_json, report_markdown, write_report
+from cavra_pipeline.executive.render import console_address, report_html, report_json, report_markdown, write_report
 from cavra_pipeline.executive.words import duration, limit_words
 from cavra_pipeline.proof.basis import Basis, basis_of_page
 from cavra_pipeline.proof.checkpoint import Checkpoint
+from cavra_pipeline.settings import load_settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import log_entries
 from tests.executive.histories import ask_report, escalated
@@ -163,14 +164,32 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     foot = "".join(_Page(report_html(report, basis)).text)
     assert f"Based on {report['evidence_record_count']} evidence records of 31 days, the newest of " in foot
     assert "Verify the evidence: cavra-pipeline verify --home. Prove the numbers: cavra-pipeline prove" in foot
-    assert " --report executive. Checkpoint 1,062 of the commit log" in foot
-    assert f"cavra-pipeline/0123456789abcdef: {base64.b64encode(bytes(range(32))).decode()}." in foot
+    root = base64.b64encode(bytes(range(32))).decode()
+    assert " --report executive." in foot
+    assert f"{report['executive_report_id']} checkpoint 1,062 of cavra-pipeline/0123456789abcdef {root}" in foot
     assert "4,062" not in foot, "the page counts its own records"
 
     unknown = "".join(_Page(report_html(report)).text)
     assert "Verify the evidence: cavra-pipeline verify --home." in unknown
     assert "heckpoint" not in unknown
-    assert "1,062 of the commit log" in report_markdown(report, basis)
+    assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, basis)
+
+
+def test_the_page_says_where_the_steps_are_that_it_leaves_out(report: dict[str, Any]) -> None:
+    step = {"urgency": "soon", "because": "It is so.", "freed_recovery_count": 0}
+    long = {**report, "recommended_actions": [{**step, "action": f"Step {n}."} for n in range(8)]}
+    for render in (report_html, report_markdown):
+        assert "2 lower-priority steps: run cavra-pipeline executive-report" in render(long)
+        linked = render(long, None, "https://console.example/#/executive")
+        assert "2 lower-priority steps: " in linked
+        assert "https://console.example/#/executive" in linked
+        assert "lower-priority" not in render({**long, "recommended_actions": long["recommended_actions"][:6]})
+
+
+def test_only_a_console_that_somebody_named_is_linked(tmp_path: Path) -> None:
+    assert console_address(load_settings({"CAVRA_HOME": str(tmp_path)})) is None
+    named = load_settings({"CAVRA_HOME": str(tmp_path), "CAVRA_CONSOLE_URL": "https://console.example"})
+    assert console_address(named) == "https://console.example/#/executive"
 
 
 def test_a_page_is_made_also_where_the_commit_log_is_damaged(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ from tests.support import (
 pytestmark = pytest.mark.slow
 
 
+AUDIT = "acknowledgement_audit"
+
+
 def _categories(report: dict[str, Any]) -> set[str]:
     return {risk["category"] for risk in report["key_risks"]}
 
@@ -169,7 +172,7 @@ def test_a_failing_provider_is_named_with_its_cause(tmp_path: Path) -> None:
     report = ask_report(ingested(tmp_path, [playbook(at(61), "servicenow"), *failures]))
     (risk,) = [risk for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert risk["severity"] == "critical"
-    assert risk["risk"].startswith("ServiceNow rejects our credentials (401); 1 notice has not arrived")
+    assert risk["risk"].startswith("ServiceNow rejects our credentials (401); 1 notification has not arrived")
     assert "credential" in risk["action"]
 
 
@@ -181,6 +184,93 @@ def test_an_answer_that_accepts_nothing_is_not_silence(tmp_path: Path, code: int
     failed = delivery(at(5), failed=["slack"], delivery={"deliveries": [entry]})
     (broken,) = ask_report(ingested(tmp_path, [failed]))["broken_providers"]
     assert broken["cause"] == f"Slack {says}"
+
+
+def _attempt(minutes: float, code: int | None, *, subject: str = "one") -> Record:
+    entry = {"provider": "webhook", "success": code == 200, "status_code": code}
+    failed = [] if code == 200 else ["webhook"]
+    return delivery(
+        at(minutes), subject=subject, providers=["webhook"], failed=failed, delivery={"deliveries": [entry]}
+    )
+
+
+def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path: Path) -> None:
+    failures = [_attempt(90, 500), _attempt(80, 502), _attempt(70, 502)]
+    down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
+    assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
+    assert down["action"].startswith("Ask the owner of the webhook receiver when it works again, then let the worker")
+
+    records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
+    report = ask_report(ingested(tmp_path / "up", records))
+    (up,) = report["broken_providers"]
+    assert (up["is_failing_now"], up["severity"]) == (False, "warning")
+    assert up["cause"] == "1 notification to Webhook has not arrived (last error 502)"
+    (risk,) = [risk["risk"] for risk in report["key_risks"] if risk["category"] == "broken_provider"]
+    assert "others have arrived since; the oldest failed on 25 Jun 2026, 10:30 UTC; 1 recovery is open." in risk
+
+
+@pytest.mark.parametrize(("count", "is_now"), [(2, False), (3, True)])
+def test_a_provider_fails_now_if_several_failed_after_its_last_success(
+    tmp_path: Path, count: int, is_now: bool
+) -> None:
+    later = [_attempt(10 + n, 503, subject=f"late-{n}") for n in range(count)]
+    records = [_attempt(90, 500), _attempt(60, 200, subject="two"), *later]
+    (broken,) = ask_report(ingested(tmp_path, records))["broken_providers"]
+    assert broken["is_failing_now"] is is_now
+    assert ("is returning server errors" in broken["cause"]) is is_now
+
+
+@pytest.mark.parametrize(("status", "is_folded"), [("failed", True), ("skipped", False)])
+def test_failed_retries_are_folded_into_the_cause_of_all_of_them(tmp_path: Path, status: str, is_folded: bool) -> None:
+    retried = execution(at(60), subject="one", provider="webhook", status=status)
+    report = ask_report(ingested(tmp_path, [_attempt(90, 500), retried]))
+    (broken,) = report["broken_providers"]
+    assert broken["failed_retry_count"] == int(is_folded)
+    assert ("unresolved_failed_execution" in _categories(report)) is not is_folded
+    assert any("; 1 retry failed" in risk["risk"] for risk in report["key_risks"]) is is_folded
+
+
+@pytest.mark.parametrize(
+    ("minutes", "last", "usual"), [(125, 5, 125), (125, 130, 125), (125, 200, None), (65, 5, None), (60, 5, None)]
+)
+def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
+    tmp_path: Path, minutes: int, last: int, usual: int | None
+) -> None:
+    runs = [worker_run(at(last + minutes * n), lane=AUDIT) for n in range(12)]
+    report = ask_report(ingested(tmp_path, [*runs, plan(at(5), lane=AUDIT)]))
+    (lane,) = [lane for lane in report["lanes"] if lane["lane"] == AUDIT]
+    assert lane["usual_interval_minutes"] == usual
+    of_lane = [risk for risk in report["key_risks"] if "Acknowledgement audit" in risk["risk"]]
+    if usual:
+        (risk,) = of_lane
+        assert risk["risk"].endswith("the retry worker runs every 2 hours 5 minutes, expected every 1 hour.")
+        assert risk["action"] == "Adjust the schedule of Acknowledgement audit, or its expected interval."
+        assert risk["severity"] == ("critical" if last > 120 else "warning")
+    else:
+        assert {risk["category"] for risk in of_lane} <= {"missed_worker"}
+    assert any("were down" in said or "was down" in said for said in report["what_happened"]) is (last == 200)
+
+
+@pytest.mark.parametrize(
+    ("closed", "says"),
+    [
+        (1, "1 of 1 closed met the 4-hour limit."),
+        (4, "4 of 4 closed met the 4-hour limit."),
+        (5, "4 of 5 closed met the 4-hour limit; half took at most 50 minutes."),
+        (20, "95 % of 20 closed met the 4-hour limit; half took at most 50 minutes."),
+    ],
+)
+def test_of_few_closures_the_number_is_said_and_no_median(tmp_path: Path, closed: int, says: str) -> None:
+    books = [playbook(at(600), "slack", playbook_id=f"p{n}") for n in range(closed)]
+    ends = [closure(at(550 if n < 4 or (closed == 20 and n < 19) else 10), playbook_id=f"p{n}") for n in range(closed)]
+    assert says in ask_report(ingested(tmp_path, [*books, *ends]))["what_happened"]
+
+
+def test_a_recovery_opened_and_closed_between_two_points_is_seen(tmp_path: Path) -> None:
+    records = [playbook(at(340), "slack"), closure(at(10))]
+    points = ask_report(ingested(tmp_path, records), window_days=1)["backlog"]
+    assert [(one["open_count"], one["breached_count"]) for one in points] == [(0, 0)] * 3
+    assert [(one["most_open_count"], one["most_breached_count"]) for one in points] == [(0, 0), (0, 0), (1, 1)]
 
 
 def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_path: Path) -> None:
@@ -293,7 +383,7 @@ def test_a_label_that_is_not_public_safe_is_refused(tmp_path: Path) -> None:
 #: For more histories: CAVRA_TEST_REPORTS=300 pytest tests/executive/test_report.py
 HISTORIES = int(os.environ.get("CAVRA_TEST_REPORTS", "6"))
 #: What people are asked to do about an open recovery, by what it needs.
-_STEPS = {"decide": "Decide", "resume": "Set a time", "notify": "Notify an owner", "acknowledge": "Name an owner"}
+_STEPS = {"decide": "Decide", "resume": "Agree a new date", "notify": "Notify an owner", "acknowledge": "Name an owner"}
 
 _MINUTES = st.integers(0, 3 * 1440)
 _BOOK = st.sampled_from(["a", "b", "c"])
@@ -351,6 +441,12 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert sum(one["freed_recovery_count"] for one in actions) == len(opened)
     assert len({one["action"] for one in actions}) == len(actions)
     said = {one["action"] for one in actions}
+    fixes = {one["provider"]: one["fix"] for one in broken}
+    assert all(one["action"].startswith(one["fix"]) for one in broken)
+    assert all(one["recommended_action"].startswith(fixes[one["provider"]]) for one in opened)
+    for one in broken:
+        assert ("not arrived" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
+        assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
     assert {one["action"] for one in broken} <= said
     for one in opened:
         assert (one["slo_status"] == "breached") <= (report["alert_level"] == "critical")
@@ -384,6 +480,12 @@ def test_opened_is_closed_and_open_in_every_history(events: list[tuple[Any, ...]
         moment = datetime.fromisoformat(point["at"])
         late = _open([r for r in records if "closure_state" in r or _is_late(r, moment)], moment)
         assert (point["open_count"], point["breached_count"]) == (len(_open(records, moment)), len(late))
+    changes = [datetime.fromisoformat(record["created_at"]) for record in records]
+    for before, point in pairwise(report["backlog"]):
+        first, last = (datetime.fromisoformat(one["at"]) for one in (before, point))
+        most = max(len(_open(records, each)) for each in (first, last, *(c for c in changes if first < c <= last)))
+        assert point["most_open_count"] == most
+        assert point["most_breached_count"] >= max(before["breached_count"], point["breached_count"])
 
 
 def _is_late(record: Record, moment: datetime) -> bool:

@@ -170,6 +170,30 @@ def test_other_windows_limits_and_instants_are_proven_too(
     assert is_past.get("p-open", False) is (as_of > AS_OF)
 
 
+def test_workers_that_run_too_seldom_and_providers_that_fail_now_are_proven(tmp_path: Path) -> None:
+    failed = [delivery(at(500 - n), subject=f"s{n}", failed=["slack", "jira"]) for n in range(3)]
+    home = ingested(
+        tmp_path,
+        [
+            *(worker_run(at(125 * n), lane=AUDIT) for n in range(1, 13)), *failed,
+            delivery(at(400), subject="s9", providers=["slack"]), execution(at(300), subject="s1", provider="jira"),
+            playbook(at(600), "teams", playbook_id="short"), closure(at(590), playbook_id="short", provider="teams"),
+        ],
+    )  # fmt: skip
+    proof = proved(home)
+    assert fault_of(proof) == ""
+    report = report_of(proof)
+    assert {one["provider"]: one["is_failing_now"] for one in report["broken_providers"]} == {
+        "jira": True,
+        "slack": False,
+    }
+    assert {one["lane"]: one["usual_interval_minutes"] for one in report["lanes"]}[AUDIT] == 125
+    assert {"worker_interval", "missed_worker"} <= {one["category"] for one in report["key_risks"]}
+    assert "unresolved_failed_execution" not in {one["category"] for one in report["key_risks"]}
+    assert max(one["most_open_count"] for one in report["backlog"]) == 1
+    assert max(one["open_count"] for one in report["backlog"]) == 0
+
+
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], Any]:
     """The values of a document by their place; of a list the first and the last entry."""
     if isinstance(value, dict) and value:

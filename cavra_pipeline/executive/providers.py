@@ -1,0 +1,164 @@
+"""Providers that need attention: what is wrong at each, how grave it is, and the next step of its recoveries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cavra_pipeline.executive.words import are, count, fix_words, moment_text, provider_name, read
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS
+from cavra_pipeline.reports.executions import Unresolved
+from cavra_pipeline.reports.incidents import cause_of
+
+#: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
+_GRAVE: Final = 3
+#: What people have to do about a recovery beside its fix, by need.
+_BESIDE: Final = {
+    "decide": "decide on the escalation",
+    "resume": "agree a new date",
+    "notify": "notify an owner",
+    "acknowledge": "name an owner",
+}
+
+
+def broken_providers(
+    failing: Sequence[Mapping[str, Any]],
+    open_recoveries: Sequence[Mapping[str, Any]],
+    incidents: Sequence[Mapping[str, Any]],
+    retries: Mapping[str, Unresolved],
+) -> list[dict[str, Any]]:
+    """Returns each provider that deliveries are failing at or that has an open recovery, what is wrong, and the step.
+
+    Args:
+        failing: Providers at which deliveries are failing, by lane.
+        open_recoveries: Routes of the open recoveries.
+        incidents: The open provider incidents.
+        retries: Retries that failed or were skipped and are unresolved, by lane.
+
+    Returns:
+        Critical ones first, then those with most open recoveries, then those that fail now, then those with most
+        notifications that have not arrived.
+    """
+    names = {one["provider"] for one in (*failing, *open_recoveries)}
+    # An incident of the provider as a whole has no lane.
+    incident_of = {one["provider"]: one for one in incidents if one["lane"] is None}
+    failed = Counter[str]()
+    for unresolved in retries.values():
+        failed.update({provider: number for (provider, reason), number in unresolved.items() if not reason})
+    found = [
+        _broken(
+            name,
+            [row for row in failing if row["provider"] == name],
+            [one for one in open_recoveries if one["provider"] == name],
+            incident_of.get(name),
+            failed[name],
+        )
+        for name in sorted(names)
+    ]
+    return sorted(found, key=_gravity)
+
+
+def _gravity(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    is_minor = one["severity"] != "critical"
+    return is_minor, -one["open_recovery_count"], not one["is_failing_now"], -one["failing_notice_count"]
+
+
+def is_failing_now(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Tells whether a provider fails now: nothing has succeeded there since its oldest failure, or since several.
+
+    Args:
+        rows: The provider's deliveries that are failing, by lane.
+    """
+    if not rows:
+        return False
+    success_at = rows[0]["success_at"]
+    is_since_the_oldest = success_at is None or success_at < min(row["failing_since"] for row in rows)
+    return is_since_the_oldest or sum(row["failing_since_success_count"] for row in rows) >= _GRAVE
+
+
+def _broken(
+    provider: str,
+    failing: Sequence[Mapping[str, Any]],
+    opened: Sequence[Mapping[str, Any]],
+    incident: Mapping[str, Any] | None,
+    failed_retries: int,
+) -> dict[str, Any]:
+    late = sum(one["slo_status"] == "breached" for one in opened)
+    missing = sum(row["failing_count"] for row in failing)
+    is_now = is_failing_now(failing)
+    is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
+    cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
+    steps = ["let the worker send what is due"] if is_now else []
+    if opened:
+        its = "its recovery" if len(opened) == 1 else f"its {len(opened):,} recoveries"
+        steps.append(f"record {its} as resolved or mitigated")
+    return {
+        "provider": provider,
+        "severity": "critical" if late or (is_now and is_grave) else "warning",
+        "is_failing_now": is_now,
+        "provider_incident_id": incident["incident_id"] if incident else None,
+        "cause": cause,
+        "open_recovery_count": len(opened),
+        "slo_breached_count": late,
+        "failing_notice_count": missing,
+        "failed_retry_count": failed_retries,
+        "failing_since": min((row["failing_since"] for row in failing), default=None),
+        "lanes": sorted({row["lane"] for row in failing}),
+        "fix": fix,
+        "action": f"{', then '.join(filter(None, [fix, ' and '.join(steps)]))}.",
+    }
+
+
+def _cause(
+    provider: str, failing: Sequence[Mapping[str, Any]], incident: Mapping[str, Any] | None, *, is_now: bool
+) -> tuple[str, str]:
+    """What is wrong at a provider, and what to do about it, both without a full stop."""
+    name = provider_name(provider)
+    if not failing:
+        return f"{name} has failed before", f"Fix {name}"
+    newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
+    if is_now:
+        codes = incident["status_codes"] if incident else [newest] if newest else []
+        cause = incident["cause"] if incident else cause_of({newest})
+        said = f" ({', '.join(map(str, codes))})" if codes else ""
+        return f"{name} {CAUSE_WORDS[cause].what}{said}", fix_words(cause, provider)
+    missing = sum(row["failing_count"] for row in failing)
+    said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
+    have = count(missing, f"notification to {name} has", f"notifications to {name} have")
+    them, which = ("it", "notification") if missing == 1 else ("them", f"{missing:,} notifications")
+    return f"{have} not arrived ({said})", f"Review the {which} to {name} and retry or resolve {them}"
+
+
+def risk_of(one: Mapping[str, Any]) -> str:
+    """Says what is wrong at a provider and what it holds up, in one sentence."""
+    parts = [one["cause"]]
+    if missing := one["failing_notice_count"]:
+        oldest = f"the oldest failed on {moment_text(read(one['failing_since']))}"
+        have = count(missing, "notification has", "notifications have")
+        parts.append(
+            f"{have} not arrived, {oldest}" if one["is_failing_now"] else f"others have arrived since; {oldest}"
+        )
+    if failed := one["failed_retry_count"]:
+        parts.append(f"{count(failed, 'retry', 'retries')} failed")
+    if total := one["open_recovery_count"]:
+        late = one["slo_breached_count"]
+        parts.append(f"{are(total, 'recovery', 'recoveries')} open" + (f", {late:,} past the limit" if late else ""))
+    return "; ".join(parts) + "."
+
+
+def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the next step of an open recovery: the fix of its provider, and what people have to do beside it.
+
+    Args:
+        recovery: Its route in the escalation plan.
+        broken: The providers that need attention.
+    """
+    fix = next(one["fix"] for one in broken if one["provider"] == recovery["provider"])
+    return f"{'; '.join(filter(None, [fix, _BESIDE.get(recovery['need'], '')]))}."
+
+
+def retries_explained(lane: Unresolved, broken: Sequence[Mapping[str, Any]]) -> bool:
+    """Tells whether every unresolved retry of a lane failed at a provider that fails now, which is then the cause."""
+    failing = {one["provider"] for one in broken if one["is_failing_now"]}
+    return all(provider in failing and not reason for provider, reason in lane)

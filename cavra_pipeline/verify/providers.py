@@ -1,0 +1,80 @@
+"""Works out what is wrong at each provider, over all lanes of a home, with Python 3.11 alone. Goes into bundles."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from .derive import MINUTE, Document, LanePairs, provider_of
+
+GRAVE, REGULAR = 3, 5
+Lanes = Mapping[str, LanePairs]
+
+
+def unresolved_retries(lanes: Lanes) -> dict[str, Counter[tuple[str, bool]]]:
+    """Unresolved retries of each lane, by provider and by whether they were skipped."""
+    return {
+        name: Counter((provider_of(one.raw.get("provider")), one.status() == "skipped") for one in pairs.unresolved())
+        for name, pairs in lanes.items()
+    }
+
+
+def explained(lanes: Lanes, broken: Sequence[Document]) -> set[str]:
+    """The lanes whose unresolved retries all failed at providers that fail now."""
+    failing = {one["provider"] for one in broken if one["is_failing_now"]}
+    retries = unresolved_retries(lanes)
+    return {name for name, of in retries.items() if all(at in failing and not skipped for at, skipped in of)}
+
+
+def newest_successes(lanes: Lanes) -> dict[str, datetime]:
+    """When something was last delivered at each provider, in any lane."""
+    newest: dict[str, datetime] = {}
+    for one in (each for pairs in lanes.values() for each in pairs.of("delivery")):
+        for provider, (is_failed, _) in one.outcomes().items():
+            if not is_failed:
+                newest[provider] = max(one.at, newest.get(provider, one.at))
+    return newest
+
+
+def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]:
+    """Each provider that deliveries fail at or that has an open recovery, the gravest first.
+
+    It fails now if nothing has succeeded there since its oldest failure, or since the newest attempts of three.
+    """
+    retries, newest = sum(unresolved_retries(lanes).values(), Counter[tuple[str, bool]]()), newest_successes(lanes)
+    failing: defaultdict[str, list[tuple[str, Sequence[Any]]]] = defaultdict(list)
+    for name, pairs in lanes.items():
+        for (_, provider), tries in pairs.failing.items():
+            failing[provider].append((name, tries))
+    found = []
+    for provider in sorted(failing.keys() | {one["provider"] for one in opened}):
+        missing, its = failing.get(provider, []), [one for one in opened if one["provider"] == provider]
+        late, most = sum(one["slo_status"] == "breached" for one in its), max((len(of) for _, of in missing), default=0)
+        since = min((tries[0][0].at for _, tries in missing), default=None)
+        success, failed = newest.get(provider), retries[provider, False]
+        after = sum(success is None or tries[-1][0].at > success for _, tries in missing)
+        is_now = since is not None and (success is None or success < since or after >= GRAVE)
+        is_grave = late or (is_now and (failed or max(len(missing), most) >= GRAVE))
+        found.append({
+            "provider": provider, "severity": "critical" if is_grave else "warning", "is_failing_now": is_now,
+            "open_recovery_count": len(its), "slo_breached_count": late, "failing_notice_count": len(missing),
+            "failed_retry_count": failed, "failing_since": since and since.isoformat(),
+            "lanes": sorted({name for name, _ in missing}),
+        })  # fmt: skip
+    order = ("open_recovery_count", "is_failing_now", "failing_notice_count")
+    return sorted(found, key=lambda one: (one["severity"] != "critical", *(-one[name] for name in order)))
+
+
+def usual_interval(pairs: LanePairs, start: datetime, expected: timedelta) -> int | None:
+    """How often a worker runs that runs regularly, but less often than expected; read off its runs."""
+    runs = [one.at for one in pairs.of("worker_run")]
+    gaps = sorted(end - run for run, end in pairwise(runs) if end > start and end - run > 2 * expected)
+    if len(gaps) < REGULAR or len(gaps) * 3 < sum(run >= start for run in runs):
+        return None
+    usual, open_gap = gaps[len(gaps) // 2], pairs.as_of - runs[-1]
+    longest = max(gaps[-1], open_gap) if open_gap > 2 * expected else gaps[-1]
+    is_regular = gaps[-1] * 2 <= gaps[0] * 3 and longest * 2 <= usual * 3
+    return usual // MINUTE if is_regular else None
