@@ -1,12 +1,15 @@
 // The executive report as of now or a past instant: what to do, what is open, what happened. Also as a page to save.
 
 import { ask, askText } from "./api.js";
-import { el, facts, hash, plural, problem, save, span, stamp, swap, tag, time, whole, words } from "./dom.js";
+import { el, facts, hash, plural, problem, providerName, save, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
 const FIRST = 6;
+/** Below so many closures their number says more than a percentage. */
+const FEW = 20;
+const SLO = { breached: "critical", at_risk: "warning", within: "healthy" };
 
 export async function render() {
   const report = await ask("/executive-report", { as_of: asOf() });
@@ -29,18 +32,30 @@ export async function render() {
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
     facts([["Open", counted.open_count], ["Past the limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
-      ["Of the closed, within the limit", counted.closed_within_limit_percent === null ? "–" : `${counted.closed_within_limit_percent} %`], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
+      ["Of the closed, within the limit", shareWithin(counted)], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(report.recommended_actions.slice(0, FIRST)),
         report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
-      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))))),
+      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))),
+        table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
+          { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause)] },
+          { name: "open", title: "Open recoveries", value: (one) => one.open_recovery_count, number: true },
+          { name: "missing", title: "Not arrived", value: (one) => one.failing_notice_count, number: true },
+          { name: "oldest", title: "Oldest failure", cell: (one) => time(one.failing_since) },
+        ] }))),
     table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
-      { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id))] },
-      { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(one.slo_state === "breached" ? "critical" : "warning", words(one.slo_state)) },
+      { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [providerName(one.provider), " ", el("small", {}, whole(one.playbook_id))] },
+      { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(SLO[one.slo_state], words(one.slo_state)) },
       { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => whole(span(one.age_minutes * 60000)) },
       { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
-      { name: "do", title: "What to do", value: (one) => one.recommended_action },
+      { name: "do", title: "Next step", value: (one) => one.recommended_action },
     ] }), foot];
+}
+
+function shareWithin(counted) {
+  const closed = counted.closed_in_window_count;
+  if (!closed) return "–";
+  return closed < FEW ? `${closed - counted.closed_late_in_window_count} of ${closed}` : `${counted.closed_within_limit_percent} %`;
 }
 
 const actions = (rows) => el("ol", { class: "actions" }, rows.map((one) => el("li", {},
