@@ -71,7 +71,15 @@ class PlanPreview(BaseModel):
     plan: Plan
 
 
-class PlanAnswer(PlanPreview):
+class PendingPlan(PlanPreview):
+    """A retry plan that is not saved, and which of its due retries wait for a person."""
+
+    pending: list[dict[str, str]] = Field(
+        description="Subject and provider of each due retry that waits for an acknowledgement or an approval."
+    )
+
+
+class PlanAnswer(PendingPlan):
     """A retry plan, its own evidence record and who asked for it."""
 
     metadata: Record

@@ -19,7 +19,7 @@ from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc
 from cavra_pipeline.escaping import csv_cell
-from cavra_pipeline.lanes import LANES, Lane, lane_named
+from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closure_reports, closures_of
@@ -30,6 +30,7 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
 from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, is_what_if, save_plan
+from cavra_pipeline.retry.claims import cleared_pairs
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
@@ -87,8 +88,12 @@ def answer_plan(
     generated_by: str,
     as_of: str | None = None,
     keep: bool = False,
+    with_pending: bool = False,
 ) -> Answer:
-    """Returns a retry plan that is saved as evidence and shown in Dagster, and ``actor`` as it is."""
+    """Returns a retry plan that is saved as evidence and shown in Dagster, and ``actor`` as it is.
+
+    With ``with_pending`` the due retries that wait for a person stand beside it.
+    """
     label = actor_label(generated_by, where="generated_by")
     service.instants(as_of)
 
@@ -96,14 +101,15 @@ def answer_plan(
         with service.reading() as (session, state):
             now, asked = service.instants(as_of)
             plan = retry_plans(session, lane, policy, instants=[asked], now=now, generated_by=label)[0]
+            beside = {"pending": _pending(session, lane, plan, asked)} if with_pending else {}
         record = plan_record(plan, now=now)
         other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, own=now)
         service.made(RETRY_PLAN, lane.name, plan, record, is_what_if=other)
         if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
-        return {"plan": plan, "metadata": record, "actor": actor}, state
+        return {"plan": plan, **beside, "metadata": record, "actor": actor}, state
 
-    return service.once(("plan", actor, lane.name, policy.model_dump(), label, as_of, keep), make)
+    return service.once(("plan", actor, lane.name, policy.model_dump(), label, as_of, keep, with_pending), make)
 
 
 @endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
@@ -112,7 +118,21 @@ def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: model
     of_lane = lane_named(lane)
     policy = retry_policy(of_lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {})
     by = body.generated_by or DEFAULT_GENERATED_BY
-    return answer_plan(service, caller.name, of_lane, policy, generated_by=by, as_of=body.as_of, keep=body.keep)
+    return answer_plan(
+        service, caller.name, of_lane, policy, generated_by=by, as_of=body.as_of, keep=body.keep, with_pending=True
+    )
+
+
+def _pending(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[dict[str, str]]:
+    """The due retries of a plan that the lane's gate does not let go yet."""
+    if lane.gate is Gate.REQUEST:
+        return []
+    due = [one for one in plan["retry_decisions"] if one["action"] == "retry"]
+    cleared = cleared_pairs(session, lane, due, (naive_utc(at), naive_utc(at)))
+    pairs = ((one[lane.subject_field], one["provider"]) for one in due)
+    return [
+        {"subject": subject, "provider": provider} for subject, provider in pairs if (subject, provider) not in cleared
+    ]
 
 
 def _look(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
@@ -123,12 +143,13 @@ def _look(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, d
 
     def make(session: Session) -> dict[str, Any]:
         now, as_of = service.instants(asked.as_of)
-        return {"plan": retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=label)[0]}
+        plan = retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=label)[0]
+        return {"plan": plan, "pending": _pending(session, lane, plan, as_of)}
 
     return make, {"lane": lane.name, **asked.model_dump()}
 
 
-@endpoint(router, "GET", "/api/v1/lanes/{lane}/plan", scope="read", answer=answers.PlanPreview)
+@endpoint(router, "GET", "/api/v1/lanes/{lane}/plan", scope="read", answer=answers.PendingPlan)
 def preview_plan(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Answer:
     """Makes a retry plan without any trace."""
     make, question = _look(service, lane_named(lane), asked)

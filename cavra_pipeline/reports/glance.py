@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -18,7 +19,7 @@ _OF_HEALTH: Final = (
     "alert_level", "alert_count", "latest_worker_run_id", "latest_worker_age_minutes", "latest_retry_plan_id",
     "latest_retry_plan_age_minutes", "unresolved_delivery_count", "acknowledgement_pending_count",
     "approval_pending_count", "failed_execution_count", "unresolved_failed_execution_count", "evidence_record_count",
-    "acknowledgement_gaps",
+    "acknowledgement_gaps", "approval_gaps",
 )  # fmt: skip
 _OF_PLAN: Final = ("retryable_count", "waiting_count", "suppressed_count")
 #: Type of the records that an alert is based on, by the fact that its rule counts.
@@ -60,6 +61,7 @@ def lane_at_a_glance(
         **{name: health[name] for name in _OF_HEALTH},
         **{name: plan[name] for name in _OF_PLAN},
         "held_count": sum(tuple(one.values()) in gaps for one in due),
+        "failing_without_incident": _without_incident(plan),
         "alerts": [
             {
                 **alert,
@@ -72,6 +74,12 @@ def lane_at_a_glance(
         "outage_open_since": _first(one["started_at"] for one in health["outages"] if one["ended_at"] is None),
         "oldest_gap_since": _first(one["since"] for one in health["acknowledgement_gaps"]),
     }
+
+
+def _without_incident(plan: Mapping[str, Any]) -> dict[str, int]:
+    """The number of failing deliveries behind no open provider incident, by provider."""
+    loose = (one["provider"] for one in plan["retry_decisions"] if one["provider_incident_id"] is None)
+    return dict(sorted(Counter(loose).items()))
 
 
 def _named(lane: Lane, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:

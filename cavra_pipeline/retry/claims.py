@@ -128,16 +128,25 @@ def pair_evidence(
     return PairEvidence(
         executed=frozenset(str(row["execution_id"]) for row in executed),
         newest_failures={_pair(lane, row, "subject"): str(row["latest_delivery_id"]) for row in newest},
-        cleared=_cleared(session, lane, decisions, (at, at + clock_slack)),
+        cleared=cleared_pairs(session, lane, decisions, (at, at + clock_slack)),
         unsendable=unsendable_subjects(session, lane, subjects, at),
         retried=_retried_pairs(session, lane, subjects, at),
     )
 
 
-def _cleared(
+def cleared_pairs(
     session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], moments: tuple[datetime, datetime]
 ) -> frozenset[_Pair]:
-    """The pairs that may go by the lane's gate at both instants: a wrong clock may have dated the last word later."""
+    """Returns the pairs that the lane's gate lets go at both instants, where the lane has a gate.
+
+    A wrong clock may have dated the last word later, so a send asks about two.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        decisions: Those of a plan.
+        moments: Two instants in order, UTC without a zone.
+    """
     if lane.gate is Gate.APPROVAL:
         pairs = [_pair(lane, decision) for decision in decisions]
         known = approvals(session, lane, moments, (subject for subject, _ in pairs))

@@ -16,7 +16,7 @@ from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.proof.basis import basis_of_page
 from tests.api.server import NoDagster, served, token_file
 from tests.recoveries.stores import playbook
-from tests.support import NOW, Record, delivery, execution, ingested
+from tests.support import NOW, Record, acknowledgement, delivery, execution, ingested, record
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +60,63 @@ def test_an_alert_of_a_lane_names_the_deliveries_that_it_is_about_and_no_others(
     assert [(one["record_type"], one["subject"]) for one in records] == [("execution", "plan-2")]
     assert sorted(one["subject"] for one in both) == ["plan-1", "plan-3"]
     assert too_many.status_code == 422
+
+
+def test_a_lane_and_a_plan_tell_ready_retries_from_those_that_wait_for_a_person(tmp_path: Path) -> None:
+    pairs = {"plan-1": "slack", "plan-2": "teams", "plan-3": "webhook"}
+    home = ingested(tmp_path, [
+        *(delivery(NOW - 3 * HOUR, subject=subject, failed=[provider]) for subject, provider in pairs.items()),
+        acknowledgement(NOW - 2 * HOUR, subject="plan-1", provider="slack", state="accepted"),
+        acknowledgement(NOW - 2 * HOUR, subject="plan-2", provider="teams", state="deferred"),
+        delivery(NOW - 3 * HOUR, lane="executive_report", subject="run-1", failed=["slack"]),
+    ])  # fmt: skip
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        lanes = {lane["lane"]: lane for lane in client.get("/api/v1/lanes").json()["lanes"]}
+        plans = {
+            lane: client.get(f"/api/v1/lanes/{lane}/plan").json()
+            for lane in ("recovery_escalation", "executive_report")
+        }
+        what_if = client.get("/api/v1/lanes/recovery_escalation/plan", params={"max_retry_attempts": 1}).json()
+        saved = client.post("/api/v1/lanes/recovery_escalation/plan", json={}).json()
+
+    escalations, reports = lanes["recovery_escalation"], lanes["executive_report"]
+    assert (escalations["retryable_count"], escalations["held_count"]) == (3, 2)
+    assert (reports["retryable_count"], reports["held_count"]) == (1, 0)
+    assert escalations["failing_without_incident"] == {"slack": 1, "teams": 1, "webhook": 1}
+    held = [{"subject": subject, "provider": pairs[subject]} for subject in ("plan-2", "plan-3")]
+    assert [plans["recovery_escalation"]["pending"], plans["executive_report"]["pending"]] == [held, []]
+    assert (what_if["plan"]["suppressed_count"], what_if["pending"]) == (3, [])
+    assert saved["pending"] == held
+    assert "pending" not in saved["plan"]
+
+
+def test_a_retry_waits_for_an_approval_until_the_newest_decision_approves_it(tmp_path: Path) -> None:
+    lane = "acknowledgement_audit"
+    named = {"delivery_id": "one", "provider": "slack"}
+    home = ingested(tmp_path, [
+        delivery(NOW - 3 * HOUR, lane=lane, subject="one", failed=["slack"]),
+        record("retry-execution-approval-decision", NOW - HOUR, approval_state="denied", **named),
+        record("retry-execution-approval-decision", NOW, approval_state="approved", **named),
+    ])  # fmt: skip
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        found = [
+            (
+                client.get(f"/api/v1/lanes/{lane}/plan", params={"as_of": at.isoformat()}).json()["pending"],
+                client.get("/api/v1/lanes", params={"as_of": at.isoformat()}).json()["lanes"],
+            )
+            for at in (NOW - timedelta(microseconds=1), NOW)
+        ]
+    gaps = [
+        [
+            (gap["delivery_id"], gap["approval_state"])
+            for one in lanes
+            if one["lane"] == lane
+            for gap in one["approval_gaps"]
+        ]
+        for _, lanes in found
+    ]
+    assert [pending for pending, _ in found] == [[{"subject": "one", "provider": "slack"}], []]
+    assert gaps == [[("one", "denied")], []]
 
 
 @pytest.mark.parametrize("provider", [None, "slack"])
