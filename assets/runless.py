@@ -33,15 +33,22 @@ _log = logging.getLogger("cavra_pipeline.api")
 class RunlessReports:
     """Tells a home's Dagster instance of reports, one after the other, on a thread of its own."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime],
+        daemon: Callable[[dg.DagsterInstance, datetime], str],
+    ) -> None:
         """Opens the instance on the thread, so that nobody waits for it.
 
         Args:
             settings: The home; its Dagster instance is the one in ``dagster_home``.
             environ: Environment of the runs that are started.
             clock: Tells the time.
+            daemon: Says in a word how the daemon of an instance stands.
         """
-        self._settings, self._environ, self._clock = settings, dict(environ), clock
+        self._settings, self._environ, self._clock, self._daemon = settings, dict(environ), clock, daemon
         self._queue: Queue[Report | None] = Queue(_MOST_WAITING)
         self._counts = {"reported_count": 0, "lost_count": 0}
         self._refreshing: subprocess.Popen[bytes] | None = None
@@ -102,8 +109,22 @@ class RunlessReports:
         }
 
     def state(self) -> dict[str, Any]:
-        """Returns how many reports were told, wait, and were lost."""
-        return {"is_open": self._is_open.is_set(), "waiting_count": self._queue.qsize(), **self._counts}
+        """Returns how the daemon stands, and how many reports were told, wait, and were lost."""
+        return {
+            "is_open": self._is_open.is_set(),
+            "daemon": self._daemon_word(),
+            "waiting_count": self._queue.qsize(),
+            **self._counts,
+        }
+
+    def _daemon_word(self) -> str:
+        if self._instance is None:
+            return "unknown"
+        try:
+            return self._daemon(self._instance, self._clock())
+        except Exception as error:  # noqa: BLE001 -- Dagster's own failures are many; the status answers without it
+            _log.warning("the heartbeats of the Dagster daemon can't be read: %s", type(error).__name__)
+            return "unknown"
 
     def close(self) -> None:
         """Tells what waits, within a bound, and ends."""

@@ -77,7 +77,11 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessReports:
     """Opens the Dagster instance for a service that makes reports outside a run."""
     environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
-    return RunlessReports(settings, environ, clock)
+    return RunlessReports(settings, environ, clock, lambda instance, now: _daemon_word(heartbeats(instance), now))
+
+
+def _daemon_word(beats: Mapping[str, Heartbeat], now: datetime) -> str:
+    return "silent" if silent_daemons(beats, now) else "alive" if beats else "never_seen"
 
 
 def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     newest = max((one.at for one in beats.values()), default=None)
     silent = silent_daemons(beats, now)
     return {
-        "state": "never_seen" if newest is None else "silent" if silent else "alive",
+        "state": _daemon_word(beats, now),
         "last_heartbeat_at": instant(newest),
         # A beat after `now` was read is no age below zero.
         "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,

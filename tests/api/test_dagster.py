@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.assets.report_metadata import report_metadata
 from cavra_pipeline.assets.reports import log_head
 from cavra_pipeline.definitions import open_dagster
 from cavra_pipeline.evidence.keeper import HomeKeeper
 from cavra_pipeline.reports.store import RETRY_HEALTH, Report
+from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.state import state_of
 from tests.api.server import served
 from tests.dagster_tests.runs import key
@@ -106,6 +108,21 @@ def test_whoever_tells_dagster_does_not_wait_for_it_and_all_is_told_in_the_end(t
     assert waiting > 0
     assert told.state()["reported_count"] == 20
     assert told.state()["lost_count"] == 0
+
+
+def test_the_status_says_whether_the_daemon_gives_signs_of_life(tmp_path: Path) -> None:
+    home = ingested(tmp_path, [])
+    said = []
+    with dagster_instance(home) as instance, served(home) as one, one.client() as client:
+        until = time.monotonic() + 60
+        while not client.get("/api/v1/status").json()["dagster"]["is_open"] and time.monotonic() < until:
+            time.sleep(0.1)
+        for beat in (None, NOW, NOW - timedelta(days=1)):
+            if beat:
+                instance.add_daemon_heartbeat(DaemonHeartbeat(beat.timestamp(), "SENSOR", "one", []))
+            said.append(client.get("/api/v1/status").json()["dagster"]["daemon"])
+
+    assert said == ["never_seen", "alive", "silent"]
 
 
 def test_a_refresh_is_a_run_that_makes_every_report(tmp_path: Path) -> None:
