@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from fastapi.routing import APIRouter
 from starlette.exceptions import HTTPException
@@ -17,8 +17,9 @@ from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.executive.words import provider_name
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.policy import retry_policy
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -75,10 +76,18 @@ def _lanes() -> str:
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
+        "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
+        "POLICIES": {name: _own_policy(lane) for name, lane in LANES.items()},
         "SUBJECTS": {name: lane.subject_field for name, lane in LANES.items()},
         "CLOSURE_STATES": list(CLOSURE_STATES),
     }
     return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in declared.items())
+
+
+def _own_policy(lane: Lane) -> dict[str, Any]:
+    """The numbers of a lane's own policy, as the form of a plan names them."""
+    policy = retry_policy(lane).model_dump()
+    return {name: value for name, value in policy.items() if isinstance(value, int | float) and value is not False}
 
 
 def _answer(request: Request, content: bytes, kind: str) -> Response:

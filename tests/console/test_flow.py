@@ -96,14 +96,14 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
 
         page.go_back()
         clicks.count += 1
-        clicks.on(page.get_by_role("button", name="Acknowledge 10"))
+        clicks.on(page.get_by_role("button", name="Acknowledge 10 deliveries"))
         page.get_by_label("State").select_option("accepted")
         clicks.count += 1
         page.get_by_label("Your label").fill("incident-lead")
         clicks.on(page.get_by_role("dialog").get_by_role("button", name="Acknowledge"))
         # Each is an ingest of its own.
         page.get_by_role("region", name="Result").get_by_text("10 deliveries acknowledged.").wait_for(timeout=120_000)
-        assert page.get_by_role("button", name="Acknowledge 10").count() == 0
+        assert page.get_by_role("button", name="Acknowledge 10 deliveries").count() == 0
         assert acknowledgements(service) == [(f"plan-{n}", "servicenow", "accepted") for n in range(10)]
 
         clicks.on(page.get_by_role("button", name="Silence provider incident"))
@@ -120,7 +120,7 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
         before = service.service.keeper.kept_count
         page.get_by_label("Max attempts").fill("1")
         clicks.on(page.get_by_role("button", name="Preview"))
-        page.get_by_text("0 to retry, 0 wait, 11 suppressed").first.wait_for()
+        page.get_by_text("0 ready to retry, 0 wait, 11 suppressed").first.wait_for()
         assert service.service.keeper.kept_count == before
 
     assert clicks.count <= MOST_CLICKS
@@ -135,13 +135,13 @@ def test_one_refused_acknowledgement_of_many_stops_no_other_and_is_named(service
             route.fulfill(status=503, json={"title": "Busy", "status": 503, "detail": "The warehouse is busy."})
             if "plan-3" in (route.request.post_data or "") else route.continue_()
         ))  # fmt: skip
-        page.get_by_role("button", name="Acknowledge 10").click()
+        page.get_by_role("button", name="Acknowledge 10 deliveries").click()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         result = page.get_by_role("region", name="Result")
         result.get_by_text("9 deliveries acknowledged, 1 not.").wait_for(timeout=120_000)
         assert result.get_by_text("plan-3, servicenow: The warehouse is busy.").is_visible()
-        assert page.get_by_role("button", name="Acknowledge 1", exact=True).is_visible()
+        assert page.get_by_role("button", name="Acknowledge 1 delivery: ServiceNow").is_visible()
     assert [subject for subject, _, _ in acknowledgements(service)] == [f"plan-{n}" for n in range(10) if n != 3]
 
 
@@ -170,7 +170,7 @@ def test_an_alert_is_acknowledged_silenced_and_heard_again(service: Served, brow
         page.get_by_role("link", name="Failed run: daily_close").first.click()
         page.get_by_text("Open the failed run in the Dagster UI").wait_for()
         assert page.get_by_text("run-1").is_visible()
-        page.get_by_role("button", name="Acknowledge Failed run of daily_close").click()
+        page.get_by_role("button", name="Acknowledge alert: Failed run of daily_close").click()
         page.get_by_label("Your label").fill("on-call")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         page.get_by_role("button", name="Silence failed run of daily_close").click()
@@ -196,7 +196,7 @@ def test_the_whole_page_goes_to_a_past_instant_and_offers_no_change_there(servic
     past = NOW - timedelta(hours=5, minutes=30)
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
-        assert page.get_by_role("button", name="Acknowledge 10").is_visible()
+        assert page.get_by_role("button", name="Acknowledge 10 deliveries").is_visible()
         page.get_by_label("As of (UTC)").fill(past.strftime("%Y-%m-%dT%H:%M:%S"))
         page.get_by_role("button", name="Show", exact=True).click()
         page.get_by_text("nothing can be changed here").wait_for()

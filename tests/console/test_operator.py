@@ -90,10 +90,10 @@ def test_a_plan_is_previewed_first_saved_second_compared_filtered_and_exported(
 
         assert rows(page, "Decisions") == len(decisions)
         for action in ("retry", "wait", "suppress"):
-            page.get_by_label("Action").select_option(action)
+            page.get_by_label("State").select_option(action)
             count = sum(one["action"] == action for one in decisions)
             assert page.locator("form[role=search] + div tbody tr").count() == count
-        page.get_by_label("Action").select_option("")
+        page.get_by_label("State").select_option("")
         page.get_by_role("button", name="Provider").first.click()
         assert page.locator("th[aria-sort=ascending]").first.inner_text().startswith("Provider")
         shown_providers = page.locator("form[role=search] + div tbody td:nth-child(2)").all_inner_texts()
@@ -227,7 +227,7 @@ def test_an_alert_is_taken_on(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{service.url}/#/alerts")
         assert rows(page, "Open alerts") == 2
-        page.get_by_role("button", name="Acknowledge Missed run of recovery_retry_worker").click()
+        page.get_by_role("button", name="Acknowledge alert: Missed run of recovery_retry_worker").click()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
         page.get_by_text("by incident-lead").first.wait_for()

@@ -1,7 +1,7 @@
 // Acknowledgements: of one delivery, or of many at once, with the state, the label, and what came of each.
 
 import { ask } from "./api.js";
-import { announce, choice, dialog, el, field, plural, problem, words } from "./dom.js";
+import { announce, busy, choice, during, el, field, formDialog, plural, problem, words } from "./dom.js";
 import { isPast } from "./moment.js";
 
 export const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
@@ -9,7 +9,7 @@ export const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
 /** Whether the page may offer to change something: the token allows it, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
 
-/** Opens a form; `send` gets its values and whether the dialog is still open, `done` gets what it returned; `verb` and `past` name the act. */
+/** Opens a form; `send` gets its values and whether the dialog is still open, `done` draws the page again with what it returned; `verb` and `past` name the act. */
 export function actForm(title, text, fields, context, send, done, verb = "Acknowledge", past = "Acknowledged") {
   const isOpen = context.status?.access === "open";
   const trouble = el("div", {});
@@ -17,21 +17,18 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const form = el("form", {}, typeof text === "string" ? el("p", {}, text) : text, el("div", { class: "fields" }, fields,
     isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }),
       "A name or team label, such as incident-lead; no email addresses.")),
-  !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble, el("p", { class: "acts" }, button));
+  !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    button.disabled = true;
     try {
-      const answer = await send(Object.fromEntries(new FormData(form)), () => box.open);
+      const answer = await busy(button, "Recording …", () => send(Object.fromEntries(new FormData(form)), () => box.open));
       box.close();
-      announce(typeof answer === "string" ? answer : past);
-      await done(answer);
+      await during(`${past}. Loading the page again …`, () => done(answer));
     } catch (error) {
       trouble.replaceChildren(problem(error));
     }
-    button.disabled = false;
   });
-  const box = dialog(title, form);
+  const box = formDialog(title, form, button);
 }
 
 const stateField = (states) => field("State", choice("state", states.map((one) => [one]), states[0]),
@@ -59,9 +56,9 @@ export function acknowledgeButton({ lane, subject, provider, states, key, contex
 /**
  * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, states}]. Each is recorded by itself:
  * one that is refused stops no other; closing the dialog leaves
- * those that have not been sent. `done` gets what came of each.
+ * those that have not been sent. `done` gets what came of each; `of` says whose deliveries they are.
  */
-export function acknowledgeAllButton({ pairs, key, context, done }) {
+export function acknowledgeAllButton({ pairs, of, key, context, done }) {
   if (!pairs.length || !mayAct(context)) return null;
   const states = pairs[0].states.filter((one) => pairs.every((pair) => pair.states.includes(one)));
   const list = el("details", {}, el("summary", {}, plural(pairs.length, "delivery", "deliveries")),
@@ -86,7 +83,8 @@ export function acknowledgeAllButton({ pairs, key, context, done }) {
     return results;
   };
   const open = () => actForm(`Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`, [list, progress], [stateField(states)], context, send, done);
-  return el("button", { type: "button", class: "main", "data-key": key, onclick: open }, `Acknowledge ${pairs.length}`);
+  const text = `Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`;
+  return el("button", { type: "button", class: "main", "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
 /** What came of an acknowledgement of many. */

@@ -2,7 +2,7 @@
 
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { LANES, SCHEDULES, el, facts, hash, nothing, stamp, swap, tag, time, visible, words } from "./dom.js";
+import { LANES, SCHEDULES, el, facts, hash, nothing, plural, shortSubject, stamp, subjectOf, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
 
@@ -29,6 +29,7 @@ const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[
 export async function render(params, context, root) {
   if (!params.id) return nothing("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
   const [{ alert, events }, { silences, connectors }] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
+  const gaps = alert.kind === "acknowledgement_gap" && alert.state !== "resolved" ? await gapsOf(alert.evidence.lane) : [];
   const again = async (said) => {
     swap(root, await render(params, context, root));
     if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
@@ -38,36 +39,38 @@ export async function render(params, context, root) {
   const lanes = lanesOf(alert.subject);
   const isOpen = alert.state !== "resolved";
   return [
-    el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${alert.subject}`),
+    el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${shortSubject(alert.subject)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, `${words(alert.kind)}: `, breakable(alert.subject)),
+      el("p", { class: "state" }, `${words(alert.kind)}: `, breakable(shortSubject(alert.subject))),
       el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
-      alert.muted_by && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
+      alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}.`),
       el("p", { class: "acts" },
-        isOpen && alertActs(alert, context, again), isOpen && !silence && silenceButton({ kind: alert.kind, subject: alert.subject, key: "silence", context, done: again }),
+        isOpen && alertActs(alert, context, again, "main"), isOpen && !silence && silenceButton({ kind: alert.kind, subject: alert.subject, key: "silence", context, done: again }),
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
         lanes.map((lane) => el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
-        el("a", { class: "button", href: hash("api", { find: "alerts" }), "data-key": "api" }, "API"))),
+        el("a", { class: "button", href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
     el("p", { id: "said", role: "status" }),
+    gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),
+      el("ul", { class: "plain" }, gaps.map((one) => el("li", {}, el("a", { href: hash("delivery", one), "data-key": `gap-${one.subject}-${one.provider}` }, one.subject), `, ${one.provider}`)))],
     facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
-        el("dl", { class: "record" }, [...Object.entries(alert.evidence), ...Object.entries(alert.causes).map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])]
+        el("dl", { class: "record" }, [...Object.entries(alert.evidence), ...Object.entries(alert.causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])]
           .map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, String(value)))))),
       el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "Activity"), eventsTable(events)))];
 }
 
+/** The deliveries of a lane that an alert about missing acknowledgements is about, as they are now. */
+async function gapsOf(name) {
+  const lane = (await ask("/lanes")).lanes.find((one) => one.lane === name);
+  return (lane?.acknowledgement_gaps ?? []).map((one) => ({ lane: name, subject: subjectOf(name, one), provider: one.provider }));
+}
+
 /** A detail in words; an alert whose cause nobody knows has none. */
 export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail));
-
-/** A subject as people read it: its instant to the minute, its lane in words. */
-export const shortSubject = (subject) => {
-  const lane = LANES.find((one) => subject === one || subject.endsWith(` in ${one}`));
-  return (lane ? subject.replace(lane, words(lane).toLowerCase()) : subject).replace(/T(\d\d:\d\d):\d\d\S*$/, " $1 UTC");
-};
 
 /** A subject that a narrow screen breaks after an underscore, and nowhere inside a word. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
@@ -82,15 +85,16 @@ export function eventsTable(events) {
 }
 
 /** Acknowledge, and resolve where only a person ends it. */
-export function alertActs(one, context, again) {
+export function alertActs(one, context, again, look = null) {
   if (!mayAct(context)) return null;
-  const title = `${words(one.kind)} of ${one.subject}`;
+  const name = shortSubject(one.subject);
+  const title = `${words(one.kind)} of ${name}`;
   return [
-    !one.acknowledged_by && el("button", { type: "button", class: "main", "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge ${title}`,
-      onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${one.subject}: ${one.ends_by_hand ? "this resolves it." : "stops reminders until it resolves."}`, [], context,
-        (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again) }, "Acknowledge"),
+    !one.acknowledged_by && el("button", { type: "button", class: look, "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
+      onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${name}: ${one.ends_by_hand ? "this resolves it." : "stops reminders until it resolves."}`, [], context,
+        (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again, "Acknowledge alert") }, "Acknowledge alert"),
     one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${title}`,
-      onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${one.subject}: once what leaked is rotated.`, [], context,
+      onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${name}: once what leaked is rotated.`, [], context,
         (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"),
   ];
 }

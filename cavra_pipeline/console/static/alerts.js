@@ -1,9 +1,9 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, causeWords, placeOf, shortSubject } from "./alert.js";
-import { el, facts, hash, nothing, swap, tag, time, visible, words } from "./dom.js";
-import { silenceButton, silenceOf, silencesTable } from "./silence.js";
+import { alertActs, causeWords, placeOf } from "./alert.js";
+import { el, facts, hash, nothing, plural, shortSubject, swap, tag, time, visible, words } from "./dom.js";
+import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
 
 export const isLive = true;
@@ -18,9 +18,10 @@ export async function render(params, context, root) {
   const names = Object.fromEntries(found.alerts.map((one) => [one.alert_id, one]));
   return [
     facts([["Open alerts", found.alert_count], ["Silences", found.silences.length], ["Undelivered notifications", found.unsent_notices.length], ["Notifying", found.connectors?.join(", ") || "no one"]]),
+    ["silent", "never_seen"].includes(context.status?.dagster.daemon) && el("p", { class: "notice" }, el("strong", {}, "Alerts are not being evaluated: "), "no Dagster daemon runs. Start it with ", el("code", {}, "cavra-pipeline dev"), "; until then this page shows what was found before."),
     el("p", { id: "said", role: "status" }),
     found.alerts.length ? openAlerts(found, context, again)
-      : nothing("No alert is open.", "The alert engine runs with the Dagster daemon (", el("code", {}, "cavra-pipeline dev"), "). Without it nothing is watched: the overview evaluates the lanes by itself."),
+      : nothing("No alert is open.", "Alerts are evaluated while the Dagster daemon runs (", el("code", {}, "cavra-pipeline dev"), "). The overview evaluates the lanes by itself."),
     silencesTable(found.silences, context, again),
     table({ key: "unsent", caption: "Undelivered notifications", rows: found.unsent_notices, empty: "none.", columns: [
       { name: "provider", title: "Connector", value: (one) => one.provider },
@@ -42,16 +43,37 @@ export async function render(params, context, root) {
 
 const link = (one, key, text) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, text ?? `${words(one.kind)}: ${shortSubject(one.subject)}`);
 
-const next = (one, place) => [one.action, place && [" ", el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${one.subject}` }, place[0])]];
+const next = (one, place) => [one.action, place && [" ", el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${shortSubject(one.subject)}` }, place[0])]];
 
-const stateOf = (one) => words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") + (one.muted_by ? `, muted: ${words(one.muted_by).toLowerCase()}` : "");
+function stateOf(one, silences) {
+  const silence = silenceOf(silences, one.kind, one.subject);
+  const muted = silence ? `. ${silenceWords(silence)}` : one.muted_by ? `, muted: ${words(one.muted_by).toLowerCase()}` : "";
+  return words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") + muted;
+}
 
-const openAlerts = (found, context, again) => table({ key: "alerts", caption: "Open alerts", rows: found.alerts, columns: [
-  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), shortSubject(one.subject)] },
+/** The open alert that another one is muted by: of the kind that mutes it, about the same provider if it is about one. */
+function causeOf(one, alerts) {
+  const about = ({ subject }) => subject.split(" ")[0];
+  const causes = alerts.filter((other) => other.kind === one.muted_by && other !== one);
+  return causes.find((other) => about(other) === about(one)) ?? (causes.length === 1 ? causes[0] : undefined);
+}
+
+const followers = (rows, cause) => rows.length > 0 && el("details", { "data-key": `muted-${cause.alert_id}` }, el("summary", {}, plural(rows.length, "alert is muted by it", "alerts are muted by it")),
+  el("ul", { class: "plain" }, rows.map((one) => el("li", {}, link(one, `see-${one.alert_id}`)))));
+
+function openAlerts(found, context, again) {
+  const causes = new Map(found.alerts.map((one) => [one, causeOf(one, found.alerts)]));
+  const shown = found.alerts.filter((one) => !causes.get(one) || causes.get(causes.get(one)));
+  const rest = found.alerts.length - shown.length;
+  return table({ key: "alerts", caption: "Open alerts", note: rest > 0 && `${plural(rest, "more is", "more are")} muted by a cause in the table`, rows: shown, columns: alertColumns(found, causes, context, again) });
+}
+
+const alertColumns = (found, causes, context, again) => [
+  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), shortSubject(one.subject), followers(found.alerts.filter((other) => causes.get(other) === one), one)] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
-  { name: "state", title: "State", value: (one) => one.state, cell: stateOf },
+  { name: "state", title: "State", value: (one) => one.state, cell: (one) => stateOf(one, found.silences) },
   { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },
   { name: "next", title: "Next", value: (one) => one.action, cell: (one) => next(one, placeOf(one)) },
   { name: "act", title: "Action", cell: (one) => el("span", { class: "acts" }, alertActs(one, context, again),
     !silenceOf(found.silences, one.kind, one.subject) && silenceButton({ kind: one.kind, subject: one.subject, key: `mute-${one.alert_id}`, context, done: again })) },
-] });
+];

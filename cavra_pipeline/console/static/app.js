@@ -1,7 +1,7 @@
 // The frame around the views: which one is shown and for which instant, live refresh, token, theme.
 
 import { ask, onAnswer, setToken, token } from "./api.js";
-import { announce, closeDialogs, clock, el, field, hash, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
+import { announce, closeDialogs, clock, el, field, hash, loading, nothing, problem, setServerTime, span, stamp, swap, visible } from "./dom.js";
 import { asOf, followAddress, goToNow, isPast, momentControl } from "./moment.js";
 import { drawNavigation } from "./nav.js";
 import * as alert from "./alert.js";
@@ -50,6 +50,9 @@ const VIEWS = {
   api: { title: "API reference", ...reference },
 };
 
+/** What an address that names no view shows. */
+const MISSING = { title: "Unknown address", render: () => nothing("The console has no page at this address.", el("a", { href: hash("overview") }, "Go to the overview"), " or choose a view from the menu.") };
+
 const $ = (id) => document.getElementById(id);
 let isPaused = false;
 let shown = 0;
@@ -65,15 +68,17 @@ function address() {
     const all = given.getAll(key);
     return [key, all.length > 1 ? all : all[0]];
   }));
-  return { name: VIEWS[name] ? name : "overview", params };
+  return { name: name || "overview", params };
 }
+
+const viewOf = (name) => (Object.hasOwn(VIEWS, name) ? VIEWS[name] : MISSING);
 
 async function show() {
   const { name, params: given } = address();
   const params = followAddress(given);
   // The mark tells an address that was shown and is gone back to from a link, which takes the instant along.
   window.history.replaceState({ isShown: true }, "", params.as_of === given.as_of ? location.href : hash(name, params));
-  const view = VIEWS[name];
+  const view = viewOf(name);
   const mine = ++shown;
   document.title = `${view.title} · Evidence Console`;
   closeDialogs();
@@ -81,14 +86,14 @@ async function show() {
   markView(name);
   markMoment();
   const heading = el("h1", { tabindex: "-1" }, view.title);
-  const root = el("div", {}, el("p", { class: "soft" }, "Loading …"));
+  const root = el("div", {}, loading(view.title.toLowerCase()));
   $("main").replaceChildren(heading, root);
   $("main").setAttribute("aria-busy", "true");
   if (mine > 1) {
     heading.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
-  await fresh();
+  await fresh(name === "overview");
   await draw(view, root, params, mine);
   if (mine === shown) $("main").removeAttribute("aria-busy");
 }
@@ -103,7 +108,8 @@ async function draw(view, root, params, mine) {
   }
 }
 
-async function fresh() {
+/** Asks how the service is; its notice about access stands at the foot of the first page alone. */
+async function fresh(isStart) {
   try {
     context.status = await ask("/status");
   } catch (error) {
@@ -116,7 +122,7 @@ async function fresh() {
   const { status } = context;
   setServerTime(status.now);
   $("token").hidden = status.access !== "tokens";
-  $("service").textContent = visible(`cavra-pipeline ${status.version}; you are ${status.actor}. ${status.notice}`);
+  $("service").textContent = visible(`cavra-pipeline ${status.version}; you are ${status.actor}.${isStart ? ` ${status.notice}` : ""}`);
   const links = [["Lineage", "/asset-groups"], ["Runs", "/runs"], ["Automation", "/overview/automation"]];
   $("dagster").replaceChildren("Dagster: ", ...links.flatMap(([text, path], at) => [at ? ", " : "",
     el("a", { href: status.dagster.url + path, rel: "noreferrer" }, text)]));
@@ -131,9 +137,9 @@ onAnswer((headers) => {
 
 async function refresh() {
   const { name, params } = address();
-  if (isPaused || isPast() || document.hidden || document.querySelector("dialog[open]") || !VIEWS[name].isLive) return;
+  if (isPaused || isPast() || document.hidden || document.querySelector("dialog[open]") || !viewOf(name).isLive) return;
   const [root] = $("main").querySelectorAll(":scope > div");
-  if (root) await draw(VIEWS[name], root, params, shown);
+  if (root) await draw(viewOf(name), root, params, shown);
 }
 
 function tick() {
@@ -178,6 +184,10 @@ function begin() {
   markMoment = momentControl($("moment"), goTo);
   $("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
   $("token").addEventListener("click", askForToken);
+  $("controls").addEventListener("click", ({ currentTarget: button }) => {
+    const isOpen = $("top").classList.toggle("open");
+    button.setAttribute("aria-expanded", String(isOpen));
+  });
   $("pause").addEventListener("click", () => {
     isPaused = !isPaused;
     $("pause").setAttribute("aria-pressed", String(isPaused));

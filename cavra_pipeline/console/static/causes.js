@@ -2,7 +2,7 @@
 
 import { el, hash, now, plural, providerName, span, subjectOf, time, words } from "./dom.js";
 import { icon } from "./icons.js";
-import { CAUSES } from "./lanes.js"; // written by the server
+import { CAUSES, GATES } from "./lanes.js"; // written by the server
 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
@@ -16,7 +16,8 @@ export function titleOf(incident) {
   return `${providerName(incident.provider)} ${wordsOf(incident).what}${codes}`;
 }
 
-export const incidentAddress = (incident) => hash("incident", { id: incident.incident_id });
+/** `lane` is the lane that one comes from, which a what-if of the incident's page begins with. */
+export const incidentAddress = (incident, lane) => hash("incident", { id: incident.incident_id, lane });
 
 // The API takes no more subjects than that in one question.
 const MOST_SUBJECTS = 100;
@@ -31,10 +32,20 @@ export function recordsLink(pairs, narrowed, attributes) {
 /** The records that an incident is based on: what its provider said of its deliveries since it began. */
 export const incidentRecords = (incident, key) => recordsLink(incident.pairs, { provider: incident.provider, since: incident.began_at }, { class: "button", "data-key": key });
 
-/** The deliveries behind an incident that need an acknowledgement before a live retry may go. */
-export const gapsOf = (incidentId, lanes) => lanes.flatMap((lane) => lane.acknowledgement_gaps
+/** The deliveries behind an incident, or (null) behind none, that need an acknowledgement before a live retry may go. */
+export const gapsOf = (incidentId, lanes) => gaps("acknowledgement_gaps", incidentId, lanes);
+
+/** The deliveries that need an approval, by the same rule. */
+export const approvalGapsOf = (incidentId, lanes) => gaps("approval_gaps", incidentId, lanes);
+
+const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
   .filter((gap) => gap.provider_incident_id === incidentId)
   .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, states: lane.acknowledgement_states })));
+
+/** What a due retry of a lane waits for where a person has not released it. */
+export const gateOf = (lane) => `an ${GATES[lane]}`;
+
+export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";
 
 /** A card of the overview: what is wrong, how much of it, since when, what to do. */
 export function causeCard({ level, count, unit, title, href, since, details, next, acts }) {

@@ -1,11 +1,28 @@
 // The decisions of a retry plan: filtered and sorted, exported, and against a saved plan.
 
 import { ask, askText } from "./api.js";
+import { gateOf } from "./causes.js";
 import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
-import { table } from "./table.js";
+import { across, table } from "./table.js";
 
 const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
+/** A plan says what is due; of that, a person may first have to release some (`gate`). */
+const STATES = { retry: "Ready", gate: "Needs", wait: "Waiting", suppress: "Suppressed" };
+const stateName = (state, lane) => (state === "gate" ? `Needs ${gateOf(lane)}` : STATES[state]);
+
+/** The state of each decision of a plan, by the pairs that wait for a person. */
+function statesOf({ plan, pending }) {
+  const held = new Set(pending.map((one) => `${one.subject} ${one.provider}`));
+  return (one) => (one.action === "retry" && held.has(`${subjectOf(plan.lane, one)} ${one.provider}`) ? "gate" : one.action);
+}
+
+/** How many retries are ready, need a person, wait and are suppressed. */
+export function inShort({ plan, pending }) {
+  const gated = pending.length;
+  return [`${(plan.retryable_count - gated).toLocaleString("en")} ready to retry`, gated && `${gated.toLocaleString("en")} ${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`,
+    `${plan.waiting_count.toLocaleString("en")} ${plan.waiting_count === 1 ? "waits" : "wait"}`, `${plan.suppressed_count.toLocaleString("en")} suppressed`].filter(Boolean).join(", ");
+}
 
 /** The plan, its decisions and exports, and what it changes against a saved one. */
 export async function report(plan, made, policy, isPast, context, [saveButton, note]) {
@@ -38,11 +55,11 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   };
   return [
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
-      el("p", { class: "state" }, `${plan.retryable_count} to retry, ${plan.waiting_count} ${plan.waiting_count === 1 ? "waits" : "wait"}, ${plan.suppressed_count} suppressed`),
+      el("p", { class: "state" }, inShort(made)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton)),
-    decisions(plan, isPast),
+    decisions(plan, statesOf(made), isPast),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
@@ -53,28 +70,29 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   ];
 }
 
-const rank = (one) => Object.keys(ACTIONS).indexOf(one.action);
+const rank = (state) => Object.keys(STATES).indexOf(state);
 
-function decisions(plan, isPast) {
+function decisions(plan, stateOf, isPast) {
   const all = plan.retry_decisions;
   const text = el("input", { name: "find", type: "search", autocomplete: "off" });
-  const action = choice("action", [["", `All (${all.length})`], ...Object.entries(ACTIONS).map(([value, name]) => [value, `${name} (${all.filter((one) => one.action === value).length})`])]);
+  const counts = Object.keys(STATES).map((state) => [state, all.filter((one) => stateOf(one) === state).length]).filter(([state, count]) => count || state !== "gate");
+  const action = choice("action", [["", `All (${all.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
   const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, one])]);
   const held = el("div", {});
   const draw = () => {
     const needle = text.value.trim().toLowerCase();
-    const rows = all.filter((one) => (!action.value || one.action === action.value) && (!provider.value || one.provider === provider.value)
+    const rows = all.filter((one) => (!action.value || stateOf(one) === action.value) && (!provider.value || one.provider === provider.value)
       && (!needle || JSON.stringify(Object.values(one)).toLowerCase().includes(needle)));
-    swap(held, table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: all.length ? "none fits the filter" : "nothing failed that is not delivered", columns: columns(plan, isPast) }));
+    swap(held, across("decisions", "Decisions", table({ key: "decisions", caption: "Decisions", isTitled: false, rows, empty: all.length ? "none fits the filter" : "nothing failed that is not delivered", columns: columns(plan, stateOf, isPast) })));
     announce(`${plural(rows.length, "decision")} shown`);
   };
   for (const one of [text, action, provider]) one.addEventListener("input", draw);
   draw();
   return [el("h2", {}, "Decisions"), el("form", { role: "search", "aria-label": "Filter the decisions", onsubmit: (event) => event.preventDefault() },
-    el("div", { class: "fields" }, field("Action", action), field("Provider", provider), field("Find", text, "In any field."))), held];
+    el("div", { class: "fields" }, field("State", action), field("Provider", provider), field("Find", text, "In any field."))), held];
 }
 
-function columns(plan, isPast) {
+function columns(plan, stateOf, isPast) {
   const subject = (one) => subjectOf(plan.lane, one);
   const pair = (one) => ({ lane: plan.lane, subject: subject(one), provider: one.provider });
   // Each cell leads to the records that it follows from; the name says where, as many cells read the same.
@@ -89,8 +107,8 @@ function columns(plan, isPast) {
   return [
     { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (one) => one.provider, cell: records("provider")((one) => one.provider) },
-    { name: "action", title: "Action", value: rank, cell: story("action")((one) => tag(one.action, ACTIONS[one.action])) },
-    { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, plan, isPast)) },
+    { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane))) },
+    { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, stateOf(one), plan, isPast)) },
     { name: "reason", title: "Reason", value: (one) => words(one.reason), cell: story("reason")((one) => words(one.reason)) },
     { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => `${one.retry_count} of ${one.max_retry_attempts}`), number: true },
     { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: newest("latest")((one) => time(one.latest_delivery_at)) },
@@ -98,9 +116,10 @@ function columns(plan, isPast) {
   ];
 }
 
-function when(one, plan, isPast) {
-  if (one.action === "suppress") return "never";
-  if (one.action === "retry") return "now";
+function when(one, state, plan, isPast) {
+  if (state === "suppress") return "never";
+  if (state === "retry") return "now";
+  if (state === "gate") return `after ${gateOf(plan.lane)}`;
   const left = Date.parse(one.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
   return [el("span", { "data-until": isPast ? null : one.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(one.next_retry_at))];
 }

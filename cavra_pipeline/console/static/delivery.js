@@ -2,6 +2,7 @@
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
+import { WHERE_APPROVED } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, problem, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -18,6 +19,8 @@ const NEVER = {
   acknowledgement: "nobody has acknowledged it", approval: "nobody has approved it", no_connector: "this host has no such connector",
   not_retryable: "the policy gives it no further retry", schedule_disabled: "the schedule of its worker is disabled", not_due: "it is not due in that time",
 };
+/** What a due retry waits for, the first that a person decides. */
+const WAITS = { acknowledgement: "Waiting for an acknowledgement", approval: "Waiting for an approval", subject: "Waiting for a newer record of its subject", connector: "Waiting for a connector" };
 const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
 
 export async function render(params, context, root) {
@@ -30,16 +33,16 @@ export async function render(params, context, root) {
   const incident = incidents.find((one) => one.incident_id === found.provider_incident_id);
   const pair = forecast.pairs.find((one) => subjectOf(found.lane, one) === found.subject && one.provider === found.provider);
   const again = async () => swap(root, await render(params, context, root));
-  const isWaiting = found.released_by.some((one) => one.needs === "acknowledgement");
+  const needs = found.released_by.map((one) => one.needs);
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: found.lane, run: 1 }) }, words(found.lane)), ` › ${found.subject} › ${found.provider}`),
     el("section", { class: `verdict ${LEVELS[found.state]}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, headline(found)),
       why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),
-      found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), "."),
+      found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
       incident && el("p", {}, "The same cause holds ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
       el("p", { class: "acts" },
-        isWaiting && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", context, done: again }),
+        needs.includes("acknowledgement") && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", context, done: again }),
         el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], ["Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
@@ -50,7 +53,7 @@ export async function render(params, context, root) {
 function headline(found) {
   if (found.state === "suppress") return `Exhausted after ${plural(found.retry_count, "failure")}`;
   if (found.state === "wait") return `Waits for its retry at ${stamp(found.next_retry_at)}`;
-  if (found.state === "retry") return "Due for a retry";
+  if (found.state === "retry") return found.released_by.map((one) => WAITS[one.needs]).find(Boolean) ?? "Due for a retry";
   return found.state === "settled" ? "Delivered" : "Not failing";
 }
 

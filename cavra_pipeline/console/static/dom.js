@@ -44,6 +44,31 @@ export function swap(root, ...nodes) {
   if (held) [...root.querySelectorAll("[data-key]")].find((one) => one.dataset.key === held)?.focus({ preventScroll: true });
 }
 
+/** Runs what takes seconds: the button is off and says what is done until it has ended. */
+export async function busy(button, text, act) {
+  const before = [...button.childNodes];
+  button.disabled = true;
+  button.replaceChildren(text);
+  try {
+    return await act();
+  } finally {
+    button.disabled = false;
+    button.replaceChildren(...before);
+  }
+}
+
+/** Shows a short text at the foot of the screen while something goes on. */
+export async function during(text, act) {
+  const node = el("p", { class: "toast" }, text);
+  document.body.append(node);
+  announce(text);
+  try {
+    return await act();
+  } finally {
+    node.remove();
+  }
+}
+
 export function announce(text) {
   document.getElementById("live").textContent = visible(text);
 }
@@ -55,6 +80,12 @@ export const words = (name) => {
 
 /** How a provider writes its own name, or the name as given. */
 export const providerName = (name) => PROVIDERS[name] ?? name;
+
+/** The subject of an alert or a silence as people read it: its instant to the minute, its lane in words. */
+export function shortSubject(subject) {
+  const lane = LANES.find((one) => subject === one || subject.endsWith(` in ${one}`));
+  return (lane ? subject.replace(lane, words(lane).toLowerCase()) : subject).replace(/T(\d\d:\d\d):\d\d\S*$/, " $1 UTC");
+}
 
 /** What a decision, a gap or a forecast of a lane is about; each lane has a field of its own for it. */
 export const subjectOf = (lane, one) => one[SUBJECTS[lane]];
@@ -89,15 +120,21 @@ export function span(milliseconds) {
 /** What a line must not be broken in: an age, an id. */
 export const whole = (text) => el("span", { class: "whole" }, text);
 
-export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : `${span(minutes * 60000)} ago`);
+/** How long ago something was, to the minute. */
+const before = (milliseconds) => (milliseconds < 60000 ? "just now" : `${span(Math.floor(milliseconds / 60000) * 60000)} ago`);
+
+export const ago = (minutes) => (minutes === null || minutes === undefined ? "never" : before(minutes * 60000));
 
 export function time(text, relative = false) {
   if (!text) return "–";
   const [day, hour, zone] = stamp(text).split(" ");
-  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, `${span(now() - Date.parse(text))} ago`));
+  return el("time", { datetime: text }, el("span", {}, day), " ", el("span", {}, `${hour} ${zone}`), relative && el("small", {}, before(now() - Date.parse(text))));
 }
 
 export const tag = (level, text) => el("span", { class: `tag ${level}` }, text || words(level));
+
+/** What stands where an answer will be. */
+export const loading = (what) => el("div", { class: "loading" }, el("p", { class: "soft" }, `Loading ${what} …`), el("div", { class: "bone" }), el("div", { class: "bone" }));
 
 /** An empty state: what is not there, and what to do about it. */
 export const nothing = (title, ...advice) => el("div", { class: "empty" }, el("p", { class: "lead" }, title), el("p", { class: "soft" }, advice));
@@ -106,7 +143,7 @@ export const nothing = (title, ...advice) => el("div", { class: "empty" }, el("p
 export const hash = (view, parameters = {}) => `#/${view}${query(parameters)}`;
 
 export function facts(rows) {
-  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
+  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "number" ? value.toLocaleString("en") : String(value)))));
 }
 
 export function problem(error) {
@@ -140,10 +177,20 @@ export function save(name, type, text) {
 /** Closes what is open: a dialog belongs to the view it was opened on. */
 export const closeDialogs = () => { for (const one of document.querySelectorAll("dialog[open]")) one.close(); };
 
+/** A button that closes the dialog it is in. */
+const closer = (text) => el("button", { type: "button", onclick: ({ currentTarget }) => currentTarget.closest("dialog").close() }, text);
+
+export const dialog = (title, ...children) => modal(title, children, el("p", {}, closer("Close")));
+
+/** A dialog with a form; `button` sends it. */
+export function formDialog(title, form, button) {
+  form.append(el("p", { class: "acts" }, button, closer("Cancel")));
+  return modal(title, form);
+}
+
 /** A dialog that is modal, closes with Escape, and gives the focus back. */
-export function dialog(title, ...children) {
-  const close = el("button", { type: "button", onclick: () => box.close() }, "Close");
-  const box = el("dialog", { "aria-labelledby": "dialog-title" }, el("h2", { id: "dialog-title" }, title), children, el("p", {}, close));
+function modal(title, ...children) {
+  const box = el("dialog", { "aria-labelledby": "dialog-title" }, el("h2", { id: "dialog-title" }, title), children);
   box.addEventListener("close", () => box.remove());
   document.body.append(box);
   box.showModal();

@@ -2,7 +2,7 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -20,8 +20,8 @@ export async function render(params, context, root) {
   const form = el("form", { "aria-label": "Retry Health" },
     el("div", { class: "fields" }, laneChoice(params.lane || LANES[0])),
     el("details", { "data-key": "parameters" }, el("summary", {}, "Other parameters"), el("div", { class: "fields" },
-      field("Expected interval (minutes)", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525600. Leave empty for the lane's."),
-      field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525600. Leave empty for the lane's."),
+      field("Expected interval (minutes)", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
+      field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
       field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses."))),
     el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")));
@@ -30,7 +30,7 @@ export async function render(params, context, root) {
     const given = Object.fromEntries(new FormData(form));
     const { lane, ...asked } = { ...given, as_of: asOf() };
     history.replaceState(history.state, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
-    swap(result, el("p", { class: "soft" }, "Loading …"));
+    swap(result, loading(`the health of ${words(lane).toLowerCase()}`));
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...asked, keep: isSaved });
       const saveButton = maySave && !isSaved && el("button", { type: "button", class: "main", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
@@ -85,7 +85,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
     healthTimeline(health, runs.rows.map((one) => one.record), own),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
-    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, key: "all-gaps", context, done: again })),
+    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again })),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => one.provider },

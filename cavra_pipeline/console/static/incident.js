@@ -2,7 +2,7 @@
 
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { adviceOf, gapsOf, inLanes, incidentRecords, titleOf } from "./causes.js";
+import { WHERE_APPROVED, adviceOf, approvalGapsOf, gapsOf, inLanes, incidentRecords, titleOf } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, span, stamp, swap, visible, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
@@ -14,6 +14,8 @@ export async function render(params, context, root) {
   const found = incidents.find((one) => one.incident_id === params.id);
   if (!found) return nothing("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
   const gaps = gapsOf(found.incident_id, lanes);
+  const unapproved = approvalGapsOf(found.incident_id, lanes);
+  const isAmong = (rows, one) => rows.some((gap) => gap.subject === one.subject && gap.lane === one.lane);
   const again = async (said) => {
     swap(root, await render(params, context, root));
     if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
@@ -31,20 +33,21 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, titleOf(found)),
       el("p", {}, `${found.ended_at ? `Ended at ${stamp(found.ended_at)}, after` : `Open since ${stamp(found.began_at)},`} ${span(end - Date.parse(found.began_at))}. ${inLanes(found)}`),
       el("p", {}, el("strong", {}, "Next: "), adviceOf(found)),
+      unapproved.length > 0 && el("p", { class: "soft" }, WHERE_APPROVED),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
       el("p", { class: "acts" },
-        acknowledgeAllButton({ pairs: gaps, key: "all", context, done: again }),
+        acknowledgeAllButton({ pairs: gaps, of: titleOf(found), key: "all", context, done: again }),
         !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, key: "silence", context, done: again }),
         incidentRecords(found, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
-        el("a", { class: "button", href: hash("plan", { lane: found.pairs[0]?.lane ?? found.lanes[0] }), "data-key": "what-if" }, "Try a what-if"))),
+        el("a", { class: "button", href: hash("plan", { lane: found.lanes.includes(params.lane) ? params.lane : found.pairs[0]?.lane ?? found.lanes[0] }), "data-key": "what-if" }, "Try a what-if"))),
     el("p", { id: "said", role: "status" }),
     facts([["Failures", found.failure_count], ["Deliveries", found.subject_count], ["Not delivered yet", found.pairs.length],
       ["Last success before", found.last_success_at ? stamp(found.last_success_at) : "none"], ["Statuses", found.status_codes.join(", ") || "none"],
-      ["Need an acknowledgement", gaps.length]]),
+      ["Need an acknowledgement", gaps.length], ["Need an approval", unapproved.length]]),
     table({ key: "pairs", caption: "Deliveries that have not arrived yet", rows: found.pairs, empty: `none: ${plural(found.subject_count, "delivery", "deliveries")} failed and all have arrived since.`, columns: [
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { ...one, provider: found.provider }), "data-key": `pair-${one.lane}-${one.subject}` }, one.subject) },
       { name: "lane", title: "Lane", value: (one) => words(one.lane) },
-      { name: "wait", title: "Waits for a person", value: (one) => (gaps.some((gap) => gap.subject === one.subject && gap.lane === one.lane) ? "an acknowledgement" : "–") },
+      { name: "wait", title: "Waits for a person", value: (one) => (isAmong(gaps, one) ? "an acknowledgement" : isAmong(unapproved, one) ? "an approval" : "–") },
     ] })];
 }

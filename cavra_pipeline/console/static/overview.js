@@ -2,13 +2,13 @@
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
-import { adviceOf, causeCard, gapsOf, inLanes, incidentAddress, incidentRecords, recordsLink, titleOf } from "./causes.js";
-import { LANES, ago, announce, el, hash, nothing, plural, setServerTime, span, stamp, swap, tag, words } from "./dom.js";
+import { adviceOf, approvalGapsOf, causeCard, gapsOf, gateOf, inLanes, incidentAddress, incidentRecords, recordsLink, titleOf } from "./causes.js";
+import { LANES, ago, announce, el, hash, nothing, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { asOf, isPast, today } from "./moment.js";
 import { sharesBar } from "./pictures.js";
 import { refreshPart } from "./refresh.js";
 import { dayStrip, stripKey } from "./strip.js";
-import { table } from "./table.js";
+import { across, table } from "./table.js";
 
 export const isLive = true;
 
@@ -36,7 +36,7 @@ export async function render(params, context, root) {
     root.querySelector("#result").focus();
   };
   const isEmpty = lanes.reduce((sum, one) => sum + one.evidence_record_count, 0) === 0;
-  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)];
+  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)];
   const inUse = lanes.filter((one) => one.alert_level !== "unknown");
   const bad = inUse.filter((one) => one.alert_level !== "healthy");
   return [results.get(root),
@@ -58,23 +58,42 @@ function incidentCard(one, lanes, context, done) {
   return causeCard({
     level: "critical", count: one.pairs.length, unit: one.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(one), href: incidentAddress(one), since: one.began_at,
     details: inLanes(one), next: [adviceOf(one), gaps.length > 0 && ` ${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement.`],
-    acts: [acknowledgeAllButton({ pairs: gaps, key: `all-${one.incident_id}`, context, done }),
+    acts: [acknowledgeAllButton({ pairs: gaps, of: titleOf(one), key: `all-${one.incident_id}`, context, done }),
       el("a", { class: "button", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident"),
       incidentRecords(one, `records-${one.incident_id}`)],
   });
 }
 
-/** Lanes whose worker is down: one cause, whatever their number. */
+/** Failing deliveries of lanes that are not healthy, behind no open incident: one card for them all. */
+function looseFailures(lanes, context, done) {
+  const concerned = lanes.filter((one) => ["critical", "warning"].includes(one.alert_level) && Object.keys(one.failing_without_incident).length);
+  const byProvider = {};
+  for (const [name, count] of concerned.flatMap((one) => Object.entries(one.failing_without_incident))) byProvider[name] = (byProvider[name] ?? 0) + count;
+  const shares = Object.entries(byProvider).sort((a, b) => b[1] - a[1]);
+  const count = shares.reduce((sum, [, one]) => sum + one, 0);
+  if (!count) return [];
+  const [gaps, unapproved] = [gapsOf(null, concerned), approvalGapsOf(null, concerned)];
+  const needs = [[gaps, "an acknowledgement"], [unapproved, "an approval"]].filter(([rows]) => rows.length).map(([rows, what]) => `${plural(rows.length, "needs", "need")} ${what}`);
+  return [causeCard({
+    level: "warning", count, unit: count === 1 ? "delivery" : "deliveries",
+    title: `${plural(count, "delivery", "deliveries")} failed without an open incident: ${shares.map(([name, one]) => `${providerName(name)} ${one.toLocaleString("en")}`).join(", ")}`,
+    details: concerned.map((one, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: one.lane }), "data-key": `loose-${one.lane}` }, words(one.lane))]).concat("."),
+    next: `Read in each lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}`,
+    acts: [acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done })],
+  })];
+}
+
+/** Lanes whose worker is down: one cause, whatever their number. It leads to the lanes' health, where their outages stand. */
 function stoppedWorkers(lanes) {
   const hasNeverRun = (one) => one.alert_level !== "unknown" && one.latest_worker_age_minutes === null;
   const down = lanes.filter((one) => one.outage_open_since || hasNeverRun(one));
   if (!down.length) return [];
+  const health = (one) => hash("health", { lane: one.lane, run: 1 });
   const since = down.map((one) => one.outage_open_since).filter(Boolean).sort()[0];
   return [causeCard({
     level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
-    href: hash("slots"), since, details: `${down.map((one) => `${words(one.lane)}${hasNeverRun(one) ? " (has never run)" : ""}`).join(", ")}.`, next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
-    acts: [el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs"),
-      el("a", { class: "button", href: hash("health", { lane: down[0].lane, run: 1 }), "data-key": "see-down" }, "Retry Health")],
+    href: health(down[0]), since, details: down.map((one, at) => [at > 0 && ", ", el("a", { href: health(one), "data-key": `down-${one.lane}` }, words(one.lane)), hasNeverRun(one) && " (has never run)"]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    acts: [el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
 
@@ -82,8 +101,8 @@ function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count
   if (!late) return [];
   return [causeCard({
     level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is", "recoveries are")} past the limit of ${span(limit * 60000)}`, href: hash("recoveries"),
-    details: `${open} open in all.`, next: "See what each needs next, and record what became of it.",
-    acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Assign or close"),
+    details: `${open} open in all.`, next: "See who has each, and record what became of it.",
+    acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Open the recoveries"),
       el("a", { class: "button", href: hash("escalation"), "data-key": "see-escalation" }, "Escalation plan")],
   })];
 }
@@ -104,28 +123,29 @@ const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lan
 function lanesTable(lanes, partitions, incidents) {
   const most = Math.max(1, ...lanes.map((one) => one.retryable_count + one.waiting_count + one.suppressed_count));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
-  return table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
+  return across("lanes", "Lanes", table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
     { name: "lane", title: "Lane", value: (one) => words(one.lane), cell: (one) => el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `health-${one.lane}` }, words(one.lane)) },
     { name: "state", title: "State", value: rank, cell: (one) => [tag(one.alert_level, one.alert_level === "unknown" ? "Not in use" : undefined), causesOf(one, incidents)] },
-    { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [ago(one.latest_worker_age_minutes), el("small", {}, `every ${span(one.expected_interval_minutes * 60000)}`)]) },
-    { name: "plan", title: "To retry, waiting, exhausted", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
+    { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [whole(ago(one.latest_worker_age_minutes)), el("small", { class: "whole" }, `every ${span(one.expected_interval_minutes * 60000)}`)]) },
+    { name: "plan", title: "Ready, waiting, exhausted", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
     { name: "person", title: "Waits for a person", value: (one) => one.acknowledgement_pending_count + one.approval_pending_count, cell: personCell },
     { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions, isPast() ? one.alert_level : null) },
-  ] });
+  ] }));
 }
 
 /** Why a lane is as it is: the incidents that reach into it, else what its alerts say. */
 function causesOf(lane, incidents) {
   const own = incidents.filter((one) => one.lanes.includes(lane.lane) && one.pairs.some((pair) => pair.lane === lane.lane));
   const others = lane.alerts.map((one) => words(one.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, ""))).join(", ");
-  return [own.map((one) => el("small", {}, el("a", { href: incidentAddress(one), "data-key": `why-${lane.lane}-${one.incident_id}` }, titleOf(one)))),
+  return [own.map((one) => el("small", {}, el("a", { href: incidentAddress(one, lane.lane), "data-key": `why-${lane.lane}-${one.incident_id}` }, titleOf(one)))),
     !own.length && lane.alerts.length > 0 && el("small", {}, others)];
 }
 
 function planCell(one, most) {
-  const counts = [["retry", one.retryable_count], ["wait", one.waiting_count], ["gone", one.suppressed_count]];
+  const gated = one.held_count;
+  const counts = [["retry", one.retryable_count - gated], ["gate", gated], ["wait", one.waiting_count], ["gone", one.suppressed_count]];
   if (!counts.some(([, count]) => count)) return el("span", { class: "soft" }, "nothing is failing");
-  const names = { retry: "to retry", wait: "waiting", gone: "exhausted" };
+  const names = { retry: "ready", gate: `${gated === 1 ? "needs" : "need"} ${gateOf(one.lane)}`, wait: "waiting", gone: "exhausted" };
   const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
   return [sharesBar(counts, most, text), el("a", { class: "small", href: hash("plan", { lane: one.lane, run: 1 }), "data-key": `plan-${one.lane}` }, text)];
 }

@@ -1,8 +1,9 @@
 // Plan Executive Retry (and the other lanes): a policy and its preview at once; saving what was seen is the second step.
 
 import { ask } from "./api.js";
-import { report } from "./decisions.js";
-import { LANES, announce, el, field, hash, laneChoice, problem, swap } from "./dom.js";
+import { inShort, report } from "./decisions.js";
+import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, words } from "./dom.js";
+import { POLICIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 
@@ -15,28 +16,34 @@ export async function render(params, context, root) {
   const form = el("form", { "aria-label": "Retry policy" },
     el("div", { class: "fields" },
       laneChoice(lane),
-      field("Max attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100. Leave empty for 3. A delivery is suppressed after this many failures."),
-      field("Delay (minutes)", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525,600. Leave empty for the lane's.")),
+      field("Max attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100. A delivery is suppressed after this many failures."),
+      field("Delay (minutes)", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525,600.")),
+    el("p", { class: "soft" }, "An empty field is the lane's own value, shown in grey."),
     el("details", { "data-key": "policy", open: isUnusual(params) }, el("summary", {}, "The rest of the policy"), el("div", { class: "fields" },
-      field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100. Leave empty for 2. Each further failure multiplies the delay."),
-      field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525,600. Leave empty for 1,440."),
+      field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100. Each further failure multiplies the delay."),
+      field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525,600."),
       field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
       field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
     check("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
     el("p", { class: "acts" }, el("button", { class: "main", "data-key": "look" }, "Preview")));
   const draw = async (isSaved) => {
-    swap(result, el("p", { class: "soft" }, "Loading …"));
+    swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
     try {
       const { made, policy } = await planned(form, isSaved, params);
       const save = mayPlan && !isPast() && !isSaved && el("button", { type: "button", class: "main", "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan");
       const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
         : "Your token may preview a plan, not save one: that needs the scope plan.";
       swap(result, await report(made.plan, made, policy, isPast(), context, [save, note]));
-      announce(`${made.plan.retryable_count} to retry, ${made.plan.waiting_count} wait, ${made.plan.suppressed_count} suppressed`);
+      announce(inShort(made));
     } catch (error) {
       swap(result, problem(error));
     }
   };
+  const placeholders = () => {
+    for (const [name, value] of Object.entries(POLICIES[form.elements.lane.value])) form.elements[name].placeholder = value.toLocaleString("en");
+  };
+  form.addEventListener("change", placeholders);
+  placeholders();
   form.addEventListener("submit", (event) => { event.preventDefault(); draw(false); });
   swap(root, tabs("plan", "plan", `?lane=${lane}`), form, result);
   await draw(false);

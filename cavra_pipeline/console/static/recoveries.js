@@ -20,7 +20,7 @@ export async function render(params, context, root) {
     event.preventDefault();
     location.hash = hash("recoveries", Object.fromEntries(new FormData(form)));
   } }, el("div", { class: "fields" },
-    field("Limit (minutes)", number("slo_minutes", 525600, params.slo_minutes || ""), "1 to 525600. Leave empty for 240.")),
+    field("Limit (minutes)", number("slo_minutes", 525600, params.slo_minutes || ""), "1 to 525,600. Leave empty for 240.")),
   el("p", { class: "acts" }, el("button", { "data-key": "show" }, "Show recoveries")));
   const again = async (text) => {
     swap(root, await render(params, context, root));
@@ -120,7 +120,7 @@ function closeButton(one, context, again) {
       async ({ external_ref: given, ...rest }) => {
         const { closure } = await ask("/recoveries/closures", {}, { playbook_id: one.playbook_id, provider: one.provider, ...rest, external_ref: given.trim() || undefined });
         return closure ? `Recorded: ${one.provider} is ${closure.closure_state}.` : "Nothing was recorded: the newest closure says the same.";
-      }, again, "Record", "Recorded");
+      }, again, isClosed ? "Record reopening" : "Record closure", "Recorded");
   };
   return el("button", { type: "button", "data-key": `close-${one.playbook_id}-${one.provider}`, "aria-label": `${verb} the recovery of ${one.provider} in ${one.playbook_id}`, onclick: open }, verb);
 }
@@ -128,7 +128,7 @@ function closeButton(one, context, again) {
 function playbookButton(context, again) {
   const open = () => actForm("Open a playbook", "Opens a recovery for each connector whose deliveries fail often and that has none open. Nothing is sent.",
     [field("Min failures", number("min_failure_count", 10000, 2), "A connector with as many failures gets a recovery."),
-      field("Look back (hours)", number("lookback_hours", 8760, 24), "1 to 8760.")], context,
+      field("Look back (hours)", number("lookback_hours", 8760, 24), "1 to 8,760.")], context,
     async ({ min_failure_count: least, lookback_hours: hours, ...rest }) => {
       const { playbook: made } = await ask("/playbook", {}, { min_failure_count: Number(least), lookback_hours: Number(hours), ...rest });
       return made ? `Opened ${plural(made.provider_count, "recovery", "recoveries")} with playbook ${made.playbook_id}.` : "No recovery was opened: no connector fails that often without an open recovery.";

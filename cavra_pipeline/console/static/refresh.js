@@ -1,7 +1,7 @@
 // Asks for a Dagster run that ingests evidence and makes the reports of some days again, and follows it to its end.
 
 import { ask } from "./api.js";
-import { announce, clock, dialog, el, field, problem, tag, words } from "./dom.js";
+import { announce, busy, clock, el, field, formDialog, problem, tag, words } from "./dom.js";
 
 const LOOK_SECONDS = 2;
 // A run that has just been asked for takes seconds to appear; one that has not by then did not start.
@@ -55,19 +55,17 @@ function open(done) {
   const day = (name, label) => field(label, el("input", { name, type: "date", value: today, max: today, required: true }));
   const form = el("form", {},
     el("p", {}, "Starts a Dagster run that ingests what is new in the landing zone and makes every report of these days. No worker runs. If today is included, the scheduled executive report is sent if it is due and has not been sent."),
-    el("div", { class: "fields" }, day("from", "First day, UTC"), day("to", "Last day, UTC")), trouble, el("p", { class: "acts" }, button));
+    el("div", { class: "fields" }, day("from", "First day, UTC"), day("to", "Last day, UTC")), trouble);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    button.disabled = true;
     try {
-      run = await ask("/refresh", {}, Object.fromEntries(new FormData(form)));
+      run = await busy(button, "Starting …", () => ask("/refresh", {}, Object.fromEntries(new FormData(form))));
       box.close();
       announce("The refresh has started");
       follow(done);
     } catch (error) {
       trouble.replaceChildren(problem(error));
     }
-    button.disabled = false;
   });
-  const box = dialog("Ingest new evidence", form);
+  const box = formDialog("Ingest new evidence", form, button);
 }

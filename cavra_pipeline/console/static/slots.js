@@ -22,8 +22,8 @@ export async function render(params) {
   const [from, to] = [Date.parse(found.from), Date.parse(found.to)];
   const names = [...new Set(found.slots.map((one) => one.schedule))];
   const rows = names.map((name) => ({ title: words(name), points: found.slots.filter((one) => one.schedule === name).map(slotPoint) }));
-  const spoken = Object.entries(found.counts).map(([name, count]) => `${count} ${words(name).toLowerCase()}`).join(", ");
-  if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", "They appear once the Dagster daemon runs the schedules: ", el("code", {}, "cavra-pipeline dev"), ".")];
+  const spoken = Object.entries(found.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
+  if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", "Scheduled runs are recorded while the Dagster daemon runs the schedules (", el("code", {}, "cavra-pipeline dev"), "). Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
     names.length > 0 && timeline("Scheduled runs", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to),
     el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: "Scheduled runs", rows: chosen, empty: "none with this verdict.", columns: [

@@ -28,5 +28,5 @@ export function dayStrip(lane, partitions, shown = null) {
 }
 
 export const stripKey = () => el("ul", { class: "legend", "aria-label": "Key" }, [
-  ["retry", "to retry"], ["wait", "waiting"], ["gone", "exhausted"], ["bad", "critical day"], ["late", "warning day"], ["good", "healthy day"], ["none", "no evidence yet"], ["absent", "no report saved"],
+  ["retry", "ready to retry"], ["gate", "needs a person"], ["wait", "waiting"], ["gone", "exhausted"], ["bad", "critical day"], ["late", "warning day"], ["good", "healthy day"], ["none", "no evidence yet"], ["absent", "no report saved"],
 ].map(([kind, text]) => el("li", {}, el("i", { class: `dot ${kind}`, "aria-hidden": "true" }), text)));

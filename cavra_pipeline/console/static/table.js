@@ -8,9 +8,9 @@ export const forgetOrders = () => orders.clear();
 
 /**
  * columns: [{name, title, value: row => text or number to sort by, cell: row => node (value if not given), number}].
- * The first column is the row's header. Where a heading stands above, `isTitled` is false.
+ * The first column is the row's header. `note` follows the number of rows. Where a heading stands above, `isTitled` is false.
  */
-export function table({ key, caption, columns, rows, empty = "nothing.", sorts = true, isTitled = true }) {
+export function table({ key, caption, columns, rows, note = null, empty = "nothing.", sorts = true, isTitled = true }) {
   const body = el("tbody", { role: "rowgroup" });
   const draw = () => {
     const order = orders.get(key);
@@ -39,7 +39,7 @@ export function table({ key, caption, columns, rows, empty = "nothing.", sorts =
   draw();
   if (!rows.length) return el("p", { class: "soft" }, `${caption}: ${empty}`);
   return el("table", { role: "table", class: sorts ? "stack sorts" : "stack" },
-    el("caption", {}, el("span", { class: isTitled ? null : "unseen" }, `${caption} `), el("small", {}, plural(rows.length, "row"))),
+    el("caption", {}, el("span", { class: isTitled ? null : "unseen" }, `${caption} `), el("small", {}, plural(rows.length, "row"), note && `; ${note}`)),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
 }
 
