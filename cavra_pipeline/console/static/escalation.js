@@ -1,7 +1,7 @@
 // The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview; stored on request.
 
 import { ask } from "./api.js";
-import { ESCALATION, announce, el, facts, nothing, plural, problem, span, stamp, swap, tag, time, whole, words } from "./dom.js";
+import { ESCALATION, announce, busy, el, facts, nothing, plural, problem, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -9,9 +9,9 @@ import { table } from "./table.js";
 export async function render(params, context) {
   const plan = await ask("/escalation-plan", { as_of: asOf() });
   const said = el("div", { role: "status" });
-  const store = async () => {
+  const store = async ({ currentTarget: button }) => {
     try {
-      const { metadata } = await ask(`@${ESCALATION}`, {}, {});
+      const { metadata } = await busy(button, "Saving …", () => ask(`@${ESCALATION}`, {}, {}));
       swap(said, el("p", { class: "notice calm" }, `Saved as evidence: ${metadata.session_id}. Nothing was sent.`));
       announce("The plan is saved");
     } catch (error) {

@@ -33,7 +33,7 @@ export async function render(params) {
       rows.push(...page.records);
       cursor = page.next;
       swap(held, list(rows), cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": "older", onclick: more }, "Older records")));
-      if (!isFirst) announce(`${rows.length} records shown`);
+      if (!isFirst) announce(`${plural(rows.length, "record")} shown`);
     } catch (error) {
       swap(held, problem(error));
     }
@@ -45,10 +45,9 @@ export async function render(params) {
 function list(rows) {
   if (!rows.length) return nothing("No record fits the filter.", "Widen it above, or ingest new evidence on the overview.");
   return across("records", "Records", table({ key: "evidence", caption: "Records", rows, columns: [
-    { name: "id", title: "Id", value: (one) => one.record.session_id },
+    { name: "id", title: "Id, subject", value: (one) => one.record.session_id, cell: (one) => [el("span", { class: "id", title: one.record.session_id }, one.record.session_id), el("br"), deliveryLink(one)] },
     { name: "at", title: "Created", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
     { name: "type", title: "Type", value: (one) => words(one.record_type), cell: (one) => [words(one.record_type), el("small", {}, words(one.lane))] },
-    { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(one) },
     { name: "provider", title: "Provider", value: (one) => providersOf(one.record).join(" ") },
     { name: "outcome", title: "Outcome", value: outcome },
     { name: "open", title: "Record", cell: (one) => el("button", { type: "button", "data-key": `open-${one.record.session_id}`, "aria-label": `Open ${one.record.session_id}`,
@@ -62,7 +61,7 @@ const providersOf = ({ provider, failed_providers: failed, providers }) => [prov
 /** Leads to the delivery's page where exactly one provider is meant. */
 function deliveryLink({ lane, subject, record }) {
   const providers = providersOf(record);
-  return subject && providers.length === 1 ? el("a", { href: hash("delivery", { lane, subject, provider: providers[0] }) }, subject) : subject ?? "–";
+  return subject && providers.length === 1 ? el("a", { class: "id", href: hash("delivery", { lane, subject, provider: providers[0] }) }, subject) : subject && el("span", { class: "id" }, subject);
 }
 
 function outcome({ record, status }) {

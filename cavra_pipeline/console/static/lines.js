@@ -26,7 +26,7 @@ export function lines(title, days, series) {
   });
   const legend = el("ul", { class: "legend" }, series.map((one, number) => el("li", {},
     svg("svg", { viewBox: "0 0 30 8", "aria-hidden": "true" }, svg("line", { class: `line line-${number}`, x1: 0, x2: 30, y1: 4, y2: 4 })), one.name)));
-  const last = series.map((one) => `${one.name} ${one.values.findLast((value) => value !== null) ?? "unknown"}`).join(", ");
+  const last = series.map((one) => `${one.name} ${one.values.findLast((value) => value !== null)?.toLocaleString("en") ?? "unknown"}`).join(", ");
   const cursor = svg("line", { class: "cursor", y1: 6, y2: bottom, visibility: "hidden" });
   const read = el("p", { class: "readout", role: "status" }, "Point at a day, or use the arrow keys, to read its numbers.");
   const made = figure(title, `${days[0]} to ${days.at(-1)}; at the end: ${last}.`, width, HEIGHT,
@@ -60,7 +60,7 @@ function follow(picture, { days, series, at, x, width, cursor, read }) {
 const numbers = (title, days, series) => el("details", { "data-key": `numbers-${title}` }, el("summary", {}, `Numbers of ${title.toLowerCase()}`),
   el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": `Numbers of ${title.toLowerCase()}` },
     el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Day"), series.map((one) => el("th", { scope: "col", class: "number" }, one.name)))),
-      el("tbody", {}, days.map((day, index) => el("tr", {}, el("th", { scope: "row" }, day), series.map((one) => el("td", { class: "number" }, String(one.values[index] ?? "–")))))))));
+      el("tbody", {}, days.map((day, index) => el("tr", {}, el("th", { scope: "row" }, day), series.map((one) => el("td", { class: "number" }, one.values[index]?.toLocaleString("en") ?? "–"))))))));
 
 function nice(value) {
   const size = 10 ** Math.floor(Math.log10(value));

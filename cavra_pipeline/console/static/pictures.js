@@ -71,7 +71,8 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
   });
   const last = now < to ? [...edge(x(now), height, "now"), ...edge(x(to), height, "due")] : edge(x(to), height, "now");
   const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
-  const turn = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this is drawn smaller."))];
+  const turn = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
+    svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, isNarrow ? "short" : "shortened")];
   return figure(title, summary, width, height, [axis, drawn, turn || [], last], ...below);
 }
 

@@ -1,7 +1,7 @@
 // Sources: what each entry of sources.yaml brought last, how far behind it is, and what is wrong with it.
 
 import { ask } from "./api.js";
-import { clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
+import { ago, clock, el, facts, plural, span, stamp, tag, time, words } from "./dom.js";
 import { across, table } from "./table.js";
 
 export const isLive = true;
@@ -41,7 +41,7 @@ export async function render() {
 }
 
 const fault = (one) => el("li", {}, `${one.where}: ${one.what}. ${one.remedy}.`);
-const age = (at, count) => (at ? [`${minutes(count)} ago`, el("small", {}, time(at))] : "never");
+const age = (at, count) => (at ? [ago(count), el("small", {}, time(at))] : "never");
 
 function rows(one) {
   if (one.new_record_count === null) return "–";

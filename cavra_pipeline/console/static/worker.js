@@ -1,7 +1,7 @@
 // The worker of a lane: what its next run would take, and a dry run that records what it selects and sends nothing.
 
 import { ask } from "./api.js";
-import { WORKERS, LANES, announce, el, facts, hash, laneChoice, nothing, plural, problem, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
+import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, nothing, plural, problem, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -13,9 +13,10 @@ export async function render(params, context) {
   const isLive = context.status?.live_lanes.includes(lane);
   const run = async (event) => {
     event.preventDefault();
-    swap(result, el("p", { class: "soft" }, "Running …"));
+    const button = form.querySelector("button");
+    swap(result, el("p", { class: "soft" }, `The dry run of ${words(lane).toLowerCase()} is going on …`));
     try {
-      const answer = await ask(`@${WORKERS[lane]}`, {}, { dry_run: true });
+      const answer = await busy(button, "Running …", () => ask(`@${WORKERS[lane]}`, {}, { dry_run: true }));
       swap(result, outcome(answer, lane));
       announce(`${plural(answer.run.selected_retries.length, "retry", "retries")} selected, nothing sent`);
     } catch (error) {
