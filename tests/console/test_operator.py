@@ -184,6 +184,7 @@ def test_new_evidence_is_taken_in_by_a_run_that_is_followed_to_its_end(tmp_path:
         taken_in = client.get("/api/v1/evidence", params={"record_type": "delivery"}).json()["records"]
         assert [one["record"]["failed_providers"] for one in taken_in] == [["slack"]]
         page.get_by_role("link", name="1 acknowledgement").wait_for()
+        page.close()
 
     assert seen.hosts() == {one.url.removeprefix("http://")}
     assert [one for one in seen.complaints if "404" not in one and "422" not in one] == []
