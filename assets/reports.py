@@ -58,20 +58,20 @@ class PlanConfig(dg.Config):
 class HealthConfig(dg.Config):
     """What health is judged by; a field that is not set has the lane's default (contract section 7)."""
 
-    as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
+    as_of: str | None = Field(None, description="ISO-8601 instant to evaluate at; each day's end, or now, if not set.")
 
 
 @with_fields_of(RecoveryParameters, is_plain=True)
 class RecoveriesConfig(dg.Config):
     """How long a recovery may be open (contract section 11)."""
 
-    as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
+    as_of: str | None = Field(None, description="ISO-8601 instant to evaluate at; each day's end, or now, if not set.")
 
 
 class MomentConfig(dg.Config):
     """The instant of a report."""
 
-    as_of: str | None = Field(None, description="ISO-8601 instant to judge; each day's end, or now, if not set.")
+    as_of: str | None = Field(None, description="ISO-8601 instant to evaluate at; each day's end, or now, if not set.")
 
 
 def build_report_assets(partitions: dg.PartitionsDefinition[str], settings: Settings) -> Sequence[dg.AssetsDefinition]:

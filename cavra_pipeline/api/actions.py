@@ -1,4 +1,4 @@
-"""Endpoints that act: acknowledge a delivery, open and close recoveries, refresh the home in a Dagster run."""
+"""Endpoints that act: acknowledge a delivery, open and close recoveries, refresh the home by a Dagster run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def signer_of(caller: Caller, by: str | None) -> str:
 def make_acknowledgement(
     service: Served, caller: Asker, lane: models.AcknowledgedLane, body: models.AcknowledgementBody
 ) -> Answer:
-    """Records what an operator says as evidence, so that a live retry may go ahead or is known to be handled.
+    """Records an acknowledgement of a failing delivery as evidence.
 
     With `withdraw` in place of `state` it records that the acknowledgement no longer holds.
     """
@@ -68,7 +68,10 @@ def make_acknowledgement(
 
 @endpoint(router, "POST", "/api/v1/playbook", scope="acknowledge", status=201, answer=recovery_answers.PlaybookAnswer)
 def make_playbook(service: Served, caller: Asker, body: models.PlaybookBody) -> Answer:
-    """Opens a recovery for each connector that fails often enough and has none open; leaves evidence."""
+    """Opens a recovery for each connector that fails often and has none open.
+
+    The playbook is saved as evidence.
+    """
     parameters = playbook_parameters(**body.model_dump(exclude={"by"}))
     by = signer_of(caller, body.by)
     written = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
@@ -81,7 +84,10 @@ def make_playbook(service: Served, caller: Asker, body: models.PlaybookBody) -> 
     answer=recovery_answers.RecoveryClosureAnswer,
 )  # fmt: skip
 def make_recovery_closure(service: Served, caller: Asker, body: models.RecoveryClosureBody) -> Answer:
-    """Records what became of a recovery, as evidence. The recovery must exist; near names are suggested."""
+    """Records the closure of a recovery as evidence.
+
+    The recovery must exist; an error suggests similar names.
+    """
     by = signer_of(caller, body.by)
     said = body.model_dump(exclude={"by"})
     try:
@@ -94,7 +100,10 @@ def make_recovery_closure(service: Served, caller: Asker, body: models.RecoveryC
 
 @endpoint(router, "POST", "/api/v1/refresh", scope="live", status=202, answer=answers.RefreshAnswer)
 def refresh(service: Served, body: models.Days) -> Answer:
-    """Starts a run; today if no day is given. It runs no worker; a scheduled report that is due and unsent is sent."""
+    """Starts a run that ingests and makes every report of the days; today if no day is given.
+
+    The run starts no worker. It sends a scheduled executive report that is due and unsent, if its lane is live.
+    """
     first_day, last_day = days_asked(service, body, default=1)
     if first_day > last_day or (last_day - first_day).days >= MOST_DAYS or last_day > service.clock().date():
         raise UsageError(
@@ -114,7 +123,7 @@ def refresh(service: Served, body: models.Days) -> Answer:
 
 @endpoint(router, "GET", "/api/v1/refresh/{run_id}", scope="read", answer=answers.RefreshAnswer)
 def refresh_status(service: Served, run_id: Annotated[str, Path(max_length=64)]) -> Answer:
-    """Gives the status of a refresh as Dagster has it."""
+    """Returns the status of a refresh, as Dagster reports it."""
     found = service.dagster.run_status(run_id) if _RUN_ID.fullmatch(run_id) else None
     if found is None:
         raise HttpProblem(

@@ -1,4 +1,4 @@
-"""What is answered about alerts and silences, for OpenAPI and for the check of every answer."""
+"""Models of the answers about alerts and silences, for OpenAPI and for the check of every answer."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ class AlertsAnswer(Open):
 
 
 class AlertEventsAnswer(BaseModel):
-    """What happened to alerts, newest first."""
+    """Events of alerts, newest first."""
 
     count: int
     events: list[dict[str, Any]]
 
 
 class AlertAnswer(BaseModel):
-    """The alert and who asked."""
+    """The alert and who requested the change."""
 
     alert: dict[str, Any]
     actor: str
 
 
 class AlertStory(BaseModel):
-    """One episode of an alert and what happened to it, newest first."""
+    """One episode of an alert and its events, newest first."""
 
     alert: dict[str, Any]
     events: list[dict[str, Any]]
 
 
 class SilenceAnswer(BaseModel):
-    """The silence and who asked."""
+    """The silence and who requested it."""
 
     silence: dict[str, Any]
     actor: str

@@ -1,4 +1,4 @@
-"""What the endpoints answer: OpenAPI declares it, and each answer is checked against it when it is made."""
+"""Models of the answers: OpenAPI declares them, and each answer is checked against its model when it is made."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Health(Open):
 
 
 class HealthAnswer(BaseModel):
-    """A health report and its own evidence record; null where it is not saved, for want of the scope `plan`."""
+    """A health report and its evidence record; null without the scope `plan`."""
 
     health: Health
     metadata: Record | None
@@ -80,14 +80,14 @@ class PendingPlan(PlanPreview):
 
 
 class PlanAnswer(PendingPlan):
-    """A retry plan, its own evidence record and who asked for it."""
+    """A retry plan, its evidence record and who requested it."""
 
     metadata: Record
     actor: str
 
 
 class CavraActor(BaseModel):
-    """Whoever showed a token, as CAVRA names an actor."""
+    """Name of the request's token, in the members of CAVRA's actors."""
 
     actor: str
     subject: str
@@ -97,14 +97,14 @@ class CavraActor(BaseModel):
 
 
 class CavraPlanAnswer(PlanPreview):
-    """A retry plan, its own evidence record, and whoever showed a token."""
+    """A retry plan, its evidence record, and the request's actor."""
 
     metadata: Record
     actor: CavraActor | None
 
 
 class CavraAcknowledgement(Open):
-    """What an operator said, by CAVRA's names; beside them the subject, `plan_id` or `health_id`."""
+    """An acknowledgement by CAVRA's names, with its subject: `plan_id` or `health_id`."""
 
     acknowledgement_id: str
     provider: str
@@ -115,7 +115,7 @@ class CavraAcknowledgement(Open):
 
 
 class CavraAcknowledgementAnswer(BaseModel):
-    """What an operator said, its evidence record, and whoever showed a token."""
+    """An acknowledgement, its evidence record, and the request's actor."""
 
     acknowledgement: CavraAcknowledgement
     metadata: Record
@@ -152,7 +152,7 @@ class CavraAlertDashboard(Open):
 
 
 class LaneState(Open):
-    """A lane at a glance."""
+    """State of a lane."""
 
     lane: LaneName
     alert_level: AlertLevel
@@ -160,7 +160,7 @@ class LaneState(Open):
 
 
 class RecoveriesState(Open):
-    """Recoveries at a glance."""
+    """Counts of recoveries."""
 
     alert_level: AlertLevel
     recovery_open_count: int
@@ -168,7 +168,7 @@ class RecoveriesState(Open):
 
 
 class ClosureState(Open):
-    """Closure at a glance."""
+    """State of closure."""
 
     alert_level: AlertLevel
     closure_state: Literal["open", "closed"]
@@ -176,7 +176,7 @@ class ClosureState(Open):
 
 
 class LanesAnswer(BaseModel):
-    """Every lane at a glance, the recoveries, and whether the loop is closed."""
+    """State of every lane, of recoveries and of closure."""
 
     as_of: str
     generated_at: str
@@ -196,14 +196,14 @@ class Dashboard(Open):
 
 
 class AcknowledgementAnswer(BaseModel):
-    """The record that was written and who asked for it."""
+    """The record that was written and who requested it."""
 
     acknowledgement: Record
     actor: str
 
 
 class EvidenceRow(BaseModel):
-    """A record and what the pipeline made of it."""
+    """A record and its classification."""
 
     record_type: str | None
     lane: str | None
@@ -214,7 +214,7 @@ class EvidenceRow(BaseModel):
 
 
 class Next(BaseModel):
-    """A page's end."""
+    """Members of every page."""
 
     next: str | None = Field(description="Cursor of the following page; null on the last.")
 
@@ -264,14 +264,14 @@ class QuarantineAnswer(Next):
 
 
 class FindingsAnswer(Next):
-    """What was not public-safe."""
+    """Findings: what was not public-safe, never the value."""
 
     count: int
     findings: list[dict[str, Any]]
 
 
 class PartitionRow(Open):
-    """A UTC day: what came in, and how the lanes were."""
+    """A UTC day: counts of its evidence, and each lane's level."""
 
     day: str
     drop_count: int
@@ -283,7 +283,7 @@ class PartitionsAnswer(BaseModel):
     """UTC days in order."""
 
     partitions: list[PartitionRow]
-    next_from: str | None = Field(description="`from` of the days that follow; null where the range is whole.")
+    next_from: str | None = Field(description="`from` of the days that follow; null if no day is left.")
 
 
 class RefreshAnswer(BaseModel):
@@ -298,7 +298,7 @@ class RefreshAnswer(BaseModel):
 
 
 class Status(Open):
-    """What this service is and how it does."""
+    """Addresses, freshness and counts of this service."""
 
     service: str
     version: str
@@ -350,7 +350,7 @@ class SourceRow(Open):
 
 
 class SourcesAnswer(BaseModel):
-    """How the sources of `sources.yaml` stand."""
+    """State of each source of `sources.yaml`."""
 
     as_of: str
     alert_level: AlertLevel
@@ -362,7 +362,7 @@ class SourcesAnswer(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """What went wrong (RFC 9457). No value of the request and no record is ever in it."""
+    """An error (RFC 9457). It never holds a value of the request or a record."""
 
     type: str = Field(json_schema_extra={"format": "uri"})
     title: str
@@ -372,6 +372,6 @@ class ProblemDocument(BaseModel):
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process runs."""
 
     status: Literal["ok"]

@@ -1,4 +1,4 @@
-"""What is answered about causes, for OpenAPI and for the check of every answer."""
+"""Models of the answers about causes, for OpenAPI and for the check of every answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Incidents(Open):
 
 
 class Forecast(Open):
-    """What becomes of a lane's failing pairs if nothing changes (contract section 15)."""
+    """Forecast of a lane's failing pairs if nothing changes (contract section 15)."""
 
     lane: str
     forecast_id: str
@@ -58,7 +58,7 @@ class Forecast(Open):
 
 
 class Explanation(Open):
-    """Why a pair of one lane is as it is; its records in order, and what would release it."""
+    """State of a pair of one lane and its reason, its records in order, and what would release it."""
 
     lane: str
     subject: str
@@ -71,7 +71,7 @@ class Explanation(Open):
 
 
 class Explanations(Open):
-    """An explanation for each lane that knows a subject and provider (contract section 16)."""
+    """An explanation for each lane that has the subject and provider (contract section 16)."""
 
     as_of: str
     generated_at: str

@@ -57,7 +57,10 @@ def incidents(service: Served, asked: Annotated[models.IncidentsQuery, Query()])
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/forecast", scope="read", answer=cause_answers.Forecast)
 def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[models.ForecastQuery, Query()]) -> Answer:
-    """Works the coming worker runs of a lane through: what is tried, exhausted or delivered when, and what never."""
+    """Forecasts when each failing pair of a lane is tried, exhausted or delivered; saves nothing.
+
+    The coming worker runs are simulated twice: every retry fails, every retry is delivered.
+    """
     of_lane, given = lane_named(lane), asked.model_dump(exclude_unset=True)
     parameters = forecast_parameters(**{name: given.get(name) for name in ForecastParameters.model_fields})
     policy = retry_policy(of_lane, {name: given.get(name) for name in RetryPolicy.model_fields})
@@ -75,7 +78,7 @@ def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[model
 
 @endpoint(router, "GET", "/api/v1/explain", scope="read", answer=cause_answers.Explanations)
 def explanation(service: Served, asked: Annotated[models.ExplainQuery, Query()]) -> Answer:
-    """Explains one delivery: everything that concerns it, in order, its state, and what would release it."""
+    """Explains one delivery: its records in order, its state, and what would release it."""
     lane = lane_named(asked.lane) if asked.lane else None
     has_connector = connector_check(service.settings)
 

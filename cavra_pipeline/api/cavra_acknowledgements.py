@@ -55,7 +55,7 @@ def _declare(lane: Lane, paths: CavraPaths) -> None:
         subject: Annotated[str, Path(min_length=1, max_length=512)],
         body: cavra_models.CavraAcknowledgementBody,
     ) -> Answer:
-        """The subject need not exist. Notes and reasons are not kept."""
+        """The subject need not exist. Notes and reasons are not stored."""
         provider = provider_name(given("provider", body.provider))
         by = given("acknowledged_by", speaker(caller, body.acknowledged_by))
         said: dict[str, Any] = {"subject": subject, "provider": provider, "by": by}

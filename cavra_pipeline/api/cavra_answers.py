@@ -1,4 +1,4 @@
-"""What is answered about recoveries at CAVRA's own paths, for OpenAPI and for the check of every answer."""
+"""Models of the answers about recoveries at CAVRA's own paths, for OpenAPI and for the check of every answer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CavraEscalationPlan(Open):
 
 
 class CavraEscalationPlanAnswer(BaseModel):
-    """An escalation plan, its evidence record, and whoever showed a token."""
+    """An escalation plan, its evidence record, and the request's actor."""
 
     plan: CavraEscalationPlan
     metadata: Record
@@ -82,7 +82,7 @@ class CavraScheduleRun(Open):
 
 
 class CavraScheduleRunAnswer(BaseModel):
-    """A scheduled run, its evidence record and that of its report, and whoever showed a token."""
+    """A scheduled run, its evidence record and that of its report, and the request's actor."""
 
     run: CavraScheduleRun
     metadata: Record
@@ -91,9 +91,9 @@ class CavraScheduleRunAnswer(BaseModel):
 
 
 class CavraPlaybookAnswer(BaseModel):
-    """The playbook that was written, its evidence record, and whoever showed a token.
+    """The playbook that was written, its evidence record, and the request's actor.
 
-    All are null but the actor where no connector calls for a recovery.
+    All but the actor are null if no connector needs a recovery.
     """
 
     playbook: dict[str, Any] | None
@@ -102,7 +102,7 @@ class CavraPlaybookAnswer(BaseModel):
 
 
 class CavraClosureAnswer(BaseModel):
-    """What was said of a recovery; its record is null where the newest closure said so already."""
+    """A closure of a recovery; its record is null if the newest closure has the same state."""
 
     closure: dict[str, Any] | None
     metadata: Record | None

@@ -35,7 +35,7 @@ router = APIRouter(tags=["cavra"])
     summary="CAVRA's own path for the dashboard of drill notifications and their audit deliveries.",
 )  # fmt: skip
 def cavra_dashboard(service: Served) -> Answer:
-    """CAVRA's counts over the whole history; a count is null where CAVRA reads fields that are kept nowhere here."""
+    """CAVRA's counts over the whole history; a count is null where CAVRA reads fields that are not stored here."""
 
     def make(session: Session) -> dict[str, Any]:
         now = service.clock()
@@ -47,10 +47,10 @@ def cavra_dashboard(service: Served) -> Answer:
 @endpoint(
     router, "GET", f"{DELIVERIES}/final-reporting-closure-dashboard", scope="read",
     answer=cavra_answers.CavraClosureDashboard,
-    summary="CAVRA's own path for the question whether final reporting can be closed.",
+    summary="CAVRA's own path for the final reporting dashboard.",
 )  # fmt: skip
 def cavra_closure_dashboard(service: Served) -> Answer:
-    """CAVRA's open items, of which some never clear; `/api/v1/closure` says what is open now."""
+    """CAVRA's open items, some of which never clear; `/api/v1/closure` lists what is open now."""
 
     def make(session: Session) -> dict[str, Any]:
         now = service.clock()

@@ -30,7 +30,7 @@ router = APIRouter(tags=["cavra"])
     answer=cavra_answers.CavraEscalationPlanAnswer, summary="CAVRA's own path for a new escalation plan.",
 )  # fmt: skip
 def cavra_escalation_plan(service: Served, caller: Asker, body: cavra_models.CavraEscalationPlanBody) -> Answer:
-    """Stores the plan as evidence. A route's provider is what is broken; the channels are those of the host."""
+    """Saves the plan as evidence. A route names the broken provider; the host's settings name the channels."""
     parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
     label = label_of(caller, body.generated_by)
     plan, record = store_escalation_plan(service.writing_settings, parameters, generated_by=label, now=service.clock())
@@ -67,7 +67,7 @@ def cavra_executive_report(
     summary="CAVRA's own path for a scheduled run of the executive report.",
 )  # fmt: skip
 def cavra_schedule_run(service: Served, caller: Asker, body: cavra_models.CavraScheduleRunBody) -> Answer:
-    """Stores the run and its report as evidence."""
+    """Saves the run and its report as evidence."""
     parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
     label = label_of(caller, body.generated_by)
     made = store_schedule_run(

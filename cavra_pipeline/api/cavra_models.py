@@ -1,4 +1,4 @@
-"""What CAVRA's clients send: fields that are not declared are ignored, as CAVRA does. The domain checks values."""
+"""Requests of CAVRA's clients: undeclared fields are ignored, as in CAVRA. The domain checks values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_MINUTES: Final = 525_600
 
 
 class Lenient(BaseModel):
-    """Whatever CAVRA's clients send: what is not declared is ignored."""
+    """A request of CAVRA's clients; undeclared fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -30,7 +30,7 @@ class Strict(Lenient):
 
 GeneratedBy = Annotated[
     str | None,
-    Field(description="Public-safe label of who asks; with a token, always the token's name.", examples=["console"]),
+    Field(description="Public-safe name or team label; with a token, always the token's name.", examples=["console"]),
 ]
 Minutes = Annotated[int | None, Field(ge=1, le=MOST_MINUTES)]
 #: A missing or blank provider is refused with CAVRA's status, by the endpoint, not by the model.
@@ -60,7 +60,7 @@ def accept_any(schema: dict[str, Any]) -> None:
 
 
 class CavraPlanBody(Lenient):
-    """What a retry plan is made by."""
+    """Policy of a retry plan."""
 
     retry_policy: Annotated[
         Policy | None,
@@ -73,67 +73,73 @@ class CavraPlanBody(Lenient):
 
 
 class CavraAcknowledgementBody(Lenient):
-    """What an operator says of an escalation or of a health alert, for one provider."""
+    """An acknowledgement of an escalation or of a health alert at one provider."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["provider"]})
 
     provider: _Provider = None
     acknowledged_by: str | None = Field(
-        None, description="Public-safe label of who says it; with a token, always the token's name."
+        None, description="Public-safe name or team label; with a token, always the token's name."
     )
     acknowledgement_state: str | None = Field("acknowledged", description="One of the lane's states.")
     external_ref: str | None = Field(None, description="The ticket's key.", examples=["INC-1042"])
 
 
 class CavraRecoveryQuery(Lenient):
-    """What recoveries are judged by."""
+    """SLO of recoveries."""
 
-    recovery_slo_minutes: Minutes = Field(None, description="How long a recovery may be open, in minutes; else 240.")
+    recovery_slo_minutes: Minutes = Field(
+        None, description="How long a recovery may be open, in minutes; 240 if not given."
+    )
     generated_by: GeneratedBy = CONSOLE
 
 
 class CavraEscalationPlanBody(Strict, CavraRecoveryQuery):
-    """What an escalation plan is made by."""
+    """Parameters of an escalation plan."""
 
 
 class CavraScheduleRunBody(CavraEscalationPlanBody):
-    """What a scheduled run of the executive report is made by."""
+    """Parameters of a scheduled run of the executive report."""
 
     schedule: Annotated[
         RunSchedule | None,
         BeforeValidator(object_or_none),
         Field(
-            description="What the run says of its schedule; ignored if it is no object.", json_schema_extra=accept_any
+            description="The schedule that the run records; ignored if it is no object.", json_schema_extra=accept_any
         ),
     ] = None
 
 
 class CavraPlaybookBody(Strict):
-    """What a recovery playbook counts."""
+    """Parameters of a recovery playbook."""
 
-    min_failure_count: Annotated[int | None, Field(ge=1, le=10_000)] = Field(None, description="Else 2.")
-    lookback_hours: Annotated[int | None, Field(ge=1, le=8_760)] = Field(None, description="Else 24.")
+    min_failure_count: Annotated[int | None, Field(ge=1, le=10_000)] = Field(
+        None, description="Failures that put a connector into the playbook; 2 if not given."
+    )
+    lookback_hours: Annotated[int | None, Field(ge=1, le=8_760)] = Field(
+        None, description="Hours in which failures count; 24 if not given."
+    )
     generated_by: GeneratedBy = CONSOLE
 
 
 class CavraClosureBody(Lenient):
-    """What an operator says of a recovery at one provider."""
+    """The closure of a recovery at one provider."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["provider"]})
 
     provider: _Provider = None
     closed_by: str | None = Field(
-        None, description="Public-safe label of who says it; with a token, always the token's name."
+        None, description="Public-safe name or team label; with a token, always the token's name."
     )
-    closure_state: str | None = Field("resolved", description="resolved and mitigated close it.")
+    closure_state: str | None = Field("resolved", description="`resolved` and `mitigated` close the recovery.")
     external_ref: str | None = Field(None, description="The ticket's key.", examples=["INC-1042"])
 
 
 class RecordsQuery(Lenient):
-    """A part of a list, as CAVRA cuts it."""
+    """A page of a list, by CAVRA's parameters."""
 
-    limit: int = Field(50, description="Most records; cut to 1..500, and the answer says to what.")
-    offset: int = Field(0, description="Records to leave out before them; below 0 counts as 0.")
+    limit: int = Field(50, description="Max records, cut to 1..500; the answer gives the value used.")
+    offset: int = Field(0, description="Records to skip; below 0 counts as 0.")
 
 
 class CavraEvidenceQuery(RecordsQuery):
@@ -175,4 +181,4 @@ class CavraHistoryQuery(RecordsQuery):
     provider: str | None = None
     metadata_kind: str | None = None
     acknowledgement_state: str | None = None
-    suppressed: bool | None = Field(None, description="Whether connectors were left out.")
+    suppressed: bool | None = Field(None, description="Whether connectors were suppressed.")

@@ -42,7 +42,7 @@ def cavra_recoveries(
 ) -> Answer:
     """With the scope `plan` the report is saved as evidence and shows in Dagster too.
 
-    The rows stand under CAVRA's names too. Executions are counted for ever, as CAVRA does; level and state are ours.
+    Rows have CAVRA's names too. Executions are counted over the whole history, as in CAVRA; level and state are ours.
     """
     parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
     label = label_of(caller, asked.generated_by)
@@ -65,7 +65,7 @@ def cavra_recoveries(
     answer=cavra_answers.CavraPlaybookAnswer, summary="CAVRA's own path for a new recovery playbook.",
 )  # fmt: skip
 def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlaybookBody) -> Answer:
-    """Opens a recovery for each connector that fails often enough and has none that is open."""
+    """Opens a recovery for each connector that fails often and has none open."""
     parameters = playbook_parameters(min_failure_count=body.min_failure_count, lookback_hours=body.lookback_hours)
     by = label_of(caller, body.generated_by)
     record = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
@@ -79,7 +79,7 @@ def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlayb
 
 @endpoint(
     router, "POST", f"{DELIVERIES}/connector-recovery-playbooks/{{playbook_id}}/closures", scope="acknowledge",
-    answer=cavra_answers.CavraClosureAnswer, summary="CAVRA's own path for a closure of a recovery.",
+    answer=cavra_answers.CavraClosureAnswer, summary="CAVRA's own path for the closure of a recovery.",
 )  # fmt: skip
 def cavra_closure(
     service: Served,
@@ -87,7 +87,7 @@ def cavra_closure(
     playbook_id: Annotated[str, Path(min_length=1, max_length=512)],
     body: cavra_models.CavraClosureBody,
 ) -> Answer:
-    """The recovery need not exist. Notes and references to checks are not kept."""
+    """The recovery need not exist. Notes and references to checks are not stored."""
     provider, by = given("provider", body.provider), given("closed_by", speaker(caller, body.closed_by))
     now: datetime = service.clock()
     try:

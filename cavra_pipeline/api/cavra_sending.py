@@ -113,7 +113,7 @@ def _declare_alert(lane: Lane, paths: CavraPaths) -> None:
         summary=f"CAVRA's own path for the delivery of an alert in {lane.name}.", name=f"cavra_deliver_{lane.name}",
     )  # fmt: skip
     def cavra_deliver(service: Served, caller: Asker, body: models.CavraAlertDeliveryBody) -> Answer:
-        """Sends an alert if there is something to alert about, through the connectors that are not suppressed."""
+        """Sends an alert if the lane has alerts, through the connectors that are not suppressed."""
         connectors, text = _connectors(service.settings), (body.provider or "").strip() or EVERY_CONNECTOR
         window = body.suppression_window_minutes
         request = AlertRequest(
@@ -204,7 +204,7 @@ def _deliver_stored(
     answer=models.CavraPlanDeliveryAnswer, summary="CAVRA's own path for the delivery of an escalation plan.",
 )  # fmt: skip
 def cavra_deliver_plan(service: Served, caller: Asker, plan_id: _Id, body: models.CavraPlanDeliveryBody) -> Answer:
-    """Sends a stored plan once to each connector. `latest` is the newest; where there is none, a new one is made."""
+    """Sends a stored plan once to each connector. `latest` is the newest; if there is none, a new one is made."""
     return _deliver_stored(service, caller, plan_id, body, PLANS)
 
 
@@ -213,7 +213,7 @@ def cavra_deliver_plan(service: Served, caller: Asker, plan_id: _Id, body: model
     answer=models.CavraRunDeliveryAnswer, summary="CAVRA's own path for the delivery of an executive report's run.",
 )  # fmt: skip
 def cavra_deliver_run(service: Served, caller: Asker, run_id: _Id, body: models.CavraRunDeliveryBody) -> Answer:
-    """Sends a stored run once to each connector. `latest` is the newest; where there is none, a new one is made."""
+    """Sends a stored run once to each connector. `latest` is the newest; if there is none, a new one is made."""
     return _deliver_stored(service, caller, run_id, body, RUNS)
 
 
@@ -226,7 +226,7 @@ def _declare_worker(lane: Lane, paths: CavraPaths) -> None:
         summary=f"CAVRA's own path for a run of the retry worker of {lane.name}.", name=f"cavra_worker_{lane.name}",
     )  # fmt: skip
     def cavra_worker(service: Served, caller: Asker, body: models.CavraWorkerBody) -> Answer:
-        """Selects, and with `execute` sends what the lane's gate lets through. The run is recorded, dry and live."""
+        """Selects retries; `execute` sends those that the lane's gate lets through. Dry and live runs are recorded."""
         schedule = body.schedule or models.CavraSchedule()
         request = WorkerRequest(
             lane=lane,

@@ -1,4 +1,4 @@
-"""What CAVRA's clients give to its sending paths, and what these answer. The domain checks values again."""
+"""Requests and answers of CAVRA's sending paths. The domain checks values again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Listed = Annotated[int | None, Field(ge=1, le=_MOST_LISTED)]
 
 
 class CavraSendingBody(Strict):
-    """What every sending path takes of how to send."""
+    """Limits of every sending path."""
 
     generated_by: GeneratedBy = CONSOLE
 
@@ -43,22 +43,24 @@ class CavraSendingBody(Strict):
 
 
 class CavraDeliveryBody(CavraSendingBody):
-    """What a path of first deliveries takes."""
+    """Parameters of a first delivery."""
 
     provider: str | None = Field(
         None,
         max_length=512,
-        description="Connectors with commas between them; `all` are those that are on.",
+        description="Connectors with commas between them; `all` for every enabled one.",
         examples=["webhook"],
     )
-    dry_run: StrictBool | None = Field(None, description="True sends nothing and says what would be sent; ours.")
+    dry_run: StrictBool | None = Field(
+        None, description="True sends nothing and returns what would be sent; an addition to CAVRA's fields."
+    )
 
 
 class CavraStoredBody(CavraDeliveryBody):
-    """What the delivery of a plan or a run takes that is stored already."""
+    """Parameters of the delivery of a stored plan or run."""
 
     recovery_slo_minutes: Minutes = Field(
-        None, description="Limit of a plan or report that has to be made, in minutes; else 240."
+        None, description="SLO of a plan or report that has to be made, in minutes; 240 if not given."
     )
 
     @property
@@ -68,9 +70,9 @@ class CavraStoredBody(CavraDeliveryBody):
 
 
 class CavraPlanDeliveryBody(CavraStoredBody):
-    """What the delivery of an escalation plan takes."""
+    """Parameters of the delivery of an escalation plan."""
 
-    max_routes: _Listed = Field(None, description=f"Routes that the message lists; else {MAX_ROUTES}.")
+    max_routes: _Listed = Field(None, description=f"Max routes in the message; {MAX_ROUTES} if not given.")
 
     @property
     def most(self) -> int | None:
@@ -79,9 +81,9 @@ class CavraPlanDeliveryBody(CavraStoredBody):
 
 
 class CavraRunDeliveryBody(CavraStoredBody):
-    """What the delivery of a scheduled run of the executive report takes."""
+    """Parameters of the delivery of a scheduled run of the executive report."""
 
-    max_risks: _Listed = Field(None, description=f"Key risks that the message lists; else {MAX_RISKS}.")
+    max_risks: _Listed = Field(None, description=f"Max key risks in the message; {MAX_RISKS} if not given.")
 
     @property
     def most(self) -> int | None:
@@ -90,20 +92,20 @@ class CavraRunDeliveryBody(CavraStoredBody):
 
 
 class CavraAlertDeliveryBody(CavraDeliveryBody):
-    """What the delivery of a health alert takes."""
+    """Parameters of the delivery of a health alert."""
 
     expected_interval_minutes: Minutes = Field(None, description="The worker's cadence; the lane's own if not given.")
     stale_metadata_minutes: Minutes = Field(None, description="Age over which the newest retry plan is stale.")
     suppression_window_minutes: Annotated[int | None, Field(ge=0, le=MAX_WINDOW_MINUTES)] = Field(
         None,
-        description=f"How long a connector is left alone after an alert arrived through it; else {WINDOW_MINUTES}.",
+        description=f"Minutes without a further alert through a connector after one; {WINDOW_MINUTES} if not given.",
     )
-    force: StrictBool | None = Field(None, description="Send in the suppression window too.")
-    max_alerts: _Listed = Field(None, description=f"Alerts that the message lists; else {MAX_ALERTS}.")
+    force: StrictBool | None = Field(None, description="Ignore the suppression window.")
+    max_alerts: _Listed = Field(None, description=f"Max alerts in the message; {MAX_ALERTS} if not given.")
 
 
 class CavraSchedule(Lenient):
-    """What a worker run says of the schedule that it belongs to."""
+    """The schedule of a worker run."""
 
     model_config = ConfigDict(strict=True)
 
@@ -112,17 +114,19 @@ class CavraSchedule(Lenient):
 
 
 class CavraWorkerBody(CavraSendingBody, CavraPlanBody):
-    """What a run of a lane's retry worker takes. The last three have no effect: a retry lists nothing."""
+    """Parameters of a worker run. The last three have no effect: a retry's message lists nothing."""
 
     schedule: Annotated[
         CavraSchedule | None,
         BeforeValidator(object_or_none),
         Field(description="The run's schedule; ignored if it is no object.", json_schema_extra=accept_any),
     ] = None
-    dry_run: StrictBool | None = Field(None, description="Select only; else the opposite of `execute`.")
-    execute: StrictBool | None = Field(None, description="Send what is selected; else false.")
+    dry_run: StrictBool | None = Field(
+        None, description="Select and send nothing; the opposite of `execute` if not given."
+    )
+    execute: StrictBool | None = Field(None, description="Send the selected retries; false if not given.")
     max_retry_deliveries: Annotated[int | None, Field(ge=1, le=MAX_RETRY_DELIVERIES)] = Field(
-        None, description=f"Retries selected at most; else {DEFAULT_RETRY_DELIVERIES}."
+        None, description=f"Max retries selected; {DEFAULT_RETRY_DELIVERIES} if not given."
     )
     max_routes: _Listed = None
     max_alerts: _Listed = None
@@ -135,7 +139,7 @@ class CavraWorkerBody(CavraSendingBody, CavraPlanBody):
 
 
 class CavraDelivery(Open):
-    """How a delivery went, for each connector; `session_id` names the connector's own record."""
+    """Outcome of a delivery at each connector; `session_id` names the connector's own record."""
 
     event_id: str
     event_type: str
@@ -157,21 +161,21 @@ class _Delivered(BaseModel):
 
 
 class CavraPlanDeliveryAnswer(_Delivered):
-    """An escalation plan and how its delivery went."""
+    """An escalation plan and the outcome of its delivery."""
 
     plan: dict[str, Any]
     plan_metadata: Record
 
 
 class CavraRunDeliveryAnswer(_Delivered):
-    """A scheduled run of the executive report and how its delivery went."""
+    """A scheduled run of the executive report and the outcome of its delivery."""
 
     run: dict[str, Any]
     run_metadata: Record
 
 
 class CavraAlertDeliveryAnswer(_Delivered):
-    """A health report, which is not saved, the plan of who is notified of it, and how that went."""
+    """A health report, which is not saved, the plan of whom to notify of it, and the outcome."""
 
     health: Health
     plan: dict[str, Any]
@@ -179,7 +183,7 @@ class CavraAlertDeliveryAnswer(_Delivered):
 
 
 class CavraWorkerAnswer(BaseModel):
-    """A worker run, its record and that of its retry plan, and what became of each retry that it selected."""
+    """A worker run, its record and that of its retry plan, and the outcome of each selected retry."""
 
     run: dict[str, Any]
     metadata: Record | None

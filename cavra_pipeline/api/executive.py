@@ -27,7 +27,7 @@ router = APIRouter(tags=["reports"])
 
 
 def arguments_of(service: Service, asked: models.RecoveriesQuery) -> dict[str, Any]:
-    """Returns what the reports here take; refuses values that are not accepted before the warehouse is read."""
+    """Returns the arguments of the reports here; refuses values that are not accepted before the warehouse is read."""
     service.instants(asked.as_of)
     parameters = recovery_parameters(**asked.model_dump(exclude=set(models.ReportQuery.model_fields)))
     return {
@@ -44,7 +44,7 @@ def _report(service: Service, session: Session, asked: models.RecoveriesQuery, g
 
 @endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=recovery_answers.ExecutiveReport)
 def executive_report(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
-    """Makes the executive report without any trace."""
+    """Previews the executive report; saves nothing."""
     given = arguments_of(service, asked)
     return service.ask(
         ("executive report", asked.model_dump()), lambda session: _report(service, session, asked, given)
@@ -53,7 +53,7 @@ def executive_report(service: Served, asked: Annotated[models.RecoveriesQuery, Q
 
 @endpoint(router, "GET", "/api/v1/executive-report.html", scope="read", answer=None)
 def executive_report_as_html(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
-    """Makes the executive report without any trace, as one page to save or print."""
+    """Previews the executive report as one HTML page to print; saves nothing."""
     given = arguments_of(service, asked)
     with service.reading() as (session, _):
         report = _report(service, session, asked, given)
@@ -66,7 +66,10 @@ def executive_report_as_html(service: Served, asked: Annotated[models.Recoveries
 
 @endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=recovery_answers.EscalationPlan)
 def preview_escalation_plan(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
-    """Makes the escalation plan without any trace: whom each open recovery and failing retry goes to."""
+    """Previews the escalation plan; saves nothing.
+
+    A route names whom to notify of each open recovery and of each provider with unresolved retries.
+    """
     given = arguments_of(service, asked)
 
     def make(session: Session) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def list_acknowledgements(
 
 @endpoint(router, "GET", "/api/v1/history", scope="read", answer=answers.HistoryAnswer)
 def history(service: Served, asked: Annotated[models.HistoryQuery, Query()]) -> Answer:
-    """Lists the reports that runs kept, one for each lane and day, and the plans that were kept by their id."""
+    """Lists saved reports, one for each lane and day, and saved plans."""
     state, filters = state_of(service.settings), _filters(asked)
     rows, following = pages.report_page(
         state, filters, limit=asked.limit, cursor=asked.cursor, with_documents=asked.documents
@@ -63,7 +63,7 @@ def history(service: Served, asked: Annotated[models.HistoryQuery, Query()]) -> 
 
 @endpoint(router, "GET", "/api/v1/history/{report_id}", scope="read", answer=answers.ReportAnswer)
 def saved_report(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]) -> Answer:
-    """Gives a report that was kept, by its id."""
+    """Returns a saved report by its id."""
     state, filters = state_of(service.settings), {"report_id": report_id}
     rows, _ = pages.report_page(state, filters, limit=1, cursor=None, with_documents=True)
     if not rows:
@@ -83,19 +83,19 @@ def _boundary(service: Service, table: str, asked: models.PageQuery) -> Answer:
 
 @endpoint(router, "GET", "/api/v1/quarantine", scope="read", answer=answers.QuarantineAnswer)
 def quarantine(service: Served, asked: Annotated[models.QuarantineQuery, Query()]) -> Answer:
-    """Lists quarantined lines; never what they said."""
+    """Lists quarantined lines by place, SHA-256 and reason; never their content."""
     return _boundary(service, "quarantine", asked)
 
 
 @endpoint(router, "GET", "/api/v1/findings", scope="read", answer=answers.FindingsAnswer)
 def findings(service: Served, asked: Annotated[models.FindingQuery, Query()]) -> Answer:
-    """Lists findings; never the value."""
+    """Lists findings by place and rule; never the value."""
     return _boundary(service, "findings", asked)
 
 
 @endpoint(router, "GET", "/api/v1/partitions", scope="read", answer=answers.PartitionsAnswer)
 def partitions(service: Served, asked: Annotated[models.Days, Query()]) -> Answer:
-    """Lists the days of a range, also those on which nothing came in."""
+    """Lists the UTC days of a range with counts of evidence and each lane's level."""
     first, last = days_asked(service, asked, default=DEFAULT_DAYS)
     until = last if (last - first).days < MOST_DAYS else first + timedelta(days=MOST_DAYS - 1)
     days = days_between(first, until)

@@ -41,7 +41,7 @@ AlertLevel = Literal["critical", "warning", "healthy", "unknown"]
 AsOf = Annotated[
     str | None,
     Field(
-        description="Instant to judge at, ISO-8601; UTC without an offset; now if not given.",
+        description="Instant to evaluate at, ISO-8601; UTC if it has no offset. Now if not given.",
         min_length=1,
         max_length=40,
         json_schema_extra={"format": "date-time"},
@@ -51,23 +51,25 @@ AsOf = Annotated[
 Actor = Annotated[
     str | None,
     Field(
-        description="Public-safe label of who asks: no e-mail address.",
+        description="Public-safe name or team label of who requests it; no e-mail address.",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127}$",
         examples=["release-manager"],
     ),
 ]
 
-
+#: The first and the last instant of a range.
+SINCE = Field(None, description="Start of the range, ISO-8601; UTC if it has no offset.")
+UNTIL = Field(None, description="End of the range, ISO-8601; UTC if it has no offset.")
 Text = Annotated[str | None, Field(min_length=1, max_length=512)]
 Subjects = Annotated[list[Annotated[str, Field(min_length=1, max_length=512)]] | None, Field(max_length=100)]
 Cursor = Annotated[
-    str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="``next`` of the page before.", examples=[None])
+    str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="`next` of the previous page.", examples=[None])
 ]
-Limit = Annotated[int, Field(ge=1, le=500, description="Most rows of a page.")]
+Limit = Annotated[int, Field(ge=1, le=500, description="Max rows of a page.")]
 
 
 def _written_day(value: Any) -> Any:
-    """Takes YYYY-MM-DD alone; pydantic would take a number of seconds for a day too."""
+    """Accepts YYYY-MM-DD alone; pydantic would accept a number of seconds as a day too."""
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         raise ValueError("not a day")
     return value
@@ -100,7 +102,7 @@ def _with_whole_numbers(value: Any, depth: int) -> Any:
 
 
 class Asked(BaseModel):
-    """Whatever is asked: nothing that is not declared."""
+    """A request; a field that is not declared is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -112,7 +114,7 @@ class MomentQuery(Asked):
 
 
 class ReportQuery(MomentQuery):
-    """An instant, and who asks."""
+    """An instant, and who requests the report."""
 
     generated_by: Actor = None
 
@@ -155,7 +157,7 @@ class IncidentsQuery(MomentQuery):
 @with_fields_of(RetryPolicy)
 @with_fields_of(ForecastParameters)
 class ForecastQuery(MomentQuery):
-    """How far a forecast looks, and the policy (contract section 15)."""
+    """Hours of a forecast, and the policy (contract section 15)."""
 
 
 class ExplainQuery(MomentQuery):
@@ -167,16 +169,18 @@ class ExplainQuery(MomentQuery):
 
 
 class PlanBody(ReportQuery):
-    """What a retry plan is made by."""
+    """Instant and policy of a retry plan."""
 
     retry_policy: Policy | None = None
-    keep: StrictBool = Field(False, description="Keep it in the history too, so that `worker --plan` can execute it.")
+    keep: StrictBool = Field(
+        False, description="Save the plan in the history too, so that `worker --plan` can execute it."
+    )
 
     _whole = model_validator(mode="before")(whole_numbers)
 
 
 class AcknowledgementBody(Asked):
-    """What an operator says of a failing delivery, for one provider."""
+    """An acknowledgement of a failing delivery at one provider."""
 
     subject: str = Field(
         min_length=1,
@@ -189,27 +193,29 @@ class AcknowledgementBody(Asked):
         None, description="One of the lane's `acknowledgement_states`.", examples=["acknowledged"]
     )
     withdraw: StrictBool = Field(False, description="Withdraw the acknowledgement; in place of `state`.")
-    force: StrictBool = Field(False, description="Record it although no such delivery is known.")
-    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+    force: StrictBool = Field(False, description="Record it although there is no such delivery.")
+    by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
 
 @with_fields_of(PlaybookParameters)
 class PlaybookBody(Asked):
-    """What a recovery playbook counts, and who asks (contract section 11)."""
+    """Parameters of a recovery playbook, and who requests it (contract section 11)."""
 
-    by: Actor = Field(None, description="Who asks; with a token, always the token's name.")
+    by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
     _whole = model_validator(mode="before")(whole_numbers)
 
 
 class RecoveryClosureBody(Asked):
-    """What somebody says of a recovery (contract section 11)."""
+    """The closure of a recovery (contract section 11)."""
 
     playbook_id: str = Field(min_length=1, max_length=512, examples=["playbook-1"])
     provider: str = Field(min_length=1, max_length=512, examples=["slack"])
-    state: ClosureState = Field(description="`resolved` and `mitigated` close it; any other leaves it open.")
+    state: ClosureState = Field(
+        description="`resolved` and `mitigated` close the recovery; any other state leaves it open."
+    )
     external_ref: Text = Field(None, description="The ticket's key.", examples=["INC-1042"])
-    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+    by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
 
 class PageQuery(Asked):
@@ -225,8 +231,8 @@ class AcknowledgementQuery(PageQuery):
     provider: Text = None
     subject: Text = None
     state: Text = None
-    since: AsOf = None
-    until: AsOf = None
+    since: AsOf = SINCE
+    until: AsOf = UNTIL
 
 
 class EvidenceQuery(PageQuery):
@@ -235,10 +241,10 @@ class EvidenceQuery(PageQuery):
     lane: LaneName | None = None
     record_type: Text = Field(None, examples=["delivery"])
     session_id: Text = None
-    subject: Subjects = Field(None, description="Subjects; the records of any of them.")
+    subject: Subjects = Field(None, description="Only records of these subjects.")
     provider: Text = None
-    since: AsOf = None
-    until: AsOf = None
+    since: AsOf = SINCE
+    until: AsOf = UNTIL
 
 
 class Days(Asked):
@@ -249,7 +255,7 @@ class Days(Asked):
 
 
 class CheckpointQuery(Asked):
-    """An older checkpoint that the caller has kept."""
+    """An older checkpoint that the caller has saved."""
 
     origin: str = Field(pattern=r"^cavra-pipeline/[0-9a-f]{16}$", examples=["cavra-pipeline/0123456789abcdef"])
     size: int = Field(ge=0, lt=2**53, examples=[1])
@@ -262,7 +268,7 @@ class HistoryQuery(PageQuery, Days):
     report: ReportName | None = None
     lane: LaneName | None = None
     alert_level: AlertLevel | None = None
-    documents: bool = Field(False, description="With each report's document.")
+    documents: bool = Field(False, description="Include each report's document.")
 
 
 class QuarantineQuery(PageQuery, Days):
@@ -278,7 +284,7 @@ class FindingQuery(PageQuery, Days):
 
 
 class AlertEventsQuery(Asked):
-    """How many events."""
+    """Number of events."""
 
     limit: Limit = 100
 
@@ -287,29 +293,29 @@ class SlotsQuery(Asked):
     """A range of instants, the last seven days if none is given."""
 
     schedule: ScheduleName | None = None
-    since: AsOf = None
-    until: AsOf = None
+    since: AsOf = SINCE
+    until: AsOf = UNTIL
 
 
 class AlertBody(Asked):
     """Who acknowledges or resolves an alert."""
 
-    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+    by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
 
 class SilenceBody(Asked):
-    """Which alerts send no notification for a while, and why."""
+    """Alerts to mute, for how long, and why."""
 
     kind: Text = Field(
         None,
-        description="Kind of the alerts; any if not given, and then a subject is needed.",
+        description="Kind of the alerts; any if not given, and then `subject` is required.",
         examples=["provider_incident"],
     )
     subject: Text = Field(None, description="Subject of the alerts; any if not given.", examples=["slack"])
-    minutes: int = Field(ge=1, le=366 * 24 * 60, description="How long, from now on.", examples=[240])
+    minutes: int = Field(ge=1, le=366 * 24 * 60, description="Duration from now, in minutes.", examples=[240])
     comment: str = Field(
-        description="Why, as a public-safe label.",
+        description="Reason, as a public-safe label.",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127}$",
         examples=["credential renewal INC-1042"],
     )
-    by: Actor = Field(None, description="Who says it; with a token, always the token's name.")
+    by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI makes of the endpoints, and for each the errors it may answer with."""
+"""The OpenAPI document: FastAPI's document of the endpoints, and the errors of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def openapi_of(app: FastAPI) -> bytes:
     document = get_openapi(
         title="cavra-pipeline",
         version=version("cavra-pipeline"),
-        summary="Is rollback-drill recovery retried as it should be?",
+        summary="Which failed rollback-drill notifications are not retried as they should be, and why?",
         description="Health reports and retry plans over redacted CAVRA evidence. Instants are ISO-8601, UTC.",
         routes=app.routes,
     )
@@ -43,6 +43,8 @@ def openapi_of(app: FastAPI) -> bytes:
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     scope = operation[SCOPE_KEY]
+    if operation.get("description") == operation["summary"]:  # FastAPI gives the docstring where there is no more of it
+        del operation["description"]
     statuses = [*_ALWAYS, 422]
     if scope != "none":
         operation["security"] = [{"token": []}]

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class GrowthAnswer(BaseModel):
-    """Whether a commit log has grown out of an older checkpoint; the proof is that of RFC 6962, digests in order."""
+    """Whether a commit log extends an older checkpoint; the proof is that of RFC 6962, digests in order."""
 
     size: int
     root: str
@@ -18,7 +18,7 @@ class GrowthAnswer(BaseModel):
 
 
 class CheckpointAnswer(BaseModel):
-    """The head of the commit log: its parts, and the whole note as C2SP has it."""
+    """The newest checkpoint: its parts, and the whole note in the format of C2SP."""
 
     origin: str
     size: int
@@ -29,7 +29,7 @@ class CheckpointAnswer(BaseModel):
 
 
 class HeadAnswer(BaseModel):
-    """Which checkpoint is the newest; the root is 64 hexadecimal digits."""
+    """Origin, size and root of the newest checkpoint; the root is 64 hexadecimal digits."""
 
     origin: str
     size: int
@@ -37,7 +37,7 @@ class HeadAnswer(BaseModel):
 
 
 class WitnessAnswer(BaseModel):
-    """The newest checkpoint that a connector of this host took."""
+    """The newest checkpoint that a connector of this host accepted."""
 
     provider: str
     size: int
@@ -45,7 +45,7 @@ class WitnessAnswer(BaseModel):
 
 
 class BasisAnswer(BaseModel):
-    """What a report of a lane can be proven from: counts of what its bundle discloses, and who signs and holds it."""
+    """What a proof of a lane is based on: counts of what its bundle discloses, its signer and its witnesses."""
 
     lane: str
     as_of: datetime

@@ -1,4 +1,4 @@
-"""Endpoints on proofs: bundles of reports, the head of the commit log and its growth (docs/proof.md)."""
+"""Endpoints on proofs: bundles of reports, the newest checkpoint, consistency with older ones (docs/proof.md)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ router = APIRouter(tags=["proofs"])
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/plan/bundle", scope="read", answer=None)
 def plan_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Response:
-    """Makes a retry plan without any trace, and gives it with its proof."""
+    """Returns a retry plan and its proof as a bundle; saves nothing."""
     return _of_asked(service, RETRY_PLAN, lane, asked)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/health/bundle", scope="read", answer=None)
 def health_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]) -> Response:
-    """Makes a health report without any trace, and gives it with its proof."""
+    """Returns a health report and its proof as a bundle; saves nothing."""
     return _of_asked(service, RETRY_HEALTH, lane, asked)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/proof", scope="read", answer=proof_answers.BasisAnswer)
 def proof_basis(service: Served, lane: models.LaneName, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
-    """Says what a report of the lane can be proven from: records, days, checkpoint, signer and witnesses."""
+    """Returns what a proof of the lane is based on: records, days, checkpoint, signer and witnesses."""
     _, as_of = service.instants(asked.as_of)
 
     def make(connection: sa.Connection) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def proof_basis(service: Served, lane: models.LaneName, asked: Annotated[models.
 
 @endpoint(router, "GET", "/api/v1/executive-report/bundle", scope="read", answer=None)
 def executive_bundle(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
-    """Makes the executive report without any trace, and gives it with the proof of its numbers."""
+    """Returns the executive report and the proof of its numbers as a bundle; saves nothing."""
     now, as_of = service.instants(asked.as_of)
     given = arguments_of(service, asked)
     # The label of who asked is not in the bundle.
@@ -88,7 +88,7 @@ def executive_bundle(service: Served, asked: Annotated[models.RecoveriesQuery, Q
 
 @endpoint(router, "GET", "/api/v1/history/{report_id}/bundle", scope="read", answer=None)
 def saved_bundle(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,128}$")]) -> Response:
-    """Gives a saved plan or health report with its proof."""
+    """Returns a saved plan or health report and its proof as a bundle."""
     which = SavedReports(report_id=report_id)
     saved = list_reports(state_of(service.settings), which, limit=1, with_documents=True)
     if not saved:
@@ -135,13 +135,13 @@ def _bundle(bundle: bytes) -> Response:
 
 @endpoint(router, "GET", "/api/v1/checkpoints/latest", scope="read", answer=proof_answers.CheckpointAnswer)
 def latest_checkpoint(service: Served) -> Answer:
-    """Gives the head of the commit log, signed if the home has a key."""
+    """Returns the newest checkpoint of the commit log, signed if the home has a key."""
     return json_answer(_checkpoint(service, None))
 
 
 @endpoint(router, "GET", "/api/v1/checkpoints/consistency", scope="read", answer=proof_answers.CheckpointAnswer)
 def checkpoint_consistency(service: Served, asked: Annotated[models.CheckpointQuery, Query()]) -> Answer:
-    """Says whether the commit log has grown out of an older checkpoint, with the consistency proof of RFC 6962."""
+    """Returns whether the commit log extends an older checkpoint, with the consistency proof of RFC 6962."""
     return json_answer(_checkpoint(service, Checkpoint(asked.origin, asked.size, bytes.fromhex(asked.root))))
 
 

@@ -1,4 +1,4 @@
-"""What is answered about recoveries and closure, for OpenAPI and for the check of every answer."""
+"""Models of the answers about recoveries and closure, for OpenAPI and for the check of every answer."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ class Recoveries(Open):
 
 
 class PlaybookAnswer(BaseModel):
-    """The playbook that was written, and who asked; null where no connector calls for a recovery."""
+    """The playbook that was written, and who requested it; null if no connector needs a recovery."""
 
     playbook: Record | None
     actor: str
 
 
 class RecoveryClosureAnswer(BaseModel):
-    """The closure that was recorded, and who asked; null where the newest one says so already."""
+    """The closure that was recorded, and who requested it; null if the newest closure has the same state."""
 
     closure: Record | None
     actor: str
 
 
 class OpenItem(BaseModel):
-    """Something that keeps the loop from being closed, and how many of it there are."""
+    """A kind of item that is still open, and how many there are."""
 
     item: str
     count: int
 
 
 class ClosureReport(Open):
-    """What is open now, and the items that CAVRA's own dashboard lists (contract section 12)."""
+    """Open items, and the items that CAVRA's own dashboard lists (contract section 12)."""
 
     closure_report_id: str
     as_of: str

@@ -1,4 +1,4 @@
-"""Endpoints that make reports: health, plans, the dashboard, the lanes at a glance."""
+"""Endpoints that make reports: health, plans, the dashboard, the state of every lane."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def answer_health(
 def lane_health(
     service: Served, caller: Asker, lane: models.LaneName, asked: Annotated[models.SavedHealthQuery, Query()]
 ) -> Answer:
-    """Makes the health report of a lane. With the scope `plan` it is saved as evidence unless `keep` is false."""
+    """Returns the health report of a lane.
+
+    With the scope `plan` the report is saved as evidence; `keep=false` makes a preview that is not saved.
+    """
     of_lane = lane_named(lane)
     parameters = health_parameters(of_lane, **asked.model_dump(exclude=_ASKED | {"keep"}))
     by = asked.generated_by or DEFAULT_GENERATED_BY
@@ -114,7 +117,10 @@ def answer_plan(
 
 @endpoint(router, "POST", "/api/v1/lanes/{lane}/plan", scope="plan", answer=answers.PlanAnswer)
 def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: models.PlanBody) -> Answer:
-    """Makes a retry plan and saves its evidence record; one that is no what-if shows in Dagster. Nothing is sent."""
+    """Makes a retry plan and saves it as evidence; sends nothing.
+
+    A plan of now by the lane's own policy also shows in Dagster; one with another instant or policy does not.
+    """
     of_lane = lane_named(lane)
     policy = retry_policy(of_lane, body.retry_policy.model_dump(exclude_unset=True) if body.retry_policy else {})
     by = body.generated_by or DEFAULT_GENERATED_BY
@@ -135,7 +141,7 @@ def _pending(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime
     ]
 
 
-def _look(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
+def _preview(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
     given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
     policy = retry_policy(lane, given)
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
@@ -151,15 +157,15 @@ def _look(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, d
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/plan", scope="read", answer=answers.PendingPlan)
 def preview_plan(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Answer:
-    """Makes a retry plan without any trace."""
-    make, question = _look(service, lane_named(lane), asked)
+    """Previews a retry plan; saves nothing."""
+    make, question = _preview(service, lane_named(lane), asked)
     return service.ask(("look", question), make)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/plan.csv", scope="read", answer=None)
 def plan_as_csv(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Response:
-    """Makes a retry plan without any trace, and writes its decisions as a table."""
-    make, _ = _look(service, lane_named(lane), asked)
+    """Previews a retry plan as CSV, a row for each decision; saves nothing."""
+    make, _ = _preview(service, lane_named(lane), asked)
     with service.reading() as (session, _):
         plan = make(session)["plan"]
     name = f"retry-plan-{lane}-{plan['as_of'][:10]}.csv"
@@ -178,7 +184,10 @@ def _csv(decisions: list[dict[str, Any]]) -> str:
 
 @endpoint(router, "GET", "/api/v1/lanes", scope="read", answer=answers.LanesAnswer)
 def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
-    """Judges every lane by its own parameters, and says which recoveries are open and what keeps the loop open."""
+    """Returns the state of every lane, of recoveries and of closure.
+
+    Each lane is evaluated by its own parameters.
+    """
     service.instants(asked.as_of)
 
     def make(session: Session) -> dict[str, Any]:
@@ -217,7 +226,7 @@ def _over_all_lanes(
     make: Callable[[Session, datetime, datetime], dict[str, Any]],
     parameters: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """Makes a report over all lanes as of an instant. With the scope `plan` it shows in Dagster too."""
+    """Returns a report over all lanes as of an instant; with the scope `plan` it shows in Dagster too."""
     service.instants(asked.as_of)
 
     def made() -> tuple[Any, Any]:
@@ -233,7 +242,10 @@ def _over_all_lanes(
 
 @endpoint(router, "GET", "/api/v1/dashboard", scope="read", answer=answers.Dashboard)
 def dashboard(service: Served, caller: Asker, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
-    """Makes the dashboard. With the scope `plan` it shows in Dagster too."""
+    """Returns counts over all lanes, and for each lane.
+
+    With the scope `plan` the dashboard shows in Dagster too.
+    """
     return _over_all_lanes(
         service, caller, DASHBOARD, asked, lambda session, at, now: make_dashboards(session, instants=[at], now=now)[0]
     )
@@ -241,7 +253,10 @@ def dashboard(service: Served, caller: Asker, asked: Annotated[models.MomentQuer
 
 @endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=recovery_answers.Recoveries)
 def recoveries(service: Served, caller: Asker, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
-    """Makes the recovery report: open, past the limit, closed. With the scope `plan` it shows in Dagster too."""
+    """Returns the recovery report: which recoveries are open, past their limit or closed.
+
+    With the scope `plan` the report shows in Dagster too.
+    """
     parameters = recovery_parameters(**asked.model_dump(exclude=_ASKED))
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     return _over_all_lanes(
@@ -256,7 +271,10 @@ def recoveries(service: Served, caller: Asker, asked: Annotated[models.Recoverie
 
 @endpoint(router, "GET", "/api/v1/closure", scope="read", answer=recovery_answers.ClosureReport)
 def closure(service: Served, caller: Asker, asked: Annotated[models.ReportQuery, Query()]) -> Answer:
-    """Makes the closure report: what keeps the loop open. With the scope `plan` it shows in Dagster too."""
+    """Returns the closure report: each item that is still open.
+
+    With the scope `plan` the report shows in Dagster too.
+    """
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     return _over_all_lanes(
         service,

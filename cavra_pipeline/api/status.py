@@ -23,7 +23,7 @@ router = APIRouter(tags=["service"])
 
 @endpoint(router, "GET", "/api/v1/status", scope="read", answer=answers.Status)
 def status(service: Served, caller: Asker) -> Answer:
-    """Says how the service is reached, how fresh its copy is, and what was saved and reported to Dagster."""
+    """Returns the service's addresses, the age of its copy, and counts of saved and reported records."""
     copy = service.copy.state()
     failure = service.copy.failure
     document = {
@@ -52,5 +52,5 @@ def status(service: Served, caller: Asker) -> Answer:
 
 @endpoint(router, "GET", "/healthz", scope="none", answer=answers.Alive,)  # fmt: skip
 def alive() -> Answer:
-    """Answers without looking at anything."""
+    """Answers as long as the process runs; reads no database."""
     return json_answer({"status": "ok"})

@@ -1,4 +1,4 @@
-"""Endpoints of what is watched: alerts and their life, silences, the slots of the schedules, the sources."""
+"""Endpoints about alerts, silences, scheduled runs and sources."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _AlertId = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 
 @endpoint(router, "GET", "/api/v1/alerts", scope="read", answer=alert_answers.AlertsAnswer)
 def alerts(service: Served) -> Answer:
-    """Lists open alerts, as `cavra-pipeline alerts list` does."""
+    """Lists open alerts, silences and undelivered notifications."""
 
     def make(c: sa.Connection) -> dict[str, Any]:
         return list_alerts(c, service.settings, now=service.clock())
@@ -53,7 +53,7 @@ def alerts(service: Served) -> Answer:
 
 @endpoint(router, "GET", "/api/v1/alerts/events", scope="read", answer=alert_answers.AlertEventsAnswer)
 def alert_events(service: Served, asked: Annotated[models.AlertEventsQuery, Query()]) -> Answer:
-    """Lists events of all alerts, as `cavra-pipeline alerts history` does."""
+    """Lists events of all alerts, newest first."""
 
     def make(c: sa.Connection) -> dict[str, Any]:
         events = alert_history(c, most=asked.limit)
@@ -64,7 +64,7 @@ def alert_events(service: Served, asked: Annotated[models.AlertEventsQuery, Quer
 
 @endpoint(router, "GET", "/api/v1/alerts/{alert_id}", scope="read", answer=alert_answers.AlertStory)
 def alert_story(service: Served, alert_id: _AlertId) -> Answer:
-    """Gives one alert, also one that is resolved, and what happened to it."""
+    """Returns one alert, open or resolved, and its events."""
 
     def make(c: sa.Connection) -> dict[str, Any]:
         try:
@@ -80,13 +80,19 @@ def alert_story(service: Served, alert_id: _AlertId) -> Answer:
     router, "POST", "/api/v1/alerts/{alert_id}/acknowledge", scope="acknowledge", answer=alert_answers.AlertAnswer
 )
 def acknowledge_an_alert(service: Served, caller: Asker, alert_id: _AlertId, body: models.AlertBody) -> Answer:
-    """Acknowledges an open alert; leaves evidence. One that only a person ends is resolved by it."""
+    """Acknowledges an open alert; stops its reminders until it resolves.
+
+    The acknowledgement is saved as evidence. It resolves an alert that only a person can resolve.
+    """
     return _say(service, caller, acknowledge_alert, alert_id, body)
 
 
 @endpoint(router, "POST", "/api/v1/alerts/{alert_id}/resolve", scope="acknowledge", answer=alert_answers.AlertAnswer)
 def resolve_alert_by_hand(service: Served, caller: Asker, alert_id: _AlertId, body: models.AlertBody) -> Answer:
-    """Resolves an open alert; leaves evidence. An alert that ends by itself is refused."""
+    """Resolves an open alert that only a person can resolve, such as a leaked secret.
+
+    The resolution is saved as evidence. An alert that resolves by itself is refused.
+    """
     return _say(service, caller, resolve_alert, alert_id, body)
 
 
@@ -108,7 +114,10 @@ def _say(
 
 @endpoint(router, "POST", "/api/v1/silences", scope="acknowledge", status=201, answer=alert_answers.SilenceAnswer)
 def make_silence(service: Served, caller: Asker, body: models.SilenceBody) -> Answer:
-    """Sends no notification of a kind, of a subject, or of both, for a while. Alerts still open and resolve."""
+    """Mutes notifications of a kind, of a subject, or of both, for some minutes.
+
+    Alerts still open and resolve.
+    """
     now = service.clock()
     silence = silence_alerts(
         service.writing_settings,
@@ -137,7 +146,10 @@ def end_a_silence(service: Served, caller: Asker, silence_id: _AlertId) -> Answe
 
 @endpoint(router, "GET", "/api/v1/slots", scope="read", answer=answers.SlotsAnswer)
 def slots(service: Served, asked: Annotated[models.SlotsQuery, Query()]) -> Answer:
-    """Lists the slots of a range, as `cavra-pipeline slots` does; none where the range is upside down."""
+    """Lists scheduled runs of a time range with their verdicts.
+
+    The list is empty if the range ends before it begins.
+    """
     until = parse_as_of(asked.until) if asked.until else service.clock()
     first = parse_as_of(asked.since) if asked.since else _before(until, _DEFAULT_SPAN)
     first = max(first, _before(until, _MOST_SPAN))
@@ -152,7 +164,7 @@ def slots(service: Served, asked: Annotated[models.SlotsQuery, Query()]) -> Answ
 
 @endpoint(router, "GET", "/api/v1/sources", scope="read", answer=answers.SourcesAnswer)
 def sources(service: Served) -> Answer:
-    """Says how each source of `sources.yaml` stands: rows, lag, silent or unreadable."""
+    """Returns the state of each source of `sources.yaml`: rows, lag, silent or unreadable."""
 
     def make() -> tuple[Any, None]:
         settings = service.settings
