@@ -41,6 +41,13 @@ def test_a_page_is_two_screens_long_at_most(page: Path) -> None:
     assert page.name in REFERENCES or len(page.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
+def test_the_index_of_the_docs_leads_to_every_page() -> None:
+    index = REPOSITORY / "docs" / "README.md"
+    linked = {path for path, _ in links_of(index)}
+
+    assert {page for page in index.parent.glob("*.md") if page != index} - linked == set()
+
+
 def test_a_link_to_nothing_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A heading, 1st\n[a](page.md#a-heading-1st) [b](none.md) [c](#other) [d](https://example.org)\n")
