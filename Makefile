@@ -66,7 +66,7 @@ define packages
 		echo "make: the packages could not be installed; the whole log is in $(LOG)." >&2; exit 1; }
 endef
 
-# The project itself; again when pyproject.toml changes. `pip check` tells when the pins no longer fit it.
+# The project itself; again when pyproject.toml changes. `pip check` fails when the pins no longer fit it.
 $(VENV)/.installed: $(VENV)/.runtime pyproject.toml
 	@{ $(PIP) install --no-deps --no-build-isolation -e . && $(PIP) check; } >$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; \
 		echo "make: the project could not be installed (whole log: $(LOG))." \
@@ -129,7 +129,7 @@ pins: ## rewrite constraints.txt and constraints-runtime.txt from pyproject.toml
 	@echo "The next make target installs them."
 
 comma := ,
-# $(call pin,file,file whose versions are kept where they fit,extras,what it holds)
+# $(call pin,file,file whose versions stay where they fit,extras,what it holds)
 define pin
 	cp $(2) .venv-pins/pins.txt 2>/dev/null || :; \
 	.venv-pins/bin/uv pip compile pyproject.toml $(3) --universal --python-version 3.11 \

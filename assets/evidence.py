@@ -51,7 +51,7 @@ class IngestConfig(dg.Config):
     """How to ingest.
 
     Attributes:
-        read_again: Read every drop of the days again, also those that have not changed.
+        read_again: Read every landing file of the days again, also those that have not changed.
     """
 
     read_again: bool = False
@@ -95,7 +95,7 @@ def build_evidence_assets(
     """Returns the landing zone as an external asset and the ingest that fills every evidence table.
 
     Args:
-        partitions: The drop days.
+        partitions: The landing days.
         sources: Names of the sources that the landing zone is filled from.
         host: The settings that keys and owners come from.
     """

@@ -307,7 +307,7 @@ def asset_of(settings: Settings, one: Report) -> dg.AssetKey:
 
 
 def _beside_health(home: Home, lane: Lane, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
-    """What the slot ledger counts beside each report's outages, and what lies ahead; the report is evidence alone."""
+    """Counts of scheduled runs beside each report's outages, and the forecast; the report itself is evidence alone."""
     with state_of(home.settings).reading() as c:
         counts = slots_of_reports(c, [one.document for one in kept])
     # Of the newest day only: a forecast takes as long as the reports of many days, and is about what comes. A what-if

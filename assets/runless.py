@@ -40,7 +40,7 @@ class RunlessReports:
         clock: Callable[[], datetime],
         daemon: Callable[[dg.DagsterInstance, datetime], str],
     ) -> None:
-        """Opens the instance on the thread, so that nobody waits for it.
+        """Opens the instance on the thread, so that no one waits for it.
 
         Args:
             settings: The home; its Dagster instance is the one in ``dagster_home``.

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-# Backfill policies and owners are beta by name only; users can't act on the notice, so it stops here.
+# Backfill policies and owners are beta by name only; users can't act on the warning, so it stops here.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 from cavra_pipeline.assets import build_assets, build_checks, shown_assets  # noqa: E402

@@ -25,7 +25,7 @@ class Declared:
         kind: ``schedule`` or ``sensor``.
         on_in: Environments in which it must be on; elsewhere it may be, and is off to begin with.
         work: A schedule's work is done when this asset is materialised.
-        lanes: Lanes whose worker it runs; the first one's worker-run evidence is evidence of its slots.
+        lanes: Lanes whose worker it runs; the first one's worker-run evidence is evidence of its scheduled runs.
         is_of_sources: Whether it is there only where the home names sources of evidence.
     """
 

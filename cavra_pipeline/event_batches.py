@@ -98,7 +98,7 @@ class BatchedEventLog(SqliteEventLogStorage):
         if indexed:
             with self._connect(INDEX_SHARD_NAME) as connection:
                 connection.execute(SqlEventLogStorageTable.insert(), [row for _, row in indexed])
-                # Nobody else writes until this transaction ends, so the new ids are the last ones, in order.
+                # No one else writes until this transaction ends, so the new ids are the last ones, in order.
                 newest = sqlalchemy.func.max(SqlEventLogStorageTable.c.id)
                 last = connection.execute(sqlalchemy.select(newest)).scalar_one()
                 first = last - len(indexed) + 1

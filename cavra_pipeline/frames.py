@@ -1,6 +1,6 @@
 """DataFrames of a home, for notebooks and other programs: ``from cavra_pipeline import frames`` (docs/pandas.md).
 
-Each call opens the warehouse, reads and closes it, so that nobody waits for a notebook. Nothing is made or rebuilt.
+Each call opens the warehouse, reads and closes it, so that no one waits for a notebook. Nothing is made or rebuilt.
 """
 
 from __future__ import annotations

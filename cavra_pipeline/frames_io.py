@@ -48,7 +48,7 @@ class CavraFrames(dg.ConfigurableResource["CavraFrames"]):
 class CavraIOManager(dg.ConfigurableIOManager):
     """Loads an asset of this pipeline as a DataFrame, by the last part of its key: a table, or saved reports.
 
-    Partitions are drop days, or for saved reports the days reported on; an input of one or several partitions has the
+    Partitions are landing days, or for saved reports their days; an input of one or several partitions has the
     rows of those days, and one without partitions has all. Metadata of the input may narrow it: ``as_of``, ``columns``.
 
     Attributes:

@@ -18,7 +18,7 @@ SOURCE_GROUP: Final = "sources"
 HISTORY_GROUP: Final = "history"
 #: The asset that an ingest makes first.
 EVIDENCE: Final = "evidence"
-#: What its materialisation of a day says of the drops that were there, so that they need not be asked for again.
+#: Metadata of a day's materialisation: a mark of its landing files, so that they are not requested again.
 LANDING_MARK: Final = "landing_mark"
 #: Tags by which Dagster says which partitions a run makes, and which schedule asked for it.
 PARTITION_TAG: Final = "dagster/partition"
@@ -37,7 +37,7 @@ PRUNE_RUNS: Final = "prune_runs"
 #: The job and the schedule that verify what the home holds.
 VERIFY_HISTORY: Final = "verify_history"
 
-#: The check on a schedule's work; the sensor of the slot ledger reports on it too, without a run.
+#: The check on a schedule's work; the sensor of the ledger of scheduled runs reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
 
 #: Statuses of a run that has not ended.

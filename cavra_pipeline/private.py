@@ -36,7 +36,7 @@ def keep_private() -> None:
 def tighten(home: Path) -> None:
     """Takes the rights of others from a home and from what the product made in it; logs what it may not change.
 
-    A folder that is private already is not searched: nobody else reaches what is in it.
+    A folder that is private already is not searched: no one else reaches what is in it.
     """
     for name in _FOLDERS:
         folder = home / name

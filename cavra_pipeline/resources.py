@@ -42,7 +42,7 @@ def first_partition(settings: Settings) -> date:
     """Returns the first UTC day that is a partition: the setting, or else the day of the first landing files.
 
     No earlier than 2025, since a record with a wrong date would make thousands of partitions; that day also where
-    there are no landing files, as nobody knows how old the first ones will be.
+    there are no landing files, as no one knows how old the first ones will be.
     """
     if settings.start_date:
         return settings.start_date

@@ -28,7 +28,7 @@ from cavra_pipeline.state import state_of
 #: Tag of a run that pulls a source: its name.
 SOURCE_NAME_TAG: Final = "cavra/source"
 _HOUR: Final = 60
-#: What a tick says that asks for no run as the one before has not begun; the slot ledger knows it by this.
+#: What a tick says that asks for no run as the one before has not begun; the ledger of scheduled runs knows it by this.
 STILL_WAITS: Final = "still waits for its turn"
 _WAITING: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 

@@ -70,10 +70,10 @@ class AlertPolicy(BaseModel):
     """How alerts are notified; each default and its source are in docs/alerts.md.
 
     Attributes:
-        connectors: Providers that notices go through, in this order; none are sent if it is empty.
-        group_wait_seconds: How long the first notice of a group waits for more of the group.
-        window_minutes: Suppression window: after a notice was taken, more of the same group is held back for so long.
-        repeat_minutes: After how long a notice is repeated while nothing changes and nobody acknowledges.
+        connectors: Providers that notifications go through, in this order; none are sent if it is empty.
+        group_wait_seconds: How long the first notification of a group waits for more of the group.
+        window_minutes: Suppression window: after one was accepted, further ones of the group are held back for so long.
+        repeat_minutes: After how long a notification is repeated while nothing changes and no one acknowledges.
         flap_changes: Beginnings and ends of one alert, within ``flap_window_minutes``, from which it is flapping.
         flap_window_minutes: How far back changes count; also how long it must be stable to be stable again.
     """
@@ -89,7 +89,7 @@ class AlertPolicy(BaseModel):
 
     @property
     def group_wait(self) -> timedelta:
-        """How long the first notice of a group waits."""
+        """How long the first notification of a group waits."""
         return timedelta(seconds=self.group_wait_seconds)
 
     @property
@@ -113,8 +113,8 @@ class Tolerance(BaseModel):
 
     Attributes:
         grace_minutes: The shortest grace, in minutes.
-        grace_percent: Grace in percent of the gap to the next slot, where that is longer.
-        early_percent: How early is still on time, in percent of the gap from the slot before.
+        grace_percent: Grace in percent of the gap to the next scheduled run, where that is longer.
+        early_percent: How early is still on time, in percent of the gap from the scheduled run before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -262,7 +262,7 @@ class Settings(BaseSettings):
 
     @property
     def landing(self) -> Path:
-        """Folder of drop days (contract section 1)."""
+        """Folder of landing days (contract section 1)."""
         return self.home / "landing"
 
     @property

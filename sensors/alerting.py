@@ -75,7 +75,7 @@ def tell(
         signals: Everything of these kinds that is wrong now.
         clock: Tells the time.
         is_heartbeat: Whether this tick shows that the watching works; then a dead man's ping is sent, if there is one.
-        is_failing: Whether notices may not reach people; then the ping says that it fails.
+        is_failing: Whether notifications may not reach people; then the ping says that it fails.
         watched: The subjects that there are; None: all.
 
     Raises:
@@ -134,7 +134,7 @@ def told_result(
         cursor: What to remember beside what was told. While the state database is busy nothing was told, and the next
             tick tells it.
         is_heartbeat: Whether this tick shows that the watching works.
-        is_failing: Whether notices may not reach people.
+        is_failing: Whether notifications may not reach people.
         watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
         asset_events: Results of checks that the tick reports.
     """

@@ -1,8 +1,8 @@
-"""The drop sensor: new or changed drops in the landing zone are ingested and their days reported on.
+"""`drop_sensor`: new or changed landing files in the landing zone are ingested and their days reported on.
 
 It looks at the landing zone and at Dagster's records, never at the warehouse, and does bounded work a tick. A day is
-done once all of it was made from the drops that are there, whoever started the runs. Drops that the pipeline wrote
-itself are in the warehouse already.
+done once all of it was made from the landing files that are there, whoever started the runs. Files that the
+pipeline wrote itself are in the warehouse already.
 """
 
 import json
@@ -78,7 +78,7 @@ def _outside(count: int, partitions: dg.DailyPartitionsDefinition) -> str:
 
 
 def _oldest_day(settings: Settings) -> str:
-    """The oldest day whose drops are asked for: evidence of those before it is, or will be, pruned."""
+    """The oldest day whose landing files are asked for: evidence of those before it is, or will be, pruned."""
     return horizon_day(settings, now=now_utc()).isoformat() if settings.retention_days else ""
 
 

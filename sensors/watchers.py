@@ -1,7 +1,7 @@
 """The watcher of the watchers.
 
 Sensors and schedules that fail, sensors that no longer look, a queue that does not move, daemons without a sign of
-life, and connectors that cannot be used, through which nobody would be notified of any of it.
+life, and connectors that cannot be used, through which no one would be notified of any of it.
 """
 
 import json

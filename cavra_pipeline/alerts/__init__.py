@@ -1,1 +1,1 @@
-"""The life cycle of alerts: from what a sensor found to its resolved notice. Nothing here looks for trouble."""
+"""The life cycle of alerts: from what a sensor found to its resolved notification. Nothing here looks for trouble."""

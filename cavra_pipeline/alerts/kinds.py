@@ -1,4 +1,4 @@
-"""The one declared table of alert kinds: how bad, what to do next, what else explains it, what goes into one notice."""
+"""The table of alert kinds: severity, what to do next, what else explains an alert, how notifications are grouped."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class AlertKind:
     Attributes:
         name: What a signal calls it.
         severity: What a sensor should give, unless it knows better.
-        title: What is wrong, in a few words; a notice puts the subject and the count beside it.
+        title: What is wrong, in a few words; a notification puts the subject and the count beside it.
         action: What a person should do next.
         inhibited_by: What explains it.
-        is_told_by_subject: Whether each subject has notices of its own. Else all alerts of the kind share one notice
+        is_told_by_subject: Whether each subject has notifications of its own. Else all alerts of the kind share one
             and one suppression window: right where one outage makes hundreds of them.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
         ends_by_hand: Whether only a person ends it, by acknowledging or resolving it. More of it is news at once.

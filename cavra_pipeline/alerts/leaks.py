@@ -16,7 +16,7 @@ from cavra_pipeline.state.tables import leaks
 
 @dataclass(frozen=True, slots=True)
 class OpenLeaks:
-    """The leaks of one drop day that nobody has handled.
+    """The leaks of one landing day that no one has handled.
 
     Attributes:
         drop_day: The UTC day of their landing files.
@@ -32,7 +32,7 @@ class OpenLeaks:
 
 
 def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
-    """Returns the leaks that nobody has handled, by drop day."""
+    """Returns the leaks that no one has handled, by landing day."""
     found = (
         sa.select(leaks.c.drop_day, sa.func.count(), sa.func.min(leaks.c.found_at), sa.func.max(leaks.c.leak_number))
         .where(leaks.c.handled_at.is_(None))
@@ -43,7 +43,7 @@ def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
 
 
 def handle_leaks(c: sa.Connection, drop_day: str, *, newest: int, now: datetime) -> None:
-    """Marks the leaks of a drop day up to a number as handled; one that was found later stays open.
+    """Marks the leaks of a landing day up to a number as handled; one that was found later stays open.
 
     Args:
         c: The state database, open for writing.

@@ -142,7 +142,7 @@ def undelivered_signals(known: Mapping[tuple[str, str], Head], now: datetime, wi
     """Yields the connectors that do not take notifications: refused lately, or tried in vain a few times."""
     for (group, provider), head in known.items():
         is_refused = head.state == "failed" and head.settled_at is not None and now < head.settled_at + 2 * window
-        # Without a reason nobody answered: whoever sent it died.
+        # Without a reason no one answered: whoever sent it died.
         is_stuck = head.state == "pending" and head.reason and head.attempt_count >= _ATTEMPTS_IN_VAIN
         if (is_refused or is_stuck) and not group.startswith(UNDELIVERED):
             cause = head.reason if head.reason and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", head.reason) else None

@@ -25,7 +25,7 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """All signals of one kind and subject in one look."""
+    """All signals of one kind and subject in one observation."""
 
     kind: str
     subject: str
@@ -85,13 +85,13 @@ class Alert:
         opened_at: When the life cycle first heard of it.
         cause: Its cause in the latest look; None if not known.
         causes: How often each cause was seen.
-        occurrence_count: The most that one look has counted.
+        occurrence_count: The most that one observation has counted.
         evidence: Ids and counts of the latest look.
         swallowed_count: How many of its occurrences came while its group's suppression window was open.
         acknowledged_at: When somebody acknowledged it.
         acknowledged_by: Who.
         resolved_at: When it was over.
-        last_notified_at: When a connector last took a notice of it.
+        last_notified_at: When a connector last took a notification of it.
         muted_by: Why it is not told now: a kind that explains it, ``flapping``, or a silence.
     """
 
@@ -121,7 +121,7 @@ class Alert:
 
     @property
     def group(self) -> str:
-        """What its notices are grouped by: its kind, or its kind and subject."""
+        """What its notifications are grouped by: its kind, or its kind and subject."""
         return f"{self.kind} {self.subject}" if KINDS[self.kind].is_told_by_subject else self.kind
 
 

@@ -1,7 +1,7 @@
-"""Whether a group of alerts is to be told now, to one connector: first, more, reminder, over. Pure, no clock.
+"""Decides which notification of a group is due at one connector: first, more, reminder, resolved. Pure, no clock.
 
-The rules are those that Alertmanager documents for groups, with a window that counts from the last notice; which rule
-stands where, and the one that differs, is in docs/alerts.md.
+The rules are those that Alertmanager documents for groups, with a window that counts from the last notification;
+docs/alerts-sending.md has their sources and differences.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cavra_pipeline.settings import AlertPolicy
 
 
 class Notice(StrEnum):
-    """What a notice tells."""
+    """What a notification tells."""
 
     FIRING = "firing"
     MORE = "more"
@@ -28,7 +28,7 @@ class Notice(StrEnum):
 
 
 class Believed(NamedTuple):
-    """A connector's newest notice of one subject: which episode, how bad, how many were swallowed by then, how many."""
+    """A connector's newest notification of one subject: its episode, severity, and counts of suppressed and of all."""
 
     alert_id: str
     severity: Severity
@@ -38,7 +38,7 @@ class Believed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LastNotice:
-    """What the last notice that a connector took has said of a group.
+    """What the last notification that a connector took has said of a group.
 
     Attributes:
         at: When it was taken: the suppression window counts from here.
@@ -65,7 +65,7 @@ class LastNotice:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A notice that is to go out.
+    """A notification that is to go out.
 
     Attributes:
         notice: What it tells.
@@ -90,7 +90,7 @@ class Planned:
 def plan(
     alerts: Sequence[Alert], told: LastNotice | None, policy: AlertPolicy, now: datetime
 ) -> Planned | datetime | None:
-    """Decides about one group and one connector that has no notice under way.
+    """Decides about one group and one connector that has no notification under way.
 
     Args:
         alerts: The group's alerts that are open, and those that were opened since ``told.began_at``.
@@ -99,7 +99,7 @@ def plan(
         now: The instant.
 
     Returns:
-        The notice that is due, or else the instant at which one would be if nothing changes, or None.
+        The notification that is due, or else the instant at which one would be if nothing changes, or None.
     """
     alerts = sorted(alerts, key=lambda one: (one.opened_at, one.alert_id))
     firing = [one for one in alerts if one.is_open and not one.muted_by]
@@ -142,7 +142,7 @@ def _is_news(alert: Alert, told: LastNotice | None) -> bool:
 
 
 def _is_untold_end(alert: Alert, alerts: Sequence[Alert], told: LastNotice) -> bool:
-    """Ended since the last notice, or before it while it was muted and is believed to be open."""
+    """Ended since the last notification, or before it while it was muted and is believed to be open."""
     is_newest = all(one.episode <= alert.episode for one in alerts if one.subject == alert.subject)
     ended_since = alert.resolved_at is not None and alert.resolved_at > told.planned_at
     return ended_since or (is_newest and alert.subject in told.firing)
@@ -160,7 +160,7 @@ def _planned(
     mentioned = (*firing, *over)
     baseline = {believed.alert_id: believed.swallowed_count for believed in known.values()}
     swallowed = sum(one.swallowed_count - baseline.get(one.alert_id, 0) for one in mentioned)
-    # Drops subjects whose end was sent; keeps muted and acknowledged ones until their end is sent.
+    # Removes subjects whose end was sent; keeps muted and acknowledged ones until their end is sent.
     ended = {one.subject for one in over}
     believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
     believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}

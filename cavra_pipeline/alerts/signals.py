@@ -31,7 +31,7 @@ class Signal:
         severity: warning or critical.
         since: Since when it is wrong; aware, UTC.
         cause: Why, as a word of a-z, 0-9 and _; None if nothing is known.
-        count: How many since then: slots missed, runs failed, records held back. At least 1.
+        count: How many since then: scheduled runs missed, runs failed, records held back. At least 1.
         evidence: Ids and counts that a person looks up next. A ``lane`` says which ladder it is about.
     """
 

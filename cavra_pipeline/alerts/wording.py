@@ -1,4 +1,4 @@
-"""What a notice says. Words and numbers of the alerts only; when and whether it goes out is decided elsewhere."""
+"""What a notification says. Words and numbers of the alerts only; when and whether it goes out is decided elsewhere."""
 
 from __future__ import annotations
 

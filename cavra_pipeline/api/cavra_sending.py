@@ -136,7 +136,7 @@ def _declare_alert(lane: Lane, paths: CavraPaths) -> None:
             ingest(settings, now=service.clock())
             with warehouse_of(settings).reading() as session:
                 made = health_alert(session, request, now=service.clock())
-            # What was not sent asks nobody for an acknowledgement.
+            # What was not sent asks no one for an acknowledgement.
             said = made.announcement.without_records() if body.dry_run else made.announcement
             with (
                 _delivering(service, settings, said, body, made.plan["selected_providers"]) as sent,

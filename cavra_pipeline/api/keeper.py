@@ -1,6 +1,6 @@
-"""Keeps the evidence of reports that the API made, as drops of the landing zone, before their answers go out.
+"""Saves the evidence of reports that the API made in the landing zone, before their answers go out.
 
-The warehouse is not written here: a run may hold it. The next ingest takes the drops in, like any other.
+The warehouse is not written here: a run may hold it. The next ingest reads the files like any other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_AT_ONCE: Final = 200
 
 
 class EvidenceWriter:
-    """Writes records as they come: those that wait while a drop is written go into the next one together."""
+    """Writes records as they come: those that wait while a landing file is written go into the next one together."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._settings, self._clock = settings, clock

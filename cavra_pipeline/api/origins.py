@@ -1,6 +1,6 @@
 """Pages of other origins that may call the API (CORS): what a browser asks beforehand, and what the answers say.
 
-Nobody signs in by a cookie here, so credentials are never allowed: a page has to send its token itself.
+No one signs in by a cookie here, so credentials are never allowed: a page has to send its token itself.
 """
 
 from __future__ import annotations

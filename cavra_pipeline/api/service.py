@@ -212,7 +212,7 @@ class Service:
                     self._before.pop(self._answers.popitem(last=False)[0], None)
             before = self._before.get(key)
         if standing is not None and not is_ours:
-            # Somebody makes it again: nobody else waits for that where there is one that is not old.
+            # Somebody makes it again: no one else waits for that where there is one that is not old.
             if before is not None and not standing.done() and _age(before) < _OLDEST_SECONDS:
                 return before
             return standing.result(timeout=2 * (_TURN_SECONDS + _QUESTION_SECONDS))
@@ -245,7 +245,7 @@ class Service:
         return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
 
     def _held_over(self, standing: Future[Answer] | None) -> Answer | None:
-        """The answer there is, where it is not old and nobody could make it again just now."""
+        """The answer there is, where it is not old and no one could make it again just now."""
         if standing is None or standing.exception() is not None or _age(standing.result()) >= _SAME_SECONDS[1]:
             return None
         if self._turns.acquire(blocking=False):

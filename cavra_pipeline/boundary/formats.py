@@ -1,6 +1,6 @@
 """Declared formats of allowlisted texts: identifiers, provider names, actor labels (contract section 3).
 
-A text that nobody declared does not get in, so these shapes carry the boundary; what a secret looks like stands in
+A text that no one declared does not get in, so these shapes carry the boundary; what a secret looks like stands in
 ``secrets.py``. No record is read here.
 """
 

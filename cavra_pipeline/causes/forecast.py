@@ -31,7 +31,7 @@ class ForecastParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     hours: Annotated[int, Field(ge=1, le=MAX_HOURS), Accepts()] = Field(
-        DEFAULT_HOURS, description="How far ahead to look, in hours.", examples=[DEFAULT_HOURS]
+        DEFAULT_HOURS, description="How far ahead to forecast, in hours.", examples=[DEFAULT_HOURS]
     )
     max_retry_deliveries: Annotated[int, Field(ge=1, le=MAX_RETRY_DELIVERIES), Accepts()] = Field(
         DEFAULT_RETRY_DELIVERIES, description="Retries that a worker run selects at most.", examples=[5]

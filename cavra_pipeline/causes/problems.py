@@ -113,7 +113,7 @@ def exhaustion(
 
 
 def exhaustion_signal(lane: str, shown: Mapping[str, Any], now: datetime) -> Signal | None:
-    """Returns what of a lane will be exhausted within the hour; what is exhausted by now nobody can release any more.
+    """Returns what of a lane will be exhausted within the hour; what is exhausted by now no one can release any more.
 
     Args:
         lane: The lane's name.

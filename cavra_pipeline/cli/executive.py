@@ -146,7 +146,7 @@ def executive_report_command(
 def _delivered(
     settings: Settings, announcement: Announcement, providers: Sequence[str], live: bool
 ) -> Iterator[dict[str, Any] | None]:
-    """Delivers an announcement and yields how it went; None if nobody named a provider."""
+    """Delivers an announcement and yields how it went; None if no one named a provider."""
     if not providers:
         yield None
         return

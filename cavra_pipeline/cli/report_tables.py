@@ -68,7 +68,7 @@ def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None
 
 
 def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int]) -> None:
-    """Shows a health report, with what the slot ledger counts."""
+    """Shows a health report, with what the ledger of scheduled runs counts."""
     subject = LANES[report["lane"]].subject_field
     console.facts(
         f"Retry health of {report['lane']}",

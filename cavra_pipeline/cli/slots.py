@@ -1,4 +1,4 @@
-"""The command `cavra-pipeline slots`: the slot ledger as a picture, a table or one JSON document."""
+"""The command `cavra-pipeline slots`: the ledger of scheduled runs as a picture, a table or one JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A YAML file that a person writes, read strictly: no key twice, plain text only, and nobody else may change it.
+"""A YAML file that a person writes, read strictly: no key twice, plain text only, and no one else may change it.
 
 What belongs here: a file to a document, or the fault that says why not.
 What does not: what the document must hold (config, and the sources of evidence).

@@ -23,7 +23,7 @@ class Grade(StrEnum):
     REJECTED = "rejected"  # permanent: the same request would be refused again
     THROTTLED = "throttled"  # transient: too many requests
     FAILED = "failed"  # transient: the other side, or the way to it, is not well
-    AMBIGUOUS = "ambiguous"  # sent, and nobody knows what became of it
+    AMBIGUOUS = "ambiguous"  # sent, and no one knows what became of it
 
     @property
     def success(self) -> bool:

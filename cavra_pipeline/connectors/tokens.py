@@ -64,7 +64,7 @@ class Tokens:
         return token, False
 
     def forget(self, credentials: ClientCredentials) -> None:
-        """Drops a token that the API did not take."""
+        """Forgets a token that the API rejected."""
         self._held.pop(_key(credentials), None)
 
 

@@ -1,4 +1,4 @@
-"""Commits screened drops: one short transaction replaces whole drops and settles which version of a record is current.
+"""Commits validated landing files: one short transaction replaces whole files and settles current versions.
 
 The same files give the same tables in any order and any number of times (docs/decisions/0005-ingest-speed.md).
 """
@@ -23,7 +23,7 @@ from cavra_pipeline.warehouse.retry_links import relink
 from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
-#: A line's number while it travels with other drops: the drop's number in its group above, its own below.
+#: A line's number in a group: upper bits the number of its landing file in the group, lower bits its own.
 LINE_BITS: Final = 40
 LINE_MASK: Final = (1 << LINE_BITS) - 1
 
@@ -44,7 +44,7 @@ _DROPS: Final = {
 
 @dataclass(slots=True)
 class ScreenedDrop:
-    """What the boundary made of a drop, its rows aside."""
+    """What the boundary made of a landing file, its rows aside."""
 
     drop: Drop
     quarantined: list[tuple[str, QuarantinedLine]] = field(default_factory=list)
@@ -61,14 +61,14 @@ class ScreenedDrop:
 
 @dataclass(slots=True)
 class Group:
-    """Drops that are committed together, and their rows."""
+    """Landing files that are committed together, and their rows."""
 
     stage: Stage
     drops: list[ScreenedDrop] = field(default_factory=list)
 
     @property
     def raw_bytes(self) -> int:
-        """Bytes read of its drops so far, uncompressed."""
+        """Bytes read of its landing files so far, uncompressed."""
         return sum(screened.raw_bytes for screened in self.drops)
 
 
@@ -101,16 +101,16 @@ def _drops_rows(group: list[ScreenedDrop], now: datetime) -> Rows:
 
 
 def commit(session: Session, group: Group, now: datetime) -> set[date]:
-    """Replaces the group's drops in the open transaction and settles which version of each record is current.
+    """Replaces the group's landing files in the open transaction and settles which version of each record is current.
 
-    A drop that can't be read keeps what an earlier, readable version of it brought. Records created before the
+    A landing file that can't be read keeps what an earlier, readable version of it brought. Records created before the
     retention horizon are left out.
 
     Returns:
         The UTC days on which the records were created that came in or went.
 
     Raises:
-        TransientError: A drop was closed by a pruning since it was chosen.
+        TransientError: A landing file was closed by a pruning since it was chosen.
     """
     closed = closed_drops(session)
     _check_open(closed, group)
@@ -175,14 +175,14 @@ def _watch(session: Session) -> None:
 
 
 def _insert_records(session: Session, group: Group) -> int:
-    """Inserts the rows, those of unreadable drops aside, and returns how many they are."""
+    """Inserts the rows, those of unreadable landing files aside, and returns how many they are."""
     rows = group.stage.rows()
     if rows is None:
         return 0
     made_here = ("drop_day", "file_name", "line_number", "is_current")
     columns = ", ".join(name for name, _, _ in EVIDENCE_COLUMNS if name not in made_here)
     bits, mask = str(LINE_BITS), str(LINE_MASK)
-    # Lists by the number of the drop: a join with a table of them takes longer.
+    # Lists by the number of the landing file: a join with a table of them takes longer.
     drops: dict[str, object] = {
         "drop_days": [one.drop.day for one in group.drops],
         "file_names": [None if one.error else one.drop.file_name for one in group.drops],

@@ -1,7 +1,7 @@
-"""Import: CAVRA's stores and loose JSON lines become drops in the landing zone, through the boundary first.
+"""Import: CAVRA's stores and loose JSON lines become landing files in the landing zone, through the boundary first.
 
-A drop that is written here holds allowlisted fields only; a record that must be quarantined is handed on in the
-drop's sidecar as file, line, digest and reason. A record that came before in the same version is not written again.
+A landing file that is written here holds allowlisted fields only; a record that must be quarantined is handed on in the
+file's sidecar as file, line, digest and reason. A record that came before in the same version is not written again.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Importer:
         now: Records that can't be dated land under its UTC day.
 
     Raises:
-        PipelineError: The landing zone can't be written; drops are whole or not there.
+        PipelineError: The landing zone can't be written; landing files are whole or not there.
     """
 
     def __init__(self, settings: Settings, *, now: datetime) -> None:
@@ -171,7 +171,7 @@ class Importer:
         return result
 
     def _import(self, name: str, batches: Iterable[LineBatch], folder: Path, result: ImportResult) -> Drafts:
-        """Writes one source as drops. Nothing is put in place before the source was read to its end."""
+        """Writes one source as landing files. Nothing is put in place before the source was read to its end."""
         if not self._is_known_read:
             self._known.refresh()
             self._is_known_read = True

@@ -1,7 +1,7 @@
-"""Ingest: drops that are new or changed, through the boundary, into the warehouse. Reports are not made here.
+"""Ingest: landing files that are new or changed, through the boundary, into the warehouse. Reports are not made here.
 
 Parsing and checking happen before the warehouse is opened for writing; each commit is one short transaction that
-replaces whole drops (``load.py``, ``commit.py``).
+replaces whole landing files (``load.py``, ``commit.py``).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _changed(drops: Iterable[Drop], known: Mapping[tuple[date, str], str]) -> li
 def _choose(
     settings: Settings, drops: list[Drop], result: IngestResult, pseudonyms: Pseudonyms, *, again: bool
 ) -> list[Drop]:
-    """Returns the drops to read: those that are new or changed, or all, but none that is closed.
+    """Returns the landing files to read: those that are new or changed, or all, but none that is closed.
 
     Where there are none to read, the state learns of commits whose process was killed before it could tell it.
     """
@@ -100,23 +100,23 @@ def ingest(
     days: Iterable[date] | None = None,
     tick: Callable[[int], None] = lambda _: None,
 ) -> IngestResult:
-    """Brings drops into the warehouse.
+    """Brings landing files into the warehouse.
 
     Args:
         settings: The home and its limits.
-        now: When the ingest runs; kept beside each drop.
-        first: First drop day; with ``first`` or ``last`` every drop of the range is read again.
-        last: Last drop day.
-        days: Exactly these drop days instead, new or changed drops only.
+        now: When the ingest runs; kept beside each landing file.
+        first: First landing day; with ``first`` or ``last`` every landing file of the range is read again.
+        last: Last landing day.
+        days: Exactly these landing days instead, new or changed landing files only.
         tick: Called with bytes read, for progress.
 
     Returns:
-        Counts, the days it touched and the drops that could not be read.
+        Counts, the days it touched and the landing files that could not be read.
 
     Raises:
-        WarehouseBusy: The warehouse stayed busy too long; drops committed before stay committed.
-        OutOfMemory: A memory limit is too low; drops committed before stay committed.
-        PipelineError: A drop could not be committed; the message names it, and the drops before it are kept.
+        WarehouseBusy: The warehouse stayed busy too long; landing files committed before stay committed.
+        OutOfMemory: A memory limit is too low; landing files committed before stay committed.
+        PipelineError: A landing file could not be committed; the message names it, and those before it stay.
     """
     warehouse = warehouse_of(settings)
     result = IngestResult()

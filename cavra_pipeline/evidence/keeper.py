@@ -280,7 +280,7 @@ def rebuild(settings: Settings, *, without_missing: bool) -> int:
         WarehouseBusy: Others held it for too long.
         PipelineError: Landing files that were ingested are gone; nothing was changed.
     """
-    # The key is made now: while the warehouse is made, nobody could ask it for pseudonyms.
+    # The key is made now: while the warehouse is made, no one could ask it for pseudonyms.
     pseudonyms_of(settings)
     keeper = HomeKeeper(settings, without_missing=without_missing)
     warehouse_of(settings, keeper=keeper).remake(REQUESTED)

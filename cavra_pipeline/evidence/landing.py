@@ -1,7 +1,7 @@
-"""The landing zone: ``landing/YYYY-MM-DD/<anything>.jsonl[.gz|.zst]``, one folder for each UTC drop day.
+"""The landing zone: ``landing/YYYY-MM-DD/<anything>.jsonl[.gz|.zst]``, one folder for each UTC landing day.
 
-A drop that ``import`` wrote has a sidecar, ``<name>.boundary.json``: what the boundary held back from it, as rows,
-never as content, and the digests of its records. Drops are read in place and never copied, changed or removed here.
+A file that ``import`` wrote has a sidecar, ``<name>.boundary.json``: what the boundary held back from it, as rows,
+never as content, and the digests of its records. Files are read in place and never copied, changed or removed here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Drop:
     """One evidence file in the landing zone.
 
     Attributes:
-        day: UTC drop day, the folder it lies in.
+        day: UTC landing day, the folder it lies in.
         file_name: What tables and messages call it (``shown_name``); its name in that folder is ``path.name``.
         path: Where it lies.
         fingerprint: Size and modification time of the file and its sidecar; changes when either does.
@@ -60,7 +60,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class HandedOn:
-    """What an import held back from a drop."""
+    """What an import held back from a landing file."""
 
     source_file: str
     quarantined: tuple[QuarantinedLine, ...] = ()
@@ -69,7 +69,7 @@ class HandedOn:
 
 
 def sidecar_of(path: Path) -> Path:
-    """Returns where the sidecar of a drop lies."""
+    """Returns where the sidecar of a landing file lies."""
     return path.with_name(path.name + SIDECAR_SUFFIX)
 
 
@@ -114,7 +114,7 @@ def _day(name: str) -> date | None:
 def list_drops(
     landing: Path, pseudonyms: Pseudonyms, first: date | None = None, last: date | None = None
 ) -> list[Drop]:
-    """Returns the drops from ``first`` to ``last`` inclusive, in the order in which versions win."""
+    """Returns the landing files from ``first`` to ``last`` inclusive, in the order in which versions win."""
     found: list[Drop] = []
     for day in drop_days(landing):
         if (first is None or day >= first) and (last is None or day <= last):
@@ -123,7 +123,7 @@ def list_drops(
 
 
 def drop_at(path: Path, pseudonyms: Pseudonyms) -> Drop:
-    """Returns the drop that lies there, without looking at the rest of its folder."""
+    """Returns the landing file at a place, without reading the rest of its folder."""
     stats = [one.stat() for one in (path, sidecar_of(path)) if one.exists()]
     day = date.fromisoformat(path.parent.name)
     return Drop(day, shown_name(path.name, pseudonyms), path, _fingerprint(stats), stats[0].st_size)
@@ -146,7 +146,7 @@ def _drops_of(folder: Path, day: date, pseudonyms: Pseudonyms) -> Iterator[Drop]
 
 
 def strays(landing: Path, pseudonyms: Pseudonyms) -> list[str]:
-    """Returns the names that lie in the landing zone where no drop is looked for, so that none is lost unseen."""
+    """Returns names in the landing zone at places that are not read, so that no file is lost unnoticed."""
     stray: list[str] = []
     for name in sorted(names_in(landing)):
         day = _day(name)
@@ -242,7 +242,7 @@ _RULE = re.compile(r"[a-z][a-z0-9./_-]{0,127}")
 
 
 def load_sidecar(drop: Drop) -> HandedOn | None:
-    """Reads a drop's sidecar; a landing zone is an outside place, so every value is checked.
+    """Reads a landing file's sidecar; a landing zone is an outside place, so every value is checked.
 
     Raises:
         UnreadableFile: The sidecar is not one that ``import`` writes.

@@ -19,7 +19,7 @@ _PACKAGE: Final = "cavra_pipeline.evidence"
 
 
 def found_secrets(session: Session, *, after: int = 0) -> list[dict[str, Any]]:
-    """Lists each secret that commits after a number have found: ``leak_id``, drop day, rule, when it was found.
+    """Lists each secret that commits after a number have found: ``leak_id``, landing day, rule, when it was found.
 
     The id is made of the line's digest, the rule and the path; where no digest is known, of the place of the line.
     """

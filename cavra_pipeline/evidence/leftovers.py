@@ -57,7 +57,7 @@ def scratch_folder(parent: Path, prefix: str = _PREFIX) -> Iterator[Path]:
 
 
 def remove_left_folders(parent: Path, prefix: str) -> None:
-    """Removes the temporary folders with this prefix that nobody uses any more."""
+    """Removes the temporary folders with this prefix that no one uses any more."""
     for folder in parent.glob(f"{prefix}*"):
         with suppress(OSError), locked(folder, wait=False) as is_leftover:
             if is_leftover:
@@ -65,7 +65,7 @@ def remove_left_folders(parent: Path, prefix: str) -> None:
 
 
 def remove_leftovers(landing: Path) -> None:
-    """Removes what killed imports left: temporary folders, and sidecars that were put in place without their drop."""
+    """Removes what killed imports left: temporary folders, and sidecars without their landing file."""
     remove_left_folders(landing, _PREFIX)
     with suppress(OSError), locked(landing) as is_locked:
         if is_locked:
@@ -74,7 +74,7 @@ def remove_leftovers(landing: Path) -> None:
 
 
 def _sidecars_alone(landing: Path) -> list[Path]:
-    """Returns sidecars without a drop. Who publishes has locked the landing zone, so none of them is on its way."""
+    """Returns sidecars without a landing file. The caller has locked the landing zone, so none is being written."""
     alone = []
     for day in drop_days(landing):
         folder = landing / day.isoformat()

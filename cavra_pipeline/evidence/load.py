@@ -27,19 +27,19 @@ class IngestResult:
     """What an ingest did.
 
     Attributes:
-        drops: Drops it read, in order.
-        unchanged_count: Drops it left alone because they had not changed.
+        drops: Landing files it read, in order.
+        unchanged_count: Landing files it left alone because they had not changed.
         received_count: Lines that were not blank.
         quarantined_count: Rejected lines.
         finding_count: Findings recorded.
         unknown_kind_count: Records of kinds the contract does not know, kept with their envelope only.
         dropped_field_count: Fields left out.
         past_retention_count: Records left out because evidence of their time has been pruned.
-        closed_drops: Drops left alone because evidence of their day, or what they held, has been pruned; of unchanged
+        closed_drops: Files left alone because evidence of their day, or what they held, has been pruned; of unchanged
             ones only those that were to be read again.
         touched_days: Days on which the records that came in, or went, were created.
-        failures: Drops that could not be read; the others are in the warehouse.
-        notes: What was left out of a drop that is no line.
+        failures: Landing files that could not be read; the others are in the warehouse.
+        notes: What was left out of a landing file that is no line.
     """
 
     drops: list[Drop] = field(default_factory=list)
@@ -64,7 +64,7 @@ def load_again(
     Args:
         settings: The home and its limits.
         fresh: The warehouse.
-        files: Drop day and file name of each.
+        files: Landing day and file name of each.
         now: When that is; stored beside each file.
 
     Returns:
@@ -86,7 +86,7 @@ def load(
     now: datetime,
     tick: Callable[[int], None],
 ) -> None:
-    """Reads drops and commits them, adding to the result."""
+    """Reads landing files and commits them, adding to the result."""
     if not drops:
         return
     try:
@@ -101,7 +101,7 @@ def load(
 def _kept(
     warehouse: Openable, group: Group, settings: Settings, now: datetime, touched_days: set[date], attempt: int = 1
 ) -> Iterator[Group]:
-    """Commits a group; if that fails, each of its drops on its own, so that those before the failing one are kept.
+    """Commits a group; if that fails, each of its landing files by itself, so that those before the failing one stay.
 
     So it does where another writer of a lake was faster, since the rows of a group are read once.
     """
@@ -117,7 +117,7 @@ def _kept(
         attempt += 1
     except Exception as error:
         if isinstance(error, PipelineError) and not isinstance(error, OutOfMemory):
-            # The file is busy, or there is no room: no fault of one drop.
+            # The file is busy, or there is no room: no fault of one landing file.
             raise
         if len(group.drops) == 1:
             raise _stopped(group.drops[0].drop, error) from error

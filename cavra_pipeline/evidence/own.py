@@ -1,6 +1,6 @@
-"""Evidence that the pipeline makes itself: written as drops of its own, then committed like any other.
+"""Evidence that the pipeline makes itself: written as landing files of its own, then committed like any other.
 
-The drop is on disk before the warehouse is told, so what was written is never lost: an ingest finds it again.
+The landing file is on disk before the warehouse commits, so no record is lost: an ingest finds the file again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCHEMA: Final = "cavra.evidence.metadata.v1"
 
 
 def day_marks(drops: Iterable[Drop]) -> dict[date, str]:
-    """Returns a short mark of each day's drops, but for those of the pipeline's own; it changes when any of them does.
+    """Returns a short mark of each day's landing files that the pipeline did not write; it changes with any of them.
 
     Args:
         drops: Landing files, in the order of ``list_drops``.
@@ -98,7 +98,7 @@ def _is_none(value: object) -> bool:
 
 
 def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Drop:
-    """Writes records as a drop of today, whole and on disk; the next ingest brings them into the warehouse.
+    """Writes records as a landing file of today, whole and on disk; the next ingest brings them into the warehouse.
 
     Raises:
         PipelineError: The landing zone can't be written.
@@ -119,7 +119,7 @@ def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]
 
 
 def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
-    """Writes records as a drop of today and takes them through the boundary, ready to be committed.
+    """Writes records as a landing file of today and takes them through the boundary, ready to be committed.
 
     Raises:
         PipelineError: The landing zone can't be written, or a record of ours does not pass the boundary.
@@ -156,13 +156,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def commit_own_drop(session: Session, group: Group, *, now: datetime) -> None:
-    """Commits a drop of ours inside the open transaction."""
+    """Commits a landing file of ours inside the open transaction."""
     with group.stage:
         commit(session, group, now)
 
 
 def save_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime, act: str) -> None:
-    """Writes records as a drop of today and commits it. Safe to repeat: the same records are the same drop.
+    """Writes records as a landing file of today and commits it. Safe to repeat: the same records are the same file.
 
     Args:
         settings: The home.

@@ -43,7 +43,7 @@ def pseudonyms_of(settings: Settings) -> Pseudonyms:
 def open_home(settings: Settings) -> Settings:
     """Returns the settings of a home that may start, with its folders and its key made.
 
-    Whoever writes to a home starts here: later, while the warehouse is open, nobody could ask it for pseudonyms.
+    Whoever writes to a home starts here: later, while the warehouse is open, no one could ask it for pseudonyms.
 
     Raises:
         PipelineError: The home holds pseudonyms, and the key they were made with is gone.

@@ -1,4 +1,4 @@
-"""Questions about what came in: counts by drop day, quarantine, findings, unreadable drops, the schema."""
+"""Questions about what came in: counts by landing day, quarantine, findings, unreadable landing files, the schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 _PACKAGE: Final = "cavra_pipeline.evidence"
 EVERY: Final = 2**62
 
-#: What a day without a drop counts.
+#: What a day without a landing file counts.
 EMPTY_DAY: Final[dict[str, Any]] = {
     "drop_count": 0,
     "received_count": 0,
@@ -36,7 +36,7 @@ EMPTY_DAY: Final[dict[str, Any]] = {
 
 
 def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]:
-    """Counts what each of the drop days brought; a day without a drop counts nothing and is there too."""
+    """Counts what each of the landing days brought; a day without a landing file counts nothing and is there too."""
     rows = session.rows(
         _PACKAGE, "day_counts", {"first": min(days), "last": max(days)}, word_columns=", ".join(WORD_COLUMNS)
     )

@@ -1,7 +1,7 @@
 """Whole blocks of lines at once: msgspec checks each by the declared table, DuckDB reads them kind by kind.
 
-A line passes as it stands if it holds no hint of a secret and no escape, has declared keys only, each once and of its
-type, and only texts of their format. What differs is *doubtful*: the slow path must judge it. Nothing is decided here.
+A line passes as it stands if no prefilter of a secret matches and it has no escape, declared keys only, each once and
+of its type, and only texts of their format. Any other line needs review on the slow path.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _UNSAFE_ACTOR: Final = (
 _SPACED_COLONS: Final = (r"[ \t\r]:", r":(?:[\t\r]| [ \t\r])")
 #: Timestamps that msgspec reads and DuckDB does not, or beyond the years 1 to 9999 once their offset counts.
 _RARE_TIMESTAMPS: Final = (r'[0-9]z"', r"[0-9]t[0-9]", '"(?:0001|9999)-')
-#: What makes a line doubtful wherever it stands. A hit too many costs time only, one too few would be a hole.
+#: Patterns that send a line to the slow path. A match too many costs time only; one too few would be a hole.
 _PATTERNS: Final = (*HINTS, _UNSAFE_ACTOR, *_SPACED_COLONS, *_RARE_TIMESTAMPS)
 
 _WHOLE: Any = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -130,7 +130,7 @@ class _Block:
         return np.diff(np.searchsorted(keys, self.ends), prepend=0)
 
     def plain_lines(self) -> Iterator[tuple[int, memoryview]]:
-        """The lines that are not doubtful, and where each stands."""
+        """Yields the lines that need no review, each with its number."""
         places = np.flatnonzero(~self.doubtful)
         starts, ends = self.starts[places].tolist(), self.ends[places].tolist()
         for place, start, end in zip(places.tolist(), starts, ends, strict=True):
@@ -154,7 +154,7 @@ class RecordReader:
             lines: ``line_number`` and ``line``, in order; a line may be null.
 
         Returns:
-            Their typed rows, and for each line whether it is doubtful: only the slow path may judge it. So is a null.
+            Their typed rows, and for each line whether it needs review on the slow path, as a null does.
 
         Raises:
             ScannerFailed: The scanner is missing or raised.
@@ -193,7 +193,7 @@ class _Reading:
             lines.texts.append(line)
 
     def rows(self) -> pa.Table:
-        """Returns the rows of all lines that are not doubtful, and marks the others."""
+        """Returns the rows of all lines that need no review, and marks the others."""
         tables = [self._exact_rows(kind, lines) for kind, lines in self._by_kind.items()]
         self._by_kind.clear()
         rows = pa.concat_tables([*tables, self._rows_without_undeclared()])

@@ -1,4 +1,4 @@
-"""Drops through the boundary, side by side: read in parcels, screened on threads, gathered in groups to be committed.
+"""Passes landing files through the boundary in parallel: read in batches, validated on threads, committed in groups.
 
 Why they are cut so: docs/decisions/0005-ingest-speed.md.
 """
@@ -30,17 +30,17 @@ from cavra_pipeline.limits import require_memory
 from cavra_pipeline.settings import Settings
 
 _COMMIT_BYTES: Final = 512 * 1024 * 1024
-#: So much is screened before another screen would be ready.
+#: Below this size one thread finishes before a second could start.
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 #: Typed rows take about three quarters of their lines, so what is held in memory stays near ten batches.
 _STAGE_BATCHES: Final = 10
-#: While its lines are read, a parcel stands in memory twice.
+#: While its lines are read, this part of a batch is in memory twice.
 _PARCELS_IN_A_BATCH: Final = 3
 
 
 @dataclass(slots=True)
 class _Parcel:
-    """Lines that go through the boundary at once: a part of a big drop, or many small drops of a group."""
+    """Lines that go through the boundary at once: a part of a big landing file, or many small files of a group."""
 
     group: Group
     lines: list[pa.Table] = field(default_factory=list)
@@ -62,7 +62,7 @@ class _Parcel:
 
 
 def _parcels(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[_Parcel]:
-    """Reads the drops in order. No parcel holds lines of two groups."""
+    """Reads the landing files in order. No part holds lines of two groups."""
     parcel = _Parcel(_group(settings))
     for drop in drops:
         group = parcel.group
@@ -84,7 +84,7 @@ def _group(settings: Settings) -> Group:
 
 
 def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
-    """Reads one drop; one that can't be read to its end is taken as an error, whole."""
+    """Reads one landing file; one that can't be read to its end is taken as an error, whole."""
     drop = screened.drop
     reader = LineReader(drop.path, name=drop.name, batch_bytes=READ_BYTES, tick=tick)
     try:
@@ -127,7 +127,7 @@ class _ScreeningPool:
 
 @cache
 def _small_pool(process_id: int, pseudonyms: Pseudonyms) -> _ScreeningPool:  # noqa: ARG001 -- a fork needs its own
-    """The screen that the small drops of a process share; making one costs more than they do."""
+    """The screen that the small landing files of a process share; making one costs more than they do."""
     return _ScreeningPool(1, pseudonyms)
 
 
@@ -140,7 +140,7 @@ def _thread_count(settings: Settings) -> int:
 
 
 def require_memory_for(drops: Sequence[Drop], settings: Settings) -> None:
-    """Refuses to read drops that this process is not given enough memory for.
+    """Refuses to read landing files that this process is not given enough memory for.
 
     Raises:
         OutOfMemory: A memory limit is too low.
@@ -164,7 +164,7 @@ def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_Scre
 
 
 def _screened(parcels: Iterator[_Parcel], pool: _ScreeningPool) -> Iterator[Group]:
-    """Sends parcels through the boundary, as many at once as there are screens; yields each group when it is whole."""
+    """Passes the parts through the boundary, one on each thread; yields each group when it is complete."""
     waiting: deque[tuple[_Parcel, Future[Screened]]] = deque()
 
     def first() -> Iterator[Group]:
@@ -210,10 +210,10 @@ def _hand_on(screened: ScreenedDrop, handed_on: HandedOn) -> None:
 
 
 def screened_groups(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[Group]:
-    """Takes drops through the boundary and yields them in groups, each ready to be committed.
+    """Takes landing files through the boundary and yields them in groups, each ready to be committed.
 
     Args:
-        drops: The drops, in order.
+        drops: The landing files, in order.
         settings: The home and its limits.
         tick: Called with bytes read, for progress.
 
@@ -225,6 +225,6 @@ def screened_groups(drops: list[Drop], settings: Settings, tick: Callable[[int],
 
 
 def screen_drop(drop: Drop, settings: Settings) -> Group:
-    """Takes one drop through the boundary, ready to be committed inside ``with group.stage``."""
+    """Takes one landing file through the boundary, ready to be committed inside ``with group.stage``."""
     (group,) = screened_groups([drop], settings, lambda _: None)
     return group

@@ -91,7 +91,7 @@ def _log_of(store: Path) -> Path:
 
 
 def _read_only(log: Path, *, is_wal: bool, has_log: bool) -> sqlite3.Connection:
-    """Opens a store where it is. In WAL mode SQLite would make files beside it, which nobody needs without a log."""
+    """Opens a store where it is. In WAL mode SQLite would make files beside it, which no one needs without a log."""
     how = "immutable=1" if is_wal and not has_log else "mode=ro"
     store = log.absolute().as_uri().removesuffix("-wal")
     return sqlite3.connect(f"{store}?{how}", uri=True, timeout=_BUSY_SECONDS)

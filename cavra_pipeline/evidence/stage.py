@@ -18,7 +18,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.typed import nulls
 
 _COMPRESSION: Final = "lz4"
-#: Rows in one row group of DuckDB. Batches of that size are taken in a third faster than ones a tenth of it.
+#: Rows in one row group of DuckDB. DuckDB reads batches of that size a third faster than ones a tenth of it.
 ROWS_IN_A_GROUP: Final = 122_880
 
 

@@ -99,7 +99,7 @@ class Window:
     Attributes:
         lanes: What each lane did; lanes that did nothing are left out.
         providers: Deliveries by provider, sorted by provider.
-        quarantined_record_count: Lines of its drops that could not be kept.
+        quarantined_record_count: Rejected lines of its landing files.
     """
 
     lanes: dict[str, Mapping[str, Any]] = field(default_factory=dict)

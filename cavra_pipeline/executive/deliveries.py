@@ -22,7 +22,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.executive"
-#: Where people are notified if nobody says where, as in CAVRA.
+#: Where people are notified if no one says where, as in CAVRA.
 DEFAULT_CONNECTORS: Final = ("webhook",)
 _LEVELS: Final = ("critical", "warning", "healthy")
 
@@ -159,7 +159,7 @@ class Deliverable:
         lane: The lane of its deliveries.
         find: Returns the one of an id, or the newest.
         store: Makes a new one and stores it.
-        channels: Returns the connectors that it goes through if nobody names any.
+        channels: Returns the connectors that it goes through if no one names any.
     """
 
     name: str

@@ -46,8 +46,8 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
 
     Args:
         report: An executive report.
-        basis: What it can be proven from; None where nobody knows.
-        console: Address of the report in the console; None where nobody knows.
+        basis: What it can be proven from; None if unknown.
+        console: Address of the report in the console; None if unknown.
     """
     at, days = read(report["as_of"]), report["window_days"]
     shown = report["open_recoveries"][:_MOST_ROWS]

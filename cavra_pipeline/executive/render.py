@@ -55,8 +55,8 @@ def report_files(report: Mapping[str, Any], basis: Basis | None = None, console:
 
     Args:
         report: An executive report.
-        basis: What it can be proven from, as the foot of both pages says; None where nobody knows.
-        console: Address of the report in the console, for what the pages leave out; None where nobody knows.
+        basis: What it can be proven from, as the foot of both pages says; None if unknown.
+        console: Address of the report in the console, for what the pages leave out; None if unknown.
     """
     page = page_of(report, basis, console)
     return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}

@@ -52,7 +52,7 @@ class Learned:
     """What the state learns of a warehouse.
 
     Attributes:
-        files: Landing files that were read: drop day, name, SHA-256 (None: gone), counts.
+        files: Landing files that were read: landing day, name, SHA-256 (None: gone), counts.
         quarantine_roots: Root of the rejected lines of each file that has any, by day and name.
         segments: Segments that changed, as they are now.
         prunings: Numbers of the prunings that are applied.

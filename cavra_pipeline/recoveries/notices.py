@@ -32,7 +32,7 @@ class Notices:
         Returns:
             ``escalated_in`` (plan ids in order), ``notified_through`` (connectors that took one of these plans),
             ``acknowledged`` (whether the newest acknowledgement of one of these plans lets work go ahead), ``owner``
-            (who signed its newest closure, else that acknowledgement; null if nobody).
+            (who signed its newest closure, else that acknowledgement; null if neither is there).
         """
         named = [plan for when, plan in self.plans.get((recovery.playbook_id, recovery.provider), ()) if when <= at]
         notified = {name for plan in named for when, name in self.deliveries.get(plan, ()) if when <= at}

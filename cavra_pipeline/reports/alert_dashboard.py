@@ -16,7 +16,7 @@ from cavra_pipeline.reports.outstanding import AlertKinds
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
-#: So many of the connectors that nobody has acknowledged are listed; all are counted.
+#: So many of the connectors that no one has acknowledged are listed; all are counted.
 _MOST_LISTED: Final = 20
 
 

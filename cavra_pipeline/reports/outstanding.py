@@ -1,4 +1,4 @@
-"""Health alerts that nobody has acknowledged, whether or not their deliveries have a lane (contract section 7)."""
+"""Health alerts that no one has acknowledged, whether or not their deliveries have a lane (contract section 7)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AlertKinds:
 
 
 def outstanding_counts(session: Session, kinds: AlertKinds | None, instants: Sequence[datetime]) -> list[int]:
-    """Counts the pairs of a health report and a provider that nobody has acknowledged, at each instant.
+    """Counts the pairs of a health report and a provider that no one has acknowledged, at each instant.
 
     Args:
         session: An open warehouse.

@@ -1,6 +1,6 @@
 """Applies to the warehouse the prunings that the state database holds, so that a rebuilt one is pruned as before.
 
-The state is the truth: which drops a pruning closed, which of their lines stay, and what it counted. The tables
+The state is the truth: which landing files a pruning closed, which of their lines stay, and what it counted. The tables
 ``prunings``, ``pruned_drops`` and those of ``COUNTED`` of the warehouse are a mirror, written in the
 transaction that removes the evidence. Order and crashes: docs/decisions/0022-state-database.md.
 """
@@ -101,7 +101,7 @@ def store_pruning(
     Args:
         state: The state database.
         pruning: Its horizon, when it was made, and what it removes; instants as the warehouse has them.
-        drops: What it removes of each drop, and the lines that stay.
+        drops: What it removes of each landing file, and the lines that stay.
         counted: What it adds to the counts of each lane, and of each lane and provider: rows by table.
         number: Its number, where the warehouse has given it one.
     """

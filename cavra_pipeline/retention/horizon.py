@@ -25,18 +25,18 @@ def horizon_of(session: Session) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Which drops are not read again: those of days before the horizon, and those that held evidence from before it."""
+    """Landing files that are not read again: of days before the horizon, or with evidence from before it."""
 
     horizon: datetime | None
     drops: frozenset[tuple[object, object]] = frozenset()
 
     def holds(self, day: date, file_name: str) -> bool:
-        """Tells whether a drop is closed."""
+        """Tells whether a landing file is closed."""
         return self.horizon is not None and (day < self.horizon.date() or (day, file_name) in self.drops)
 
 
 def closed_drops(session: Session) -> Closed:
-    """Returns which drops are closed; none if nothing was ever pruned."""
+    """Returns which landing files are closed; none if nothing was ever pruned."""
     horizon = horizon_of(session)
     if horizon is None:
         return Closed(None)

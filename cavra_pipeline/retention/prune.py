@@ -27,7 +27,7 @@ class Pruned:
         record_count: Versions of records.
         quarantined_count: Quarantined lines.
         finding_count: Findings.
-        closed_drop_count: Drops that are not read again from now on.
+        closed_drop_count: Landing files that are not read again from now on.
     """
 
     record_count: int = 0
@@ -70,8 +70,8 @@ def preview(warehouse: Warehouse, day: date) -> Pruned:
 def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pruned:
     """Removes evidence created before a day; a second time it finds nothing to do.
 
-    The pruning is stored in the state and then applied to the warehouse, which nobody else writes meanwhile. What is
-    stored is applied by the next writer if this one is killed. Reports, the digests and counts of drops, and what
+    The pruning is stored in the state and then applied to the warehouse, which no one else writes meanwhile. What is
+    stored is applied by the next writer if this one is killed. Reports, digests and counts of landing files, and what
     answers after the horizon need are kept. The landing zone is not touched.
 
     Args:

@@ -70,7 +70,7 @@ class HealthAlert:
 def health_alert(session: Session, request: AlertRequest, *, now: datetime) -> HealthAlert:
     """Makes the alert about the health of the lane whose alerts the request's lane delivers.
 
-    Nobody is notified of a lane without alerts. A connector is suppressed if an alert that is at least as severe has
+    No one is notified of a lane without alerts. A connector is suppressed if an alert that is at least as severe has
     arrived through it less than the window ago.
 
     Args:

@@ -6,7 +6,7 @@
         outcome = run.attempt(claimed)
         run.engine.record(claimed, outcome)
 
-A process that is killed leaves one of three things. An intent that nobody claimed waits for the next run. A claim whose
+A process that is killed leaves one of three things. An intent that no one claimed waits for the next run. A claim whose
 answer was stored is recorded by the next run. Any other claim is sent again, with the same message and the same ids,
 once the lease of the run that made it has expired.
 """
@@ -270,7 +270,7 @@ class Run:
         try:
             ends_at = started_at + timedelta(seconds=LEASE_SECONDS)
             outcome = self.sender.send(intent.provider, intent.message, claim_ends_at=ends_at)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody knows what became of the message
+        except Exception as error:  # noqa: BLE001 -- whatever it is, no one knows what became of the message
             self.defects.append(type(error).__name__)
             now = self.engine.clock()
             outcome = DeliveryOutcome(intent.provider, Grade.AMBIGUOUS, None, 1, started_at, now, None, _DEFECT)

@@ -1,4 +1,4 @@
-"""Looks of the watcher, and what kept slots from running between two of them in a row."""
+"""Observations of the watcher, and what kept slots from running between two of them in a row."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 
 from cavra_pipeline.slots.verdicts import Cause, Spell
 
-#: Looks further apart than this have a gap between them, at the usual 30 seconds between two: nobody was there to look.
+#: Observations further apart than this have a gap between them, at the usual 30 seconds between two.
 LONGEST_PAUSE: Final = timedelta(minutes=5)
-#: Looks are no further apart while nothing is in the way, at 30 seconds between two.
+#: Observations are no further apart while nothing is in the way, at 30 seconds between two.
 USUAL_PAUSE: Final = timedelta(seconds=75)
-#: How many spells are remembered; more than enough for the slots that are still open.
+#: How many intervals are remembered; more than enough for the slots that are still open.
 MOST_SPELLS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look of the watcher saw.
+    """What one observation of the watcher saw.
 
     Attributes:
         at: When it looked.
@@ -27,7 +27,7 @@ class Look:
         stopped: Schedules that were found off.
         started: Since when each schedule that is on was switched on by hand, where Dagster knows.
         daemon_before_until: The last sign of life of the daemon before this one, where the instance keeps it.
-        has_load_error: Whether a tick since the look before failed as the code location was not to be had.
+        has_load_error: Whether a tick since the previous observation failed because the code location did not load.
     """
 
     at: datetime
@@ -39,26 +39,26 @@ class Look:
 
 
 def longest_pause(watch_seconds: float) -> timedelta:
-    """Returns how far apart two looks may be: ten times what they should be, a minute at least."""
+    """Returns how far apart two observations may be: ten times what they should be, a minute at least."""
     return max(timedelta(minutes=1), 10 * timedelta(seconds=watch_seconds))
 
 
 def usual_pause(watch_seconds: float) -> timedelta:
-    """Returns how far apart two looks are while nothing is in the way; 75 seconds at least."""
+    """Returns how far apart two observations are while nothing is in the way; 75 seconds at least."""
     return max(USUAL_PAUSE, 2.5 * timedelta(seconds=watch_seconds))
 
 
 def spells_between(
     before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE, usual: timedelta = USUAL_PAUSE
 ) -> list[Spell]:
-    """Returns what kept slots from running between two looks in a row.
+    """Returns what kept slots from running between two observations in a row.
 
-    Another daemon is alive than at the look before: the one before was gone, however short the gap is.
+    If the daemon's id has changed, the previous daemon was gone, however short the gap is.
 
     Args:
-        before: The look before, or None at the first look.
-        after: The look now.
-        pause: How far apart two looks may be; in a longer gap somebody was away for certain.
+        before: The previous observation, or None at the first.
+        after: The present observation.
+        pause: How far apart two observations may be; in a longer gap the watcher did not run.
         usual: How far apart they are while nothing is in the way.
     """
     if before is None:
@@ -68,7 +68,7 @@ def spells_between(
     is_same = is_known and before.daemon_id == after.daemon_id
     gap = after.at - before.at
     if gap > pause or (is_known and not is_same) or (gap > usual and after.has_load_error):
-        # A daemon that was there all along could not load the code; so could one that went on after the look before.
+        # A daemon that ran all along could not load the code; nor could one that outlived the previous observation.
         alive_until = after.at if is_same else max(after.daemon_before_until or before.at, before.at)
         if alive_until - before.at > usual:
             spells.append(Spell(Cause.CODE_LOCATION_NOT_LOADABLE, before.at, alive_until))
@@ -82,12 +82,12 @@ def spells_between(
 
 
 def length_of(spell: Spell) -> timedelta:
-    """Returns how long a spell has lasted; zero while it goes on."""
+    """Returns how long an interval has lasted; zero while it goes on."""
     return (spell.ended_at or spell.started_at) - spell.started_at
 
 
 def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
-    """Adds new spells to those that are known; one that goes on where an open one was is the same spell."""
+    """Adds new intervals to those that are known; one that goes on where an open one was is the same interval."""
     known = list(spells)
     for spell in new:
         same = [

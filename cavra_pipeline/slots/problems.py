@@ -32,7 +32,7 @@ _GAP_KINDS: Final = {
 def signals_of(memory: WatcherState) -> Iterator[Signal]:
     """Yields what is wrong by the watcher's memory: gaps without a notification, and slots missed in a row.
 
-    A gap is over when it is found; its alert begins at this look and ends at the next.
+    A gap is over when it is found; its alert begins at this observation and ends at the next.
     """
     for spell in memory.gaps:
         kind, subject = _GAP_KINDS[spell.cause]

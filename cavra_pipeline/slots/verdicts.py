@@ -35,7 +35,7 @@ class Cause(StrEnum):
     UNKNOWN_CAUSE = "unknown_cause"
 
 
-#: Spells that explain a slot without a tick; where several cover it, the first that is the slot's own comes first.
+#: Intervals that explain a slot without a tick; where several cover it, the first that is the slot's own comes first.
 _SPELL_CAUSES: Final = (Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN, Cause.CODE_LOCATION_NOT_LOADABLE)
 #: What stopped a tick may have been seen to work up to this long before the tick was due.
 _LOOK_SLACK: Final = timedelta(minutes=1)
@@ -159,7 +159,7 @@ class Spell:
     schedule: str | None = None
 
     def explains(self, slot: Slot) -> bool:
-        """Says whether the slot fell into the spell."""
+        """Says whether the slot fell into the interval."""
         return (
             self.schedule in (None, slot.schedule)
             and self.started_at - _LOOK_SLACK <= slot.expected_at
@@ -176,7 +176,7 @@ class Evidence:
         runs: The runs launched for it.
         work: When worker-run evidence says that the work was done without such a run.
         spells: What kept slots from running, at any time.
-        watched_from: Since when somebody has been looking; None if nobody has.
+        watched_from: Since when somebody has been looking; None if no one has.
     """
 
     ticks: Sequence[Tick] = ()

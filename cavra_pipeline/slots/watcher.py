@@ -1,8 +1,8 @@
-"""One look of the watcher: from what it remembers and what it sees now to the verdicts that are due.
+"""One observation of the watcher: from what it remembers and what it sees now to the verdicts that are due.
 
 Pure: the calendar of slots and Dagster's records come in as functions, the memory goes out with the answer. A daemon
 that is down, or a code location that does not load, leaves no row in Dagster. What it does leave is a gap in the
-watcher's own looks, since the watcher runs in the same daemon and from the same code location.
+watcher's own observations, since the watcher runs in the same daemon and from the same code location.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cavra_pipeline.slots.verdicts import (
     slots_of,
 )
 
-#: Slots of one schedule that one look judges at most; the next look goes on.
+#: Slots of one schedule that one observation judges at most; the next observation goes on.
 MOST_SLOTS: Final = 200
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 #: A schedule that launched no run for so long is one whose work somebody else starts.
@@ -95,11 +95,11 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class WatcherState:
-    """What the watcher remembers from one look to the next.
+    """State of the watcher between two observations.
 
     Attributes:
-        look: The look before; None at the first.
-        watched_from: Since when looks have followed each other; None before the first.
+        look: The previous observation; None at the first.
+        watched_from: Start of the present row of observations without a gap; None before the first.
         spells: What kept slots from running.
         gaps: Gaps in the watching that have caused no alert yet.
         configurations: By schedule, how it was set since its oldest slot that may still change.
@@ -135,7 +135,7 @@ class WatcherState:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look found.
+    """Result of one observation.
 
     Attributes:
         memory: What to remember.
@@ -168,10 +168,10 @@ def watch(
     pause: timedelta = LONGEST_PAUSE,
     usual: timedelta = USUAL_PAUSE,
 ) -> Seen:
-    """Judges every slot that can be judged at this look.
+    """Judges every slot that can be judged at this observation.
 
     Args:
-        memory: What the look before left.
+        memory: State after the previous observation.
         look: What is seen now.
         configurations: How each schedule is set now.
         calendar: Dagster's own evaluation of a cron expression.

@@ -117,7 +117,7 @@ class Sources:
 
     @property
     def step_minutes(self) -> int:
-        """Minutes between two looks at which sources are due: a divisor of an hour and of each cadence."""
+        """Minutes between two checks of which sources are due: a divisor of an hour and of each cadence."""
         return gcd(60, *(one.every_minutes for one in self.usable))
 
     def named(self, name: str) -> Source:

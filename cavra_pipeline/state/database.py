@@ -232,7 +232,7 @@ def _revision(connection: sa.Connection) -> str | None:
 
 
 def close_for_good(connection: sa.Connection) -> None:
-    """Marks the database as one whose rows are in another one now: nobody opens it any more."""
+    """Marks the database as one whose rows are in another one now: no one opens it any more."""
     connection.execute(sa.update(sa.table(VERSION_TABLE, sa.column("version_num"))).values(version_num=_MOVED))
 
 

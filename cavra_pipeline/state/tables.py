@@ -223,7 +223,7 @@ schedule_configurations: Final = sa.Table(
     _column("early_percent", sa.Double),
 )
 
-#: The slot ledger: one verdict for each instant at which a schedule should run.
+#: The ledger of scheduled runs: one verdict for each instant at which a schedule should run.
 schedule_slots: Final = sa.Table(
     "schedule_slots",
     METADATA,

@@ -76,7 +76,7 @@ def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
             that were ingested are gone; the old warehouse is as it was.
     """
     path = settings.warehouse
-    # The key is made now: while the warehouse is made, nobody could ask it for pseudonyms.
+    # The key is made now: while the warehouse is made, no one could ask it for pseudonyms.
     pseudonyms_of(settings)
     with _old_warehouse(path) as old:
         if old is None:

@@ -152,7 +152,7 @@ class LanePairs:
         return gaps
 
     def outstanding(self) -> int:
-        """How many pairs the newest alert plan of each health report requires and nobody has answered."""
+        """How many pairs the newest alert plan of each health report requires and no one has answered."""
         plans = {one.raw.get("health_id"): one.raw for one in self.of("alert_plan")}
         said = self.of("acknowledgement")
         states = {(one.raw.get("health_id"), provider_of(one.raw.get("provider"))): one.answer() for one in said}

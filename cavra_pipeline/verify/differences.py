@@ -27,7 +27,7 @@ class Difference:
     Attributes:
         part: Part of the home.
         what: The rule that does not hold, in a few words.
-        drop_day: Drop day of the landing file, ISO-8601, or empty.
+        drop_day: Landing day of the landing file, ISO-8601, or empty.
         file_name: Its name, or empty.
         lane: Lane, or empty for none.
         day: UTC day of the records or of the report, ISO-8601, or empty.

@@ -109,7 +109,7 @@ class HomeRecords:
         ]  # fmt: skip
 
     def unplanned(self) -> int:
-        """How many failing notices no escalation plan up to the instant names."""
+        """How many failing notifications no escalation plan up to the instant names."""
         pairs = self.pairs[self.rules["escalations"]]
         plans = {one.raw.get("plan_id") or one.session_id for one in pairs.of("escalation_plan")}
         return sum(subject not in plans for subject, _ in pairs.failing)

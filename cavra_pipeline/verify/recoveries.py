@@ -208,7 +208,7 @@ class PlanNotices:
             self.said[pairs.subject(one)][provider_of(one.raw.get("provider"))] = one.answer()
 
     def of(self, one: PlaybookEntry) -> tuple[list[str], bool]:
-        """Where notices of a recovery arrived, and whether somebody has acknowledged one."""
+        """Where notifications of a recovery arrived, and whether somebody has acknowledged one."""
         plans = self.plans.get((one.playbook_id, one.provider), set()) if one.playbook_id else set()
         through = sorted({provider for plan in plans for provider in self.arrived.get(plan, ())})
         return through, any(said in self.clearing for plan in plans for said in self.said.get(plan, {}).values())

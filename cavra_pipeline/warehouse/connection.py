@@ -101,11 +101,11 @@ class FileWarehouse(Warehouse):
         return tuple(marks)
 
     def at(self, path: Path) -> FileWarehouse:
-        """Returns a warehouse in another file with the same limits, which nobody rebuilds."""
+        """Returns a warehouse in another file with the same limits, which no one rebuilds."""
         return replace(self, path=path, keeper=None)
 
     def open_copy(self) -> duckdb.DuckDBPyConnection:
-        """Opens a file that nobody else knows of, read-only, without the gate; the caller closes it."""
+        """Opens a file that no one else knows of, read-only, without the gate; the caller closes it."""
         return self._connect(time.monotonic(), read_only=True)
 
     @contextmanager
@@ -263,7 +263,7 @@ class FileWarehouse(Warehouse):
     def compact(self) -> Compacted:
         """Rewrites the file: every table, view, macro, comment and row as it was, in a file without holes.
 
-        DuckDB uses the room of replaced rows again but gives none back to the disk, and many small commits leave many
+        DuckDB reuses the space of replaced rows but does not shrink the file, and many small commits leave many
         small row groups (docs/performance.md). Everybody else waits meanwhile.
 
         Raises:

@@ -329,7 +329,7 @@ class _Unfinished(Openable):
         yield self.session
 
     @contextmanager
-    def writing(self, act: str) -> Iterator[Session]:  # noqa: ARG002 -- nobody waits for it
+    def writing(self, act: str) -> Iterator[Session]:  # noqa: ARG002 -- no one waits for it
         """Lends the open transaction and counts what was written as a commit."""
         yield self.session
         schema.count_commit(self.session)

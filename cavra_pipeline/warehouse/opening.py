@@ -50,5 +50,5 @@ def open_warehouse(
 
 
 def scratch_warehouse(settings: Settings, path: Path) -> FileWarehouse:
-    """Returns a file beside the home's warehouse with the limits of the settings, which nobody rebuilds."""
+    """Returns a file beside the home's warehouse with the limits of the settings, which no one rebuilds."""
     return FileWarehouse(path, settings.busy_wait_seconds, settings.threads, settings.memory_limit)

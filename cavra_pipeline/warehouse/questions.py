@@ -1,6 +1,6 @@
 """A question to the warehouse, a table's name or one query, answered as an Arrow table in a total order.
 
-Every table that the question names shows only records up to ``as_of`` and of the drop days asked for: temporary views
+Every table that the query names shows only records up to ``as_of`` and of the requested landing days: temporary views
 stand in for the tables. What DataFrames look like is in ``frames.py``.
 """
 
@@ -36,8 +36,8 @@ class Narrowing(TypedDict, total=False):
 
     Attributes:
         as_of: Only records created up to this instant, as every report has it; ISO-8601 text or a datetime, UTC if
-            it has no offset. A query may use it as ``$as_of``. Tables without an instant go by their drop day.
-        days: Only records of these drop days (Dagster's partitions): one day, or any number, as dates or YYYY-MM-DD.
+            it has no offset. A query may use it as ``$as_of``. Tables without an instant go by their landing day.
+        days: Only records of these landing days (Dagster's partitions): one day, or any number, as dates or YYYY-MM-DD.
         columns: Only these columns of a table, in this order.
         parameters: Values of the ``$name`` parameters of a query.
     """

@@ -1,7 +1,7 @@
 """A copy of the warehouse that is read while the warehouse itself is written (docs/decisions/0016-api.md).
 
 A DuckDB file open for writing can't be opened by anyone else. A service that must always answer reads a copy of its
-own, renewed when the warehouse has changed and nobody writes. The copy has no name: it is gone when its process is.
+own, renewed when the warehouse has changed and no one writes. The copy has no name: it is gone when its process is.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class ReadCopy:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """Copies in a process of its own: closing a file drops every lock that a process holds on it (POSIX)."""
+    """Copies in a process of its own: closing a file releases every lock that a process holds on it (POSIX)."""
     done = subprocess.run(["/bin/cp", "--", str(source), str(target)], check=False, capture_output=True)
     if done.returncode:
         raise PipelineError(

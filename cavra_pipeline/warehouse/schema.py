@@ -118,7 +118,7 @@ def create(session: Session, storage: Storage) -> None:
 
 
 def drop(session: Session) -> None:
-    """Drops every table and view that there is, in the open transaction; macros are replaced when they are created."""
+    """Removes every table and view, in the open transaction; macros are replaced when they are created."""
     for name in reversed(VIEWS):
         session.execute(f"DROP VIEW IF EXISTS {name}")
     for name in (*TABLES, "evidence_records"):

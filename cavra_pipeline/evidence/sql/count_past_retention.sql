@@ -1,4 +1,4 @@
--- Records of the given drops that were created before the horizon. What stands of closed drops is not among them.
+-- Records of the given landing files that were created before the horizon, without those of closed files.
 SELECT drop_day, file_name, count(*) AS record_count
 FROM evidence_records
 SEMI JOIN given_drops USING (drop_day, file_name)

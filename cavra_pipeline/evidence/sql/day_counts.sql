@@ -1,4 +1,4 @@
--- What each drop day brought, by table: current versions only, beside what was received, superseded and held back.
+-- What each landing day brought, by table: current versions only, beside what was received, superseded and held back.
 WITH kept AS (
     SELECT
         drop_day,

@@ -1,4 +1,4 @@
--- What the given drops brought before: those ids may fall back to another version, those days may change.
+-- What the given landing files brought before: those ids may fall back to another version, those days may change.
 CREATE OR REPLACE TEMP TABLE replaced AS
 SELECT session_id, created_at, lane, hash(*COLUMNS(* EXCLUDE (line_number, is_current))) AS digest
 FROM evidence_records

@@ -1,4 +1,4 @@
--- A drop that can't be read now keeps what it brought before; without a fingerprint it is tried again.
+-- A landing file that can't be read now keeps what it brought before; without a fingerprint it is tried again.
 UPDATE drops
 SET error = given.error, fingerprint = ''
 FROM given_drops AS given

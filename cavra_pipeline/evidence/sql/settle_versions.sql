@@ -1,4 +1,4 @@
--- The version in the later drop day, then later file name, then later line, is current (contract section 2).
+-- The version in the later landing day, then later file name, then later line, is current (contract section 2).
 UPDATE evidence_records
 SET is_current = ranked.is_newest
 FROM (

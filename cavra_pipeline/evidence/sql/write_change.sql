@@ -1,5 +1,5 @@
 -- The earliest instant of which an answer may differ: records that came or went, and other versions of their ids, which
--- may be current now or no longer. A record that stands in another line of its drop has not changed.
+-- may be current now or no longer. A record that stands in another line of its landing file has not changed.
 INSERT INTO evidence_changes
 WITH given AS (
     SELECT session_id, created_at, hash(*COLUMNS(* EXCLUDE (line_number, is_current))) AS digest

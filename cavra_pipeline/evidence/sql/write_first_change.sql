@@ -1,4 +1,4 @@
--- As write_change where the given drops have brought nothing before: all of their records are new.
+-- As write_change where the given landing files have brought nothing before: all of their records are new.
 INSERT INTO evidence_changes
 SELECT (SELECT commit_number + 1 FROM identity), min(created_at)
 FROM (

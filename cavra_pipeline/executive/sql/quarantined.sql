@@ -1,4 +1,4 @@
--- Lines of the drops of each instant's window that could not be kept, so that the report knows what it does not know.
+-- Rejected lines of the landing files of each instant's window: the report says how much it does not know.
 WITH held AS (
     SELECT drop_day, count(*) AS line_count FROM quarantine GROUP BY drop_day
 )

@@ -1,4 +1,4 @@
--- What the boundary held back or found in the drops up to each instant's day.
+-- What the boundary held back or found in the landing files up to each instant's day.
 WITH by_day AS (
     SELECT drop_day, count(*) AS quarantined, 0 AS found, 0 AS unknown FROM quarantine GROUP BY drop_day
     UNION ALL

@@ -1,4 +1,4 @@
--- The providers that the newest alert plan of each health report requires and that nobody has answered, at each instant.
+-- Providers that the newest alert plan of each health report requires and that are unacknowledged, at each instant.
 -- arg_max passes over null; the newest counts also where it says nothing.
 WITH required AS (
     SELECT

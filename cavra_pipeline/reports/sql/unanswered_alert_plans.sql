@@ -1,4 +1,4 @@
--- The connectors that alert plans require and that nobody ever acknowledged or resolved, newest plan first: as CAVRA counts
+-- Connectors that alert plans require and that were never acknowledged or resolved, newest plan first: as CAVRA counts
 -- them, for which a later word takes nothing back.
 WITH plans AS (
     SELECT

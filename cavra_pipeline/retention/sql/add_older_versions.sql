@@ -1,4 +1,4 @@
--- Versions older than one that goes: superseded, whenever they were created, and never current again. Only closed drops
+-- Versions older than one that goes: superseded, whenever they were created, and never current again. Only closed files
 -- hold any that were there when it was pruned.
 INSERT INTO removable
 SELECT older.rowid

@@ -1,4 +1,4 @@
--- What was left out of drops that came after the pruning, where a warehouse is rebuilt.
+-- What was left out of landing files that came after the pruning, where a warehouse is rebuilt.
 CREATE OR REPLACE TEMP TABLE late AS
 SELECT rowid AS row_id, drop_day, file_name
 FROM evidence_records

@@ -1,4 +1,4 @@
--- What goes of each drop, and the lines from before the horizon that stay. Every drop that held evidence from before the
+-- What goes of each landing file, and the lines from before the horizon that stay. Every file that held evidence from before the
 -- horizon is closed, also where all of it stays.
 WITH gone AS (
     SELECT drop_day, file_name, NULL AS line_number, 0 AS records, 0 AS quarantined, 0 AS found
