@@ -43,7 +43,7 @@ _TABLES: Final = {
     "findings": "What was not public-safe: place, rule and dotted path, never the value.",
 }
 
-#: Tables of what was kept out of the evidence.
+#: Tables of what was held back from the evidence.
 _HELD_BACK: Final = ("quarantine", "findings")
 
 

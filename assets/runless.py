@@ -31,7 +31,7 @@ _log = logging.getLogger("cavra_pipeline.api")
 
 
 class RunlessReports:
-    """Tells a home's Dagster instance of reports, one after the other, on a thread of its own."""
+    """Reports materializations to a home's Dagster instance, one after the other, on a thread of its own."""
 
     def __init__(
         self,
@@ -45,8 +45,8 @@ class RunlessReports:
         Args:
             settings: The home; its Dagster instance is the one in ``dagster_home``.
             environ: Environment of the runs that are started.
-            clock: Tells the time.
-            daemon: Says in a word how the daemon of an instance stands.
+            clock: Returns the current time.
+            daemon: Returns the state of an instance's daemon in one word.
         """
         self._settings, self._environ, self._clock, self._daemon = settings, dict(environ), clock, daemon
         self._queue: Queue[Report | None] = Queue(_MOST_WAITING)
@@ -59,7 +59,7 @@ class RunlessReports:
         self._thread.start()
 
     def report(self, report: Report) -> None:
-        """Puts a report in line; where ten thousand wait, it is counted as lost and not told."""
+        """Puts a report in line; where ten thousand wait, it is counted as lost and not reported."""
         try:
             self._queue.put_nowait(report)
         except Full:
@@ -109,7 +109,7 @@ class RunlessReports:
         }
 
     def state(self) -> dict[str, Any]:
-        """Returns how the daemon stands, and how many reports were told, wait, and were lost."""
+        """Returns the daemon's state, and how many reports were sent, wait, and were lost."""
         return {
             "is_open": self._is_open.is_set(),
             "daemon": self._daemon_word(),
@@ -127,7 +127,7 @@ class RunlessReports:
             return "unknown"
 
     def close(self) -> None:
-        """Tells what waits, within a bound, and ends."""
+        """Sends what waits, within a time limit, and ends."""
         self._queue.put(None)
         self._thread.join(timeout=20)
 

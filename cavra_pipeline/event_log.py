@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @cache
 def takes_batches() -> bool:
-    """Tells whether Dagster's storage is the one the batches were written for; if not, warns once in this process."""
+    """Returns whether Dagster's storage is the one the batches were written for; if not, warns once in this process."""
     try:
         from cavra_pipeline.event_batches import SOURCE_DIGEST, source_digest
 
@@ -46,7 +46,7 @@ def takes_batches() -> bool:
 
 
 def stores_in_batches(instance: dg.DagsterInstance) -> bool:
-    """Tells whether an instance stores the planned events of a run over many days together."""
+    """Returns whether an instance stores the planned events of a run over many days together."""
     if not takes_batches():
         return False
     from cavra_pipeline.event_batches import BatchedEventLog

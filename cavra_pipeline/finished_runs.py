@@ -110,7 +110,7 @@ def _prune(instance: dg.DagsterInstance, log: SqlEventLogStorage, run_id: str) -
 
 
 def _is_last_attempt(log: SqlEventLogStorage, run_id: str) -> bool:
-    """Tells whether a failed run is the newest that was to make a partition or a check: its page shows the failure."""
+    """Returns whether a failed run is the newest for a partition or a check: its page shows the failure."""
     newer = _EVENTS.alias()
     attempted = _exists_newer(newer, newer.c.dagster_event_type.in_([_PLANNED, _MADE]))
     planned = sa.select(_EVENTS.c.id).where(

@@ -36,7 +36,7 @@ def require_memory(threads: int, *, where: str) -> None:
 
 
 def can_open_a_warehouse() -> bool:
-    """Tells whether the address space is enough for DuckDB at all; short of it, it may end the process."""
+    """Returns whether the address space is enough for DuckDB at all; short of it, it may end the process."""
     limit = _address_space_limit()
     return limit is None or limit >= _ADDRESS_BYTES + _ADDRESS_BYTES_A_THREAD
 

@@ -176,7 +176,7 @@ class Settings(BaseSettings):
         alerts: How alerts are notified, and through which connectors.
         worker_probe: Whether worker runs probe providers with an incident, with one retry instead of all.
         retention_days: Days of evidence that ``prune`` keeps, today aside; None keeps all.
-        run_retention_days: Days that Dagster's records of a finished run are kept.
+        run_retention_days: Days that Dagster's records of a finished run are retained.
         deadman_url: Called while the watching works; whoever knows the address can feign it.
         state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
         warehouse_address: Address of a lake that stands in for the home's warehouse file (docs/scale.md), or None.

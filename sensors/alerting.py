@@ -34,7 +34,7 @@ def patient(settings: Settings) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class LastObservation:
-    """What the life cycle was last told.
+    """The last observation that the alert engine processed.
 
     Attributes:
         fingerprint: Digest of the observation; empty before the first.
@@ -73,7 +73,7 @@ def tell(
         told: Digest of the last observation it got.
         kinds: The kinds that this sensor watches over.
         signals: Everything of these kinds that is wrong now.
-        clock: Tells the time.
+        clock: Returns the current time.
         is_heartbeat: Whether this tick shows that the watching works; then a dead man's ping is sent, if there is one.
         is_failing: Whether notifications may not reach people; then the ping says that it fails.
         watched: The subjects that there are; None: all.
@@ -122,17 +122,17 @@ def told_result(
     watched: Collection[str] | None = None,
     asset_events: Sequence[dg.AssetCheckEvaluation] = (),
 ) -> dg.SensorResult:
-    """Tells the life cycle and returns what the tick says and remembers.
+    """Passes the observation to the alert engine; returns the tick's message and cursor.
 
     Args:
         settings: The home.
         known: The cursor before, as an object.
         kinds: The kinds that this sensor watches over.
         signals: Everything of these kinds that is wrong now.
-        clock: Tells the time.
+        clock: Returns the current time.
         reason: What the tick says; a tick of these sensors never asks for a run.
-        cursor: What to remember beside what was told. While the state database is busy nothing was told, and the next
-            tick tells it.
+        cursor: What to remember beside the observation. While the state database is busy none is processed, and the
+            next tick repeats it.
         is_heartbeat: Whether this tick shows that the watching works.
         is_failing: Whether notifications may not reach people.
         watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.

@@ -170,7 +170,7 @@ def ticks_since(instance: dg.DagsterInstance, one: Instigator, since: datetime) 
 
 
 def has_load_error(context: dg.SensorEvaluationContext, place: Location, since: datetime) -> bool:
-    """Tells whether a tick of the code location failed since an instant as its code was not to be had."""
+    """Returns whether a tick of the code location failed since an instant as its code was not to be had."""
     return any(
         row.error is not None and _is_load_error(row.error)
         for one in instigators(context, place).values()
@@ -334,7 +334,7 @@ def newest_failure(instance: dg.DagsterInstance) -> int:
 
 
 def has_succeeded_since(instance: dg.DagsterInstance, place: Location, job: str, since: datetime) -> bool:
-    """Tells whether a run of a job of the code location, or of its home, has succeeded after an instant."""
+    """Returns whether a run of a job of the code location, or of its home, has succeeded after an instant."""
     return any(
         instance.get_runs(
             dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since, tags=tags), limit=1

@@ -29,7 +29,7 @@ _SELECTION = (_GROUP.downstream() - _GROUP).materializable()
 
 
 def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the days it has asked for, and what it told."""
+    """Returns the sensor; its cursor is the days it has requested, and the last processed observation."""
 
     @dg.sensor(
         name=NAME,
@@ -64,7 +64,7 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
 
 
 def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, AskedDay]) -> LastObservation:
-    """Tells which days were asked for and are still outdated; what can't be told now waits for the next tick."""
+    """Raises alerts of requested days that are still outdated; if the state database is busy, at the next tick."""
     if not asked and not told.fingerprint:
         return told
     signals = [
@@ -79,7 +79,7 @@ def _tell(settings: Settings, told: LastObservation, asked: Mapping[date, AskedD
 
 @dataclass(frozen=True)
 class _Cursor:
-    """What the sensor remembers: the days it asked for and that are not made yet, and what it told."""
+    """What the sensor remembers: the requested days that are not made yet, and the last processed observation."""
 
     asked: dict[date, AskedDay] = field(default_factory=dict)
     told: LastObservation = field(default_factory=LastObservation)

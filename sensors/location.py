@@ -34,7 +34,7 @@ class Location:
         return {LOCATION_TAG: self.name} if self.name else {}
 
     def owns(self, tags: Mapping[str, str]) -> bool:
-        """Tells whether a run with these tags is ours."""
+        """Returns whether a run with these tags is ours."""
         return self.name is None or tags.get(LOCATION_TAG) == self.name or self.home.items() <= tags.items()
 
 

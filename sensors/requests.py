@@ -55,7 +55,7 @@ class AskedDay:
     asked_at: datetime
 
     def is_due(self, content: str, now: datetime) -> bool:
-        """Tells whether it is to be asked for again, while no run of the day is in progress."""
+        """Returns whether it is to be asked for again, while no run of the day is in progress."""
         wait = _LONGEST_WAIT if self.is_slow else min(_FIRST_WAIT * 2 ** min(self.attempts - 1, 10), _LONG_WAIT)
         return content != self.content or now - self.asked_at >= wait
 

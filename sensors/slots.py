@@ -35,7 +35,7 @@ NAME: Final = "missed_worker_run_sensor"
 
 
 def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the watcher's memory and what the life cycle was told.
+    """Returns the sensor; its cursor is the watcher's state and the last processed observation.
 
     Args:
         settings: The home, its environment and tolerances.
@@ -67,7 +67,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
                     for configuration in seen.configurations:
                         ledger.keep_configuration(c, configuration)
                     ledger.keep_verdicts(c, seen.judged, now=view.look.at)
-                # The verdicts are kept: their alerts may fail and are then raised at the next tick.
+                # The verdicts are stored: their alerts may fail and are then raised at the next tick.
                 looked = seen.memory
             signals = list(signals_of(seen.memory))
             told = tell(ours, told, KINDS, signals, clock)

@@ -17,7 +17,7 @@ KINDS: Final = (SILENT, UNREADABLE)
 
 
 def build_source_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is since when it watches, and what was told.
+    """Returns the sensor; its cursor is since when it watches, and the last processed observation.
 
     It is there in a home without sources too: they may have been removed while an alert about one was open.
     """

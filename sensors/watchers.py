@@ -30,7 +30,7 @@ LONGEST_WAIT: Final = timedelta(minutes=15)
 
 
 def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is when it last looked and what was told."""
+    """Returns the sensor; its cursor is its last tick and the last processed observation."""
 
     @dg.sensor(
         name=NAME,

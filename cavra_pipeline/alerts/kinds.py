@@ -12,7 +12,7 @@ from cavra_pipeline.errors import UsageError, use_one_of
 
 @dataclass(frozen=True, slots=True)
 class Inhibitor:
-    """An alert that explains another, which is then not told on its own.
+    """An alert that explains another, which is then muted.
 
     Attributes:
         kind: Kind of the alert that explains. While it is open, it mutes alerts whose cause is not known.

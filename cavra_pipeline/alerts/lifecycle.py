@@ -264,7 +264,7 @@ def _written(
 
 
 def alert_lane(alert: Alert) -> str:
-    """Returns the lane whose records tell of the alert: of the ladder it names, else the first."""
+    """Returns the lane of the alert's records: that of the ladder it names, else the first."""
     named = alert.evidence.get("lane")
     return next((lane.name for lane in _ALERT_LANES if named in (lane.name, lane.alerts_of)), _ALERT_LANES[0].name)
 

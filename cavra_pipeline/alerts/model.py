@@ -91,8 +91,8 @@ class Alert:
         acknowledged_at: When somebody acknowledged it.
         acknowledged_by: Who.
         resolved_at: When it was over.
-        last_notified_at: When a connector last took a notification of it.
-        muted_by: Why it is not told now: a kind that explains it, ``flapping``, or a silence.
+        last_notified_at: When a connector last accepted a notification of it.
+        muted_by: Why no notification is sent: a kind that explains it, ``flapping``, or a silence.
     """
 
     alert_id: str

@@ -1,4 +1,4 @@
-"""Why an alert that is open is not told: something else explains it, it is flapping, or somebody silenced it."""
+"""Why an open alert is muted: another alert explains it, it is flapping, or a silence covers it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Silence:
     comment: str
 
     def holds(self, alert: Alert, now: datetime) -> bool:
-        """Tells whether it mutes the alert at this instant."""
+        """Returns whether it mutes the alert at this instant."""
         return (
             self.starts_at <= now < self.ends_at
             and self.kind in (None, alert.kind)
@@ -50,7 +50,7 @@ class Silence:
 def muted_by(
     alert: Alert, others: Mapping[str, Sequence[Alert]], silences: Iterable[Silence], now: datetime
 ) -> str | None:
-    """Returns why an alert is not told at this instant, or None.
+    """Returns why an alert is muted at this instant, or None.
 
     Args:
         alert: The alert.

@@ -36,7 +36,7 @@ def deliver_due(
     Args:
         settings: The home, and the connectors that alerts go through.
         sender: The host's connectors.
-        clock: Tells the time.
+        clock: Returns the current time.
         monotonic: Measures the pass.
 
     Returns:

@@ -19,7 +19,7 @@ from cavra_pipeline.settings import AlertPolicy
 
 
 class Notice(StrEnum):
-    """What a notification tells."""
+    """Type of a notification."""
 
     FIRING = "firing"
     MORE = "more"
@@ -38,12 +38,12 @@ class Believed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LastNotice:
-    """What the last notification that a connector took has said of a group.
+    """Content of the last notification of a group that a connector accepted.
 
     Attributes:
         at: When it was taken: the suppression window counts from here.
         planned_at: When it was written: it says nothing of what came later.
-        began_at: When the first alert was opened of those told since the group was last over.
+        began_at: When the first alert opened of those notified since the group was last resolved.
         firing: What it believes to be wrong, by subject.
     """
 
@@ -68,11 +68,11 @@ class Planned:
     """A notification that is to go out.
 
     Attributes:
-        notice: What it tells.
+        notice: Its type.
         firing: Alerts that are open, in order of their beginning.
         over: Alerts that ended and whose resolution has not been sent.
-        told: What the connector knows once it has taken it.
-        swallowed_count: Occurrences that came in the suppression window and were not told then.
+        told: What the connector knows once it has accepted it.
+        swallowed_count: Occurrences within the suppression window, of which no notification was sent.
     """
 
     notice: Notice
@@ -83,7 +83,7 @@ class Planned:
 
     @property
     def mentioned(self) -> Sequence[Alert]:
-        """Every alert that it tells of."""
+        """Every alert that it is about."""
         return (*self.firing, *self.over)
 
 
@@ -94,7 +94,7 @@ def plan(
 
     Args:
         alerts: The group's alerts that are open, and those that were opened since ``told.began_at``.
-        told: What the connector took last; None if nothing yet.
+        told: What the connector accepted last; None if nothing yet.
         policy: How long things wait.
         now: The instant.
 

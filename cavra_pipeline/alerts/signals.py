@@ -44,7 +44,7 @@ class Signal:
     evidence: Mapping[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuses what is not public-safe or can't be kept; a message names the field and never its value."""
+        """Refuses what is not public-safe or can't be stored; a message names the field and never its value."""
         texts = [self.subject, *(value for value in self.evidence.values() if isinstance(value, str))]
         if not _NAME.fullmatch(self.kind) or (self.cause is not None and not _NAME.fullmatch(self.cause)):
             raise ValueError("kind, cause: use words of a-z, 0-9 and _, at most 64 characters")
@@ -61,7 +61,7 @@ class Signal:
 
 
 def is_public_text(text: str) -> bool:
-    """Tells whether a subject or an id may be kept and shown: one line of 1 to 200 characters without a secret."""
+    """Returns whether a subject or an id may be stored and shown: one line of 1 to 200 characters without a secret."""
     return _TEXT.fullmatch(text) is not None and not secrets_in(text)
 
 

@@ -31,7 +31,7 @@ class Head:
     Attributes:
         notice_id: Its id.
         notice_number: Counts the notifications of the group to the connector, from 1.
-        notice: What it tells.
+        notice: Its type.
         state: ``pending``, ``sent`` or ``failed``.
         settled_at: When it was sent or given up.
         created_at: When it was written.
@@ -39,7 +39,7 @@ class Head:
         attempt_count: How often it was tried.
         reason: Why the latest attempt failed.
         status_code: HTTP status of the latest attempt.
-        told: What the newest one that was sent said; None if none was.
+        told: Content of the newest one that was sent; None if none was.
     """
 
     notice_id: str

@@ -40,7 +40,7 @@ def watch_pass(
         settings: The home; of another home than the host's they name no connector, so nothing is sent.
         kinds: The kinds that were fully evaluated: an open alert of these that has no signal is resolved.
         signals: Everything of those kinds that is wrong now.
-        clock: Tells the time.
+        clock: Returns the current time.
         is_heartbeat: Whether this pass shows that the watching as a whole works; only then the dead man is pinged.
         is_failing: Whether notifications may not reach people, so that the ping has to say so.
         watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.

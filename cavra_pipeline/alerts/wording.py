@@ -1,4 +1,4 @@
-"""What a notification says. Words and numbers of the alerts only; when and whether it goes out is decided elsewhere."""
+"""Texts of notifications, from words and numbers of the alerts only; `planning.py` decides whether one is sent."""
 
 from __future__ import annotations
 

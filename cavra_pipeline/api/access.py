@@ -57,7 +57,7 @@ def new_token(name: str, scopes: Sequence[str]) -> tuple[str, str]:
     """Makes a token.
 
     Returns:
-        The token, to be handed to its user and kept nowhere else, and the line for the file.
+        The token, to be handed to its user and stored nowhere else, and the line for the file.
 
     Raises:
         UsageError: The name is not public-safe, or a scope is unknown.

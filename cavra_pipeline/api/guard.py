@@ -255,7 +255,7 @@ def _client_of(scope: Scope) -> str:
 
 
 def is_guarded(path: str) -> bool:
-    """Tells whether a path needs a token; pages and what says nothing of the evidence do not."""
+    """Returns whether a path needs a token; pages and what says nothing of the evidence do not."""
     return path.lstrip("/").partition("/")[0] in _GUARDED
 
 

@@ -59,5 +59,5 @@ def preflight() -> Response:
 
 
 def is_preflight(scope: Scope) -> bool:
-    """Tells whether a browser asks beforehand."""
+    """Returns whether a browser asks beforehand."""
     return scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)

@@ -1,4 +1,4 @@
-"""What the endpoints share: the copy that is read, answers made once, evidence kept, Dagster told."""
+"""What the endpoints share: the read copy, cached answers, saved evidence, reports to Dagster."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Dagster(Protocol):
     """What the service asks of Dagster; the composition root brings it."""
 
     def report(self, report: Report) -> None:
-        """Says, soon and without a run, that a report was made."""
+        """Queues a runless materialization event for the report."""
 
     def launch_refresh(self, days: Sequence[date]) -> str:
         """Starts a run that ingests and makes every report of the days; returns its id."""
@@ -136,7 +136,7 @@ class Service:
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Session, CopyState]]:
-        """Lends the copy to one of a few at a time, each within a limit of time.
+        """Yields a read session; limits concurrency and query time.
 
         Raises:
             HttpProblem: Too many ask at once.
@@ -180,7 +180,7 @@ class Service:
 
     @contextmanager
     def sending(self) -> Iterator[Settings]:
-        """Lets a request send, and lends it the home; whoever reads is not kept waiting by it.
+        """Lets a request send, and lends it the home; readers do not wait for it.
 
         Raises:
             HttpProblem: Too many requests are sending, or something they need is busy.

@@ -26,7 +26,7 @@ class Type(Enum):
 
     @property
     def sql(self) -> str:
-        """The DuckDB type of the column; a timestamp is kept in UTC, without a zone."""
+        """The DuckDB type of the column; a timestamp is stored in UTC, without a zone."""
         return _SQL_TYPES[self]
 
 
@@ -157,7 +157,7 @@ NAMED: Final = {
         declare("escalation_count", Type.INTEGER, "Open escalations"),
         declare("slo_breached_count", Type.INTEGER, "Recoveries past their SLO"),
         declare("failed_execution_count", Type.INTEGER, "Failed executions"),
-        provider_field("selected_providers", "Connectors chosen to be told", Type.STRINGS),
+        provider_field("selected_providers", "Connectors that are notified", Type.STRINGS),
         provider_field("suppressed_providers", "Connectors left out", Type.STRINGS),
         declare("acknowledgement_id", Type.STRING, "Acknowledgement"),
         provider_field("provider", "Connector"),
@@ -230,7 +230,7 @@ NAMED: Final = {
         provider_field("archive_provider", "Archive"),
         declare("archive_hash", Type.STRING, "Digest of the archive"),
         declare("retention_until", Type.TIMESTAMP, "End of the retention, UTC"),
-        declare("legal_hold", Type.BOOLEAN, "Whether it is kept for a legal reason"),
+        declare("legal_hold", Type.BOOLEAN, "Whether it is retained for a legal reason"),
         declare("review_id", Type.STRING, "Retention review"),
         declare("artifact_bundle_id", Type.STRING, "Artifact bundle"),
         declare("artifact_count", Type.INTEGER, "Artifacts in the bundle"),
@@ -267,7 +267,7 @@ _ROUTES = "recovery_escalation_plan.escalation_routes"
 ROUTES: Final = Listed(
     _ROUTES,
     "escalation_routes",
-    "One entry for each recovery that an escalation plan tells of",
+    "One entry for each recovery that an escalation plan lists",
     (
         provider_field(f"{_ROUTES}[].provider", "Connector that is broken"),
         word_field(f"{_ROUTES}[].category", "Kind of connector", CATEGORIES),

@@ -96,7 +96,7 @@ def _grade_of_short(text: str) -> TextGrade:
 
 
 def is_provider(text: str) -> bool:
-    """Tells whether a text is a provider's name: short and plain once normalised, its runs those of an identifier."""
+    """Returns whether a text is a provider's name: short and plain once normalised, its runs those of an identifier."""
     return (
         text.isascii()
         and _PROVIDER.fullmatch(provider_name(text)) is not None
@@ -105,5 +105,5 @@ def is_provider(text: str) -> bool:
 
 
 def is_actor_label(text: str) -> bool:
-    """Tells whether a text is a public-safe actor label; an e-mail address is none."""
+    """Returns whether a text is a public-safe actor label; an e-mail address is none."""
     return _ACTOR_LABEL.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""A kept scanner's rules over texts: Kingfisher, offline (decision 21). What becomes of a hit is decided elsewhere.
+"""Scans texts by the rules of the pinned scanner Kingfisher, offline (decision 21). ``judge.py`` acts on hits.
 
 The scanner reads bytes and knows nothing of records. It is never asked to validate what it finds, and no comment in
 a text can switch it off.

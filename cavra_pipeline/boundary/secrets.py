@@ -1,9 +1,9 @@
-"""What a secret looks like (contract section 3): the families that the contract names, as one table of rules.
+"""Rules for the secrets that the contract names (section 3), as one table.
 
-A kept scanner (``scanner.py``) knows most secrets of the world and lets some of these pass, so they stand here. Each
-rule has a *hint*: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read. Whatever a rule's pattern
-finds, its hint finds in the raw line too, so a line without a hint is proven clean set-wise. No file or record is read
-here.
+The pinned scanner (``scanner.py``) knows most kinds of secrets and lets some of these pass, so they are listed here.
+Each rule has a prefilter, its ``hint``: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read. The
+prefilter matches every raw line in which the rule's pattern finds something, so a line without a match is clean. No
+file or record is read here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _REDACTED = re.compile(r"(?i:\W*(?:redacted|masked|hidden|removed|none|null|x{3,
 
 
 def is_redacted(text: str) -> bool:
-    """Tells whether a value is a placeholder such as ``[REDACTED]`` or ``***`` and so no secret."""
+    """Returns whether a value is a placeholder such as ``[REDACTED]`` or ``***`` and so no secret."""
     return _REDACTED.fullmatch(text) is not None
 
 
@@ -303,15 +303,15 @@ def _hinted_rules(text: str) -> Sequence[Rule]:
 
 
 def is_sensitive_key(key: str) -> bool:
-    """Tells whether a value under this key is a secret by its name: the last word is ``token``, ``api_key``, ..."""
+    """Returns whether a value under this key is a secret by its name: the last word is ``token``, ``api_key``, ..."""
     return _SENSITIVE_KEY.search(key) is not None
 
 
 def is_header_key(key: str) -> bool:
-    """Tells whether a key names a header that carries credentials: ``Authorization``, ``Cookie``."""
+    """Returns whether a key names a header that carries credentials: ``Authorization``, ``Cookie``."""
     return _HEADER_KEY.fullmatch(key) is not None
 
 
 def is_plain_word(text: str) -> bool:
-    """Tells whether a value under a header's name is a word such as ``approved`` and so no credential."""
+    """Returns whether a value under a header's name is a word such as ``approved`` and so no credential."""
     return _PLAIN_WORD.fullmatch(text) is not None

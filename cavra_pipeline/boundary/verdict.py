@@ -1,4 +1,4 @@
-"""What the boundary says of one line: what is kept, or why nothing is, and what was found. Nothing is decided here."""
+"""Result of the boundary for one line: the allowlisted record or the reason of its rejection, and the findings."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def explain(
         as_of: Records created later do not exist.
         now: When it is explained; only ``generated_at`` shows it.
         lane: The lane; every lane that names the subject if not given.
-        has_connector: Tells whether the host has a provider's connector.
+        has_connector: Returns whether the host has a provider's connector.
 
     Returns:
         The document; ``explanations`` has ``lines`` in order of time, each naming its record.
@@ -100,18 +100,18 @@ class _Context:
         return self.story.subject, self.story.provider
 
     def is_cleared(self, at: datetime) -> bool:
-        """Tells whether the lane's gate lets a live retry of the pair go at an instant."""
+        """Returns whether the lane's gate lets a live retry of the pair go at an instant."""
         gate = self.story.lane.gate
         if gate is Gate.APPROVAL:
             return self.approvals.at(self.pair, at)[1]
         return gate is Gate.REQUEST or self.story.acknowledged(at) in CLEARING_STATES
 
     def is_sendable(self, at: datetime) -> bool:
-        """Tells whether the subject is what its lane asks for before a retry is sent, at an instant."""
+        """Returns whether the subject is what its lane asks for before a retry is sent, at an instant."""
         return not unsendable_subjects(self.session, self.story.lane, [self.story.subject], at)
 
     def is_probed(self, at: datetime) -> bool:
-        """Tells whether a run at an instant may have chosen one retry to stand for all of the provider."""
+        """Returns whether a run at an instant may have chosen one retry to stand for all of the provider."""
         return has_probed(self.failure_runs, self.story.lane, at)
 
     def decisions(self, instants: Iterable[datetime], policy: RetryPolicy) -> dict[datetime, dict[str, Any]]:

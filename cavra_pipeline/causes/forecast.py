@@ -69,7 +69,7 @@ def forecast(
         parameters: How far to look, and how much a run takes.
         as_of: Evidence, acknowledgements and approvals are those of this instant.
         now: When the forecast is made; only ``generated_at`` shows it.
-        has_connector: Tells whether the host has a provider's connector.
+        has_connector: Returns whether the host has a provider's connector.
 
     Returns:
         The forecast; ``pairs`` has an entry for each decision of the plan at ``as_of``, in its order.

@@ -28,7 +28,7 @@ class SimulatedPair:
     ended_at: datetime | None = None
 
     def is_due(self, at: datetime) -> bool:
-        """Tells whether a run at that instant could select it."""
+        """Returns whether a run at that instant could select it."""
         return self.ended_at is None and not self.is_skipped and self.due_at <= at
 
 

@@ -158,7 +158,7 @@ def form_of_answer() -> str:
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
-    """Tells whether a command line asks for JSON, also one that can't be read as a whole."""
+    """Returns whether a command line asks for JSON, also one that can't be read as a whole."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     pairs = zip(own, [*own[1:], ""], strict=True)
     return any(one in ("--json", f"{_OUTPUT}={JSON}") or (one, after) == (_OUTPUT, JSON) for one, after in pairs)

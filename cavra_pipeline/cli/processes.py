@@ -155,7 +155,7 @@ class Programs:
 
 
 def _answers(address: str) -> bool:
-    """Tells whether a local address answers with anything but a server error; proxies are bypassed."""
+    """Returns whether a local address answers with anything but a server error; proxies are bypassed."""
     try:
         with _DIRECTLY.open(address, timeout=5):
             return True

@@ -56,7 +56,7 @@ def rebuild_command(without_them: bool) -> None:
 def upgrade_command(without_them: bool) -> None:
     """Upgrade a home of an older release.
 
-    That release kept alerts, claims and reports in the warehouse. The old file stays beside the new one. A failure
+    That release stored alerts, claims and reports in the warehouse. The old file stays beside the new one. A failure
     leaves it as it was; run the command again.
     """
     done = upgrade(home(), without_missing=without_them)

@@ -48,7 +48,7 @@ class Connectors:
     _opened: dict[str, Connector | tuple[Fault, ...]] = field(default_factory=dict)
 
     def has(self, provider: str) -> bool:
-        """Tells whether the provider's connector is on, as far as the file can be read."""
+        """Returns whether the provider's connector is on, as far as the file can be read."""
         return bool(self._file_faults) or self._is_on(provider)
 
     def _is_on(self, provider: str) -> bool:

@@ -127,7 +127,7 @@ def deliver(
     Args:
         connector: Where to.
         notification: What.
-        now: Tells the time.
+        now: Returns the current time.
         sleep: Waits between tries.
         rng: Jitter.
         settings: Limits.
@@ -196,7 +196,7 @@ class _Attempt:
     monotonic: Callable[[], float]
 
     def fits(self, wait_seconds: float) -> bool:
-        """Tells whether a request that is begun after a wait ends within the claim."""
+        """Returns whether a request that is begun after a wait ends within the claim."""
         if self.claim_ends_at is None:
             return True
         left = (self.claim_ends_at - self.now()).total_seconds()

@@ -1,4 +1,4 @@
-"""What is to be told, before any provider's words for it.
+"""A notification, before it is worded for a provider.
 
 What belongs here: the one message type that every connector can carry, and its rules.
 What does not: a provider's format (requests), or why the message is sent (the caller's domain).

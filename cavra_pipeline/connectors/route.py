@@ -84,7 +84,7 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 
 def _is_excluded(host: str, port: int, text: str) -> bool:
-    """Tells whether a host is in a NO_PROXY list: names with what is below them, addresses, networks, ports, `*`."""
+    """Returns whether a host is in a NO_PROXY list: names with what is below them, addresses, networks, ports, `*`."""
     for raw in re.split(r"[\s,]+", text.lower()):
         entry = raw
         if entry == "*":
@@ -103,7 +103,7 @@ def _is_excluded(host: str, port: int, text: str) -> bool:
 
 
 def network_holds(entry: str, host: str) -> bool:
-    """Tells whether `entry` is an address or a network that `host`, an address, lies in."""
+    """Returns whether `entry` is an address or a network that `host`, an address, lies in."""
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:
@@ -111,7 +111,7 @@ def network_holds(entry: str, host: str) -> bool:
 
 
 def is_proxy_url(proxy: Secret) -> bool:
-    """Tells whether it is ``http(s)://[user:password@]host[:port]`` and nothing more."""
+    """Returns whether it is ``http(s)://[user:password@]host[:port]`` and nothing more."""
     parts = split(proxy)
     return (
         parts is not None
@@ -136,7 +136,7 @@ def split(url: Secret) -> SplitResult | None:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tells whether a host is this machine by its name or address."""
+    """Returns whether a host is this machine by its name or address."""
     if host == "localhost":
         return True
     try:

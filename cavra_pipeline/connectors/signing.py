@@ -24,7 +24,7 @@ MAX_KEY_BYTES = 64
 
 
 def is_signing_secret(secret: Secret) -> bool:
-    """Tell whether the secret is `whsec_` and the base64 of 24 to 64 bytes, as the specification asks."""
+    """Returns whether the secret is `whsec_` and the base64 of 24 to 64 bytes, as the specification asks."""
     text = secret.reveal()
     if not text.startswith(SECRET_PREFIX):
         return False

@@ -104,7 +104,7 @@ def ingest(
 
     Args:
         settings: The home and its limits.
-        now: When the ingest runs; kept beside each landing file.
+        now: When the ingest runs; stored beside each landing file.
         first: First landing day; with ``first`` or ``last`` every landing file of the range is read again.
         last: Last landing day.
         days: Exactly these landing days instead, new or changed landing files only.

@@ -81,7 +81,7 @@ class HomeKeeper:
         return None
 
     def is_ahead_of_state(self, identity: Identity) -> bool:
-        """Tells whether the warehouse has commits that the state does not know: whoever made them was cut short."""
+        """Returns whether the warehouse has commits that the state does not know: whoever made them was cut short."""
         return self._known_commit(identity) < identity.commit_number
 
     def _known_commit(self, identity: Identity) -> int:

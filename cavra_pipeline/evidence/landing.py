@@ -208,7 +208,7 @@ def public_name(name: str) -> str:
 
 
 def has_pseudonyms(landing: Path) -> bool:
-    """Tells whether the sidecar of an import has a finding of a pseudonym."""
+    """Returns whether the sidecar of an import has a finding of a pseudonym."""
     word = f'"{Action.PSEUDONYMISED}"'.encode()
     return any(word in path.read_bytes() for path in landing.glob(f"*/*{SIDECAR_SUFFIX}"))
 

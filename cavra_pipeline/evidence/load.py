@@ -32,7 +32,7 @@ class IngestResult:
         received_count: Lines that were not blank.
         quarantined_count: Rejected lines.
         finding_count: Findings recorded.
-        unknown_kind_count: Records of kinds the contract does not know, kept with their envelope only.
+        unknown_kind_count: Records of kinds the contract does not know, stored with their envelope only.
         dropped_field_count: Fields left out.
         past_retention_count: Records left out because evidence of their time has been pruned.
         closed_drops: Files left alone because evidence of their day, or what they held, has been pruned; of unchanged

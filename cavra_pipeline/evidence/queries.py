@@ -45,7 +45,7 @@ def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]
 
 
 def holds_pseudonyms(session: Session) -> bool:
-    """Tells whether a text in the warehouse was replaced by its pseudonym."""
+    """Returns whether a text in the warehouse was replaced by its pseudonym."""
     return bool(session.rows(_PACKAGE, "holds_pseudonyms"))
 
 

@@ -51,7 +51,7 @@ class Stamp:
         return [value[2] if value else -1 for value in self.values]
 
     def is_older_than(self, moment_ns: int) -> bool:
-        """Tells whether a change from that moment on, by the file system's clock, would have another stamp."""
+        """Returns whether a change from that moment on, by the file system's clock, would have another stamp."""
         changed = max(time for value in self.values for time in value[3:])
         step = _STEP if changed % _SECOND else _COARSE_STEP
         return changed < moment_ns - step
@@ -151,7 +151,7 @@ def _write(receipt: Path, document: Mapping[str, Any]) -> None:
 
 
 def is_settled(path: Path, stamp: Stamp, began_ns: int, folder: Path) -> bool:
-    """Tells whether a file still has its stamp, and one that any change since it was read would differ from.
+    """Returns whether a file still has its stamp, and one that any change since it was read would differ from.
 
     Args:
         path: The file.

@@ -35,8 +35,8 @@ class Screened:
 
     Attributes:
         rows: The lines that may pass as typed rows; first those that passed as they stand, then those that were judged.
-        kept: What the reference let through of the lines that it judged, by line number.
-        quarantined: Lines of which nothing may be kept.
+        kept: Records that the slow path let through, by line number.
+        quarantined: Rejected lines.
         findings: What was found in any of the lines.
     """
 

@@ -65,7 +65,7 @@ def key_id(name: str, public_key: bytes) -> bytes:
 
 
 def parse_note(text: str, where: str) -> Note:
-    """Reads a note that somebody kept.
+    """Reads a saved note.
 
     Args:
         text: The note; an unsigned one may end after its third line.

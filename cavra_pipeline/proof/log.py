@@ -213,7 +213,7 @@ def log_mark(connection: sa.Connection) -> tuple[Any, ...] | None:
 
 
 def is_empty(connection: sa.Connection) -> bool:
-    """Tells whether the log has no entry yet."""
+    """Returns whether the log has no entry yet."""
     return _newest(connection)[0].size == 0
 
 

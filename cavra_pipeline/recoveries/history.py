@@ -105,7 +105,7 @@ class Recovery:
         return newest.at if newest and newest.state in CLOSED_STATES else None
 
     def is_past_limit(self, at: datetime, slo: timedelta) -> bool:
-        """Tells whether it is open and older than its limit; reopening does not restart its age."""
+        """Returns whether it is open and older than its limit; reopening does not restart its age."""
         return at - self.opened_at > slo and self.closed_at(at) is None
 
     def open_intervals(self, at: datetime) -> list[OpenInterval]:

@@ -36,7 +36,7 @@ _SOURCES: Final = tuple(
 )
 #: Record types that are counted lane by lane.
 _LADDER: Final = frozenset({"retry_plan", "worker_run", "execution", "health_report", "acknowledgement", "alert_plan"})
-#: Kinds of which the envelope alone is kept, last parts: their records are counted, what they say is not known.
+#: Kinds of which the envelope alone is stored, last parts: their records are counted, what they say is not known.
 _ENVELOPES: Final = tuple(
     f"final-reporting-{name}"
     for name in (
@@ -106,7 +106,7 @@ def notification_dashboard(session: Session, *, as_of: datetime) -> dict[str, An
         as_of: Records created later do not exist for it.
 
     Returns:
-        The level and the counts. What CAVRA would read in fields that are kept nowhere here is None.
+        The level and the counts. What CAVRA would read in fields that are not stored here is None.
     """
     at = naive_utc(as_of)
     rows = session.rows(PACKAGE, "kind_counts", {"as_of": at, "approved": APPROVED, "closed": list(CLOSED_STATES)})
@@ -132,7 +132,7 @@ def notification_dashboard(session: Session, *, as_of: datetime) -> dict[str, An
         f"{_PREFIX}providers": [row["provider"] for row in session.rows(PACKAGE, "audit_providers", asked)],
         f"{_PREFIX}health": "critical" if lost else "healthy",
         **_counts(rows),
-        # A notification plan is kept by its envelope: which acknowledgements it requires is not known.
+        # A notification plan is stored by its envelope: which acknowledgements it requires is not known.
         "outstanding_acknowledgement_count": None if plans else 0,
         "outstanding_acknowledgements": [],
     }

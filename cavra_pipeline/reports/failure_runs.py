@@ -74,7 +74,7 @@ class FailureRun:
         return self.failures[0].at
 
     def is_incident(self, at: datetime) -> bool:
-        """Tells whether an instant sees it as an incident of its own."""
+        """Returns whether an instant sees it as an incident of its own."""
         is_inside = self.is_inside is not None and self.is_inside[0] <= at < self.is_inside[1]
         return self.is_incident_from <= at and not is_inside
 

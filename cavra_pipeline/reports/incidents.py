@@ -205,11 +205,11 @@ def incidents_of_pair(runs: Iterable[FailureRun], at: datetime, lane: Lane, subj
 
 
 def is_to_be_probed(incident: Mapping[str, Any], lane: Lane) -> bool:
-    """Tells whether an incident is open, concerns a lane, and can't be ended by retries alone."""
+    """Returns whether an incident is open, concerns a lane, and can't be ended by retries alone."""
     is_near = incident["lane"] in (None, lane.name)
     return is_near and incident["ended_at"] is None and incident["cause"] in PROBED_CAUSES
 
 
 def has_probed(runs: Iterable[FailureRun], lane: Lane, at: datetime) -> bool:
-    """Tells whether an instant sees such an incident among the runs of failures of a provider."""
+    """Returns whether an instant sees such an incident among the runs of failures of a provider."""
     return any(run.is_incident(at) and is_to_be_probed(_incident(run, at), lane) for run in runs)

@@ -102,7 +102,7 @@ def judged_by(report: str, lane: Lane | None, values: Mapping[str, Any]) -> Any:
 
 
 def is_what_if(report: str, lane: Lane | None, values: Mapping[str, Any], *, as_of: datetime, own: datetime) -> bool:
-    """Tells whether a report is another than the day's own: as of another instant than ``own``, or judged otherwise."""
+    """Returns whether a report is not the day's own: as of another instant than ``own``, or by other parameters."""
     return as_of != own or judged_by(report, lane, values) != judged_by(report, lane, {})
 
 

@@ -31,7 +31,7 @@ class Closed:
     drops: frozenset[tuple[object, object]] = frozenset()
 
     def holds(self, day: date, file_name: str) -> bool:
-        """Tells whether a landing file is closed."""
+        """Returns whether a landing file is closed."""
         return self.horizon is not None and (day < self.horizon.date() or (day, file_name) in self.drops)
 
 

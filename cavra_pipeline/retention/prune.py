@@ -1,4 +1,4 @@
-"""Pruning: evidence from before a horizon goes, what later answers need stays, counts and digests are kept.
+"""Pruning: evidence from before a horizon goes, what later answers need stays, counts and digests stay.
 
 Why an answer after the horizon is the same as without pruning: docs/decisions/0020-retention.md.
 """
@@ -37,7 +37,7 @@ class Pruned:
 
 
 def horizon_day(settings: Settings, *, now: datetime, before: date | None = None) -> date:
-    """Returns the day from whose start on evidence is kept: the one given, or what the setting makes of today.
+    """Returns the day from whose start on evidence is retained: the one given, or what the setting makes of today.
 
     Raises:
         UsageError: Neither is given, or evidence would go on which the reports of today may rest.
@@ -72,12 +72,12 @@ def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pr
 
     The pruning is stored in the state and then applied to the warehouse, which no one else writes meanwhile. What is
     stored is applied by the next writer if this one is killed. Reports, digests and counts of landing files, and what
-    answers after the horizon need are kept. The landing zone is not touched.
+    answers after the horizon need stay. The landing zone is not touched.
 
     Args:
         warehouse: The home's warehouse.
         state: The state database.
-        day: UTC day from whose start on all evidence is kept. An earlier one than before changes nothing.
+        day: UTC day from whose start on all evidence is retained. An earlier one than before changes nothing.
         now: When it is pruned.
 
     Returns:

@@ -58,7 +58,7 @@ class SelectionContext:
 
     Attributes:
         lane: The retry ladder.
-        has_connector: Tells whether a provider's connector is configured and on.
+        has_connector: Returns whether a provider's connector is configured and on.
         connector_problem: Returns why a provider's connector cannot be used, or None.
         is_asked_for: Whether somebody looked at a plan and asked for that one; then a refusal is tried again.
         probed: Providers of which one retry is enough, to see whether they work again.
@@ -90,7 +90,7 @@ class PairEvidence:
     retried: frozenset[_Pair]
 
     def is_sendable(self, pair: _Pair) -> bool:
-        """Tells whether a retry of a pair may be sent, as far as its subject decides."""
+        """Returns whether a retry of a pair may be sent, as far as its subject decides."""
         return pair[0] not in self.unsendable and pair not in self.retried
 
 

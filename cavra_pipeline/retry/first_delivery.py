@@ -118,7 +118,7 @@ class Announcement:
             return bool(session.rows(_PACKAGE, "holds_record", {"session_id": self.records[-1]["session_id"]}))
 
     def is_said_by(self, intent: Intent) -> bool:
-        """Tells whether an earlier message says the same as of the same instant; ages in its summary do not count."""
+        """Returns whether an earlier message says the same as of the same instant; ages in its summary do not count."""
         said = intent.message.title, dict(intent.message.facts), intent.context["as_of"]
         return said == (self.title, dict(self.facts), instant(self.as_of))
 
@@ -166,7 +166,7 @@ def first_delivery(
         announcement: What is sent.
         providers: Connectors to go through.
         is_live: Whether to send; False says what would be sent.
-        clock: Tells the time.
+        clock: Returns the current time.
         run_id: A new id for this run.
 
     Raises:

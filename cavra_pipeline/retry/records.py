@@ -49,7 +49,7 @@ def delivery_record(
         lane: The ladder it belongs to.
         outcomes: What became of it at each connector.
         session_id: Its identity.
-        event_type: What was told.
+        event_type: Type of the message.
         subject: The lane's subject field and its value, and what else identifies it.
         max_attempt_count: Attempts the policy allows.
         created_at: When the last answer came.

@@ -40,7 +40,7 @@ class ConnectorSender:
     tokens: Tokens = field(default_factory=Tokens)
 
     def has(self, provider: str) -> bool:
-        """Tells whether the provider's connector is on, as far as the file can be read."""
+        """Returns whether the provider's connector is on, as far as the file can be read."""
         return self.connectors.has(provider)
 
     def problem(self, provider: str, *, reads_secrets: bool) -> ConnectorProblem | None:
@@ -140,7 +140,7 @@ def open_sender(
 
     Args:
         settings: The home.
-        clock: Tells the time.
+        clock: Returns the current time.
         environ: Where secrets are named; the process environment if not given.
         tries: Requests inside one attempt; those of the settings if not given.
         timeout_seconds: How long an answer may take, and at most what comes before it; our own limits if not given.

@@ -83,7 +83,7 @@ def run_worker(
         settings: The home; a live run needs the lane in ``live_lanes``.
         request: What to do.
         sender: Connectors; a dry run needs none of their secrets.
-        clock: Tells the time; a live run lasts.
+        clock: Returns the current time; a live run lasts.
         run_id: A new id for this run.
 
     Returns:

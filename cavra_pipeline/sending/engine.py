@@ -55,7 +55,7 @@ class Sender(Protocol):
     """What a live run sends through: the connectors of the host."""
 
     def has(self, provider: str) -> bool:
-        """Tells whether the provider's connector is configured and on."""
+        """Returns whether the provider's connector is configured and on."""
 
     def problem(self, provider: str, *, reads_secrets: bool) -> ConnectorProblem | None:
         """Returns why a connector cannot be used, or None; its secrets are looked for only if that is asked."""
@@ -117,7 +117,7 @@ class Engine:
     Attributes:
         settings: The home.
         purpose: What is sent.
-        clock: Tells the time.
+        clock: Returns the current time.
     """
 
     settings: Settings

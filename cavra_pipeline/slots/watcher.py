@@ -33,7 +33,7 @@ from cavra_pipeline.slots.verdicts import (
     slots_of,
 )
 
-#: Slots of one schedule that one observation judges at most; the next observation goes on.
+#: Max slots of one schedule that one observation judges; the next observation goes on.
 MOST_SLOTS: Final = 200
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 #: A schedule that launched no run for so long is one whose work somebody else starts.
@@ -139,7 +139,7 @@ class Seen:
 
     Attributes:
         memory: What to remember.
-        judged: Slots with a new verdict, or a changed one.
+        judged: The slots with a new verdict, or a changed one.
         configurations: Configurations that came into force.
     """
 
@@ -153,7 +153,7 @@ class Seen:
         return replace(before, look=now.look, watched_from=now.watched_from, spells=now.spells, gaps=now.gaps)
 
     def told(self) -> WatcherState:
-        """Returns what to remember once everything that was found has been kept and told."""
+        """Returns the state to remember once the verdicts are stored and the signals handed on."""
         episodes = {name: replace(one, is_told=True) for name, one in self.memory.episodes.items() if not one.is_over}
         return replace(self.memory, gaps=(), episodes=episodes)
 

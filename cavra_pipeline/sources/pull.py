@@ -53,7 +53,7 @@ def pull(
         settings: The home.
         source: The source.
         environ: Where a header's value or a proxy is named.
-        clock: Tells the time; a pull ends later than it begins.
+        clock: Returns the current time; a pull ends later than it begins.
 
     Raises:
         TransientError: The source can't be read now, or the state database stayed busy.

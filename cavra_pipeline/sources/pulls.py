@@ -118,7 +118,7 @@ def note_pull(state: State, source: str, *, counts: RecordCounts, is_full: bool,
 
 
 def may_stop_early(before: PullState | None, now: datetime) -> bool:
-    """Tells whether a walk may end at known records: all was read not long ago, and what moved since is found then."""
+    """Returns whether a walk may end at known records: the source was read as a whole not long ago."""
     full_walk_at = before.full_walk_at if before else None
     return full_walk_at is not None and now - full_walk_at < FULL_WALK_EVERY
 
@@ -135,7 +135,7 @@ def due_sources(sources: Sources, known: Mapping[str, PullState], now: datetime)
 
 
 def is_silent(source: Source, pulls: PullState, now: datetime) -> bool:
-    """Tells whether a source brought no new record for longer than it may."""
+    """Returns whether a source brought no new record for longer than it may."""
     limit = source.silent_after * source.every
     return bool(limit) and pulls.arrived_at is not None and now - pulls.arrived_at > limit
 

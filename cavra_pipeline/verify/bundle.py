@@ -133,7 +133,7 @@ def proven_report(bundle: bytes) -> tuple[str, str]:
 
 
 def is_own_verifier(bundle: bytes) -> bool:
-    """Tells whether the verifier in a bundle, which `check` found in order, is the one of this release."""
+    """Returns whether the verifier in a bundle, which `check` found in order, is the one of this release."""
     own, found = verifier_files(), container.unpack(bundle)
     return own == {name: found[name] for name in found if name == container.MAIN or name.startswith(container.CODE)}
 

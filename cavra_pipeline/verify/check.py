@@ -38,7 +38,7 @@ def checks(
         raw: The bundle, or the light proof of a pair.
         lanes: The rules of each lane, by its name.
         key: The text of a public key that the reader got elsewhere; None: the one in the bundle.
-        against: A checkpoint of the same log that the reader has kept.
+        against: A checkpoint of the same log that the reader has saved.
 
     Raises:
         NotProven: Something does not hold.

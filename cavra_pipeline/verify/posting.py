@@ -72,7 +72,7 @@ def post_checkpoint(
         note: The checkpoint.
         provider: Name of a connector of the host.
         sender: The host's connectors.
-        clock: Tells the time.
+        clock: Returns the current time.
 
     Returns:
         Whether it was sent now; False if the same one was posted there before.

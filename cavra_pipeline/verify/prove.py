@@ -134,7 +134,7 @@ class LaneRead:
     pruned: Mapping[str, Any]
 
     def is_outdated(self, settings: Settings) -> bool:
-        """Tells whether evidence was committed meanwhile; a commit made just now may not be in the log yet."""
+        """Returns whether evidence was committed meanwhile; a commit made just now may not be in the log yet."""
         keeper = HomeKeeper(settings)
         with state_of(settings).reading() as connection:
             is_same_log = log_mark(connection) == self.mark
@@ -214,7 +214,7 @@ def bundle_of(settings: Settings, read: LaneRead, report: Mapping[str, Any], lan
 
 
 def _has_map(read: LaneRead, lane: Lane) -> bool:
-    """Tells whether a verifier checks a map by the records: whoever has the salt can test guesses at other pairs."""
+    """Returns whether a verifier checks a map by the records: whoever has the salt can test guesses at other pairs."""
     try:
         return read.has_all_days and bool(newest_maps([json.loads(one) for one in read.entries], lane.name))
     except (ValueError, KeyError, TypeError):

@@ -47,7 +47,7 @@ BASE = _point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
 
 
 def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Tells whether a signature of 64 bytes is that of a message by a key of 32 bytes."""
+    """Returns whether a signature of 64 bytes is that of a message by a key of 32 bytes."""
     if len(key) != 32 or len(signature) != 64 or (scalar := int.from_bytes(signature[32:], "little")) >= L:
         return False
     challenge = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L

@@ -91,7 +91,7 @@ class Openable(ABC):
 
     @abstractmethod
     def writing(self, act: str) -> AbstractContextManager[Session]:
-        """Runs the block in one transaction, alone: all of it is kept, or nothing.
+        """Runs the block in one transaction, alone: all of it is committed, or nothing.
 
         Args:
             act: What the caller does, for whoever has to wait for it.
@@ -111,7 +111,7 @@ class Warehouse(Openable):
 
     @abstractmethod
     def exists(self) -> bool:
-        """Tells whether it was made yet."""
+        """Returns whether it was made yet."""
 
     @abstractmethod
     def remake(self, because: str) -> None:
@@ -184,6 +184,6 @@ def wait_after_conflict() -> None:
 
 
 def has_sign(error: duckdb.Error, signs: tuple[str, ...]) -> bool:
-    """Tells whether the message of DuckDB holds one of the signs, which are in lower case."""
+    """Returns whether the message of DuckDB holds one of the signs, which are in lower case."""
     text = str(error).lower()
     return any(sign in text for sign in signs)

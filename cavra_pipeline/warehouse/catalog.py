@@ -70,7 +70,7 @@ COLUMNS: Final = {
     "field": "Dotted path of the field that was wrong; null for the line as a whole",
     "finding_count": "Findings",
     "first_subject": "Subject that was tried first",
-    "fingerprint": "Size and time of change of the file, to tell whether it has changed",
+    "fingerprint": "Size and modification time of the file, by which a change is recognised",
     "health_alert_count": "Alerts in health reports",
     "health_report_count": "Health reports",
     "horizon": "Instant before which evidence was removed, UTC",

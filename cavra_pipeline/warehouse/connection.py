@@ -81,7 +81,7 @@ class FileWarehouse(Warehouse):
         return str(self.path)
 
     def exists(self) -> bool:
-        """Tells whether the file is there."""
+        """Returns whether the file is there."""
         return self.path.exists()
 
     @property
@@ -138,7 +138,7 @@ class FileWarehouse(Warehouse):
 
     @contextmanager
     def writing(self, act: str) -> Iterator[Session]:
-        """Opens the file alone and runs the block in one transaction: all of it is kept, or nothing.
+        """Opens the file alone and runs the block in one transaction: all of it is committed, or nothing.
 
         Args:
             act: What the caller does, for whoever has to wait for it.

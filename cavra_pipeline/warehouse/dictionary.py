@@ -70,7 +70,7 @@ def _diagram(by_table: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
 def _listed(name: str, comment: str, rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from (f"### `{name}`", "", comment if comment.endswith("?") else f"{comment}.")
     if name in KEYS:
-        yield f"Its rows are told apart by {', '.join(f'`{column}`' for column in KEYS[name])}."
+        yield f"Key: {', '.join(f'`{column}`' for column in KEYS[name])}."
     if name == "evidence":
         yield "It has the columns of [`evidence_records`](#evidence_records) without `is_current`, and `status`:"
         yield f"{next(row['comment'] for row in rows if row['column_name'] == 'status')}."

@@ -149,7 +149,7 @@ class LakeWarehouse(Warehouse):
         return self.lake.where
 
     def exists(self) -> bool:
-        """Tells whether the lake holds a warehouse."""
+        """Returns whether the lake holds a warehouse."""
         return self._why_not() != MISSING
 
     @contextmanager

@@ -116,7 +116,7 @@ class SnapshotReads:
 
 
 def _is_older(identity: Identity, than: Identity | None) -> bool:
-    """Tells whether one snapshot of the same warehouse is older than another."""
+    """Returns whether one snapshot of the same warehouse is older than another."""
     return (
         than is not None and identity.warehouse_id == than.warehouse_id and identity.commit_number < than.commit_number
     )

@@ -37,9 +37,9 @@ DERIVED: Final = (
         "Delivery outcome by provider",
     ),
     ("dropped_field_count", "BIGINT", "Fields outside the allowlist that were left out"),
-    ("drop_day", "DATE", "UTC day of the drop it came in; the Dagster partition"),
-    ("file_name", "VARCHAR", "Drop file it came in"),
-    ("line_number", "BIGINT", "Line in the drop"),
+    ("drop_day", "DATE", "UTC day of the landing file; the Dagster partition"),
+    ("file_name", "VARCHAR", "Name of the landing file"),
+    ("line_number", "BIGINT", "Line in the landing file"),
     ("is_current", "BOOLEAN", "Whether this is the newest version of its session_id"),
 )
 
@@ -236,7 +236,7 @@ def identity_of(session: Session, *, where: str) -> Identity:
     """Returns which warehouse the open file is.
 
     Raises:
-        PipelineError: It was written by a newer release, or by one that kept state in it.
+        PipelineError: It was written by a newer release, or by one that stored state in it.
     """
     try:
         ((version, warehouse_id, commit_number),) = session.tuples("FROM identity")
