@@ -122,7 +122,7 @@ def named_connectors(connectors: Connectors, text: str) -> Sequence[str]:
 
 
 def connector_check(settings: Settings) -> Callable[[str], bool]:
-    """Returns what tells whether a provider's connector is on; without any connector the sending is somebody else's."""
+    """Returns the check whether a provider's connector is on; always true without any connector on this host."""
     connectors = host_connectors(settings)
     return connectors.has if connectors.providers else lambda _provider: True
 

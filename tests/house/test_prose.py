@@ -47,6 +47,7 @@ WORDS_OF_SENTENCES = {
     r"parcels?|spells?": "batch, interval",
     r"(this|each|one|the last|the first|between|at a|two) looks?": "observation",
     r"can't see|cannot see": "limitations",
+    r"tells? whether|kept scanner": "returns whether, pinned",
 }
 #: Nor in what is written for users: pages, helps, the API reference.
 WORDS_OF_PAGES = {
