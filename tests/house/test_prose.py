@@ -55,6 +55,10 @@ WORDS_OF_PAGES = {
     r"kept|keeps? (a|the|its|every|each|no) (plan|report|record|copy|file|trace|evidence)s?": "saved, stored",
     r"told|tells?|telling": "notify; say",
     r"hints?": "prefilter",
+    r"(is|are) (open|out|down|off) since": "has been down since",
+    r"signs? of life|has not looked": "heartbeat; has stopped ticking",
+    r"more hands|the way of a record|write down why": "responders, life of a record, record why",
+    r"slo: past it|empty for now|at this instant": "SLO: breached; leave empty for now; as of",
     r"upside down|without any trace|judged? at": "reversed; saves nothing; evaluate at",
 }
 
