@@ -33,7 +33,7 @@ LANDING_ZONE: Final = "landing_zone"
 
 #: Asset (and table) name, what it holds. All but ``evidence`` itself derive from it.
 _TABLES: Final = {
-    "evidence": "Current version of every evidence record of the day's drops, allowlisted fields only.",
+    "evidence": "Current version of every evidence record of the day's landing files, allowlisted fields only.",
     "deliveries": "Deliveries through connectors, with the outcome for each provider.",
     "acknowledgements": "What operators acknowledged, by subject and provider.",
     "retry_plans": "Retry plans that CAVRA recorded.",
@@ -60,7 +60,7 @@ class IngestConfig(dg.Config):
 def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[str], host: Settings) -> dg.AssetSpec:
     return dg.AssetSpec(
         asset_key(host, LANDING_ZONE),
-        description="Evidence drops as a deployment or `cavra-pipeline import` lays them down, one folder a UTC day.",
+        description="Landing files as a deployment or `cavra-pipeline import` lays them down, one folder a UTC day.",
         group_name=INGEST_GROUP,
         owners=owners_of(host, INGEST_GROUP),
         kinds={"json"},
@@ -129,7 +129,7 @@ def build_evidence_assets(
             differences = schema_differences(session)
         # The reports of the run's own days are made by the run.
         outdated = [day for day in days_to_remake(home.state) if day not in days]
-        context.log.info("ingested %d drops, %d records", len(result.drops), result.received_count)
+        context.log.info("ingested %d landing files, %d records", len(result.drops), result.received_count)
         _observe_landing(context, host, counts)
         checks = _check_results(result, counts, differences)
         for name in (one for one in _TABLES if asset_key(host, one) in context.selected_asset_keys):
@@ -182,7 +182,7 @@ def _logged(context: dg.AssetExecutionContext) -> Callable[[int], None]:
         nonlocal read
         before, read = read, read + size
         if before // _LOGGED_BYTES != read // _LOGGED_BYTES:
-            context.log.info("%d MB of drops read", read // 1_000_000)
+            context.log.info("%d MB of landing files read", read // 1_000_000)
 
     return tick
 

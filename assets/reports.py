@@ -316,7 +316,7 @@ def _beside_health(home: Home, lane: Lane, kept: Sequence[Report]) -> dict[date,
     return {
         one.day: {
             **(ahead if one is kept[-1] else {}),
-            "slots": table(("verdict", "slots"), list(found.items()), "No slot is judged in this window."),
+            "slots": table(("verdict", "slots"), list(found.items()), "No scheduled run is judged in this window."),
             "missed_slot_count": found.get("missed", 0),
         }
         for one, found in zip(kept, counts, strict=True)

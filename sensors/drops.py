@@ -37,13 +37,13 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         target=wanted,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ingests new or changed drops and refreshes the reports of their days.",
+        description="Ingests new or changed landing files and refreshes the reports of their days.",
     )
     def drop_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings = patient(host)
         marks = day_marks(list_drops(settings.landing, pseudonyms_of(settings)))
         if not marks:
-            return dg.SkipReason("The landing zone holds no drop yet.")
+            return dg.SkipReason("The landing zone holds no file yet.")
         known, asked = _read(context.cursor)
         oldest = _oldest_day(host)
         changed = {day: mark for day, mark in marks.items() if known.get(day) != mark}
@@ -64,7 +64,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         if others := len(inside.keys() - asked.keys()):
             waiting += f" {others} days wait for the end of a run that makes them."
         late = _outside(len(outside), partitions) if outside else ""
-        quiet = f"No {'other ' if inside else ''}new or changed drop in {len(marks)} days."
+        quiet = f"No {'other ' if inside else ''}new or changed landing file in {len(marks)} days."
         return dg.SensorResult(skip_reason=f"{quiet}{waiting}{late}", cursor=cursor)
 
     return drop_sensor

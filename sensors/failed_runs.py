@@ -33,7 +33,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         name="failed_run_sensor",
         minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells when a run failed, with how many and why, until a run of the job succeeds.",
+        description="Alerts when a run failed, with how many and why, until a run of the job succeeds.",
     )
     def failed_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
@@ -59,7 +59,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
             ):
                 del failing[name]
         signals = _signals(failing)
-        counted = f"{len(found)} runs failed since the last look" if found else "No run failed since the last look"
+        counted = f"{len(found)} runs failed since the last tick" if found else "No run failed since the last tick"
         more = "; there are more" if is_behind else ""
         reason = f"{counted}{more}. {in_words(signals)}".strip()
         partitions, evaluations = _check_partitions(

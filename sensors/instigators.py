@@ -32,7 +32,7 @@ def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -
         name=NAME,
         minimum_interval_seconds=settings.slow_watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells when a schedule or sensor that must be on is off, or a worker run says that its own is.",
+        description="Alerts when a schedule or sensor that must be on is off, or a worker run says that its own is.",
     )
     def disabled_schedule_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         known, now = json.loads(context.cursor) if context.cursor else {}, clock()

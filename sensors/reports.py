@@ -28,7 +28,7 @@ def build_stale_retry_plan_sensor(settings: Settings, clock: Clock = now_utc) ->
         clock,
         name="stale_retry_plan_sensor",
         kind="stale_retry_plan",
-        description="Tells when the newest retry plan of a lane is older than the lane allows.",
+        description="Alerts when the newest retry plan of a lane is older than the lane allows.",
         judge=_stale_plan,
         quiet="No lane's newest retry plan is stale.",
     )
@@ -53,7 +53,7 @@ def build_acknowledgement_gap_sensor(settings: Settings, clock: Clock = now_utc)
         clock,
         name="acknowledgement_gap_sensor",
         kind="acknowledgement_gap",
-        description="Tells when failing deliveries have waited for an acknowledgement for longer than the limit.",
+        description="Alerts when failing deliveries have waited for an acknowledgement for longer than the limit.",
         judge=overdue,
         quiet="No acknowledgement is overdue.",
     )

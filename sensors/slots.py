@@ -46,7 +46,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
         name=NAME,
         minimum_interval_seconds=settings.watch_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Judges each slot of each schedule once it is due: on time, late, early, missed and why.",
+        description="Judges each scheduled run once it is due: on time, late, early, missed and why.",
     )
     def missed_worker_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         view, ours = _View.of(context, settings, clock()), patient(settings)
@@ -168,11 +168,11 @@ def _calendar(one: Configuration, after: datetime, until: datetime, most: int | 
 
 def _reason(seen: Seen) -> str:
     if not seen.judged:
-        return "No slot has a new verdict."
+        return "No scheduled run has a new verdict."
     counts = {kind: sum(one.verdict.kind is kind for one in seen.judged) for kind in VerdictKind}
     judged = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
     missed = [episode_in_words(name, episode) for name, episode in sorted(seen.memory.episodes.items())]
-    return " ".join([f"Slots judged: {judged}.", *missed])
+    return " ".join([f"Scheduled runs judged: {judged}.", *missed])
 
 
 def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[dg.AssetCheckEvaluation]:
@@ -185,7 +185,7 @@ def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[
             passed=episode is None,
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={
-                WHY: episode_in_words(name, episode) if episode else "The newest slot was served.",
+                WHY: episode_in_words(name, episode) if episode else "The newest scheduled run was served.",
                 "schedule": name,
                 "missed_slot_count": episode.missed_count if episode else 0,
             },

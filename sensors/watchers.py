@@ -52,7 +52,7 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         problems = host_problems(settings)
         broken_since = _broken_since(problems, known.get("broken_since", {}), now)
         signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
-        reason = in_words(signals) or "Every sensor looks, no run waits too long, every daemon beats."
+        reason = in_words(signals) or "Every sensor ticks, no run waits too long, every daemon has a heartbeat."
         return told_result(
             settings,
             known,

@@ -73,7 +73,7 @@ _TABLE: Final = (
         "daemon_down",
         "critical",
         "the Dagster daemon does not run",
-        "Start the daemon (cavra-pipeline dev, or the service), then look for slots it missed.",
+        "Start the daemon (cavra-pipeline dev, or the service), then check for missed runs (cavra-pipeline slots).",
         is_told_by_subject=True,
     ),
     AlertKind(
@@ -96,7 +96,7 @@ _TABLE: Final = (
         "missed_run",
         "critical",
         "scheduled runs were missed",
-        "Fix the cause that the notice names, then run the job once by hand.",
+        "Fix the cause that the notification names, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
         is_told_by_subject=True,
         counts_missed_runs=True,
@@ -176,7 +176,7 @@ _TABLE: Final = (
         "quarantine",
         "critical",
         "records were quarantined",
-        "Look up what was rejected and why, correct the source and export again.",
+        "Check what was rejected and why, correct the source and export again.",
     ),
     AlertKind(
         SECRET_FINDING,
@@ -201,7 +201,7 @@ _TABLE: Final = (
         "late_evidence",
         "warning",
         "late evidence left reports outdated",
-        "Look at the reports of those days again once they are rebuilt.",
+        "Read the reports of those days again once they are rebuilt.",
     ),
     AlertKind(
         "sensor_error",
@@ -214,7 +214,7 @@ _TABLE: Final = (
     AlertKind(
         "tick_age",
         "critical",
-        "a sensor has not looked for too long",
+        "a sensor has stopped ticking",
         "Check that the daemon runs and is not overloaded.",
         inhibited_by=_DOWN,
         is_told_by_subject=True,
@@ -231,7 +231,7 @@ _TABLE: Final = (
         "run_backlog",
         "warning",
         "runs wait in the queue",
-        "Look at Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
+        "Open Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
         inhibited_by=_DOWN,
         is_told_by_subject=True,
     ),
@@ -245,7 +245,7 @@ _TABLE: Final = (
     AlertKind(
         UNDELIVERED,
         "warning",
-        "a connector does not take notices",
+        "a connector does not accept notifications",
         "Fix the connector. The notifications are saved and sent again.",
         inhibited_by=tuple(Inhibitor(BROKEN_CONNECTOR, reason, same_subject=True) for reason in PROBLEM_REASONS),
         is_told_by_subject=True,

@@ -60,7 +60,7 @@ def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetim
     causes = causes_of(mentioned)
     lines.append(f"Causes: {_listed(causes)}.")
     if planned.swallowed_count:
-        lines.append(f"{planned.swallowed_count} more came since the last notice and were not told one by one.")
+        lines.append(f"{planned.swallowed_count} more came since the last notification and were not sent one by one.")
     if planned.over and planned.notice is not Notice.RESOLVED:
         lines.append(f"{len(planned.over)} of {len(mentioned)} alerts are over, {len(planned.firing)} are open.")
     if planned.notice is not Notice.RESOLVED:

@@ -152,7 +152,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, TransientError):
         is_question = request.method in ("GET", "HEAD")
         return not_now(
-            error, "" if is_question else "What was to be recorded may be saved already: look before you repeat it."
+            error, "" if is_question else "The record may be saved already: check before you repeat the request."
         ).response()
     _log.error("%s", error)
     return HttpProblem(500, "The pipeline refused; whoever runs the service finds why in its log.").response()

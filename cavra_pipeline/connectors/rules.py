@@ -56,7 +56,7 @@ def header_fault(name: object, value: object) -> tuple[str, str] | None:
     if not isinstance(value, str) or not HEADER_VALUE.fullmatch(value):
         return "its value is not a line of printable ASCII", "quote it, and leave out line ends"
     if _SECRET_VALUE.search(value):
-        return "its value looks like a secret, and a secret may not stand in this file", _USE_A_KEY
+        return "its value has the form of a secret, and a secret may not stand in this file", _USE_A_KEY
     return None
 
 

@@ -143,7 +143,7 @@ def _check_open(closed: Closed, group: Group) -> None:
     for screened in group.drops:
         if closed.holds(screened.drop.day, screened.drop.file_name):
             raise TransientError(
-                "evidence of this drop has been pruned while it was read",
+                "evidence of this landing file has been pruned while it was read",
                 where=screened.drop.name,
                 remedy="Ingest again; what stands of it stays as it is",
             )

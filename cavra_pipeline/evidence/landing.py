@@ -260,9 +260,9 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableFile(
-            "the drop's sidecar is not one that import wrote",
+            "the landing file's sidecar is not one that import wrote",
             where=f"{drop.name}{SIDECAR_SUFFIX}",
-            remedy="Remove the drop and its sidecar and import the source again",
+            remedy="Remove the landing file and its sidecar and import the source again",
         ) from None
     return handed_on
 

@@ -127,11 +127,13 @@ def _kept(
 
 def _stopped(drop: Drop, error: Exception) -> PipelineError:
     if isinstance(error, OutOfMemory | MemoryError):
-        return OutOfMemory(drop.name, "there is not enough memory to commit this drop; the drops before it are kept")
+        return OutOfMemory(
+            drop.name, "there is not enough memory to commit this landing file; the files before it stay ingested"
+        )
     return PipelineError(
-        f"this drop could not be committed: {type(error).__name__}",
+        f"this landing file could not be committed: {type(error).__name__}",
         where=drop.name,
-        remedy="The drops before it are kept; ingest again for the rest",
+        remedy="The files before it stay ingested; ingest again for the rest",
     )
 
 

@@ -131,7 +131,7 @@ def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, An
         raise PipelineError(
             f"evidence of our own does not pass the boundary ({reasons or 'unreadable'})",
             where=drop.name,
-            remedy="Report this as a defect; the drop is kept",
+            remedy="Report this as a defect; the landing file stays",
         )
     return group
 

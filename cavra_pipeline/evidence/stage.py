@@ -87,7 +87,7 @@ class Stage:
             raise PipelineError(
                 f"rows that wait for their commit can't be written ({error.strerror or type(error).__name__})",
                 where=str(self._folder),
-                remedy="Free some disk space and repeat; nothing of this drop was kept",
+                remedy="Free some disk space and repeat; nothing of this landing file was committed",
             ) from None
         self._held, self._held_bytes = [], 0
 

@@ -44,6 +44,6 @@ def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, no
         raise PipelineError(
             "the evidence the plan is based on has changed since it was made",
             where=f"plan {retry_plan_id}",
-            remedy="Make a new plan, look at it, and execute that one",
+            remedy="Make a new plan, check it, and execute that one",
         )
     return again

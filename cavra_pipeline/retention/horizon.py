@@ -86,5 +86,5 @@ def require_answerable(session: Session, instants: Sequence[datetime], *, looks_
         raise UsageError(
             f"this is based on evidence created before {horizon.date()}, which has been pruned",
             where=f"as_of {instant(first)}",
-            remedy=f"Ask as of {instant(earliest)} or later; reports of earlier days that were kept can still be read",
+            remedy=f"Ask as of {instant(earliest)} or later; saved reports of earlier days can still be read",
         )

@@ -47,14 +47,14 @@ def horizon_day(settings: Settings, *, now: datetime, before: date | None = None
     if before is None:
         if settings.retention_days is None:
             raise UsageError(
-                "no retention is set, so all evidence is kept",
+                "no retention is set, so no evidence is pruned",
                 where="CAVRA_RETENTION_DAYS",
                 remedy="Set how many days of evidence to keep, or name a day: --before DAY",
             )
         return today - timedelta(days=settings.retention_days)
     if before > latest:
         raise UsageError(
-            f"evidence of the last {LEAST_RETENTION_DAYS} days is always kept",
+            f"evidence of the last {LEAST_RETENTION_DAYS} days is always retained",
             where=f"--before {before}",
             remedy=f"Name a day up to {latest}",
         )

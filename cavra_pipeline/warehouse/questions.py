@@ -227,7 +227,7 @@ def _of_days(table: str, columns: Sequence[str], days: list[date] | None) -> Ite
     if days is None:
         return
     if _DAY not in columns:
-        raise UsageError("the table has no drop days to narrow by", where=table, remedy="Leave days out")
+        raise UsageError("the table has no landing days to narrow by", where=table, remedy="Leave days out")
     if not days:
         yield "false"
     elif days[-1] - days[0] == timedelta(days=len(days) - 1):

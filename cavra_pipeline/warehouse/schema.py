@@ -243,7 +243,7 @@ def identity_of(session: Session, *, where: str) -> Identity:
     except duckdb.CatalogException:
         if session.tuples("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'"):
             raise OldWarehouse(
-                "the warehouse is of a release that kept alerts, claims and reports in it",
+                "the warehouse is of a release that stored alerts, claims and reports in it",
                 where=where,
                 remedy="Run: cavra-pipeline upgrade",
             ) from None

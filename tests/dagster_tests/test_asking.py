@@ -43,7 +43,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def test_an_empty_landing_zone_is_said_and_is_not_all_clear(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     decision = tick(new_home(tmp_path), "drop_sensor", instance)
 
-    assert decision.skip_message == "The landing zone holds no drop yet."
+    assert decision.skip_message == "The landing zone holds no file yet."
     assert not decision.run_requests
     assert decision.cursor is None
 
@@ -74,12 +74,12 @@ def test_what_was_ingested_and_has_not_changed_is_not_asked_for_again(
 
     assert not second.run_requests
     assert second.skip_message == (
-        "No other new or changed drop in 1 days. 1 days were asked for and are not ingested yet."
+        "No other new or changed landing file in 1 days. 1 days were asked for and are not ingested yet."
     )
     made(settings, instance, first)
     third = tick(settings, "drop_sensor", instance, second.cursor)
     assert not third.run_requests
-    assert third.skip_message == "No new or changed drop in 1 days."
+    assert third.skip_message == "No new or changed landing file in 1 days."
     assert not tick(settings, "drop_sensor", instance).run_requests, "a lost cursor asks for nothing that is made"
 
 
@@ -200,7 +200,7 @@ def test_a_day_of_drops_is_asked_for_until_its_run_has_succeeded(
     last = tick(settings, "drop_sensor", instance, decision.cursor)
 
     assert len(set(keys)) == 4
-    assert last.skip_message == "No new or changed drop in 1 days."
+    assert last.skip_message == "No new or changed landing file in 1 days."
     assert json.loads(last.cursor)["asked"] == {}
 
 

@@ -38,7 +38,7 @@ def test_what_a_refresh_made_is_not_asked_for_and_a_late_file_asks_for_its_day(
 
     first = tick(settings, "drop_sensor", instance)
 
-    assert (asked_days(first), first.skip_message) == ([], "No new or changed drop in 2 days.")
+    assert (asked_days(first), first.skip_message) == ([], "No new or changed landing file in 2 days.")
     assert not tick(settings, "late_evidence_sensor", instance).run_requests
     drop(settings, [delivery(at(50), session_id="late")], day="2026-06-24", name="late.jsonl")
     assert asked_by(settings, instance, first.cursor) == asked_by(settings, instance) == [("2026-06-24", "2026-06-24")]

@@ -214,7 +214,7 @@ def first_look(settings: Settings, instance: dg.DagsterInstance, at: datetime = 
     beat(instance, at)
     put_schedule(instance, is_on=True)
     watch = Watch(build_missed_worker_run_sensor, settings, instance)
-    assert watch.tick(at).skip_message == "No slot has a new verdict."
+    assert watch.tick(at).skip_message == "No scheduled run has a new verdict."
     return watch
 
 
@@ -395,7 +395,7 @@ def test_a_busy_database_delays_the_verdicts_and_loses_no_look(
 
     assert ledger(settings) == [("12:30", "missed", "unknown_cause")], "no look was lost, so no gap explains it"
     with held(settings):
-        assert watch.tick(NOW + 45 * MINUTE).skip_message == "No slot has a new verdict."
+        assert watch.tick(NOW + 45 * MINUTE).skip_message == "No scheduled run has a new verdict."
 
 
 def test_a_lost_cursor_goes_on_from_the_ledger_and_judges_no_slot_twice(
@@ -528,7 +528,7 @@ def test_what_failed_before_the_first_look_is_history(tmp_path: Path, instance: 
     put_failures(instance, 3)
     watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
 
-    assert watch.tick().skip_message == "No run failed since the last look."
+    assert watch.tick().skip_message == "No run failed since the last tick."
     assert told.looks == [[]]
 
 
@@ -543,7 +543,7 @@ def test_five_hundred_failures_are_one_alert_with_every_cause_until_a_run_succee
     said = watch.tick().skip_message
 
     assert told.newest == [("failed_run", "job", "some_error", 480), ("failed_run", "job", "warehouse_busy", 20)]
-    assert said.startswith("500 runs failed since the last look.")
+    assert said.startswith("500 runs failed since the last tick.")
     assert "hidden words" not in f"{said} {watch.cursor}"
     watch.tick()
     create_run_for_test(instance, job_name="job", status=dg.DagsterRunStatus.SUCCESS)
@@ -682,7 +682,7 @@ def test_a_sensor_that_fails_and_one_that_no_longer_looks_and_a_silent_daemon_ar
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
     watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
-    quiet = "Every sensor looks, no run waits too long, every daemon beats."
+    quiet = "Every sensor ticks, no run waits too long, every daemon has a heartbeat."
     beat(instance, NOW, kind="SCHEDULER")
     data = SensorInstigatorData(last_tick_timestamp=NOW.timestamp())
     sensor = InstigatorState(origin("drop_sensor"), InstigatorType.SENSOR, InstigatorStatus.DECLARED_IN_CODE, data)

@@ -29,7 +29,7 @@ def test_a_day_that_cannot_be_committed_keeps_the_days_before_it_and_a_second_in
             "INSERT INTO drops SELECT DATE '2026-06-25', 'blocker', '', '', 0, 0, 0, 0, 0, NULL, now()::TIMESTAMP, 0"
         )
 
-    with pytest.raises(PipelineError, match=r"2026-06-25/evidence\.jsonl: this drop could not be committed"):
+    with pytest.raises(PipelineError, match=r"2026-06-25/evidence\.jsonl: this landing file could not be committed"):
         take_in(home)
 
     assert query(home, "SELECT drop_day, count(*) FROM evidence GROUP BY 1 ORDER BY 1") == [(d, 3) for d in DAYS[:2]]

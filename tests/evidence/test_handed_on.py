@@ -102,7 +102,9 @@ def test_a_forged_sidecar_is_refused_and_its_drop_with_it(forged: dict[str, Any]
 
     (failure,) = take_in(home).failures
 
-    assert str(failure).startswith(f"{DAY}/evidence.jsonl.boundary.json: the drop's sidecar is not one that import")
+    assert str(failure).startswith(
+        f"{DAY}/evidence.jsonl.boundary.json: the landing file's sidecar is not one that import"
+    )
     assert query(home, "SELECT session_id FROM evidence") == [("elsewhere",)]
     assert query(home, "SELECT count(*) FROM quarantine") == query(home, "SELECT count(*) FROM findings") == [(0,)]
     for secret in (canary("npm token"), canary("aws long-lived key")):

@@ -67,7 +67,7 @@ def test_at_the_limit_that_the_message_names_the_ingest_succeeds(home: Settings)
 def test_duckdb_short_of_memory_is_an_error_that_names_the_landing_file_and_the_setting(tmp_path: Path) -> None:
     home = home_with(tmp_path, many(6000), memory_limit="2MB")
 
-    with pytest.raises(OutOfMemory, match="there is not enough memory to commit this drop") as raised:
+    with pytest.raises(OutOfMemory, match="there is not enough memory to commit this landing file") as raised:
         take_in(home)
 
     assert raised.value.where == "2026-06-25/evidence.jsonl"

@@ -443,8 +443,8 @@ def test_evidence_of_exactly_the_days_of_the_setting_stays(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "CAVRA_RETENTION_DAYS: no retention is set, so all evidence is kept"),
-        (["--before", str(datetime.now(UTC).date() - timedelta(days=29))], "of the last 30 days is always kept"),
+        ([], "CAVRA_RETENTION_DAYS: no retention is set, so no evidence is pruned"),
+        (["--before", str(datetime.now(UTC).date() - timedelta(days=29))], "of the last 30 days is always retained"),
         (["--before", "yesterday"], "does not match the format"),
     ],
 )

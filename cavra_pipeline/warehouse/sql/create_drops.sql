@@ -1,4 +1,4 @@
--- One row for each drop of the landing zone that was read, or could not be.
+-- One row for each file of the landing zone that was read, or could not be.
 CREATE TABLE drops (
     drop_day DATE NOT NULL,
     file_name VARCHAR NOT NULL,

@@ -1,5 +1,5 @@
--- What is no longer there of a drop. A closed one held evidence from before the horizon and is not read again; its rows
--- are a mirror of the state database. The others count records that were left out of a drop that is read.
+-- What is no longer there of a landing file. A closed one held evidence from before the horizon and is not read again; its rows
+-- are a mirror of the state database. The others count records that were left out of a file that is read.
 CREATE TABLE pruned_drops (
     pruning_number BIGINT,
     drop_day DATE NOT NULL,
