@@ -65,7 +65,7 @@ def _gravity(one: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def is_failing_now(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Tells whether a provider fails now: nothing has succeeded there since its oldest failure, or since several.
+    """Returns whether a provider fails now: nothing has succeeded there since its oldest failure, or since several.
 
     Args:
         rows: The provider's deliveries that are failing, by lane.
@@ -159,6 +159,6 @@ def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) 
 
 
 def retries_explained(lane: Unresolved, broken: Sequence[Mapping[str, Any]]) -> bool:
-    """Tells whether every unresolved retry of a lane failed at a provider that fails now, which is then the cause."""
+    """Returns whether every unresolved retry of a lane failed at a provider that fails now, which is then the cause."""
     failing = {one["provider"] for one in broken if one["is_failing_now"]}
     return all(provider in failing and not reason for provider, reason in lane)

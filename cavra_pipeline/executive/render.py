@@ -33,7 +33,7 @@ def report_json(report: Mapping[str, Any]) -> str:
 
 
 def console_address(settings: Settings) -> str | None:
-    """Returns the address of the report in the console; None where nobody has named the console's."""
+    """Returns the address of the report in the console; None where the console's is not set."""
     return f"{settings.console_url}/#/executive" if "console_url" in settings.model_fields_set else None
 
 

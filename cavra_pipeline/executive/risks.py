@@ -194,7 +194,7 @@ def _lane_risks(
 
 
 def _is_said(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_explained: bool) -> bool:
-    """Tells whether another risk says it: a worker that does not run makes no plans, and failures are a provider's."""
+    """Returns whether another risk covers it: a worker that is down makes no plans, and failures are a provider's."""
     return {
         "unresolved_delivery_count": True,
         "unresolved_failed_execution_count": is_explained,
