@@ -95,7 +95,7 @@ def test_a_warehouse_that_holds_state_of_its_own_is_left_for_the_upgrade(tmp_pat
     before = path.read_bytes()
 
     with (
-        pytest.raises(PipelineError, match="kept alerts, claims and reports in it") as e,
+        pytest.raises(PipelineError, match="stored alerts, claims and reports in it") as e,
         FileWarehouse(path).reading(),
     ):
         pass
