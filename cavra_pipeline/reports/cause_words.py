@@ -25,7 +25,7 @@ class CauseWords:
     retries: str = ""
 
 
-_USELESS: Final = "Retries can't succeed before."
+_USELESS: Final = "Retries fail until then."
 #: By the cause that `reports.incidents` names.
 CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     "credentials": CauseWords(
