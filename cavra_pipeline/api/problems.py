@@ -23,7 +23,7 @@ TITLES: Final[dict[int, tuple[str, str]]] = {
     400: ("not-json", "The request can't be read"),
     401: ("no-token", "A token is needed"),
     403: ("not-allowed", "This is not allowed"),
-    404: ("not-found", "There is no such thing"),
+    404: ("not-found", "Not found"),
     405: ("method", "The method is not allowed here"),
     408: ("slow-request", "The request took too long to arrive"),
     409: ("conflict", "It can't be done now"),

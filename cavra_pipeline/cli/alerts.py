@@ -22,9 +22,10 @@ from cavra_pipeline.alerts.operators import (
 )
 from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.command import HelpGroup, Named, answers
-from cavra_pipeline.cli.common import BY, answer, clock, home, instant_option, reading_state
+from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, beside, lines, shown
 
@@ -52,7 +53,7 @@ def list_command() -> None:
     settings = home()
     with state_of(settings).reading() as c:
         document = list_alerts(c, settings, now=clock())
-    answer(document, _show_list, "alerts", columns.ALERTS)
+    answer(document, lambda console, found: _show_list(console, found, settings), "alerts", columns.ALERTS)
 
 
 @alerts.command("ack", examples=["cavra-pipeline alerts ack ALERT --by release-team"])
@@ -88,7 +89,7 @@ def resolve(alert: str, by: str) -> None:
 @click.option("--subject", metavar="TEXT", help="Exactly as alerts list --output csv has it.")
 @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
 @instant_option("--from first", "When it begins; now if not given.", read_start)
-@instant_option("--until last", "When it ends, in place of --for.", read_end)
+@instant_option("--until last", "When it ends, a later instant, in place of --for.", read_end)
 @click.option("--comment", required=True, metavar="LABEL", help="Why, as a public-safe label.")
 @BY
 @answers
@@ -159,13 +160,17 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
     answer({"count": len(events), "events": events}, _show_history, "events", columns.ALERT_EVENTS)
 
 
-def _show_list(console: Terminal, document: Mapping[str, Any]) -> None:
+def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
     if document["alerts"]:
         columns = ("alert", "what", "state", "since (UTC)", "count")
         rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
         console.table(f"Open alerts: {len(rows)}", columns, rows)
     else:
         console.print("Open alerts: none")
+        if daemon_of(settings, clock())["state"] != "alive":
+            console.print(
+                "Alerts are not evaluated: Dagster's daemon is not running (cavra-pipeline dev).", style="yellow"
+            )
     if document["silences"]:
         silences = [
             (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])

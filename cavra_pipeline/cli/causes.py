@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -23,6 +23,11 @@ from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 from cavra_pipeline.terminal import Terminal, lines, shown
+
+#: Why a delivery is never tried, where a plan has another word for it.
+_NEVER: Final = {"not_retryable": "suppressed"}
+#: What a delivery may wait for that only a person gives.
+_BY_A_PERSON: Final = ("acknowledgement", "approval")
 
 
 @command("incidents", "cavra-pipeline incidents --open", "cavra-pipeline incidents --provider servicenow --json")
@@ -189,6 +194,8 @@ def _next(one: Mapping[str, Any]) -> str:
     if "acknowledgement" in needs:
         words = f"ack --lane {one['lane']} --plan {one['subject']} --provider {one['provider']}"
         return f"cavra-pipeline {words} --state acknowledged --by LABEL"
+    if "approval" in needs:
+        return "approve it in CAVRA, then import and ingest its evidence"
     if one["provider_incident_id"] and needs:
         return next_command(f"incidents --provider {one['provider']}")
     return f"cavra-pipeline worker --lane {one['lane']} --live" if needs == {"live_run"} else ""
@@ -205,6 +212,9 @@ def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _state(one: Mapping[str, Any]) -> str:
     if one["settled_at"]:
         return f"delivered at {short_time(one['settled_at'])}"
+    held = next((need["needs"] for need in one["released_by"] if need["needs"] in _BY_A_PERSON), None)
+    if one["state"] == "retry" and held:
+        return f"due, but it needs an {held}"
     return f"{one['state'].replace('_', ' ')}: {(one['reason'] or 'no failure').replace('_', ' ')}"
 
 
@@ -236,7 +246,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             (
                 one[subject],
                 one["provider"],
-                f"never: {one['never_tried'].replace('_', ' ')}"
+                f"never: {_NEVER.get(one['never_tried'], one['never_tried']).replace('_', ' ')}"
                 if one["never_tried"]
                 else without_year(one["first_tried_at"]),
                 without_year(one["exhausted_at"]),

@@ -126,6 +126,17 @@ def reading_state() -> AbstractContextManager[sa.Connection]:
     return state_of(home()).reading()
 
 
+def daemon_of(settings: Settings, now: datetime) -> dict[str, Any]:
+    """Returns the state of the home's Dagster daemon, as `definitions.daemon_state` does, or `unknown`."""
+    from cavra_pipeline.definitions import daemon_state
+
+    try:
+        return daemon_state(settings, now)
+    except PipelineError:
+        # What is wrong is for `doctor` to say; the rest of the screen doesn't depend on it.
+        return {"state": "unknown", "last_heartbeat_at": None, "age_minutes": None, "silent": []}
+
+
 def answer(
     document: Any, show: Callable[[Terminal, Any], None], rows: Rows | None = None, columns: Sequence[str] = ()
 ) -> None:

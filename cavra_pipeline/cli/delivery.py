@@ -23,7 +23,7 @@ from cavra_pipeline.cli.common import (
     lane_option,
 )
 from cavra_pipeline.cli.tables import short_time, show_connector_problems
-from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Lane
+from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.retry.sender import host_connectors, host_problems, open_sender
@@ -166,13 +166,14 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows a worker run: what was selected, what waits and why, what became of it."""
     subject = LANES[document["lane"]].subject_field
     kind = "dry run: nothing was sent" if document["dry_run"] else "live run"
+    needed = "approval" if LANES[document["lane"]].gate is Gate.APPROVAL else "acknowledgement"
     console.facts(
         f"Worker run of {document['lane']}",
         [
             ("kind", kind),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
-            ("acknowledgement", f"{document['acknowledgement_pending_count']} wait for one"),
+            (needed, f"{document['acknowledgement_pending_count']} wait for one"),
             ("held back", document["held_retry_count"]),
             ("plan", document["retry_plan_id"]),
             ("run", document["run_id"]),
@@ -184,7 +185,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
         sent = outcomes.get((decision[subject], decision["provider"]))
         state = f"{sent['execution_status']} ({sent['reason']})" if sent else "selected"
         rows.append((decision[subject], decision["provider"], state))
-    rows += [(d[subject], d["provider"], "waits for an acknowledgement") for d in document["acknowledgement_pending"]]
+    rows += [(d[subject], d["provider"], f"waits for an {needed}") for d in document["acknowledgement_pending"]]
     rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", (subject, "provider", "state"), rows)

@@ -165,7 +165,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
         [
             ("state", level(report["closure_state"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
-            ("open items", f"{items:,} of {count(report['open_item_count'], 'kind')}"),
+            ("open items", f"{count(report['open_item_count'], 'kind')}, {items:,} in all"),
             ("report", report["closure_report_id"]),
         ],
     )
@@ -175,4 +175,4 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
     if report["cavra_open_items"]:
         named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
         console.table("Open on CAVRA's own dashboard", ("item",), named)
-        console.print("There what failed once stays open, so the two lists differ.", style="dim")
+        console.print("CAVRA never clears an item that failed once, so its list can be longer.", style="dim")

@@ -113,12 +113,14 @@ def retry_health_command(
 @GENERATED_BY
 @answers
 @options_of(RetryPolicy)
-@click.option("--save", "--keep", "keep", is_flag=True, help="Save the plan, so that worker --plan can execute it.")
+@click.option("--keep", is_flag=True, hidden=True, help="As --save.")
+@click.option("--save", is_flag=True, help="Save the plan, so that worker --plan can execute it.")
 def retry_plan_command(
     lane: Lane | None,
     as_of: datetime | None,
     generated_by: str,
     keep: bool,
+    save: bool,
     **fields: Any,
 ) -> None:
     """Decide what to retry, what waits, what is exhausted.
@@ -134,7 +136,7 @@ def retry_plan_command(
             )[0]
             for one in lanes
         ]
-    for plan in plans if keep else ():
+    for plan in plans if keep or save else ():
         save_plan(state_of(home()), plan, now=now)
     if lane:
         answer(plans[0], show_plan, "retry_decisions", columns.decision_columns(lane))

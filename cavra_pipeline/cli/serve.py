@@ -202,9 +202,15 @@ def _web_address(host: str, port: int) -> str:
 
 def _show_demo(console: Terminal, lines: Iterable[Line], *, as_of: datetime) -> None:
     """Shows what is wrong after the demo, and where to look: a line each, folded by the terminal alone."""
-    console.print(f"What is wrong as of {as_of:{_MINUTES}} UTC, and where to look:", soft_wrap=True)
-    for line in lines:
-        console.print(beside(line.what, shown("->", "dim"), shown(line.look, "bold")), soft_wrap=True)
+    every = list(lines)
+    for is_past, heading in (
+        (False, f"What is wrong as of {as_of:{_MINUTES}} UTC, and where to look:"),
+        (True, "What was wrong earlier in the month:"),
+    ):
+        console.print(heading, soft_wrap=True)
+        for line in every:
+            if line.is_past is is_past:
+                console.print(beside(line.what, shown("->", "dim"), shown(line.look, "bold")), soft_wrap=True)
 
 
 def _show_stories(console: Terminal, stories: Iterable[Story]) -> None:

@@ -8,16 +8,14 @@ from typing import Any
 
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import AS_OF, answer, clock, home, next_command
+from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
 from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
 from cavra_pipeline.cli.wrong import some, what_is_wrong
-from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
-from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
 
@@ -43,7 +41,7 @@ def status(as_of: datetime | None) -> None:
             "critical_count": sum(one["severity"] == "critical" for one in listed_alerts["alerts"]),
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
         },
-        "daemon": _daemon(settings, now),
+        "daemon": daemon_of(settings, now),
         "connectors": {
             "on": list(host_connectors(settings).providers),
             "problem_count": len(host_problems(settings)),
@@ -57,16 +55,6 @@ def _lane_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The lanes as rows of numbers and texts; what each alert is about is in the document alone."""
     lanes = document["lanes"].values()
     return [{name: value for name, value in lane.items() if not isinstance(value, list | dict)} for lane in lanes]
-
-
-def _daemon(settings: Settings, now: datetime) -> dict[str, Any]:
-    from cavra_pipeline.definitions import daemon_state
-
-    try:
-        return daemon_state(settings, now)
-    except PipelineError:
-        # What is wrong is for `doctor` to say; the rest of the screen doesn't depend on it.
-        return {"state": "unknown", "last_heartbeat_at": None, "age_minutes": None, "silent": []}
 
 
 def _next(document: Mapping[str, Any]) -> str:
@@ -125,7 +113,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         )
         for name, lane in document["lanes"].items()
     ]
-    if rows:
+    if rows and evidence["record_count"]:
         console.table("Lanes in use", ("lane", "state", "due", "wait", "exhausted", "last run"), rows)
         console.print("held: due, but a person's acknowledgement or approval is missing", style="dim")
         console.print()
@@ -134,12 +122,13 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
 
 def _evidence(found: Mapping[str, Any]) -> str:
     waiting = found["files_to_ingest_count"]
-    newest = f"{count(found['record_count'], 'record')}, newest {ago(found['newest_record_age_minutes'])}"
+    counted = count(found["record_count"], "record")
+    newest = f"{counted}, newest {ago(found['newest_record_age_minutes'])}" if found["record_count"] else "none"
     return f"{newest}; {count(waiting, 'file')} to ingest" if waiting else newest
 
 
 def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
     if daemon["state"] == "never_seen" and not alerts["open_count"]:
-        return "not evaluated: they are while Dagster's daemon runs"
+        return "not evaluated: Dagster's daemon is not running"
     undelivered = count(alerts["undelivered_notification_count"], "undelivered notification")
     return f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; {undelivered}"

@@ -46,10 +46,11 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that is wrong, and the command or page that shows it."""
+    """One thing that is wrong, or was earlier in the month, and the command or page that shows it."""
 
     what: str
     look: str
+    is_past: bool = False
 
 
 def lines_of(
@@ -133,6 +134,7 @@ def _outage(answers: Answers, story: Story) -> Line:
         f"the worker host was down for {_length(story)} from {_moment(story.began_at)}: {count(sum(missed), 'run')} "
         f"missed in {count(len(missed), 'lane')}",
         f"cavra-pipeline retry-health --lane {story.lanes[0]} --window-hours {MONTH_HOURS}",
+        is_past=True,
     )
 
 
@@ -143,6 +145,7 @@ def _late(answers: Answers, early: Answers, story: Story) -> Line:
         f"evidence of {_length(story)} from {_moment(story.began_at)} arrived late: {lane} seemed to have missed "
         f"{count(before, 'run')}, and missed {after or 'none'}",
         f"cavra-pipeline retry-health --lane {lane} --window-hours {MONTH_HOURS}",
+        is_past=True,
     )
 
 

@@ -67,7 +67,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "console": console or "",
         "what": _WHAT,
         "broken": [_broken(one, at) for one in broken],
-        "broken_caption": _caption("The gravest first", len(broken), len(report["broken_providers"])),
+        "broken_caption": _caption("Most severe first", len(broken), len(report["broken_providers"])),
         "none_broken": "No delivery is failing and no recovery is open."
         if is_known
         else "No delivery is failing; nothing is known of recoveries.",
@@ -165,7 +165,7 @@ def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."
     return [
         f"{rests} Covers {day_text(start)} to {day_text(max(until, start))}, UTC. "
-        f"Made {moment_text(made)} by {report['generated_by']}.",
+        f"Generated {moment_text(made)} by {report['generated_by']}.",
         "Verify the evidence: cavra-pipeline verify --home. "
         "Prove the numbers: cavra-pipeline prove --report executive.",
     ]

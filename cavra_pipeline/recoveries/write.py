@@ -43,7 +43,7 @@ class PlaybookParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     min_failure_count: Annotated[int, Field(ge=1, le=10_000), Accepts()] = Field(
-        2, description="Failures from which on a connector is in the playbook.", examples=[2]
+        2, description="Failures after which a recovery is opened for a connector.", examples=[2]
     )
     lookback_hours: Annotated[int, Field(ge=1, le=8_760), Accepts()] = Field(
         LOOKBACK_HOURS, description="How far back failures count, in hours.", examples=[LOOKBACK_HOURS]

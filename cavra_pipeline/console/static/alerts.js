@@ -15,13 +15,14 @@ export async function render(params, context, root) {
     swap(root, await render(params, context, root));
     if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
   };
+  const isIdle = ["silent", "never_seen"].includes(context.status?.dagster.daemon);
   const names = Object.fromEntries(found.alerts.map((one) => [one.alert_id, one]));
   return [
-    facts([["Open alerts", found.alert_count], ["Silences", found.silences.length], ["Undelivered notifications", found.unsent_notices.length], ["Notifying", found.connectors?.join(", ") || "no one"]]),
-    ["silent", "never_seen"].includes(context.status?.dagster.daemon) && el("p", { class: "notice" }, el("strong", {}, "Alerts are not being evaluated: "), "no Dagster daemon runs. Start it with ", el("code", {}, "cavra-pipeline dev"), "; until then this page shows what was found before."),
+    facts([["Open alerts", isIdle && !found.alert_count ? "not evaluated" : found.alert_count], ["Silences", found.silences.length], ["Undelivered notifications", found.unsent_notices.length], ["Notifying", found.connectors?.join(", ") || "no one"]]),
+    isIdle && el("p", { class: "notice" }, el("strong", {}, "Alerts are not being evaluated: "), "no Dagster daemon runs. Start it with ", el("code", {}, "cavra-pipeline dev"), "; until then this page shows what was found before."),
     el("p", { id: "said", role: "status" }),
     found.alerts.length ? openAlerts(found, context, again)
-      : nothing("No alert is open.", "Alerts are evaluated while the Dagster daemon runs (", el("code", {}, "cavra-pipeline dev"), "). The overview evaluates the lanes by itself."),
+      : nothing(isIdle ? "No alert was evaluated." : "No alert is open.", "Alerts are evaluated while the Dagster daemon runs (", el("code", {}, "cavra-pipeline dev"), "). The overview evaluates the lanes by itself."),
     silencesTable(found.silences, context, again),
     table({ key: "unsent", caption: "Undelivered notifications", rows: found.unsent_notices, empty: "none.", columns: [
       { name: "provider", title: "Connector", value: (one) => one.provider },

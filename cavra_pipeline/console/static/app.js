@@ -122,7 +122,7 @@ async function fresh(isStart) {
   const { status } = context;
   setServerTime(status.now);
   $("token").hidden = status.access !== "tokens";
-  $("service").textContent = visible(`cavra-pipeline ${status.version}; you are ${status.actor}.${isStart ? ` ${status.notice}` : ""}`);
+  $("service").textContent = visible(`cavra-pipeline ${status.version}; signed in as ${status.actor}.${isStart ? ` ${status.notice}` : ""}`);
   const links = [["Lineage", "/asset-groups"], ["Runs", "/runs"], ["Automation", "/overview/automation"]];
   $("dagster").replaceChildren("Dagster: ", ...links.flatMap(([text, path], at) => [at ? ", " : "",
     el("a", { href: status.dagster.url + path, rel: "noreferrer" }, text)]));

@@ -12,7 +12,7 @@ export async function render() {
   const isClosed = report.closure_state === "closed";
   return [tabs("recoveries", "closure"),
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "item keeps", "items keep")} the loop open`),
+      el("p", { class: "state" }, isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "kind of open item keeps", "kinds of open items keep")} the loop open`),
       el("p", {}, isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.evidence_record_count, "record")}.`)),
     el("div", { class: "split" },

@@ -45,7 +45,7 @@ export async function render(params, context, root) {
         needs.includes("acknowledgement") && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", context, done: again }),
         el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
-    facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], ["Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
+    facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], [found.state === "retry" ? "Due since" : "Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
       ["Acknowledgement", words(found.acknowledgement_state) || "none"], ["Approval", words(found.approval_state) || "none"]]),
     picture(found), outlook(pair, forecast), story(found)];
 }
@@ -59,7 +59,8 @@ function headline(found) {
 
 function why(found) {
   if (found.state === "settled") return `it arrived at ${stamp(found.settled_at)}.`;
-  return found.reason && `${REASONS[found.reason] ?? words(found.reason).toLowerCase()}.`;
+  const held = found.state === "retry" && found.released_by.map((one) => NEVER[one.needs]).find(Boolean);
+  return held ? `${held}; its delay has passed.` : found.reason && `${REASONS[found.reason] ?? words(found.reason).toLowerCase()}.`;
 }
 
 function release({ needs, at, detail }) {

@@ -51,7 +51,7 @@ export async function render(params, context, root) {
 }
 
 const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
-  closure.closure_state === "closed" ? "The loop can be closed." : `Closure is blocked by ${plural(closure.open_item_count, "open item")}.`);
+  closure.closure_state === "closed" ? "The loop can be closed." : `Closure is blocked by ${plural(closure.open_item_count, "kind of open item", "kinds of open items")}.`);
 
 function incidentCard(one, lanes, context, done) {
   const gaps = gapsOf(one.incident_id, lanes);

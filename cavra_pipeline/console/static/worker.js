@@ -27,7 +27,7 @@ export async function render(params, context) {
     el("div", { class: "fields" }, laneChoice(lane)),
     WORKERS[lane] && mayRun && !isPast() && el("p", { class: "acts" }, el("button", { class: "main", "data-key": "dry-run" }, "Dry run"), el("a", { class: "button", href: hash("forecast", { lane }) }, "Forecast the next runs")),
     el("p", { class: "soft" }, `The lane is ${isLive ? "live on this host: its schedule sends" : "not live on this host: its worker sends nothing"}. A dry run is recorded as evidence, with what it selects.`));
-  if (!WORKERS[lane]) swap(result, nothing("The worker of this lane has no address of its own.", "Run it with ", el("code", {}, `cavra-pipeline worker --lane ${lane}`), "; it is dry unless the host names the lane as live."));
+  if (!WORKERS[lane]) swap(result, nothing("The worker of this lane runs from the command line only.", "Run ", el("code", {}, `cavra-pipeline worker --lane ${lane}`), "; it is dry unless the host names the lane as live."));
   else if (!mayRun) swap(result, nothing("Your token may not run a worker: that needs the scope live.", el("a", { href: hash("forecast", { lane }) }, "The forecast"), " shows what its next runs would take."));
   else if (isPast()) swap(result, nothing("A worker runs now, not at a past instant.", "Choose Now above."));
   return [tabs("plan", "worker", `?lane=${lane}`), form, result];
