@@ -138,8 +138,8 @@ def test_closure_shows_our_items_with_what_to_do_beside_those_of_cavra(service: 
     with watched(browser) as seen, service.client() as client:
         report = client.get("/api/v1/closure").json()
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_role("link", name=f"Closure is blocked by {report['open_item_count']} open items").click()
-        page.get_by_text(f"{report['open_item_count']} items keep the loop open").wait_for()
+        page.get_by_role("link", name=f"Closure is blocked by {report['open_item_count']} kinds of open items").click()
+        page.get_by_text(f"{report['open_item_count']} kinds of open items keep the loop open").wait_for()
         rows = page.get_by_role("region", name="Open now").locator("tbody tr")
         counts = [int(text) for text in rows.locator("td.number").all_inner_texts()]
         assert counts == [one["count"] for one in report["open_items"]]
