@@ -19,9 +19,10 @@ from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc
 from cavra_pipeline.escaping import csv_cell
-from cavra_pipeline.lanes import LANES, Gate, Lane, lane_named
+from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.closure import closure_reports, closures_of
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
 from cavra_pipeline.reports.glance import lane_at_a_glance
@@ -30,7 +31,6 @@ from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
 from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, is_what_if, save_plan
-from cavra_pipeline.retry.claims import cleared_pairs
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
@@ -131,14 +131,8 @@ def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: model
 
 def _pending(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[dict[str, str]]:
     """The due retries of a plan that the lane's gate does not let go yet."""
-    if lane.gate is Gate.REQUEST:
-        return []
-    due = [one for one in plan["retry_decisions"] if one["action"] == "retry"]
-    cleared = cleared_pairs(session, lane, due, (naive_utc(at), naive_utc(at)))
-    pairs = ((one[lane.subject_field], one["provider"]) for one in due)
-    return [
-        {"subject": subject, "provider": provider} for subject, provider in pairs if (subject, provider) not in cleared
-    ]
+    held = held_retries(session, lane, plan, naive_utc(at))
+    return [{"subject": subject, "provider": provider} for subject, provider in held]
 
 
 def _preview(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Gate, Lane
+from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health_alerts import RULES
 from cavra_pipeline.reports.plan import retry_plans
@@ -40,8 +41,6 @@ def lane_at_a_glance(
 ) -> dict[str, Any]:
     """Returns a lane's level, counts and alerts at an instant, each alert with the deliveries that it is about."""
     plan = retry_plans(session, lane, retry_policy(lane), instants=[as_of], now=now)[0]
-    gaps = {tuple(one.values()) for one in _named(lane, [*health["acknowledgement_gaps"], *health["approval_gaps"]])}
-    due = _named(lane, (one for one in plan["retry_decisions"] if one["action"] == "retry"))
     pairs = {
         "acknowledgement_pending_count": health["acknowledgement_gaps"],
         "approval_pending_count": health["approval_gaps"],
@@ -60,7 +59,7 @@ def lane_at_a_glance(
         "acknowledgement_states": list(lane.acknowledgement_states),
         **{name: health[name] for name in _OF_HEALTH},
         **{name: plan[name] for name in _OF_PLAN},
-        "held_count": sum(tuple(one.values()) in gaps for one in due),
+        "held_count": len(held_retries(session, lane, plan, naive_utc(as_of))),
         "failing_without_incident": _without_incident(plan),
         "alerts": [
             {

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import ConnectorProblem, DeliverySettings
 from cavra_pipeline.documents import instant, naive_utc
-from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
-from cavra_pipeline.reports.approvals import approvals
+from cavra_pipeline.lanes import Gate, Lane
+from cavra_pipeline.reports.clearance import cleared_pairs
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
 from cavra_pipeline.retry.records import RETRIES, digest, idempotency_id, retry_notification
 from cavra_pipeline.sending.engine import Run
@@ -132,28 +132,6 @@ def pair_evidence(
         unsendable=unsendable_subjects(session, lane, subjects, at),
         retried=_retried_pairs(session, lane, subjects, at),
     )
-
-
-def cleared_pairs(
-    session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], moments: tuple[datetime, datetime]
-) -> frozenset[_Pair]:
-    """Returns the pairs that the lane's gate lets go at both instants, where the lane has a gate.
-
-    A wrong clock may have dated the last word later, so a send asks about two.
-
-    Args:
-        session: An open warehouse.
-        lane: The retry ladder.
-        decisions: Those of a plan.
-        moments: Two instants in order, UTC without a zone.
-    """
-    if lane.gate is Gate.APPROVAL:
-        pairs = [_pair(lane, decision) for decision in decisions]
-        known = approvals(session, lane, moments, (subject for subject, _ in pairs))
-        return frozenset(pair for pair in pairs if all(known.at(pair, moment)[1] for moment in moments))
-    asked = {"lane": lane.name, "as_of": moments[0], "until": moments[1], "clearing": CLEARING_STATES}
-    rows = session.rows(_PACKAGE, "cleared_pairs", asked)
-    return frozenset(_pair(lane, row, "subject") for row in rows)
 
 
 def unsendable_subjects(session: Session, lane: Lane, subjects: Sequence[str], at: datetime) -> frozenset[str]:

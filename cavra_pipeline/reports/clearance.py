@@ -1,0 +1,56 @@
+"""Which pairs the gate of a lane lets go, and which due retries it holds for a person (contract section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
+from cavra_pipeline.reports.approvals import approvals
+from cavra_pipeline.warehouse import Session
+
+_PACKAGE: Final = "cavra_pipeline.reports"
+_Pair = tuple[str, str]
+
+
+def cleared_pairs(
+    session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], moments: tuple[datetime, datetime]
+) -> frozenset[_Pair]:
+    """Returns the pairs that the lane's gate lets go at both instants, where the lane has a gate.
+
+    A wrong clock may have dated the last word later, so a send asks about two.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        decisions: Those of a plan.
+        moments: Two instants in order, UTC without a zone.
+    """
+    if lane.gate is Gate.APPROVAL:
+        pairs = [_pair(lane, decision) for decision in decisions]
+        known = approvals(session, lane, moments, (subject for subject, _ in pairs))
+        return frozenset(pair for pair in pairs if all(known.at(pair, moment)[1] for moment in moments))
+    asked = {"lane": lane.name, "as_of": moments[0], "until": moments[1], "clearing": CLEARING_STATES}
+    rows = session.rows(_PACKAGE, "cleared_pairs", asked)
+    return frozenset((str(row["subject"]), str(row["provider"])) for row in rows)
+
+
+def held_retries(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[_Pair]:
+    """Returns the pairs that a plan would retry now and that the lane's gate holds for a person.
+
+    Args:
+        session: An open warehouse.
+        lane: The retry ladder.
+        plan: A retry plan of the lane.
+        at: Its instant, in UTC without a zone.
+    """
+    due = [one for one in plan["retry_decisions"] if one["action"] == "retry"]
+    if lane.gate is Gate.REQUEST or not due:
+        return []
+    cleared = cleared_pairs(session, lane, due, (at, at))
+    return [pair for pair in (_pair(lane, one) for one in due) if pair not in cleared]
+
+
+def _pair(lane: Lane, decision: Mapping[str, Any]) -> _Pair:
+    return str(decision[lane.subject_field]), str(decision["provider"])
