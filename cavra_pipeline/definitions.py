@@ -81,15 +81,17 @@ def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessRe
 
 
 def _daemon_word(beats: Mapping[str, Heartbeat], now: datetime) -> str:
-    return "silent" if silent_daemons(beats, now) else "alive" if beats else "never_seen"
+    """The part that ticks the sensors stands for the daemon: without it no alert is evaluated."""
+    return "silent" if "SENSOR" in silent_daemons(beats, now) else "alive" if beats else "never_seen"
 
 
 def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     """Returns how the Dagster daemon of a home stands.
 
     Returns:
-        ``state`` (``never_seen``, ``alive`` or ``silent``), ``last_heartbeat_at``, ``age_minutes``, and ``silent``, the
-        parts that have given no sign of life for too long. No instance is made where there is none yet.
+        ``state`` (``never_seen``, ``alive`` or ``silent``) of the part that ticks the sensors, ``last_heartbeat_at``
+        and ``age_minutes`` of the newest heartbeat, and ``silent``, the parts without one for too long. No instance is
+        made where there is none yet.
 
     Raises:
         UsageError: ``DAGSTER_HOME`` names a folder that there is not.

@@ -167,7 +167,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
         console.table(f"Open alerts: {len(rows)}", columns, rows)
     else:
         console.print("Open alerts: none")
-        if daemon_of(settings, clock())["state"] != "alive":
+        if daemon_of(settings, clock())["state"] in ("never_seen", "silent"):
             console.print(
                 "Alerts are not evaluated: Dagster's daemon is not running (cavra-pipeline dev).", style="yellow"
             )

@@ -128,7 +128,7 @@ def _evidence(found: Mapping[str, Any]) -> str:
 
 
 def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
-    if daemon["state"] == "never_seen" and not alerts["open_count"]:
+    if daemon["state"] in ("never_seen", "silent") and not alerts["open_count"]:
         return "not evaluated: Dagster's daemon is not running"
     undelivered = count(alerts["undelivered_notification_count"], "undelivered notification")
     return f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; {undelivered}"

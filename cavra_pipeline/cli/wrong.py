@@ -39,8 +39,8 @@ def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (name, "never ran" if age is None else f"for {short_duration(age)}")
         for name, lane in overview["lanes"].items()
-        if any(alert["record_type"] == "worker_run" for alert in lane["alerts"])
         for age in [lane["latest_worker_age_minutes"]]
+        if lane["outage_open_since"] or age is None
     ]
 
 

@@ -17,7 +17,7 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command, process
-from tests.support import at, delivery, home_with, plan, take_in, worker_run
+from tests.support import acknowledgement, at, delivery, home_with, plan, take_in, worker_run
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +57,39 @@ def test_status_says_of_each_lane_what_its_reports_say(settings: Settings) -> No
     assert (document["daemon"]["state"], document["connectors"]["on"]) == ("never_seen", [])
     assert document["next"] == f"cavra-pipeline retry-health --lane executive_report {' '.join(AS_OF)}"
     assert "--as-of" not in command(settings.home, "status", "--json").document["next"]
+
+
+def test_a_worker_that_runs_under_a_disabled_schedule_is_not_said_to_be_down(tmp_path: Path) -> None:
+    home = home_with(
+        tmp_path,
+        [
+            worker_run(at(5), enabled=False),
+            delivery(at(40), failed=["slack"]),
+            worker_run(at(600), lane="executive_report"),
+        ],
+    )
+    take_in(home)
+    said = command(home.home, "status", *AS_OF).out
+
+    assert "1 worker is down: executive_report for 10 h" in said
+    assert "recovery_escalation for" not in said
+
+
+def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_path: Path) -> None:
+    lines = [
+        *(delivery(at(90 + n), subject=f"s-{n}", failed=["slack"]) for n in range(3)),
+        acknowledgement(at(60), subject="s-0", provider="slack", state="acknowledged"),
+        acknowledgement(at(60), subject="s-1", provider="slack", state="deferred"),
+    ]
+    home = home_with(tmp_path, lines)
+    take_in(home)
+    lane = command(home.home, "status", *AS_OF, "--json").document["lanes"]["recovery_escalation"]
+    table = command(home.home, "status", *AS_OF).out
+    run = command(home.home, "worker", "--lane", "recovery_escalation", "--json").document
+
+    assert (lane["retryable_count"], lane["held_count"]) == (3, 2)
+    assert (run["retryable_count"], run["acknowledgement_pending_count"]) == (3, 2)
+    assert "3, 2 held" in table
 
 
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
