@@ -228,7 +228,7 @@ def test_a_query_keeps_its_own_order_and_one_without_is_ordered_by_all(home: Set
     ("deliveries", {"days": "25.6."}, "not a day"),
     ("deliveries", {"days": 25}, "not a day"),
     ("identity", {"as_of": AS_OF}, "no instant"),
-    ("prunings", {"days": "2026-06-25"}, "no drop days"),
+    ("prunings", {"days": "2026-06-25"}, "no landing days"),
     ("SELECT 1; SELECT 2", {}, "not one SELECT"),
     ("DELETE FROM drops", {}, "not one SELECT"),
     ("COPY drops TO 'x.csv'", {}, "not one SELECT"),
