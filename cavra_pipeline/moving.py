@@ -1,7 +1,7 @@
-"""Moves a home's state and warehouse to other databases, such as shared ones, or back (docs/scale.md).
+"""Moves a home's landing zone, state and warehouse to other places, such as shared ones, or back (docs/scale.md).
 
-State is copied; the warehouse is made again from the landing zone, which stays where it is. Both are compared with what
-they were before the old state is closed: until then, whatever fails, the home is where it was.
+Landing files and state are copied; the warehouse is made again from the landing files. All is compared with what it was
+before the old state is closed: until then, whatever fails, the home is where it was.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,10 @@ from dotenv import dotenv_values
 from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import REQUESTED, warehouse_of
+from cavra_pipeline.evidence.landing import list_drops, sidecar_of
+from cavra_pipeline.evidence.landing_zone import held, landing_days, put_file
+from cavra_pipeline.evidence.leftovers import scratch_folder
+from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
@@ -32,7 +37,7 @@ from cavra_pipeline.state.leases import running_runs
 from cavra_pipeline.state.tables import METADATA
 from cavra_pipeline.verify.home import verify_home
 
-ADDRESSES: Final = ("CAVRA_STATE_URL", "CAVRA_WAREHOUSE_URL", "CAVRA_DATA_URL")
+ADDRESSES: Final = ("CAVRA_STATE_URL", "CAVRA_WAREHOUSE_URL", "CAVRA_DATA_URL", "CAVRA_LANDING_URL")
 _ROWS_AT_ONCE: Final = 1000
 
 
@@ -43,6 +48,8 @@ class Moved:
     Attributes:
         state: The state database now, without a password.
         warehouse: The warehouse now, without a password.
+        landing_zone: The landing zone now.
+        file_count: Landing files and sidecars that were copied; 0 where the landing zone stays.
         row_count: Rows of state that were copied; 0 where the state stays.
         record_count: Records of evidence that the warehouse holds.
         report_count: Reports that were made from both warehouses, with the same bytes.
@@ -50,6 +57,8 @@ class Moved:
 
     state: str
     warehouse: str
+    landing_zone: str
+    file_count: int
     row_count: int
     record_count: int
     report_count: int
@@ -75,22 +84,25 @@ def move(settings: Settings, target: Settings, *, now: datetime) -> Moved:
 
     Args:
         settings: The home as it is.
-        target: The same home with other addresses of its state or its warehouse.
+        target: The same home with other addresses of its landing zone, its state or its warehouse.
         now: When that is.
 
     Raises:
         UsageError: The addresses are those of the home already.
-        PipelineError: The other state database is not empty, a run is active, something was written meanwhile, or what
-            was moved is not the same; the home is as it was, and what was made at the other addresses can be removed.
+        PipelineError: The other state database or landing zone is not empty, a run is active, something was written
+            meanwhile, or what was moved is not the same; the home is as it was, and what was made at the other
+            addresses can be removed.
     """
     old, new = state_of(settings), state_of(target)
     moves_state = old.url != new.url
     moves_warehouse = _warehouse_address(settings) != _warehouse_address(target)
-    if not moves_state and not moves_warehouse:
+    moves_landing = settings.landing_place != target.landing_place
+    if not (moves_state or moves_warehouse or moves_landing):
         raise UsageError(
             "the home is there already", where="the addresses", remedy=f"Name others: {', '.join(ADDRESSES)}"
         )
     copied = _copy(old, new) if moves_state else {}
+    file_count = _copy_landing_zone(settings, target) if moves_landing else 0
     if moves_warehouse:
         warehouse_of(target).remake(REQUESTED)
     verified = verify_home(target, now=now)
@@ -104,6 +116,8 @@ def move(settings: Settings, target: Settings, *, now: datetime) -> Moved:
     return Moved(
         new.where,
         warehouse_of(target).where,
+        target.landing_place,
+        file_count,
         sum(map(len, copied.values())),
         verified.record_count,
         len(reports),
@@ -112,6 +126,26 @@ def move(settings: Settings, target: Settings, *, now: datetime) -> Moved:
 
 def _warehouse_address(settings: Settings) -> tuple[str | None, str | None]:
     return settings.warehouse_address, settings.data_address
+
+
+def _copy_landing_zone(settings: Settings, target: Settings) -> int:
+    """Copies every landing file and sidecar; returns how many."""
+    target.prepare()
+    with held(settings), held(target):
+        if landing_days(target):
+            raise PipelineError(
+                "the landing zone is not empty",
+                where=target.landing_place,
+                remedy="Name an empty one, or move away what is there",
+            )
+        drops = list_drops(settings.landing, pseudonyms_of(settings))
+        # A landing file that stands has its sidecar.
+        files = [file for drop in drops for file in (sidecar_of(drop.path), drop.path) if file.exists()]
+        with scratch_folder(target.landing) as folder:
+            for file in files:
+                made = shutil.copy2(file, folder)
+                put_file(target, Path(made), target.landing / file.parent.name / file.name)
+    return len(files)
 
 
 def _copy(old: State, new: State) -> dict[str, list[bytes]]:

@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.landing import drop_days as landing_days
+from cavra_pipeline.evidence.landing_zone import landing_days
 from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import State, state_of
@@ -48,7 +48,7 @@ def first_partition(settings: Settings) -> date:
         return settings.start_date
     today = datetime.now(UTC).date()
     try:
-        first = next((day for day in landing_days(settings.landing) if _EARLIEST <= day <= today), _EARLIEST)
+        first = next((day for day in landing_days(settings) if _EARLIEST <= day <= today), _EARLIEST)
     except PipelineError:
         return _EARLIEST  # whoever reads the landing files says what is wrong with them
     # The nightly run is about yesterday, also in a home whose first files came today.

@@ -59,6 +59,7 @@ _VARIABLES: Final = {
     "state_address": "state_url",
     "warehouse_address": "warehouse_url",
     "data_address": "data_url",
+    "landing_address": "landing_url",
     "group_owners": "owner",
 }
 #: Dagster's own variable, the only one without our prefix.
@@ -181,6 +182,7 @@ class Settings(BaseSettings):
         state_address: SQLAlchemy address of the state database as set, or None for the home's own file.
         warehouse_address: Address of a lake that stands in for the home's warehouse file (docs/scale.md), or None.
         data_address: Folder or ``s3://`` place of the lake's data files; only with a lake.
+        landing_address: Folder or ``s3://`` place of the landing zone, or None for a folder of the home.
     """
 
     model_config = SettingsConfigDict(
@@ -234,6 +236,7 @@ class Settings(BaseSettings):
     state_address: StateAddress | None = Field(default=None, repr=False)
     warehouse_address: LakeUrl | None = Field(default=None, repr=False)
     data_address: DataUrl | None = None
+    landing_address: DataUrl | None = None
 
     @classmethod
     def settings_customise_sources(cls, *_settings: Any, init_settings: Any, **_others: Any) -> tuple[Any, ...]:  # type: ignore[override]  # two of five
@@ -262,8 +265,21 @@ class Settings(BaseSettings):
 
     @property
     def landing(self) -> Path:
-        """Folder of landing days (contract section 1)."""
-        return self.home / "landing"
+        """Folder of landing days (contract section 1); where they are in a bucket, this host's copy of them."""
+        if self.landing_address is None:
+            return self.home / "landing"
+        return self.home / "landing-copy" if self.landing_bucket else Path(self.landing_address)
+
+    @property
+    def landing_bucket(self) -> str | None:
+        """Address of the bucket that holds the landing zone, or None where a folder does."""
+        is_bucket = self.landing_address is not None and self.landing_address.startswith("s3://")
+        return self.landing_address if is_bucket else None
+
+    @property
+    def landing_place(self) -> str:
+        """The landing zone as messages name it."""
+        return self.landing_bucket or str(self.landing)
 
     @property
     def warehouse(self) -> Path:
@@ -316,6 +332,7 @@ class Settings(BaseSettings):
             state_address=None,
             warehouse_address=None,
             data_address=None,
+            landing_address=None,
         )
 
     def prepare(self) -> Settings:

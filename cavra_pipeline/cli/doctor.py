@@ -16,7 +16,7 @@ from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock
 from cavra_pipeline.cli.tables import ago, daemon_words
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.landing import drop_days
+from cavra_pipeline.evidence.landing_zone import landing_days
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.executive.words import count, listed
 from cavra_pipeline.frames import warehouse_at
@@ -126,8 +126,9 @@ def _warehouse(settings: Settings) -> str:
 
 
 def _landing(settings: Settings) -> str:
-    days = drop_days(settings.landing)
-    return f"{count(len(days), 'day')} with landing files" + (f", {days[0]} to {days[-1]}" if days else "")
+    days = landing_days(settings)
+    where = f" in {settings.landing_bucket}" if settings.landing_bucket else ""
+    return f"{count(len(days), 'day')} with landing files{where}" + (f", {days[0]} to {days[-1]}" if days else "")
 
 
 def _dagster(settings: Settings) -> str:

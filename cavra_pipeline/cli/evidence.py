@@ -31,7 +31,7 @@ from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
 from cavra_pipeline.evidence.ingest import ingest as run_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.landing import list_drops, strays
+from cavra_pipeline.evidence.landing_zone import landing_files, stray_files
 from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import list_findings, list_quarantine
@@ -128,7 +128,7 @@ def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, A
         ("held back", f"{result.quarantined_count} quarantined, {result.finding_count} findings"),
         ("fields left out", result.dropped_field_count),
         ("landing files", f"{len(result.written)} written"),
-        ("landing zone", settings.landing),
+        ("landing zone", settings.landing_place),
         *([("next", "cavra-pipeline ingest")] if result.written else []),
     ]
 
@@ -159,7 +159,7 @@ def ingest(first: date | None, last: date | None) -> None:
     check_order(first, last)
     settings, err = home(), standard_error()
     result = _ingest(settings, clock(), first, last)
-    ignored = strays(settings.landing, pseudonyms_of(settings))
+    ignored = stray_files(settings, pseudonyms_of(settings))
     document = {
         "drop_count": len(result.drops),
         "unchanged_drop_count": result.unchanged_count,
@@ -185,7 +185,7 @@ def ingest(first: date | None, last: date | None) -> None:
     ]
     answer(document, _facts("Ingest", shown))
     if not (form_of_answer() != TABLE or result.drops or result.unchanged_count):
-        err.print(f"The landing zone {settings.landing} holds no file yet: cavra-pipeline import PATH fills it.")
+        err.print(f"The landing zone {settings.landing_place} holds no file yet: cavra-pipeline import PATH fills it.")
     closed, left_out = len(result.closed_drops), result.past_retention_count
     if closed or left_out:
         err.print(f"past retention: {closed} landing files are left alone, {left_out} records are left out")
@@ -195,7 +195,7 @@ def ingest(first: date | None, last: date | None) -> None:
 
 
 def _ingest(settings: Settings, now: datetime, first: date | None, last: date | None) -> IngestResult:
-    total = sum(drop.size_bytes for drop in list_drops(settings.landing, pseudonyms_of(settings), first, last))
+    total = sum(drop.size_bytes for drop in landing_files(settings, pseudonyms_of(settings), first, last))
     with standard_error().bytes_progress("ingesting", total) as tick:
         return run_ingest(settings, now=now, first=first, last=last, tick=tick)
 

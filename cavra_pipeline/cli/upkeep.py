@@ -11,6 +11,7 @@ import click
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import answer, clock, home
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.moving import ADDRESSES, Moved, move, settings_at
 from cavra_pipeline.retention.prune import horizon_day, preview, prune
 from cavra_pipeline.state import state_of
@@ -80,10 +81,10 @@ def _moved(done: Upgraded) -> str:
 )
 @answers
 def move_command(file: Path) -> None:
-    """Move state and warehouse to other databases, or back.
+    """Move landing zone, state and warehouse to other places, or back.
 
-    Stop everything that uses the home first. State is copied, the warehouse rebuilt from the landing zone, and both
-    are compared; only then the old state is closed. The landing zone and Dagster's own home stay where they are.
+    Stop everything that uses the home first. Landing files and state are copied, the warehouse is rebuilt from them,
+    and all is compared; only then the old state is closed. Dagster's own home stays where it is.
     """
     done = move(home(), settings_at(file), now=clock())
     answer(asdict(done), lambda console, _: console.print(_home_is_at(done, file), soft_wrap=True))
@@ -92,7 +93,8 @@ def move_command(file: Path) -> None:
 def _home_is_at(done: Moved, file: Path) -> str:
     return (
         f"moved: {done.row_count:,} rows of state, now in {done.state}; {done.record_count:,} records, now in "
-        f"{done.warehouse}; {done.report_count} reports are the same there\n"
+        f"{done.warehouse}; {count(done.file_count, 'landing file')}, now in {done.landing_zone}; "
+        f"{done.report_count} reports are the same there\n"
         f"Set the variables of {file} for every program, then start them"
     )
 

@@ -96,6 +96,12 @@ def month_of(settings: Settings) -> RecordedMonth:
 
 def claim_home(settings: Settings, month: RecordedMonth) -> None:
     """Makes the home the demo's: empties it of an earlier demo, refuses one with evidence of its own."""
+    if settings.landing_address:
+        raise UsageError(
+            "the demo keeps its evidence in a home of its own",
+            where="CAVRA_LANDING_URL",
+            remedy="Unset it for the demo, and set CAVRA_HOME to an empty folder",
+        )
     mark = settings.home / _MARK
     if mark.exists():
         _clear(settings)

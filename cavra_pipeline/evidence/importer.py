@@ -6,7 +6,6 @@ file's sidecar as file, line, digest and reason. A record that came before in th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -19,7 +18,8 @@ from cavra_pipeline.evidence.content import unreadable
 from cavra_pipeline.evidence.drafts import Draft, Drafts, RecordCounts
 from cavra_pipeline.evidence.imported import ImportedRecords, contents_in, dump_digests
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, dump_sidecar, public_name
-from cavra_pipeline.evidence.leftovers import locked, remove_leftovers, scratch_folder
+from cavra_pipeline.evidence.landing_zone import held, put_file, refresh
+from cavra_pipeline.evidence.leftovers import remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.receipts import Stamp, content_digest, is_settled, read_receipt, write_receipt
@@ -83,7 +83,8 @@ class Importer:
         self._settings, self._today = settings, now.astimezone(UTC).date()
         self._landing = settings.landing
         self._screen = Screen(pseudonyms_of(settings))
-        remove_leftovers(self._landing)
+        refresh(settings)
+        remove_leftovers(settings)
         self._known = ImportedRecords(self._landing)
         #: Looked up once: whatever lands after that only costs a file its receipt.
         self._contents = contents_in(self._landing)
@@ -181,13 +182,13 @@ class Importer:
         result.count(drafts.counts)
         if not any(True for _ in drafts):
             return drafts
-        with locked(self._landing):
+        with held(self._settings):
             # Another import may have put some of it in place since.
             self._known.refresh()
             for day, draft in drafts:
                 _leave_out(draft, self._known, result)
                 if not draft.is_empty:
-                    result.written.append(_publish(draft, day, self._known, self._landing, name))
+                    result.written.append(_publish(draft, day, self._known, self._settings, name))
         return drafts
 
     def _write_receipt(self, path: Path, shape: str, stamp: Stamp, drafts: Drafts, began_ns: int, folder: Path) -> None:
@@ -248,7 +249,7 @@ def _leave_out(draft: Draft, known: ImportedRecords, result: ImportResult) -> No
     result.finding_count -= findings
 
 
-def _publish(draft: Draft, day: date, known: ImportedRecords, landing: Path, source_file: str) -> str:
+def _publish(draft: Draft, day: date, known: ImportedRecords, settings: Settings, source_file: str) -> str:
     """Moves a draft into the landing zone and returns its name, which sorts after all that are there.
 
     The sidecar goes first: a landing file that stands has its digests. One of the same content is replaced.
@@ -257,17 +258,10 @@ def _publish(draft: Draft, day: date, known: ImportedRecords, landing: Path, sou
     target = known.file_of(content)
     if target is None:
         known.numbers[day] = known.numbers.get(day, 0) + 1
-        target = landing / day.isoformat() / f"import-{known.numbers[day]:06d}-{content}.jsonl"
-    target.parent.mkdir(exist_ok=True)
+        target = settings.landing / day.isoformat() / f"import-{known.numbers[day]:06d}-{content}.jsonl"
     sidecar, digests = draft.path.with_suffix(".sidecar"), draft.digests
     sidecar.write_bytes(dump_sidecar(draft.handed_on(source_file), dump_digests(digests)))
-    _move(sidecar, target.with_name(target.name + SIDECAR_SUFFIX))
-    _move(draft.path, target)
+    put_file(settings, sidecar, target.with_name(target.name + SIDECAR_SUFFIX))
+    put_file(settings, draft.path, target)
     known.add(content, target, digests)
     return f"{target.parent.name}/{target.name}"
-
-
-def _move(made: Path, target: Path) -> None:
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
-    made.replace(target)

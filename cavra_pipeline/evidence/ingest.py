@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
-from cavra_pipeline.evidence.landing import Drop, list_drops, shown_name
+from cavra_pipeline.evidence.landing import Drop, shown_name
+from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.load import IngestResult, load
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import require_memory_for
@@ -34,11 +35,8 @@ def drops_to_ingest(session: Session, settings: Settings) -> list[Drop]:
         PipelineError: The landing zone can't be listed.
     """
     closed, known = closed_drops(session), _fingerprints(session)
-    return [
-        drop
-        for drop in _changed(list_drops(settings.landing, pseudonyms_of(settings)), known)
-        if not closed.holds(drop.day, drop.file_name)
-    ]
+    changed = _changed(landing_files(settings, pseudonyms_of(settings)), known)
+    return [drop for drop in changed if not closed.holds(drop.day, drop.file_name)]
 
 
 def _fingerprints(session: Session) -> dict[tuple[date, str], str]:
@@ -122,7 +120,7 @@ def ingest(
     result = IngestResult()
     again = bool(first or last)
     pseudonyms = pseudonyms_of(settings)
-    listed = list_drops(settings.landing, pseudonyms, first, last)
+    listed = landing_files(settings, pseudonyms, first, last)
     if days is not None and not again:
         wanted = frozenset(days)
         listed = [drop for drop in listed if drop.day in wanted]

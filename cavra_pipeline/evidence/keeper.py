@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.changes import changes_after, note_changes, sum_up_changes
-from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.leaks import found_secrets, note_leaks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.proof.log import Act, Learned, append_entry, is_empty, quarantine_roots, stored_segments
@@ -173,9 +173,7 @@ class HomeKeeper:
             now = database_now(connection)
             known = {(row.drop_day, row.file_name) for row in connection.execute(sa.select(ingested_files))}
         if known:
-            there = {
-                (drop.day, drop.file_name) for drop in list_drops(self.settings.landing, pseudonyms_of(self.settings))
-            }
+            there = {(drop.day, drop.file_name) for drop in landing_files(self.settings, pseudonyms_of(self.settings))}
             gone = known - there
             if gone and not self.without_missing:
                 self._refuse(self._needed(gone))
@@ -206,7 +204,7 @@ class HomeKeeper:
         raise PipelineError(
             f"{len(files)} landing files that were ingested can't be read any more; they are of "
             f"{', '.join(days[:_SHOWN_DAYS])}{more}",
-            where=str(self.settings.landing),
+            where=self.settings.landing_place,
             remedy="Put them back from the archive, then repeat; or leave them out: "
             "cavra-pipeline rebuild --without-them",
         )

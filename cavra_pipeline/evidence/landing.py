@@ -83,7 +83,7 @@ def drop_days(landing: Path) -> list[date]:
         raise PipelineError(
             "the landing zone is no folder", where=str(landing), remedy="Move that file away, then import again"
         )
-    return sorted(day for day in map(_day, names_in(landing)) if day)
+    return sorted(day for day in map(day_of, names_in(landing)) if day)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -104,7 +104,8 @@ def names_in(folder: Path) -> list[str]:
         ) from None
 
 
-def _day(name: str) -> date | None:
+def day_of(name: str) -> date | None:
+    """Returns the landing day of a folder, or None if its name is not one."""
     try:
         return date.fromisoformat(name) if _DAY.fullmatch(name) else None
     except ValueError:
@@ -139,7 +140,7 @@ def _drops_of(folder: Path, day: date, pseudonyms: Pseudonyms) -> Iterator[Drop]
     except NotADirectoryError:
         return
     for name, stat in stats.items():
-        if _DROP.fullmatch(name) and _is_text(name):
+        if is_landing_file(name):
             side = stats.get(name + SIDECAR_SUFFIX)
             fingerprint = _fingerprint([one for one in (stat, side) if one is not None])
             yield Drop(day, shown_name(name, pseudonyms), folder / name, fingerprint, stat.st_size)
@@ -149,21 +150,26 @@ def strays(landing: Path, pseudonyms: Pseudonyms) -> list[str]:
     """Returns names in the landing zone at places that are not read, so that no file is lost unnoticed."""
     stray: list[str] = []
     for name in sorted(names_in(landing)):
-        day = _day(name)
+        day = day_of(name)
         folder = landing / name
         if name.startswith("."):
             continue
         if day is None or not folder.is_dir():
-            stray.append(_stray_name(name, pseudonyms))
+            stray.append(stray_name(name, pseudonyms))
             continue
         drops = {drop.path.name for drop in _drops_of(folder, day, pseudonyms)}
         sidecars = {drop + SIDECAR_SUFFIX for drop in drops}
         stray += [
-            f"{name}/{_stray_name(file, pseudonyms)}"
+            f"{name}/{stray_name(file, pseudonyms)}"
             for file in sorted(names_in(folder))
             if file not in drops | sidecars and file[0] != "."
         ]
     return stray
+
+
+def is_landing_file(name: str) -> bool:
+    """Returns whether a file of this name in the folder of a day is read."""
+    return _DROP.fullmatch(name) is not None and _is_text(name)
 
 
 def _is_text(name: str) -> bool:
@@ -182,7 +188,7 @@ def shown_name(name: str, pseudonyms: Pseudonyms) -> str:
     return name if is_plain else pseudonyms.of_text(name)
 
 
-def _stray_name(name: str, pseudonyms: Pseudonyms) -> str:
+def stray_name(name: str, pseudonyms: Pseudonyms) -> str:
     """Returns what a file that is not read is called, so that a person can find it: its name, but for a secret.
 
     Bytes that are no UTF-8 reach us as lone surrogates, which no JSON document may hold.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, drop_days
+from cavra_pipeline.settings import Settings
 
 _PREFIX: Final = ".import-"
 _SIDECAR: Final = re.compile(r"(import-\d{6,}-[0-9a-f]{16}\.jsonl)" + re.escape(SIDECAR_SUFFIX))
@@ -64,9 +65,15 @@ def remove_left_folders(parent: Path, prefix: str) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_leftovers(landing: Path) -> None:
-    """Removes what killed imports left: temporary folders, and sidecars without their landing file."""
+def remove_leftovers(settings: Settings) -> None:
+    """Removes what killed imports left: temporary folders, and sidecars without their landing file.
+
+    In a bucket such a sidecar stays, for another host may be about to put its landing file there.
+    """
+    landing = settings.landing
     remove_left_folders(landing, _PREFIX)
+    if settings.landing_bucket:
+        return
     with suppress(OSError), locked(landing) as is_locked:
         if is_locked:
             for sidecar in _sidecars_alone(landing):

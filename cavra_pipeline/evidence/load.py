@@ -12,7 +12,8 @@ from typing import Final
 
 from cavra_pipeline.errors import OutOfMemory, PipelineError
 from cavra_pipeline.evidence.commit import Group, ScreenedDrop, commit
-from cavra_pipeline.evidence.landing import Drop, list_drops
+from cavra_pipeline.evidence.landing import Drop
+from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import screen_drop, screened_groups
 from cavra_pipeline.settings import Settings
@@ -70,7 +71,7 @@ def load_again(
     Returns:
         Those that can't be read.
     """
-    drops = [one for one in list_drops(settings.landing, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
+    drops = [one for one in landing_files(settings, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
     result = IngestResult()
     load(fresh, drops, settings, result, now=now, tick=lambda _: None)
     with fresh.reading() as session:
@@ -95,7 +96,7 @@ def load(
                 for screened in whole.drops:
                     _add(result, screened)
     except MemoryError:
-        raise OutOfMemory(str(settings.landing)) from None
+        raise OutOfMemory(settings.landing_place) from None
 
 
 def _kept(

@@ -21,6 +21,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.commit import Group, commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import Drop, drop_at
+from cavra_pipeline.evidence.landing_zone import held, put_file
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import screen_drop
 from cavra_pipeline.settings import Settings
@@ -103,19 +104,17 @@ def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]
     Raises:
         PipelineError: The landing zone can't be written.
     """
-    folder = settings.landing / now.astimezone(UTC).date().isoformat()
-    file_name = f"{PREFIX}{name}.jsonl"
+    target = settings.landing / now.astimezone(UTC).date().isoformat() / f"{PREFIX}{name}.jsonl"
     content = "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in records)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / file_name, content.encode())
+        _write(settings, target, content.encode())
     except OSError as error:
         raise PipelineError(
             f"the landing zone can't be written ({error.strerror})",
-            where=str(folder),
+            where=str(target.parent),
             remedy="Free some disk space or give this user write access",
         ) from None
-    return drop_at(folder / file_name, pseudonyms_of(settings))
+    return drop_at(target, pseudonyms_of(settings))
 
 
 def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
@@ -136,23 +135,18 @@ def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, An
     return group
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Writes a whole file or none, and does not return before it would outlive a power cut."""
-    handle, made = tempfile.mkstemp(prefix=".", dir=path.parent)
+def _write(settings: Settings, target: Path, content: bytes) -> None:
+    """Writes a whole landing file or none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", dir=target.parent)
+    made = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(made).replace(path)
-    except OSError:
-        Path(made).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
+        with held(settings):
+            put_file(settings, made, target)
     finally:
-        os.close(folder)
+        made.unlink(missing_ok=True)
 
 
 def commit_own_drop(session: Session, group: Group, *, now: datetime) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.landing import has_pseudonyms
+from cavra_pipeline.evidence.landing_zone import refresh
 from cavra_pipeline.evidence.queries import holds_pseudonyms
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.opening import open_warehouse
@@ -56,10 +57,10 @@ def open_home(settings: Settings) -> Settings:
 def _require_key(settings: Settings) -> None:
     if settings.pseudonym_key.exists():
         return
-    if settings.warehouse_address and settings.pseudonym_key_file is None:
+    if (settings.warehouse_address or settings.landing_address) and settings.pseudonym_key_file is None:
         # Each host would make a key of its own, and one value would have as many pseudonyms.
         raise UsageError(
-            "hosts that share a lake need one key of the pseudonyms",
+            "hosts that share a lake or a landing zone need one key of the pseudonyms",
             where="CAVRA_PSEUDONYM_KEY_FILE",
             remedy="Name the same file on every host; the first makes it, and the others need a copy",
         )
@@ -107,6 +108,7 @@ def _make(path: Path) -> None:
 
 def _is_in_use(settings: Settings) -> bool:
     """Whether a sidecar of the landing zone, or the warehouse, has a finding of a pseudonym."""
+    refresh(settings)
     if has_pseudonyms(settings.landing):
         return True
     warehouse = open_warehouse(settings)

@@ -146,7 +146,7 @@ def require_memory_for(drops: Sequence[Drop], settings: Settings) -> None:
         OutOfMemory: A memory limit is too low.
     """
     if not _are_small(drops):
-        require_memory(_thread_count(settings), where=str(settings.landing))
+        require_memory(_thread_count(settings), where=settings.landing_place)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.load import load_again
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.proof.log import stored_segments
@@ -84,7 +84,7 @@ def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[FileWareho
         )
         known = {(day, name): sha256 for day, name, sha256 in rows}
         emptied = _emptied(connection)
-    there = {(drop.day, drop.file_name) for drop in list_drops(settings.landing, pseudonyms_of(settings))}
+    there = {(drop.day, drop.file_name) for drop in landing_files(settings, pseudonyms_of(settings))}
     unread = load_again(settings, fresh, known.keys() & there, now=now)
     with fresh.writing("apply prunings") as session:
         read = {(row[0], row[1]): row[2] for row in session.tuples("SELECT drop_day, file_name, sha256 FROM drops")}

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import duckdb
 
+from cavra_pipeline.bucket_access import BucketAccess, bucket_access
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.sql import literal
 from cavra_pipeline.warehouse.lake_address import IN_SECRET, Lake
@@ -25,15 +25,6 @@ NAME: Final = "warehouse"
 _CATALOG_SCHEMA: Final = "cavra_lake"
 _SECRET: Final = "cavra_catalog"  # noqa: S105 -- its name
 _BUCKET_SECRET: Final = "cavra_bucket"  # noqa: S105 -- its name
-#: What DuckDB's secret of a bucket holds, by the variables that tools of S3 share; the first one that is set counts.
-_OF_BUCKET: Final = {
-    "KEY_ID": ("AWS_ACCESS_KEY_ID",),
-    "SECRET": ("AWS_SECRET_ACCESS_KEY",),
-    "SESSION_TOKEN": ("AWS_SESSION_TOKEN",),
-    "REGION": ("AWS_REGION", "AWS_DEFAULT_REGION"),
-}
-_ENDPOINT: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-
 _engines: Final[dict[tuple[int, Lake], duckdb.DuckDBPyConnection]] = {}
 _lock: Final = threading.Lock()
 
@@ -95,7 +86,7 @@ def _open(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
         for path in paths:
             connection.execute(f"LOAD {literal(str(path))}")
         if lake.is_in_bucket:
-            connection.execute(f"CREATE SECRET {_BUCKET_SECRET} (TYPE s3, {_listed(bucket_options(os.environ))})")
+            connection.execute(f"CREATE SECRET {_BUCKET_SECRET} (TYPE s3, {_listed(bucket_options(bucket_access()))})")
         connection.execute(_attach(lake, connection, makes=makes))
         # What a query of a user could change.
         connection.execute("SET python_enable_replacements = false")
@@ -118,30 +109,21 @@ def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -
     return f"ATTACH {literal(f'ducklake:postgres:{others}')} AS {NAME} ({_listed(options)})"
 
 
-def bucket_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """What opens the bucket; in a server of one's own buckets are parts of the path, not host names.
-
-    Raises:
-        UsageError: The address of the server can't be understood.
-    """
-    found = {name: _first(environ, variables) for name, variables in _OF_BUCKET.items()}
+def bucket_options(access: BucketAccess) -> dict[str, str]:
+    """What opens the bucket, as DuckDB's secret holds it."""
+    found = {
+        "KEY_ID": access.key_id,
+        "SECRET": access.secret,
+        "SESSION_TOKEN": access.session_token,
+        "REGION": access.region,
+    }
     options = {name: literal(value) for name, value in found.items() if value}
-    if endpoint := _first(environ, _ENDPOINT):
-        address = urlsplit(endpoint)
-        if address.scheme not in ("http", "https") or not address.netloc or "@" in address.netloc:
-            raise UsageError(
-                "the address of the bucket's server can't be understood",
-                where=" or ".join(_ENDPOINT),
-                remedy="Write it as https://host:port, without a user or a password",
-            )
+    if access.endpoint:
+        address = urlsplit(access.endpoint)
         options["ENDPOINT"] = literal(address.netloc)
         options["USE_SSL"] = str(address.scheme != "http").lower()
         options["URL_STYLE"] = literal("path")
     return options
-
-
-def _first(environ: Mapping[str, str], variables: tuple[str, ...]) -> str | None:
-    return next((environ[name] for name in variables if environ.get(name)), None)
 
 
 def _listed(options: dict[str, str]) -> str:

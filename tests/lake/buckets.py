@@ -76,6 +76,11 @@ class BucketServer:
             self._process.wait()
             self._process = None
 
+    def put(self, path: str, content: bytes) -> None:
+        """Writes an object as somebody does who has the server itself."""
+        request = urllib.request.Request(self._file(f"buckets/{path}"), data=content, method="PUT")  # noqa: S310 -- loopback
+        _ask(request)
+
     def remove(self, path: str) -> None:
         """Removes files as somebody does who has the server itself."""
         request = urllib.request.Request(self._file(f"buckets/{path}?recursive=true"), method="DELETE")  # noqa: S310 -- loopback

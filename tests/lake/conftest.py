@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.lake_engine import extension
+from tests.lake.buckets import BucketServer
 from tests.lake.homes import MakeHome, on_lake
 from tests.support import Line
 
@@ -35,6 +36,19 @@ def lake_home(tmp_path: Path, new_postgresql: Callable[[], str]) -> MakeHome:
         return on_lake(tmp_path, address, lines_by_day, **settings)
 
     return make
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
+    """An S3 server that runs, and the variables that open its buckets."""
+    one = BucketServer(tmp_path_factory.mktemp("bucket"))
+    for name, value in one.environ.items():
+        monkeypatch.setenv(name, value)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
 
 
 @pytest.fixture

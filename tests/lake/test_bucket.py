@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,18 +28,6 @@ LINES = {
         worker_run(at(45)),
     ]
 }
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketServer]:
-    one = BucketServer(tmp_path_factory.mktemp("bucket"))
-    for name, value in one.environ.items():
-        monkeypatch.setenv(name, value)
-    try:
-        one.start()
-        yield one
-    finally:
-        one.stop()
 
 
 def answers(home: Settings) -> tuple[object, object]:

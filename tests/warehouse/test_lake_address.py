@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cavra_pipeline.bucket_access import bucket_access
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.settings import load_settings
 from cavra_pipeline.warehouse.connection import FileWarehouse
@@ -71,16 +72,17 @@ def test_an_address_that_is_not_whole_is_refused_without_being_shown(address: st
 def test_a_bucket_is_opened_by_the_variables_of_s3_and_a_server_of_ones_own_by_paths() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "it's", "AWS_DEFAULT_REGION": "eu-1", "AWS_REGION": ""}
 
-    assert bucket_options(keys) == {"KEY_ID": "'k'", "SECRET": "'it''s'", "REGION": "'eu-1'"}
-    own = bucket_options({"AWS_ENDPOINT_URL": "http://store:9000", "AWS_ENDPOINT_URL_S3": "https://s3.store"})
+    assert bucket_options(bucket_access(keys)) == {"KEY_ID": "'k'", "SECRET": "'it''s'", "REGION": "'eu-1'"}
+    named = {"AWS_ENDPOINT_URL": "http://store:9000", "AWS_ENDPOINT_URL_S3": "https://s3.store"}
+    own = bucket_options(bucket_access(named))
     assert own == {"ENDPOINT": "'s3.store'", "USE_SSL": "true", "URL_STYLE": "'path'"}
-    assert bucket_options({"AWS_ENDPOINT_URL": "http://store:9000"})["USE_SSL"] == "false"
+    assert bucket_options(bucket_access({"AWS_ENDPOINT_URL": "http://store:9000"}))["USE_SSL"] == "false"
 
 
 @pytest.mark.parametrize("endpoint", ["store:9000", "ftp://store", "https://", f"https://cavra:{PASSWORD}@store"])
 def test_the_address_of_a_bucket_that_is_none_is_refused_without_being_shown(endpoint: str) -> None:
     with pytest.raises(UsageError) as raised:
-        bucket_options({"AWS_ENDPOINT_URL": endpoint})
+        bucket_access({"AWS_ENDPOINT_URL": endpoint})
 
     assert "AWS_ENDPOINT_URL" in str(raised.value.where)
     assert PASSWORD not in str(raised.value)
