@@ -8,6 +8,7 @@ from typing import TypeGuard
 import dagster as dg
 
 from cavra_pipeline.assets.causes import build_incidents_asset
+from cavra_pipeline.assets.compaction import build_compaction_asset
 from cavra_pipeline.assets.evidence import build_evidence_assets
 from cavra_pipeline.assets.executive import build_executive_asset
 from cavra_pipeline.assets.history import build_history_asset, build_history_check
@@ -38,6 +39,7 @@ def build_assets(
         build_incidents_asset(partitions, settings),
         build_executive_asset(partitions, settings),
         build_history_asset(settings),
+        *([build_compaction_asset(settings)] if settings.warehouse_address else []),
     ]
     return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
 
@@ -52,7 +54,7 @@ def build_checks(
 def shown_assets(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Sequence[dg.AssetsDefinition | dg.AssetSpec]:
     """Returns the assets as the code location shows them: its spec alone of what only its own job runs.
 
-    "Materialize all" and backfills leave out what can't be executed: workers, and the verification of the home.
+    "Materialize all" and backfills leave out what can't be executed: workers, and what looks after the home.
     """
     return [one.get_asset_spec() if _is_run_by_its_job_alone(one) else one for one in assets]
 

@@ -26,7 +26,7 @@ class Declared:
         on_in: Environments in which it must be on; elsewhere it may be, and is off to begin with.
         work: A schedule's work is done when this asset is materialised.
         lanes: Lanes whose worker it runs; the first one's worker-run evidence is evidence of its scheduled runs.
-        is_of_sources: Whether it is there only where the home names sources of evidence.
+        is_optional: Whether it is there only in some homes: those that name sources of evidence, or are on a lake.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Declared:
     on_in: tuple[str, ...]
     work: str = ""
     lanes: tuple[str, ...] = ()
-    is_of_sources: bool = False
+    is_optional: bool = False
 
 
 DESIRED_STATE: Final = (
@@ -56,9 +56,10 @@ DESIRED_STATE: Final = (
     Declared("exhaustion_sensor", SENSOR, ENVIRONMENTS),
     Declared("boundary_sensor", SENSOR, ENVIRONMENTS),
     Declared("watcher_sensor", SENSOR, ENVIRONMENTS),
+    Declared("compact_lake", SCHEDULE, _DEPLOYED, is_optional=True),
     Declared("prune_runs", SCHEDULE, _DEPLOYED),
     Declared("verify_history", SCHEDULE, _DEPLOYED),
-    Declared("import_sources", SCHEDULE, _DEPLOYED, is_of_sources=True),
+    Declared("import_sources", SCHEDULE, _DEPLOYED, is_optional=True),
     Declared("source_sensor", SENSOR, ENVIRONMENTS),
 )
 
@@ -84,7 +85,7 @@ def require_declared(schedules: Iterable[str], sensors: Iterable[str]) -> None:
         PipelineError: One is not declared, or one that is declared is not there.
     """
     found = {(name, SCHEDULE) for name in schedules} | {(name, SENSOR) for name in sensors}
-    optional = {(one.name, one.kind) for one in DESIRED_STATE if one.is_of_sources} - found
+    optional = {(one.name, one.kind) for one in DESIRED_STATE if one.is_optional} - found
     wanted = {(one.name, one.kind) for one in DESIRED_STATE} - optional
     for name, kind in sorted(found ^ wanted):
         raise PipelineError(

@@ -27,6 +27,8 @@ RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 SCHEDULE_TAG: Final = "dagster/schedule_name"
 #: What the job ``verify_history`` alone makes: it reads all that a home holds, so the code location shows its spec.
 VERIFIED_HISTORY: Final = "verified_history"
+#: What the job ``compact_lake`` alone makes, in homes whose warehouse is a lake.
+COMPACTED_LAKE: Final = "compacted_lake"
 PROVIDER_INCIDENTS: Final = "provider_incidents"
 #: The job and the schedule that pull sources; a home without sources has neither.
 IMPORT_SOURCES: Final = "import_sources"
@@ -36,6 +38,9 @@ PRUNE_RUNS: Final = "prune_runs"
 
 #: The job and the schedule that verify what the home holds.
 VERIFY_HISTORY: Final = "verify_history"
+
+#: The job and the schedule that compact a lake; a home with a file has neither.
+COMPACT_LAKE: Final = "compact_lake"
 
 #: The check on a schedule's work; the sensor of the ledger of scheduled runs reports on it too, without a run.
 SLOTS_CHECK: Final = "slots_are_served"
@@ -107,6 +112,7 @@ def _jobs(settings: Settings) -> list[tuple[str, dg.AssetSelection, str]]:
     def assets(*names: str) -> dg.AssetSelection:
         return dg.AssetSelection.assets(*(asset_key(settings, name) for name in names))
 
+    upkeep = (COMPACT_LAKE, assets(COMPACTED_LAKE), "Merge the small files of the lake and remove what no one reads.")
     return [
         (
             "recovery_retry_worker",
@@ -141,6 +147,7 @@ def _jobs(settings: Settings) -> list[tuple[str, dg.AssetSelection, str]]:
             assets(VERIFIED_HISTORY),
             "Verify landing zone, warehouse, commit log and saved reports against what they were made from.",
         ),
+        *([upkeep] if settings.warehouse_address else []),
     ]
 
 

@@ -12,6 +12,7 @@ from dagster._utils.schedules import is_valid_cron_schedule, schedule_execution_
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.jobs import (
+    COMPACT_LAKE,
     IMPORT_SOURCES,
     IN_PROGRESS,
     PARTITION_TAG,
@@ -59,6 +60,7 @@ SCHEDULES: Final = (
 )
 #: Schedule (and job) name, cron in UTC, what it is for; their work is of no day.
 _NIGHTLY: Final = (
+    (COMPACT_LAKE, "20 2 * * *", "Merges the small files of the lake and removes what no one reads, every night."),
     (PRUNE_RUNS, "40 1 * * *", "Prunes Dagster's finished runs that are past retention, every night."),
     (VERIFY_HISTORY, "20 3 * * *", "Verifies what the home holds against what it was made from, every night."),
 )
@@ -118,6 +120,7 @@ def build_nightly_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             description=description,
         )
         for name, cron, description in _NIGHTLY
+        if name != COMPACT_LAKE or settings.warehouse_address
     ]
 
 
