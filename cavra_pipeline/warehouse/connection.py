@@ -12,7 +12,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,10 +177,12 @@ class FileWarehouse(Warehouse):
         if self.path.exists():
             try:
                 connection, identity = self._connected(deadline, read_only=read_only)
-                reason = self.keeper.reason_to_remake(identity) if self.keeper else None
-                if reason is None:
-                    return connection, identity
-                connection.close()
+                with ExitStack() as unless_used:
+                    unless_used.callback(connection.close)
+                    reason = self.keeper.reason_to_remake(identity) if self.keeper else None
+                    if reason is None:
+                        unless_used.pop_all()
+                        return connection, identity
                 because = reason
             except _Refused:
                 if not self.keeper:
