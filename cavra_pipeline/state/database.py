@@ -209,7 +209,9 @@ class State:
                 where=self.where,
                 remedy="Repeat; CAVRA_BUSY_WAIT_SECONDS sets how long to wait",
             )
-        if "disk is full" in text or "no space" in text:
+        # SQLite shares memory through a file, for which a full disk has no room either.
+        has_no_room = getattr(error.orig, "sqlite_errorname", "") == "SQLITE_IOERR_SHMSIZE"
+        if has_no_room or "disk is full" in text or "no space" in text:
             return PipelineError("there is no room left to write", where=self.where, remedy="Free some disk space")
         if self._is_sqlite:
             return PipelineError(
