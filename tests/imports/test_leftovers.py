@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, strays
+from cavra_pipeline.evidence.leftovers import locked
 from cavra_pipeline.settings import Settings
 from tests.imports.sources import bring, json_lines
 from tests.support import DAY, PSEUDONYMS, delivery, home_with, query, raw, take_in
@@ -32,11 +33,20 @@ def importer(tmp_path: Path) -> Iterator[tuple[Settings, subprocess.Popen[bytes]
         stderr=subprocess.PIPE,
     )
     assert process.stdin
-    while not temporary(home):
+    while not any(map(is_in_use, temporary(home))):
         assert process.poll() is None
     yield home, process
     process.kill()
     process.communicate()
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether a process has locked a folder, which it does after it has made it."""
+    try:
+        with locked(folder, wait=False) as is_free:
+            return not is_free
+    except FileNotFoundError:
+        return False
 
 
 def temporary(home: Settings) -> list[Path]:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.store import days_to_remake
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import METADATA
@@ -37,7 +39,8 @@ _LEFT_OUT: Final = {
     "ingested_files": {"ingested_at"},
     # Commits are numbered, and a repeated act has made more of them. Documents are compared as such.
     "saved_reports": {"change_number", "document", "report_id"},
-    "evidence_changes": {"change_number"},
+    # The commit after a loss brings what two have brought, and its change reaches as far back as both.
+    "evidence_changes": None,
     # An entry for each commit, and each names the records of runs that a repeat wrote.
     "log_entries": None,
     "segments": None,
@@ -69,6 +72,7 @@ class Lived:
     state: dict[str, list[tuple[Any, ...]]]
     stored: list[Any]
     reports: dict[Any, dict[str, Any]]
+    outdated: set[date]
     interrupted: set[str]
     losses: Counter[tuple[str, str]]
     repeats: Counter[str]
@@ -101,7 +105,16 @@ def live(folder: Path, count: int) -> Lived:
     reports |= {
         ("now", lane, kind): ask(home, lane, clock(), now=clock()) for lane in LANES for kind, ask in _ASKED.items()
     }
-    return Lived(sent, state(home), held, reports, year.interrupted, losses.done, year.repeats)
+    return Lived(
+        sent,
+        state(home),
+        held,
+        reports,
+        set(days_to_remake(state_of(home))),
+        year.interrupted,
+        losses.done,
+        year.repeats,
+    )
 
 
 def without(report: dict[str, Any], names: set[str]) -> dict[str, Any]:
@@ -148,6 +161,7 @@ def test_what_the_state_holds_is_the_same_however_often_the_warehouse_is_lost(tm
     assert again <= LOSSES
     for table, rows in calm.state.items():
         assert lossy.state[table] == rows, table
+    assert lossy.outdated == calm.outdated
     assert lossy.stored == calm.stored
     assert lossy.reports.keys() == calm.reports.keys()
     for key, report in calm.reports.items():
