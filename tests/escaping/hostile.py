@@ -93,6 +93,7 @@ def plant(settings: Settings, rows: Sequence[dict[str, Any]]) -> None:
         connection.execute("INSERT INTO evidence_records BY NAME SELECT * FROM planted_rows")
         watched = "SELECT * EXCLUDE (row_id, is_watched, drop_day, file_name) FROM watchable_records"
         connection.execute(f"INSERT INTO watched_records BY NAME {watched}")
+        _count(connection)
 
 
 def plant_lists(settings: Settings, hostile: Sequence[str], at: datetime) -> None:
@@ -111,6 +112,17 @@ def plant_lists(settings: Settings, hostile: Sequence[str], at: datetime) -> Non
                 connection.execute(
                     f"INSERT INTO {table} VALUES ($day, $text, $text, $number, $text, $text, $text{more})", line
                 )
+        _count(connection)
+
+
+def _count(connection: duckdb.DuckDBPyConnection) -> None:
+    """Counts what is planted as received in landing files, or no run would report on it."""
+    connection.execute("DELETE FROM drops")
+    connection.execute(
+        "INSERT INTO drops SELECT drop_day, file_name, '', NULL, 0, sum(lines), 0, 0, 0, NULL, now()::TIMESTAMP, 0 "
+        "FROM (SELECT drop_day, file_name, 1 AS lines FROM evidence_records UNION ALL "
+        "SELECT drop_day, file_name, 1 FROM quarantine) GROUP BY drop_day, file_name"
+    )
 
 
 def rows_of(hostile: Sequence[str], at: datetime, *, arrives: bool = False) -> list[dict[str, Any]]:
