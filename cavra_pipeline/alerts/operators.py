@@ -16,6 +16,7 @@ from cavra_pipeline.alerts.muting import Silence
 from cavra_pipeline.alerts.records import ACKNOWLEDGED, RESOLVED, record_acknowledgement
 from cavra_pipeline.alerts.signals import is_public_text
 from cavra_pipeline.alerts.store import Event, alerts, heads, open_alerts, plans_sent, save, silences
+from cavra_pipeline.alerts.wording import subject_text
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import instant, with_instants
 from cavra_pipeline.errors import UsageError
@@ -41,7 +42,7 @@ def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[
         "connectors": list(settings.alerts.connectors),
         "alert_count": len(found),
         "alerts": [_document(one) for one in found],
-        "silences": [with_instants(asdict(one)) for one in silences(c, now)],
+        "silences": [_silence_document(one) for one in silences(c, now)],
         "unsent_notices": [
             {
                 "provider": provider,
@@ -63,8 +64,16 @@ def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[
 
 def _document(alert: Alert) -> dict[str, Any]:
     kind = KINDS.get(alert.kind)
-    described = {"action": kind.action if kind else None, "ends_by_hand": kind.ends_by_hand if kind else False}
+    described = {
+        "subject_text": subject_text(alert.subject),
+        "action": kind.action if kind else None,
+        "ends_by_hand": kind.ends_by_hand if kind else False,
+    }
     return with_instants(asdict(alert)) | {"state": alert.state.value} | described
+
+
+def _silence_document(silence: Silence) -> dict[str, Any]:
+    return with_instants(asdict(silence)) | {"subject_text": subject_text(silence.subject) if silence.subject else None}
 
 
 def describe_alert(c: sa.Connection, alert_id: str) -> dict[str, Any]:
@@ -101,7 +110,8 @@ def alert_history(
         found = found.where(a.alert_id == _one_alert(c, alert_id).alert_id)
     if kind:
         found = found.where(a.kind == kind_named(kind).name)
-    return [with_instants(row) for row in c.execute(found).mappings()]
+    rows = c.execute(found).mappings()
+    return [with_instants(row) | {"subject_text": subject_text(row["subject"])} for row in rows]
 
 
 def acknowledge_alert(settings: Settings, alert_id: str, *, by: str, now: datetime) -> dict[str, Any]:
@@ -237,10 +247,10 @@ def silence_alerts(
     name = kind_named(kind).name if kind else None
     identity = "\n".join(map(str, (name, subject, label, reason, starts_at, ends_at, now)))
     silence_id = f"silence-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
-    silence = asdict(Silence(silence_id, name, subject, label, starts_at, ends_at, reason))
+    silence = Silence(silence_id, name, subject, label, starts_at, ends_at, reason)
     with state_of(settings).writing() as c:
-        c.execute(sa.insert(t.alert_silences).values(**silence, created_at=now))
-    return with_instants(silence)
+        c.execute(sa.insert(t.alert_silences).values(**asdict(silence), created_at=now))
+    return _silence_document(silence)
 
 
 def end_silence(settings: Settings, silence_id: str, *, now: datetime) -> dict[str, Any]:
@@ -260,6 +270,7 @@ def end_silence(settings: Settings, silence_id: str, *, now: datetime) -> dict[s
                 where="silence",
                 remedy="Give an id of cavra-pipeline alerts list",
             )
-        silence = asdict(replace(ended[0], starts_at=min(ended[0].starts_at, now), ends_at=now))
-        c.execute(sa.update(t.alert_silences).where(t.alert_silences.c.silence_id == silence_id).values(silence))
-    return with_instants(silence)
+        silence = replace(ended[0], starts_at=min(ended[0].starts_at, now), ends_at=now)
+        held = t.alert_silences.c.silence_id == silence_id
+        c.execute(sa.update(t.alert_silences).where(held).values(asdict(silence)))
+    return _silence_document(silence)

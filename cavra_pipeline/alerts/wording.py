@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,13 @@ from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
 
 _MOST_NAMED: Final = 5
+_SECONDS: Final = re.compile(r"T(\d\d:\d\d):\d\d\S*")
 _MOST_EVIDENCE: Final = 12
+
+
+def subject_text(subject: str) -> str:
+    """Returns the subject of an alert or a silence with its instant, if it has one, to the minute."""
+    return _SECONDS.sub(r" \1 UTC", subject)
 
 
 def notification(planned: Planned, notice_id: str, now: datetime) -> Notification:

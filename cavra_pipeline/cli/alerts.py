@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -29,8 +28,6 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, beside, lines, shown
 
-#: The instant in the subject of an alert, which is shown to the minute.
-_SECONDS: Final = re.compile(r"T(\d\d:\d\d):\d\d\S*")
 _ID_SHOWN: Final = len("alert-") + 8
 
 
@@ -198,7 +195,7 @@ def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
     known = [cause for cause in one["causes"] if cause != NO_CAUSE]
     what = lines(
         beside(tables.level(one["severity"]), _words(one["kind"])),
-        _SECONDS.sub(r" \1", one["subject"]),
+        one["subject_text"],
         shown(", ".join(map(_words, known)), "dim"),
     )
     state = lines(
