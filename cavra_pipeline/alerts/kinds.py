@@ -96,7 +96,7 @@ _TABLE: Final = (
         "missed_run",
         "critical",
         "scheduled runs were missed",
-        "Fix the cause that the notification names, then run the job once by hand.",
+        "Fix its cause, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
         is_told_by_subject=True,
         counts_missed_runs=True,
