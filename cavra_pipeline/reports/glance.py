@@ -12,6 +12,7 @@ from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health_alerts import RULES
+from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_pairs
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.warehouse import Session
@@ -70,6 +71,7 @@ def lane_at_a_glance(
             }
             for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
         ],
+        "outstanding_acknowledgements": outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of)),
         "outage_open_since": _first(one["started_at"] for one in health["outages"] if one["ended_at"] is None),
         "oldest_gap_since": _first(one["since"] for one in health["acknowledgement_gaps"]),
     }

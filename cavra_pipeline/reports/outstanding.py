@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.lanes import ANSWERING_STATES, Lane
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
+_OF_PAIR: Final = ("health_id", "provider", "acknowledgement_state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,27 @@ def outstanding_counts(session: Session, kinds: AlertKinds | None, instants: Seq
         kinds: The sort of alert; None: nothing is to be acknowledged.
         instants: Ascending, without repeats, UTC without a zone.
     """
+    counts = Counter(int(str(row["number"])) for row in _rows(session, kinds, instants))
+    return [counts[number] for number in range(1, len(instants) + 1)]
+
+
+def outstanding_pairs(session: Session, kinds: AlertKinds | None, at: datetime) -> list[dict[str, Any]]:
+    """Lists the pairs that `outstanding_counts` counts at an instant, UTC without a zone.
+
+    Returns:
+        Rows with ``health_id``, ``provider`` and ``acknowledgement_state`` (None where nothing was said).
+    """
+    return [{name: row[name] for name in _OF_PAIR} for row in _rows(session, kinds, [at])]
+
+
+def _rows(session: Session, kinds: AlertKinds | None, instants: Sequence[datetime]) -> list[dict[str, Any]]:
     if kinds is None:
-        return [0] * len(instants)
+        return []
     asked: dict[str, object] = {
         "plan_kind": kinds.plan,
         "acknowledgement_kind": kinds.acknowledgement,
         "answering": ANSWERING_STATES,
         "instants": list(instants),
     }
-    counts = Counter(int(str(row["number"])) for row in session.rows(_PACKAGE, "outstanding_acknowledgements", asked))
-    return [counts[number] for number in range(1, len(instants) + 1)]
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "outstanding_acknowledgements", asked)
+    return rows

@@ -13,6 +13,7 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.render import report_html
 from cavra_pipeline.executive.report import executive_reports
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.basis import basis_of_page
 from tests.api.server import NoDagster, served, token_file
 from tests.recoveries.stores import playbook
@@ -117,6 +118,21 @@ def test_a_retry_waits_for_an_approval_until_the_newest_decision_approves_it(tmp
     ]
     assert [pending for pending, _ in found] == [[{"subject": "one", "provider": "slack"}], []]
     assert gaps == [[("one", "denied")], []]
+
+
+def test_a_lane_names_the_health_alerts_that_no_one_has_acknowledged(tmp_path: Path) -> None:
+    lane = "recovery_health_alert"
+    named: Record = {"health_id": "health-1", "acknowledgement_required_providers": ["slack", "teams"]}
+    home = ingested(tmp_path, [
+        record(f"{LANES[lane].kind_stem}-plan", NOW - 2 * HOUR, **named),
+        acknowledgement(NOW - HOUR, lane=lane, subject="health-1", provider="slack"),
+        acknowledgement(NOW - HOUR, lane=lane, subject="health-1", provider="teams", state="escalated"),
+    ])  # fmt: skip
+    with served(home, dagster=NoDagster()) as one, one.client() as client:
+        found = {each["lane"]: each for each in client.get("/api/v1/lanes").json()["lanes"]}
+    left = {"health_id": "health-1", "provider": "teams", "acknowledgement_state": "escalated"}
+    assert found.pop(lane)["outstanding_acknowledgements"] == [left]
+    assert [each["outstanding_acknowledgements"] for each in found.values()] == [[]] * len(found)
 
 
 @pytest.mark.parametrize("provider", [None, "slack"])
