@@ -17,9 +17,11 @@ from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.executive.words import provider_name
-from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -72,11 +74,15 @@ def _lanes() -> str:
         },
         "PROVIDERS": {name: provider_name(name) for name in PROVIDERS},
         "CAUSES": {name: asdict(one) for name, one in CAUSE_WORDS.items()},
+        "FIX_FIRST": sorted(PROBED_CAUSES),
         "RELEASES": dict(RELEASE_WORDS),
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
         "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
+        "CLEARING_STATES": list(CLEARING_STATES),
+        "ANSWERING_STATES": list(ANSWERING_STATES),
+        "MAX_RETRIES": DEFAULT_RETRY_DELIVERIES,
         "POLICIES": {name: _own_policy(lane) for name, lane in LANES.items()},
         "SUBJECTS": {name: lane.subject_field for name, lane in LANES.items()},
         "CLOSURE_STATES": list(CLOSURE_STATES),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,6 +27,7 @@ from cavra_pipeline.slots.ledger import keep_configuration, keep_verdicts
 from cavra_pipeline.slots.verdicts import Configuration, Slot, Verdict, VerdictKind
 from cavra_pipeline.slots.watcher import Judged
 from cavra_pipeline.state import state_of
+from tests.api.server import NoDagster, Served, served
 from tests.support import NOW, drop, home_with, take_in
 
 _QUIET = (
@@ -94,6 +97,24 @@ def shown(page: Page, url: str) -> Page:
     page.goto(url)
     page.wait_for_selector("main:not([aria-busy]) > div > *")
     return page
+
+
+def ticking() -> Callable[[], datetime]:
+    """A clock that goes on from NOW: where it stood, a newer record could not be told from an older one."""
+    began = time.monotonic()
+    return lambda: NOW + timedelta(seconds=time.monotonic() - began)
+
+
+def service_of(make: Callable[[Path], Settings], *, dagster: type[NoDagster] = NoDagster, ticks: bool = False) -> Any:
+    """The fixture ``service`` of a module: its home, made once in a folder, and served while its tests run."""
+
+    @pytest.fixture(scope="module")
+    def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+        home = make(tmp_path_factory.mktemp("console"))
+        with served(home, dagster=dagster(), clock=ticking() if ticks else lambda: NOW) as one:
+            yield one
+
+    return service
 
 
 def bad_month(folder: Path) -> Settings:

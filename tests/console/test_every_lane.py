@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,29 +9,31 @@ import pytest
 from playwright.sync_api import Browser, Route
 
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.lanes import LANES
+from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.store import save_every_report
+from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.api.server import NoDagster, Served, served
-from tests.console.browser import shown, watched
+from tests.console.browser import service_of, shown, watched
 from tests.support import NOW, Record, delivery, execution, ingested
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+def home_of_lanes(folder: Path) -> Settings:
     """Two failing deliveries to one provider in each lane."""
     failing = [
         delivery(NOW - 5 * HOUR, lane=lane, subject=f"{lane}-{n}", failed=["slack"], status_codes=[500])
         for lane in LANES
         for n in (1, 2)
     ]
-    home = ingested(tmp_path_factory.mktemp("lanes"), failing)
+    home = ingested(folder, failing)
     list(save_every_report(warehouse_of(home), state_of(home), [NOW.date()], now=NOW))
-    with served(home, dagster=NoDagster()) as one:
-        yield one
+    return home
+
+
+service = service_of(home_of_lanes)
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -49,6 +50,21 @@ def test_a_plan_and_a_forecast_name_the_subjects_of_every_lane(service: Served, 
         page.get_by_role("heading", level=1, name="Forecast").wait_for()
         page.locator("tbody th a").first.wait_for()
         assert sorted(page.locator("tbody th a").all_inner_texts()) == subjects
+    assert seen.complaints == []
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_worker_shows_what_its_next_run_takes_in_every_lane(service: Served, browser: Browser, lane: str) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/worker?lane={lane}")
+        region = page.get_by_role("region", name="The next run")
+        is_free = LANES[lane].gate is Gate.REQUEST
+        assert region.get_by_text("would take 2 retries" if is_free else "would take nothing").is_visible()
+        assert region.get_by_text("2 are due and need an").count() == (not is_free)
+        assert page.locator("tbody tr").filter(has_text="Ready" if is_free else "Needs an").count() == 2
+        has_route = LANES[lane].cavra is not None
+        assert region.get_by_role("button", name="Dry run").count() == has_route
+        assert region.get_by_text(f"cavra-pipeline worker --lane {lane}").count() == (not has_route)
     assert seen.complaints == []
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Download, Page
 
 from tests.api.server import NoDagster, Served, served, token_file
-from tests.console.browser import AXE, bad_month, shown, watched
+from tests.console.browser import AXE, bad_month, service_of, shown, watched
 from tests.support import acknowledgement, delivery, drop, execution, ingested, query
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -29,15 +28,11 @@ FOLLOW = """to => new Promise(done => {
     addEventListener('hashchange', done, {once: true});
     location.hash = to;
 }).then(() => null)"""
-EVERY_LOOK = [(1280, "light"), (360, "dark"), (1280, "dark"), (360, "light")]
+EVERY_LOOK = [(1280, "light"), (360, "dark"), (1024, "light"), (1280, "dark"), (360, "light")]
 LOOKS = EVERY_LOOK if os.environ.get("CAVRA_TEST_BROWSER") == "1" else EVERY_LOOK[:2]
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
-    home = bad_month(tmp_path_factory.mktemp("console"))
-    with served(home, dagster=NoDagster()) as one:
-        yield one
+service = service_of(bad_month)
 
 
 def text_of(download: Download) -> str:
@@ -99,7 +94,7 @@ def test_a_plan_is_previewed_first_saved_second_compared_filtered_and_exported(
         shown_providers = page.locator("form[role=search] + div tbody td:nth-child(2)").all_inner_texts()
         assert shown_providers == sorted(shown_providers)
         page.get_by_role("heading", name="What changes").wait_for()
-        assert page.get_by_text("becomes suppress").count() + page.get_by_text("failures").count() > 0
+        assert page.get_by_text("becomes exhausted").count() + page.get_by_text("failures").count() > 0
 
     assert seen.hosts() == {service.url.removeprefix("http://")}
     assert seen.complaints == []
@@ -183,7 +178,7 @@ def test_new_evidence_is_taken_in_by_a_run_that_is_followed_to_its_end(tmp_path:
         assert client.get(f"/api/v1/refresh/{link.rpartition('/')[2]}").json()["status"] == "success"
         taken_in = client.get("/api/v1/evidence", params={"record_type": "delivery"}).json()["records"]
         assert [one["record"]["failed_providers"] for one in taken_in] == [["slack"]]
-        page.get_by_role("link", name="1 acknowledgement").wait_for()
+        page.get_by_role("link", name="1 waiting", exact=True).wait_for()
         page.close()
 
     assert seen.hosts() == {one.url.removeprefix("http://")}

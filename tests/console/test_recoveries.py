@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from playwright.sync_api import Browser, Page
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.sources import pull, read_sources
 from tests.api.server import NoDagster, Served, served, token_file
-from tests.console.browser import bad_month, shown, watched
+from tests.console.browser import bad_month, service_of, shown, watched
 from tests.imports.sources import json_lines
 from tests.recoveries.stores import ask_recoveries, closure, playbook
 from tests.support import NOW, delivery, home_with, ingested, take_in
@@ -23,15 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MARKUP = '<img src=x onerror="window.planted=1">'
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
-    began = time.monotonic()
-    home = bad_month(tmp_path_factory.mktemp("console"))
-    # What is recorded is dated after what was recorded before, so a clock that stands would not show it.
-    with served(
-        home, dagster=NoDagster(), clock=lambda: NOW + timedelta(seconds=time.monotonic() - began)
-    ) as one:  # fmt: skip
-        yield one
+service = service_of(bad_month, ticks=True)
 
 
 def row_count(page: Page, region: str) -> int:
@@ -152,11 +142,49 @@ def test_closure_shows_our_items_with_what_to_do_beside_those_of_cavra(service: 
     assert seen.complaints == []
 
 
+def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+
+        def outstanding() -> list[tuple[str, str, str]]:
+            lanes = client.get("/api/v1/lanes").json()["lanes"]
+            left = ((one["lane"], row) for one in lanes for row in one["outstanding_acknowledgements"])
+            return [(lane, row["health_id"], row["provider"]) for lane, row in left]
+
+        before = outstanding()
+        page = shown(seen.context.new_page(), f"{service.url}/#/closure")
+        waiting = page.locator("table", has=page.locator("caption", has_text="Waiting for an acknowledgement"))
+        alerts = waiting.locator("tbody tr").filter(has_text="Health alert")
+        gaps = waiting.locator("tbody tr").filter(has_text="Failing delivery").count()
+        assert alerts.count() == len(before)
+        alerts.first.get_by_role("button", name=f"Acknowledge {before[0][1]}, {before[0][2]}").click()
+        assert page.get_by_text("Acknowledged and resolved settle a health alert").is_visible()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+        page.locator("#unsettled:focus").wait_for()
+        assert (outstanding(), alerts.count()) == (before[1:], len(before) - 1)
+
+        own = [one for one in before[1:] if one[0] == before[-1][0]]
+        unit = "health alert" if len(own) == 1 else "health alerts"
+        page.get_by_role("button", name=f"Acknowledge {len(own)} {unit}: Executive health alert").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
+        result = page.get_by_role("region", name="Result")
+        result.get_by_text(f"{len(own)} {unit} acknowledged.").wait_for(timeout=60_000)
+        assert outstanding() == [one for one in before[1:] if one not in own]
+        assert waiting.locator("tbody tr").filter(has_text="Failing delivery").count() == gaps
+    assert seen.complaints == []
+
+
 def test_a_loop_that_is_closed_says_so(tmp_path: Path, browser: Browser) -> None:
-    with served(ingested(tmp_path, []), dagster=NoDagster()) as one, watched(browser) as seen:
+    home = ingested(tmp_path / "delivered", [delivery(NOW, failed=[])])
+    with served(home, dagster=NoDagster()) as one, watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{one.url}/#/closure")
         assert page.get_by_text("The loop can be closed").is_visible()
         assert page.get_by_text("CAVRA lists nothing.").is_visible()
+    with served(ingested(tmp_path / "empty", []), dagster=NoDagster()) as one, watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{one.url}/#/closure")
+        assert page.get_by_text("No evidence has arrived, so this is no all-clear.").is_visible()
+        assert page.get_by_text("The loop can be closed").count() == 0
         shown(page, f"{one.url}/?again#/sources")
         assert page.get_by_text("This home names no sources").is_visible()
         assert page.get_by_text("cavra-pipeline import PATH").is_visible()

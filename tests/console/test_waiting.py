@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -13,7 +13,7 @@ from cavra_pipeline.alerts.signals import Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.settings import Settings
 from tests.api.server import NoDagster, Served, served
-from tests.console.browser import shown, watched
+from tests.console.browser import service_of, shown, watched
 from tests.support import NOW, acknowledgement, delivery, ingested, record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -28,7 +28,7 @@ class StoppedDagster(NoDagster):
         return {"daemon": "silent"}
 
 
-def waiting_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def waiting_home(folder: Path) -> Settings:
     """ServiceNow rejects five audits, one of them approved; two escalations fail by themselves, one acknowledged."""
     audits = [
         delivery(
@@ -45,7 +45,7 @@ def waiting_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         record("retry-execution-approval-decision", NOW - HOUR, **named),
         acknowledgement(NOW - HOUR, subject="plan-slack", provider="slack", state="accepted"),
     ]
-    home = ingested(tmp_path_factory.mktemp("waiting"), [*audits, *loose, *said])
+    home = ingested(folder, [*audits, *loose, *said])
     since = (NOW - 5 * HOUR).isoformat()
     cause = Signal("provider_incident", f"servicenow since {since}", "critical", NOW - 5 * HOUR, cause="credentials")
     failed = Signal("failed_execution", f"servicenow in {AUDIT}", "critical", NOW - HOUR, cause="provider_incident")
@@ -57,10 +57,7 @@ def waiting_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return home
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
-    with served(waiting_home(tmp_path_factory), dagster=StoppedDagster()) as one:
-        yield one
+service = service_of(waiting_home, dagster=StoppedDagster)
 
 
 def fact(page: Page, name: str) -> str:
@@ -76,14 +73,14 @@ def test_ready_retries_are_told_from_those_that_a_person_has_to_release(service:
         ):
             assert page.get_by_role("row", name=lane).get_by_role("link", name=text, exact=True).is_visible()
         page.goto(f"{service.url}/#/plan?lane={AUDIT}")
-        page.get_by_text("1 ready to retry, 4 need an approval, 0 wait, 0 suppressed").first.wait_for()
+        page.get_by_text("1 ready to retry, 4 need an approval").first.wait_for()
         assert page.get_by_placeholder("15").count() == 1
         page.get_by_label("State").select_option("gate")
         assert page.locator("tbody tr").filter(has_text="Needs an approval").count() == 4
         assert page.locator("tbody tr").filter(has_text="audit-0").count() == 0
         page.get_by_label("Max attempts").fill("1")
         page.get_by_role("button", name="Preview").click()
-        page.get_by_text("0 ready to retry, 0 wait, 5 suppressed").first.wait_for()
+        page.get_by_text("5 exhausted").first.wait_for()
     assert seen.complaints == []
 
 
@@ -111,6 +108,8 @@ def test_a_delivery_is_headed_by_what_it_waits_for(
 def test_an_incident_counts_the_approvals_that_its_deliveries_need(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
+        card = page.locator("li.cause", has_text="ServiceNow rejects")
+        assert card.locator(".main").all_inner_texts() == ["Open the incident"]
         page.get_by_role("row", name="Acknowledgement audit").get_by_role("link", name="ServiceNow rejects").click()
         page.get_by_text("Approvals are given in CAVRA").wait_for()
         assert (fact(page, "Need an acknowledgement"), fact(page, "Need an approval")) == ("0", "4")
@@ -123,9 +122,9 @@ def test_an_incident_counts_the_approvals_that_its_deliveries_need(service: Serv
 
 
 def test_failures_without_an_incident_have_a_card_and_are_acknowledged_from_it(
-    tmp_path_factory: pytest.TempPathFactory, browser: Browser
+    tmp_path: Path, browser: Browser
 ) -> None:
-    with watched(browser) as seen, served(waiting_home(tmp_path_factory), dagster=NoDagster()) as one:
+    with watched(browser) as seen, served(waiting_home(tmp_path), dagster=NoDagster()) as one:
         page = shown(seen.context.new_page(), one.url)
         card = page.locator("li.cause", has_text="2 deliveries failed without an open incident: Slack 1, Webhook 1")
         assert "1 needs an acknowledgement." in card.inner_text()
@@ -167,7 +166,7 @@ def test_alerts_that_a_cause_mutes_stand_under_it_and_a_silence_is_in_words(serv
         body = {"kind": cause["kind"], "subject": cause["subject"], "minutes": 60, "comment": "known", "by": "ops"}
         assert client.post("/api/v1/silences", json=body).is_success
         page = shown(seen.context.new_page(), f"{service.url}/#/alerts")
-        assert page.get_by_text("Alerts are not being evaluated").is_visible()
+        assert page.get_by_text("no alert is evaluated and no one is notified").is_visible()
         until = f"{NOW + HOUR:%H:%M}"
         row = page.get_by_role("row", name=f"servicenow since {NOW - 5 * HOUR:%Y-%m-%d %H:%M} UTC")
         assert row.get_by_text(f"Silenced by ops until {until} UTC").is_visible()

@@ -1,7 +1,8 @@
 // Acknowledgements: of one delivery, or of many at once, with the state, the label, and what came of each.
 
 import { ask } from "./api.js";
-import { announce, busy, choice, during, el, field, formDialog, plural, problem, words } from "./dom.js";
+import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, words } from "./dom.js";
+import { ANSWERING_STATES, CLEARING_STATES, GATES } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
 export const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
@@ -31,10 +32,18 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const box = formDialog(title, form, button);
 }
 
-const stateField = (states) => field("State", choice("state", states.map((one) => [one]), states[0]),
-  "Acknowledged, accepted and resolved let a live retry go ahead.");
+/** What an acknowledgement in a lane does, by its state. */
+function effectOf(lane) {
+  if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry it; any other state keeps it waiting.`;
+  if (GATES[lane] === "approval") return "No state releases a retry of this lane: that needs an approval.";
+  return `${words(listed(ANSWERING_STATES))} settle a health alert; any other state leaves it open.`;
+}
 
-export function acknowledgeButton({ lane, subject, provider, states, key, context, done }) {
+const stateField = (states, lanes) => field("State", choice("state", states.map((one) => [one]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
+
+const LIMITS = "Records who takes care of it, and what was decided. It sends nothing and fixes nothing by itself.";
+
+export function acknowledgeButton({ lane, subject, provider, states, key, context, done, look = null }) {
   if (!mayAct(context)) return null;
   const open = () => {
     // Shown only once the service has refused: it knows no such delivery.
@@ -47,21 +56,21 @@ export function acknowledgeButton({ lane, subject, provider, states, key, contex
         throw error;
       }
     };
-    actForm("Acknowledge", `${subject}, ${provider}`, [stateField(states), force], context, send,
+    actForm("Acknowledge", [el("p", {}, `${subject}, ${provider}`), el("p", { class: "soft" }, LIMITS)], [stateField(states, [lane]), force], context, send,
       async () => { await done(); document.getElementById("gaps")?.focus(); });
   };
-  return el("button", { type: "button", "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
+  return el("button", { type: "button", class: look, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
 
 /**
  * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, states}]. Each is recorded by itself:
  * one that is refused stops no other; closing the dialog leaves
- * those that have not been sent. `done` gets what came of each; `of` says whose deliveries they are.
+ * those that have not been sent. `done` gets what came of each; `of` says whose deliveries they are, `look` is a class.
  */
-export function acknowledgeAllButton({ pairs, of, key, context, done }) {
+export function acknowledgeAllButton({ pairs, of, key, context, done, look = "main", unit = ["delivery", "deliveries"], warning = null }) {
   if (!pairs.length || !mayAct(context)) return null;
   const states = pairs[0].states.filter((one) => pairs.every((pair) => pair.states.includes(one)));
-  const list = el("details", {}, el("summary", {}, plural(pairs.length, "delivery", "deliveries")),
+  const list = el("details", {}, el("summary", {}, plural(pairs.length, ...unit)),
     el("ul", { class: "plain" }, pairs.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}`))));
   const progress = el("p", { class: "soft", role: "status" });
   const send = async ({ state, by }, isOpen) => {
@@ -82,15 +91,15 @@ export function acknowledgeAllButton({ pairs, of, key, context, done }) {
     }
     return results;
   };
-  const open = () => actForm(`Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`, [list, progress], [stateField(states)], context, send, done);
-  const text = `Acknowledge ${plural(pairs.length, "delivery", "deliveries")}`;
-  return el("button", { type: "button", class: "main", "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
+  const text = `Acknowledge ${plural(pairs.length, ...unit)}`;
+  const open = () => actForm(text, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(states, pairs.map((one) => one.lane))], context, send, done);
+  return el("button", { type: "button", class: look, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 
 /** What came of an acknowledgement of many. */
-export function resultsOf(results) {
+export function resultsOf(results, unit = ["delivery", "deliveries"]) {
   const failed = results.filter((one) => one.failure);
-  const said = `${plural(results.length - failed.length, "delivery", "deliveries")} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
+  const said = `${plural(results.length - failed.length, ...unit)} acknowledged${failed.length ? `, ${failed.length} not` : ""}.`;
   announce(said);
   return el("section", { class: `verdict ${failed.length ? "warning" : "healthy"}`, "aria-label": "Result", tabindex: "-1", id: "result" },
     el("p", { class: "lead" }, said),

@@ -2,11 +2,14 @@
 
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { LANES, SCHEDULES, el, facts, hash, nothing, plural, shortSubject, stamp, subjectOf, swap, tag, time, visible, words } from "./dom.js";
+import { LANES, SCHEDULES, el, facts, hash, nothing, plural, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
 
 export const isLive = true;
+
+/** An alert as people call it. */
+export const nameOf = (one) => `${words(one.kind)} of ${subjectWords(one)}`;
 
 /** Where an alert's cause can be seen: the view by what its evidence names, else by its kind. */
 export function placeOf({ kind, subject, evidence }) {
@@ -37,29 +40,30 @@ export async function render(params, context, root) {
   const silence = silenceOf(silences, alert.kind, alert.subject);
   const place = placeOf(alert);
   const lanes = lanesOf(alert.subject);
+  const causes = Object.entries(alert.causes).filter(([cause]) => cause !== "unknown_cause");
+  const basis = [...Object.entries(alert.evidence), ...causes.map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])];
   const isOpen = alert.state !== "resolved";
   return [
-    el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${shortSubject(alert.subject)}`),
+    el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${subjectWords(alert)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, `${words(alert.kind)}: `, breakable(shortSubject(alert.subject))),
+      el("p", { class: "state" }, `${words(alert.kind)}: `, breakable(subjectWords(alert))),
       el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}.`),
       el("p", { class: "acts" },
-        isOpen && alertActs(alert, context, again, "main"), isOpen && !silence && silenceButton({ kind: alert.kind, subject: alert.subject, key: "silence", context, done: again }),
+        isOpen && alertActs(alert, context, again, "main"), isOpen && !silence && silenceButton({ ...alert, name: nameOf(alert), key: "silence", context, done: again }),
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
-        lanes.map((lane) => el("a", { class: "button", href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
-        el("a", { class: "button", href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
+        lanes.map((lane) => el("a", { href: hash("evidence", { lane, record_type: "worker_run" }), "data-key": `records-${lane}` }, `Open the worker runs of ${words(lane).toLowerCase()}`)),
+        el("a", { href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
     el("p", { id: "said", role: "status" }),
     gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),
       el("ul", { class: "plain" }, gaps.map((one) => el("li", {}, el("a", { href: hash("delivery", one), "data-key": `gap-${one.subject}-${one.provider}` }, one.subject), `, ${one.provider}`)))],
     facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
-    el("div", { class: "split" },
-      el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
-        el("dl", { class: "record" }, [...Object.entries(alert.evidence), ...Object.entries(alert.causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])]
-          .map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, String(value)))))),
+    el("div", { class: basis.length > 0 && "split" },
+      basis.length > 0 && el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
+        el("dl", { class: "record" }, basis.map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, String(value)))))),
       el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "Activity"), eventsTable(events)))];
 }
 
@@ -87,14 +91,13 @@ export function eventsTable(events) {
 /** Acknowledge, and resolve where only a person ends it. */
 export function alertActs(one, context, again, look = null) {
   if (!mayAct(context)) return null;
-  const name = shortSubject(one.subject);
-  const title = `${words(one.kind)} of ${name}`;
+  const title = nameOf(one);
   return [
     !one.acknowledged_by && el("button", { type: "button", class: look, "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
-      onclick: () => actForm("Acknowledge an alert", `${words(one.kind)}, ${name}: ${one.ends_by_hand ? "this resolves it." : "stops reminders until it resolves."}`, [], context,
+      onclick: () => actForm("Acknowledge an alert", `${title}: ${one.ends_by_hand ? "this resolves it." : "records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself."}`, [], context,
         (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again, "Acknowledge alert") }, "Acknowledge alert"),
     one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${title}`,
-      onclick: () => actForm("Resolve an alert", `${words(one.kind)}, ${name}: once what leaked is rotated.`, [], context,
+      onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,
         (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"),
   ];
 }

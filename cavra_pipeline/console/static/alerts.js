@@ -1,8 +1,8 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, causeWords, placeOf } from "./alert.js";
-import { el, facts, hash, nothing, plural, shortSubject, swap, tag, time, visible, words } from "./dom.js";
+import { alertActs, causeWords, nameOf, placeOf } from "./alert.js";
+import { el, hash, plural, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
 
@@ -15,16 +15,18 @@ export async function render(params, context, root) {
     swap(root, await render(params, context, root));
     if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
   };
-  const isIdle = ["silent", "never_seen"].includes(context.status?.dagster.daemon);
+  const isIdle = isDaemonDown(context);
   const names = Object.fromEntries(found.alerts.map((one) => [one.alert_id, one]));
   return [
-    facts([["Open alerts", isIdle && !found.alert_count ? "not evaluated" : found.alert_count], ["Silences", found.silences.length], ["Undelivered notifications", found.unsent_notices.length], ["Notifying", found.connectors?.join(", ") || "no one"]]),
-    isIdle && el("p", { class: "notice" }, el("strong", {}, "Alerts are not being evaluated: "), "no Dagster daemon runs. Start it with ", el("code", {}, "cavra-pipeline dev"), "; until then this page shows what was found before."),
+    el("p", { class: "state" }, headline(found, isIdle)),
+    el("p", { class: "soft" }, found.connectors.length ? `Notifying: ${found.connectors.join(", ")}. ` : ["Notifying: no one. To notify a person, name connectors in ", el("code", {}, "CAVRA_ALERT_CONNECTORS"), ". "],
+      !found.silences.length && "No silence. ", !found.unsent_notices.length && "No undelivered notification."),
+    idleNotice(context),
     el("p", { id: "said", role: "status" }),
-    found.alerts.length ? openAlerts(found, context, again)
-      : nothing(isIdle ? "No alert was evaluated." : "No alert is open.", "Alerts are evaluated while the Dagster daemon runs (", el("code", {}, "cavra-pipeline dev"), "). The overview evaluates the lanes by itself."),
-    silencesTable(found.silences, context, again),
-    table({ key: "unsent", caption: "Undelivered notifications", rows: found.unsent_notices, empty: "none.", columns: [
+    found.alerts.length > 0 && openAlerts(found, context, again),
+    !found.alerts.length && el("p", {}, "The ", el("a", { href: hash("overview") }, "overview"), " evaluates the lanes by itself, with or without alerts."),
+    found.silences.length > 0 && silencesTable(found.silences, context, again),
+    found.unsent_notices.length > 0 && table({ key: "unsent", caption: "Undelivered notifications", rows: found.unsent_notices, columns: [
       { name: "provider", title: "Connector", value: (one) => one.provider },
       { name: "group", title: "About", value: (one) => one.group_name },
       { name: "notice", title: "Notification", value: (one) => words(one.notice) },
@@ -42,9 +44,21 @@ export async function render(params, context, root) {
   ];
 }
 
-const link = (one, key, text) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, text ?? `${words(one.kind)}: ${shortSubject(one.subject)}`);
+function headline({ alerts, alert_count: count }, isIdle) {
+  if (!count) return isIdle ? "Alerts are not being evaluated" : "No alert is open";
+  const free = alerts.filter((one) => !one.acknowledged_by).length;
+  return `${plural(count, "alert is", "alerts are")} open, ${free === count ? "not acknowledged" : free ? `${free} not acknowledged` : "acknowledged"}`;
+}
 
-const next = (one, place) => [one.action, place && [" ", el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${shortSubject(one.subject)}` }, place[0])]];
+const isDaemonDown = (context) => ["silent", "never_seen"].includes(context.status?.dagster.daemon);
+
+/** What does not happen while no Dagster daemon runs, and how to start it; null while one does. */
+export const idleNotice = (context) => isDaemonDown(context) && el("p", { class: "notice" }, el("strong", {}, "No Dagster daemon runs: "),
+  "no worker is started, no alert is evaluated and no one is notified. Start it with ", el("code", {}, "cavra-pipeline dev"), ".");
+
+const link = (one, key, text) => el("a", { href: hash("alert", { id: one.alert_id }), "data-key": key }, text ?? `${words(one.kind)}: ${subjectWords(one)}`);
+
+const next = (one, place) => [one.action, place && [" ", el("a", { href: place[1], "data-key": `place-${one.alert_id}`, "aria-label": `${place[0]} of ${subjectWords(one)}` }, place[0])]];
 
 function stateOf(one, silences) {
   const silence = silenceOf(silences, one.kind, one.subject);
@@ -70,11 +84,11 @@ function openAlerts(found, context, again) {
 }
 
 const alertColumns = (found, causes, context, again) => [
-  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), shortSubject(one.subject), followers(found.alerts.filter((other) => causes.get(other) === one), one)] },
+  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), subjectWords(one), followers(found.alerts.filter((other) => causes.get(other) === one), one)] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
   { name: "state", title: "State", value: (one) => one.state, cell: (one) => stateOf(one, found.silences) },
   { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },
   { name: "next", title: "Next", value: (one) => one.action, cell: (one) => next(one, placeOf(one)) },
   { name: "act", title: "Action", cell: (one) => el("span", { class: "acts" }, alertActs(one, context, again),
-    !silenceOf(found.silences, one.kind, one.subject) && silenceButton({ kind: one.kind, subject: one.subject, key: `mute-${one.alert_id}`, context, done: again })) },
+    !silenceOf(found.silences, one.kind, one.subject) && silenceButton({ ...one, name: nameOf(one), key: `mute-${one.alert_id}`, context, done: again })) },
 ];

@@ -1,14 +1,26 @@
 // What each cause of a provider incident means and what a person does about it (docs/incidents.md), and its card.
 
-import { el, hash, now, plural, providerName, span, subjectOf, time, words } from "./dom.js";
+import { el, hash, listed, now, plural, providerName, span, subjectOf, time, words } from "./dom.js";
 import { icon } from "./icons.js";
-import { CAUSES, GATES } from "./lanes.js"; // written by the server
+import { CAUSES, FIX_FIRST, GATES } from "./lanes.js"; // written by the server
 
 const wordsOf = (incident) => CAUSES[incident.cause] ?? CAUSES.mixed;
 
 export function adviceOf(incident) {
   const { step, retries } = wordsOf(incident);
   return `${step.replaceAll("{name}", () => providerName(incident.provider))}. ${retries}`.trim();
+}
+
+/** Whether every retry fails until a person has fixed the cause. */
+export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
+
+/** What to do before anything is acknowledged, where every retry fails until then; else null. */
+export const firstOf = (incident) => (isFixedFirst(incident) ? "Fix the cause first: a retry that fails uses up an attempt." : null);
+
+/** What acknowledging so many deliveries of an incident does, and what it does not. */
+export function effectOf(incident, count) {
+  const text = `${plural(count, "delivery waits", "deliveries wait")} for an acknowledgement. That lets the worker retry ${count === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
+  return [text, firstOf(incident)].filter(Boolean).join(" ");
 }
 
 export function titleOf(incident) {
@@ -42,19 +54,25 @@ const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
   .filter((gap) => gap.provider_incident_id === incidentId)
   .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, states: lane.acknowledgement_states })));
 
+/** What a lane still needs an acknowledgement of, by the open item of the closure that it counts as. */
+export function unsettledOf({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts, acknowledgement_states: states }) {
+  const pair = (item) => (one) => ({ item, lane, subject: subjectOf(lane, one), provider: one.provider, state: one.acknowledgement_state, states });
+  return [...gaps.map(pair("acknowledgement_gap")), ...alerts.map(pair(`${lane}_acknowledgement_outstanding`))];
+}
+
 /** What a due retry of a lane waits for where a person has not released it. */
 export const gateOf = (lane) => `an ${GATES[lane]}`;
 
 export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";
 
 /** A card of the overview: what is wrong, how much of it, since when, what to do. */
-export function causeCard({ level, count, unit, title, href, since, details, next, acts }) {
+export function causeCard({ level, count, unit, title, href, since, details, next, note, acts }) {
   return el("li", { class: `cause ${level}` },
     el("p", { class: "figure" }, el("strong", {}, count.toLocaleString("en")), " ", el("span", {}, unit)),
     el("div", {}, el("h3", {}, icon("incidents"), href ? el("a", { href, "data-key": `cause-${href}` }, title) : title),
       el("p", {}, since && [`Since `, time(since), ` (${span(now() - Date.parse(since))}). `], details),
-      el("p", {}, el("strong", {}, "Next: "), next)),
+      el("p", {}, el("strong", {}, "Next: "), next), note && el("p", { class: "soft" }, note)),
     el("p", { class: "acts" }, acts));
 }
 
-export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${incident.lanes.map(words).join(", ")}.`;
+export const inLanes = (incident) => `In ${plural(incident.lanes.length, "lane")}: ${listed(incident.lanes.map((one) => words(one).toLowerCase()))}.`;

@@ -1,29 +1,47 @@
 // Closure: what keeps the loop from being closed now, what to do about it, and what CAVRA's own dashboard lists.
 
+import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { ask, query } from "./api.js";
-import { LANES, el, plural, stamp, words } from "./dom.js";
+import { unsettledOf } from "./causes.js";
+import { LANES, el, hash, plural, stamp, swap, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
 
-export async function render() {
+const GAP = "acknowledgement_gap";
+const ALERTS = ["health alert", "health alerts"];
+
+export async function render(params, context, root) {
   const [report, { lanes }] = await Promise.all([ask("/closure", { as_of: asOf() }), ask("/lanes", { as_of: asOf() })]);
-  const gated = lanes.filter((one) => one.live_needs_acknowledgement).map((one) => one.lane);
+  const pairs = lanes.flatMap(unsettledOf);
+  const again = async (results, unit) => {
+    swap(root, await render(params, context, root));
+    if (!Array.isArray(results)) return root.querySelector("#unsettled")?.focus();
+    root.prepend(resultsOf(results, unit));
+    return root.querySelector("#result").focus();
+  };
+  const acts = (item) => {
+    const own = pairs.filter((one) => one.item === item);
+    const unit = item === GAP ? undefined : ALERTS;
+    return acknowledgeAllButton({ pairs: own, of: title(item), key: `all-${item}`, context, unit, look: null, done: (results) => again(results, unit) });
+  };
+  const isKnown = report.evidence_record_count > 0;
   const isClosed = report.closure_state === "closed";
   return [tabs("recoveries", "closure"),
-    el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "kind of open item keeps", "kinds of open items keep")} the loop open`),
-      el("p", {}, isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),
+    el("section", { class: `verdict ${isKnown && report.alert_level}`, "aria-label": "Verdict" },
+      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "kind of open item keeps", "kinds of open items keep")} the loop open`),
+      el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.evidence_record_count, "record")}.`)),
     el("div", { class: "split" },
-      el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, gated)),
-      el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items)))];
+      el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts)),
+      el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items))),
+    unsettled(pairs, context, again)];
 }
 
 const ACTS = {
   unresolved_delivery: (lane) => ["Retry the failing deliveries once their connector works.", lane && ["Plan a retry", `#/plan${query({ lane })}`]],
   unresolved_failed_execution: (lane) => ["Find out why these retries failed or were skipped.", lane && ["Retry Health", `#/health${query({ lane, run: 1 })}`]],
-  acknowledgement_outstanding: (lane) => [["Acknowledge each for its provider: ", el("code", {}, `cavra-pipeline ack --lane ${lane ?? "LANE"} --plan HEALTH_ID --provider NAME --state resolved --by LABEL`), "."], ["Open the alert plans", `#/evidence${query({ lane, record_type: "alert_plan" })}`]],
+  acknowledgement_outstanding: (lane) => ["Acknowledge each health alert for the connector that it went to.", ["Open the alert plans", `#/evidence${query({ lane, record_type: "alert_plan" })}`]],
 };
 
 const laneOf = (item) => LANES.find((one) => item.startsWith(`${one}_`));
@@ -34,23 +52,35 @@ function title(item) {
 }
 
 /** What an item is about and what to do: text, and where. */
-function advice(item, gated) {
+function advice(item, pairs) {
   if (item === "open_recovery") return ["Record what became of each recovery.", ["Recoveries", "#/recoveries"]];
-  if (item === "acknowledgement_gap") return ["Acknowledge each failing delivery, so that it may be retried.", gated.length > 0 && ["Retry Health", `#/health${query({ lane: gated[0], run: 1 })}`]];
+  if (item === GAP) return ["Acknowledge each failing delivery, so that it may be retried.", ["Plan a retry", `#/plan${query({ lane: pairs.find((one) => one.item === item)?.lane })}`]];
   const lane = laneOf(item);
   const name = Object.keys(ACTS).find((one) => item.endsWith(one));
   return name ? ACTS[name](lane) : ["Look at its records.", ["Evidence", "#/evidence"]];
 }
 
-function ours(items, gated) {
+function ours(items, pairs, acts) {
   return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: "none. Nothing has to be done.", columns: [
     { name: "item", title: "Item", value: (one) => title(one.item) },
     { name: "count", title: "Count", value: (one) => one.count, number: true },
     { name: "next", title: "Next", cell: (one) => {
-      const [text, link] = advice(one.item, gated);
-      return [text, " ", link && el("a", { href: link[1], "data-key": `next-${one.item}` }, link[0])];
+      const [text, link] = advice(one.item, pairs);
+      return [text, " ", link && el("a", { href: link[1], "data-key": `next-${one.item}` }, link[0]), el("p", { class: "acts" }, acts(one.item))];
     } },
   ] });
+}
+
+/** What a person can acknowledge here one by one: health alerts, and failing deliveries that wait for it. */
+function unsettled(pairs, context, again) {
+  return pairs.length > 0 && [el("h2", { id: "unsettled", tabindex: "-1" }, "Waiting for an acknowledgement"),
+    table({ key: "unsettled", caption: "Waiting for an acknowledgement", isTitled: false, rows: pairs, columns: [
+      { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `of-${one.lane}-${one.subject}-${one.provider}` }, one.subject) },
+      { name: "what", title: "What", value: (one) => (one.item === GAP ? "Failing delivery" : "Health alert"), cell: (one) => [one.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(one.lane))] },
+      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "state", title: "Acknowledgement", value: (one) => words(one.state) || "none" },
+      { name: "act", title: "Action", cell: (one) => acknowledgeButton({ ...one, key: `ack-${one.lane}-${one.subject}-${one.provider}`, context, done: again }) },
+    ] })];
 }
 
 function theirs(names) {

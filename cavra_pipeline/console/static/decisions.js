@@ -6,9 +6,9 @@ import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, proble
 import { proofFoot } from "./proof.js";
 import { across, table } from "./table.js";
 
-const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Suppress" };
+const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Exhausted" };
 /** A plan says what is due; of that, a person may first have to release some (`gate`). */
-const STATES = { retry: "Ready", gate: "Needs", wait: "Waiting", suppress: "Suppressed" };
+const STATES = { retry: "Ready", gate: "Needs", wait: "Waiting", suppress: "Exhausted" };
 const stateName = (state, lane) => (state === "gate" ? `Needs ${gateOf(lane)}` : STATES[state]);
 
 /** The state of each decision of a plan, by the pairs that wait for a person. */
@@ -17,11 +17,11 @@ function statesOf({ plan, pending }) {
   return (one) => (one.action === "retry" && held.has(`${subjectOf(plan.lane, one)} ${one.provider}`) ? "gate" : one.action);
 }
 
-/** How many retries are ready, need a person, wait and are suppressed. */
+/** How many deliveries are ready to be retried, need a person, wait and are exhausted. */
 export function inShort({ plan, pending }) {
   const gated = pending.length;
-  return [`${(plan.retryable_count - gated).toLocaleString("en")} ready to retry`, gated && `${gated.toLocaleString("en")} ${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`,
-    `${plan.waiting_count.toLocaleString("en")} ${plan.waiting_count === 1 ? "waits" : "wait"}`, `${plan.suppressed_count.toLocaleString("en")} suppressed`].filter(Boolean).join(", ");
+  const parts = [[plan.retryable_count - gated, "ready to retry"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait"], [plan.suppressed_count, "exhausted"]];
+  return parts.filter(([count]) => count).map(([count, text]) => `${count.toLocaleString("en")} ${text}`).join(", ") || "Nothing is failing";
 }
 
 /** The plan, its decisions and exports, and what it changes against a saved one. */
@@ -66,7 +66,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
     proofFoot(plan, `/lanes/${plan.lane}/plan/bundle`, { ...policy, as_of: plan.as_of }),
     el("h2", {}, "What changes against the last plan"),
-    kept.length ? [against, compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
+    kept.length ? [el("div", { class: "fields" }, against), compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
   ];
 }
 
@@ -140,7 +140,7 @@ function changes(before, after) {
     else if (parts.length) rows.push({ one, change: "Changed", text: parts.join("; ") });
   }
   for (const [name, one] of was) if (!is.has(name)) rows.push({ one, change: "Gone", text: "delivered since, or not yet failed at this instant" });
-  const counts = ["retryable_count", "waiting_count", "suppressed_count"].map((name) => [words(name).replace(" count", ""), `${before[name]} → ${after[name]}`]);
+  const counts = [["Due", "retryable_count"], ["Waiting", "waiting_count"], ["Exhausted", "suppressed_count"]].map(([title, name]) => [title, `${before[name]} → ${after[name]}`]);
   return [facts([...counts, ["Unchanged decisions", is.size - rows.filter((row) => row.change !== "Gone").length]]),
     table({ key: "changes", caption: `Changes since ${stamp(before.as_of)}`, rows, empty: "none", columns: [
       { name: "change", title: "Change", value: (row) => row.change },

@@ -2,8 +2,8 @@
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { WHERE_APPROVED } from "./causes.js";
-import { el, facts, hash, nothing, now, plural, problem, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
+import { WHERE_APPROVED, firstOf, isFixedFirst, titleOf } from "./causes.js";
+import { el, facts, hash, nothing, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
@@ -15,7 +15,7 @@ const REASONS = {
   retry_delay_not_elapsed: "its delay has not passed yet",
   retry_delay_elapsed: "its delay has passed",
 };
-const NEVER = {
+export const NEVER = {
   acknowledgement: "nobody has acknowledged it", approval: "nobody has approved it", no_connector: "this host has no such connector",
   not_retryable: "the policy gives it no further retry", schedule_disabled: "the schedule of its worker is disabled", not_due: "it is not due in that time",
 };
@@ -40,9 +40,10 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, headline(found)),
       why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),
       found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
-      incident && el("p", {}, "The same cause holds ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
+      incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also holds ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
+      incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
-        needs.includes("acknowledgement") && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", context, done: again }),
+        needs.includes("acknowledgement") && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", look: incident && isFixedFirst(incident) ? null : "main", context, done: again }),
         el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], [found.state === "retry" ? "Due since" : "Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],

@@ -74,17 +74,17 @@ export function announce(text) {
 }
 
 export const words = (name) => {
-  const text = String(name ?? "").replaceAll("_", " ").replace(/\bjson\b/, "JSON").replace(/\butf8\b/, "UTF-8");
+  const text = String(name ?? "").replaceAll("_", " ").replace(/\bjson\b/, "JSON").replace(/\bcavra\b/, "CAVRA").replace(/\butf8\b/, "UTF-8");
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 
 /** How a provider writes its own name, or the name as given. */
 export const providerName = (name) => PROVIDERS[name] ?? name;
 
-/** The subject of an alert or a silence as people read it: its instant to the minute, its lane in words. */
-export function shortSubject(subject) {
-  const lane = LANES.find((one) => subject === one || subject.endsWith(` in ${one}`));
-  return (lane ? subject.replace(lane, words(lane).toLowerCase()) : subject).replace(/T(\d\d:\d\d):\d\d\S*$/, " $1 UTC");
+/** The subject of an alert or a silence as people read it: the service's text of it, its lane in words. */
+export function subjectWords({ subject_text: text }) {
+  const lane = LANES.find((one) => text === one || text.endsWith(` in ${one}`));
+  return lane ? text.replace(lane, words(lane).toLowerCase()) : text;
 }
 
 /** What a decision, a gap or a forecast of a lane is about; each lane has a field of its own for it. */
@@ -143,7 +143,7 @@ export const nothing = (title, ...advice) => el("div", { class: "empty" }, el("p
 export const hash = (view, parameters = {}) => `#/${view}${query(parameters)}`;
 
 export function facts(rows) {
-  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, typeof value === "number" ? value.toLocaleString("en") : String(value)))));
+  return el("dl", { class: "facts" }, rows.map(([name, value]) => el("div", { class: value === 0 && "zero" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? value.toLocaleString("en") : String(value)))));
 }
 
 export function problem(error) {
@@ -165,6 +165,9 @@ export function field(label, input, hint) {
 export const choice = (name, options, chosen) =>
   el("select", { name, "data-key": `field-${name}` }, options.map(([value, text]) =>
     el("option", { value, selected: value === chosen }, text ?? words(value))));
+
+/** Names as a sentence lists them: "a, b and c". */
+export const listed = (names) => names.join(", ").replace(/, ([^,]*)$/, " and $1");
 
 export const laneChoice = (chosen) => field("Lane", choice("lane", LANES.map((lane) => [lane]), chosen));
 

@@ -38,10 +38,9 @@ export async function render() {
         report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
       el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))),
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
-          { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause)] },
+          { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause), el("small", {}, "oldest failure ", time(one.failing_since))] },
           { name: "open", title: "Open recoveries", value: (one) => one.open_recovery_count, number: true },
           { name: "missing", title: "Not arrived", value: (one) => one.failing_notice_count, number: true },
-          { name: "oldest", title: "Oldest failure", cell: (one) => time(one.failing_since) },
         ] }))),
     table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
       { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [providerName(one.provider), " ", el("small", {}, whole(one.playbook_id))] },

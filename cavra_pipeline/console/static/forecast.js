@@ -1,6 +1,7 @@
 // What becomes of a lane's failing deliveries if nothing changes, run by run.
 
 import { ask } from "./api.js";
+import { NEVER } from "./delivery.js";
 import { LANES, choice, el, facts, field, hash, laneChoice, plural, stamp, subjectOf, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -22,6 +23,6 @@ export async function render(params) {
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `f-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one)) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       when("first_tried_at", "First tried"), when("exhausted_at", "Exhausted, if all fail"), when("delivered_at", "Delivered, if all arrive"),
-      { name: "never", title: "Never tried, because of", value: (one) => words(one.never_tried) },
+      { name: "never", title: "Not tried, because", value: (one) => (one.never_tried ? NEVER[one.never_tried] ?? words(one.never_tried) : "") },
     ] })];
 }

@@ -24,20 +24,24 @@ export async function render(params, context, root) {
       field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
       field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses."))),
-    el("p", { class: "acts" }, el("button", { class: "main", "data-key": "run" }, "Run Retry Health")));
+    el("p", { class: "acts" }, el("button", { "data-key": "run" }, "Run Retry Health")));
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
+  let newest = 0;
   const run = async (isSaved = false) => {
+    const mine = ++newest;
     const given = Object.fromEntries(new FormData(form));
     const { lane, ...asked } = { ...given, as_of: asOf() };
     history.replaceState(history.state, "", hash("health", { ...given, run: 1, as_of: params.as_of }));
     swap(result, loading(`the health of ${words(lane).toLowerCase()}`));
     try {
       const { health, metadata } = await ask(`/lanes/${lane}/health`, { ...asked, keep: isSaved });
-      const saveButton = maySave && !isSaved && el("button", { type: "button", class: "main", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
-      swap(result, await report(health, metadata, lanes.find((one) => one.lane === lane), context, again, saveButton));
+      const saveButton = maySave && !isSaved && el("button", { type: "button", "data-key": "save-report", onclick: () => run(true) }, "Save the report");
+      const nodes = await report(health, metadata, lanes.find((one) => one.lane === lane), context, again, saveButton);
+      if (mine !== newest) return;
+      swap(result, nodes);
       announce(`${words(lane)} is ${health.alert_level}`);
     } catch (error) {
-      swap(result, problem(error));
+      if (mine === newest) swap(result, problem(error));
     }
   };
   const again = async (results) => {
@@ -48,8 +52,9 @@ export async function render(params, context, root) {
     if (Array.isArray(results)) result.prepend(resultsOf(results));
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
+  form.elements.lane.addEventListener("change", () => run());
   swap(root, form, result);
-  if (params.run) await run();
+  await run();
 }
 
 async function report(health, metadata, lane, context, again, saveButton) {
@@ -64,7 +69,8 @@ async function report(health, metadata, lane, context, again, saveButton) {
   const failed = executions.rows.filter((one) => one.status !== "delivered");
   const own = (slots?.slots || []).filter((one) => one.schedule === SCHEDULES[health.lane]);
   const based = Object.fromEntries(lane.alerts.map((one) => [one.category, one]));
-  const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }));
+  const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }))
+    .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const states = lane.acknowledgement_states;
   const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider, states }));
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
@@ -80,7 +86,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
       ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
       ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count],
       ["Unresolved failed retries", health.unresolved_failed_execution_count], ["Missing approvals", health.approval_pending_count],
-      ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Failed after they were delivered", health.failed_after_delivery_count], ["Records", health.evidence_record_count.toLocaleString("en")], ["Later records, left out", health.future_record_count.toLocaleString("en")],
+      ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Failed after they were delivered", health.failed_after_delivery_count], ["Records", health.evidence_record_count], ["Later records, left out", health.future_record_count],
     ]),
     healthTimeline(health, runs.rows.map((one) => one.record), own),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),

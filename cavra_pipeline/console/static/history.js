@@ -5,7 +5,7 @@ import { LANES, choice, el, facts, field, hash, laneChoice, now, showDocument, s
 import { lines } from "./lines.js";
 import { asOf, today } from "./moment.js";
 import { proofFoot } from "./proof.js";
-import { table } from "./table.js";
+import { across, table } from "./table.js";
 
 const DAY = 86400000;
 
@@ -29,7 +29,7 @@ export async function render(params) {
   form.addEventListener("submit", (event) => event.preventDefault());
   return [form,
     lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "unresolved failed executions"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
-    lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "suppressed"], ["retryable_count", "to retry"], ["waiting_count", "waiting"]])),
+    lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "exhausted"], ["retryable_count", "due"], ["waiting_count", "waiting"]])),
     lines("Every lane: evidence that came in", days, [
       { name: "quarantined", values: partitions.map((one) => one.quarantine) },
       { name: "records received", values: partitions.map((one) => one.received_count) },
@@ -58,13 +58,13 @@ function counts(dashboard) {
       ["Executive retry plans", dashboard.executive_delivery_retry_plan_count], ["Retryable executive attempts", dashboard.retryable_executive_delivery_attempt_count],
       ["Dry worker runs", dashboard.dry_worker_run_count], ["Live worker runs", dashboard.live_worker_run_count], ["Open outages", dashboard.open_outage_count],
       ["Quarantined records", dashboard.quarantined_record_count], ["Findings", dashboard.redaction_finding_count]]),
-    table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
+    across("by-lane", "By lane", table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
       { name: "lane", title: "Lane", value: (one) => words(one.lane) },
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
       number("evidence_record_count", "Records"), number("retry_plan_count", "Plans"), number("dry_worker_run_count", "Dry runs"), number("live_worker_run_count", "Live runs"),
       number("delivered_execution_count", "Delivered"), number("failed_execution_count", "Failed"), number("skipped_execution_count", "Skipped"),
       number("open_outage_count", "Outages"), { name: "person", title: "Waiting for a person", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
-    ] }),
+    ] })),
     table({ key: "providers", caption: "Deliveries by provider", rows: providers, columns: [
       { name: "provider", title: "Provider", value: (one) => one.provider }, number("failed", "Failed"), number("delivered", "Delivered"),
       { name: "share", title: "Failure rate", value: (one) => one.failed / (one.failed + one.delivered || 1), number: true,

@@ -2,7 +2,7 @@
 
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { WHERE_APPROVED, adviceOf, approvalGapsOf, gapsOf, inLanes, incidentRecords, titleOf } from "./causes.js";
+import { WHERE_APPROVED, adviceOf, approvalGapsOf, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, span, stamp, swap, visible, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
@@ -14,6 +14,7 @@ export async function render(params, context, root) {
   const found = incidents.find((one) => one.incident_id === params.id);
   if (!found) return nothing("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
   const gaps = gapsOf(found.incident_id, lanes);
+  const effect = gaps.length > 0 && effectOf(found, gaps.length);
   const unapproved = approvalGapsOf(found.incident_id, lanes);
   const isAmong = (rows, one) => rows.some((gap) => gap.subject === one.subject && gap.lane === one.lane);
   const again = async (said) => {
@@ -33,11 +34,12 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, titleOf(found)),
       el("p", {}, `${found.ended_at ? `Ended at ${stamp(found.ended_at)}, after` : `Open since ${stamp(found.began_at)},`} ${span(end - Date.parse(found.began_at))}. ${inLanes(found)}`),
       el("p", {}, el("strong", {}, "Next: "), adviceOf(found)),
-      unapproved.length > 0 && el("p", { class: "soft" }, WHERE_APPROVED),
+      effect && el("p", {}, effect),
+      unapproved.length > 0 && el("p", { class: "soft" }, `${plural(unapproved.length, "delivery waits", "deliveries wait")} for an approval. ${WHERE_APPROVED}`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
       el("p", { class: "acts" },
-        acknowledgeAllButton({ pairs: gaps, of: titleOf(found), key: "all", context, done: again }),
-        !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, key: "silence", context, done: again }),
+        acknowledgeAllButton({ pairs: gaps, of: titleOf(found), key: "all", context, done: again, look: isFixedFirst(found) ? null : "main", warning: firstOf(found) }),
+        !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, name: `Provider incident: ${titleOf(found)}`, key: "silence", context, done: again }),
         incidentRecords(found, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
         el("a", { class: "button", href: hash("plan", { lane: found.lanes.includes(params.lane) ? params.lane : found.pairs[0]?.lane ?? found.lanes[0] }), "data-key": "what-if" }, "Try a what-if"))),

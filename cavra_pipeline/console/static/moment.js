@@ -47,7 +47,7 @@ export function momentControl(form, go) {
   };
   const move = (hours) => choose(new Date(now() + hours * 3600000).toISOString().slice(0, 19));
   const live = el("button", { type: "button", id: "now", onclick: () => choose(null) }, "Now");
-  form.append(live, el("span", { class: "zoned" }, input, el("span", { class: "zone", "aria-hidden": "true" }, "UTC")),
+  form.append(el("span", { class: "zone", "aria-hidden": "true" }, "As of"), live, el("span", { class: "zoned" }, input, el("span", { class: "zone", "aria-hidden": "true" }, "UTC")),
     el("button", { type: "button", "aria-label": "One hour earlier", onclick: () => move(-1) }, "− 1 h"),
     el("button", { type: "button", "aria-label": "One hour later", onclick: () => move(1) }, "+ 1 h"),
     el("button", {}, "Show"));

@@ -2,12 +2,13 @@
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
-import { adviceOf, approvalGapsOf, causeCard, gapsOf, gateOf, inLanes, incidentAddress, incidentRecords, recordsLink, titleOf } from "./causes.js";
-import { LANES, ago, announce, el, hash, nothing, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { idleNotice } from "./alerts.js";
+import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, inLanes, incidentAddress, incidentRecords, isFixedFirst, recordsLink, titleOf } from "./causes.js";
+import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { asOf, isPast, today } from "./moment.js";
-import { sharesBar } from "./pictures.js";
+import { keyOf, sharesBar } from "./pictures.js";
 import { refreshPart } from "./refresh.js";
-import { dayStrip, stripKey } from "./strip.js";
+import { dayStrip } from "./strip.js";
 import { across, table } from "./table.js";
 
 export const isLive = true;
@@ -36,31 +37,47 @@ export async function render(params, context, root) {
     root.querySelector("#result").focus();
   };
   const isEmpty = lanes.reduce((sum, one) => sum + one.evidence_record_count, 0) === 0;
-  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)];
+  if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(again));
+  const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)]
+    .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
   const inUse = lanes.filter((one) => one.alert_level !== "unknown");
   const bad = inUse.filter((one) => one.alert_level !== "healthy");
   return [results.get(root),
-    el("section", { "aria-label": "In one sentence" },
+    el("div", { class: "headline" }, el("section", { "aria-label": "In one sentence" },
       el("p", { class: `state ${bad.length || causes.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : bad.length ? "No common cause is known" : "Nothing needs a person"),
       el("p", { class: "soft" }, `${bad.length ? `${bad.length} of ${plural(inUse.length, "lane")} in use ${bad.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(glance.as_of)} (not saved). `,
         closureLine(glance.closure))),
-    !isPast() && refreshPart(again),
-    isEmpty && nothing("No evidence has arrived yet.", "Import CAVRA's stores with ", el("code", {}, "cavra-pipeline import PATH"), ", name them in sources.yaml, or load the recorded month with ", el("code", {}, "cavra-pipeline demo"), "."),
+    !isPast() && refreshPart(again)),
+    !isPast() && idleNotice(context),
     causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
-    lanesTable(lanes, partitions, incidents), stripKey()];
+    lanesTable(lanes, partitions, incidents), keyOf("Retries", RETRIES), keyOf("Days", DAYS)];
 }
+
+/** What the colours of a lane's row stand for: of its failing deliveries, and of its days. */
+const RETRIES = [["retry", "ready to retry"], ["gate", "needs a person"], ["wait", "waiting"], ["gone", "exhausted"]];
+const DAYS = [["bad", "critical"], ["late", "warning"], ["good", "healthy"], ["none", "no evidence yet"], ["absent", "no report saved"]];
+
+/** A home without evidence: nothing is judged, and there are three ways to go on. */
+const emptyHome = (sources, refresh) => [
+  el("div", { class: "empty" }, el("p", { class: "lead" }, "No evidence has arrived yet."),
+    el("p", {}, "Nothing is evaluated until it has, so this is no all-clear. To bring evidence in:"), el("ul", {},
+    el("li", {}, "Import CAVRA's stores: ", el("code", {}, "cavra-pipeline import PATH"), "."),
+    el("li", {}, "Or name them in sources.yaml, to be pulled on a schedule: ", el("a", { href: hash("sources") }, sources.source_count ? plural(sources.source_count, "source is named", "sources are named") : "none is named yet"), "."),
+    el("li", {}, "Or load a recorded month, to look around: ", el("code", {}, "cavra-pipeline demo"), "."))),
+  refresh];
 
 const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
   closure.closure_state === "closed" ? "The loop can be closed." : `Closure is blocked by ${plural(closure.open_item_count, "kind of open item", "kinds of open items")}.`);
 
 function incidentCard(one, lanes, context, done) {
   const gaps = gapsOf(one.incident_id, lanes);
+  const isMain = gaps.length > 0 && !isFixedFirst(one);
+  const acknowledge = acknowledgeAllButton({ pairs: gaps, of: titleOf(one), key: `all-${one.incident_id}`, context, done, look: isMain && "main", warning: firstOf(one) });
+  const see = el("a", { class: isMain ? "button" : "button main", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident");
   return causeCard({
     level: "critical", count: one.pairs.length, unit: one.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(one), href: incidentAddress(one), since: one.began_at,
-    details: inLanes(one), next: [adviceOf(one), gaps.length > 0 && ` ${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement.`],
-    acts: [acknowledgeAllButton({ pairs: gaps, of: titleOf(one), key: `all-${one.incident_id}`, context, done }),
-      el("a", { class: "button", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident"),
-      incidentRecords(one, `records-${one.incident_id}`)],
+    details: inLanes(one), next: adviceOf(one), note: gaps.length > 0 && effectOf(one, gaps.length),
+    acts: [...(isMain ? [acknowledge, see] : [see, acknowledge]), incidentRecords(one, `records-${one.incident_id}`)],
   });
 }
 
@@ -93,7 +110,7 @@ function stoppedWorkers(lanes) {
   return [causeCard({
     level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
     href: health(down[0]), since, details: down.map((one, at) => [at > 0 && ", ", el("a", { href: health(one), "data-key": `down-${one.lane}` }, words(one.lane)), hasNeverRun(one) && " (has never run)"]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
-    acts: [el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
+    acts: [el("a", { class: "button", href: hash("worker", { lane: down[0].lane }), "data-key": "see-worker" }, "Open the worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
 
@@ -127,8 +144,7 @@ function lanesTable(lanes, partitions, incidents) {
     { name: "lane", title: "Lane", value: (one) => words(one.lane), cell: (one) => el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `health-${one.lane}` }, words(one.lane)) },
     { name: "state", title: "State", value: rank, cell: (one) => [tag(one.alert_level, one.alert_level === "unknown" ? "Not in use" : undefined), causesOf(one, incidents)] },
     { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [whole(ago(one.latest_worker_age_minutes)), el("small", { class: "whole" }, `every ${span(one.expected_interval_minutes * 60000)}`)]) },
-    { name: "plan", title: "Ready, waiting, exhausted", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
-    { name: "person", title: "Waits for a person", value: (one) => one.acknowledgement_pending_count + one.approval_pending_count, cell: personCell },
+    { name: "plan", title: "Failing deliveries", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
     { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions, isPast() ? one.alert_level : null) },
   ] }));
 }
@@ -144,13 +160,8 @@ function causesOf(lane, incidents) {
 function planCell(one, most) {
   const gated = one.held_count;
   const counts = [["retry", one.retryable_count - gated], ["gate", gated], ["wait", one.waiting_count], ["gone", one.suppressed_count]];
-  if (!counts.some(([, count]) => count)) return el("span", { class: "soft" }, "nothing is failing");
+  if (!counts.some(([, count]) => count)) return el("span", { class: "soft" }, "none");
   const names = { retry: "ready", gate: `${gated === 1 ? "needs" : "need"} ${gateOf(one.lane)}`, wait: "waiting", gone: "exhausted" };
   const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
   return [sharesBar(counts, most, text), el("a", { class: "small", href: hash("plan", { lane: one.lane, run: 1 }), "data-key": `plan-${one.lane}` }, text)];
-}
-
-function personCell(one) {
-  const parts = [[one.acknowledgement_pending_count, "acknowledgement"], [one.approval_pending_count, "approval"]].filter(([count]) => count);
-  return parts.length ? el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `person-${one.lane}` }, parts.map(([count, name]) => plural(count, name)).join(", ")) : "–";
 }

@@ -92,6 +92,13 @@ export function sharesBar(parts, most, text) {
 const parse = (text) => Date.parse(text);
 const KINDS = { missed: "bad", late: "late", early: "late", unknown: "unknown", on_time: "good", not_expected: "track" };
 
+/** What the colours of a picture stand for: kinds [[class, text]]. */
+export const keyOf = (title, kinds) => el("ul", { class: "legend", "aria-label": `Key: ${title.toLowerCase()}` }, el("li", {}, el("strong", {}, title)),
+  kinds.map(([kind, text]) => el("li", {}, el("i", { class: `dot ${kind}`, "aria-hidden": "true" }), text)));
+
+/** What the colours of scheduled runs stand for. */
+export const VERDICTS = [["good", "on time"], ["late", "late or early"], ["bad", "missed"], ["unknown", "unknown"]];
+
 /** A scheduled run as a point of a time line. */
 export const slotPoint = (one) => ({ at: parse(one.expected_at), kind: KINDS[one.verdict] || "unknown", text: `${stamp(one.expected_at)}: ${words(one.verdict)}` });
 
@@ -114,5 +121,5 @@ export function healthTimeline(health, runs, slots) {
   const summary = `${stamp(new Date(from).toISOString())} to ${stamp(health.as_of)}: ${counts.map(([count, name]) => plural(count, name)).join(", ")}.`;
   const list = health.outages.length > 0 && el("details", { "data-key": "outages" }, el("summary", {}, "Outages in words"), el("ul", {}, health.outages.map((one) =>
     el("li", {}, `${one.started_at ? stamp(one.started_at) : "Never ran"} to ${one.ended_at ? stamp(one.ended_at) : "now"}: ${one.missed_runs} runs missed`))));
-  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [list] });
+  return timeline("Worker runs, outages and scheduled runs", summary, rows, from, to, { below: [slots.length > 0 && keyOf("Scheduled runs", VERDICTS), list] });
 }

@@ -16,7 +16,7 @@ export async function render(params, context, root) {
   const form = el("form", { "aria-label": "Retry policy" },
     el("div", { class: "fields" },
       laneChoice(lane),
-      field("Max attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100. A delivery is suppressed after this many failures."),
+      field("Max attempts", number("max_retry_attempts", { min: 1, max: 100, step: 1 }, params.max_retry_attempts), "1 to 100. A delivery is exhausted after this many failures."),
       field("Delay (minutes)", number("retry_delay_minutes", { min: 0, max: 525600, step: "any" }, params.retry_delay_minutes), "0 to 525,600.")),
     el("p", { class: "soft" }, "An empty field is the lane's own value, shown in grey."),
     el("details", { "data-key": "policy", open: isUnusual(params) }, el("summary", {}, "The rest of the policy"), el("div", { class: "fields" },
@@ -25,7 +25,7 @@ export async function render(params, context, root) {
       field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
       field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
     check("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
-    el("p", { class: "acts" }, el("button", { class: "main", "data-key": "look" }, "Preview")));
+    el("p", { class: "acts" }, el("button", { "data-key": "look" }, "Preview")));
   const draw = async (isSaved) => {
     swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
     try {

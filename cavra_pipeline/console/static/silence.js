@@ -2,26 +2,26 @@
 
 import { ACTOR, actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { busy, choice, clock, el, field, problem, shortSubject, stamp, time, words } from "./dom.js";
+import { busy, choice, clock, el, field, problem, stamp, subjectWords, time, words } from "./dom.js";
 import { table } from "./table.js";
 
 const SPANS = [["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "7 days"]];
 
-/** `kind` and `subject` are those of the alert, as GET /api/v1/alerts names them. */
-export function silenceButton({ kind, subject, key, context, done }) {
+/** `kind` and `subject` are those of the alert, as GET /api/v1/alerts names them; `name` is what people call it. */
+export function silenceButton({ kind, subject, name, key, context, done }) {
   if (!mayAct(context)) return null;
-  const open = () => actForm("Silence an alert", `No notification is sent about "${words(kind)}: ${shortSubject(subject)}" for this time. The alert stays open and resolves by itself.`, [
+  const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
     field("For", choice("minutes", SPANS, "240")),
     field("Why", el("input", { name: "comment", required: true, maxlength: 128, pattern: ACTOR, placeholder: "cause is known" }), "A public-safe label, such as a ticket."),
   ], context, async ({ minutes, ...given }) => {
     const { silence } = await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...given });
     return `Silenced until ${stamp(silence.ends_at)}.`;
   }, done, "Silence", "Silenced");
-  return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${words(kind).toLowerCase()} of ${shortSubject(subject)}`, onclick: open }, "Silence");
+  return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
 }
 
 export function silencesTable(silences, context, again) {
-  const end = (one) => el("button", { type: "button", "data-key": `unmute-${one.silence_id}`, "aria-label": `End the silence of ${one.subject ? shortSubject(one.subject) : words(one.kind)}`,
+  const end = (one) => el("button", { type: "button", "data-key": `unmute-${one.silence_id}`, "aria-label": `End the silence of ${one.subject ? subjectWords(one) : words(one.kind)}`,
     onclick: async ({ currentTarget: button }) => {
       try {
         await busy(button, "Ending …", () => ask(`/silences/${one.silence_id}/end`, {}, {}));
@@ -30,8 +30,8 @@ export function silencesTable(silences, context, again) {
         button.after(problem(error));
       }
     } }, "End it");
-  return table({ key: "silences", caption: "Silences", rows: silences, empty: "none.", columns: [
-    { name: "subject", title: "Subject", value: (one) => (one.subject ? shortSubject(one.subject) : "any") },
+  return table({ key: "silences", caption: "Silences", rows: silences, columns: [
+    { name: "subject", title: "Subject", value: (one) => (one.subject ? subjectWords(one) : "any") },
     { name: "kind", title: "Kind", value: (one) => words(one.kind ?? "any") },
     { name: "from", title: "From", value: (one) => one.starts_at, cell: (one) => time(one.starts_at) },
     { name: "until", title: "Until", value: (one) => one.ends_at, cell: (one) => time(one.ends_at) },

@@ -3,7 +3,7 @@
 import { askIfThere } from "./api.js";
 import { choice, el, facts, field, hash, nothing, now, stamp, tag, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
-import { slotPoint, timeline } from "./pictures.js";
+import { VERDICTS, keyOf, slotPoint, timeline } from "./pictures.js";
 import { table } from "./table.js";
 
 export const isLive = true;
@@ -25,8 +25,8 @@ export async function render(params) {
   const spoken = Object.entries(found.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
   if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", "Scheduled runs are recorded while the Dagster daemon runs the schedules (", el("code", {}, "cavra-pipeline dev"), "). Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
-    names.length > 0 && timeline("Scheduled runs", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: "Scheduled runs", rows: chosen, empty: "none with this verdict.", columns: [
+    names.length > 0 && timeline("Over time", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to, { below: [keyOf("Runs", VERDICTS)] }),
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : "nothing, every run was on time.", columns: [
       { name: "schedule", title: "Schedule", value: (one) => words(one.schedule) },
       { name: "at", title: "Expected", value: (one) => one.expected_at, cell: (one) => time(one.expected_at) },
       { name: "verdict", title: "Verdict", value: (one) => one.verdict, cell: (one) => tag(LEVELS[one.verdict] || "", words(one.verdict)) },

@@ -26,7 +26,3 @@ export function dayStrip(lane, partitions, shown = null) {
   } }, bars);
   return el("div", { class: "days" }, row, el("p", { class: "ends" }, el("span", {}, partitions[0]?.day.slice(5)), el("span", {}, partitions[last]?.day.slice(5))));
 }
-
-export const stripKey = () => el("ul", { class: "legend", "aria-label": "Key" }, [
-  ["retry", "ready to retry"], ["gate", "needs a person"], ["wait", "waiting"], ["gone", "exhausted"], ["bad", "critical day"], ["late", "warning day"], ["good", "healthy day"], ["none", "no evidence yet"], ["absent", "no report saved"],
-].map(([kind, text]) => el("li", {}, el("i", { class: `dot ${kind}`, "aria-hidden": "true" }), text)));

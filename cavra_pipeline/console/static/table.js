@@ -2,6 +2,9 @@
 
 import { announce, el, plural } from "./dom.js";
 
+/** So many rows are seen at once: there is nothing to sort. */
+const FEW = 3;
+
 /** The order of each table by its key, which a refresh keeps and the next view does not. */
 const orders = new Map();
 export const forgetOrders = () => orders.clear();
@@ -10,7 +13,8 @@ export const forgetOrders = () => orders.clear();
  * columns: [{name, title, value: row => text or number to sort by, cell: row => node (value if not given), number}].
  * The first column is the row's header. `note` follows the number of rows. Where a heading stands above, `isTitled` is false.
  */
-export function table({ key, caption, columns, rows, note = null, empty = "nothing.", sorts = true, isTitled = true }) {
+export function table({ key, caption, columns, rows, note = null, empty = "nothing.", sorts: maySort = true, isTitled = true }) {
+  const sorts = maySort && rows.length > FEW;
   const body = el("tbody", { role: "rowgroup" });
   const draw = () => {
     const order = orders.get(key);
@@ -39,7 +43,7 @@ export function table({ key, caption, columns, rows, note = null, empty = "nothi
   draw();
   if (!rows.length) return el("p", { class: "soft" }, `${caption}: ${empty}`);
   return el("table", { role: "table", class: sorts ? "stack sorts" : "stack" },
-    el("caption", {}, el("span", { class: isTitled ? null : "unseen" }, `${caption} `), el("small", {}, plural(rows.length, "row"), note && `; ${note}`)),
+    el("caption", { class: isTitled ? null : "bare" }, el("span", { class: isTitled ? null : "unseen" }, `${caption} `), el("small", {}, plural(rows.length, "row"), note && `; ${note}`)),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
 }
 

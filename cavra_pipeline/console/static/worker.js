@@ -1,19 +1,20 @@
-// The worker of a lane: what its next run would take, and a dry run that records what it selects and sends nothing.
+// The worker of a lane: what its next run would take, and a dry run, which records what it selects and sends nothing.
 
 import { ask } from "./api.js";
-import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, nothing, plural, problem, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
-import { isPast } from "./moment.js";
+import { gateOf } from "./causes.js";
+import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, plural, problem, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
+import { MAX_RETRIES } from "./lanes.js"; // written by the server
+import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
 
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
+  const made = await ask(`/lanes/${lane}/plan`, { as_of: asOf() });
   const result = el("div", {});
   const mayRun = !context.status || context.status.scopes.includes("live");
   const isLive = context.status?.live_lanes.includes(lane);
-  const run = async (event) => {
-    event.preventDefault();
-    const button = form.querySelector("button");
+  const run = async ({ currentTarget: button }) => {
     swap(result, el("p", { class: "soft" }, `The dry run of ${words(lane).toLowerCase()} is going on …`));
     try {
       const answer = await busy(button, "Running …", () => ask(`@${WORKERS[lane]}`, {}, { dry_run: true }));
@@ -23,15 +24,42 @@ export async function render(params, context) {
       swap(result, problem(error));
     }
   };
-  const form = el("form", { "aria-label": "Worker", onsubmit: run, onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
-    el("div", { class: "fields" }, laneChoice(lane)),
-    WORKERS[lane] && mayRun && !isPast() && el("p", { class: "acts" }, el("button", { class: "main", "data-key": "dry-run" }, "Dry run"), el("a", { class: "button", href: hash("forecast", { lane }) }, "Forecast the next runs")),
-    el("p", { class: "soft" }, `The lane is ${isLive ? "live on this host: its schedule sends" : "not live on this host: its worker sends nothing"}. A dry run is recorded as evidence, with what it selects.`));
-  if (!WORKERS[lane]) swap(result, nothing("The worker of this lane runs from the command line only.", "Run ", el("code", {}, `cavra-pipeline worker --lane ${lane}`), "; it is dry unless the host names the lane as live."));
-  else if (!mayRun) swap(result, nothing("Your token may not run a worker: that needs the scope live.", el("a", { href: hash("forecast", { lane }) }, "The forecast"), " shows what its next runs would take."));
-  else if (isPast()) swap(result, nothing("A worker runs now, not at a past instant.", "Choose Now above."));
-  return [tabs("plan", "worker", `?lane=${lane}`), form, result];
+  const form = el("form", { "aria-label": "Worker", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
+    el("div", { class: "fields" }, laneChoice(lane)));
+  return [tabs("plan", "worker", `?lane=${lane}`), form, next(made, isLive, [
+    WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", onclick: run }, "Dry run"),
+    el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, due(made)];
 }
+
+/** How this lane's worker is run, where there is no button for it or more to say of it. */
+function howToRun(lane, mayRun) {
+  if (isPast()) return "A worker runs now, not at a past instant: choose Now above to run it.";
+  if (!WORKERS[lane]) return ["Run it on the command line; that run is dry too: ", el("code", {}, `cavra-pipeline worker --lane ${lane}`)];
+  return mayRun ? "A dry run sends nothing; it is recorded as evidence, with what it selects." : "Your token may not run a worker: that needs the scope live.";
+}
+
+/** What the next run of the worker would take, before anybody runs it. */
+function next({ plan, pending }, isLive, acts, how) {
+  const ready = plan.retryable_count - pending.length;
+  return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
+    el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
+    el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} due and ${pending.length === 1 ? "needs" : "need"} ${gateOf(plan.lane)} first.` : ""}`),
+    el("p", { class: "soft" }, how), el("p", { class: "acts" }, acts));
+}
+
+function due({ plan, pending }) {
+  const held = new Set(pending.map((one) => `${one.subject} ${one.provider}`));
+  const isHeld = (one) => held.has(`${subjectOf(plan.lane, one)} ${one.provider}`);
+  const rows = plan.retry_decisions.filter((one) => one.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
+  return table({ key: "due", caption: "Due now", rows, empty: "nothing.", columns: [
+    { name: "subject", title: "Subject", value: (one) => subjectOf(plan.lane, one), cell: (one) => deliveryLink(plan.lane, one) },
+    { name: "provider", title: "Provider", value: (one) => one.provider },
+    { name: "state", title: "State", value: (one) => (isHeld(one) ? 1 : 0), cell: (one) => (isHeld(one) ? tag("warning", `Needs ${gateOf(plan.lane)}`) : tag("retry", "Ready")) },
+    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
+  ] });
+}
+
+const deliveryLink = (lane, one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `due-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one));
 
 function outcome({ run }, lane) {
   return [
@@ -41,7 +69,7 @@ function outcome({ run }, lane) {
     facts([["To retry", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
       ["Selected", run.selected_retry_count], ["Need an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
-      { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }) }, subjectOf(lane, one)) },
+      { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => deliveryLink(lane, one) },
       { name: "provider", title: "Provider", value: (one) => one.provider },
       { name: "action", title: "Action", value: (one) => one.action, cell: (one) => tag(one.action, words(one.action)) },
       { name: "failures", title: "Failures", value: (one) => one.retry_count, number: true },
