@@ -32,10 +32,9 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "kind of open item keeps", "kinds of open items keep")} the loop open`),
       el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.evidence_record_count, "record")}.`)),
-    el("div", { class: "split" },
-      el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts)),
-      el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items))),
-    unsettled(pairs, context, again)];
+    el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts)),
+    unsettled(pairs, context, again),
+    el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items))];
 }
 
 const ACTS = {

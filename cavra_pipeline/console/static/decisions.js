@@ -21,7 +21,7 @@ function statesOf({ plan, pending }) {
 export function inShort({ plan, pending }) {
   const gated = pending.length;
   const parts = [[plan.retryable_count - gated, "ready to retry"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait"], [plan.suppressed_count, "exhausted"]];
-  return parts.filter(([count]) => count).map(([count, text]) => `${count.toLocaleString("en")} ${text}`).join(", ") || "Nothing is failing";
+  return parts.filter(([count]) => count).map(([count, text]) => `${count.toLocaleString("en")} ${text}`).join(", ") || (plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
 }
 
 /** The plan, its decisions and exports, and what it changes against a saved one. */
@@ -54,7 +54,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
     }
   };
   return [
-    el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
+    el("section", { class: `verdict ${plan.evidence_record_count > 0 && plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, inShort(made)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
@@ -66,7 +66,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
       context.status && el("a", { href: `${context.status.dagster.assets_url}/${plan.lane}_retry_plan`, rel: "noreferrer" }, "In Dagster")), trouble,
     proofFoot(plan, `/lanes/${plan.lane}/plan/bundle`, { ...policy, as_of: plan.as_of }),
     el("h2", {}, "What changes against the last plan"),
-    kept.length ? [el("div", { class: "fields" }, against), compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
+    kept.length ? [el("div", { class: "compare" }, against), compared] : el("p", { class: "soft" }, "No plan of this lane is saved yet."),
   ];
 }
 

@@ -15,7 +15,7 @@ export async function render(params) {
   el("div", { class: "fields" }, laneChoice(lane), field("Hours ahead", choice("hours", [["6", "6"], ["24", "24"], ["72", "72"], ["168", "168"]], String(found.hours)))));
   const when = (name, title) => ({ name, title, value: (one) => one[name] ?? "", cell: (one) => (one[name] ? time(one[name]) : "–") });
   return [tabs("plan", "forecast", `?lane=${lane}`), form,
-    el("section", { class: `verdict ${found.exhausted_count ? "warning" : "healthy"}`, "aria-label": "Forecast" },
+    el("section", { class: `verdict ${found.exhausted_count ? "warning" : found.pair_count ? "healthy" : ""}`, "aria-label": "Forecast" },
       el("p", { class: "state" }, found.pair_count ? `${plural(found.exhausted_count, "delivery is", "deliveries are")} exhausted by ${stamp(found.until)} if every retry fails` : "Nothing is failing"),
       el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. Nothing is called likely: the two columns are the two extremes.`)),
     facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Longest wait for a turn", `${found.late_by_minutes} min`]]),

@@ -160,7 +160,7 @@ function causesOf(lane, incidents) {
 function planCell(one, most) {
   const gated = one.held_count;
   const counts = [["retry", one.retryable_count - gated], ["gate", gated], ["wait", one.waiting_count], ["gone", one.suppressed_count]];
-  if (!counts.some(([, count]) => count)) return el("span", { class: "soft" }, "none");
+  if (!counts.some(([, count]) => count)) return one.alert_level === "unknown" ? "–" : el("span", { class: "soft" }, "none");
   const names = { retry: "ready", gate: `${gated === 1 ? "needs" : "need"} ${gateOf(one.lane)}`, wait: "waiting", gone: "exhausted" };
   const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
   return [sharesBar(counts, most, text), el("a", { class: "small", href: hash("plan", { lane: one.lane, run: 1 }), "data-key": `plan-${one.lane}` }, text)];

@@ -40,20 +40,21 @@ export function proofFoot(report, path, parameters = {}) {
     swap(result, el("p", { class: "soft" }, "Checking …"));
     await showChecks(result, await bundle(), { shown: report }, `${id}.zip`);
   });
-  describe(based, verb, report);
-  return el("section", { class: "proof", "aria-label": "Proof" }, based,
-    el("p", { class: "acts" },
-      el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof"),
-      el("button", { type: "button", "data-key": "verify-proof", onclick: verify }, "Verify here")),
-    result, otherFile(result));
+  const acts = el("p", { class: "acts" },
+    el("button", { type: "button", "data-key": "download-proof", onclick: download }, "Download proof"),
+    el("button", { type: "button", "data-key": "verify-proof", onclick: verify }, "Verify here"));
+  describe(based, verb, report, acts);
+  return el("section", { class: "proof", "aria-label": "Proof" }, based, acts, result, otherFile(result));
 }
 
-async function describe(node, verb, report) {
+async function describe(node, verb, report, acts) {
   try {
     const basis = await ask(`/lanes/${report.lane}/proof`, { as_of: report.as_of });
     swap(node, verb, ` ${plural(basis.record_count, "record")} of ${plural(basis.day_count, "day")}, ${checkpointWords(basis.checkpoint)}, `,
       `${basis.signed_by ? `signed by ${basis.signed_by}` : "unsigned"}, ${witnessWords(basis.witnesses)}.`);
   } catch (error) {
+    // Without a checkpoint there is nothing to download.
+    acts.hidden = error.status === 404;
     swap(node, error.detail ?? "It is not known what it can be proven from.");
   }
 }
