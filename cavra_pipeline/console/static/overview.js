@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
-import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, inLanes, incidentAddress, incidentRecords, isFixedFirst, recordsLink, titleOf } from "./causes.js";
+import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { asOf, isPast, today } from "./moment.js";
 import { keyOf, sharesBar } from "./pictures.js";
@@ -76,7 +76,7 @@ function incidentCard(one, lanes, context, done) {
   const see = el("a", { class: isMain ? "button" : "button main", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident");
   return causeCard({
     level: "critical", count: one.pairs.length, unit: one.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(one), href: incidentAddress(one), since: one.began_at,
-    details: inLanes(one), next: adviceOf(one), note: gaps.length > 0 && effectOf(one, gaps.length),
+    details: `In ${plural(one.lanes.length, "lane")}.`, next: adviceOf(one), note: gaps.length > 0 && effectOf(one, gaps.length),
     acts: [...(isMain ? [acknowledge, see] : [see, acknowledge]), incidentRecords(one, `records-${one.incident_id}`)],
   });
 }
