@@ -59,7 +59,7 @@ class Picture(NamedTuple):
 
 
 PICTURES: Final = (
-    Picture("console-overview", "overview", 1440, 1000),
+    Picture("console-overview", "overview", 1440, 1300),
     Picture("console-delivery", DELIVERY, 1440, 900),
     Picture("console-health", "health?lane=recovery_escalation&run=1", 1440, 1400),
     Picture("console-plan", "plan?lane=executive_report", 1440, 1160),
