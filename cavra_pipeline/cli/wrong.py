@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import count, incident_sentence, listed
+from cavra_pipeline.executive.words import count, incident_sentence, listed, worker_interval
 
 _MOST_NAMED: Final = 3
 
@@ -18,6 +18,7 @@ def what_is_wrong(overview: Mapping[str, Any]) -> list[str]:
     return [
         *(incident_sentence(one, overview["as_of"]) for one in incidents),
         *([f"{_workers(len(down))} down: {some([f'{name} {since}' for name, since in down])}"] if down else []),
+        *(f"{lane['lane']}: {worker_interval(lane)}" for lane in lanes if lane["usual_interval_minutes"]),
         *_held(lanes),
         *_recoveries(overview["recoveries"]),
         *(
@@ -40,7 +41,7 @@ def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
         (name, "never ran" if age is None else f"for {short_duration(age)}")
         for name, lane in overview["lanes"].items()
         for age in [lane["latest_worker_age_minutes"]]
-        if lane["outage_open_since"] or age is None
+        if age is None or (lane["outage_open_since"] and not lane["usual_interval_minutes"])
     ]
 
 

@@ -34,6 +34,7 @@ from cavra_pipeline.recoveries.history import (
     recovery_parameters,
 )
 from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.reports.cadence import usual_interval
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
 from cavra_pipeline.reports.incidents import incidents
@@ -43,8 +44,6 @@ from cavra_pipeline.warehouse import Session
 DEFAULT_WINDOW_DAYS: Final = 7
 MAX_WINDOW_DAYS: Final = 366
 _STATES: Final = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
-#: So many outages of about the same length are the worker's own interval, if a third of its runs or more follow one.
-_REGULAR: Final = 5
 _ACTIVITY: Final = (
     "delivery_count",
     "failed_delivery_count",
@@ -316,7 +315,12 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         "state": "outage" if any(outage["ended_at"] is None for outage in outages) else "running",
         "alert_level": health["alert_level"],
         "unresolved_failed_execution_count": health["unresolved_failed_execution_count"],
-        "usual_interval_minutes": _usual_interval(lane, outages, run_count=counts["worker_run_count"], at=at),
+        "usual_interval_minutes": usual_interval(
+            outages,
+            expected_interval_minutes=lane.expected_interval_minutes,
+            run_count=counts["worker_run_count"],
+            at=at,
+        ),
         "outage_count": len(outages),
         "open_outage_count": sum(outage["ended_at"] is None for outage in outages),
         "outage_minutes": sum(outage["minutes_in_window"] for outage in outages),
@@ -330,21 +334,6 @@ def _outage(outage: Mapping[str, Any], *, start: datetime, at: datetime) -> dict
     if ended is not None and ended <= start:
         return None
     return {**outage, "minutes_in_window": whole_minutes((ended or at) - max(started, start))}
-
-
-def _usual_interval(lane: Lane, outages: Sequence[Mapping[str, Any]], *, run_count: int, at: datetime) -> int | None:
-    """Returns how often a worker runs, in minutes, if it runs regularly but less often than expected; else None."""
-    expected = timedelta(minutes=lane.expected_interval_minutes)
-    gaps = [
-        ((_naive(one["ended_at"]) or at) - started + expected, one["ended_at"] is not None)
-        for one in outages
-        if (started := _naive(one["started_at"]))
-    ]
-    whole = sorted(gap for gap, is_over in gaps if is_over)
-    if len(whole) < _REGULAR or len(whole) * 3 < run_count or whole[-1] * 2 > whole[0] * 3:
-        return None
-    usual = whole[len(whole) // 2]
-    return whole_minutes(usual) if all(gap * 2 <= usual * 3 for gap, _ in gaps) else None
 
 
 def _naive(text: str | None) -> datetime | None:

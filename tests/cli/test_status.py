@@ -17,7 +17,8 @@ from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command, process
-from tests.support import acknowledgement, at, delivery, home_with, plan, take_in, worker_run
+from tests.executive.histories import ask_report
+from tests.support import acknowledgement, at, delivery, home_with, ingested, plan, take_in, worker_run
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +74,19 @@ def test_a_worker_that_runs_under_a_disabled_schedule_is_not_said_to_be_down(tmp
 
     assert "1 worker is down: executive_report for 10 h" in said
     assert "recovery_escalation for" not in said
+
+
+@pytest.mark.parametrize("last", [5, 130])
+def test_status_and_the_executive_report_agree_on_a_worker_that_runs_too_seldom(tmp_path: Path, last: int) -> None:
+    lane = "acknowledgement_audit"
+    home = ingested(tmp_path, [worker_run(at(last + 125 * n), lane=lane) for n in range(12)])
+    said, report = command(home.home, "status", *AS_OF).out, ask_report(home)
+
+    words = "the retry worker runs every 2 hours 5 minutes, expected every 1 hour"
+    assert f"{lane}: {words}" in " ".join(said.split())
+    assert f"Acknowledgement audit: {words}." in report["what_happened"]
+    assert "1 worker is down" not in said
+    assert f"{lane} for" not in said
 
 
 def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_path: Path) -> None:

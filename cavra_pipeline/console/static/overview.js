@@ -103,7 +103,7 @@ function looseFailures(lanes, context, done) {
 /** Lanes whose worker is down: one cause, whatever their number. It leads to the lanes' health, where their outages stand. */
 function stoppedWorkers(lanes) {
   const hasNeverRun = (one) => one.alert_level !== "unknown" && one.latest_worker_age_minutes === null;
-  const down = lanes.filter((one) => one.outage_open_since || hasNeverRun(one));
+  const down = lanes.filter((one) => (one.outage_open_since && !one.usual_interval_minutes) || hasNeverRun(one));
   if (!down.length) return [];
   const health = (one) => hash("health", { lane: one.lane, run: 1 });
   const since = down.map((one) => one.outage_open_since).filter(Boolean).sort()[0];
@@ -137,13 +137,19 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
 
 const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lane.alert_level);
 
+/** How often a worker should run, and how often it does where that is regular but too seldom. */
+function intervals({ usual_interval_minutes: usual, expected_interval_minutes: expected }) {
+  const every = (minutes) => span(minutes * 60000);
+  return usual ? `runs every ${every(usual)}, expected ${every(expected)}` : `every ${every(expected)}`;
+}
+
 function lanesTable(lanes, partitions, incidents) {
   const most = Math.max(1, ...lanes.map((one) => one.retryable_count + one.waiting_count + one.suppressed_count));
   const ordered = [...lanes].sort((a, b) => rank(a) - rank(b) || LANES.indexOf(a.lane) - LANES.indexOf(b.lane));
   return across("lanes", "Lanes", table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
     { name: "lane", title: "Lane", value: (one) => words(one.lane), cell: (one) => el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `health-${one.lane}` }, words(one.lane)) },
     { name: "state", title: "State", value: rank, cell: (one) => [tag(one.alert_level, one.alert_level === "unknown" ? "Not in use" : undefined), causesOf(one, incidents)] },
-    { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [whole(ago(one.latest_worker_age_minutes)), el("small", { class: "whole" }, `every ${span(one.expected_interval_minutes * 60000)}`)]) },
+    { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [whole(ago(one.latest_worker_age_minutes)), el("small", { class: "whole" }, intervals(one))]) },
     { name: "plan", title: "Failing deliveries", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
     { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions, isPast() ? one.alert_level : null) },
   ] }));

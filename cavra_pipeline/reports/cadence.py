@@ -1,0 +1,40 @@
+"""How often a worker runs, where that is regular but too seldom: dozens of outages then have one cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from cavra_pipeline.documents import naive_utc, whole_minutes
+
+#: So many outages of about the same length are the worker's own interval, if a third of its runs or more follow one.
+_REGULAR: Final = 5
+
+
+def usual_interval(
+    outages: Iterable[Mapping[str, Any]], *, expected_interval_minutes: int, run_count: int, at: datetime
+) -> int | None:
+    """Returns how often a worker runs, in minutes, if it runs regularly but less often than expected; else None.
+
+    Args:
+        outages: Those of a health report.
+        expected_interval_minutes: The worker's cadence.
+        run_count: How often it ran in the window of the outages.
+        at: The instant of the report, in UTC without a zone.
+    """
+    expected = timedelta(minutes=expected_interval_minutes)
+    gaps = [
+        ((_naive(one["ended_at"]) or at) - started + expected, one["ended_at"] is not None)
+        for one in outages
+        if (started := _naive(one["started_at"]))
+    ]
+    whole = sorted(gap for gap, is_over in gaps if is_over)
+    if len(whole) < _REGULAR or len(whole) * 3 < run_count or whole[-1] * 2 > whole[0] * 3:
+        return None
+    usual = whole[len(whole) // 2]
+    return whole_minutes(usual) if all(gap * 2 <= usual * 3 for gap, _ in gaps) else None
+
+
+def _naive(text: str | None) -> datetime | None:
+    return naive_utc(datetime.fromisoformat(text)) if text else None
