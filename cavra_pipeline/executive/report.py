@@ -33,7 +33,7 @@ from cavra_pipeline.recoveries.history import (
     recovery_history,
     recovery_parameters,
 )
-from cavra_pipeline.recoveries.report import recovery_reports
+from cavra_pipeline.recoveries.report import most_urgent_first, recovery_reports
 from cavra_pipeline.reports.cadence import usual_interval
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
@@ -201,7 +201,7 @@ def _counted(
     window, recoveries = known.windows[at], known.recoveries[at]
     trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
     routes = plan["escalation_routes"]
-    open_recoveries = [route for route in routes if route["category"] != RETRY_CATEGORY]
+    open_recoveries = most_urgent_first(route for route in routes if route["category"] != RETRY_CATEGORY)
     broken = broken_providers(known.failing[at], open_recoveries, known.incidents[at], known.retries[at])
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",

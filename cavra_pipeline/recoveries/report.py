@@ -116,10 +116,15 @@ def recovery_rows(opened: Iterable[Recovery], at: datetime, slo: timedelta) -> l
     Returns:
         Rows of contract section 11, instants as text; ``recovery`` is the recovery itself.
     """
-    rows = sorted((_row(one, at, slo) for one in opened), key=lambda row: (row["playbook_id"], row["provider"]))
-    rows.sort(key=lambda row: row["recovery"].opened_at, reverse=True)
-    rows.sort(key=lambda row: row["slo_status"] != "breached")
-    return rows
+    return most_urgent_first(_row(one, at, slo) for one in opened)
+
+
+def most_urgent_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns rows of recoveries in the order of every list of them: past their limit first, then the newest."""
+    ordered = sorted(rows, key=lambda row: (row["playbook_id"], row["provider"]))
+    ordered.sort(key=lambda row: datetime.fromisoformat(row["opened_at"]), reverse=True)
+    ordered.sort(key=lambda row: row["slo_status"] != "breached")
+    return ordered
 
 
 def _row(recovery: Recovery, at: datetime, slo: timedelta) -> dict[str, Any]:

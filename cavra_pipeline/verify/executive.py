@@ -15,7 +15,7 @@ from .container import canonical
 from .derive import MINUTE, Document, LanePairs, LaneRecord, retry_health
 from .pairs import entries_of
 from .providers import broken_providers, explained, usual_interval
-from .recoveries import HOUR, RETRIES, EntryCauses, PlanNotices, RecoveriesAt, in_order, retry_routes
+from .recoveries import HOUR, RETRIES, EntryCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
 
 ID = "executive_report_id"
 #: What the records do not decide in a report, or is words: it is in the report's id, and not recomputed.
@@ -236,7 +236,7 @@ def derive_executive(
         row, of = _lane(home, name)
         rows.append(row)
         health |= {name: of} if of else {}
-    opened = [one for one in routes if one["category"] != RETRIES]
+    opened = most_urgent_first(one for one in routes if one["category"] != RETRIES)
     horizons = [datetime.fromisoformat(of["horizon"]).replace(tzinfo=UTC) for one in log for of in one["prunings"]]
     newest = [one["latest_record_at"] for one in rows] + [one.at.isoformat() for one in known.records[-1:]]
     state = "open" if opened else "none_open" if known.playbook_count else "no_playbook"

@@ -255,3 +255,10 @@ def in_order(routes: Iterable[Document]) -> list[Document]:
         return route["severity"] != "critical", failures, -age, route["provider"], route["playbook_id"]
 
     return sorted(routes, key=urgency)
+
+
+def most_urgent_first(routes: Iterable[Document]) -> list[Document]:
+    """Open recoveries as every list of them has them: past their limit first, then the newest."""
+    by_name = sorted(routes, key=lambda one: (one["playbook_id"], one["provider"]))
+    newest = sorted(by_name, key=lambda one: datetime.fromisoformat(one["opened_at"]), reverse=True)
+    return sorted(newest, key=lambda one: one["slo_status"] != "breached")
