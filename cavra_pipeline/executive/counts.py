@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +10,10 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import ascending
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.executions import Unresolved, unresolved_executions
+from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
 from cavra_pipeline.warehouse import Session
@@ -80,6 +84,32 @@ def failing_providers(session: Session, instants: Sequence[datetime]) -> dict[da
         for row in session.rows(_PACKAGE, "failing_providers", {"lane": lane.name, "instants": moments}):
             failing[moments[int(str(row.pop("number"))) - 1]].append({**row, "lane": lane.name})
     return failing
+
+
+def retry_counts(
+    session: Session, instants: Sequence[datetime], *, now: datetime
+) -> dict[datetime, dict[str, Counter[str]]]:
+    """Returns what becomes of the failing deliveries by the lanes' retry plans, by instant and provider.
+
+    Each is counted once: ``suppressed_count`` have no retries left, ``uncleared_count`` wait for a person's
+    acknowledgement or approval, ``cleared_count`` can be retried, now or when their delay is over.
+    """
+    moments = ascending(instants)
+    found: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
+    for lane in LANES.values():
+        plans = retry_plans(session, lane, retry_policy(lane), instants=moments, now=now)
+        for at, plan in zip(moments, plans, strict=True):
+            left = [one for one in plan["retry_decisions"] if one["action"] != "suppress"]
+            uncleared = Counter(provider for _, provider in uncleared_pairs(session, lane, left, at))
+            total = Counter(str(one["provider"]) for one in plan["retry_decisions"])
+            retried = Counter(str(one["provider"]) for one in left)
+            for provider in total:
+                found[at][provider].update(
+                    suppressed_count=total[provider] - retried[provider],
+                    uncleared_count=uncleared[provider],
+                    cleared_count=retried[provider] - uncleared[provider],
+                )
+    return found
 
 
 def failed_retries(session: Session, instants: Sequence[datetime]) -> dict[datetime, dict[str, Unresolved]]:

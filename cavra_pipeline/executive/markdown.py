@@ -6,20 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.escaping import markdown
+from cavra_pipeline.executive.page import BROKEN_COUNTS
 
-_BROKEN: Final = {
-    "cause": "What is wrong",
-    "open": "Open recoveries",
-    "late": "Past the limit",
-    "missing": "Not arrived",
-    "oldest": "Oldest failure",
-}
+_BROKEN: Final = {"cause": "What is wrong", **BROKEN_COUNTS, "oldest": "Oldest failure"}
 _OPEN: Final = {
     "name": "Recovery",
     "age": "Open for",
     "slo": "SLO",
     "notified": "Notified via",
-    "action": "Next step",
+    "steps": "Step",
 }
 
 
@@ -34,17 +29,23 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         f"# {markdown(page['state'])}: recovery report, {markdown(page['as_of'])}",
         markdown(report["headline"]),
         markdown(page["what"]),
-        f"**Do now:** {markdown(report['what_to_do'])}",
+        f"**Do now:** {_step(page['what_to_do'])}",
         _items(_fact(fact) for fact in page["facts"]),
         *_next_actions(page),
         "## Providers that need attention",
-        *_rows(page["broken_caption"], _BROKEN, page["broken"], page["none_broken"]),
+        *_rows(
+            page["broken_caption"],
+            _BROKEN,
+            [*page["broken"], *filter(None, [page["broken_total"]])],
+            page["none_broken"],
+        ),
         "## Open recoveries",
         *_rows(page["open_caption"], _OPEN, page["open"], page["none_open"]),
         f"## The last {page['window']}",
         _items(markdown(sentence) for sentence in report["what_happened"]),
         "---",
         *(markdown(note) for note in page["notes"]),
+        f"For the platform team: {'; '.join(f'{what}: `{run}`' for what, run in page['commands'])}.",
         " · ".join(map(markdown, page["ids"])),
     ]
     return "\n\n".join(sections) + "\n"
@@ -58,11 +59,17 @@ def _fact(fact: Mapping[str, str]) -> str:
 def _next_actions(page: Mapping[str, Any]) -> list[str]:
     if not page["next_actions"]:
         return []
-    steps = (
-        f"**{markdown(one['urgency'])}**: {markdown(one['action'])} ({markdown(one['because'])})"
-        for one in page["next_actions"]
-    )
-    return ["## After that", _items(steps), *_more_actions(page)]
+    steps = [
+        f"{number}. **{markdown(one['urgency'])}**: {_step(one)}" for number, one in enumerate(page["next_actions"], 2)
+    ]
+    return ["## After that", "\n".join(steps), *_more_actions(page)]
+
+
+def _step(one: Mapping[str, str]) -> str:
+    """A step, who takes it, and why; without a role there is nothing to do."""
+    if not one["role"]:
+        return markdown(one["action"])
+    return f"{markdown(one['role'])}: {markdown(one['action'])} ({markdown(one['because'])})"
 
 
 def _more_actions(page: Mapping[str, Any]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
+    activity_words,
+    at_start,
     count,
     day_text,
     duration,
@@ -33,11 +35,20 @@ _SLO: Final = {"breached": ("breached", "critical"), "at_risk": ("at risk", "war
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
 _MOST_ACTIONS: Final = 6
-_HOW_TO_GET_ALL: Final = "run cavra-pipeline executive-report --json"
+_EXECUTIVE: Final = "executive"
+#: Counts of a provider, with the headings of their columns.
+BROKEN_COUNTS: Final = {
+    "open": "Open recoveries",
+    "late": "Past the limit",
+    "missing": "Not arrived",
+    "cleared": "Can be retried",
+    "uncleared": "Wait for a person",
+    "exhausted": "No retries left",
+}
+_BROKEN_CAPTION: Final = "Most severe first. Wait for a person: to acknowledge or approve the retry"
 _WHAT: Final = (
     "A recovery is the repair of one notification channel, such as Slack or Jira, to which deliveries kept failing. "
-    "While it is open, people may miss what they have to act on. It is closed when somebody records it as resolved or "
-    "mitigated."
+    "Until somebody closes it as resolved or mitigated, people may miss what they have to act on."
 )
 
 
@@ -53,8 +64,10 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
     broken = report["broken_providers"][:_MOST_ROWS]
-    actions = report["recommended_actions"]
+    actions, more = _shown(report["recommended_actions"])
     is_known = report["recovery_state"] != NO_PLAYBOOK
+    causes = {one["action"]: one["cause"] for one in report["broken_providers"]}
+    steps = [_action(one, causes) for one in actions]
     return {
         "state": _STATES[report["state"]],
         "as_of": moment_text(read(report["as_of"])),
@@ -62,50 +75,84 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "limit": duration(report["slo_minutes"]),
         "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
-        "next_actions": actions[1:_MOST_ACTIONS],
-        "more_actions": _more_actions(len(actions) - _MOST_ACTIONS, is_linked=console is not None),
+        "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "because": ""},
+        "next_actions": steps[1:],
+        "more_actions": _more_actions(more),
         "console": console or "",
         "what": _WHAT,
         "broken": [_broken(one, at) for one in broken],
-        "broken_caption": _caption("Most severe first", len(broken), len(report["broken_providers"])),
-        "none_broken": "No delivery is failing and no recovery is open."
-        if is_known
-        else "No delivery is failing; nothing is known of recoveries.",
-        "open": [_row(one) for one in shown],
-        "open_caption": _caption("The most urgent first", len(shown), total),
+        "broken_counts": BROKEN_COUNTS,
+        "broken_total": _total(report["broken_providers"]),
+        "broken_caption": _caption(_BROKEN_CAPTION, len(broken), len(report["broken_providers"])),
+        "none_broken": _none_broken(report, is_known=is_known),
+        "open": [_row(one, _step_numbers(one, report, actions)) for one in shown],
+        "open_caption": _caption("Past the limit first, then the newest; the steps are those above", len(shown), total),
         "none_open": "No recovery is open."
         if is_known
         else "No recovery playbook has arrived: nothing is known of recoveries.",
+        "activity": " ".join(activity_words(report)) if report["evidence_record_count"] else "",
+        "is_seldom": any(lane["usual_interval_minutes"] for lane in report["lanes"]),
         "backlog_step": "6 hours" if days <= FINE_WINDOW_DAYS else "day",
         "notes": _notes(report, basis),
+        "commands": _commands(has_more=bool(more)),
         "ids": _ids(report, basis),
     }
+
+
+def _none_broken(report: Mapping[str, Any], *, is_known: bool) -> str:
+    if not report["evidence_record_count"]:
+        return "Nothing is known: no evidence has arrived."
+    recoveries = " and no recovery is open" if is_known else "; nothing is known of recoveries"
+    return f"No delivery is failing{recoveries}."
 
 
 def _caption(order: str, shown: int, total: int) -> str:
     return f"{order}: {shown} of {total:,}" if total > shown else order
 
 
-def _more_actions(number: int, *, is_linked: bool) -> str:
-    """What the page leaves out; the address of the console follows it where somebody has named that."""
-    if number <= 0:
+def _shown(actions: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """The steps of the page and those that it leaves out, both in order: the reader's own have room first."""
+    by_reader = sorted(range(1, len(actions)), key=lambda n: actions[n]["role"] != _EXECUTIVE)
+    shown = {0, *by_reader[: _MOST_ACTIONS - 1]}
+    return [one for n, one in enumerate(actions) if n in shown], [
+        one for n, one in enumerate(actions) if n not in shown
+    ]
+
+
+def _action(one: Mapping[str, Any], causes: Mapping[str, str]) -> dict[str, str]:
+    """A step with who takes it as a label; of a provider the cause alone, as the table below has its counts."""
+    role, cause = listed([_reader(role) for role in one["role"].split(", ")]), causes.get(one["action"])
+    return {**one, "role": f"{role[0].upper()}{role[1:]}", "because": f"{cause}." if cause else one["because"]}
+
+
+def _reader(role: str) -> str:
+    """A role as the page calls it: its reader is the executive."""
+    return "you" if role == _EXECUTIVE else role
+
+
+def _more_actions(more: Sequence[Mapping[str, Any]]) -> str:
+    """What the page leaves out, and whose it is; the console's address follows it where somebody has named that."""
+    if not more:
         return ""
-    return f"{count(number, 'lower-priority step')}: {'' if is_linked else _HOW_TO_GET_ALL}".rstrip()
+    roles = dict.fromkeys(_reader(role) for one in more for role in one["role"].split(", "))
+    names = [role if role == "you" else f"the {role}" for role in roles]
+    return f"{count(len(more), 'further step')} not shown, for {listed(names)}."
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:
     """The figures of the first screen, and what each was a window before."""
-    now, before, start = report["recoveries"], report["recoveries_before"], report["backlog"][0]
+    now, before, start = report["recoveries"], report["recoveries_before"], at_start(report)
     days = count(report["window_days"], "day")
-    then = f" the {days} before"
-    failed = sum(lane["unresolved_failed_execution_count"] for lane in report["lanes"])
+    then, on = f" the {days} before", f" on {day_text(read(report['window_start']))}"
+    missing = sum(one["failing_notice_count"] for one in report["broken_providers"])
+    waiting = sum(one["uncleared_count"] for one in report["broken_providers"])
     has_evidence = report["state"] != "no_evidence"
     facts = [
-        ("Open recoveries", f"{now['open_count']:,}", f"{start['open_count']:,} at the start"),
+        ("Open recoveries", f"{now['open_count']:,}", f"{start['open_count']:,}{on}" if start else ""),
         (
             f"Past the {limit_words(report['slo_minutes'])} limit",
             f"{now['slo_breached_count']:,}",
-            f"{start['breached_count']:,} at the start",
+            f"{start['breached_count']:,}{on}" if start else "",
         ),
         (f"Opened / closed in {days}", _flow(now), _flow(before) + then if before else ""),
         (
@@ -118,10 +165,9 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}
         for label, value, note in facts
     ]
-    return [
-        *shown,
-        {"label": "Retries still failed", "value": f"{failed:,}" if has_evidence else "unknown", "note": ""},
-    ]
+    note = f"{waiting:,} {'waits' if waiting == 1 else 'wait'} for a person" if waiting else ""
+    missed = {"value": f"{missing:,}", "note": note} if has_evidence else {"value": "unknown", "note": ""}
+    return [*shown, {"label": "Notifications not arrived", **missed}]
 
 
 def _flow(recoveries: Mapping[str, Any]) -> str:
@@ -135,12 +181,47 @@ def _broken(one: Mapping[str, Any], at: datetime) -> dict[str, str]:
         "tone": one["severity"],
         "open": f"{one['open_recovery_count']:,}",
         "late": f"{one['slo_breached_count']:,}",
-        "missing": f"{one['failing_notice_count']:,}",
+        **_arrivals(one),
         "oldest": short_moment(read(since), at) if since else "-",
     }
 
 
-def _row(one: Mapping[str, Any]) -> dict[str, str]:
+def _arrivals(one: Mapping[str, Any]) -> dict[str, str]:
+    """The notifications that have not arrived, and what becomes of them; the parts add up."""
+    counts = {
+        "missing": one["failing_notice_count"],
+        "cleared": one["cleared_count"],
+        "uncleared": one["uncleared_count"],
+        "exhausted": one["suppressed_count"],
+    }
+    return {name: f"{number:,}" for name, number in counts.items()}
+
+
+def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    """The sums over all providers, shown below more than one."""
+    if len(broken) < 2:
+        return None
+    sums = {name: sum(one[name] for one in broken) for name in broken[0] if name.endswith("_count")}
+    return {
+        "cause": f"All {len(broken):,} providers",
+        "open": f"{sums['open_recovery_count']:,}",
+        "late": f"{sums['slo_breached_count']:,}",
+        **_arrivals(sums),
+        "oldest": "",
+    }
+
+
+def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> str:
+    """The steps of the page that are about a recovery, by number; one that the page leaves out in words."""
+    numbers = {one["action"]: str(number) for number, one in enumerate(actions, 1)}
+    broken = next(one for one in report["broken_providers"] if one["provider"] == recovery["provider"])
+    need = next((one["action"] for one in report["key_risks"] if one["category"] == recovery["need"]), None)
+    fix = numbers.get(broken["action"], broken["fix"])
+    beside = numbers.get(need) or recovery["recommended_action"].removeprefix(broken["fix"]).strip("; .")
+    return " and ".join(filter(None, [fix, beside])) if beside.isdigit() else "; ".join(filter(None, [fix, beside]))
+
+
+def _row(one: Mapping[str, Any], steps: str) -> dict[str, str]:
     slo, tone = _SLO[one["slo_state"]]
     again = " (opened again)" if one["closure_state"] == "reopened" else ""
     return {
@@ -151,7 +232,7 @@ def _row(one: Mapping[str, Any]) -> dict[str, str]:
         "slo": slo,
         "tone": tone,
         "notified": listed([provider_name(name) for name in one["notified_through"]]) or "no one",
-        "action": one["recommended_action"],
+        "steps": steps,
     }
 
 
@@ -166,8 +247,16 @@ def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     return [
         f"{rests} Covers {day_text(start)} to {day_text(max(until, start))}, UTC. "
         f"Generated {moment_text(made)} by {report['generated_by']}.",
-        "Verify the evidence: cavra-pipeline verify --home. "
-        "Prove the numbers: cavra-pipeline prove --report executive.",
+    ]
+
+
+def _commands(*, has_more: bool) -> list[tuple[str, str]]:
+    """What the platform team runs to check the page, and to see all of it."""
+    all_steps = [("list every step", "cavra-pipeline executive-report --json")] if has_more else []
+    return [
+        ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
+        ("prove these numbers from it", "cavra-pipeline prove --report executive"),
+        *all_steps,
     ]
 
 

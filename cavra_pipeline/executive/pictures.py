@@ -19,7 +19,7 @@ from cavra_pipeline.executive.words import count, day_text, read
 
 _WIDTH: Final = 360
 _TICKS: Final = 4
-_ROW: Final = 36
+_ROW: Final = 32
 
 
 def _svg(name: str, height: int, title: str, description: str, parts: Sequence[Markup]) -> Markup:
@@ -96,7 +96,8 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
             left = axis.x(read(outage["started_at"]) if outage["started_at"] else start)
             right = axis.x(read(outage["ended_at"]) if outage["ended_at"] else end)
             width = max(right - left, 3)
-            parts.append(_rect(min(left, _WIDTH - width), top + 17, width, 14, "bad"))
+            shape = (top + 19, width, 10, "slow") if lane["usual_interval_minutes"] else (top + 17, width, 14, "bad")
+            parts.append(_rect(min(left, _WIDTH - width), *shape))
     said = "; ".join(f"{lane['title']}: {standing(lane)}" for lane in lanes)
     return _svg("outages", bottom + 20, "Worker downtime", f"{said}.", parts)
 

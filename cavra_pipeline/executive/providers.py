@@ -13,6 +13,8 @@ from cavra_pipeline.reports.incidents import cause_of
 
 #: So many notifications that have not arrived, or failures of one in a row, are more than a bad moment.
 _GRAVE: Final = 3
+#: What becomes of the notifications that have not arrived: each is in one of these counts.
+RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
 #: What people have to do about a recovery beside its fix, by need.
 _BESIDE: Final = {
     "decide": "decide on the escalation",
@@ -27,6 +29,7 @@ def broken_providers(
     open_recoveries: Sequence[Mapping[str, Any]],
     incidents: Sequence[Mapping[str, Any]],
     retries: Mapping[str, Unresolved],
+    decided: Mapping[str, Mapping[str, int]],
 ) -> list[dict[str, Any]]:
     """Returns each provider that deliveries are failing at or that has an open recovery, what is wrong, and the step.
 
@@ -35,6 +38,7 @@ def broken_providers(
         open_recoveries: Routes of the open recoveries.
         incidents: The open provider incidents.
         retries: Retries that failed or were skipped and are unresolved, by lane.
+        decided: What the retry plans decide, counted by provider.
 
     Returns:
         Critical ones first, then those with most open recoveries, then those that fail now, then those with most
@@ -53,6 +57,7 @@ def broken_providers(
             [one for one in open_recoveries if one["provider"] == name],
             incident_of.get(name),
             failed[name],
+            decided.get(name, {}),
         )
         for name in sorted(names)
     ]
@@ -83,16 +88,17 @@ def _broken(
     opened: Sequence[Mapping[str, Any]],
     incident: Mapping[str, Any] | None,
     failed_retries: int,
+    decided: Mapping[str, int],
 ) -> dict[str, Any]:
     late = sum(one["slo_status"] == "breached" for one in opened)
     missing = sum(row["failing_count"] for row in failing)
     is_now = is_failing_now(failing)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
-    cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
-    steps = ["let the worker send what is due"] if is_now else []
+    by_hand = _by_hand(provider, missing, decided)
+    cause, fix = _cause(provider, failing, incident if is_now else None, by_hand, is_now=is_now)
+    steps = [fix, by_hand] if is_now and by_hand else [fix]
     if opened:
-        its = "its recovery" if len(opened) == 1 else f"its {len(opened):,} recoveries"
-        steps.append(f"record {its} as resolved or mitigated")
+        steps.append(f"Then close {'its recovery' if len(opened) == 1 else f'its {len(opened):,} recoveries'}")
     return {
         "provider": provider,
         "severity": "critical" if late or (is_now and is_grave) else "warning",
@@ -102,49 +108,92 @@ def _broken(
         "open_recovery_count": len(opened),
         "slo_breached_count": late,
         "failing_notice_count": missing,
+        **{name: decided.get(name, 0) for name in RETRIED},
         "failed_retry_count": failed_retries,
         "failing_since": min((row["failing_since"] for row in failing), default=None),
         "lanes": sorted({row["lane"] for row in failing}),
         "fix": fix,
-        "action": f"{', then '.join(filter(None, [fix, ' and '.join(steps)]))}.",
+        "action": f"{'. '.join(steps)}.",
     }
 
 
+def _by_hand(provider: str, missing: int, decided: Mapping[str, int]) -> str:
+    """What people have to do about the notifications to a provider that have not arrived; empty if nothing."""
+    cleared, uncleared, exhausted = (decided.get(name, 0) for name in RETRIED)
+    which = _notifications(provider, missing)
+    if not uncleared and not exhausted:
+        return ""
+    if missing == uncleared:
+        return f"Acknowledge or approve {which}"
+    if missing == exhausted:
+        return f"Resend or resolve {which}: no retries are left"
+    steps = [f"acknowledge or approve {uncleared:,}"] if uncleared else []
+    steps += [f"resend or resolve {exhausted:,} without retries left"] if exhausted else []
+    retried = f" the worker can retry {cleared:,};" if cleared else ""
+    return f"Of {which}{retried} {' and '.join(steps)}"
+
+
+def _notifications(provider: str, number: int) -> str:
+    to = f"to {provider_name(provider)}"
+    return f"the notification {to}" if number == 1 else f"the {number:,} notifications {to}"
+
+
 def _cause(
-    provider: str, failing: Sequence[Mapping[str, Any]], incident: Mapping[str, Any] | None, *, is_now: bool
+    provider: str,
+    failing: Sequence[Mapping[str, Any]],
+    incident: Mapping[str, Any] | None,
+    by_hand: str,
+    *,
+    is_now: bool,
 ) -> tuple[str, str]:
     """What is wrong at a provider, and what to do about it, both without a full stop."""
     name = provider_name(provider)
     if not failing:
-        return f"{name} has failed before", f"Fix {name}"
+        return f"Nothing is failing at {name} now", f"Check that {name} works"
     newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
     if is_now:
         codes = incident["status_codes"] if incident else [newest] if newest else []
         cause = incident["cause"] if incident else cause_of({newest})
         said = f" ({', '.join(map(str, codes))})" if codes else ""
         return f"{name} {CAUSE_WORDS[cause].what}{said}", fix_words(cause, provider)
-    missing = sum(row["failing_count"] for row in failing)
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
-    have = count(missing, f"notification to {name} has", f"notifications to {name} have")
-    them, which = ("it", "notification") if missing == 1 else ("them", f"{missing:,} notifications")
-    return f"{have} not arrived ({said})", f"Review the {which} to {name} and retry or resolve {them}"
+    missing = sum(row["failing_count"] for row in failing)
+    fix = by_hand or f"Check that the worker sends {_notifications(provider, missing)}"
+    return f"{name} failed earlier ({said})", fix
 
 
 def risk_of(one: Mapping[str, Any]) -> str:
     """Says what is wrong at a provider and what it holds up, in one sentence."""
     parts = [one["cause"]]
     if missing := one["failing_notice_count"]:
-        oldest = f"the oldest failed on {moment_text(read(one['failing_since']))}"
         have = count(missing, "notification has", "notifications have")
-        parts.append(
-            f"{have} not arrived, {oldest}" if one["is_failing_now"] else f"others have arrived since; {oldest}"
-        )
+        parts.append(f"{have} not arrived: {_retried_words(one)}")
+        since = "" if one["is_failing_now"] else "others have arrived since; "
+        parts.append(f"{since}the oldest failed on {moment_text(read(one['failing_since']))}")
     if failed := one["failed_retry_count"]:
         parts.append(f"{count(failed, 'retry', 'retries')} failed")
     if total := one["open_recovery_count"]:
         late = one["slo_breached_count"]
         parts.append(f"{are(total, 'recovery', 'recoveries')} open" + (f", {late:,} past the limit" if late else ""))
     return "; ".join(parts) + "."
+
+
+def role_of(one: Mapping[str, Any]) -> str:
+    """Returns who takes the step of a provider: its connector is the platform team's, its notifications the lead's."""
+    needs_lead = one["uncleared_count"] or one["suppressed_count"]
+    if one["is_failing_now"]:
+        return "platform team, incident lead" if needs_lead else "platform team"
+    return "incident lead" if needs_lead else "platform team"
+
+
+def _retried_words(one: Mapping[str, Any]) -> str:
+    """Says what becomes of a provider's notifications that have not arrived: parts that add up to all of them."""
+    parts = (
+        (one["cleared_count"], "can be retried", "can be retried"),
+        (one["uncleared_count"], "waits for a person", "wait for a person"),
+        (one["suppressed_count"], "has no retries left", "have no retries left"),
+    )
+    return ", ".join(f"{number:,} {single if number == 1 else many}" for number, single, many in parts if number)
 
 
 def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,15 @@ from cavra_pipeline.documents import (
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.executive.counts import Standing, Window, failed_retries, failing_providers, standings, windows
+from cavra_pipeline.executive.counts import (
+    Standing,
+    Window,
+    failed_retries,
+    failing_providers,
+    retry_counts,
+    standings,
+    windows,
+)
 from cavra_pipeline.executive.escalation import RETRY_CATEGORY, plan_of_recoveries
 from cavra_pipeline.executive.providers import broken_providers, next_step
 from cavra_pipeline.executive.risks import key_risks
@@ -73,6 +81,7 @@ class _Known:
     standing: Mapping[datetime, Standing]
     failing: Mapping[datetime, Sequence[Mapping[str, Any]]]
     retries: Mapping[datetime, Mapping[str, Unresolved]]
+    decided: Mapping[datetime, Mapping[str, Mapping[str, int]]]
     windows: Mapping[datetime, Window]
     history: RecoveryHistory
     causes: Causes
@@ -140,6 +149,7 @@ def executive_reports(
         standing=standings(session, instants),
         failing=failing_providers(session, instants),
         retries=failed_retries(session, instants),
+        decided=retry_counts(session, instants, now=now),
         windows=windows(session, {at: _window_start(at, window_days) for at in moments}),
         history=recovery_history(session, max(moments)),
         causes=Causes(session, max(moments)),
@@ -202,7 +212,9 @@ def _counted(
     trend = RecoveryTrend(known.history.opened(at), start, at, timedelta(minutes=known.slo_minutes))
     routes = plan["escalation_routes"]
     open_recoveries = most_urgent_first(route for route in routes if route["category"] != RETRY_CATEGORY)
-    broken = broken_providers(known.failing[at], open_recoveries, known.incidents[at], known.retries[at])
+    broken = broken_providers(
+        known.failing[at], open_recoveries, known.incidents[at], known.retries[at], known.decided[at]
+    )
     return {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report.v1",
         "product": PRODUCT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.providers import retries_explained, risk_of
+from cavra_pipeline.executive.providers import retries_explained, risk_of, role_of
 from cavra_pipeline.executive.words import (
     are,
     count,
@@ -46,12 +46,17 @@ _OF_LANES: Final = {
     ),
     "unresolved_failed_execution_count": (
         "{count} retries failed or were skipped and have not been delivered since.",
-        "Open the unresolved executions and fix what each names, then retry or resolve them.",
+        "Find out why {count} retries failed or were skipped, then retry or resolve them.",
     ),
 }
 _AGES: Final = {
     "missed_worker_count": "latest_worker_age_minutes",
     "stale_retry_plan_count": "latest_retry_plan_age_minutes",
+}
+#: Who takes the step of a risk, by its category; the platform team where none is named.
+_ROLES: Final = {
+    **dict.fromkeys(("decide", "resume", "acknowledge", "slo_at_risk", "growing_backlog"), "executive"),
+    **dict.fromkeys(("notify", "outstanding_alert_acknowledgement", "unplanned_failure"), "incident lead"),
 }
 #: Longer lists of lanes are counted.
 _MOST_NAMED: Final = 3
@@ -73,7 +78,8 @@ def key_risks(
         unplanned_failure_count: Failing pairs that no escalation plan names.
 
     Returns:
-        ``severity``, ``category``, ``risk``, ``action`` and ``freed_recovery_count``: open recoveries that wait for it.
+        ``severity``, ``category``, ``risk``, ``action``, ``role`` (who takes it) and
+        ``freed_recovery_count`` (open recoveries that wait for it).
     """
     found = [
         *_evidence_risks(report),
@@ -87,12 +93,15 @@ def key_risks(
     return sorted(found, key=lambda risk: (risk["severity"] != "critical", -risk["freed_recovery_count"]))
 
 
-def _risk(severity: str, category: str, risk: str, action: str, freed: int = 0) -> dict[str, Any]:
+def _risk(
+    severity: str, category: str, risk: str, action: str, freed: int = 0, role: str | None = None
+) -> dict[str, Any]:
     return {
         "severity": severity,
         "category": category,
         "risk": risk,
         "action": action,
+        "role": role or _ROLES.get(category, "platform team"),
         "freed_recovery_count": freed,
     }
 
@@ -125,13 +134,14 @@ def _evidence_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             f"No evidence has ever arrived of: {', '.join(silent)}.",
             "Find out whether these are in use; if they are, have their evidence sent.",
         )
-    if report["quarantined_record_count"]:
+    if number := report["quarantined_record_count"]:
+        rejected = count(number, "record")
         yield _risk(
             "warning",
             "quarantined_evidence",
-            f"{count(report['quarantined_record_count'], 'record')} in the landing files of "
+            f"{rejected} in the landing files of "
             f"the last {count(report['window_days'], 'day')} could not be read and may be missing from this report.",
-            "Look up why these records were quarantined, and correct their source.",
+            f"Look up why {rejected} {'was' if number == 1 else 'were'} quarantined, and correct the source.",
         )
 
 
@@ -142,7 +152,7 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "warning",
             "slo_at_risk",
             f"{are(soon, 'recovery', 'recoveries')} close to the {limit_words(report['slo_minutes'])} limit.",
-            "Ask for a time by which each of these is done.",
+            "Ask for a time by which each recovery close to its limit is done.",
         )
     growth = sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"])
     if growth > 0:
@@ -157,7 +167,9 @@ def _limit_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _provider_risks(broken: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for one in broken:
-        yield _risk(one["severity"], "broken_provider", risk_of(one), one["action"], one["open_recovery_count"])
+        yield _risk(
+            one["severity"], "broken_provider", risk_of(one), one["action"], one["open_recovery_count"], role_of(one)
+        )
 
 
 def _interval_risks(
@@ -197,6 +209,8 @@ def _is_said(rule: AlertRule, health: Mapping[str, Any], *, is_slow: bool, is_ex
     """Returns whether another risk covers it: a worker that is down makes no plans, and failures are a provider's."""
     return {
         "unresolved_delivery_count": True,
+        "acknowledgement_pending_count": True,
+        "approval_pending_count": True,
         "unresolved_failed_execution_count": is_explained,
         "missed_worker_count": is_slow,
         "stale_retry_plan_count": is_slow or health["missed_worker_count"] > 0,
@@ -215,7 +229,7 @@ def _of_rule(
         total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in found)
         ages = [health[lane][_AGES[rule.count]] for lane, _, _ in found] if rule.count in _AGES else []
         age = f", for up to {duration(max(ages))}" if ages and None not in ages else ""
-        message = message.format(count=f"{total:,}", age=age)
+        message, action = (text.format(count=f"{total:,}", age=age) for text in (message, action))
     where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
     category = rule.count.removeprefix("is_").removesuffix("_count")
     return _risk(rule.severity, category, f"{where}: {_lowered(message)}", action)

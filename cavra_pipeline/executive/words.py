@@ -128,7 +128,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     """Returns sentences that sum the window up: recoveries, deliveries, live retries and outages."""
     if not report["evidence_record_count"]:
         return ["No evidence has arrived, so this report cannot say what happened."]
-    recoveries, activity = report["recoveries"], report["activity"]
+    recoveries = report["recoveries"]
     days = count(report["window_days"], "day")
     opened, closed = recoveries["opened_in_window_count"], recoveries["closed_in_window_count"]
     again = recoveries["reopened_in_window_count"]
@@ -137,16 +137,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
         said.append(f"{count(again, 'recovery was', 'recoveries were')} opened again.")
     if closed:
         said.append(_closed_words(report))
-    said.append(
-        f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
-        f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
-    )
-    tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
-    if tried:
-        said.append(
-            f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
-            f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
-        )
+    said += activity_words(report)
     said += [f"{lane['title']}: {worker_interval(lane)}." for lane in report["lanes"] if lane["usual_interval_minutes"]]
     down = [lane for lane in report["lanes"] if lane["outage_count"] and not lane["usual_interval_minutes"]]
     if down:
@@ -156,6 +147,22 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
             f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
             f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; {longest['title']} longest, "
             f"for {duration(longest['outage_minutes'])} of these {days}."
+        )
+    return said
+
+
+def activity_words(report: Mapping[str, Any]) -> list[str]:
+    """Returns what was delivered and retried in the window, in sentences."""
+    activity = report["activity"]
+    said = [
+        f"{count(activity['delivery_count'], 'delivery', 'deliveries')} attempted, "
+        f"{activity['failed_delivery_count']:,} of them failed at one connector or more."
+    ]
+    tried = sum(activity[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped"))
+    if tried:
+        said.append(
+            f"{count(tried, 'live retry', 'live retries')}: {activity['delivered_execution_count']:,} delivered, "
+            f"{activity['failed_execution_count']:,} failed, {activity['skipped_execution_count']:,} skipped."
         )
     return said
 
@@ -177,20 +184,44 @@ def headline(report: Mapping[str, Any]) -> str:
         return f"No evidence has arrived up to {as_of}. That is not an all-clear: nothing is known."
     if report["recovery_state"] == NO_PLAYBOOK:
         return f"No recovery playbook has arrived up to {as_of}. That is not an all-clear: no recovery is known."
-    total = report["open_recovery_count"]
+    total, trend = report["open_recovery_count"], _trend(report)
     if not total:
         risks = report["key_risks"]
-        return f"No recovery is open. {risks[0]['risk']}" if risks else "No recovery is open and nothing is failing."
+        if not risks:
+            return f"No recovery is open and nothing is failing.{trend}"
+        return f"No recovery is open.{trend} {risks[0]['risk']}"
     oldest = duration(max(one["age_minutes"] for one in report["open_recoveries"]))
     late = report["slo_breached_count"]
     limit = limit_words(report["slo_minutes"])
     opened = are(total, "recovery", "recoveries")
     if not late:
-        return f"{opened} open, none past the {limit} limit; the oldest is {oldest} old."
+        return f"{opened} open, none past the {limit} limit; the oldest is {oldest} old.{trend}"
     if total == 1:
-        return f"1 recovery is open, past the {limit} limit: it is {oldest} old."
+        return f"1 recovery is open, past the {limit} limit: it is {oldest} old.{trend}"
     past = "all of them" if late == total else f"{late:,} of them"
-    return f"{opened} open, {past} past the {limit} limit; the oldest is {oldest} old."
+    return f"{opened} open, {past} past the {limit} limit; the oldest is {oldest} old.{trend}"
+
+
+def _trend(report: Mapping[str, Any]) -> str:
+    """Says whether more or fewer recoveries are open, and past the limit, than when the window began."""
+    then, now = at_start(report), report["recoveries"]
+    if then is None:
+        return ""
+    day = day_text(read(report["window_start"]))
+    changes = [now["open_count"] - then["open_count"], now["slo_breached_count"] - then["breached_count"]]
+    if not any(changes):
+        return f" The same as on {day}." if then["open_count"] else ""
+    word = "Getting worse" if min(changes) >= 0 else "Improving" if max(changes) <= 0 else "Mixed"
+    if not then["open_count"]:
+        return f" {word}: none was open on {day}."
+    return f" {word}: {then['open_count']:,} open, {then['breached_count']:,} past the limit on {day}."
+
+
+def at_start(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Returns the counts with which the window began; None if no recovery was known by then."""
+    recoveries = report["recoveries"]
+    is_known = recoveries["opened_count"] > recoveries["opened_in_window_count"]
+    return report["backlog"][0] if is_known else None
 
 
 def actions_for(risks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -198,7 +229,7 @@ def actions_for(risks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     actions: dict[str, dict[str, Any]] = {}
     for risk in risks:
         urgency = "now" if risk["severity"] == "critical" else "soon"
-        step = {"urgency": urgency, "action": risk["action"], "because": risk["risk"]}
+        step = {"urgency": urgency, "role": risk["role"], "action": risk["action"], "because": risk["risk"]}
         actions.setdefault(risk["action"], {**step, "freed_recovery_count": risk["freed_recovery_count"]})
     return list(actions.values())
 

@@ -46,10 +46,15 @@ def held_retries(session: Session, lane: Lane, plan: Mapping[str, Any], at: date
         at: Its instant, in UTC without a zone.
     """
     due = [one for one in plan["retry_decisions"] if one["action"] == "retry"]
-    if lane.gate is Gate.REQUEST or not due:
+    return uncleared_pairs(session, lane, due, at)
+
+
+def uncleared_pairs(session: Session, lane: Lane, decisions: Sequence[Mapping[str, Any]], at: datetime) -> list[_Pair]:
+    """Returns the pairs of some decisions that the lane's gate does not let go at an instant, in UTC without a zone."""
+    if lane.gate is Gate.REQUEST or not decisions:
         return []
-    cleared = cleared_pairs(session, lane, due, (at, at))
-    return [pair for pair in (_pair(lane, one) for one in due) if pair not in cleared]
+    cleared = cleared_pairs(session, lane, decisions, (at, at))
+    return [pair for pair in (_pair(lane, one) for one in decisions) if pair not in cleared]
 
 
 def _pair(lane: Lane, decision: Mapping[str, Any]) -> _Pair:

@@ -151,6 +151,18 @@ class LanePairs:
                 gaps["approval"].append(gap | {"approval_state": states[-1] if states else None})
         return gaps
 
+    def retry_counts(self) -> dict[str, Counter[str]]:
+        """What becomes of the failing pairs of each provider by the lane's own policy."""
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        left = []
+        for one in self.decisions(self.lane["policy"]):
+            is_left = one["action"] != "suppress"
+            counts[one["provider"]]["cleared_count" if is_left else "suppressed_count"] += 1
+            left += [one | {"action": "retry"}] if is_left else []
+        for one in [gap for gaps in self.gaps(left).values() for gap in gaps]:
+            counts[one["provider"]].update(cleared_count=-1, uncleared_count=1)
+        return counts
+
     def outstanding(self) -> int:
         """How many pairs the newest alert plan of each health report requires and no one has answered."""
         plans = {one.raw.get("health_id"): one.raw for one in self.of("alert_plan")}

@@ -21,7 +21,7 @@ ID = "executive_report_id"
 #: What the records do not decide in a report, or is words: it is in the report's id, and not recomputed.
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
-    "key_risks": ("risk", "action"),
+    "key_risks": ("risk", "action", "role"),
     "broken_providers": ("cause", "fix", "action", "provider_incident_id"),
     "open_recoveries": ("recommended_action",),
     "failed_retries": ("recommended_action",),
@@ -31,6 +31,8 @@ ACTIVITY = (
     "delivered_execution_count", "failed_execution_count", "skipped_execution_count",
 )  # fmt: skip
 FAILED = "unresolved_failed_execution_count"
+#: Alerts of a lane that the risks of its providers say.
+OF_PROVIDERS = {"unresolved_delivery_count", "acknowledgement_pending_count", "approval_pending_count"}
 STATES = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
 
 
@@ -204,7 +206,7 @@ def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, in
 def _alerted(lane: Document, health: Document, counted: str) -> list[str]:
     """The severity of a lane's alert of a rule, if it has one that no other risk says."""
     is_stale = counted == "stale_retry_plan_count" and health["missed_worker_count"]
-    if counted == "unresolved_delivery_count" or is_stale:
+    if counted in OF_PROVIDERS or is_stale:
         return []
     raised = {one["category"] for one in health["alerts"]}
     return [row[1] for row in lane["alerts"] if row[2] == counted and row[0] in raised]

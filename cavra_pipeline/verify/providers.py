@@ -11,6 +11,7 @@ from typing import Any
 from .derive import MINUTE, Document, LanePairs, provider_of
 
 GRAVE, REGULAR = 3, 5
+RETRIED = ("cleared_count", "uncleared_count", "suppressed_count")
 Lanes = Mapping[str, LanePairs]
 
 
@@ -49,6 +50,7 @@ def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]
     for name, pairs in lanes.items():
         for (_, provider), tries in pairs.failing.items():
             failing[provider].append((name, tries))
+    of_lanes = [pairs.retry_counts() for pairs in lanes.values()]
     found = []
     for provider in sorted(failing.keys() | {one["provider"] for one in opened}):
         missing, its = failing.get(provider, []), [one for one in opened if one["provider"] == provider]
@@ -63,6 +65,7 @@ def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]
             "open_recovery_count": len(its), "slo_breached_count": late, "failing_notice_count": len(missing),
             "failed_retry_count": failed, "failing_since": since and since.isoformat(),
             "lanes": sorted({name for name, _ in missing}),
+            **{name: sum(of[provider][name] for of in of_lanes if provider in of) for name in RETRIED},
         })  # fmt: skip
     order = ("open_recovery_count", "is_failing_now", "failing_notice_count")
     return sorted(found, key=lambda one: (one["severity"] != "critical", *(-one[name] for name in order)))

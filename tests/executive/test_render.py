@@ -144,7 +144,7 @@ def test_pictures_have_a_title_and_a_description_and_tables_a_caption(report: di
 def test_the_first_words_say_the_state_the_reason_and_what_to_do(report: dict[str, Any]) -> None:
     html = report_html(report)
     main = html[html.index("<main>") :]
-    order = [main.index(words) for words in ("Action needed", "past the 4-hour limit", "Do now:", "Open recoveries")]
+    order = [main.index(words) for words in ("Action needed", "past the 4-hour limit", "Do now (", "Open recoveries")]
     assert order == sorted(order)
 
 
@@ -155,6 +155,7 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
         assert "unknown" in page
         assert "Under control" not in page
         assert "No recovery is open" not in page
+        assert "No delivery is failing" not in page
         assert "No recovery playbook has arrived" in page
         assert not re.search(r">0<|\| 0 \||0 open", page)
 
@@ -163,27 +164,33 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
     basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))))
     foot = "".join(_Page(report_html(report, basis)).text)
     assert f"Based on {report['evidence_record_count']} evidence records of 31 days, the newest of " in foot
-    assert "Verify the evidence: cavra-pipeline verify --home. Prove the numbers: cavra-pipeline prove" in foot
+    assert "For the platform team: verify that the evidence is unchanged: cavra-pipeline verify --home;" in foot
     root = base64.b64encode(bytes(range(32))).decode()
-    assert " --report executive." in foot
+    assert "prove these numbers from it: cavra-pipeline prove --report executive" in foot
     assert f"{report['executive_report_id']} checkpoint 1,062 of cavra-pipeline/0123456789abcdef {root}" in foot
     assert "4,062" not in foot, "the page counts its own records"
 
     unknown = "".join(_Page(report_html(report)).text)
-    assert "Verify the evidence: cavra-pipeline verify --home." in unknown
+    assert "cavra-pipeline verify --home" in unknown
     assert "heckpoint" not in unknown
     assert "checkpoint 1,062 of cavra-pipeline/" in report_markdown(report, basis)
 
 
 def test_the_page_says_where_the_steps_are_that_it_leaves_out(report: dict[str, Any]) -> None:
     step = {"urgency": "soon", "because": "It is so.", "freed_recovery_count": 0}
-    long = {**report, "recommended_actions": [{**step, "action": f"Step {n}."} for n in range(8)]}
+    roles = ["platform team"] * 5 + ["platform team, incident lead", "incident lead", "executive"]
+    steps = [{**step, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
+    long, short = ({**report, "recommended_actions": some} for some in (steps, steps[:6]))
     for render in (report_html, report_markdown):
-        assert "2 lower-priority steps: run cavra-pipeline executive-report" in render(long)
+        said = "2 further steps not shown, for the platform team and the incident lead."
+        assert said in render(long)
+        assert "You:" in re.sub(r"</?strong>", "", render(long)), "the reader's own step is never left out"
+        assert "Step 5" not in render(long)
+        assert "list every step: " in render(long)
         linked = render(long, None, "https://console.example/#/executive")
-        assert "2 lower-priority steps: " in linked
-        assert "https://console.example/#/executive" in linked
-        assert "lower-priority" not in render({**long, "recommended_actions": long["recommended_actions"][:6]})
+        assert linked.index(said) < linked.index("https://console.example/#/executive")
+        assert "further step" not in render(short)
+        assert "list every step" not in render(short)
 
 
 def test_only_a_console_that_somebody_named_is_linked(tmp_path: Path) -> None:

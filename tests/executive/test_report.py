@@ -18,9 +18,12 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.executive.words import are, provider_name
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.report import recovery_reports
 from tests.executive.histories import ask_escalation, ask_report
 from tests.recoveries.stores import closure, playbook
 from tests.support import (
@@ -28,6 +31,7 @@ from tests.support import (
     MICROSECOND,
     NOW,
     Record,
+    acknowledgement,
     at,
     delivery,
     drop,
@@ -115,7 +119,7 @@ def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> 
     home = ingested(tmp_path, records)
     report = ask_report(home)
     assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 hours old.")
-    assert report["what_to_do"] == "Fix Slack, then record its recovery as resolved or mitigated."
+    assert report["what_to_do"] == "Check that Slack works. Then close its recovery."
     assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
 
 
@@ -198,15 +202,60 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     failures = [_attempt(90, 500), _attempt(80, 502), _attempt(70, 502)]
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
-    assert down["action"].startswith("Ask the owner of the webhook receiver when it works again, then let the worker")
+    assert down["action"] == (
+        "Ask the owner of the webhook receiver when it works again. "
+        "Resend or resolve the notification to Webhook: no retries are left."
+    )
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
     report = ask_report(ingested(tmp_path / "up", records))
     (up,) = report["broken_providers"]
     assert (up["is_failing_now"], up["severity"]) == (False, "warning")
-    assert up["cause"] == "1 notification to Webhook has not arrived (last error 502)"
+    assert up["cause"] == "Webhook failed earlier (last error 502)"
     (risk,) = [risk["risk"] for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert "others have arrived since; the oldest failed on 25 Jun 2026, 10:30 UTC; 1 recovery is open." in risk
+
+
+def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
+    def tried(lane: str, subject: str, *minutes: float) -> list[Record]:
+        return [delivery(at(m), lane=lane, subject=subject, failed=["slack"], status_codes=[401]) for m in minutes]
+
+    records = [
+        *tried("executive_report", "due", 90), *tried("executive_report", "later", 1),
+        *tried("recovery_escalation", "held", 80), *tried("recovery_escalation", "cleared", 70),
+        acknowledgement(at(60), subject="cleared", provider="slack"),
+        *tried(AUDIT, "unapproved", 85), *tried(AUDIT, "exhausted", 900, 700, 500),
+        playbook(at(30), "slack"),
+    ]  # fmt: skip
+    report = ask_report(ingested(tmp_path, records))
+    (slack,) = report["broken_providers"]
+    assert [slack[name] for name in ("failing_notice_count", *RETRIED)] == [6, 3, 2, 1]
+    assert report["what_to_do"] == (
+        "Renew the Slack credential or restore its permissions. Of the 6 notifications to Slack the worker can retry "
+        "3; acknowledge or approve 2 and resend or resolve 1 without retries left. Then close its recovery."
+    )
+    (step,) = [one for one in report["recommended_actions"] if one["action"] == slack["action"]]
+    assert step["role"] == "platform team, incident lead"
+    assert "not arrived: 3 can be retried, 2 wait for a person, 1 has no retries left;" in step["because"]
+    assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "trend"),
+    [
+        (2, 2, " The same as on 19 Jun."),
+        (2, 1, " Improving: 2 open, 2 past the limit on 19 Jun."),
+        (1, 2, " Getting worse: 1 open, 1 past the limit on 19 Jun."),
+        (0, 1, " Getting worse: none was open on 19 Jun."),
+    ],
+)
+def test_the_headline_says_whether_it_gets_better(tmp_path: Path, before: int, after: int, trend: str) -> None:
+    old = [playbook(at(8 * 1440), "slack", playbook_id=f"old-{n}") for n in range(2)]
+    ends = [closure(at(7 * 1440), playbook_id=f"old-{n}") for n in range(before, 2)]
+    if after < before:
+        ends.append(closure(at(600), playbook_id="old-0"))
+    new = [playbook(at(600), "slack", playbook_id=f"new-{n}") for n in range(after - before)]
+    assert ask_report(ingested(tmp_path, [*old, *ends, *new]))["headline"].endswith(trend)
 
 
 @pytest.mark.parametrize(("count", "is_now"), [(2, False), (3, True)])
@@ -428,7 +477,13 @@ def _open(records: list[Record], moment: datetime) -> list[tuple[str, str]]:
 @given(st.lists(_EVENT, max_size=25))
 def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: list[tuple[Any, ...]]) -> None:
     with TemporaryDirectory() as folder:
-        report = ask_report(ingested(Path(folder), [_record(number, event) for number, event in enumerate(events)]))
+        home = ingested(Path(folder), [_record(number, event) for number, event in enumerate(events)])
+        report = ask_report(home)
+        with warehouse_of(home).reading() as session:
+            (listed,) = recovery_reports(session, recovery_parameters(), instants=[AS_OF], now=NOW)
+    assert [one["playbook_id"] for one in report["open_recoveries"]] == [
+        one["playbook_id"] for one in listed["recoveries"] if one["slo_status"] != "closed"
+    ]
     opened, broken, actions = report["open_recoveries"], report["broken_providers"], report["recommended_actions"]
     of_provider = Counter(one["provider"] for one in opened)
     late = Counter(one["provider"] for one in opened if one["slo_status"] == "breached")
@@ -445,7 +500,10 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert all(one["action"].startswith(one["fix"]) for one in broken)
     assert all(one["recommended_action"].startswith(fixes[one["provider"]]) for one in opened)
     for one in broken:
-        assert ("not arrived" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
+        assert ("failed earlier" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
+        assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
+        assert ("cknowledge or approve" in one["action"]) is (one["uncleared_count"] > 0)
+        assert ("esend or resolve" in one["action"]) is (one["suppressed_count"] > 0)
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
     assert {one["action"] for one in broken} <= said
     for one in opened:

@@ -58,5 +58,5 @@ function shareWithin(counted) {
 }
 
 const actions = (rows) => el("ol", { class: "actions" }, rows.map((one) => el("li", {},
-  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", words(one.urgency)), " ", el("strong", {}, one.action)), el("p", { class: "soft" }, one.because,
+  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", words(one.urgency)), ` ${words(one.role)}: `, el("strong", {}, one.action)), el("p", { class: "soft" }, one.because,
     one.freed_recovery_count > 0 && ` It frees ${plural(one.freed_recovery_count, "recovery", "recoveries")}.`))));
