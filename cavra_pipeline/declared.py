@@ -64,22 +64,34 @@ class Number(click.ParamType[int | float]):
                 self.fail(f"{value!r} is not a number", param, ctx)
 
 
-def options_of(source: type[BaseModel]) -> Callable[[F], F]:
+class HeadedOption(click.Option):
+    """An option that the help lists under a heading of its own.
+
+    Args:
+        heading: The heading.
+    """
+
+    def __init__(self, *args: Any, heading: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.heading = heading
+
+
+def options_of(source: type[BaseModel], heading: str = "Options") -> Callable[[F], F]:
     """Returns a decorator that gives a command one option for each field; an option that is not given is None."""
 
     def decorate(command: F) -> F:
         for name, field in reversed(source.model_fields.items()):
-            command = _option(name, field)(command)
+            command = _option(name, field, heading)(command)
         return command
 
     return decorate
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
+def _option(name: str, field: FieldInfo, heading: str) -> Callable[[F], F]:
     default = (
         "" if field.is_required() or isinstance(field.default, bool | tuple) else f"  [default: {field.default:g}]"
     )
-    options: dict[str, Any] = {"help": f"{field.description}{default}"}
+    options: dict[str, Any] = {"cls": HeadedOption, "heading": heading, "help": f"{field.description}{default}"}
     flag = f"--{name.replace('_', '-')}"
     if field.annotation is bool:
         return click.option(flag, name, is_flag=True, default=None, **options)

@@ -15,6 +15,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cavra_pipeline.escaping import visible, visible_lines
 
+#: So many names are listed even where one of them is near.
+_FEW: Final = 8
+
 
 class PipelineError(Exception):
     """A permanent failure: the same input fails the same way until somebody acts.
@@ -28,9 +31,12 @@ class PipelineError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
-        # A place may be a file name: it must not forge a line of a log. The other two may list faults, a line each.
-        super().__init__(f"{visible(where)}: {visible_lines(what)}. {visible_lines(remedy)}")
+        super().__init__(what, where, remedy)
         self.what, self.where, self.remedy = what, where, remedy
+
+    def __str__(self) -> str:
+        # A place may be a file name: it must not forge a line of a log. The other two may list faults, a line each.
+        return f"{visible(self.where)}: {visible_lines(self.what)}. {visible_lines(self.remedy)}"
 
 
 class TransientError(PipelineError):
@@ -67,8 +73,9 @@ def did_you_mean(given: str, names: Iterable[str]) -> str:
 
 
 def use_one_of(given: str, names: Sequence[str]) -> str:
-    """Returns the remedy where a name is none of those there are: the nearest of them, and all."""
-    return f"{did_you_mean(given, names)} Use one of {', '.join(names)}".strip()
+    """Returns the remedy where a name is none of those there are: the nearest of them, and all if they are few."""
+    near = did_you_mean(given, names)
+    return near if near and len(names) > _FEW else f"{near} Use one of {', '.join(names)}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Number
 from typing import Any, Final
 
 import click
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -37,10 +39,12 @@ Styled = Text
 MOST_ROWS: Final = 40
 #: Rows that are printed one below another where a table of them is too wide.
 _MOST_UPRIGHT: Final = 5
-#: Cells of a table up to this width are never folded: an age such as `20 h 41 min ago`.
-_STAYS_WHOLE: Final = 15
-#: Those up to this one, such as an instant, get what room there is before sentences do.
-_KEPT_FIRST: Final = 20
+#: A column of sentences is not folded to less than this.
+_FOLDED: Final = 15
+#: What stands between two columns of a table.
+_GAP: Final = 2
+_NEXT: Final = "next: "
+_OURS: Final = "cavra-pipeline "
 
 
 class Terminal:
@@ -59,34 +63,50 @@ class Terminal:
     def print(self, *what: str | RenderableType, style: str = "", soft_wrap: bool | None = None) -> None:
         """Prints texts, each escaped to one line, and tables."""
         escaped = [shown(one) if isinstance(one, str) else one for one in what]
+        self._has_parts = True
         self._console.print(*escaped, style=style or None, soft_wrap=soft_wrap)
 
     def table(
-        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, most: int = MOST_ROWS
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        *,
+        most: int = MOST_ROWS,
+        is_last_folded: bool = False,
     ) -> None:
-        """Prints rows under their columns, which stand in the order of what matters; what is left out is said."""
-        drawn = Table(title=shown(title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+        """Prints rows under their columns, which stand in the order of what matters; what is left out is said.
+
+        Args:
+            title: The title.
+            columns: Their names.
+            rows: A cell for each column; a cell stays on one line.
+            most: Rows printed at most.
+            is_last_folded: Whether the last column has sentences, which are folded before the column is left out.
+        """
+        drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
         every = list(rows)
         cells = [[_cell(value) for value in row] for row in every]
         texts = [[name, *(row[n].plain for row in cells)] for n, name in enumerate(columns)]
-        widths = _widths(texts, self._console.width)
+        widths = _widths(texts, self._console.width, is_last_folded=is_last_folded)
         for number, width in enumerate(widths):
-            numeric = bool(every) and all(isinstance(row[number], int) for row in every)
-            drawn.add_column(
-                shown(columns[number]), justify="right" if numeric else "left", overflow="fold", width=width
-            )
+            justify: JustifyMethod = "right" if _are_numbers(row[number] for row in every) else "left"
+            drawn.add_column(shown(columns[number]), justify=justify, overflow="fold", width=width)
         for row in cells[:most]:
             drawn.add_row(*row[: len(widths)])
-        self._separate()
+        self._head(title)
         self._console.print(drawn)
         if len(every) > most:
-            self._console.print(shown(f"... and {len(every) - most} more; --json lists all", "dim"))
+            self._console.print(shown(f"... and {len(every) - most:,} more; --json lists all", "dim"))
         if left_out := ", ".join(columns[len(widths) :]):
             self._console.print(shown(f"not shown at this width: {left_out} (--json has all)", "dim"))
 
     def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Prints rows of any number of columns: as a table where all fit, else the first of them one below another."""
         texts = [[name, *(_cell(row[n]).plain for row in rows)] for n, name in enumerate(columns)]
+        if not rows:
+            self.facts(title, [("columns", ", ".join(columns))])
+            return
         if len(_widths(texts, self._console.width)) == len(columns):
             self.table(title, columns, rows)
             return
@@ -96,27 +116,53 @@ class Terminal:
             more = f"... and {len(rows) - _MOST_UPRIGHT:,} more; name fewer columns, or --output csv for all"
             self._console.print(shown(more, "dim"))
 
-    def facts(self, title: str, pairs: Iterable[tuple[str, Any]]) -> None:
-        """Prints what is known of one thing, a line each."""
-        drawn = Table(
-            title=shown(title), box=None, show_header=False, title_justify="left", title_style="bold", pad_edge=False
-        )
-        drawn.add_column(style="dim")
-        drawn.add_column(overflow="fold")
-        for name, value in pairs:
-            drawn.add_row(shown(name), _cell(value))
-        self._separate()
-        self._console.print(drawn)
+    def facts(self, title: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Prints a line for each thing that is known: its name, and what it is; the last of each may be a sentence."""
+        cells = [[_cell(one) for one in row] for row in rows]
+        drawn = Table(box=None, show_header=False, pad_edge=False, collapse_padding=True, padding=(0, _GAP, 0, 0))
+        for number in range(max(map(len, cells), default=0)):
+            drawn.add_column(style="" if number else "dim", overflow="fold", no_wrap=number + 1 < len(cells[0]))
+        for row in cells:
+            drawn.add_row(*row)
+        if title:
+            self._head(title)
+        if cells:
+            self._console.print(drawn)
 
-    def _separate(self) -> None:
+    def next(self, *steps: str) -> None:
+        """Prints what to do next, a line each; a command that is too long is folded as a shell reads it."""
+        self.part()
+        for number, step in enumerate(steps):
+            before = " " * len(_NEXT) if number else _NEXT
+            room = self._console.width - len(_NEXT) - (_GAP if step.startswith(_OURS) else 0)
+            folded = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
+            joint = f" \\\n{' ' * len(_NEXT)}  " if step.startswith(_OURS) else f"\n{' ' * len(_NEXT)}"
+            self._console.print(Text(f"{before}{joint.join(folded)}"), soft_wrap=True)
+
+    def _head(self, title: str) -> None:
+        self.part()
+        self._console.print(shown(title, "bold"))
+
+    def part(self) -> None:
         """Begins a part of an answer: a line above each but the first."""
         if self._has_parts:
             self._console.print()
         self._has_parts = True
 
     def failure(self, word: str, failure: PipelineError) -> None:
-        """Prints a failure behind a red word; the message's own line ends stay."""
-        self._console.print(shown(word, "red"), lines(*str(failure).split("\n")))
+        """Prints a failure behind a red word: its place and its rule, and below them what to do."""
+        rule, remedy = f"{visible(failure.where)}: {failure.what}", str(failure.remedy)
+        self._console.print(shown(word, "red"), lines(*self._filled(rule)))
+        for line in self._filled(remedy):
+            self._console.print(Text(" " * _GAP), shown(line), sep="")
+
+    def _filled(self, text: str) -> list[str]:
+        """Returns the lines of a text, as a person's terminal has room for them; its own line ends stay."""
+        own = text.split("\n")
+        if not self.is_interactive:
+            return own
+        room = self._console.width - _GAP
+        return [line for one in own for line in textwrap.wrap(one, room, break_long_words=False) or [""]]
 
     @contextmanager
     def bytes_progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -194,39 +240,22 @@ def beside(*parts: str | Text) -> Text:
     return Text(" ").join(part if isinstance(part, Text) else shown(part) for part in parts)
 
 
-def _widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
-    """Returns how wide the columns are drawn that there is room for, from the left; no id is broken."""
-    widest = [max(map(cell_len, column)) for column in texts]
-    widths = [max(map(_least_width, column)) for column in texts]
-    while len(widths) > 1 and (over := sum(widths) - _room(len(widths), console)) > 0:
-        least = widths.pop() - over
-        # A table says nothing without its second column: there a long path in a sentence is broken.
-        if len(widths) == 1 and least >= _STAYS_WHOLE and _are_sentences(texts[1], wider_than=least):
-            widths.append(least)
-    room = min(_room(len(widths), console), sum(widest[: len(widths)]))
-    for size in sorted({size for size in widest if size <= _KEPT_FIRST}):
-        folded = [n for n, width in enumerate(widths) if widest[n] == size > width]
-        if sum(size - widths[n] for n in folded) <= room - sum(widths):
-            widths = [max(width, size) if n in folded else width for n, width in enumerate(widths)]
-    for _ in range(room - sum(widths)):
-        most_folded = max(range(len(widths)), key=lambda n: widest[n] / widths[n])
-        widths[most_folded] += 1
+def _widths(texts: Sequence[Sequence[str]], console: int, *, is_last_folded: bool = False) -> list[int]:
+    """Returns how wide the columns are drawn that there is room for, from the left.
+
+    Only the last column may be folded, and the second: a table says nothing without it.
+    """
+    widths = [max(cell_len(line) for text in column for line in text.split("\n")) for column in texts]
+    while len(widths) > 1 and (over := sum(widths) + _GAP * (len(widths) - 1) - console) > 0:
+        room = widths.pop() - over
+        if room >= _FOLDED and (len(widths) == 1 or (is_last_folded and len(widths) == len(texts) - 1)):
+            return [*widths, room]
     return widths
 
 
-def _least_width(text: str) -> int:
-    """Returns how narrow a text may be drawn: a short one, such as an age, stays on one line, another one folds."""
-    width = cell_len(text)
-    return max(1, width if width <= _STAYS_WHOLE else max((cell_len(word) for word in text.split()), default=1))
-
-
-def _are_sentences(texts: Sequence[str], *, wider_than: int) -> bool:
-    return all(" " in text for text in texts if _least_width(text) > wider_than)
-
-
-def _room(count: int, console: int) -> int:
-    """What the lines between so many columns leave."""
-    return console - 3 * count + 1
+def _are_numbers(values: Iterable[object]) -> bool:
+    known = [one for one in values if one is not None]
+    return bool(known) and all(isinstance(one, Number) and not isinstance(one, bool) for one in known)
 
 
 def _cell(value: object) -> Text:

@@ -29,13 +29,13 @@ from cavra_pipeline.cli import (
     status,
     upkeep,
 )
-from cavra_pipeline.cli.command import HelpGroup, asks_for_json
+from cavra_pipeline.cli.command import HelpGroup, asks_for_json, name_of
 from cavra_pipeline.cli.common import EXIT_FAILED
 from cavra_pipeline.errors import OutOfMemory, PipelineError, UsageError
 from cavra_pipeline.terminal import print_problem, standard_error
 
 _NAME: Final = "cavra-pipeline"
-#: What click writes behind a name that it doesn't know, with or without brackets.
+#: What click, and `OneOf`, write behind a name that they don't know.
 _MEANT: Final = "Did you mean"
 _COMMANDS: Final = {
     "Start here": (serve.demo, serve.dev, serve.open_command, status.status, doctor.doctor),
@@ -114,10 +114,20 @@ def _say(error: PipelineError) -> int:
 def _say_wrong_usage(error: click.ClickException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else _NAME
-    what, meant, near = error.format_message().removesuffix(".").partition(_MEANT)
+    what, _, meant = error.format_message().removesuffix(".").partition(_MEANT)
+    where, remedy = path, f"See {path} --help"
+    if near := getattr(error, "possibilities", None):
+        remedy = f"{_MEANT} {near[0]}? {remedy}"
+    elif isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option):
+        name = name_of(error.param)
+        what, remedy = f"{name} is missing", f"Add {name} {error.param.metavar or 'VALUE'}. {error.param.help}"
+    elif isinstance(error, click.MissingParameter) and error.param:
+        what = f"{name_of(error.param)} is missing"
+    elif isinstance(error, click.BadParameter) and error.param:
+        where, what = f"{path} {name_of(error.param)}", error.message.partition(_MEANT)[0]
+        remedy = f"{_MEANT}{meant} {remedy}" if meant else remedy
     kind = UsageError if error.exit_code == UsageError.exit_code else PipelineError
-    remedy = f"{meant}{near.removesuffix(')')} See {path} --help" if meant else f"See {path} --help"
-    return _say(kind(what.rstrip(" (").removesuffix("."), where=path, remedy=remedy))
+    return _say(kind(what.rstrip(" (.").replace("\n", " "), where=where, remedy=remedy))
 
 
 def _problem(what: str, where: str, remedy: str, exit_code: int) -> dict[str, Any]:

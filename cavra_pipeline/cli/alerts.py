@@ -24,9 +24,10 @@ from cavra_pipeline.cli.command import HelpGroup, Named, answers
 from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import Terminal, beside, lines, shown
+from cavra_pipeline.terminal import Terminal, lines, shown
 
 _ID_SHOWN: Final = len("alert-") + 8
 
@@ -159,9 +160,7 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
     if document["alerts"]:
-        columns = ("alert", "what", "state", "since (UTC)", "count")
-        rows: list[Sequence[Any]] = [_alert_row(one) for one in document["alerts"]]
-        console.table(f"Open alerts: {len(rows)}", columns, rows)
+        console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, document["alerts"]))
     else:
         console.print("Open alerts: none")
         if daemon_of(settings, clock())["state"] in ("never_seen", "silent"):
@@ -173,42 +172,39 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
             (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])
             for one in document["silences"]
         ]
-        console.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences)
+        console.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences, is_last_folded=True)
     if document["unsent_notices"]:
         unsent = [
-            (
-                one["provider"],
-                one["group_name"],
-                f"{one['notice']}, {one['state']}",
-                one["attempt_count"],
-                one["reason"],
-            )
+            (one["provider"], lines(f"{one['group_name']}: {one['notice']}, {_tried(one)}", one["reason"] or ""))
             for one in document["unsent_notices"]
         ]
-        columns = ("connector", "about", "notice", "tries", "why")
-        console.table("Undelivered notifications", columns, unsent)
+        console.facts("Undelivered notifications", unsent)
+    firing = [one for one in document["alerts"] if one["state"] == "firing"]
+    if firing:
+        console.next(f"cavra-pipeline alerts ack {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
     if not document["connectors"]:
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
-    known = [cause for cause in one["causes"] if cause != NO_CAUSE]
-    what = lines(
-        beside(tables.level(one["severity"]), _words(one["kind"])),
-        one["subject_text"],
-        shown(", ".join(map(_words, known)), "dim"),
-    )
-    state = lines(
-        str(one["state"]),
-        f"by {one['acknowledged_by']}" if one["acknowledged_by"] else "",
+    known = [_words(cause) for cause in one["causes"] if cause != NO_CAUSE]
+    state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else one["state"]
+    states = [
+        f"{state} since {tables.near_time(one['since'])} UTC",
+        f"seen {one['occurrence_count']:,} times" if one["occurrence_count"] > 1 else "",
         f"muted: {_words(one['muted_by'])}" if one["muted_by"] else "",
-    )
-    since = tables.without_year(one["since"])
-    return (one["alert_id"][:_ID_SHOWN], what, state, since, one["occurrence_count"])
+        f"cause: {', '.join(known)}" if known else "",
+    ]
+    what = lines(f"{_words(one['kind'])}: {one['subject_text']}", shown("; ".join(filter(None, states)), "dim"))
+    return (tables.level(one["severity"]), one["alert_id"][:_ID_SHOWN], what)
 
 
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
+
+
+def _tried(notice: Mapping[str, Any]) -> str:
+    return f"{notice['state']} after {count(notice['attempt_count'], 'attempt')}"
 
 
 def _matches(silence: Mapping[str, Any]) -> str:
@@ -251,11 +247,13 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
     rows = [
         (
             tables.short_time(one["happened_at"]),
-            lines(_words(one["kind"]), f"{one['subject']}{_episode(one)}"),
             one["event"],
-            (one["detail"] if one["detail"] != NO_CAUSE else "") or (f"by {one['actor']}" if one["actor"] else ""),
+            lines(f"{_words(one['kind'])}: {one['subject']}{_episode(one)}", shown(_detail(one), "dim")),
         )
         for one in document["events"]
     ]
-    columns = ("at (UTC)", "alert", "event", "detail")
-    console.table("History, newest first", columns, rows)
+    console.facts("History, newest first (UTC)", rows)
+
+
+def _detail(one: Mapping[str, Any]) -> str:
+    return (one["detail"] if one["detail"] != NO_CAUSE else "") or (f"by {one['actor']}" if one["actor"] else "")

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import OneOf, answers, answers_without_rows, command
+from cavra_pipeline.cli.command import OneOf, answers, command
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, home, lane_option
 from cavra_pipeline.cli.proof import answer_home, text_of
-from cavra_pipeline.declared import options_of
+from cavra_pipeline.declared import HeadedOption, options_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS
 from cavra_pipeline.lanes import LANES, Lane
@@ -48,18 +48,24 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @AS_OF
 @day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="The bundle.  [default: the report's id and .zip]"
+    "--output-file",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write the bundle.  [default: the report's id and .zip]",
 )
-@options_of(RetryPolicy)
-@options_of(HealthParameters)
-@options_of(RecoveryParameters)
+@options_of(RetryPolicy, "Of a plan")
+@options_of(HealthParameters, "Of a health report")
+@options_of(RecoveryParameters, "Of an executive report")
 @click.option(
     "--window-days",
+    cls=HeadedOption,
+    heading="Of an executive report",
     type=int,
     metavar="N",
-    help=f"Executive report: UTC days of history.  [default: {DEFAULT_WINDOW_DAYS}]",
+    help=f"UTC days of history.  [default: {DEFAULT_WINDOW_DAYS}]",
 )
-@answers_without_rows
+@answers
 def prove_command(
     lane: Lane | None,
     report: str | None,
@@ -67,7 +73,7 @@ def prove_command(
     provider: str | None,
     as_of: datetime | None,
     saved: date | None,
-    output: Path | None,
+    output_file: Path | None,
     **given: Any,
 ) -> None:
     """Write a report, or the state of one pair, with its proof.
@@ -91,7 +97,7 @@ def prove_command(
         if saved or values:
             raise UsageError("a pair has no parameters", where="--subject", remedy="Leave them out")
         proof = prove_pair(settings, lane, subject, provider, as_of=as_of or now)
-        _write_pair(proof, output or Path("pair.json"))
+        _write_pair(proof, output_file or Path("pair.json"))
         return
     if lane is None:
         bundle = _executive_bundle(settings, values, saved, as_of=as_of or now, now=now)
@@ -99,7 +105,7 @@ def prove_command(
         bundle = prove_saved_report(settings, _REPORTS[str(report)], lane, saved)
     else:
         bundle = prove_report(settings, _REPORTS[str(report)], lane, as_of=as_of or now, now=now, parameters=values)
-    _write_bundle(bundle, output)
+    _write_bundle(bundle, output_file)
 
 
 def _executive_bundle(

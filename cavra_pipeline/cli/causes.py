@@ -13,7 +13,7 @@ from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecas
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
-from cavra_pipeline.cli.tables import short_time, without_year
+from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
@@ -24,8 +24,15 @@ from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 from cavra_pipeline.terminal import Terminal, lines, shown
 
-#: Why a delivery is never tried, where a plan has another word for it.
-_NEVER: Final = {"not_retryable": "suppressed"}
+#: What a delivery that is never tried lacks.
+_NEVER: Final = {
+    "acknowledgement": "no acknowledgement",
+    "approval": "no approval",
+    "no_connector": "no connector",
+    "not_retryable": "no attempt left",
+    "schedule_disabled": "schedule is off",
+    "not_due": "not due until then",
+}
 #: What a delivery may wait for that only a person gives.
 _BY_A_PERSON: Final = ("acknowledgement", "approval")
 
@@ -76,7 +83,7 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
 @ANY_LANE
 @options_of(ForecastParameters)
 @AS_OF
-@options_of(RetryPolicy)
+@options_of(RetryPolicy, "Retry policy")
 @answers
 def forecast_command(
     lane: Lane | None,
@@ -118,11 +125,12 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
         (lane, one["pair_count"], one["exhausted_count"], one["delivered_count"], one["never_tried_count"])
         for lane, one in document["lanes"].items()
     ]
-    columns_ = ("lane", "failing", "exhausted if retries fail", "delivered if they arrive", "never tried")
+    columns_ = ("lane", "failing", "exhausted", "delivered", "never tried")
     console.table(f"Forecast of the lanes in use, from {short_time(document['as_of'])} UTC", columns_, rows)
+    console.print("exhausted: if every retry fails; delivered: if every retry arrives", style="dim")
     failing = [lane for lane, one in document["lanes"].items() if one["pairs"]]
     if failing:
-        console.print(f"next: {next_command(f'forecast --lane {failing[0]}')}", soft_wrap=True)
+        console.next(next_command(f"forecast --lane {failing[0]}"))
 
 
 def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
@@ -135,31 +143,34 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     if report["incidents"]:
-        rows = [_incident(one) for one in reversed(report["incidents"])]
-        columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "lanes")
+        rows = [_incident(one, report["as_of"]) for one in reversed(report["incidents"])]
+        columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "subjects", "lanes")
         console.table("Incidents, newest first", columns, rows)
     for one in report["incidents"]:
         if not one["ended_at"]:
             step = CAUSE_WORDS[one["cause"]].step.format(name=provider_name(one["provider"]))
+            lane = one["lane"] or one["lanes"][0]
             is_probed = one["cause"] in PROBED_CAUSES
-            probe = ", then try one retry: cavra-pipeline worker --lane LANE --probe --live" if is_probed else ""
-            console.print(f"next: {step}{probe}", soft_wrap=True)
+            console.next(
+                f"{step}{', then try one retry' if is_probed else ''}",
+                *([f"cavra-pipeline worker --lane {lane} --probe --live"] if is_probed else []),
+            )
 
 
 def _counted(every: int, still_open: int) -> str:
     return f"{still_open:,} open, {every - still_open:,} ended" if every else "none"
 
 
-def _incident(one: Mapping[str, Any]) -> tuple[Any, ...]:
+def _incident(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     codes = ", ".join(map(str, one["status_codes"]))
-    lanes = f"{one['lane']} only" if one["lane"] else f"{len(one['lanes'])}"
     return (
         one["provider"],
         f"{CAUSE_WORDS[one['cause']].what}{f' ({codes})' if codes else ''}",
-        short_time(one["began_at"]),
-        short_time(one["ended_at"]) if one["ended_at"] else shown("open", "bold red"),
-        f"{one['failure_count']:,} in {one['subject_count']:,} subject{'' if one['subject_count'] == 1 else 's'}",
-        lanes,
+        near_time(one["began_at"], as_of),
+        near_time(one["ended_at"], as_of) if one["ended_at"] else shown("open", "bold red"),
+        one["failure_count"],
+        one["subject_count"],
+        one["lane"] or f"{len(one['lanes'])} lanes",
     )
 
 
@@ -183,9 +194,9 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
             ],
         )
         rows = [_line(line) for line in one["lines"]]
-        console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows)
+        console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows, is_last_folded=True)
         if command_line := _next(one):
-            console.print(f"next: {command_line}", soft_wrap=True)
+            console.next(command_line)
 
 
 def _next(one: Mapping[str, Any]) -> str:
@@ -246,12 +257,11 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             (
                 one[subject],
                 one["provider"],
-                f"never: {_NEVER.get(one['never_tried'], one['never_tried']).replace('_', ' ')}"
-                if one["never_tried"]
-                else without_year(one["first_tried_at"]),
-                without_year(one["exhausted_at"]),
+                _NEVER[one["never_tried"]] if one["never_tried"] else near_time(one["first_tried_at"]),
+                near_time(one["exhausted_at"]),
             )
             for one in document["pairs"]
         ]
         columns = (subject, "provider", "first tried", "exhausted")
-        console.table("Failing deliveries", columns, rows)
+        console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
+        console.print("exhausted: when its attempts are used up if every retry fails", style="dim")

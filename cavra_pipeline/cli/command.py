@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import click
 
-from cavra_pipeline.errors import did_you_mean
+from cavra_pipeline.declared import HeadedOption
+from cavra_pipeline.errors import UsageError, did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -16,7 +18,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 TABLE, JSON, CSV = FORMS = ("table", "json", "csv")
 _FORM: Final = "cavra_pipeline.form"
 _OUTPUT: Final = "--output"
+_OF_OUTPUT: Final = "Output"
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def name_of(parameter: click.Parameter) -> str:
+    """Returns a parameter's name as it is written: ``--lane``, ``SUBJECT``."""
+    return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
 
 
 class HelpCommand(click.Command):
@@ -29,6 +37,39 @@ class HelpCommand(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
         self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command line; an error names the option."""
+        with self._named():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; an error about the value of an option names the option."""
+        with self._named():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Has an error about one of the parameters name it as it is written: ``--max-retry-attempts``."""
+        try:
+            yield
+        except UsageError as error:
+            field = error.where.rpartition(".")[2]
+            one = next((one for one in self.params if field in (one.name, *one.opts)), None)
+            if one is not None:
+                error.where = name_of(one)
+            raise
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options under their headings, in the order of the first of each."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for one in self.get_params(ctx):
+            # What is no option is an argument, which the text above explains.
+            if isinstance(one, click.Option) and (record := one.get_help_record(ctx)) is not None:
+                groups.setdefault(getattr(one, "heading", "Options"), []).append(record)
+        for heading, records in sorted(groups.items(), key=lambda group: group[0] == _OF_OUTPUT):
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
         """Writes the examples, a line each; no line is broken but where the shell reads on."""
@@ -64,8 +105,8 @@ class HelpGroup(click.Group):
             write_lines(formatter, heading, rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
-        """Writes the examples, a line each."""
-        write_lines(formatter, "Examples", self.examples)
+        """Writes the examples, as those of a command."""
+        write_lines(formatter, "Examples" if len(self.examples) > 1 else "Example", map(_folded, self.examples))
 
 
 HelpGroup.group_class = HelpGroup
@@ -133,28 +174,41 @@ def _set_form(context: click.Context, _parameter: click.Parameter, form: str | N
 
 
 _JSON_FLAG: Final = click.option(
-    "--json", flag_value=JSON, expose_value=False, callback=_set_form, help="Short for --output json."
+    "--json",
+    cls=HeadedOption,
+    heading=_OF_OUTPUT,
+    flag_value=JSON,
+    expose_value=False,
+    callback=_set_form,
+    help="Short for --output json.",
 )
 
 
-def answers(function: F) -> F:
-    """Adds the options ``--output`` and ``--json`` to a command that prints an answer."""
-    form = click.option(
-        _OUTPUT, type=OneOf(FORMS), expose_value=False, callback=_set_form, help="Output format.  [default: table]"
-    )
-    return form(_JSON_FLAG(function))
+def answers_as(*forms: str) -> Callable[[F], F]:
+    """Returns a decorator that adds ``--output``, with these forms, and ``--json``; the first is the default."""
+
+    def decorate(function: F) -> F:
+        form = click.option(
+            _OUTPUT,
+            cls=HeadedOption,
+            heading=_OF_OUTPUT,
+            type=OneOf(forms),
+            expose_value=False,
+            callback=_set_form,
+            help=f"Output format.  [default: {forms[0]}]",
+        )
+        return form(_JSON_FLAG(function))
+
+    return decorate
 
 
-def answers_without_rows(function: F) -> F:
-    """Adds ``--json`` alone to a command whose ``--output`` is a file."""
-    return click.option(
-        "--json", flag_value=JSON, expose_value=False, callback=_set_form, help="Print one JSON document."
-    )(function)
+#: Adds ``--output`` and ``--json`` to a command whose answer has rows.
+answers = answers_as(*FORMS)
 
 
-def form_of_answer() -> str:
+def form_of_answer(default: str = TABLE) -> str:
     """Returns the form that the running command was asked for."""
-    return str(click.get_current_context().meta.get(_FORM, TABLE))
+    return str(click.get_current_context().meta.get(_FORM, default))
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:

@@ -23,6 +23,7 @@ from cavra_pipeline.cli.common import (
     lane_option,
 )
 from cavra_pipeline.cli.tables import short_time, show_connector_problems
+from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
@@ -92,7 +93,9 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
     In a lane of health alerts it says that somebody handles the alert. --withdraw takes an acknowledgement back.
     """
     if (state is None) == (not is_withdrawn):
-        raise click.UsageError("Give either --state STATE or --withdraw")
+        raise UsageError(
+            "it is either a state or a withdrawal", where="ack", remedy="Give either --state STATE or --withdraw"
+        )
     about = {"subject": subject, "provider": provider, "by": by}
     if state is None:
         written = withdraw(home(), lane, **about, now=clock())
@@ -106,7 +109,12 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
     answer(written, show)
 
 
-@click.group("connectors", cls=HelpGroup, invoke_without_command=True)
+@click.group(
+    "connectors",
+    cls=HelpGroup,
+    invoke_without_command=True,
+    examples=["cavra-pipeline connectors", "cavra-pipeline connectors list"],
+)
 @answers
 @click.pass_context
 def connectors(context: click.Context) -> None:
@@ -188,6 +196,6 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows += [(d[subject], d["provider"], f"waits for an {needed}") for d in document["acknowledgement_pending"]]
     rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
-        console.table("Retries", (subject, "provider", "state"), rows)
-        console.print(f"next: cavra-pipeline explain {subject.upper()} PROVIDER", soft_wrap=True)
+        console.table("Retries", (subject, "provider", "state"), rows, is_last_folded=True)
+        console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")
     show_connector_problems(console, document["connector_problems"])

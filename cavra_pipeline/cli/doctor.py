@@ -25,7 +25,7 @@ from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.sources import read_sources
 from cavra_pipeline.state import state_of
-from cavra_pipeline.terminal import Terminal, shown
+from cavra_pipeline.terminal import Terminal, lines, shown
 from cavra_pipeline.verify.timestamps import require_authority
 
 #: How long a part may be busy, in seconds; a question of a person can't wait for a long write.
@@ -202,16 +202,12 @@ _PARTS: Final[Mapping[str, Callable[[Settings], str]]] = {
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     rows = [
         (
-            one["part"],
             shown("ok", "green") if one["state"] == "right" else shown("wrong", "bold red"),
+            one["part"],
             f"{one['milliseconds']:,} ms",
-            one["found"],
+            lines(one["found"], shown(one["remedy"] or "", "bold")),
         )
         for one in document["checks"]
     ]
-    console.table("Parts of the home", ("part", "state", "took", "found"), rows)
-    wrong = sum(bool(one["remedy"]) for one in document["checks"])
-    console.print(f"{len(rows) - wrong} of {count(len(rows), 'part')} ok")
-    for one in document["checks"]:
-        if one["remedy"]:
-            console.print(f"{one['part']}: {one['remedy']}", soft_wrap=True)
+    console.facts("Parts of the home, and how long each took to answer", rows)
+    console.print(f"{len(rows) - document['wrong_count']} of {count(len(rows), 'part')} ok")

@@ -24,8 +24,9 @@ from cavra_pipeline.cli.common import (
     instant_option,
     reading,
 )
+from cavra_pipeline.cli.tables import short_time
 from cavra_pipeline.cli.when import read_start
-from cavra_pipeline.documents import csv_value, with_instants
+from cavra_pipeline.documents import csv_value, instant, with_instants
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
@@ -101,7 +102,9 @@ def _import_sources(settings: Settings, names: Sequence[str]) -> None:
     columns = ("source", "received_count", "imported_count", "known_count", "quarantined_count", "newest_record_at")
 
     def show(console: Terminal, _document: Any) -> None:
-        console.table("Sources", columns, [[row[name] for name in columns] for row in rows])
+        heads = ("source", "read", "new", "known", "quarantined", "newest (UTC)")
+        shown = [[*(row[name] for name in columns[:-1]), short_time(instant(row["newest_record_at"]))] for row in rows]
+        console.table("Sources", heads, shown)
         console.facts("Import", _import_facts(settings, result))
 
     answer(_import_document(result) | {"sources": rows}, show, "sources")
@@ -210,7 +213,9 @@ def backfill(first: date | None, last: date | None) -> None:
     """
     settings, now = home(), clock()
     if first is None or last is None or first > last:
-        raise click.UsageError("Give both days, the first not after the last: --from DAY --to DAY")
+        raise UsageError(
+            "both days are needed, the first not after the last", where="backfill", remedy="Give --from DAY --to DAY"
+        )
     days = days_between(first, last)
     evaluated_at(last, now)
     result = _ingest(settings, now, first, last)
@@ -316,7 +321,9 @@ def table_command(table_or_sql: str, path: Path, as_of: datetime | None, first: 
     """
     check_order(first, last)
     if (first is None) != (last is None):
-        raise click.UsageError("Give both days, or neither: --from DAY --to DAY")
+        raise UsageError(
+            "a range has two days", where="table", remedy="Give both --from DAY and --to DAY, or neither of them"
+        )
     days = days_between(first, last) if first and last else None
     count = frames.write(table_or_sql, path, as_of=as_of, days=days)
     standard_error().print(f"{count:,} row{'' if count == 1 else 's'} written to {path}")

@@ -13,10 +13,10 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli import columns
-from cavra_pipeline.cli.command import FORMS, JSON, OneOf, answers, answers_without_rows, command, form_of_answer
+from cavra_pipeline.cli.command import JSON, answers, answers_as, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
 from cavra_pipeline.cli.tables import level, short_time
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
@@ -34,10 +34,9 @@ from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
 from cavra_pipeline.retry.sender import open_sender
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.terminal import Terminal, print_document, standard_error
+from cavra_pipeline.terminal import Terminal, lines, print_document, shown, standard_error
 
 _PAGES: Final = {"markdown": report_markdown, "html": report_html}
-
 
 _ANNOUNCED: Final = options(
     click.option(
@@ -81,29 +80,25 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
 
 
 @command(
-    "executive-report", "cavra-pipeline executive-report", "cavra-pipeline executive-report --format html > report.html"
+    "executive-report", "cavra-pipeline executive-report", "cavra-pipeline executive-report --output html > report.html"
 )
 @AS_OF
 @_ANNOUNCED
 @click.option(
     "--window-days", type=int, default=DEFAULT_WINDOW_DAYS, show_default=True, metavar="N", help="UTC days of history."
 )
+@answers_as(*_PAGES, JSON)
 @click.option(
-    "--format",
-    "form",
-    type=OneOf([*_PAGES, JSON]),
-    default="markdown",
-    show_default=True,
-    help="Form of the page on standard output.",
+    "--output-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write all three formats into this folder instead.",
 )
-@click.option("--output", type=click.Path(), help="Write all three forms into this folder instead.")
-@answers_without_rows
 def executive_report_command(
     as_of: datetime | None,
     slo_minutes: int,
     window_days: int,
-    form: str,
-    output: str | None,
+    output_dir: Path | None,
     providers: tuple[str, ...],
     live: bool,
 ) -> None:
@@ -111,10 +106,6 @@ def executive_report_command(
 
     With --provider it is announced through these connectors: a dry run unless --live is given.
     """
-    if output in FORMS:
-        raise UsageError(
-            "--output names a folder here, not a form", where="--output", remedy=f"Write --json, or --output ./{output}"
-        )
     settings, now, err = home(), clock(), standard_error()
     with warehouse_of(settings).reading() as session:
         (report,) = executive_reports(
@@ -130,10 +121,11 @@ def executive_report_command(
     )
     with _delivered(settings, announcement, providers, live) as sent:
         basis, console = basis_of_page(settings, as_of or now), console_address(settings)
-        if output:
-            for path in write_report(Path(output), report, report_files(report, basis, console)).values():
+        form = form_of_answer(next(iter(_PAGES)))
+        if output_dir:
+            for path in write_report(output_dir, report, report_files(report, basis, console)).values():
                 err.print(f"wrote {path}")
-        elif JSON in (form, form_of_answer()):
+        elif form == JSON:
             print_document(report_json(report))
         else:
             print_document(_PAGES[form](report, basis, console))
@@ -167,10 +159,8 @@ def _exit_for(sent: dict[str, Any] | None) -> None:
 def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows an escalation plan and its delivery."""
     plan = document["plan"]
-    counts = (
-        f"{plan['open_recovery_count']:,} open, {plan['slo_breached_count']:,} past "
-        f"{plan['recovery_slo_minutes']:,} minutes"
-    )
+    limit = short_duration(plan["recovery_slo_minutes"])
+    counts = f"{plan['open_recovery_count']:,} open, {plan['slo_breached_count']:,} of them past the limit of {limit}"
     is_known = plan["state"] != "no_playbook"
     console.facts(
         "Escalation plan",
@@ -178,19 +168,22 @@ def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
             ("state", level(plan["alert_level"])),
             ("as of", f"{short_time(plan['as_of'])} UTC"),
             ("recoveries", counts if is_known else "none is known: no recovery playbook has arrived"),
-            ("retries", f"{plan['failed_execution_count']:,} failed or were skipped and are unresolved"),
+            ("retries", f"{plan['failed_execution_count']:,} unresolved after a failure or a skip"),
             ("notify via", ", ".join(plan["selected_providers"]) or "no one"),
             ("plan", plan["plan_id"]),
         ],
     )
     if plan["escalation_routes"]:
         rows = [
-            (one["provider"], level(one["severity"]), short_time(one["opened_at"]), one["recommended_action"])
+            (level(one["severity"]), one["provider"], lines(one["recommended_action"], shown(_since(one), "dim")))
             for one in plan["escalation_routes"]
         ]
-        columns = ("provider", "severity", "open since (UTC)", "do")
-        console.table("What waits for people, the most urgent first", columns, rows)
+        console.facts("What waits for people, the most urgent first", rows)
     _show_delivery(console, document["delivery"])
+
+
+def _since(route: Mapping[str, Any]) -> str:
+    return f"open since {short_time(route['opened_at'])} UTC" if route["opened_at"] else ""
 
 
 def _show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:

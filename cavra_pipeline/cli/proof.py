@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import click
 
-from cavra_pipeline.cli.command import JSON, HelpGroup, answers, answers_without_rows, command, form_of_answer
+from cavra_pipeline.cli.command import TABLE, HelpGroup, answers, command, form_of_answer
 from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, home
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.executive.words import count
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.proof.checkpoint import Note, parse_note
 from cavra_pipeline.proof.keys import new_key
@@ -37,19 +38,20 @@ def answer_home() -> None:
 
 
 def _show(console: Terminal, found: Verified) -> None:
-    console.print(
-        f"verified: {found.landing_file_count:,} landing files, {found.record_count:,} records in "
-        f"{found.segment_count:,} segments, {found.entry_count:,} entries of the commit log, "
-        f"{found.report_count:,} saved reports ({found.remade_report_count:,} recomputed)",
-        soft_wrap=True,
-    )
+    rows: list[tuple[str, object]] = [
+        ("landing files", found.landing_file_count),
+        ("records", f"{found.record_count:,} in {count(found.segment_count, 'segment')}"),
+        ("commit log", count(found.entry_count, "entry", "entries")),
+        ("saved reports", f"{found.report_count:,}, of which {found.remade_report_count:,} were recomputed"),
+    ]
     if found.time_stamp_count:
-        checked = f"{found.checked_time_stamp_count:,} of {found.time_stamp_count:,} time stamps"
-        without = "" if found.checked_time_stamp_count else " (CAVRA_TIMESTAMP_CA_FILE names no root certificate)"
-        console.print(f"signatures checked of {checked}{without}", soft_wrap=True)
+        without = "" if found.checked_time_stamp_count else "; CAVRA_TIMESTAMP_CA_FILE names no root certificate"
+        checked = f"signatures of {found.checked_time_stamp_count:,} checked{without}"
+        rows.append(("time stamps", f"{found.time_stamp_count:,}; {checked}"))
+    console.facts("Verified", rows)
     for one in found.differences:
         console.print(f"{one.part}: {one.where}: {one.what}", soft_wrap=True)
-    console.print("intact" if found.is_intact else f"{len(found.differences):,} differences")
+    console.print("intact" if found.is_intact else count(len(found.differences), "difference"))
 
 
 @command(
@@ -60,13 +62,19 @@ def _show(console: Terminal, found: Verified) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An older checkpoint: does the log extend it?",
 )
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write the checkpoint to this file too.")
+@click.option(
+    "--output-file",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the checkpoint to this file too.",
+)
 @click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
 @click.option("--timestamp", "is_stamped", is_flag=True, help="Request a time stamp from CAVRA_TIMESTAMP_URL, once.")
 @click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
-@answers_without_rows
+@answers
 def checkpoint_command(
-    against: Path | None, output: Path | None, connector: str | None, is_stamped: bool, tag_message: bool
+    against: Path | None, output_file: Path | None, connector: str | None, is_stamped: bool, tag_message: bool
 ) -> None:
     """Print the head of the commit log; compare an older one.
 
@@ -75,7 +83,7 @@ def checkpoint_command(
     shows since when it has existed. None of these is done if the log does not extend the older checkpoint.
     Standard output is the checkpoint alone.
     """
-    if tag_message and (form_of_answer() == JSON or connector or is_stamped):
+    if tag_message and (form_of_answer() != TABLE or connector or is_stamped):
         raise UsageError("the message of a tag is all that is printed", where="--tag-message", remedy="Give it alone")
     old = parse_note(text_of(against), str(against)).checkpoint if against else None
     settings = home()
@@ -87,7 +95,7 @@ def checkpoint_command(
         standard_error().print(_not_grown(against, growth), soft_wrap=True)
         sys.exit(EXIT_UNHEALTHY)
     if is_grown:
-        document |= _handed_out(settings, note, output, connector, is_stamped=is_stamped)
+        document |= _handed_out(settings, note, output_file, connector, is_stamped=is_stamped)
 
     def show(console: Terminal, _: object) -> None:
         for line in (message_of_tag(note) if tag_message else note.text).splitlines():
@@ -156,7 +164,7 @@ def text_of(path: Path) -> str:
     return text
 
 
-@click.group("key", cls=HelpGroup)
+@click.group("key", cls=HelpGroup, examples=["cavra-pipeline key new signing.pem"])
 def key() -> None:
     """Make the key that signs checkpoints."""
 

@@ -12,7 +12,7 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import HelpGroup, answers, command
 from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, reading
-from cavra_pipeline.cli.tables import level, short_time
+from cavra_pipeline.cli.tables import level, near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count
@@ -61,7 +61,10 @@ def playbook(generated_by: str, **parameters: int | None) -> None:
     answer({"playbook": written}, _show_playbook, _entries, columns.PLAYBOOK_ENTRIES)
 
 
-@click.group(cls=HelpGroup)
+@click.group(
+    cls=HelpGroup,
+    examples=["cavra-pipeline recovery close --playbook ID --provider NAME --state resolved --by ops"],
+)
 def recovery() -> None:
     """Record what became of a recovery."""
 
@@ -106,7 +109,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
     )
     if report["recoveries"]:
         columns = ("playbook_id", "provider", "state", "duration", "opened (UTC)")
-        rows = [_row(one) for one in report["recoveries"]]
+        rows = [_row(one, report["as_of"]) for one in report["recoveries"]]
         console.table("Recoveries, past the limit first, then the newest", columns, rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
         console.table(
@@ -124,11 +127,12 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         )
 
 
-def _row(one: Mapping[str, Any]) -> tuple[Any, ...]:
+def _row(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     status, said = one["slo_status"], one["closure_state"]
     minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
     state = status if said in (status, "open") else f"{status}: {said}"
-    return (one["playbook_id"], one["provider"], level(state), short_duration(minutes), short_time(one["opened_at"]))
+    opened = near_time(one["opened_at"], as_of)
+    return (one["playbook_id"], one["provider"], level(state), short_duration(minutes), opened)
 
 
 def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:

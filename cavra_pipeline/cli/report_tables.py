@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
-from cavra_pipeline.cli.tables import ago, duration_or_never, level, short_time, without_year
+from cavra_pipeline.cli.tables import ago, duration_or_never, level, near_time, short_time
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.lanes import LANES, Gate
-from cavra_pipeline.terminal import Terminal
+from cavra_pipeline.terminal import Terminal, lines, shown
 
 
 def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -24,7 +24,7 @@ def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None
             report["acknowledgement_pending_count"] + report["approval_pending_count"],
             duration_or_never(report["latest_worker_age_minutes"]),
             report["missed_run_count"],
-            ago(report["latest_retry_plan_age_minutes"]),
+            duration_or_never(report["latest_retry_plan_age_minutes"]),
         )
         for lane, report in document["lanes"].items()
     ]
@@ -64,7 +64,7 @@ def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None
     levels = {lane: report["alert_level"] for lane, report in document["lanes"].items()}
     worst = next((lane for wanted in ("critical", "warning") for lane in levels if levels[lane] == wanted), None)
     if worst:
-        console.print(f"next: {next_command(f'{name} --lane {worst}')}", soft_wrap=True)
+        console.next(next_command(f"{name} --lane {worst}"))
 
 
 def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int]) -> None:
@@ -76,7 +76,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
             ("state", level(report["alert_level"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
             ("worker", _worker(report)),
-            ("", f"{count(report['missed_run_count'], 'missed run')} in {count(len(report['outages']), 'outage')}"),
+            ("", _outages(report)),
             ("retry plan", f"{ago(report['latest_retry_plan_age_minutes'])}"),
             ("deliveries", f"{report['unresolved_delivery_count']} failing"),
             ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
@@ -92,10 +92,10 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
     )
     if report["alerts"]:
         rows = [
-            (level(alert["severity"]), alert["message"], action)
+            (level(alert["severity"]), lines(alert["message"], shown(action, "dim")))
             for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
         ]
-        console.table("Alerts", ("severity", "what is wrong", "what to do"), rows)
+        console.facts("Alerts, and what to do", rows)
     if slots:
         console.table("Scheduled runs in the window", ("verdict", "runs"), list(slots.items()))
     if report["outages"]:
@@ -121,6 +121,11 @@ def _worker(report: Mapping[str, Any]) -> str:
     return "no run yet" if age is None else f"last run {ago(age)}"
 
 
+def _outages(report: Mapping[str, Any]) -> str:
+    missed, outages = report["missed_run_count"], len(report["outages"])
+    return f"{count(missed, 'run')} missed in {count(outages, 'outage')}" if outages else "no run missed"
+
+
 def _executions(report: Mapping[str, Any]) -> str:
     return (
         f"{report['delivered_execution_count']} delivered, {report['failed_execution_count']} failed in "
@@ -128,8 +133,8 @@ def _executions(report: Mapping[str, Any]) -> str:
     )
 
 
-#: A decision in words; ``{}`` stands for the instant until which it waits.
-_DECIDED: Final = {"retry": "retry: now", "wait": "wait: {}", "suppress": "suppress"}
+#: When a delivery is due, by the action of its decision; ``{}`` stands for the instant until which it waits.
+_DUE: Final = {"retry": "now", "wait": "{}", "suppress": "never"}
 
 
 def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
@@ -147,7 +152,7 @@ def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
             ("as of", f"{short_time(plan['as_of'])} UTC"),
             ("decisions", counts),
             ("policy", policy),
-            ("based on", f"{plan['evidence_record_count']:,} deliveries"),
+            ("based on", count(plan["evidence_record_count"], "delivery", "deliveries")),
             ("plan", plan["retry_plan_id"]),
         ],
     )
@@ -156,17 +161,18 @@ def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
             (
                 d[subject],
                 d["provider"],
-                level(_DECIDED[d["action"]].format(without_year(d["next_retry_at"]))),
+                _DUE[d["action"]].format(near_time(d["next_retry_at"])),
                 ", ".join(map(str, d["failed_status_codes"])) or "-",
                 f"{d['retry_count']} of {d['max_retry_attempts']}",
             )
             for d in plan["retry_decisions"]
         ]
-        console.table("Decisions", (subject, "provider", "decision", "status", "failures"), rows)
+        console.table("Decisions", (subject, "provider", "due (UTC)", "status", "failures"), rows)
         needed = LANES[plan["lane"]].gate
         if plan["retryable_count"] and needed is not Gate.REQUEST:
-            console.print(f"A live retry needs {needed.value} too; retry-health of the lane lists the gaps.")
-        console.print(f"next: cavra-pipeline explain {subject.upper()} PROVIDER", soft_wrap=True)
+            console.print(f"A live retry also needs {needed.value}; retry-health lists the missing ones.", style="dim")
+        first = plan["retry_decisions"][0]
+        console.next(next_command(f"explain {first[subject]} {first['provider']}"))
 
 
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -180,16 +186,19 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     console.table(f"Lanes as of {as_of} UTC", ("lane", "state", "records", "dry runs", "live runs", "down now"), runs)
     gaps = [
         (name, *(lane[f"{status}_execution_count"] for status in ("delivered", "failed", "skipped")),
-         " / ".join(str(lane[f"open_{kind}_gap_count"]) for kind in ("acknowledgement", "approval")),
+         *(lane[f"open_{kind}_gap_count"] for kind in ("acknowledgement", "approval")),
          lane["outstanding_alert_acknowledgement_count"])
         for name, lane in lanes
     ]  # fmt: skip
-    title = "Retries, gaps (acknowledgements / approvals), and alerts to acknowledge"
-    console.table(title, ("lane", "delivered", "failed", "skipped", "gaps", "alerts"), gaps)
+    columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alerts")
+    console.table("Retries, and what waits for a person", columns, gaps)
+    console.print("acks, approvals: missing for a retry; alerts: not acknowledged yet", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
-    console.table("Deliveries", ("provider", "delivered", "failed"), providers)
+    if providers:
+        console.table("Deliveries", ("provider", "delivered", "failed"), providers)
     if document["skipped_reasons"]:
         console.table("Skipped retries", ("reason", "retries"), list(document["skipped_reasons"].items()))
+    console.part()
     console.print(
         f"Recoveries: {document['recovery_open_count']:,} open, "
         f"{document['recovery_slo_breached_count']:,} of them past the limit, "

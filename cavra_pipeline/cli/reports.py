@@ -58,7 +58,7 @@ _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("crit
 @AS_OF
 @GENERATED_BY
 @answers
-@options_of(HealthParameters)
+@options_of(HealthParameters, "Expectations")
 @click.option("--fail-on", type=OneOf(list(_FAILING_LEVELS)), help="Exit 3 at or above this alert level.")
 def retry_health_command(
     lane: Lane | None,
@@ -112,14 +112,12 @@ def retry_health_command(
 @AS_OF
 @GENERATED_BY
 @answers
-@options_of(RetryPolicy)
-@click.option("--keep", is_flag=True, hidden=True, help="As --save.")
+@options_of(RetryPolicy, "Retry policy")
 @click.option("--save", is_flag=True, help="Save the plan, so that worker --plan can execute it.")
 def retry_plan_command(
     lane: Lane | None,
     as_of: datetime | None,
     generated_by: str,
-    keep: bool,
     save: bool,
     **fields: Any,
 ) -> None:
@@ -136,7 +134,7 @@ def retry_plan_command(
             )[0]
             for one in lanes
         ]
-    for plan in plans if keep or save else ():
+    for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
     if lane:
         answer(plans[0], show_plan, "retry_decisions", columns.decision_columns(lane))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,7 @@ from cavra_pipeline.cli.processes import Program, Programs, require_free
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.settings import load_settings
-from cavra_pipeline.terminal import Terminal, beside, print_document, shown, standard_error, standard_output
+from cavra_pipeline.terminal import Terminal, lines, print_document, shown, standard_error, standard_output
 
 if TYPE_CHECKING:
     from cavra_pipeline.demo.month import Story
@@ -128,8 +128,12 @@ def demo(stories: bool) -> None:
         return
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
     _show_demo(out, outcome.lines, as_of=now)
-    pages = f"{settings.console_url}, {settings.console_url}/#/executive and {settings.dagster_url}"
-    out.print(f"console, executive report and Dagster, while cavra-pipeline dev runs: {pages}", soft_wrap=True)
+    pages = {
+        "console": settings.console_url,
+        "executive report": f"{settings.console_url}/#/executive",
+        "Dagster": settings.dagster_url,
+    }
+    out.facts("Pages, while cavra-pipeline dev runs", pages.items())
     sys.exit(0 if outcome.succeeded else EXIT_FAILED)
 
 
@@ -200,17 +204,14 @@ def _web_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _show_demo(console: Terminal, lines: Iterable[Line], *, as_of: datetime) -> None:
-    """Shows what is wrong after the demo, and where to look: a line each, folded by the terminal alone."""
-    every = list(lines)
+def _show_demo(console: Terminal, every: Sequence[Line], *, as_of: datetime) -> None:
+    """Shows what is wrong after the demo, each with the commands that show it."""
     for is_past, heading in (
-        (False, f"What is wrong as of {as_of:{_MINUTES}} UTC, and where to look:"),
-        (True, "What was wrong earlier in the month:"),
+        (False, f"What is wrong as of {as_of:{_MINUTES}} UTC, and the command that shows it"),
+        (True, "What was wrong earlier in the month"),
     ):
-        console.print(heading, soft_wrap=True)
-        for line in every:
-            if line.is_past is is_past:
-                console.print(beside(line.what, shown("->", "dim"), shown(line.look, "bold")), soft_wrap=True)
+        found = [line for line in every if line.is_past is is_past]
+        console.facts(heading, [("-", lines(one.what, *(shown(c, "bold") for c in one.commands))) for one in found])
 
 
 def _show_stories(console: Terminal, stories: Iterable[Story]) -> None:
@@ -219,4 +220,4 @@ def _show_stories(console: Terminal, stories: Iterable[Story]) -> None:
         (f"{one.began_at:{_MINUTES}}", f"{one.ended_at:{_MINUTES}}" if one.ended_at else "-", one.sentence)
         for one in stories
     ]
-    console.table("What happened in the recorded month (UTC)", ("from", "until", "what"), rows)
+    console.table("What happened in the recorded month (UTC)", ("from", "until", "what"), rows, is_last_folded=True)

@@ -52,7 +52,7 @@ def slots(schedule: str | None, first: datetime | None, last: datetime | None) -
 def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     if not rows:
         console.print("No scheduled run of this range is known: Dagster's daemon records them (cavra-pipeline dev).")
-        console.print("next: cavra-pipeline retry-health, for the worker runs that each lane missed")
+        console.next("cavra-pipeline retry-health")
         return
     lines = picture(rows)
     for schedule, days in groupby(lines, key=lambda line: line[0]):
@@ -60,7 +60,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
         console.print(shown(schedule, "bold"))
         for _, day, marks in days:
             console.print(f"  {day}  {marks}", soft_wrap=True)
-    console.print(legend(marks for _, _, marks in lines))
+    console.print(legend(marks for _, _, marks in lines), style="dim")
     counts = Counter((row["schedule"], row["verdict"], row["cause"] or "-") for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
     console.table("Verdicts", ("schedule", "verdict", "cause", "runs"), counted)

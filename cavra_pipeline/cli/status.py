@@ -106,7 +106,8 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         (
             name,
             level(lane["alert_level"]),
-            f"{lane['retryable_count']}{f', {held} held' if (held := lane['held_count']) else ''}",
+            lane["retryable_count"],
+            lane["held_count"],
             lane["waiting_count"],
             lane["suppressed_count"],
             duration_or_never(lane["latest_worker_age_minutes"]),
@@ -114,10 +115,9 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         for name, lane in document["lanes"].items()
     ]
     if rows and evidence["record_count"]:
-        console.table("Lanes in use", ("lane", "state", "due", "wait", "exhausted", "last run"), rows)
+        console.table("Lanes in use", ("lane", "state", "due", "held", "waiting", "exhausted", "last run"), rows)
         console.print("held: due, but a person's acknowledgement or approval is missing", style="dim")
-        console.print()
-    console.print(f"next: {document['next']}", soft_wrap=True)
+    console.next(document["next"])
 
 
 def _evidence(found: Mapping[str, Any]) -> str:

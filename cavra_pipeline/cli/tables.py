@@ -31,9 +31,10 @@ def short_time(moment: str | None) -> str:
     return "-" if moment is None else moment[:16].replace("T", " ")
 
 
-def without_year(moment: str | None) -> str:
-    """Shows an instant to the minute, in UTC, where the year is plain."""
-    return short_time(moment)[-len("11-28 08:00") :]
+def near_time(moment: str | None, as_of: str | None = None) -> str:
+    """Shows an instant to the minute, in UTC: without its year, unless that is another one than that of `as_of`."""
+    is_plain = moment is not None and (as_of is None or moment[:4] == as_of[:4])
+    return short_time(moment)[len("2026-") :] if is_plain else short_time(moment)
 
 
 def ago(minutes: int | None) -> str:
@@ -62,4 +63,4 @@ def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, A
     """Shows why connectors cannot be used, and what to fix."""
     rows = [(one["connector"], fault) for one in problems for fault in one["faults"]]
     if rows:
-        console.table("Connectors to fix", ("connector", "fault"), rows)
+        console.table("Connectors to fix", ("connector", "fault"), rows, is_last_folded=True)

@@ -19,9 +19,9 @@ from cavra_pipeline.executive.words import count, incident_sentence, listed
 #: A health report's window, in hours, that holds the whole month.
 MONTH_HOURS: Final = 24 * 32
 _WAITING_FOR: Final = (
-    ("acknowledgement_pending_count", "missing acknowledgement"),
-    ("approval_pending_count", "missing approval"),
-    ("outstanding_alert_acknowledgement_count", "unacknowledged alert"),
+    ("acknowledgement_pending_count", "retry", "retries", "acknowledge"),
+    ("approval_pending_count", "retry", "retries", "approve"),
+    ("outstanding_alert_acknowledgement_count", "alert", "alerts", "acknowledge"),
 )
 
 Report = Mapping[str, Any]
@@ -46,10 +46,10 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that is wrong, or was earlier in the month, and the command or page that shows it."""
+    """One thing that is wrong, or was earlier in the month, and the commands that show it."""
 
     what: str
-    look: str
+    commands: tuple[str, ...]
     is_past: bool = False
 
 
@@ -86,7 +86,7 @@ def lines_of(
 def _incidents(answers: Answers) -> Iterator[Line]:
     """A line for each provider that is broken: the cause of most that follows."""
     for one in answers.incidents["incidents"]:
-        yield Line(incident_sentence(one, answers.incidents["as_of"]), "cavra-pipeline incidents --open")
+        yield Line(incident_sentence(one, answers.incidents["as_of"]), ("cavra-pipeline incidents --open",))
 
 
 def _lanes(answers: Answers) -> Iterator[Line]:
@@ -99,21 +99,21 @@ def _lanes(answers: Answers) -> Iterator[Line]:
                   (("retryable_count", "due"), ("waiting_count", "waiting"), ("suppressed_count", "exhausted"))
                   if plan[key]]  # fmt: skip
         health = answers.health[lane]
-        waiting_for = [count(health[key], word) for key, word in _WAITING_FOR if health[key]]
+        waiting_for = [f"{count(health[key], one, many)} to {do}" for key, one, many, do in _WAITING_FOR if health[key]]
         what = "; ".join([f"{lane}: {', '.join(counts)}", *waiting_for])
         if health["outstanding_alert_acknowledgement_count"]:
             alerts.append(what)
         else:
-            yield Line(what, f"cavra-pipeline retry-health --lane {lane}")
+            yield Line(what, (f"cavra-pipeline retry-health --lane {lane}",))
     if alerts:
-        yield Line(". ".join(alerts), "cavra-pipeline retry-health")
+        yield Line(". ".join(alerts), ("cavra-pipeline retry-health",))
 
 
 def _recoveries(report: Report) -> Line:
     still = [row["provider"] for row in report["recoveries"] if row["slo_status"] != "closed"]
     at = f" at {listed(sorted(set(still)))}" if still else ""
     late = f"{report['recovery_slo_breached_count']} past the limit of {short_duration(report['recovery_slo_minutes'])}"
-    return Line(f"{count(len(still), 'recovery', 'recoveries')} open{at}, {late}", "cavra-pipeline recoveries")
+    return Line(f"{count(len(still), 'recovery', 'recoveries')} open{at}, {late}", ("cavra-pipeline recoveries",))
 
 
 def _idle(answers: Answers) -> Iterator[Line]:
@@ -121,7 +121,7 @@ def _idle(answers: Answers) -> Iterator[Line]:
     idle = [report for report in answers.health.values() if report["missed_worker_count"]]
     if idle:
         since = [f"{one['lane']} {_ago(one['latest_worker_age_minutes'])}" for one in idle]
-        yield Line(f"worker last ran: {listed(since)}", f"cavra-pipeline retry-health --lane {idle[0]['lane']}")
+        yield Line(f"worker last ran: {listed(since)}", (f"cavra-pipeline retry-health --lane {idle[0]['lane']}",))
 
 
 def _ago(minutes: int | None) -> str:
@@ -133,7 +133,7 @@ def _outage(answers: Answers, story: Story) -> Line:
     return Line(
         f"the worker host was down for {_length(story)} from {_moment(story.began_at)}: {count(sum(missed), 'run')} "
         f"missed in {count(len(missed), 'lane')}",
-        f"cavra-pipeline retry-health --lane {story.lanes[0]} --window-hours {MONTH_HOURS}",
+        (f"cavra-pipeline retry-health --lane {story.lanes[0]} --window-hours {MONTH_HOURS}",),
         is_past=True,
     )
 
@@ -144,7 +144,7 @@ def _late(answers: Answers, early: Answers, story: Story) -> Line:
     return Line(
         f"evidence of {_length(story)} from {_moment(story.began_at)} arrived late: {lane} seemed to have missed "
         f"{count(before, 'run')}, and missed {after or 'none'}",
-        f"cavra-pipeline retry-health --lane {lane} --window-hours {MONTH_HOURS}",
+        (f"cavra-pipeline retry-health --lane {lane} --window-hours {MONTH_HOURS}",),
         is_past=True,
     )
 
@@ -162,11 +162,9 @@ def _missed(health: Report, story: Story) -> int:
 
 def _boundary(quarantine: list[Report], findings: list[Report]) -> Line:
     reasons = Counter(one["reason"] for one in quarantine)
-    rules = Counter(one["rule"] for one in findings)
     return Line(
-        f"{count(len(quarantine), 'record')} quarantined ({_counted(reasons)}); "
-        f"{count(len(findings), 'finding')} ({_counted(rules)})",
-        "cavra-pipeline quarantine, cavra-pipeline findings",
+        f"{count(len(quarantine), 'record')} quarantined ({_counted(reasons)}), {count(len(findings), 'finding')}",
+        ("cavra-pipeline quarantine", "cavra-pipeline findings"),
     )
 
 

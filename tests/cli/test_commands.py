@@ -260,7 +260,7 @@ def test_an_unreadable_drop_is_a_failure_that_does_not_stop_the_others(tmp_path:
     ):
         said = command(settings.home, *asked)
         assert said.code == 1
-        assert "2026-06-25/cut.jsonl.gz: the compressed file is damaged or cut short. Copy or export it" in said.err
+        assert "2026-06-25/cut.jsonl.gz: the compressed file is damaged or cut short\n  Copy or export it" in said.err
         assert len(said.document["failures"]) == 1
     assert query(settings, "SELECT session_id FROM evidence") == [("good",)]
 
@@ -273,27 +273,27 @@ def test_the_demo_takes_the_real_path_and_says_what_is_wrong_and_where_to_look(t
 
     assert said.code == 0, said.err
     assert "Traceback" not in said.err
-    told = said.out.splitlines()
-    heading, *lines, pages = told
-    lines.remove("What was wrong earlier in the month:")
-    assert (len(lines), heading[:16], heading[-18:]) == (10, "What is wrong as", "and where to look:")
-    assert re.findall(r"http://\S+[^\s,]", pages) == [
+    now, earlier, pages = said.out.split("\n\n")
+    heading = now.splitlines()[0]
+    items = [" ".join(one.split()) for part in (now, earlier) for one in part.split("\n-  ")[1:]]
+    assert (len(items), heading[:16], heading[-29:]) == (10, "What is wrong as", "and the command that shows it")
+    assert re.findall(r"http://\S+", pages) == [
         "http://127.0.0.1:8765", "http://127.0.0.1:8765/#/executive", "http://127.0.0.1:3000",
     ]  # fmt: skip
-    assert all(" -> cavra-pipeline " in line for line in lines)
+    assert all(" cavra-pipeline " in one for one in items)
     as_of = heading.removeprefix("What is wrong as of ").split(" UTC")[0].replace(" ", "T") + "Z"
     dashboard = command(home, "dashboard", "--json").document
-    boundary = next(line for line in lines if "quarantined" in line)
+    boundary = next(one for one in items if "quarantined" in one)
     assert f"{dashboard['quarantined_record_count']} records quarantined" in boundary
     assert f"{dashboard['redaction_finding_count']} findings" in boundary
     for lane in ("recovery_escalation", "executive_report"):
         plan = command(home, "retry-plan", "--lane", lane, "--as-of", as_of, "--json").document
         counts = f"{plan['retryable_count']} due, {plan['waiting_count']} waiting, {plan['suppressed_count']} exhausted"
-        assert any(line.startswith(f"{lane}: {counts}") for line in lines)
+        assert any(one.startswith(f"{lane}: {counts}") for one in items)
 
-    for line in lines:
-        for look in line.split(" -> ")[1].split(", "):
-            assert command(home, *look.split()[1:]).code == 0
+    for one in items:
+        for words in one.split(" cavra-pipeline ")[1:]:
+            assert command(home, *words.split()).code == 0
     stories = command(home, "demo", "--stories").out
     assert len(re.findall(r"(?m)^ ?\d{4}-\d\d-\d\d \d\d:\d\d  ", stories)) == 27
     assert command(home, "demo", "--stories").out == stories

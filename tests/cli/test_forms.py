@@ -97,10 +97,10 @@ def test_json_is_short_for_output_json_and_the_last_of_both_counts(home: Path) -
 @pytest.mark.parametrize(
     ("asked", "what", "where"),
     [
-        (["retry-plan", "--lane", "x", "--json"], "there is no such lane", "lane"),
+        (["retry-plan", "--lane", "x", "--json"], "there is no such lane", "--lane"),
         (["retry-plan", "--output", "json", "--no-such"], "No such option", "cavra-pipeline retry-plan"),
         (["no-such", "--output=json"], "No such command", "cavra-pipeline"),
-        (["backfill", "--json"], "Give both days", "cavra-pipeline backfill"),
+        (["backfill", "--json"], "both days are needed", "backfill"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -238,11 +238,11 @@ def test_alerts_answers_in_every_form_that_its_list_has(home: Path) -> None:
 @pytest.mark.slow
 def test_the_executive_report_is_one_json_document_with_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    said, long = (command(home, "executive-report", *AS_OF, *form) for form in (["--json"], ["--format", "json"]))
+    said, long = (command(home, "executive-report", *AS_OF, *form) for form in (["--json"], ["--output", "json"]))
     assert {**said.document, "generated_at": ""} == {**long.document, "generated_at": ""}
 
-    refused = command(home, "executive-report", *AS_OF, "--output", "json")
+    refused = command(home, "executive-report", *AS_OF, "--output", "folder")
     assert (refused.code, refused.out) == (2, "")
-    assert not (home / "json").exists()
-    assert command(home, "executive-report", *AS_OF, "--output", "./json").code == 0
-    assert len([*(home / "json").iterdir()]) == 3
+    assert not (home / "folder").exists()
+    assert command(home, "executive-report", *AS_OF, "--output-dir", "folder").code == 0
+    assert len([*(home / "folder").iterdir()]) == 3

@@ -50,7 +50,7 @@ def test_what_the_commands_make_is_private_under_an_open_umask(tmp_path: Path) -
     source.write_bytes(text([delivery(at(60), failed=["slack"]), "not a record"]))
     acknowledged = ("ack", "--plan", "subject-1", "--provider", "slack", "--state", "accepted", "--by", "on-call")
     for words in (
-        ("import", str(source)), ("ingest",), ("retry-plan", "--lane", "recovery_escalation", "--keep"), acknowledged,
+        ("import", str(source)), ("ingest",), ("retry-plan", "--lane", "recovery_escalation", "--save"), acknowledged,
         ("worker", "--lane", "recovery_escalation"), ("compact",), ("alerts",),
     ):  # fmt: skip
         done = run(home, *words)
@@ -67,7 +67,7 @@ def test_what_the_commands_make_is_private_under_an_open_umask(tmp_path: Path) -
 def test_what_a_dagster_run_and_a_written_report_make_is_private(tmp_path: Path) -> None:
     home, out = tmp_path / "home", tmp_path / "out"
     assert run(home, "refresh").returncode == 0
-    assert run(home, "executive-report", "--output", str(out)).returncode == 0
+    assert run(home, "executive-report", "--output-dir", str(out)).returncode == 0
 
     assert open_to_others(home) == open_to_others(out) == []
     assert (home / "dagster" / "history").is_dir()

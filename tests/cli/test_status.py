@@ -103,18 +103,18 @@ def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_pat
 
     assert (lane["retryable_count"], lane["held_count"]) == (3, 2)
     assert (run["retryable_count"], run["acknowledgement_pending_count"]) == (3, 2)
-    assert "3, 2 held" in table
+    (row,) = [line.split() for line in table.splitlines() if line.startswith("recovery_escalation ")]
+    assert row[1:4] == ["critical", "3", "2"]
 
 
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
     said = command(settings.home, "status", *AS_OF, environ={"COLUMNS": "80"})
 
     assert len(said.out.splitlines()) <= 40
-    *screen, _ = said.out.splitlines()
-    assert max(map(len, screen)) <= 80
+    assert max(map(len, said.out.splitlines())) <= 80
     for name in ("status", "retry-health", "retry-plan"):
-        printed = command(settings.home, name, *AS_OF, environ={"COLUMNS": "80"}).out.splitlines()[-1]
-        following = command(settings.home, *printed.removeprefix("next: cavra-pipeline ").split(), "--json")
+        printed = command(settings.home, name, *AS_OF, environ={"COLUMNS": "80"}).out.split("next: cavra-pipeline ")[1]
+        following = command(settings.home, *printed.replace("\\\n", "").split(), "--json")
         assert (following.code, following.document["as_of"]) == (0, "2026-06-25T12:00:00+00:00"), name
 
 
@@ -171,7 +171,7 @@ def test_doctor_names_the_one_part_that_is_wrong(tmp_path: Path) -> None:
         damaged.append(part)
         assert [one for one, state in states(made.home).items() if state == "wrong"] == damaged
     shown = command(made.home, "doctor")
-    assert "connectors: " in shown.out
+    assert [line.split()[1] for line in shown.out.splitlines() if line.startswith("wrong ")] == damaged
     assert shown.code == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -14,9 +15,10 @@ COLUMNS = ("plan_id", "provider", "first tried (UTC)", "exhausted", "never tried
 ROW = ("gordackrecoveryesc-819933f531f54223", "servicenow", "2026-11-28 08:00", "2026-11-28 08:00", "acknowledgement")
 
 
-def drawn(width: int, *rows: tuple[object, ...]) -> list[str]:
+def drawn(width: int, *rows: tuple[object, ...], is_last_folded: bool = False) -> list[str]:
     out = io.StringIO()
-    Terminal(Console(file=out, width=width, highlight=False, markup=False)).table("Deliveries", COLUMNS, rows)
+    console = Terminal(Console(file=out, width=width, highlight=False, markup=False))
+    console.table("Deliveries", COLUMNS[: len(rows[0])], rows, is_last_folded=is_last_folded)
     return out.getvalue().splitlines()
 
 
@@ -24,46 +26,66 @@ def test_a_table_that_fits_keeps_each_row_on_one_line() -> None:
     wide = drawn(120, ROW)
 
     assert [line.split() for line in wide if "servicenow" in line] == [" ".join(ROW).split()]
-    assert len(drawn(120, ROW, ROW)) == len(wide) + 1
+    assert len(drawn(120, ROW, ROW)) == len(wide) + 1 == 5
     assert not any("not shown" in line for line in wide)
 
 
-def test_a_table_that_does_not_fit_folds_between_words_and_leaves_out_the_last_columns() -> None:
-    lines = drawn(80, ROW)
-    words = " ".join(lines).split()
+def test_a_table_that_does_not_fit_leaves_out_the_last_columns_and_folds_no_cell() -> None:
+    lines = drawn(90, ROW)
 
-    assert max(map(len, lines)) <= 80
-    assert words.count("2026-11-28") == words.count("08:00") == 2
-    assert {ROW[0], "servicenow", "provider", "exhausted"} <= set(words)
-    assert "acknowledgement" not in words
+    assert max(map(len, lines)) <= 90
+    assert [line.split() for line in lines if "servicenow" in line] == [" ".join(ROW[:4]).split()]
+    assert len(lines) == 5
     assert lines[-1].startswith("not shown at this width: never tried")
-    assert "acknowledgement" in " ".join(drawn(95, ROW)).split()
+    assert drawn(80, ROW)[-1].startswith("not shown at this width: exhausted, never tried")
 
 
 @given(width=st.integers(70, 200), texts=st.lists(st.text("ab -", max_size=60), min_size=5, max_size=5))
-def test_a_table_breaks_no_word_of_the_columns_that_it_shows(width: int, texts: list[str]) -> None:
+def test_a_table_shows_each_cell_whole_or_names_its_column_as_left_out(width: int, texts: list[str]) -> None:
     lines = drawn(width, tuple(texts))
-    words = set(" ".join(lines).split())
     left_out = next((line for line in lines if line.startswith("not shown ")), "")
     shown = texts[: len(COLUMNS) - (left_out.count(",") + 1 if left_out else 0)]
 
-    table = lines[: lines.index(left_out)] if left_out else lines
-    assert max(map(len, table)) <= max(width, max(map(len, " ".join(shown).split()), default=0) + 2)
-    assert {word for text in shown for word in text.split()} <= words
+    assert max(map(len, lines[: lines.index(left_out)] if left_out else lines)) <= width
+    assert all(text.strip() in lines[3] for text in shown)
 
 
-def test_a_path_too_long_is_broken_in_the_second_column_and_an_id_is_not() -> None:
-    def of(text: str) -> list[str]:
-        out = io.StringIO()
-        console = Console(file=out, width=60, highlight=False, markup=False)
-        Terminal(console).table("Connectors to fix", ("connector", "fault"), [("slack", text)])
-        return out.getvalue().splitlines()
-
+def test_sentences_of_a_last_column_are_folded_and_nothing_else_is() -> None:
     path = "/a" * 40
-    lines = of(f"{path}: it is not valid YAML")
-    assert (path in "".join(line.split("slack")[-1].strip() for line in lines), max(map(len, lines)) <= 60) == (
-        True,
-        True,
-    )
+    lines = drawn(60, ("slack", f"{path}: it is not valid YAML"), is_last_folded=True)
+
+    assert path in "".join(line.split("slack")[-1].strip() for line in lines)
+    assert max(map(len, lines)) <= 60
     assert not any("not shown" in line for line in lines)
-    assert of(path)[-1] == "not shown at this width: fault (--json has all)"
+    assert path in "".join(line.split("slack")[-1].strip() for line in drawn(60, ("slack", path, path)))
+    assert drawn(60, ("slack", "jira", path))[-1] == "not shown at this width: first tried (UTC) (--json has all)"
+
+
+@pytest.mark.parametrize(
+    ("values", "is_right"),
+    [
+        ((1, 20), True),
+        ((1, None), True),
+        ((1.5, 20), True),
+        ((True, False), False),
+        (("1", 20), False),
+        ((None,), False),
+    ],
+)
+def test_numbers_stand_to_the_right_and_nothing_else_does(values: tuple[object, ...], is_right: bool) -> None:
+    rows = [("id", value) for value in values]
+
+    assert drawn(80, *rows)[3].endswith(" " * 4) is not is_right
+
+
+def test_the_next_command_is_folded_as_a_shell_reads_it_and_a_sentence_is_not() -> None:
+    out = io.StringIO()
+    console = Terminal(Console(file=out, width=40, highlight=False, markup=False))
+    console.next("Renew the credential, then try one retry", "cavra-pipeline worker --lane executive_report --probe")
+
+    assert out.getvalue().splitlines() == [
+        "next: Renew the credential, then try one",
+        "      retry",
+        "      cavra-pipeline worker --lane \\",
+        "        executive_report --probe",
+    ]

@@ -105,7 +105,7 @@ def test_no_byte_of_a_canary_comes_out_in_any_place_or_medium(
             ["dashboard"],
             *([*report, *until, *form] for report in reports for form in ([], ["--json"])),
             ["escalate", *until],
-            ["executive-report", *until, "--format", "html"],
+            ["executive-report", *until, "--output", "html"],
             ["worker", "--lane", "recovery_escalation"],
         )
     ]

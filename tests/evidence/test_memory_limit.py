@@ -51,7 +51,7 @@ def test_a_limit_on_address_space_that_is_too_low_is_said_before_anything_is_rea
     done = limited(home, megabytes, "ingest")
 
     assert done.returncode == 1, done.stderr
-    assert f"this process may take {megabytes:,} MB, and 2 threads need 3,584 MB. Raise the limit" in done.stderr
+    assert f"this process may take {megabytes:,} MB, and 2 threads need 3,584 MB\n  Raise the limit" in done.stderr
     assert "Traceback" not in done.stderr
     assert query(home, "SELECT count(*) FROM evidence") == [(0,)]
 

@@ -40,7 +40,7 @@ COMMANDS = (
     ("closure", "--as-of", AT, "--json"),
     ("escalate", "--as-of", AT, "--json"),
     ("forecast", "--lane", "recovery_escalation", "--as-of", AT, "--json"),
-    ("executive-report", "--as-of", AT, "--format", "json"),
+    ("executive-report", "--as-of", AT, "--output", "json"),
 )
 
 

@@ -85,7 +85,7 @@ def test_a_checkpoint_that_did_not_arrive_is_posted_again(home: Settings, receiv
 
 def test_a_checkpoint_is_written_to_a_file_and_as_the_message_of_a_tag(home: Settings, tmp_path: Path) -> None:
     note, path = publish(home)[0], tmp_path / "checkpoint.txt"
-    written = command(home.home, "checkpoint", "--output", str(path))
+    written = command(home.home, "checkpoint", "--output-file", str(path))
     printed = command(home.home, "checkpoint", "--tag-message")
     assert (written.code, printed.code) == (0, 0)
     assert path.read_text() == note.text
@@ -103,8 +103,8 @@ def test_a_checkpoint_is_written_to_a_file_and_as_the_message_of_a_tag(home: Set
 def test_a_log_that_was_rewritten_is_given_to_no_witness(home: Settings, tmp_path: Path) -> None:
     old, path = tmp_path / "old.txt", tmp_path / "new.txt"
     old.write_text(publish(ingested(tmp_path / "other", [delivery(at(9))]))[0].text)
-    refused = command(home.home, "checkpoint", "--against", str(old), "--output", str(path))
-    tag = command(home.home, "checkpoint", "--against", str(old), "--output", str(path), "--tag-message")
+    refused = command(home.home, "checkpoint", "--against", str(old), "--output-file", str(path))
+    tag = command(home.home, "checkpoint", "--against", str(old), "--output-file", str(path), "--tag-message")
 
     assert (refused.code, tag.code) == (3, 3)
     assert "not a checkpoint of this log" in refused.err

@@ -137,7 +137,7 @@ def test_a_first_delivery_goes_through_the_others_and_what_failed_is_retried(
 ) -> None:
     connectors(home, receiver, "{url_env: SLACK}")
     receiver.script("/slack", answer(200, "ok"))
-    asked = ("executive-report", "--provider", "slack", "--provider", "webhook", "--format", "json")
+    asked = ("executive-report", "--provider", "slack", "--provider", "webhook", "--output", "json")
 
     assert run(home, *asked).code == 0, "a dry run needs no secret"
     assert receiver.requests() == []

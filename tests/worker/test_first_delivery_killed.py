@@ -141,7 +141,7 @@ def test_killed_at_any_moment_two_processes_send_every_plan_and_report_once_unde
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("arguments", [("escalate",), ("executive-report", "--format=json")], ids=lambda one: one[0])
+@pytest.mark.parametrize("arguments", [("escalate",), ("executive-report", "--output=json")], ids=lambda one: one[0])
 def test_a_killed_command_that_is_given_again_sends_nothing_under_another_id(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:

@@ -125,7 +125,7 @@ def test_the_operators_loop_from_a_failing_escalation_to_a_healthy_lane(
         assert worker(cavra)["selected_retry_count"] == 1
         assert receiver.requests() == []
 
-        kept = cavra("retry-plan", LANE, "--keep", "--json").json
+        kept = cavra("retry-plan", LANE, "--save", "--json").json
         sent = worker(cavra, "--live", f"--plan={kept['retry_plan_id']}")
         assert executions(sent) == [("delivered", 200)]
         (received,) = receiver.requests("/hook")
@@ -235,7 +235,7 @@ def test_a_permanent_refusal_is_not_tried_again_until_somebody_asks_for_it(
             assert [one["held_because"] for one in document["held_retries"]] == ["provider_refused_it"]
         assert len(receiver.requests("/hook")) == 1
 
-        kept = cavra("retry-plan", LANE, "--keep", "--json").json["retry_plan_id"]
+        kept = cavra("retry-plan", LANE, "--save", "--json").json["retry_plan_id"]
         (again,) = worker(cavra, "--live", f"--plan={kept}")["executions"]
         assert again["execution_status"] == "delivered"
         assert len({one.header("webhook-id") for one in receiver.requests("/hook")}) == 1
@@ -252,7 +252,7 @@ def test_a_plan_that_is_not_kept_or_whose_evidence_has_changed_is_refused(
         unkept = cavra("retry-plan", LANE, "--json").json["retry_plan_id"]
         refused = cavra("worker", LANE, "--live", f"--plan={unkept}")
         assert (refused.code, "retry-plan --lane recovery_escalation --save" in refused.err) == (1, True)
-        kept = cavra("retry-plan", LANE, "--keep", "--json").json["retry_plan_id"]
+        kept = cavra("retry-plan", LANE, "--save", "--json").json["retry_plan_id"]
         drop(home_with(tmp_path), [delivery(at(50), subject="other")], name="late.jsonl")
         refused = cavra("worker", LANE, "--live", f"--plan={kept}")
         assert (refused.code, "has changed since it was made" in refused.err) == (1, True)
