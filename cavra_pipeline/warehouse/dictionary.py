@@ -18,7 +18,8 @@ from cavra_pipeline.warehouse.connection import FileWarehouse
 _PACKAGE: Final = "cavra_pipeline.warehouse"
 _OPENING: Final = """# Data dictionary
 
-Tables and views of the [warehouse](warehouse.md), made from the comments in its schema; a test keeps this page true.
+*For data engineers.* Tables and views of the [warehouse](warehouse.md), made from the comments in its schema;
+a test keeps this page true.
 To rewrite it: `python -m cavra_pipeline.warehouse.dictionary docs/data-dictionary.md`.
 
 All instants are UTC, `TIMESTAMP` without a zone; days are UTC days. As DataFrames they have their zone

@@ -41,6 +41,18 @@ def test_a_page_is_two_screens_long_at_most(page: Path) -> None:
     assert page.name in REFERENCES or len(page.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.parent.name == "docs" and page.name != "README.md"],
+    ids=lambda page: page.stem,
+)
+def test_a_page_opens_with_its_reader_or_the_page_that_it_belongs_to(page: Path) -> None:
+    _, _, opening = page.read_text(encoding="utf-8").split("\n", 2)
+
+    assert opening.startswith(("*For ", "Part of ["))
+    assert not re.fullmatch(r"Part of \[[^\]]+\]\([^)]+\)\.", opening.split("\n\n")[0])
+
+
 def test_the_index_of_the_docs_leads_to_every_page() -> None:
     index = REPOSITORY / "docs" / "README.md"
     linked = {path for path, _ in links_of(index)}
