@@ -191,7 +191,7 @@ def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
     state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else one["state"]
     states = [
         f"{state} since {tables.near_time(one['since'])} UTC",
-        f"seen {one['occurrence_count']:,} times" if one["occurrence_count"] > 1 else "",
+        count(one["occurrence_count"], "occurrence") if one["occurrence_count"] > 1 else "",
         f"muted: {_words(one['muted_by'])}" if one["muted_by"] else "",
         f"cause: {', '.join(known)}" if known else "",
     ]

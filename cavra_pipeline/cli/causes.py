@@ -15,6 +15,7 @@ from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
 from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
+from cavra_pipeline.errors import did_you_mean
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
@@ -22,7 +23,7 @@ from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
-from cavra_pipeline.terminal import Terminal, lines, shown
+from cavra_pipeline.terminal import Terminal, lines, shown, standard_error
 
 #: What a delivery that is never tried lacks.
 _NEVER: Final = {
@@ -47,6 +48,12 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
     now = clock()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
+        if provider and not report["incidents"]:
+            (every,) = incident_reports(session, instants=[as_of or now], now=now)
+            names = {one["provider"] for one in every["incidents"]}
+            meant = "" if provider in names else did_you_mean(provider, sorted(names))
+            if meant:
+                standard_error().print(f"note: this provider has no incident. {meant}")
     answer(report, _show_incidents, "incidents", columns.INCIDENTS)
 
 

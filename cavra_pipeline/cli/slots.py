@@ -11,7 +11,7 @@ import click
 
 from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.command import Named, answers, command
-from cavra_pipeline.cli.common import answer, clock, instant_option, reading_state
+from cavra_pipeline.cli.common import answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_start
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
 from cavra_pipeline.documents import instant
@@ -51,7 +51,9 @@ def slots(schedule: str | None, first: datetime | None, last: datetime | None) -
 
 def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     if not rows:
-        console.print("No scheduled run of this range is known: Dagster's daemon records them (cavra-pipeline dev).")
+        is_running = daemon_of(home(), clock())["state"] == "alive"
+        how = "each is recorded once it is due" if is_running else "Dagster's daemon records them (cavra-pipeline dev)"
+        console.print(f"No scheduled run of this range is known: {how}.")
         console.next("cavra-pipeline retry-health")
         return
     lines = picture(rows)

@@ -84,7 +84,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
             (
                 "state",
                 level(
-                    document["alert_level"]
+                    _state(document)
                     if evidence["record_count"]
                     else "no evidence yet; cavra-pipeline demo brings a recorded month"
                 ),
@@ -117,7 +117,14 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     if rows and evidence["record_count"]:
         console.table("Lanes in use", ("lane", "state", "due", "held", "waiting", "exhausted", "last run"), rows)
         console.print("held: due, but a person's acknowledgement or approval is missing", style="dim")
+        console.print("waiting: for the end of a delay; exhausted: no attempt is left", style="dim")
     console.next(document["next"])
+
+
+def _state(document: Mapping[str, Any]) -> str:
+    worst, lanes = document["alert_level"], document["lanes"]
+    as_bad = sum(lane["alert_level"] == worst for lane in lanes.values())
+    return f"{worst}: {as_bad} of {count(len(lanes), 'lane')}"
 
 
 def _evidence(found: Mapping[str, Any]) -> str:

@@ -89,6 +89,17 @@ def test_status_and_the_executive_report_agree_on_a_worker_that_runs_too_seldom(
     assert f"{lane} for" not in said
 
 
+def test_a_misspelt_provider_of_incidents_suggests_the_nearest_and_another_one_does_not(tmp_path: Path) -> None:
+    home = home_with(tmp_path, [delivery(at(40 + n), subject=f"s-{n}", failed=["servicenow"]) for n in range(4)])
+    take_in(home)
+
+    for name, meant in (("servicnow", "Did you mean servicenow?"), ("servicenow", ""), ("zzzz", "")):
+        said = command(home.home, "incidents", "--provider", name, *AS_OF, "--json")
+        assert said.code == 0
+        assert (meant in said.err, "note:" in said.err) == (True, bool(meant))
+        assert len(said.document["incidents"]) == (name == "servicenow")
+
+
 def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_path: Path) -> None:
     lines = [
         *(delivery(at(90 + n), subject=f"s-{n}", failed=["slack"]) for n in range(3)),
