@@ -81,7 +81,7 @@ def _moved(done: Upgraded) -> str:
 )
 @answers
 def move_command(file: Path) -> None:
-    """Move landing zone, state and warehouse to other places, or back.
+    """Move landing zone, state and warehouse elsewhere, or back.
 
     Stop everything that uses the home first. Landing files and state are copied, the warehouse is rebuilt from them,
     and all is compared; only then the old state is closed. Dagster's own home stays where it is.
