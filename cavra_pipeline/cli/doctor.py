@@ -15,6 +15,7 @@ from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock
 from cavra_pipeline.cli.tables import ago, daemon_words
+from cavra_pipeline.cli.wrong import some
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing_zone import landing_days
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -137,7 +138,7 @@ def _dagster(settings: Settings) -> str:
     found = daemon_state(settings, clock())
     if found["silent"]:
         raise PipelineError(
-            f"no heartbeat of {listed(found['silent'])}, the last one {ago(found['age_minutes'])}",
+            f"no heartbeat of {some(found['silent'])}, the last one {ago(found['age_minutes'])}",
             where=str(settings.dagster_home),
             remedy="Start the daemon: cavra-pipeline dev, or dagster-daemon run",
         )

@@ -10,7 +10,7 @@ from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
 from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
-from cavra_pipeline.cli.wrong import some, what_is_wrong
+from cavra_pipeline.cli.wrong import what_is_wrong
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
@@ -76,7 +76,6 @@ def _next(document: Mapping[str, Any]) -> str:
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     evidence, alerts = document["evidence"], document["alerts"]
     connectors, daemon = document["connectors"], document["daemon"]
-    silent = f", {some(daemon['silent'])} silent" if daemon["silent"] else ""
     wrong = connectors["problem_count"]
     console.facts(
         "Status",
@@ -92,7 +91,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("evidence", _evidence(evidence)),
             ("alerts", _alerts(alerts, daemon)),
-            ("daemon", f"{daemon_words(daemon)}{silent}"),
+            ("daemon", daemon_words(daemon)),
             (
                 "connectors",
                 f"{', '.join(connectors['on']) or 'none configured'}{f'; {wrong} to fix' if wrong else ''}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from cavra_pipeline.cli.wrong import some
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.terminal import Styled, Terminal, shown
 
@@ -51,12 +52,12 @@ def daemon_words(found: Mapping[str, Any]) -> str:
     """Returns the state of the Dagster daemon in words."""
     if found["state"] == "unknown":
         return "unknown: Dagster's instance can't be opened (cavra-pipeline doctor)"
-    seen = found["age_minutes"] is not None
-    return (
-        f"{found['state']}, heartbeat {ago(found['age_minutes'])}"
-        if seen
-        else "not running; cavra-pipeline dev starts it"
-    )
+    if found["age_minutes"] is None:
+        return "not running; cavra-pipeline dev starts it"
+    heartbeat, silent = f"heartbeat {ago(found['age_minutes'])}", some(found["silent"])
+    if found["state"] == "alive":
+        return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
+    return f"{silent} silent, last {heartbeat}; cavra-pipeline dev starts it"
 
 
 def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, Any]]) -> None:
