@@ -278,7 +278,7 @@ def test_a_number_of_retries_that_is_not_accepted_is_wrong_usage(
     refused = cavra("worker", LANE, f"--max-retry-deliveries={number}")
 
     assert refused.code == 2
-    assert "max_retry_deliveries" in refused.err
+    assert "--max-retry-deliveries" in refused.err
 
 
 @pytest.mark.slow
