@@ -248,7 +248,7 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
         (
             tables.short_time(one["happened_at"]),
             one["event"],
-            lines(f"{_words(one['kind'])}: {one['subject']}{_episode(one)}", shown(_detail(one), "dim")),
+            lines(f"{_words(one['kind'])}: {one['subject_text']}{_episode(one)}", shown(_detail(one), "dim")),
         )
         for one in document["events"]
     ]

@@ -38,7 +38,10 @@ ROUTES: Final = (
     "slo_due_at", "age_minutes", "failure_count", "notified_through", "acknowledged", "need", "recommended_action",
 )  # fmt: skip
 ALERTS: Final = (*(one.name for one in fields(Alert)), "state", "action", "ends_by_hand", "subject_text")
-ALERT_EVENTS: Final = ("happened_at", "kind", "subject", "episode", "event", "detail", "actor", "alert_id")
+ALERT_EVENTS: Final = (
+    "happened_at", "kind", "subject", "episode", "event", "detail", "actor", "alert_id",
+    "subject_text",
+)  # fmt: skip
 
 
 def decision_columns(lane: Lane) -> list[str]:
