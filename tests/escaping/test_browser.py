@@ -100,9 +100,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
         # What can't be read is named in the check.
         name = text.replace("/", "_").replace("\0", "_")
         (folder / f"{name}.jsonl.gz").write_bytes(b"not gzip")
-    with mock.patch.dict(os.environ, {**environment(settings), "CAVRA_START_DATE": FIRST.isoformat()}):
+    with mock.patch.dict(os.environ, _variables(settings)):
         materialize(settings, "daily_close", days, tags={"hostile": hostile[0]})
         yield Planted(settings, days, _worker_runs(settings, days[-1], hostile))
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    return {**environment(settings), "CAVRA_START_DATE": FIRST.isoformat()}
 
 
 def _worker_runs(settings: Settings, day: date, hostile: list[str]) -> list[str]:
@@ -137,7 +141,12 @@ def webserver(settings: Settings, log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "dagster_webserver", "-w", "workspace.yaml", "-p", str(port)]
     with log.open("wb") as output:
         started = subprocess.Popen(
-            command, cwd=REPOSITORY, env=dict(os.environ), stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, **_variables(settings)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         url = f"http://127.0.0.1:{port}"
         try:
@@ -277,9 +286,9 @@ def test_no_page_of_the_console_obeys_what_evidence_says(planted: Planted, brows
 def look_at_deliveries(page: Page, url: str, found: set[str]) -> list[str]:
     """What the pages of some deliveries obeyed, reached by the links that name their subjects."""
     page.goto(f"{url}/?deliveries#/evidence?record_type=delivery")
-    page.wait_for_selector("main:not([aria-busy]) td a")
+    page.wait_for_selector("main:not([aria-busy]) a[href^='#/delivery']")
     obeyed: list[str] = []
-    for address in [link.get_attribute("href") for link in page.locator("td a[href^='#/delivery']").all()[:5]]:
+    for address in [link.get_attribute("href") for link in page.locator("main a[href^='#/delivery']").all()[:5]]:
         page.evaluate("to => { location.hash = to; }", address)
         page.get_by_role("heading", level=1, name="Delivery").wait_for()
         page.wait_for_selector("main:not([aria-busy]) > div > *")

@@ -325,7 +325,7 @@ def test_a_saved_plan_replaces_itself_and_is_made_again_by_its_id(state: State, 
         ("retry_plan", {}, "2026-06-21T09:00:00Z"),
         ("retry_health", {"window_hours": 1}, None),
         ("dashboard", {}, "2026-06-21T09:00:00Z"),
-        ("recoveries", {"recovery_slo_minutes": 1}, None),
+        ("recoveries", {"slo_minutes": 1}, None),
         ("closure", {}, "2026-06-21T09:00:00Z"),
     ],
 )
