@@ -16,7 +16,7 @@ from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, tra
 from cavra_pipeline.assets.tables import ROW_COUNT, code_of, column_lineage, warehouse_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.ingest import ingest
-from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -66,7 +66,7 @@ def _landing_zone(partitions: dg.PartitionsDefinition[str], sources: Sequence[st
         kinds={"json"},
         partitions_def=partitions,
         deps=[source_key(host, name) for name in sources],
-        metadata={**warehouse_table(host, "drops"), **console(host, "sources"), **code_of(list_drops)},
+        metadata={**warehouse_table(host, "drops"), **console(host, "sources"), **code_of(landing_files)},
     )
 
 
@@ -117,9 +117,9 @@ def build_evidence_assets(
         days = days_of(context)
         settings, now = home.settings, datetime.now(UTC)
         tick = _logged(context)
-        # Before the ingest: a file that lands meanwhile may not be in it.
-        marks = day_marks(list_drops(settings.landing, pseudonyms_of(settings), min(days), max(days)))
         with transient_retried():
+            # Before the ingest: a file that lands meanwhile may not be in it.
+            marks = day_marks(landing_files(settings, pseudonyms_of(settings), min(days), max(days)))
             if config.read_again:
                 result = ingest(settings, now=now, first=min(days), last=max(days), tick=tick)
             else:

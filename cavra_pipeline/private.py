@@ -109,10 +109,16 @@ def make_home(home: Path, landing: Path, own_instance: Path | None) -> None:
         probe.unlink()
         tighten(home)
     except OSError as error:
+        is_elsewhere = str(error.filename) == str(landing) and not landing.is_relative_to(home)
+        name, folder, what = (
+            ("CAVRA_LANDING_URL", landing, "the landing zone")
+            if is_elsewhere
+            else ("CAVRA_HOME", home, "the home folder")
+        )
         raise UsageError(
-            f"the home folder can't be written ({error.strerror})",
-            where=f"CAVRA_HOME={home}",
-            remedy="Give this user write access to it, or set CAVRA_HOME to another folder",
+            f"{what} can't be written ({error.strerror})",
+            where=f"{name}={folder}",
+            remedy=f"Give this user write access to it, or set {name} to another folder",
         ) from None
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import dagster as dg
 
-from cavra_pipeline.evidence.landing import list_drops
+from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.jobs import EVIDENCE, asset_key, sources
@@ -41,7 +41,7 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
     )
     def drop_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings = patient(host)
-        marks = day_marks(list_drops(settings.landing, pseudonyms_of(settings)))
+        marks = day_marks(landing_files(settings, pseudonyms_of(settings)))
         if not marks:
             return dg.SkipReason("The landing zone holds no file yet.")
         known, asked = _read(context.cursor)

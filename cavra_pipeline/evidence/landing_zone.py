@@ -59,6 +59,9 @@ def refresh(settings: Settings) -> None:
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
     """Keeps others of this host from writing to the landing zone while the block runs; a copy is up to date then."""
+    if settings.landing_bucket:
+        # A copy may be deleted at any time.
+        settings.landing.mkdir(parents=True, exist_ok=True)
     with locked(settings.landing):
         if bucket := _bucket(settings):
             bucket.fetch()

@@ -12,9 +12,10 @@ from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.settings import Settings
-from tests.dagster_tests.runs import DAY, QUIET, new_home, reports, run
+from tests.dagster_tests.runs import DAY, QUIET, asked_days, new_home, reports, run, tick
+from tests.lake.buckets import BucketServer
 from tests.lake.homes import MakeHome, environ_of
-from tests.support import NOW, Line, acknowledgement, at, delivery, drop, plan, worker_run
+from tests.support import NOW, Line, acknowledgement, at, delivery, drop, plan, query, text, worker_run
 
 LINES: list[Line] = [delivery(at(90), failed=["slack"]), acknowledgement(at(70)), plan(at(50)), worker_run(at(45))]
 
@@ -62,3 +63,21 @@ def test_a_lake_is_compacted_by_a_nightly_job_of_its_own_and_a_file_has_none(on_
     names = {one.name for one in build_defs(new_home(tmp_path / "file")).get_repository_def().schedule_defs}
     assert "verify_history" in names
     assert "compact_lake" not in names
+
+
+def test_a_landing_file_in_a_bucket_is_asked_for_and_ingested_from_there(
+    lake_home: MakeHome, server: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = lake_home(start_date="2026-06-20", landing_address="s3://landing/zone")
+    variables = {"CAVRA_HOME": str(home.home), "CAVRA_LANDING_URL": "s3://landing/zone", **environ_of(home)}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    server.put(f"landing/zone/{DAY}/evidence.jsonl", text(LINES))
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        asked = asked_days(tick(home, "drop_sensor", instance))
+        assert asked == [(DAY.isoformat(), DAY.isoformat())]
+        assert run(home, instance=instance).success
+
+    assert query(home, "SELECT count(*) FROM evidence") == [(4,)]
+    assert not (home.home / "landing").exists()

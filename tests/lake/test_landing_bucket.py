@@ -129,7 +129,7 @@ def test_a_lost_copy_is_fetched_again_and_nothing_is_read_twice(host: MakeHost, 
     ingest(home, now=NOW)
     shutil.rmtree(home.landing)
 
-    assert ingest(home.prepare(), now=NOW).drops == []
+    assert ingest(home, now=NOW).drops == []
     assert verify_home(home, now=NOW).differences == []
 
 
