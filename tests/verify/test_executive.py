@@ -343,8 +343,8 @@ def test_prove_writes_a_bundle_of_the_executive_report(home: Settings, tmp_path:
         (["--subject", "s", "--provider", "slack"], "--lane"),
         (["--report", "executive", "--window-hours", "4"], "--window-hours"),
         (["--report", "executive", "--saved", "2026-06-25"], "--saved"),
-        (["--report", "executive", "--window-days", "367"], "window_days"),
-        (["--report", "plan", "--lane", "executive_report", "--slo-minutes", "4"], "slo_minutes"),
+        (["--report", "executive", "--window-days", "367"], "--window-days"),
+        (["--report", "plan", "--lane", "executive_report", "--slo-minutes", "4"], "--slo-minutes"),
     ],
 )
 def test_prove_refuses_what_does_not_go_together(
