@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
@@ -137,8 +137,14 @@ def _executions(report: Mapping[str, Any]) -> str:
 _DUE: Final = {"retry": "now", "wait": "{}", "suppress": "never"}
 
 
-def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
-    """Shows a retry plan."""
+def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -> None:
+    """Shows a retry plan: what can go first, then what a person must release, what waits, what is exhausted.
+
+    Args:
+        console: Where it is shown.
+        plan: The plan.
+        uncleared: The pairs that still need a person's acknowledgement or approval.
+    """
     subject = LANES[plan["lane"]].subject_field
     counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
     policy = (
@@ -157,21 +163,24 @@ def show_plan(console: Terminal, plan: Mapping[str, Any]) -> None:
         ],
     )
     if plan["retry_decisions"]:
+        gate = LANES[plan["lane"]].gate
+        needed = [] if gate is Gate.REQUEST else ["needs"]
+        needs = dict.fromkeys(uncleared, gate.name.lower())
+        found = [(d, needs.get((d[subject], d["provider"]), "")) for d in plan["retry_decisions"]]
+        found.sort(key=lambda one: (list(_DUE).index(one[0]["action"]), one[1], one[0]["next_retry_at"] or ""))
         rows = [
             (
                 d[subject],
                 d["provider"],
                 _DUE[d["action"]].format(near_time(d["next_retry_at"])),
+                *([need] if needed else []),
                 ", ".join(map(str, d["failed_status_codes"])) or "-",
                 f"{d['retry_count']} of {d['max_retry_attempts']}",
             )
-            for d in plan["retry_decisions"]
+            for d, need in found
         ]
-        console.table("Decisions", (subject, "provider", "due (UTC)", "status", "failures"), rows)
-        needed = LANES[plan["lane"]].gate
-        if plan["retryable_count"] and needed is not Gate.REQUEST:
-            console.print(f"A live retry also needs {needed.value}; retry-health lists the missing ones.", style="dim")
-        first = plan["retry_decisions"][0]
+        console.table("Decisions", (subject, "provider", "due (UTC)", *needed, "HTTP", "failures"), rows)
+        first = found[0][0]
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))
 
 

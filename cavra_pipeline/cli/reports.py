@@ -31,7 +31,9 @@ from cavra_pipeline.cli.report_tables import (
     show_plans_of_lanes,
 )
 from cavra_pipeline.declared import options_of
+from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.health import (
     HealthParameters,
@@ -134,10 +136,17 @@ def retry_plan_command(
             )[0]
             for one in lanes
         ]
+        left = [one for one in plans[0]["retry_decisions"] if one["action"] != "suppress"] if lane else []
+        uncleared = uncleared_pairs(session, lane, left, naive_utc(as_of or now)) if lane else []
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
     if lane:
-        answer(plans[0], show_plan, "retry_decisions", columns.decision_columns(lane))
+        answer(
+            plans[0],
+            lambda console, plan: show_plan(console, plan, uncleared),
+            "retry_decisions",
+            columns.decision_columns(lane),
+        )
         return
     document = of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
     answer(document, show_plans_of_lanes, _decision_rows, columns.decisions_of_lanes(lanes))

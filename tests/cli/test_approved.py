@@ -30,6 +30,7 @@ TABLES = {
     "retry-health-with-approvals": ("retry-health", "--lane", "acknowledgement_audit", *UNTIL),
     "retry-plan": ("retry-plan", *UNTIL),
     "retry-plan-of-a-lane": ("retry-plan", "--lane", "executive_report", *UNTIL),
+    "retry-plan-with-approvals": ("retry-plan", "--lane", "acknowledgement_audit", *UNTIL),
     "incidents": ("incidents", *UNTIL),
     "explain": ("explain", SUBJECT, "servicenow", *UNTIL),
     "forecast": ("forecast", *UNTIL),
