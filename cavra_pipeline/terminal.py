@@ -134,10 +134,17 @@ class Terminal:
         self.part()
         for number, step in enumerate(steps):
             before = " " * len(_NEXT) if number else _NEXT
-            room = self._console.width - len(_NEXT) - (_GAP if step.startswith(_OURS) else 0)
-            folded = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
-            joint = f" \\\n{' ' * len(_NEXT)}  " if step.startswith(_OURS) else f"\n{' ' * len(_NEXT)}"
-            self._console.print(Text(f"{before}{joint.join(folded)}"), soft_wrap=True)
+            folded = self.folded(step, len(_NEXT))
+            self._console.print(
+                Text(f"\n{' ' * len(_NEXT)}".join([f"{before}{folded[0]}", *folded[1:]])), soft_wrap=True
+            )
+
+    def folded(self, step: str, beside: int) -> list[str]:
+        """Returns the lines of a step beside so many columns; those of a command as a shell reads them."""
+        is_command = step.startswith(_OURS)
+        room = self._console.width - beside - (_GAP if is_command else 0)
+        found = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
+        return (" \\\n  ".join(found)).split("\n") if is_command else found
 
     def _head(self, title: str) -> None:
         self.part()

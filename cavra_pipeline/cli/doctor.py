@@ -15,11 +15,11 @@ from cavra_pipeline.api.access import TokenFile
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import EXIT_FAILED, answer, clock
 from cavra_pipeline.cli.tables import ago, daemon_words
-from cavra_pipeline.cli.wrong import some
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.landing_zone import landing_days
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.executive.wrong import some
 from cavra_pipeline.frames import warehouse_at
 from cavra_pipeline.proof.keys import load_key
 from cavra_pipeline.retry.sender import host_connectors, host_problems

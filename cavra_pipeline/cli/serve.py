@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,14 +15,14 @@ from cavra_pipeline.api.access import SCOPES, TokenFile, new_token
 from cavra_pipeline.cli.command import TABLE, OneOf, answers, command, form_of_answer
 from cavra_pipeline.cli.common import EXIT_FAILED, RANGE, answer, check_order, clock, home
 from cavra_pipeline.cli.processes import Program, Programs, require_free
+from cavra_pipeline.cli.tables import show_wrong
 from cavra_pipeline.escaping import LineFormatter
 from cavra_pipeline.reports.store import days_between, evaluated_at
 from cavra_pipeline.settings import load_settings
-from cavra_pipeline.terminal import Terminal, lines, print_document, shown, standard_error, standard_output
+from cavra_pipeline.terminal import Terminal, print_document, shown, standard_error, standard_output
 
 if TYPE_CHECKING:
     from cavra_pipeline.demo.month import Story
-    from cavra_pipeline.demo.telling import Line
 
 _MINUTES: Final = "%Y-%m-%d %H:%M"
 LOOPBACK: Final = "127.0.0.1"
@@ -127,7 +127,8 @@ def demo(stories: bool) -> None:
         _show_stories(out, month_of(settings).stories())
         return
     outcome = run_demo(settings, now=now, say=lambda text: standard_error().print(text))
-    _show_demo(out, outcome.lines, as_of=now)
+    show_wrong(out, f"What is wrong as of {now:{_MINUTES}} UTC, and the command that shows it", outcome.wrong)
+    show_wrong(out, "What was wrong earlier in the month", outcome.earlier)
     pages = {
         "console": settings.console_url,
         "executive report": f"{settings.console_url}/#/executive",
@@ -202,16 +203,6 @@ def dev(port: int, host: str, console_port: int) -> None:
 
 def _web_address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _show_demo(console: Terminal, every: Sequence[Line], *, as_of: datetime) -> None:
-    """Shows what is wrong after the demo, each with the commands that show it."""
-    for is_past, heading in (
-        (False, f"What is wrong as of {as_of:{_MINUTES}} UTC, and the command that shows it"),
-        (True, "What was wrong earlier in the month"),
-    ):
-        found = [line for line in every if line.is_past is is_past]
-        console.facts(heading, [("-", lines(one.what, *(shown(c, "bold") for c in one.commands))) for one in found])
 
 
 def _show_stories(console: Terminal, stories: Iterable[Story]) -> None:

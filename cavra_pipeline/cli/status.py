@@ -9,11 +9,11 @@ from typing import Any
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
-from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time
-from cavra_pipeline.cli.wrong import what_is_wrong
+from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time, show_wrong
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
+from cavra_pipeline.executive.wrong import what_is_wrong
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.state import state_of
@@ -100,12 +100,12 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     )
     if evidence["record_count"]:
         wrong_now = what_is_wrong(document)
-        console.facts("What is wrong" if wrong_now else "Nothing is wrong.", [("-", one) for one in wrong_now])
+        show_wrong(console, "What is wrong" if wrong_now else "Nothing is wrong.", wrong_now)
     rows = [
         (
             name,
             level(lane["alert_level"]),
-            lane["retryable_count"],
+            lane["retryable_count"] - lane["held_count"],
             lane["held_count"],
             lane["waiting_count"],
             lane["suppressed_count"],
@@ -114,8 +114,8 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         for name, lane in document["lanes"].items()
     ]
     if rows and evidence["record_count"]:
-        console.table("Lanes in use", ("lane", "state", "due", "held", "waiting", "exhausted", "last run"), rows)
-        console.print("held: due, but a person's acknowledgement or approval is missing", style="dim")
+        console.table("Lanes in use", ("lane", "state", "ready", "held", "waiting", "exhausted", "last run"), rows)
+        console.print("ready: due now; held: due, but a person's acknowledgement or approval is missing", style="dim")
         console.print("waiting: for the end of a delay; exhausted: no attempt is left", style="dim")
     console.next(document["next"])
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.cli.wrong import some
+from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.terminal import Styled, Terminal, shown
+from cavra_pipeline.executive.wrong import Wrong, some
+from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 
 _LEVEL_STYLES: Final = {
     "critical": "bold red",
@@ -20,6 +21,9 @@ _LEVEL_STYLES: Final = {
     "open": "yellow",
     "closed": "green",
 }
+
+#: What a list needs beside its sentences, in columns.
+_OF_A_LIST: Final = 5
 
 
 def level(name: str) -> Styled:
@@ -58,6 +62,16 @@ def daemon_words(found: Mapping[str, Any]) -> str:
     if found["state"] == "alive":
         return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
     return f"{silent} silent, last {heartbeat}; cavra-pipeline dev starts it"
+
+
+def show_wrong(console: Terminal, heading: str, found: Sequence[Wrong]) -> None:
+    """Shows what is wrong, each with the commands that show it."""
+    rows = []
+    for one in found:
+        commands = (f"cavra-pipeline {words}" if one.is_of_now else next_command(words) for words in one.commands)
+        shown_ = [shown(line, "bold") for words in commands for line in console.folded(words, _OF_A_LIST)]
+        rows.append(("-", lines(one.what, *shown_)))
+    console.facts(heading, rows)
 
 
 def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, Any]]) -> None:

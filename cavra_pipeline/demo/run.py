@@ -12,21 +12,17 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
-from cavra_pipeline.demo.telling import MONTH_HOURS, Answers, Line, lines_of
+from cavra_pipeline.demo.telling import MONTH_HOURS, Reports, what_was_wrong
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.queries import list_findings, list_quarantine
+from cavra_pipeline.executive.wrong import Wrong, what_is_wrong
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.history import recovery_parameters
-from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
-from cavra_pipeline.reports.incidents import incident_reports
-from cavra_pipeline.reports.plan import retry_plans
-from cavra_pipeline.reports.policy import retry_policy
+from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
 
@@ -36,10 +32,11 @@ _UNTIL: Final = "month_ends_at"
 
 @dataclass(frozen=True, slots=True)
 class DemoOutcome:
-    """What the demo made: what is wrong as of now, line by line, and whether the Dagster run succeeded."""
+    """What the demo made: whether the Dagster run succeeded, what is wrong as of now, and what was earlier."""
 
     succeeded: bool
-    lines: list[Line]
+    wrong: list[Wrong]
+    earlier: list[Wrong]
 
 
 def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -> DemoOutcome:
@@ -57,24 +54,19 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     claim_home(settings, month)
     say(f"imported a recorded month: {_import(settings, month, MONTH_FILE, now)}")
     ingest(settings, now=now)
-    early = _answers(settings, now)
+    early = _health(settings, now)
     say(f"imported its late day: {_import(settings, month, LATE_FILE, now)}")
     today = now.astimezone(UTC).date()
     first = max(month.began_on, settings.start_date or month.began_on)
     say(f"ingesting and reporting on {first} to {today} in Dagster ...")
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:
-        quarantine, findings = list_quarantine(session), list_findings(session)
-    lines = lines_of(
-        _answers(settings, now),
-        early,
-        outage=month.story("worker_outage"),
-        late=month.story("late_day"),
-        quarantine=quarantine,
-        findings=findings,
+        wrong = what_is_wrong(overview(session, as_of=now, now=now))
+    earlier = what_was_wrong(
+        _health(settings, now), early, outage=month.story("worker_outage"), late=month.story("late_day")
     )
     say(f"{len(month.stories())} things happened in this month: cavra-pipeline demo --stories")
-    return DemoOutcome(succeeded, lines)
+    return DemoOutcome(succeeded, wrong, earlier)
 
 
 def month_of(settings: Settings) -> RecordedMonth:
@@ -136,13 +128,11 @@ def _materialize(settings: Settings, days: list[date]) -> bool:
     return materialize(settings, REFRESH_JOB, days)
 
 
-def _answers(settings: Settings, now: datetime) -> Answers:
-    plans, health = {}, {}
+def _health(settings: Settings, now: datetime) -> Reports:
+    """The health report of each lane over the whole month."""
+    found = {}
     with warehouse_of(settings).reading() as session:
         for lane in LANES.values():
             parameters = health_parameters(lane, window_hours=MONTH_HOURS)
-            (health[lane.name],) = retry_health_reports(session, lane, parameters, instants=[now], now=now)
-            (plans[lane.name],) = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)
-        (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[now], now=now)
-        (incidents,) = incident_reports(session, instants=[now], now=now, is_open=True)
-    return Answers(plans, health, recoveries, incidents)
+            (found[lane.name],) = retry_health_reports(session, lane, parameters, instants=[now], now=now)
+    return found

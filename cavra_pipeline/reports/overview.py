@@ -16,6 +16,7 @@ from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 _OF_RECOVERIES: Final = ("recovery_open_count", "recovery_slo_breached_count", "recovery_slo_minutes")
+_OF_BOUNDARY: Final = ("quarantined_record_count", "redaction_finding_count")
 
 
 def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
         now: When it is asked for.
 
     Returns:
-        ``evidence`` (count, newest record and its age in whole minutes), ``lanes`` (those in use at a glance, by name,
+        ``evidence`` (counts, newest record and its age in whole minutes), ``lanes`` (those in use at a glance, by name,
         each with its ``worst_alert``), ``incidents`` (open ones), ``recoveries`` (counts), ``alert_level`` of the worst
         lane.
     """
@@ -35,6 +36,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
     (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
     (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[as_of], now=now)
     (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
+    (boundary,) = session.rows(_PACKAGE, "boundary_counts", {"instants": [naive_utc(as_of)]})
     newest = found["newest_record_at"]
     age = naive_utc(as_of) - newest if isinstance(newest, datetime) else None
     return {
@@ -44,6 +46,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
             "record_count": found["record_count"],
             "newest_record_at": instant(newest),
             "newest_record_age_minutes": None if age is None else whole_minutes(age),
+            **{name: boundary[name] for name in _OF_BOUNDARY},
         },
         "lanes": lanes,
         "incidents": incidents["incidents"],

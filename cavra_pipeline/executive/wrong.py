@@ -1,0 +1,107 @@
+"""What is wrong in a home, a sentence each with the commands that show it. `status` and the demo say it alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cavra_pipeline.durations import short_duration
+from cavra_pipeline.executive.words import are, count, incident_sentence, listed, worker_interval
+from cavra_pipeline.lanes import LANES
+
+_MOST_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing that is wrong, and what shows it.
+
+    Attributes:
+        what: The sentence.
+        commands: The commands, each without its first word.
+        is_of_now: Whether they answer for now only, not for an earlier instant.
+    """
+
+    what: str
+    commands: tuple[str, ...]
+    is_of_now: bool = False
+
+
+def what_is_wrong(overview: Mapping[str, Any]) -> list[Wrong]:
+    """Returns what is wrong by an overview, causes before what follows from them; none if nothing is wrong."""
+    incidents, lanes, down = overview["incidents"], overview["lanes"].values(), _down(overview)
+    explained = {name for one in incidents for name in one["lanes"]} | {name for name, _ in down}
+    return [
+        *(Wrong(incident_sentence(one, overview["as_of"]), ("incidents --open",)) for one in incidents),
+        *_down_line(down),
+        *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
+        *(_held(lane) for lane in lanes if lane["held_count"]),
+        *_recoveries(overview["recoveries"]),
+        *(_unacknowledged(lane) for lane in lanes if lane["outstanding_acknowledgements"]),
+        *(
+            _of_lane(lane, _first_sentence(lane["worst_alert"]["message"]))
+            for lane in lanes
+            if lane["worst_alert"] and lane["lane"] not in explained
+        ),
+        *_boundary(overview["evidence"]),
+    ]
+
+
+def some(names: list[str]) -> str:
+    """Lists the first names, and says how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return listed([*names[:_MOST_NAMED], *([f"{more:,} more"] if more > 0 else [])])
+
+
+def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The lanes whose worker has missed runs up to now, each with how long its last run is ago."""
+    return [
+        (name, "never ran" if age is None else f"for {short_duration(age)}")
+        for name, lane in overview["lanes"].items()
+        for age in [lane["latest_worker_age_minutes"]]
+        if age is None or (lane["outage_open_since"] and not lane["usual_interval_minutes"])
+    ]
+
+
+def _down_line(down: list[tuple[str, str]]) -> Iterator[Wrong]:
+    if down:
+        names = some([f"{name} {since}" for name, since in down])
+        yield Wrong(f"{are(len(down), 'worker')} down: {names}", (f"retry-health --lane {down[0][0]}",))
+
+
+def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:
+    return Wrong(f"{lane['lane']}: {what}", (f"retry-health --lane {lane['lane']}",))
+
+
+def _held(lane: Mapping[str, Any]) -> Wrong:
+    name, held, due = lane["lane"], lane["held_count"], lane["retryable_count"]
+    needs = f"{'needs' if held == 1 else 'need'} an {LANES[name].gate.name.lower()}"
+    return Wrong(
+        f"{name}: {held:,} of {count(due, 'due retry', 'due retries')} {needs}", (f"retry-plan --lane {name}",)
+    )
+
+
+def _unacknowledged(lane: Mapping[str, Any]) -> Wrong:
+    return _of_lane(lane, f"{count(len(lane['outstanding_acknowledgements']), 'health alert')} to acknowledge")
+
+
+def _recoveries(found: Mapping[str, Any]) -> Iterator[Wrong]:
+    if found["recovery_open_count"]:
+        late, limit = found["recovery_slo_breached_count"], short_duration(found["recovery_slo_minutes"])
+        open_ = are(found["recovery_open_count"], "recovery", "recoveries")
+        yield Wrong(f"{open_} open, {late:,} of them past the limit of {limit}", ("recoveries",))
+
+
+def _boundary(found: Mapping[str, Any]) -> Iterator[Wrong]:
+    counts = {
+        "quarantine": count(found["quarantined_record_count"], "record") + " quarantined",
+        "findings": count(found["redaction_finding_count"], "finding"),
+    }
+    there = {name: words for name, words in counts.items() if not words.startswith("0 ")}
+    if there:
+        yield Wrong(", ".join(there.values()), tuple(there), is_of_now=True)
+
+
+def _first_sentence(message: str) -> str:
+    return message.removesuffix(".").partition(". ")[0]
