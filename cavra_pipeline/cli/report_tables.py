@@ -6,12 +6,20 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
-from cavra_pipeline.cli.tables import ago, duration_or_never, level, near_time, short_time
-from cavra_pipeline.documents import parse_as_of, whole_minutes
+from cavra_pipeline.cli.tables import NO_EVIDENCE, ago, duration_or_never, level, near_time, short_time
+from cavra_pipeline.documents import naive_utc, parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import count
+from cavra_pipeline.executive.words import count, worker_interval
 from cavra_pipeline.lanes import LANES, Gate
+from cavra_pipeline.reports.cadence import usual_interval
 from cavra_pipeline.terminal import Terminal, lines, shown
+
+
+def show_no_evidence(console: Terminal, report: Mapping[str, Any]) -> None:
+    """Shows, instead of a health report, that there is no evidence that one could be based on."""
+    facts = [("state", NO_EVIDENCE), ("as of", f"{short_time(report['as_of'])} UTC")]
+    console.facts("Retry health", facts)
+    console.next("cavra-pipeline import PATH")
 
 
 def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -98,7 +106,10 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
         console.facts("Alerts, and what to do", rows)
     if slots:
         console.table("Scheduled runs in the window", ("verdict", "runs"), list(slots.items()))
-    if report["outages"]:
+    if usual := _usual_interval(report):
+        words = {"usual_interval_minutes": usual, "expected_interval_minutes": report["expected_interval_minutes"]}
+        console.facts("Outages", [("-", worker_interval(words))])
+    elif report["outages"]:
         newest = list(reversed(report["outages"]))
         outages = [(short_time(o["started_at"]), short_time(o["ended_at"]), o["missed_runs"]) for o in newest]
         console.table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10)
@@ -114,6 +125,15 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
             for g in report["approval_gaps"]
         ]
         console.table("Missing approvals", (subject, "provider", "failing since", "state"), gaps)
+
+
+def _usual_interval(report: Mapping[str, Any]) -> int | None:
+    return usual_interval(
+        report["outages"],
+        expected_interval_minutes=report["expected_interval_minutes"],
+        run_count=report["worker_run_count"],
+        at=naive_utc(parse_as_of(report["as_of"])),
+    )
 
 
 def _worker(report: Mapping[str, Any]) -> str:

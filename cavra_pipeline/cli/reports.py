@@ -27,6 +27,7 @@ from cavra_pipeline.cli.report_tables import (
     show_dashboard,
     show_health,
     show_health_of_lanes,
+    show_no_evidence,
     show_plan,
     show_plans_of_lanes,
 )
@@ -42,6 +43,7 @@ from cavra_pipeline.reports.health import (
     lanes_in_use,
     retry_health_reports,
 )
+from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import save_plan
@@ -87,18 +89,18 @@ def retry_health_command(
             )[0]
             for one in lanes
         ]
+        is_empty = not has_evidence(session, as_of or now)
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
         document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
-        answer(
-            document, show_health_of_lanes, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS
-        )
+        show_lanes = show_no_evidence if is_empty else show_health_of_lanes
+        answer(document, show_lanes, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS)
     else:
         with reading_state() as c:
             (slots,) = slots_of_reports(c, reports)
         answer(
             reports[0],
-            lambda console, report: show_health(console, report, slots),
+            show_no_evidence if is_empty else lambda console, report: show_health(console, report, slots),
             lambda one: _alert_rows([one]),
             columns.HEALTH_ALERTS,
         )

@@ -9,7 +9,7 @@ from typing import Any
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
-from cavra_pipeline.cli.tables import ago, daemon_words, duration_or_never, level, short_time, show_wrong
+from cavra_pipeline.cli.tables import NO_EVIDENCE, ago, daemon_words, duration_or_never, level, short_time, show_wrong
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
@@ -82,11 +82,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         [
             (
                 "state",
-                level(
-                    _state(document)
-                    if evidence["record_count"]
-                    else "no evidence yet; cavra-pipeline demo brings a recorded month"
-                ),
+                level(_state(document) if evidence["record_count"] else NO_EVIDENCE),
             ),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("evidence", _evidence(evidence)),

@@ -22,6 +22,7 @@ _LEVEL_STYLES: Final = {
     "closed": "green",
 }
 
+NO_EVIDENCE: Final = "no evidence yet; cavra-pipeline demo brings a recorded month"
 #: What a list needs beside its sentences, in columns.
 _OF_A_LIST: Final = 5
 

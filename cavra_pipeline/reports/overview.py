@@ -54,6 +54,12 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
     }
 
 
+def has_evidence(session: Session, at: datetime) -> bool:
+    """Returns whether a home has any evidence record at an instant."""
+    (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
+    return bool(found["record_count"])
+
+
 def _lane(session: Session, lane: Lane, as_of: datetime, now: datetime) -> dict[str, Any]:
     (health,) = retry_health_reports(session, lane, health_parameters(lane), instants=[as_of], now=now)
     glance = lane_at_a_glance(session, lane, health, as_of=as_of, now=now)
