@@ -196,8 +196,8 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
                 ("lane", one["lane"]),
                 ("as of", f"{short_time(document['as_of'])} UTC"),
                 ("state", _state(one)),
+                *([("first", _first_step(one))] if one["provider_incident_id"] and needs else []),
                 *[("" if n else "released by", need) for n, need in enumerate(needs)],
-                *([("incident", one["provider_incident_id"])] if one["provider_incident_id"] else []),
             ],
         )
         rows = [_line(line) for line in one["lines"]]
@@ -206,16 +206,23 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
             console.next(command_line)
 
 
+def _first_step(one: Mapping[str, Any]) -> str:
+    """What is wrong with the provider by its open incident, and what to do before anything is retried."""
+    cause = next(line["reason"] for line in one["lines"] if line["incident_id"] == one["provider_incident_id"])
+    name = provider_name(one["provider"])
+    return f"{name} {CAUSE_WORDS[cause].what}. {CAUSE_WORDS[cause].step.format(name=name)}; until then retries fail"
+
+
 def _next(one: Mapping[str, Any]) -> str:
     """The command for what a delivery waits for that a person can do here; empty where there is none."""
     needs = {need["needs"] for need in one["released_by"]}
+    if one["provider_incident_id"] and needs:
+        return next_command(f"incidents --provider {one['provider']} --open")
     if "acknowledgement" in needs:
         words = f"ack --lane {one['lane']} --plan {one['subject']} --provider {one['provider']}"
         return f"cavra-pipeline {words} --state acknowledged --by LABEL"
     if "approval" in needs:
         return "approve it in CAVRA, then import and ingest its evidence"
-    if one["provider_incident_id"] and needs:
-        return next_command(f"incidents --provider {one['provider']}")
     return f"cavra-pipeline worker --lane {one['lane']} --live" if needs == {"live_run"} else ""
 
 
