@@ -14,7 +14,7 @@ from cavra_pipeline.cli.command import OneOf, answers, command
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, home, lane_option
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import HeadedOption, options_of
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.private import put_in_place
@@ -37,6 +37,8 @@ _EXECUTIVE: Final = "executive"
 #: Options of the report over all lanes, which takes no others.
 _OF_EXECUTIVE: Final = frozenset({"slo_minutes", "window_days"})
 _EITHER: Final = "Give --report, or --subject and --provider"
+#: How bundles begin, as archives and as JSON; a program may stand before an archive.
+_BEGINNINGS: Final = (b"PK", b"{", b"#!")
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -164,6 +166,10 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
         answer_home()
         return
     raw = bundle.read_bytes()
+    if not raw.startswith(_BEGINNINGS):
+        raise PipelineError(
+            "it is not a proof bundle", where=str(bundle), remedy="Give a file that cavra-pipeline prove wrote"
+        )
     of_key, of_checkpoint = (text_of(path) if path else None for path in (key, against))
     held, fault = judged(raw, lane_rules(), key=of_key, against=of_checkpoint)
     document = {

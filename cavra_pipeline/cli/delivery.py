@@ -94,7 +94,7 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
     """
     if (state is None) == (not is_withdrawn):
         raise UsageError(
-            "it is either a state or a withdrawal", where="ack", remedy="Give either --state STATE or --withdraw"
+            "it takes a state or --withdraw, one of them", where="ack", remedy="Give --state STATE or --withdraw"
         )
     about = {"subject": subject, "provider": provider, "by": by}
     if state is None:

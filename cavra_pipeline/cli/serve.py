@@ -117,7 +117,8 @@ def demo(stories: bool) -> None:
     """Import a recorded bad month and say what is wrong.
 
     The month ends now; the last lines say where to look. It takes the real path: import, a day that arrives late,
-    and a Dagster run on an instance under CAVRA_HOME.
+    and a Dagster run on an instance under CAVRA_HOME. The evidence of an earlier demo is replaced, with the
+    acknowledgements that were made in it.
     """
     from cavra_pipeline.demo.run import month_of, run_demo
 

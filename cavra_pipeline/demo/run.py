@@ -51,7 +51,8 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
         PipelineError: The home holds evidence that is not a demo's.
     """
     month = RecordedMonth.ending(now)
-    claim_home(settings, month)
+    if claim_home(settings, month):
+        say("replacing the evidence and acknowledgements of an earlier demo")
     say(f"imported a recorded month: {_import(settings, month, MONTH_FILE, now)}")
     ingest(settings, now=now)
     early = _health(settings, now)
@@ -86,8 +87,12 @@ def month_of(settings: Settings) -> RecordedMonth:
     return RecordedMonth.ending(datetime.fromisoformat(until))
 
 
-def claim_home(settings: Settings, month: RecordedMonth) -> None:
-    """Makes the home the demo's: empties it of an earlier demo, refuses one with evidence of its own."""
+def claim_home(settings: Settings, month: RecordedMonth) -> bool:
+    """Makes the home the demo's: empties it of an earlier demo, refuses one with evidence of its own.
+
+    Returns:
+        Whether there was an earlier demo.
+    """
     if settings.landing_address:
         raise UsageError(
             "the demo keeps its evidence in a home of its own",
@@ -95,7 +100,8 @@ def claim_home(settings: Settings, month: RecordedMonth) -> None:
             remedy="Unset it for the demo, and set CAVRA_HOME to an empty folder",
         )
     mark = settings.home / _MARK
-    if mark.exists():
+    is_again = mark.exists()
+    if is_again:
         _clear(settings)
     elif list_drops(settings.landing, pseudonyms_of(settings)):
         raise PipelineError(
@@ -104,6 +110,7 @@ def claim_home(settings: Settings, month: RecordedMonth) -> None:
             remedy="Set CAVRA_HOME to an empty folder for the demo",
         )
     mark.write_text(json.dumps({_UNTIL: month.until.isoformat()}))
+    return is_again
 
 
 def _clear(settings: Settings) -> None:

@@ -181,6 +181,12 @@ def _require_delivery(session: Session, lane: Lane, subject: str, provider: str)
     providers = [str(row["provider"]) for row in session.rows(_PACKAGE, "providers_of_subject", of_lane)]
     if provider_name(provider) in providers:
         return
+    if not providers and subject.startswith(f"retry-plan-{lane.name}-"):
+        raise UsageError(
+            "this is the id of a retry plan, not of what the plan retries",
+            where=lane.subject_field,
+            remedy=f"Give a {lane.subject_field} from its decisions: cavra-pipeline retry-plan --lane {lane.name}",
+        )
     if providers:
         near = difflib.get_close_matches(provider_name(provider), providers, n=3, cutoff=0.0)
         what, where = "no delivery of it through this provider is known", "provider"
