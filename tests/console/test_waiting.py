@@ -75,6 +75,8 @@ def test_ready_retries_are_told_from_those_that_a_person_has_to_release(service:
         page.goto(f"{service.url}/#/plan?lane={AUDIT}")
         page.get_by_text("1 ready to retry, 4 need an approval").first.wait_for()
         assert page.get_by_placeholder("15").count() == 1
+        page.set_viewport_size({"width": 1280, "height": 900})
+        assert page.locator("#decisions").evaluate("one => one.scrollWidth <= one.clientWidth")
         page.get_by_label("State").select_option("gate")
         assert page.locator("tbody tr").filter(has_text="Needs an approval").count() == 4
         assert page.locator("tbody tr").filter(has_text="audit-0").count() == 0

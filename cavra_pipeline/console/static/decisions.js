@@ -2,6 +2,7 @@
 
 import { ask, askText } from "./api.js";
 import { gateOf } from "./causes.js";
+import { REASONS } from "./delivery.js";
 import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
 import { across, table } from "./table.js";
@@ -107,19 +108,17 @@ function columns(plan, stateOf, isPast) {
   return [
     { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (one) => one.provider, cell: records("provider")((one) => one.provider) },
-    { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane))) },
+    { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => [tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane)), one.action === "suppress" && [" ", el("small", {}, REASONS[one.reason] ?? words(one.reason).toLowerCase())]]) },
     { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, stateOf(one), plan, isPast)) },
-    { name: "reason", title: "Reason", value: (one) => words(one.reason), cell: story("reason")((one) => words(one.reason)) },
-    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => `${one.retry_count} of ${one.max_retry_attempts}`), number: true },
+    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => [`${one.retry_count} of ${one.max_retry_attempts}`, one.failed_status_codes.length > 0 && [" ", el("small", {}, `status ${one.failed_status_codes.join(" ")}`)]]), number: true },
     { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: newest("latest")((one) => time(one.latest_delivery_at)) },
-    { name: "status", title: "Status", value: (one) => one.failed_status_codes.join(" "), cell: failures("status")((one) => one.failed_status_codes.join(" ") || "none"), number: true },
   ];
 }
 
 function when(one, state, plan, isPast) {
   if (state === "suppress") return "never";
   if (state === "retry") return "now";
-  if (state === "gate") return `after ${gateOf(plan.lane)}`;
+  if (state === "gate") return "once given";
   const left = Date.parse(one.next_retry_at) - (isPast ? Date.parse(plan.as_of) : now());
   return [el("span", { "data-until": isPast ? null : one.next_retry_at, class: "count" }, `in ${span(left)}`), " ", el("small", {}, time(one.next_retry_at))];
 }

@@ -9,7 +9,7 @@ import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
 
-const REASONS = {
+export const REASONS = {
   max_retry_attempts_reached: "it has failed as often as the policy allows",
   non_retryable_status_code: "the policy never retries its status",
   retry_delay_not_elapsed: "its delay has not passed yet",
