@@ -184,8 +184,12 @@ def test_an_alert_is_acknowledged_silenced_and_heard_again(service: Served, brow
         page.get_by_text("by on-call: planned work").wait_for()
         assert page.get_by_role("button", name="Silence failed run").count() == 0
 
-        page.get_by_role("link", name="Alerts", exact=True).first.click()
+        assert page.get_by_text("Silenced until").count() == 1
+
         page.get_by_role("button", name="End the silence of daily_close").click()
+        page.get_by_text("The silence has ended.").wait_for()
+        assert page.get_by_text("Silenced until").count() == 0
+        page.get_by_role("link", name="Alerts", exact=True).first.click()
         page.get_by_text("No silence.").wait_for()
         answer = client.get("/api/v1/alerts").json()
         assert (answer["silences"], answer["alerts"][0]["acknowledged_by"]) == ([], "on-call")

@@ -3,7 +3,8 @@
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, nothing, plural, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
-import { silenceButton, silenceOf } from "./silence.js";
+import { adviceOf, titleOf } from "./causes.js";
+import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
 
 export const isLive = true;
@@ -32,6 +33,8 @@ const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[
 export async function render(params, context, root) {
   if (!params.id) return nothing("No alert is named.", el("a", { href: hash("alerts") }, "See all alerts"), ".");
   const [{ alert, events }, { silences, connectors }] = await Promise.all([ask(`/alerts/${encodeURIComponent(params.id)}`), ask("/alerts")]);
+  const { incidents } = alert.evidence.incident_id ? await ask("/incidents") : { incidents: [] };
+  const incident = incidents.find((one) => one.incident_id === alert.evidence.incident_id);
   const gaps = alert.kind === "acknowledgement_gap" && alert.state !== "resolved" ? await gapsOf(alert.evidence.lane) : [];
   const again = async (said) => {
     swap(root, await render(params, context, root));
@@ -40,17 +43,16 @@ export async function render(params, context, root) {
   const silence = silenceOf(silences, alert.kind, alert.subject);
   const place = placeOf(alert);
   const lanes = lanesOf(alert.subject);
-  const causes = Object.entries(alert.causes).filter(([cause]) => cause !== "unknown_cause");
-  const basis = [...Object.entries(alert.evidence), ...causes.map(([cause, count]) => [`cause ${words(cause).toLowerCase()}`, count])];
+  const basis = basisOf(alert);
   const isOpen = alert.state !== "resolved";
   return [
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${subjectWords(alert)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, `${words(alert.kind)}: `, breakable(subjectWords(alert))),
+      el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
       el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
-      alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
+      alert.action && el("p", {}, el("strong", {}, "Next: "), incident ? adviceOf(incident) : alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
-      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}.`),
+      silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, again)),
       el("p", { class: "acts" },
         isOpen && alertActs(alert, context, again, "main"), isOpen && !silence && silenceButton({ ...alert, name: nameOf(alert), key: "silence", context, done: again }),
         place && el("a", { class: "button", href: place[1], "data-key": "place" }, place[0]),
@@ -63,8 +65,19 @@ export async function render(params, context, root) {
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
     el("div", { class: basis.length > 0 && "split" },
       basis.length > 0 && el("section", { "aria-labelledby": "based" }, el("h2", { id: "based" }, "What it is based on"),
-        el("dl", { class: "record" }, basis.map(([name, value]) => el("div", {}, el("dt", {}, words(name)), el("dd", {}, String(value)))))),
+        el("dl", { class: "record" }, basis.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))))),
       el("section", { "aria-labelledby": "events" }, el("h2", { id: "events" }, "Activity"), eventsTable(events)))];
+}
+
+/** What the evidence of alerts counts, as people call it; what is not here is a name, an id or an instant. */
+const BASIS = { subject_count: "Deliveries that failed", pair_count: "Not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
+
+/** What an alert is based on, as rows: its evidence, and how often each known cause was seen. */
+function basisOf({ evidence, causes }) {
+  const shown = (name, value) => (name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
+  // The incident has a button of its own.
+  return [...Object.entries(evidence).filter(([name]) => name !== "incident_id").map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), shown(name, value)]),
+    ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${words(cause).toLowerCase()}`, plural(count, "time")])];
 }
 
 /** The deliveries of a lane that an alert about missing acknowledgements is about, as they are now. */

@@ -14,14 +14,15 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
     field("For", choice("minutes", SPANS, "240")),
     field("Why", el("input", { name: "comment", required: true, maxlength: 128, pattern: ACTOR, placeholder: "cause is known" }), "A public-safe label, such as a ticket."),
   ], context, async ({ minutes, ...given }) => {
-    const { silence } = await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...given });
-    return `Silenced until ${stamp(silence.ends_at)}.`;
+    await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...given });
   }, done, "Silence", "Silenced");
   return el("button", { type: "button", "data-key": key, "aria-label": `Silence ${name.charAt(0).toLowerCase()}${name.slice(1)}`, onclick: open }, "Silence");
 }
 
-export function silencesTable(silences, context, again) {
-  const end = (one) => el("button", { type: "button", "data-key": `unmute-${one.silence_id}`, "aria-label": `End the silence of ${one.subject ? subjectWords(one) : words(one.kind)}`,
+/** Ends a silence; null where the page may change nothing. */
+export function endButton(one, context, again) {
+  if (!mayAct(context)) return null;
+  return el("button", { type: "button", "data-key": `unmute-${one.silence_id}`, "aria-label": `End the silence of ${one.subject ? subjectWords(one) : words(one.kind)}`,
     onclick: async ({ currentTarget: button }) => {
       try {
         await busy(button, "Ending …", () => ask(`/silences/${one.silence_id}/end`, {}, {}));
@@ -30,6 +31,9 @@ export function silencesTable(silences, context, again) {
         button.after(problem(error));
       }
     } }, "End it");
+}
+
+export function silencesTable(silences, context, again) {
   return table({ key: "silences", caption: "Silences", rows: silences, columns: [
     { name: "subject", title: "Subject", value: (one) => (one.subject ? subjectWords(one) : "any") },
     { name: "kind", title: "Kind", value: (one) => words(one.kind ?? "any") },
@@ -37,7 +41,7 @@ export function silencesTable(silences, context, again) {
     { name: "until", title: "Until", value: (one) => one.ends_at, cell: (one) => time(one.ends_at) },
     { name: "by", title: "By", value: (one) => one.author },
     { name: "why", title: "Why", value: (one) => one.comment },
-    mayAct(context) && { name: "act", title: "Action", cell: end },
+    mayAct(context) && { name: "act", title: "Action", cell: (one) => endButton(one, context, again) },
   ].filter(Boolean) });
 }
 
