@@ -120,6 +120,7 @@ def test_an_incident_counts_the_approvals_that_its_deliveries_need(service: Serv
         page.get_by_role("link", name="Try a what-if").click()
         page.get_by_role("heading", level=1, name="Plan a retry").wait_for()
         assert page.get_by_label("Lane").input_value() == AUDIT
+        assert page.get_by_label("Provider").input_value() == "servicenow"
     assert seen.complaints == []
 
 

@@ -25,8 +25,8 @@ export function inShort({ plan, pending }) {
   return parts.filter(([count]) => count).map(([count, text]) => `${count.toLocaleString("en")} ${text}`).join(", ") || (plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
 }
 
-/** The plan, its decisions and exports, and what it changes against a saved one. */
-export async function report(plan, made, policy, isPast, context, [saveButton, note]) {
+/** The plan, its decisions (first those of the provider `shown`, if given) and exports, and what it changes against a saved one. */
+export async function report(plan, made, policy, isPast, context, [saveButton, note], shown) {
   const { reports } = await ask("/history", { lane: plan.lane, limit: 500 });
   const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
     .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
@@ -60,7 +60,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton)),
-    decisions(plan, statesOf(made), isPast),
+    decisions(plan, statesOf(made), isPast, shown),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),
       el("button", { type: "button", onclick: () => save(`${plan.retry_plan_id}.json`, "application/json", `${JSON.stringify(made, null, 2)}\n`) }, "Export as JSON"),
@@ -73,12 +73,12 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
 
 const rank = (state) => Object.keys(STATES).indexOf(state);
 
-function decisions(plan, stateOf, isPast) {
+function decisions(plan, stateOf, isPast, shown) {
   const all = plan.retry_decisions;
   const text = el("input", { name: "find", type: "search", autocomplete: "off" });
   const counts = Object.keys(STATES).map((state) => [state, all.filter((one) => stateOf(one) === state).length]).filter(([state, count]) => count || state !== "gate");
   const action = choice("action", [["", `All (${all.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
-  const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, one])]);
+  const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, one])], shown);
   const held = el("div", {});
   const draw = () => {
     const needle = text.value.trim().toLowerCase();

@@ -28,6 +28,7 @@ export async function render(params, context, root) {
   const alert = alerts.find((one) => one.kind === "provider_incident" && one.evidence.incident_id === found.incident_id);
   const subject = alert?.subject ?? `${found.provider}${found.lane ? ` in ${found.lane}` : ""} since ${found.began_at}`;
   const silence = !isPast() && silenceOf(silences, "provider_incident", subject);
+  const lane = found.lanes.includes(params.lane) ? params.lane : mostIn(found);
   const end = found.ended_at ? Date.parse(found.ended_at) : now();
   return [
     el("section", { class: `verdict ${found.ended_at ? "healthy" : "critical"}`, "aria-label": "Verdict" },
@@ -42,7 +43,7 @@ export async function render(params, context, root) {
         !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, name: `Provider incident: ${titleOf(found)}`, key: "silence", context, done: again }),
         incidentRecords(found, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
-        el("a", { class: "button", href: hash("plan", { lane: found.lanes.includes(params.lane) ? params.lane : found.pairs[0]?.lane ?? found.lanes[0] }), "data-key": "what-if" }, "Try a what-if"))),
+        el("a", { class: "button", href: hash("plan", { lane, provider: found.provider }), "data-key": "what-if" }, `Try a what-if in ${words(lane).toLowerCase()}`))),
     el("p", { id: "said", role: "status" }),
     facts([["Failures", found.failure_count], ["Deliveries", found.subject_count], ["Not delivered yet", found.pairs.length],
       ["Last success before", found.last_success_at ? stamp(found.last_success_at) : "none"], ["Statuses", found.status_codes.join(", ") || "none"],
@@ -52,4 +53,10 @@ export async function render(params, context, root) {
       { name: "lane", title: "Lane", value: (one) => words(one.lane) },
       { name: "wait", title: "Waits for a person", value: (one) => (isAmong(gaps, one) ? "an acknowledgement" : isAmong(unapproved, one) ? "an approval" : "–") },
     ] })];
+}
+
+/** The lane that most of an incident's deliveries are in. */
+function mostIn({ lanes, pairs }) {
+  const count = (lane) => pairs.filter((one) => one.lane === lane).length;
+  return lanes.reduce((most, one) => (count(one) > count(most) ? one : most));
 }

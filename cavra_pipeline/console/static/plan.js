@@ -33,7 +33,7 @@ export async function render(params, context, root) {
       const save = mayPlan && !isPast() && !isSaved && el("button", { type: "button", class: "main", "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan");
       const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
         : "Your token may preview a plan, not save one: that needs the scope plan.";
-      swap(result, await report(made.plan, made, policy, isPast(), context, [save, note]));
+      swap(result, await report(made.plan, made, policy, isPast(), context, [save, note], params.provider));
       announce(inShort(made));
     } catch (error) {
       swap(result, problem(error));
@@ -59,7 +59,7 @@ function check(name, text, given) {
 /** The plan, and the policy that was asked for, as the API takes it in an address. */
 async function planned(form, isSaved, params) {
   const given = Object.fromEntries(new FormData(form));
-  history.replaceState(history.state, "", hash("plan", { ...given, as_of: params.as_of }));
+  history.replaceState(history.state, "", hash("plan", { ...given, provider: params.provider, as_of: params.as_of }));
   const { lane, generated_by: by, non_retryable_status_codes: codes, allow_immediate_retry: immediate, ...numbers } = given;
   const policy = Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)]));
   if (immediate) policy.allow_immediate_retry = true;
