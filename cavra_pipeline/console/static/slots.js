@@ -10,7 +10,7 @@ export const isLive = true;
 
 const LEVELS = { missed: "critical", late: "warning", early: "warning", on_time: "healthy" };
 
-export async function render(params) {
+export async function render(params, context) {
   const days = Number(params.days) || 7;
   const since = new Date(Math.floor(now() / 60000) * 60000 - days * 86400000).toISOString();
   const found = await askIfThere("/slots", { since, until: asOf(), schedule: params.schedule });
@@ -23,7 +23,7 @@ export async function render(params) {
   const names = [...new Set(found.slots.map((one) => one.schedule))];
   const rows = names.map((name) => ({ title: words(name), points: found.slots.filter((one) => one.schedule === name).map(slotPoint) }));
   const spoken = Object.entries(found.counts).map(([name, count]) => `${count.toLocaleString("en")} ${words(name).toLowerCase()}`).join(", ");
-  if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", "Scheduled runs are recorded while the Dagster daemon runs the schedules (", el("code", {}, "cavra-pipeline dev"), "). Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
+  if (!found.slot_count) return [form, nothing("No scheduled run is known in these days.", context.status?.dagster.daemon === "alive" ? "Each is recorded once it is due" : ["Dagster's daemon records them (", el("code", {}, "cavra-pipeline dev"), ")"], ". Missed runs of a lane's own worker are on its ", el("a", { href: hash("health") }, "health page"), ".")];
   return [form, facts(Object.entries(found.counts).map(([name, count]) => [words(name), count])),
     names.length > 0 && timeline("Over time", `${stamp(found.from)} to ${stamp(found.to)}: ${spoken}.`, rows, from, to, { below: [keyOf("Runs", VERDICTS)] }),
     el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Scheduled runs" }, table({ key: "slots", caption: params.verdict ? words(params.verdict) : "What went wrong", rows: chosen.reverse(), empty: params.verdict ? "none with this verdict." : "nothing, every run was on time.", columns: [
