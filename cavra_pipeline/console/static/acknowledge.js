@@ -5,7 +5,8 @@ import { announce, busy, choice, during, el, field, formDialog, listed, plural, 
 import { ANSWERING_STATES, CLEARING_STATES, GATES } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
-export const ACTOR = "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*";
+/** What a label may be, and what the browser says of one that is not. */
+export const LABEL = { maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", title: "A name or team label; no e-mail address." };
 
 /** Whether the page may offer to change something: the token allows it, and the page shows the present. */
 export const mayAct = (context) => !isPast() && (!context.status || context.status.scopes.includes("acknowledge"));
@@ -16,8 +17,8 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
   const trouble = el("div", {});
   const button = el("button", { class: "main" }, verb);
   const form = el("form", {}, typeof text === "string" ? el("p", {}, text) : text, el("div", { class: "fields" }, fields,
-    isOpen && field("Your label", el("input", { name: "by", required: true, maxlength: 128, pattern: ACTOR }),
-      "A name or team label, such as incident-lead; no email addresses.")),
+    isOpen && field("Your label", el("input", { name: "by", required: true, ...LABEL }),
+      "A name or team label, such as incident-lead; no e-mail address.")),
   !isOpen && el("p", { class: "soft" }, `Recorded as ${context.status?.actor}.`), trouble);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -1,7 +1,7 @@
 // Retry Health: judge a lane now or at any past instant, see why, and act on it.
 
 import { ask, askAll, askIfThere } from "./api.js";
-import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
+import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
@@ -23,7 +23,7 @@ export async function render(params, context, root) {
       field("Expected interval (minutes)", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
       field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
-      field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses."))),
+      field("Requested by", el("input", { name: "generated_by", ...LABEL, value: params.generated_by || "" }), LABEL.title))),
     el("p", { class: "acts" }, el("button", { "data-key": "run" }, "Run Retry Health")));
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   let newest = 0;

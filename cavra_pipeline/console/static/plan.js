@@ -1,5 +1,6 @@
 // Plan Executive Retry (and the other lanes): a policy and its preview at once; saving what was seen is the second step.
 
+import { LABEL } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { inShort, report } from "./decisions.js";
 import { LANES, announce, el, field, hash, laneChoice, loading, problem, swap, words } from "./dom.js";
@@ -23,7 +24,7 @@ export async function render(params, context, root) {
       field("Backoff", number("backoff_multiplier", { min: 1, max: 100, step: "any" }, params.backoff_multiplier), "1 to 100. Each further failure multiplies the delay."),
       field("Max delay (minutes)", number("max_retry_delay_minutes", { min: 1, max: 525600, step: "any" }, params.max_retry_delay_minutes), "1 to 525,600."),
       field("Never retry these statuses", el("input", { name: "non_retryable_status_codes", pattern: "\\s*([1-5][0-9][0-9])?([ ,]+[1-5][0-9][0-9])*\\s*", value: params.non_retryable_status_codes || "" }), "HTTP statuses, such as 401 404."),
-      field("Requested by", el("input", { name: "generated_by", maxlength: 128, pattern: "[A-Za-z0-9][A-Za-z0-9 ._:\\/\\-]*", value: params.generated_by || "" }), "A name or team label; no email addresses.")),
+      field("Requested by", el("input", { name: "generated_by", ...LABEL, value: params.generated_by || "" }), LABEL.title)),
     check("allow_immediate_retry", "Allow an immediate retry (a delay under one minute)", params.allow_immediate_retry)),
     el("p", { class: "acts" }, el("button", { "data-key": "look" }, "Preview")));
   const draw = async (isSaved) => {

@@ -1,6 +1,6 @@
 // Silences: no notification of a kind, of a subject, or of both, for a while. Made here, and ended here.
 
-import { ACTOR, actForm, mayAct } from "./acknowledge.js";
+import { LABEL, actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { busy, choice, clock, el, field, problem, stamp, subjectWords, time, words } from "./dom.js";
 import { table } from "./table.js";
@@ -12,7 +12,7 @@ export function silenceButton({ kind, subject, name, key, context, done }) {
   if (!mayAct(context)) return null;
   const open = () => actForm("Silence an alert", `No notification is sent about "${name}" for this time. The alert stays open and resolves by itself.`, [
     field("For", choice("minutes", SPANS, "240")),
-    field("Why", el("input", { name: "comment", required: true, maxlength: 128, pattern: ACTOR, placeholder: "cause is known" }), "A public-safe label, such as a ticket."),
+    field("Why", el("input", { name: "comment", required: true, ...LABEL, title: "A short label, such as a ticket; no e-mail address.", placeholder: "cause is known" }), "A public-safe label, such as a ticket; no e-mail address."),
   ], context, async ({ minutes, ...given }) => {
     await ask("/silences", {}, { kind, subject, minutes: Number(minutes), ...given });
   }, done, "Silence", "Silenced");
