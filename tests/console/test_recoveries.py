@@ -31,8 +31,8 @@ def row_count(page: Page, region: str) -> int:
 def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
-        page.get_by_role("link", name="3 recoveries are past the limit of 4 h").click()
-        page.get_by_text("3 recoveries are past the limit of 4 h").wait_for()
+        page.get_by_role("link", name="3 recoveries are past their limit of 4 h").click()
+        page.get_by_text("3 recoveries are past their limit of 4 h").wait_for()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (4, 5)
 
         first = page.get_by_role("region", name="Open recoveries").locator("tbody tr").first
@@ -44,7 +44,7 @@ def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: S
         page.get_by_role("dialog").get_by_role("button", name="Record").click()
         page.locator("#said", has_text="Recorded: servicenow is mitigated.").wait_for()
         assert page.evaluate("document.activeElement.id") == "recoveries"
-        assert page.get_by_text("2 recoveries are past the limit of 4 h").is_visible()
+        assert page.get_by_text("2 recoveries are past their limit of 4 h").is_visible()
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (3, 6)
         closed = page.get_by_role("region", name="Closed recoveries").locator("tr", has_text="OPS-77")
         assert "incident-lead" in closed.inner_text()
@@ -52,7 +52,7 @@ def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: S
         closed.get_by_role("button", name="Reopen").click()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Record").click()
-        page.get_by_text("3 recoveries are past the limit of 4 h").wait_for()
+        page.get_by_text("3 recoveries are past their limit of 4 h").wait_for()
     assert seen.hosts() == {service.url.removeprefix("http://")}
     assert seen.complaints == []
 

@@ -18,12 +18,14 @@ function statesOf({ plan, pending }) {
   return (one) => (one.action === "retry" && held.has(`${subjectOf(plan.lane, one)} ${one.provider}`) ? "gate" : one.action);
 }
 
-/** How many deliveries are ready to be retried, need a person, wait and are exhausted. */
-export function inShort({ plan, pending }) {
+/** How many deliveries are ready to be retried, need a person, wait and are exhausted; each with its colour. */
+function parts({ plan, pending }) {
   const gated = pending.length;
-  const parts = [[plan.retryable_count - gated, "ready to retry"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait"], [plan.suppressed_count, "exhausted"]];
-  return parts.filter(([count]) => count).map(([count, text]) => `${count.toLocaleString("en")} ${text}`).join(", ") || (plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
+  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait", "warning"], [plan.suppressed_count, "exhausted", "critical"]]
+    .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
+
+export const inShort = (made) => parts(made).map(([text]) => text).join(", ") || (made.plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
 
 /** The plan, its decisions (first those of the provider `shown`, if given) and exports, and what it changes against a saved one. */
 export async function report(plan, made, policy, isPast, context, [saveButton, note], shown) {
@@ -56,7 +58,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   };
   return [
     el("section", { class: `verdict ${plan.evidence_record_count > 0 && plan.alert_level}`, "aria-label": "The plan" },
-      el("p", { class: "state" }, inShort(made)),
+      el("p", { class: "state" }, parts(made).length ? parts(made).map(([text, level], at) => [at > 0 && ", ", el("span", { class: level }, text)]) : inShort(made)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton)),

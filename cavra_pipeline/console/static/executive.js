@@ -9,7 +9,7 @@ import { table } from "./table.js";
 const FIRST = 6;
 /** Below so many closures their number says more than a percentage. */
 const FEW = 20;
-const SLO = { breached: "critical", at_risk: "warning", within: "healthy" };
+const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At risk"], within: ["healthy", "Within its limit"] };
 
 export async function render() {
   const report = await ask("/executive-report", { as_of: asOf() });
@@ -31,8 +31,8 @@ export async function render() {
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
-    facts([["Open", counted.open_count], ["Past the limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
-      ["Of the closed, within the limit", shareWithin(counted)], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
+    facts([["Open", counted.open_count], ["Past its limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
+      ["Of the closed, within its limit", shareWithin(counted)], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(report.recommended_actions.slice(0, FIRST)),
         report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
@@ -40,11 +40,11 @@ export async function render() {
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
           { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause), el("small", {}, "oldest failure ", time(one.failing_since))] },
           { name: "open", title: "Open recoveries", value: (one) => one.open_recovery_count, number: true },
-          { name: "missing", title: "Not arrived", value: (one) => one.failing_notice_count, number: true },
+          { name: "missing", title: "Deliveries not arrived", value: (one) => one.failing_notice_count, number: true },
         ] }))),
     table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
       { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [providerName(one.provider), " ", el("small", {}, whole(one.playbook_id))] },
-      { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(SLO[one.slo_state], words(one.slo_state)) },
+      { name: "state", title: "State", value: (one) => one.slo_state, cell: (one) => tag(...SLO[one.slo_state]) },
       { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => whole(span(one.age_minutes * 60000)) },
       { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
       { name: "do", title: "Next step", value: (one) => one.recommended_action },

@@ -118,7 +118,7 @@ function stoppedWorkers(lanes) {
 function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count: late, recovery_slo_minutes: limit }) {
   if (!late) return [];
   return [causeCard({
-    level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is", "recoveries are")} past the limit of ${span(limit * 60000)}`, href: hash("recoveries"),
+    level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is past its", "recoveries are past their")} limit of ${span(limit * 60000)}`, href: hash("recoveries"),
     details: `${open} open in all.`, next: "See who has each, and record what became of it.",
     acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Open the recoveries"),
       el("a", { class: "button", href: hash("escalation"), "data-key": "see-escalation" }, "Escalation plan")],

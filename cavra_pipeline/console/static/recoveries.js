@@ -43,15 +43,15 @@ function verdict(report) {
   const unowned = report.recoveries.filter((one) => one.slo_status !== "closed" && !one.owner).length;
   const isKnown = report.state !== "no_playbook";
   const headline = !isKnown ? "No recovery is known"
-    : late ? `${plural(late, "recovery is", "recoveries are")} past the limit of ${minutes(limit)}`
-      : open ? `${plural(open, "recovery is", "recoveries are")} open, within the limit of ${minutes(limit)}` : "No recovery is open";
+    : late ? `${plural(late, "recovery is past its", "recoveries are past their")} limit of ${minutes(limit)}`
+      : open ? `${plural(open, "recovery is open, within its", "recoveries are open, within their")} limit of ${minutes(limit)}` : "No recovery is open";
   return [el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
     el("p", { class: "state" }, headline),
     !isKnown && el("p", {}, "No recovery playbook has arrived, so this is no all-clear. Ingest CAVRA's evidence, or open a playbook here: it opens a recovery for each connector that fails often."),
     isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unowned ? `Name an owner for ${plural(unowned, "recovery", "recoveries")}, then fix the connector and record what became of it.` : "Ask the owners for a time by which the connector works, then record what became of each."),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.playbook_count, "playbook")}.`)),
-  isKnown && facts([["Open", open], ["Past the limit", late], ["Closed", report.recovery_closed_count],
-    ["Closed within the limit", report.recoveries.filter((one) => one.slo_status === "closed" && Date.parse(one.closed_at) - Date.parse(one.opened_at) <= limit * 60000).length]])];
+  isKnown && facts([["Open", open], ["Past its limit", late], ["Closed", report.recovery_closed_count],
+    ["Closed within its limit", report.recoveries.filter((one) => one.slo_status === "closed" && Date.parse(one.closed_at) - Date.parse(one.opened_at) <= limit * 60000).length]])];
 }
 
 const provider = { name: "provider", title: "Provider", value: (one) => one.provider };
@@ -101,7 +101,7 @@ function counts(report) {
   return el("details", { "data-key": "counts" }, el("summary", {}, "Counts by provider and by day"),
     table({ key: "providers", caption: "By provider", rows: report.provider_summary, columns: [
       provider, number("recovery_playbook_count", "Recoveries"), number("open_recovery_count", "Open"),
-      number("slo_breached_count", "Past the limit"), number("recovery_closure_count", "Closures"),
+      number("slo_breached_count", "Past its limit"), number("recovery_closure_count", "Closures"),
     ] }),
     table({ key: "days", caption: "Closures by day", rows: report.closure_trends, empty: "none so far.", columns: [
       { name: "date", title: "Day (UTC)", value: (one) => one.date }, number("closure_count", "Closures"),

@@ -66,7 +66,7 @@ function outcome({ run }, lane) {
     el("section", { class: "verdict healthy", "aria-label": "The run" },
       el("p", { class: "state" }, `${plural(run.selected_retries.length, "retry", "retries")} selected, nothing sent`),
       el("p", { class: "soft" }, `Dry run ${run.run_id} of ${words(lane).toLowerCase()} at ${stamp(run.as_of)}, recorded as evidence.`)),
-    facts([["To retry", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
+    facts([["Due", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
       ["Selected", run.selected_retry_count], ["Need an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => deliveryLink(lane, one) },
