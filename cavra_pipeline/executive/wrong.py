@@ -95,12 +95,12 @@ def _recoveries(found: Mapping[str, Any]) -> Iterator[Wrong]:
 
 def _boundary(found: Mapping[str, Any]) -> Iterator[Wrong]:
     counts = {
-        "quarantine": count(found["quarantined_record_count"], "record") + " quarantined",
-        "findings": count(found["redaction_finding_count"], "finding"),
+        "quarantine": count(found["week_quarantined_count"], "record") + " quarantined",
+        "findings": count(found["week_finding_count"], "finding"),
     }
     there = {name: words for name, words in counts.items() if not words.startswith("0 ")}
     if there:
-        yield Wrong(", ".join(there.values()), tuple(there), is_of_now=True)
+        yield Wrong(f"{', '.join(there.values())} in 7 days", tuple(there), is_of_now=True)
 
 
 def _first_sentence(message: str) -> str:

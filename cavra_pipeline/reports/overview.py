@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.documents import instant, naive_utc, whole_minutes
@@ -16,7 +17,8 @@ from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 _OF_RECOVERIES: Final = ("recovery_open_count", "recovery_slo_breached_count", "recovery_slo_minutes")
-_OF_BOUNDARY: Final = ("quarantined_record_count", "redaction_finding_count")
+#: No command clears what was quarantined or found, so it counts for as long as it is news.
+_NEWS: Final = timedelta(days=7)
 
 
 def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, Any]:
@@ -28,15 +30,17 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
         now: When it is asked for.
 
     Returns:
-        ``evidence`` (counts, newest record and its age in whole minutes), ``lanes`` (those in use at a glance, by name,
-        each with its ``worst_alert``), ``incidents`` (open ones), ``recoveries`` (counts), ``alert_level`` of the worst
-        lane.
+        ``evidence`` (counts, of the last week too, newest record and its age in whole minutes), ``lanes`` (those in use
+        at a glance, by name, each with its ``worst_alert``), ``incidents`` (open ones), ``recoveries`` (counts),
+        ``alert_level`` of the worst lane.
     """
     lanes = {lane.name: _lane(session, lane, as_of, now) for lane in lanes_in_use(session, as_of=as_of, now=now)}
     (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
     (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[as_of], now=now)
     (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
-    (boundary,) = session.rows(_PACKAGE, "boundary_counts", {"instants": [naive_utc(as_of)]})
+    before, boundary = session.rows(
+        _PACKAGE, "boundary_counts", {"instants": [naive_utc(as_of - _NEWS), naive_utc(as_of)]}
+    )
     newest = found["newest_record_at"]
     age = naive_utc(as_of) - newest if isinstance(newest, datetime) else None
     return {
@@ -46,12 +50,17 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
             "record_count": found["record_count"],
             "newest_record_at": instant(newest),
             "newest_record_age_minutes": None if age is None else whole_minutes(age),
-            **{name: boundary[name] for name in _OF_BOUNDARY},
+            "week_quarantined_count": _came("quarantined_record_count", before, boundary),
+            "week_finding_count": _came("redaction_finding_count", before, boundary),
         },
         "lanes": lanes,
         "incidents": incidents["incidents"],
         "recoveries": {name: recoveries[name] for name in _OF_RECOVERIES},
     }
+
+
+def _came(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+    return int(after[name]) - int(before[name])
 
 
 def has_evidence(session: Session, at: datetime) -> bool:
