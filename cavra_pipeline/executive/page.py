@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
     activity_words,
     at_start,
     count,
     day_text,
-    duration,
     limit_words,
     listed,
     moment_text,
@@ -72,7 +72,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "state": _STATES[report["state"]],
         "as_of": moment_text(read(report["as_of"])),
         "window": count(report["window_days"], "day"),
-        "limit": duration(report["slo_minutes"]),
+        "limit": short_duration(report["slo_minutes"]),
         "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
         "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "because": ""},
@@ -228,7 +228,7 @@ def _row(one: Mapping[str, Any], steps: str) -> dict[str, str]:
         "name": f"{provider_name(one['provider'])}, {one['playbook_id']}",
         "provider": provider_name(one["provider"]),
         "id": one["playbook_id"],
-        "age": duration(one["age_minutes"]) + again,
+        "age": short_duration(one["age_minutes"]) + again,
         "slo": slo,
         "tone": tone,
         "notified": listed([provider_name(name) for name in one["notified_through"]]) or "no one",

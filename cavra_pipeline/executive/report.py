@@ -317,6 +317,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
             "state": "no_evidence",
             "alert_level": "warning" if lane.is_always_in_use else "unknown",
             "unresolved_failed_execution_count": 0,
+            "latest_worker_age_minutes": None,
             "usual_interval_minutes": None,
             **nothing,
         }
@@ -327,6 +328,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         "state": "outage" if any(outage["ended_at"] is None for outage in outages) else "running",
         "alert_level": health["alert_level"],
         "unresolved_failed_execution_count": health["unresolved_failed_execution_count"],
+        "latest_worker_age_minutes": health["latest_worker_age_minutes"],
         "usual_interval_minutes": usual_interval(
             outages,
             expected_interval_minutes=lane.expected_interval_minutes,

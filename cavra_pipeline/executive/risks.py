@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.providers import retries_explained, risk_of, role_of
 from cavra_pipeline.executive.words import (
     are,
     count,
-    duration,
     lane_title,
     limit_words,
     listed,
@@ -228,7 +228,7 @@ def _of_rule(
         message, action = _OF_LANES.get(rule.count, (rule.messages[-1], action))
         total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in found)
         ages = [health[lane][_AGES[rule.count]] for lane, _, _ in found] if rule.count in _AGES else []
-        age = f", for up to {duration(max(ages))}" if ages and None not in ages else ""
+        age = f", for up to {short_duration(max(ages))}" if ages and None not in ages else ""
         message, action = (text.format(count=f"{total:,}", age=age) for text in (message, action))
     where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
     category = rule.count.removeprefix("is_").removesuffix("_count")

@@ -1,4 +1,4 @@
-"""Plain words for executives: durations, moments, names, counts, and the sentences of the report. No markup."""
+"""Plain words for executives: moments, names, counts, and the sentences of the report. No markup."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def fix_words(cause: str, provider: str) -> str:
 
 def worker_interval(lane: Mapping[str, Any]) -> str:
     """Says how often a lane's worker runs and how often it should."""
-    usual, expected = duration(lane["usual_interval_minutes"]), duration(lane["expected_interval_minutes"])
+    usual, expected = short_duration(lane["usual_interval_minutes"]), short_duration(lane["expected_interval_minutes"])
     return f"the retry worker runs every {usual}, expected every {expected}"
 
 
@@ -70,21 +70,6 @@ def incident_sentence(one: Mapping[str, Any], as_of: str) -> str:
     age = short_duration(whole_minutes(parse_as_of(as_of) - parse_as_of(one["began_at"])))
     failing = f"{count(one['subject_count'], 'delivery', 'deliveries')} in {count(len(one['lanes']), 'lane')}"
     return f"{provider_name(one['provider'])} {CAUSE_WORDS[one['cause']].what}{codes} for {age}: {failing}"
-
-
-def duration(minutes: int) -> str:
-    """Says a duration in its two largest units, rounded down."""
-    parts = [
-        count(number, unit)
-        for number, unit in ((minutes // 1440, "day"), (minutes // 60 % 24, "hour"), (minutes % 60, "minute"))
-    ]
-    if minutes >= 1440:
-        kept = parts[:2] if minutes // 60 % 24 else parts[:1]
-    elif minutes >= 60:
-        kept = parts[1:] if minutes % 60 else parts[1:2]
-    else:
-        kept = parts[2:]
-    return " ".join(kept)
 
 
 def limit_words(minutes: int) -> str:
@@ -146,7 +131,7 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
         said.append(
             f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
             f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; {longest['title']} longest, "
-            f"for {duration(longest['outage_minutes'])} of these {days}."
+            f"for {short_duration(longest['outage_minutes'])} of these {days}."
         )
     return said
 
@@ -173,7 +158,11 @@ def _closed_words(report: Mapping[str, Any]) -> str:
     closed = recoveries["closed_in_window_count"]
     which = f" of {closed:,}" if closed >= _FEW else ""
     then = f" ({share_within(before)} the {count(report['window_days'], 'day')} before)" if before else ""
-    half = f"; half took at most {duration(max(0, recoveries['median_minutes_to_close']))}" if closed >= _FEWEST else ""
+    half = (
+        f"; half took at most {short_duration(max(0, recoveries['median_minutes_to_close']))}"
+        if closed >= _FEWEST
+        else ""
+    )
     return f"{share_within(recoveries)}{which} closed met the {limit_words(report['slo_minutes'])} limit{then}{half}."
 
 
@@ -190,7 +179,7 @@ def headline(report: Mapping[str, Any]) -> str:
         if not risks:
             return f"No recovery is open and nothing is failing.{trend}"
         return f"No recovery is open.{trend} {risks[0]['risk']}"
-    oldest = duration(max(one["age_minutes"] for one in report["open_recoveries"]))
+    oldest = short_duration(max(one["age_minutes"] for one in report["open_recoveries"]))
     late = report["slo_breached_count"]
     limit = limit_words(report["slo_minutes"])
     opened = are(total, "recovery", "recoveries")
@@ -241,7 +230,7 @@ def route_lines(routes: Sequence[Mapping[str, Any]], most: int) -> list[str]:
         age, failures = route.get("age_minutes"), route.get("failure_count")
         parts = [
             route.get("severity") or "",
-            f"open for {duration(age)}" if age is not None else "",
+            f"open for {short_duration(age)}" if age is not None else "",
             count(failures, "failure") if failures is not None else "",
         ]
         lines.append(f"{provider_name(route.get('provider') or '')}: {', '.join(filter(None, parts))}")

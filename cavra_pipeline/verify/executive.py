@@ -133,11 +133,12 @@ def _lane(home: HomeRecords, name: str) -> tuple[Document, Document | None]:
         level = "warning" if lane["is_always_in_use"] else "unknown"
         return said | nothing | {
             "state": "no_evidence", "alert_level": level, "unresolved_failed_execution_count": 0, "outages": [],
+            "latest_worker_age_minutes": None,
         }, None  # fmt: skip
     hours = -((home.start - home.at) // HOUR) or 1
     health = retry_health(pairs, lane["health"] | {"window_hours": hours}, pruned)
     outages = [one for of in health["outages"] for one in _outage(of, home.start, home.at)]
-    return said | {name: health[name] for name in ("alert_level", "unresolved_failed_execution_count")} | {
+    return said | {name: health[name] for name in ("alert_level", FAILED, "latest_worker_age_minutes")} | {
         "state": "outage" if any(one["ended_at"] is None for one in outages) else "running",
         "outage_count": len(outages), "open_outage_count": sum(one["ended_at"] is None for one in outages),
         "outage_minutes": sum(one["minutes_in_window"] for one in outages), "outages": outages,

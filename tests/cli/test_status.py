@@ -82,7 +82,7 @@ def test_status_and_the_executive_report_agree_on_a_worker_that_runs_too_seldom(
     home = ingested(tmp_path, [worker_run(at(last + 125 * n), lane=lane) for n in range(12)])
     said, report = command(home.home, "status", *AS_OF).out, ask_report(home)
 
-    words = "the retry worker runs every 2 hours 5 minutes, expected every 1 hour"
+    words = "the retry worker runs every 2 h 5 min, expected every 1 h"
     assert f"{lane}: {words}" in " ".join(said.split())
     assert f"Acknowledgement audit: {words}." in report["what_happened"]
     assert "1 worker is down" not in said

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.executive.render import console_address, report_html, report_json, report_markdown, write_report
-from cavra_pipeline.executive.words import duration, limit_words
+from cavra_pipeline.executive.words import limit_words
 from cavra_pipeline.proof.basis import Basis, basis_of_page
 from cavra_pipeline.proof.checkpoint import Checkpoint
 from cavra_pipeline.settings import load_settings
@@ -239,19 +240,33 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(report: dict[str
 @pytest.mark.parametrize(
     ("minutes", "words"),
     [
-        (0, "0 minutes"),
-        (1, "1 minute"),
-        (60, "1 hour"),
-        (61, "1 hour 1 minute"),
-        (1439, "23 hours 59 minutes"),
-        (1440, "1 day"),
-        (1499, "1 day"),
-        (1500, "1 day 1 hour"),
-        (525_600, "365 days"),
+        (0, "0 min"),
+        (1, "1 min"),
+        (60, "1 h"),
+        (61, "1 h 1 min"),
+        (1439, "23 h 59 min"),
+        (1440, "1 d"),
+        (1499, "1 d"),
+        (1500, "1 d 1 h"),
+        (525_600, "365 d"),
     ],
 )
 def test_durations_are_said_in_two_units_rounded_down(minutes: int, words: str) -> None:
-    assert duration(minutes) == words
+    assert short_duration(minutes) == words
+
+
+@pytest.mark.parametrize(
+    ("last_run", "shown", "step"),
+    [(8 * 1440, "the whole window; 8 d in all", "8 d"), (600, "1 outage, now down for 10 h", "10 h")],
+)
+def test_an_outage_has_the_same_length_in_its_step_and_in_the_picture(
+    tmp_path: Path, last_run: int, shown: str, step: str
+) -> None:
+    lanes = ("recovery_escalation", "executive_report")
+    report = ask_report(ingested(tmp_path, [worker_run(at(last_run), lane=lane) for lane in lanes]))
+    html = report_html(report)
+    assert f"Recovery escalation: {shown}; Executive report: {shown};" in html
+    assert f"the retry worker is not running, for up to {step}." in html
 
 
 def test_a_limit_is_said_in_one_unit_where_it_fits() -> None:

@@ -118,7 +118,7 @@ def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> 
     records = [playbook(at(300), "slack", playbook_id="old"), playbook(at(30), "teams", playbook_id="new")]
     home = ingested(tmp_path, records)
     report = ask_report(home)
-    assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 hours old.")
+    assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 h old.")
     assert report["what_to_do"] == "Check that Slack works. Then close its recovery."
     assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
 
@@ -292,7 +292,7 @@ def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
     of_lane = [risk for risk in report["key_risks"] if "Acknowledgement audit" in risk["risk"]]
     if usual:
         (risk,) = of_lane
-        assert risk["risk"].endswith("the retry worker runs every 2 hours 5 minutes, expected every 1 hour.")
+        assert risk["risk"].endswith("the retry worker runs every 2 h 5 min, expected every 1 h.")
         assert risk["action"] == "Adjust the schedule of Acknowledgement audit, or its expected interval."
         assert risk["severity"] == ("critical" if last > 120 else "warning")
     else:
@@ -305,8 +305,8 @@ def test_a_worker_that_runs_regularly_but_seldom_has_one_step(
     [
         (1, "1 of 1 closed met the 4-hour limit."),
         (4, "4 of 4 closed met the 4-hour limit."),
-        (5, "4 of 5 closed met the 4-hour limit; half took at most 50 minutes."),
-        (20, "95 % of 20 closed met the 4-hour limit; half took at most 50 minutes."),
+        (5, "4 of 5 closed met the 4-hour limit; half took at most 50 min."),
+        (20, "95 % of 20 closed met the 4-hour limit; half took at most 50 min."),
     ],
 )
 def test_of_few_closures_the_number_is_said_and_no_median(tmp_path: Path, closed: int, says: str) -> None:
@@ -328,7 +328,7 @@ def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_pa
     report = ask_report(ingested(tmp_path, records))
     (worker,) = [risk for risk in report["key_risks"] if "worker" in risk["category"]]
     assert worker["risk"] == (
-        "Recovery escalation and Executive report: the retry worker is not running, for up to 10 hours."
+        "Recovery escalation and Executive report: the retry worker is not running, for up to 10 h."
     )
     assert not any("stale" in risk["category"] for risk in report["key_risks"])
 
