@@ -29,7 +29,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         f"# {markdown(page['state'])}: recovery report, {markdown(page['as_of'])}",
         markdown(report["headline"]),
         markdown(page["what"]),
-        f"**Do now:** {_step(page['what_to_do'])}",
+        f"**{'1. ' if page['what_to_do']['role'] else ''}Do now:** {_step(page['what_to_do'])}",
         _items(_fact(fact) for fact in page["facts"]),
         *_next_actions(page),
         "## Providers that need attention",
@@ -59,9 +59,7 @@ def _fact(fact: Mapping[str, str]) -> str:
 def _next_actions(page: Mapping[str, Any]) -> list[str]:
     if not page["next_actions"]:
         return []
-    steps = [
-        f"{number}. **{markdown(one['urgency'])}**: {_step(one)}" for number, one in enumerate(page["next_actions"], 2)
-    ]
+    steps = [f"{one['number']}. **{markdown(one['urgency'])}**: {_step(one)}" for one in page["next_actions"]]
     return ["## After that", "\n".join(steps), *_more_actions(page)]
 
 

@@ -34,8 +34,6 @@ _STATES: Final = {
 _SLO: Final = {"breached": ("breached", "critical"), "at_risk": ("at risk", "warning"), "within": ("within", "healthy")}
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
-_MOST_ACTIONS: Final = 6
-_EXECUTIVE: Final = "executive"
 #: Counts of a provider, with the headings of their columns.
 BROKEN_COUNTS: Final = {
     "open": "Open recoveries",
@@ -64,10 +62,10 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
     shown = report["open_recoveries"][:_MOST_ROWS]
     total = report["open_recovery_count"]
     broken = report["broken_providers"][:_MOST_ROWS]
-    actions, more = _shown(report["recommended_actions"])
+    actions = [one for one in report["recommended_actions"] if one["number"]]
+    more = [one for one in report["recommended_actions"] if not one["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
-    causes = {one["action"]: one["cause"] for one in report["broken_providers"]}
-    steps = [_action(one, causes) for one in actions]
+    steps = [_action(one) for one in actions]
     return {
         "state": _STATES[report["state"]],
         "as_of": moment_text(read(report["as_of"])),
@@ -110,33 +108,18 @@ def _caption(order: str, shown: int, total: int) -> str:
     return f"{order}: {shown} of {total:,}" if total > shown else order
 
 
-def _shown(actions: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The steps of the page and those that it leaves out, both in order: the reader's own have room first."""
-    by_reader = sorted(range(1, len(actions)), key=lambda n: actions[n]["role"] != _EXECUTIVE)
-    shown = {0, *by_reader[: _MOST_ACTIONS - 1]}
-    return [one for n, one in enumerate(actions) if n in shown], [
-        one for n, one in enumerate(actions) if n not in shown
-    ]
-
-
-def _action(one: Mapping[str, Any], causes: Mapping[str, str]) -> dict[str, str]:
-    """A step with who takes it as a label; of a provider the cause alone, as the table below has its counts."""
-    role, cause = listed([_reader(role) for role in one["role"].split(", ")]), causes.get(one["action"])
-    return {**one, "role": f"{role[0].upper()}{role[1:]}", "because": f"{cause}." if cause else one["because"]}
-
-
-def _reader(role: str) -> str:
-    """A role as the page calls it: its reader is the executive."""
-    return "you" if role == _EXECUTIVE else role
+def _action(one: Mapping[str, Any]) -> dict[str, str]:
+    """A step with who takes it as a label."""
+    role = listed(one["role"].split(", "))
+    return {**one, "role": f"{role[0].upper()}{role[1:]}"}
 
 
 def _more_actions(more: Sequence[Mapping[str, Any]]) -> str:
     """What the page leaves out, and whose it is; the console's address follows it where somebody has named that."""
     if not more:
         return ""
-    roles = dict.fromkeys(_reader(role) for one in more for role in one["role"].split(", "))
-    names = [role if role == "you" else f"the {role}" for role in roles]
-    return f"{count(len(more), 'further step')} not shown, for {listed(names)}."
+    roles = dict.fromkeys(f"the {role}" for one in more for role in one["role"].split(", "))
+    return f"{count(len(more), 'further step')} not shown, for {listed(list(roles))}."
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:
@@ -213,7 +196,7 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
 
 def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> str:
     """The steps of the page that are about a recovery, by number; one that the page leaves out in words."""
-    numbers = {one["action"]: str(number) for number, one in enumerate(actions, 1)}
+    numbers = {one["action"]: str(one["number"]) for one in actions}
     broken = next(one for one in report["broken_providers"] if one["provider"] == recovery["provider"])
     need = next((one["action"] for one in report["key_risks"] if one["category"] == recovery["need"]), None)
     fix = numbers.get(broken["action"], broken["fix"])

@@ -185,7 +185,7 @@ def _report(known: _Known, as_of: datetime) -> dict[str, Any]:
     risks = key_risks(
         report, health=health, retries=known.retries[at], unplanned_failure_count=plan["unplanned_failure_count"]
     )
-    actions = actions_for(risks)
+    actions = actions_for(risks, report["broken_providers"])
     level = alert_level(
         [plan["alert_level"], *(lane["alert_level"] for lane in lanes), *(risk["severity"] for risk in risks)]
     )

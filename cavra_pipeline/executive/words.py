@@ -14,6 +14,9 @@ from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 #: Of fewer closures the number within the limit is said, of yet fewer no median.
 _FEW, _FEWEST = 20, 5
+_EXECUTIVE: Final = "executive"
+#: Steps that one page holds; the JSON has all.
+_MOST_ACTIONS: Final = 6
 _PROVIDERS: Final = {
     "datadog": "Datadog",
     "jira": "Jira",
@@ -213,14 +216,23 @@ def at_start(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return report["backlog"][0] if is_known else None
 
 
-def actions_for(risks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns what to do, each thing once, in the order of the risks that call for it."""
+def actions_for(risks: Sequence[Mapping[str, Any]], broken: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns what to do, each thing once, in the order of the risks that call for it.
+
+    Steps that the page and the console show have a ``number``, others None; the executive's own have room first.
+    Of a provider only the cause is said, as the table of providers has its counts.
+    """
+    causes = {one["action"]: f"{one['cause']}." for one in broken}
     actions: dict[str, dict[str, Any]] = {}
     for risk in risks:
         urgency = "now" if risk["severity"] == "critical" else "soon"
-        step = {"urgency": urgency, "role": risk["role"], "action": risk["action"], "because": risk["risk"]}
+        because = causes.get(risk["action"], risk["risk"])
+        step = {"urgency": urgency, "role": risk["role"], "action": risk["action"], "because": because}
         actions.setdefault(risk["action"], {**step, "freed_recovery_count": risk["freed_recovery_count"]})
-    return list(actions.values())
+    steps = list(actions.values())
+    further = sorted(range(1, len(steps)), key=lambda n: steps[n]["role"] != _EXECUTIVE)
+    shown = sorted([0, *further[: _MOST_ACTIONS - 1]])
+    return [{**one, "number": shown.index(n) + 1 if n in shown else None} for n, one in enumerate(steps)]
 
 
 def route_lines(routes: Sequence[Mapping[str, Any]], most: int) -> list[str]:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.executive.render import console_address, report_html, report_json, report_markdown, write_report
-from cavra_pipeline.executive.words import limit_words
+from cavra_pipeline.executive.words import actions_for, limit_words
 from cavra_pipeline.proof.basis import Basis, basis_of_page
 from cavra_pipeline.proof.checkpoint import Checkpoint
 from cavra_pipeline.settings import load_settings
@@ -145,7 +145,9 @@ def test_pictures_have_a_title_and_a_description_and_tables_a_caption(report: di
 def test_the_first_words_say_the_state_the_reason_and_what_to_do(report: dict[str, Any]) -> None:
     html = report_html(report)
     main = html[html.index("<main>") :]
-    order = [main.index(words) for words in ("Action needed", "past the 4-hour limit", "Do now (", "Open recoveries")]
+    order = [
+        main.index(words) for words in ("Action needed", "past the 4-hour limit", "1. Do now (", "Open recoveries")
+    ]
     assert order == sorted(order)
 
 
@@ -178,14 +180,14 @@ def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: 
 
 
 def test_the_page_says_where_the_steps_are_that_it_leaves_out(report: dict[str, Any]) -> None:
-    step = {"urgency": "soon", "because": "It is so.", "freed_recovery_count": 0}
+    risk = {"severity": "warning", "risk": "It is so.", "freed_recovery_count": 0}
     roles = ["platform team"] * 5 + ["platform team, incident lead", "incident lead", "executive"]
-    steps = [{**step, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
-    long, short = ({**report, "recommended_actions": some} for some in (steps, steps[:6]))
+    risks = [{**risk, "role": role, "action": f"Step {n}."} for n, role in enumerate(roles)]
+    long, short = ({**report, "recommended_actions": actions_for(some, [])} for some in (risks, risks[:6]))
     for render in (report_html, report_markdown):
         said = "2 further steps not shown, for the platform team and the incident lead."
         assert said in render(long)
-        assert "You:" in re.sub(r"</?strong>", "", render(long)), "the reader's own step is never left out"
+        assert "Executive:" in re.sub(r"</?strong>", "", render(long)), "the reader's own step is never left out"
         assert "Step 5" not in render(long)
         assert "list every step: " in render(long)
         linked = render(long, None, "https://console.example/#/executive")

@@ -236,7 +236,9 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     )
     (step,) = [one for one in report["recommended_actions"] if one["action"] == slack["action"]]
     assert step["role"] == "platform team, incident lead"
-    assert "not arrived: 3 can be retried, 2 wait for a person, 1 has no retries left;" in step["because"]
+    assert step["because"] == f"{slack['cause']}."
+    (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
+    assert "not arrived: 3 can be retried, 2 wait for a person, 1 has no retries left;" in risk
     assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
 
 

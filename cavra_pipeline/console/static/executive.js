@@ -6,7 +6,6 @@ import { asOf } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
-const FIRST = 6;
 /** Below so many closures their number says more than a percentage. */
 const FEW = 20;
 const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At risk"], within: ["healthy", "Within its limit"] };
@@ -24,9 +23,11 @@ export async function render() {
     }
   };
   const counted = report.recoveries;
+  const shown = report.recommended_actions.filter((one) => one.number);
+  const more = report.recommended_actions.filter((one) => !one.number);
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
-      el("p", { class: "state" }, report.headline), el("p", {}, el("strong", {}, "Next: "), report.what_to_do),
+      el("p", { class: "state" }, report.headline), el("p", {}, el("strong", {}, "Do now: "), report.what_to_do),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}, based on ${plural(report.evidence_record_count, "record")}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
@@ -34,8 +35,8 @@ export async function render() {
     facts([["Open", counted.open_count], ["Past its limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
       ["Of the closed, within its limit", shareWithin(counted)], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
     el("div", { class: "split" },
-      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(report.recommended_actions.slice(0, FIRST)),
-        report.recommended_actions.length > FIRST && el("details", { "data-key": "more-actions" }, el("summary", {}, `${report.recommended_actions.length - FIRST} more`), actions(report.recommended_actions.slice(FIRST)))),
+      el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(shown),
+        more.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${more.length} more`), actions(more, shown.length + 1))),
       el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))),
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
           { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause), el("small", {}, "oldest failure ", time(one.failing_since))] },
@@ -57,6 +58,6 @@ function shareWithin(counted) {
   return closed < FEW ? `${closed - counted.closed_late_in_window_count} of ${closed}` : `${counted.closed_within_limit_percent} %`;
 }
 
-const actions = (rows) => el("ol", { class: "actions" }, rows.map((one) => el("li", {},
-  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", words(one.urgency)), ` ${words(one.role)}: `, el("strong", {}, one.action)), el("p", { class: "soft" }, one.because,
-    one.freed_recovery_count > 0 && ` It frees ${plural(one.freed_recovery_count, "recovery", "recoveries")}.`))));
+/** The steps that the page shows, in its words; the page leaves the others out. */
+const actions = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((one) => el("li", {},
+  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", one.urgency), ` ${words(one.role).replace(", ", " and ")}: `, el("strong", {}, one.action)), el("p", { class: "soft" }, one.because))));
