@@ -31,6 +31,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         markdown(page["what"]),
         f"**{'1. ' if page['what_to_do']['role'] else ''}Do now:** {_step(page['what_to_do'])}",
         _items(_fact(fact) for fact in page["facts"]),
+        *([markdown(page["missing"])] if page["missing"] else []),
         *_next_actions(page),
         "## Providers that need attention",
         *_rows(

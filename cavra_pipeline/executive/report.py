@@ -308,6 +308,7 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
         "title": lane_title(lane.name),
         "expected_interval_minutes": lane.expected_interval_minutes,
         **counts,
+        "failing_notice_count": sum(one["failing_count"] for one in found.failing[at] if one["lane"] == lane.name),
         "latest_record_at": instant(extent["latest_record_at"]),
     }
     if not counts["evidence_record_count"]:

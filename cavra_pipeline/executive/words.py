@@ -139,6 +139,13 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     return said
 
 
+def missing_words(report: Mapping[str, Any]) -> str:
+    """Says what the notifications are that have not arrived, lane by lane, most first; empty if all have."""
+    missing = sorted((-lane["failing_notice_count"], lane["title"].lower()) for lane in report["lanes"])
+    parts = [count(-number, title) for number, title in missing if number]
+    return f"Not arrived: {listed(parts)}." if parts else ""
+
+
 def activity_words(report: Mapping[str, Any]) -> list[str]:
     """Returns what was delivered and retried in the window, in sentences."""
     activity = report["activity"]

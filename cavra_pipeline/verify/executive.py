@@ -125,6 +125,7 @@ def _lane(home: HomeRecords, name: str) -> tuple[Document, Document | None]:
     said = {
         "lane": name, "title": name.replace("_", " ").capitalize(), **_activity(pairs, home.start),
         "expected_interval_minutes": lane["health"]["expected_interval_minutes"], "usual_interval_minutes": None,
+        "failing_notice_count": len(pairs.failing),
         "evidence_record_count": len(pairs.entries) + pruned["record_count"],
         "latest_record_at": max(filter(None, newest), key=datetime.fromisoformat, default=None),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -20,7 +21,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.executive.words import are, provider_name
+from cavra_pipeline.executive.words import are, missing_words, provider_name
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
@@ -233,6 +234,9 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert report["what_to_do"] == (
         "Renew the Slack credential or restore its permissions. Of the 6 notifications to Slack the worker can retry "
         "3; acknowledge or approve 2 and resend or resolve 1 without retries left. Then close its recovery."
+    )
+    assert missing_words(report) == (
+        "Not arrived: 2 acknowledgement audits, 2 executive reports and 2 recovery escalations."
     )
     (step,) = [one for one in report["recommended_actions"] if one["action"] == slack["action"]]
     assert step["role"] == "platform team, incident lead"
@@ -455,7 +459,7 @@ def _record(number: int, event: tuple[Any, ...]) -> Record:
     if what == "closure":
         return closure(when, more[1], provider=more[0], playbook_id=book, session_id=id_)
     failed = [more[0]] if more[1] else []
-    lane = "acknowledgement_audit"
+    lane = list(LANES)[number % len(LANES)]
     return delivery(when, lane=lane, subject=book, providers=[more[0]], failed=failed, session_id=id_)
 
 
@@ -493,6 +497,9 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert {one["provider"]: one["open_recovery_count"] for one in broken if one["open_recovery_count"]} == of_provider
     assert {one["provider"]: one["slo_breached_count"] for one in broken if one["slo_breached_count"]} == late
     assert all(one["open_recovery_count"] or one["failing_notice_count"] for one in broken)
+    missing = sum(one["failing_notice_count"] for one in broken)
+    assert sum(lane["failing_notice_count"] for lane in report["lanes"]) == missing
+    assert sum(map(int, re.findall(r"\d+", missing_words(report)))) == missing
     order = [(one["urgency"] != "now", -one["freed_recovery_count"]) for one in actions]
     assert order == sorted(order)
     assert sum(one["freed_recovery_count"] for one in actions) == len(opened)
