@@ -100,7 +100,7 @@ def retry_health_command(
             (slots,) = slots_of_reports(c, reports)
         answer(
             reports[0],
-            show_no_evidence if is_empty else lambda console, report: show_health(console, report, slots),
+            show_no_evidence if is_empty and not slots else lambda console, report: show_health(console, report, slots),
             lambda one: _alert_rows([one]),
             columns.HEALTH_ALERTS,
         )
