@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 
 from cavra_pipeline.errors import UsageError
 
+#: What is wrong where a bucket's server refuses, and what to do there or where it can't be reached.
+REFUSED: Final = "the bucket's server refuses the key, or what is asked of it"
+CORRECT_KEY: Final = "Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the key read, write and list there"
+START_SERVER: Final = "Start its server, or correct AWS_ENDPOINT_URL, then repeat"
 _ENDPOINT: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGION: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cavra_pipeline.bucket_access import bucket_access
+from cavra_pipeline.bucket_access import CORRECT_KEY, REFUSED, START_SERVER, bucket_access
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, day_of, is_landing_file
 
@@ -28,6 +28,8 @@ _SECOND_NS: Final = 1_000_000_000
 _MAX_NAME_BYTES: Final = 255
 _CONNECTS_WITHIN, _ANSWERS_WITHIN = "5s", "60s"
 _TRIES, _TRIES_WITHIN = 3, timedelta(seconds=30)
+#: What the storage's message holds, in lower case, where the server refuses.
+_REFUSALS: Final = ("code: 401", "code: 403", "privileges", "credentials")
 #: A download that is not whole yet; no landing file begins with a dot.
 _DRAFT: Final = ".fetch-"
 
@@ -172,33 +174,14 @@ class LandingBucket:
             ) from None
 
 
-#: What the storage's message holds, in lower case; and what is said instead. The first that fits counts.
-_FAULTS: Final[tuple[tuple[tuple[str, ...], Callable[[], PipelineError]], ...]] = (
-    (
-        ("nosuchbucket",),
-        lambda: PipelineError("there is no such bucket", where=_WHERE, remedy="Make it, or correct the address"),
-    ),
-    (
-        ("code: 401", "code: 403", "privileges", "credentials"),
-        lambda: PipelineError(
-            "the bucket's server refuses the key, or what is asked of it",
-            where=_WHERE,
-            remedy="Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the key read, write and list there",
-        ),
-    ),
-    (
-        ("",),
-        lambda: TransientError(
-            "the bucket of the landing zone can't be reached",
-            where=_WHERE,
-            remedy="Start its server, or correct AWS_ENDPOINT_URL, then repeat",
-        ),
-    ),
-)
-
-
 def _named(said: str) -> PipelineError:
-    return next(make() for signs, make in _FAULTS if any(sign in said.lower() for sign in signs))
+    """Returns the error for a message of the storage, of which nothing is shown."""
+    said = said.lower()
+    if "nosuchbucket" in said:
+        return PipelineError("there is no such bucket", where=_WHERE, remedy="Make it, or correct the address")
+    if any(sign in said for sign in _REFUSALS):
+        return PipelineError(REFUSED, where=_WHERE, remedy=CORRECT_KEY)
+    return TransientError("the bucket of the landing zone can't be reached", where=_WHERE, remedy=START_SERVER)
 
 
 def is_kept(name: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 import duckdb
 
+from cavra_pipeline.bucket_access import CORRECT_KEY, REFUSED, START_SERVER
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.state import State
 from cavra_pipeline.state.leases import Lease, LeaseLost, committing
@@ -76,8 +77,8 @@ _FAULTS: Final = (
     _CONFLICT,
     _Fault(
         PipelineError,
-        "the bucket's server refuses the key, or what is asked of it",
-        "Correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or let the key read, write and list there",
+        REFUSED,
+        CORRECT_KEY,
         ("http 401", "http 403", "http code 401", "http code 403"),
         _DATA,
     ),
@@ -99,7 +100,7 @@ _FAULTS: Final = (
     _Fault(
         TransientError,
         "the bucket of the data files can't be reached",
-        "Start its server, or correct AWS_ENDPOINT_URL, then repeat",
+        START_SERVER,
         ("http 5", "http code 5", "error for http", "http error"),
         _DATA,
     ),
