@@ -21,7 +21,8 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.commit import Group, commit
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.landing import Drop, drop_at
-from cavra_pipeline.evidence.landing_zone import held, put_file
+from cavra_pipeline.evidence.landing_zone import put_file
+from cavra_pipeline.evidence.leftovers import locked
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.screening import screen_drop
 from cavra_pipeline.settings import Settings
@@ -143,7 +144,8 @@ def _write(settings: Settings, target: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        with held(settings):
+        # Whoever brings the copy of a bucket up to date removes from it what was not there when the bucket was listed.
+        with locked(settings.landing):
             put_file(settings, made, target)
     finally:
         made.unlink(missing_ok=True)
