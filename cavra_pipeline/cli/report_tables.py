@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
 from cavra_pipeline.cli.tables import NO_EVIDENCE, ago, duration_or_never, level, near_time, short_time
-from cavra_pipeline.documents import naive_utc, parse_as_of, whole_minutes
+from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, worker_interval
 from cavra_pipeline.lanes import LANES, Gate
-from cavra_pipeline.reports.cadence import usual_interval
+from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.terminal import Terminal, lines, shown
 
 
@@ -106,7 +106,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
         console.facts("Alerts, and what to do", rows)
     if slots:
         console.table("Scheduled runs in the window", ("verdict", "runs"), list(slots.items()))
-    if usual := _usual_interval(report):
+    if usual := usual_interval_of(report):
         words = {"usual_interval_minutes": usual, "expected_interval_minutes": report["expected_interval_minutes"]}
         console.facts("Outages", [("-", worker_interval(words))])
     elif report["outages"]:
@@ -125,15 +125,6 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
             for g in report["approval_gaps"]
         ]
         console.table("Missing approvals", (subject, "provider", "failing since", "state"), gaps)
-
-
-def _usual_interval(report: Mapping[str, Any]) -> int | None:
-    return usual_interval(
-        report["outages"],
-        expected_interval_minutes=report["expected_interval_minutes"],
-        run_count=report["worker_run_count"],
-        at=naive_utc(parse_as_of(report["as_of"])),
-    )
 
 
 def _worker(report: Mapping[str, Any]) -> str:

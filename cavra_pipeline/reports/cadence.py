@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.documents import naive_utc, whole_minutes
+from cavra_pipeline.documents import naive_utc, parse_as_of, whole_minutes
 
 #: So many outages of about the same length are the worker's own interval, if a third of its runs or more follow one.
 _REGULAR: Final = 5
@@ -34,6 +34,16 @@ def usual_interval(
         return None
     usual = whole[len(whole) // 2]
     return whole_minutes(usual) if all(gap * 2 <= usual * 3 for gap, _ in gaps) else None
+
+
+def usual_interval_of(health: Mapping[str, Any]) -> int | None:
+    """Returns how often the worker of a health report runs, as ``usual_interval`` does."""
+    return usual_interval(
+        health["outages"],
+        expected_interval_minutes=health["expected_interval_minutes"],
+        run_count=health["worker_run_count"],
+        at=naive_utc(parse_as_of(health["as_of"])),
+    )
 
 
 def _naive(text: str | None) -> datetime | None:

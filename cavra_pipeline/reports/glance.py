@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Gate, Lane
-from cavra_pipeline.reports.cadence import usual_interval
+from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health_alerts import RULES
@@ -74,12 +74,7 @@ def lane_at_a_glance(
         ],
         "outstanding_acknowledgements": outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of)),
         "outage_open_since": _first(one["started_at"] for one in health["outages"] if one["ended_at"] is None),
-        "usual_interval_minutes": usual_interval(
-            health["outages"],
-            expected_interval_minutes=lane.expected_interval_minutes,
-            run_count=health["worker_run_count"],
-            at=naive_utc(as_of),
-        ),
+        "usual_interval_minutes": usual_interval_of(health),
         "oldest_gap_since": _first(one["since"] for one in health["acknowledgement_gaps"]),
     }
 
