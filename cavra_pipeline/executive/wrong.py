@@ -94,11 +94,11 @@ def _recoveries(found: Mapping[str, Any]) -> Iterator[Wrong]:
 
 
 def _boundary(found: Mapping[str, Any]) -> Iterator[Wrong]:
-    counts = {
-        "quarantine": count(found["week_quarantined_count"], "record") + " quarantined",
-        "findings": count(found["week_finding_count"], "finding"),
-    }
-    there = {name: words for name, words in counts.items() if not words.startswith("0 ")}
+    there = {}
+    if number := found["week_quarantined_count"]:
+        there["quarantine"] = f"{count(number, 'record')} quarantined"
+    if number := found["week_finding_count"]:
+        there["findings"] = count(number, "finding")
     if there:
         yield Wrong(f"{', '.join(there.values())} in 7 days", tuple(there), is_of_now=True)
 
