@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli.command import OneOf, answers, command
-from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, home, lane_option
+from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, answer, clock, day_option, file_option, home, lane_option
 from cavra_pipeline.cli.proof import answer_home, text_of
 from cavra_pipeline.declared import HeadedOption, options_of
 from cavra_pipeline.errors import PipelineError, UsageError
@@ -37,8 +37,8 @@ _EXECUTIVE: Final = "executive"
 #: Options of the report over all lanes, which takes no others.
 _OF_EXECUTIVE: Final = frozenset({"slo_minutes", "window_days"})
 _EITHER: Final = "Give --report, or --subject and --provider"
-#: How bundles begin, as archives and as JSON; a program may stand before an archive.
-_BEGINNINGS: Final = (b"PK", b"{", b"#!")
+#: How a bundle and a light proof begin.
+_BEGINNINGS: Final = (b"PK", b"{")
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -49,13 +49,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--provider", help="The provider of the pair.")
 @AS_OF
 @day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
-@click.option(
-    "--output-file",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to write the bundle.  [default: the report's id and .zip]",
-)
+@file_option("Where to write the bundle.  [default: the report's id and .zip]")
 @options_of(RetryPolicy, "Of a plan")
 @options_of(HealthParameters, "Of a health report")
 @options_of(RecoveryParameters, "Of an executive report")

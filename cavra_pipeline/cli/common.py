@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -94,6 +95,12 @@ RANGE: Final = options(
     day_option("--from first", "First UTC day: YYYY-MM-DD, yesterday, or 2d for two days ago."),
     day_option("--to last", "Last UTC day, inclusive."),
 )
+
+
+def file_option(text: str) -> Callable[[F], F]:
+    """Returns the option ``--output-file`` of a command that writes a file."""
+    path = click.Path(path_type=Path)
+    return click.option("--output-file", "-o", type=path, metavar="FILE", help=text)
 
 
 def check_order(first: date | None, last: date | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.cli.command import TABLE, HelpGroup, answers, command, form_of_answer
-from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, home
+from cavra_pipeline.cli.common import EXIT_UNHEALTHY, answer, clock, file_option, home
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.private import put_in_place
@@ -62,13 +62,7 @@ def _show(console: Terminal, found: Verified) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An older checkpoint: does the log extend it?",
 )
-@click.option(
-    "--output-file",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the checkpoint to this file too.",
-)
+@file_option("Write the checkpoint to this file too.")
 @click.option("--post", "connector", metavar="CONNECTOR", help="Post it through a connector of the host, once.")
 @click.option("--timestamp", "is_stamped", is_flag=True, help="Request a time stamp from CAVRA_TIMESTAMP_URL, once.")
 @click.option("--tag-message", is_flag=True, help="Print it as the message of a git tag: git tag -a NAME -F -")
