@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -111,6 +111,8 @@ _FAULTS: Final = (
         (
             "unable to connect", "could not connect", "server closed", "terminating connection", "connection refused",
             "failed to execute query", "database is locked", "shutting down", "starting up",
+            "no connection to the server", "unsuccessful query result", "has been invalidated",
+            "within vector of size 0",
         ),
     ),
     _Fault(
@@ -279,10 +281,7 @@ class LakeWarehouse(Warehouse):
         try:
             yield Session(connection, memory)
         finally:
-            # Closing would roll back too, and where the catalog is gone, end the whole process.
-            with suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
-            connection.close()
+            lake_engine.close(self.lake, connection)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

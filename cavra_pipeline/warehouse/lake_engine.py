@@ -5,6 +5,7 @@ Loading and attaching take seconds, because DuckDB checks the signatures of the 
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import threading
@@ -48,6 +49,26 @@ def cursor(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
         found = _engines[key].cursor()
     found.execute(f"USE {NAME}")
     return found
+
+
+def close(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    """Closes a connection, and rolls back what it has not committed.
+
+    Where DuckDB gave up the whole engine, as it may when the catalog's server goes away, the next connection gets a new
+    one, and nothing of the old one is closed: that would end the process (duckdb-postgres issue 577).
+    """
+    try:
+        # Closing would roll back too, and where the catalog is gone, end the whole process.
+        connection.execute("ROLLBACK")
+    except (duckdb.FatalException, duckdb.InternalException):
+        with _lock:
+            given_up = _engines.pop((os.getpid(), lake), None)
+        for one in (connection, given_up):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+        return
+    except duckdb.Error:
+        pass
+    connection.close()
 
 
 def extension(name: str) -> Path:
