@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine
 from cavra_pipeline.errors import PipelineError, TransientError
@@ -98,6 +98,18 @@ def _drops_rows(group: list[ScreenedDrop], now: datetime) -> Rows:
         (number, one.drop.day, one.drop.file_name, "", None, 0, 0, 0, 0, 0, one.error.what, at)
         for number, one in enumerate(group)
     ])  # fmt: skip
+
+
+def fingerprints(session: Session) -> dict[tuple[date, str], str]:
+    """Returns the fingerprint of each landing file as it was ingested, by day and name."""
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "known_drops")
+    return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in rows}
+
+
+def is_committed(session: Session, group: Group) -> bool:
+    """Returns whether every landing file of the group is in the warehouse as it was read."""
+    known = fingerprints(session)
+    return all(known.get((one.drop.day, one.drop.file_name)) == one.drop.fingerprint for one in group.drops)
 
 
 def commit(session: Session, group: Group, now: datetime) -> set[date]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
+from cavra_pipeline.evidence.commit import fingerprints
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
 from cavra_pipeline.evidence.landing import Drop, shown_name
 from cavra_pipeline.evidence.landing_zone import landing_files
@@ -34,15 +35,9 @@ def drops_to_ingest(session: Session, settings: Settings) -> list[Drop]:
     Raises:
         PipelineError: The landing zone can't be listed.
     """
-    closed, known = closed_drops(session), _fingerprints(session)
+    closed, known = closed_drops(session), fingerprints(session)
     changed = _changed(landing_files(settings, pseudonyms_of(settings)), known)
     return [drop for drop in changed if not closed.holds(drop.day, drop.file_name)]
-
-
-def _fingerprints(session: Session) -> dict[tuple[date, str], str]:
-    """Returns the fingerprint of each landing file as it was ingested, by day and name."""
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "known_drops")
-    return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in rows}
 
 
 def _changed(drops: Iterable[Drop], known: Mapping[tuple[date, str], str]) -> list[Drop]:
@@ -61,7 +56,7 @@ def _choose(
         return []
     with warehouse.reading() as session:
         closed, identity = closed_drops(session), identity_of(session, where=warehouse.where)
-        known = {} if again else _fingerprints(session)
+        known = {} if again else fingerprints(session)
     unsafe = sorted({str(name) for _, name in known if shown_name(str(name), pseudonyms) != name})
     if unsafe:
         _rename(warehouse, {name: shown_name(name, pseudonyms) for name in unsafe})
@@ -129,5 +124,5 @@ def ingest(
         require_memory_for(listed, settings)
     finish_prunings(warehouse, state_of(settings))
     drops = _choose(settings, listed, result, pseudonyms, again=again)
-    load(warehouse, drops, settings, result, now=now, tick=tick)
+    load(warehouse, drops, settings, result, now=now, tick=tick, again=again)
     return result

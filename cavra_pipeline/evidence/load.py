@@ -5,13 +5,13 @@ Which files, and into which warehouse, is the caller's: ``ingest`` and ``keeper`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
 from cavra_pipeline.errors import OutOfMemory, PipelineError
-from cavra_pipeline.evidence.commit import Group, ScreenedDrop, commit
+from cavra_pipeline.evidence.commit import Group, ScreenedDrop, commit, is_committed
 from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -86,44 +86,72 @@ def load(
     *,
     now: datetime,
     tick: Callable[[int], None],
+    again: bool = False,
 ) -> None:
-    """Reads landing files and commits them, adding to the result."""
+    """Reads landing files and commits them, adding to the result.
+
+    Args:
+        warehouse: The warehouse.
+        drops: The landing files.
+        settings: The home and its limits.
+        result: What is added to.
+        now: When that is; stored beside each file.
+        tick: Called with bytes read, for progress.
+        again: Whether files are committed that another writer has committed unchanged since they were listed.
+    """
     if not drops:
         return
+    loader = _Loader(warehouse, settings, result, now, again)
     try:
         for group in screened_groups(drops, settings, tick):
-            for whole in _kept(warehouse, group, settings, now, result.touched_days):
-                for screened in whole.drops:
-                    _add(result, screened)
+            loader.commit(group)
     except MemoryError:
         raise OutOfMemory(settings.landing_place) from None
 
 
-def _kept(
-    warehouse: Openable, group: Group, settings: Settings, now: datetime, touched_days: set[date], attempt: int = 1
-) -> Iterator[Group]:
-    """Commits a group; if that fails, each of its landing files by itself, so that those before the failing one stay.
+class _CommittedByOthers(Exception):
+    """While this writer waited for its turn, another committed the same landing files."""
 
-    So it does where another writer of a lake was faster, since the rows of a group are read once.
-    """
-    try:
-        with group.stage, warehouse.writing("commit drops") as session:
-            touched_days |= commit(session, group, now)
-        yield group
-        return
-    except WriteConflict:
-        if attempt >= ATTEMPTS:
-            raise
-        wait_after_conflict()
-        attempt += 1
-    except Exception as error:
-        if isinstance(error, PipelineError) and not isinstance(error, OutOfMemory):
-            # The file is busy, or there is no room: no fault of one landing file.
-            raise
-        if len(group.drops) == 1:
-            raise _stopped(group.drops[0].drop, error) from error
-    for one in group.drops:
-        yield from _kept(warehouse, screen_drop(one.drop, settings), settings, now, touched_days, attempt)
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    """Commits groups of landing files; attributes as the arguments of ``load``."""
+
+    warehouse: Openable
+    settings: Settings
+    result: IngestResult
+    now: datetime
+    again: bool
+
+    def commit(self, group: Group, attempt: int = 1) -> None:
+        """Commits a group; if that fails, each of its landing files by itself, so that those before the failing stay.
+
+        So it does where another writer of a lake was faster, since the rows of a group are read once.
+        """
+        try:
+            with group.stage, self.warehouse.writing("commit drops") as session:
+                if not self.again and is_committed(session, group):
+                    raise _CommittedByOthers
+                self.result.touched_days |= commit(session, group, self.now)
+            for screened in group.drops:
+                _add(self.result, screened)
+            return
+        except _CommittedByOthers:
+            self.result.unchanged_count += len(group.drops)
+            return
+        except WriteConflict:
+            if attempt >= ATTEMPTS:
+                raise
+            wait_after_conflict()
+            attempt += 1
+        except Exception as error:
+            if isinstance(error, PipelineError) and not isinstance(error, OutOfMemory):
+                # The file is busy, or there is no room: no fault of one landing file.
+                raise
+            if len(group.drops) == 1:
+                raise _stopped(group.drops[0].drop, error) from error
+        for one in group.drops:
+            self.commit(screen_drop(one.drop, self.settings), attempt)
 
 
 def _stopped(drop: Drop, error: Exception) -> PipelineError:

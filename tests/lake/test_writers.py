@@ -5,22 +5,26 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from threading import Barrier
+from typing import Any, Final
 
 import pytest
 import sqlalchemy as sa
 
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
+from cavra_pipeline.evidence.load import IngestResult
 from cavra_pipeline.retention.prune import prune
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.state import state_of
+from cavra_pipeline.state import leases, state_of
 from cavra_pipeline.state.leases import Lease
-from cavra_pipeline.warehouse import Session, WarehouseBusy, WriteConflict
+from cavra_pipeline.warehouse import Session, WarehouseBusy, WriteConflict, lake
 from cavra_pipeline.warehouse.lake import LakeWarehouse
 from tests.lake.homes import MakeHome, ingest_and_tell, ingest_days, on_lake
 from tests.support import (
@@ -39,6 +43,7 @@ from tests.support import (
 
 _CONTEXT: Final = get_context("forkserver")
 KILLS: Final = 3
+WAITING: Final = 4
 DAYS: Final = [date(2026, 6, 20) + timedelta(days=number) for number in range(6)]
 
 
@@ -72,6 +77,52 @@ def test_two_processes_that_write_at_once_lose_nothing_and_write_nothing_twice(
     assert query_state(lake, "SELECT count(*) FROM ingested_files") == [(len(DAYS),)]
     assert query_state(lake, "SELECT commit_number FROM warehouses") == [(commits,)]
     assert query_state(lake, "SELECT * FROM leases") == []
+
+
+def wait_and_ingest(home: Settings, monkeypatch: pytest.MonkeyPatch, **given: Any) -> list[IngestResult]:
+    """Ingests in some threads that all wait for their turn; they get it one after the other."""
+    waiting = Barrier(WAITING + 1)
+    committing = leases.committing
+
+    def wait(*args: Any) -> Any:
+        waiting.wait(60)
+        return committing(*args)
+
+    with ThreadPoolExecutor(WAITING) as threads:
+        with warehouse_of(home).writing("a long ingest"):
+            monkeypatch.setattr(lake, "committing", wait)
+            done = [threads.submit(ingest, home, now=NOW, **given) for _ in range(WAITING)]
+            waiting.wait(60)
+            monkeypatch.setattr(lake, "committing", committing)
+        return [one.result() for one in done]
+
+
+def test_whoever_has_its_turn_commits_what_waits_and_the_others_find_it_done(
+    tmp_path: Path, lake_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, file = lake_home(by_day()), home_with(tmp_path / "file", by_day())
+    query(home, "FROM identity")
+    take_in(file)
+
+    done = wait_and_ingest(home, monkeypatch)
+
+    assert query(home, "SELECT commit_number FROM identity") == [(2,)], "the long ingest, and one for all that waited"
+    assert sorted((len(one.drops), one.unchanged_count) for one in done) == [(0, 6), (0, 6), (0, 6), (6, 0)]
+    assert sorted(len(one.touched_days) for one in done) == [0, 0, 0, len(DAYS)]
+    assert tables(home) == tables(file)
+
+
+def test_landing_files_that_are_to_be_read_again_are_whoever_has_read_them(
+    lake_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = lake_home(by_day())
+    take_in(home)
+    before = tables(home)
+
+    done = wait_and_ingest(home, monkeypatch, first=DAYS[0], last=DAYS[-1])
+
+    assert [len(one.drops) for one in done] == [len(DAYS)] * WAITING
+    assert tables(home) == before
 
 
 def test_a_writer_waits_for_its_turn_no_longer_than_it_was_told_and_says_for_whom(lake_home: MakeHome) -> None:
