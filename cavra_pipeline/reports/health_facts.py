@@ -37,11 +37,9 @@ def facts_of(
     about: dict[str, object] = {"lane": lane.name, "instants": asked}
     starts = [_before(at, window) for at in asked]
     windowed: dict[str, object] = {**about, "window_starts": starts}
-    runs_since = _newest_before(session, lane, "worker_run", starts)
-    plans_since = _newest_before(session, lane, "retry_plan", starts)
+    (since,) = session.rows(_PACKAGE, "newest_before", {"lane": lane.name, "window_starts": starts})
 
     records = session.rows(_PACKAGE, "lane_records", about)
-    since = {"runs_since": runs_since, "plans_since": plans_since}
     newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {**about, **since})
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
     failing, gaps = _failing(session, lane, asked)
@@ -51,7 +49,7 @@ def facts_of(
         **gaps,
         "outstanding_alert_acknowledgement_count": outstanding_counts(session, AlertKinds.of(lane), asked),
         "skipped_reasons": _skipped_reasons(session, windowed, len(asked)),
-        "outages": _outages(session, windowed, newest, asked, runs_since, interval_minutes),
+        "outages": _outages(session, {**windowed, "runs_since": since["runs_since"]}, newest, asked, interval_minutes),
     }
     return [
         {
@@ -62,12 +60,6 @@ def facts_of(
         }
         for n in range(len(asked))
     ]
-
-
-def _newest_before(session: Session, lane: Lane, record_type: str, starts: object) -> object:
-    asked = {"lane": lane.name, "record_type": record_type, "window_starts": starts}
-    rows = session.rows(_PACKAGE, "newest_before", asked)
-    return rows[0]["created_at"] if rows else None
 
 
 def _before(moment: datetime, span: timedelta) -> datetime:
@@ -82,12 +74,11 @@ def _outages(
     windowed: Mapping[str, object],
     newest: Sequence[Mapping[str, Any]],
     asked: Sequence[datetime],
-    runs_since: object,
     interval_minutes: int,
 ) -> list[list[dict[str, object]]]:
     """Those that ended in the window of each instant, and then the one that has not ended, if any."""
     interval = timedelta(minutes=interval_minutes)
-    parameters = {**windowed, "runs_since": runs_since, "interval_minutes": interval_minutes}
+    parameters = {**windowed, "interval_minutes": interval_minutes}
     ended = spread(
         session.rows(_PACKAGE, "outages", parameters),
         len(asked),

@@ -88,13 +88,13 @@ def incidents(
     Raises:
         UsageError: The evidence of an instant has been pruned.
     """
-    require_answerable(session, instants)
+    horizon = require_answerable(session, instants)
     asked = ascending(instants)
     if is_open and len(asked) == 1:
-        newest: Sequence[FailureRun] = failure_runs(session, asked[0], horizon=horizon_of(session), is_open=True)
+        newest: Sequence[FailureRun] = failure_runs(session, asked[0], horizon=horizon, is_open=True)
         runs = {asked[0]: newest}
     else:
-        runs = _whole_runs(session, asked)
+        runs = _whole_runs(session, asked, horizon)
     made: dict[tuple[int, RunView], dict[str, Any]] = {}
     found: dict[datetime, list[dict[str, Any]]] = {}
     for at in asked:
@@ -108,9 +108,11 @@ def incidents(
     return found
 
 
-def _whole_runs(session: Session, asked: Sequence[datetime]) -> dict[datetime, Sequence[FailureRun]]:
+def _whole_runs(
+    session: Session, asked: Sequence[datetime], horizon: datetime | None
+) -> dict[datetime, Sequence[FailureRun]]:
     """The runs that each instant may see: one statement over the whole history, remembered, serves almost all."""
-    known, key, horizon = session.known(), (_PACKAGE, "failure_runs"), horizon_of(session)
+    known, key = session.known(), (_PACKAGE, "failure_runs")
     last = datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
     runs: dict[datetime, Sequence[FailureRun]] = {}
     for stretch in shared_stretches(session, [*asked, last]):

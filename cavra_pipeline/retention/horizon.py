@@ -67,7 +67,9 @@ def answerable_days(
     return days
 
 
-def require_answerable(session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING) -> None:
+def require_answerable(
+    session: Session, instants: Sequence[datetime], *, looks_back: timedelta = _NOTHING
+) -> datetime | None:
     """Lets a question through only if pruning has left all that its answer is based on.
 
     Args:
@@ -75,12 +77,15 @@ def require_answerable(session: Session, instants: Sequence[datetime], *, looks_
         instants: The instants it is asked for.
         looks_back: How far back its counts reach.
 
+    Returns:
+        The horizon, UTC without a zone, or None if nothing was ever pruned.
+
     Raises:
         UsageError: The evidence is not there any more.
     """
     horizon = horizon_of(session)
     if horizon is None or not instants:
-        return
+        return horizon
     first, earliest = min(naive_utc(at) for at in instants), earliest_answerable(horizon, looks_back)
     if first < earliest:
         raise UsageError(
@@ -88,3 +93,4 @@ def require_answerable(session: Session, instants: Sequence[datetime], *, looks_
             where=f"as_of {instant(first)}",
             remedy=f"Ask as of {instant(earliest)} or later; saved reports of earlier days can still be read",
         )
+    return horizon
