@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final
 
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.private import mode_to_give
 
 SCOPES: Final = ("read", "plan", "acknowledge", "live")
 #: Who asks where the service is open.
@@ -111,8 +111,8 @@ class TokenFile:
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
             if stamp == self._stamp:
                 return
-            if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise self._refused("others may read or change the file", "Give it the mode 600")
+            if right := mode_to_give(status):
+                raise self._refused("others may read or change the file", f"Give it the mode {right:o}")
             if status.st_size > _MOST_BYTES:
                 raise self._refused("the file is too large", "A line is a name, scopes and a sha256")
             lines = self._path.read_text(encoding="utf-8").splitlines()

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.errors import Fault
+from cavra_pipeline.private import mode_to_give
 
 MAX_SECRET_FILE_BYTES = 16 * 1024
 
@@ -93,9 +94,7 @@ def read_file(path: Path, limit: int, *, is_secret: bool) -> bytes:
     Args:
         path: The file.
         limit: Most bytes.
-        is_secret: Whether it holds a secret. Then the rule is that of PostgreSQL for a server's private key: a file
-            of our own user has mode 0600 or less; one of root may be readable by its group (0640), as secrets that an
-            orchestrator mounts are.
+        is_secret: Whether it holds a secret, and no one else may read it (``private.mode_to_give``).
 
     Raises:
         OpenToOthersError: Its mode or its owner breaks the rule.
@@ -120,5 +119,5 @@ def _check_access(stream: BinaryIO, path: Path, *, is_secret: bool) -> None:
     if not is_secret:
         if mode & 0o022:
             raise OpenToOthersError(f"run: chmod go-w {shown}")
-    elif mode & (0o037 if found.st_uid == 0 != us else 0o077):
-        raise OpenToOthersError(f"run: chmod {640 if found.st_uid == 0 != us else 600} {shown}")
+    elif right := mode_to_give(found):
+        raise OpenToOthersError(f"run: chmod {right:o} {shown}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.landing import has_pseudonyms
 from cavra_pipeline.evidence.landing_zone import refresh
 from cavra_pipeline.evidence.queries import holds_pseudonyms
+from cavra_pipeline.private import mode_to_give
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.schema import OldWarehouse
@@ -74,9 +74,11 @@ def _require_key(settings: Settings) -> None:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+        if right := mode_to_give(os.fstat(file.fileno())):
             raise UsageError(
-                "the key of the pseudonyms can be read by others", where=str(path), remedy=f"Run: chmod 600 {path}"
+                "the key of the pseudonyms can be read by others",
+                where=str(path),
+                remedy=f"Run: chmod {right:o} {path}",
             )
         key = file.read(KEY_BYTES + 1)
     if len(key) != KEY_BYTES:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.private import mode_to_give
 from cavra_pipeline.proof.signing import not_installed
 
 if TYPE_CHECKING:
@@ -60,15 +60,17 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raise not_installed() from None
     try:
         with path.open("rb") as file:
-            mode, text = stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read()
+            right, text = mode_to_give(os.fstat(file.fileno())), file.read()
     except OSError as error:
         raise PipelineError(
             f"the signing key can't be read ({error.strerror})",
             where=str(path),
             remedy="Correct CAVRA_SIGNING_KEY_FILE, or make a key: cavra-pipeline key new FILE",
         ) from None
-    if mode & 0o077:
-        raise UsageError("the signing key can be read by others", where=str(path), remedy=f"Run: chmod 600 {path}")
+    if right:
+        raise UsageError(
+            "the signing key can be read by others", where=str(path), remedy=f"Run: chmod {right:o} {path}"
+        )
     try:
         key = load_pem_private_key(text, password=None)
     except (ValueError, TypeError):

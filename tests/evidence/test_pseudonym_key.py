@@ -13,6 +13,7 @@ import pytest
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.pseudonym_key import KEY_BYTES, open_home, pseudonyms_of
+from cavra_pipeline.private import mode_to_give
 from cavra_pipeline.resources import Home
 from cavra_pipeline.settings import Settings, load_settings
 from tests.support import delivery, home_with, query, take_in
@@ -132,3 +133,22 @@ def test_processes_that_make_the_key_at_once_end_with_one_key(tmp_path: Path) ->
 
 def test_the_key_is_never_shown() -> None:
     assert "kkkk" not in repr(Pseudonyms(b"k" * 32))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize(("owner", "mode", "right"), [(0, 0o640, None), (0, 0o660, 0o640), (0, 0o644, 0o640),
+                                                      (65_534, 0o600, None), (65_534, 0o640, 0o600)])  # fmt: skip
+def test_a_secret_of_root_may_be_read_by_its_group_as_orchestrators_mount_it(
+    tmp_path: Path, owner: int, mode: int, right: int | None
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"")
+    secret.chmod(mode)
+    os.chown(secret, owner, owner)
+    status = secret.stat()
+    os.seteuid(65_534)
+    try:
+        found = mode_to_give(status)
+    finally:
+        os.seteuid(0)
+    assert found == right
