@@ -119,13 +119,14 @@ pictures: $(VENV)/.ready ## the pictures of docs/images again, from the recorded
 	@$(BIN)/python -m tests.dagster_tests.screenshots
 
 # What runs is pinned apart from what tests: a server, and make demo, install the first alone.
-pins: ## rewrite constraints.txt and constraints-runtime.txt from pyproject.toml
+pins: ## rewrite constraints.txt and constraints-runtime*.txt from pyproject.toml
 	@"$(PYTHON)" -m venv --clear .venv-pins
 	@.venv-pins/bin/python -m pip install --quiet --quiet uv
 	@$(call pin,constraints.txt,constraints.txt,--extra dev,and of its "dev" extra)
 	@$(call pin,constraints-runtime.txt,constraints.txt,--extra postgres --extra proof --extra build,and of its extras "postgres"$(comma) "proof" and "build")
+	@$(call pin,constraints-runtime-scale.txt,constraints.txt,$(addprefix --extra ,postgres proof build scale kubernetes),and of its extras for many hosts)
 	@rm -rf .venv-pins
-	@grep -c '==' constraints.txt constraints-runtime.txt
+	@grep -c '==' constraints.txt constraints-runtime*.txt
 	@echo "The next make target installs them."
 
 comma := ,
