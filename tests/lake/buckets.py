@@ -53,13 +53,15 @@ class BucketServer:
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
-        ports = [f"-{name}.port={port}" for name, port in self._ports.items()]
-        ports += [f"-{name}.port.grpc={port}" for name, port in self._grpc_ports.items()]
-        ports += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+        options = [f"-{name}.port={port}" for name, port in self._ports.items()]
+        options += [f"-{name}.port.grpc={port}" for name, port in self._grpc_ports.items()]
+        options += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+        # Each bucket takes seven volumes at once, of eight by default.
+        options += ["-volume.max=100", "-master.volumeSizeLimitMB=1024"]
         keys = f"-s3.config={self._folder / 'keys.json'}"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program(), "server", f"-dir={self._folder}", "-ip=127.0.0.1", "-filer", "-s3", keys, *ports],
+                [program(), "server", f"-dir={self._folder}", "-ip=127.0.0.1", "-filer", "-s3", keys, *options],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,

@@ -1,17 +1,20 @@
-"""A lake gives the bytes that the file gives: tables, and every report of the worked cases."""
+"""A file, a lake on a folder and a lake on S3 give the same bytes: tables, and every report of the worked cases."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.acknowledge import acknowledge
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
-from tests.lake.homes import MakeHome, environ_of
+from tests.lake.buckets import BucketServer
+from tests.lake.homes import MakeHome, environ_of, on_lake
 from tests.support import (
     AS_OF,
     CASES,
@@ -51,42 +54,66 @@ def timeless(document: object) -> object:
     return [timeless(one) for one in document] if isinstance(document, list) else document
 
 
-def both(folder: Path, tmp_path: Path, lake_home: MakeHome) -> tuple[Settings, Settings]:
-    """A home with its file and one on a lake, with the evidence of a worked case ingested."""
-    lines = (folder / "evidence.jsonl").read_bytes().splitlines()
-    file, lake = home_with(tmp_path / "file", {DAY: lines}), lake_home({DAY: lines})
-    assert take_in(file).received_count == take_in(lake).received_count > 0
-    return file, lake
+@pytest.fixture
+def homes_of(
+    tmp_path: Path, lake_home: MakeHome, server: BucketServer, new_postgresql: Callable[[], str]
+) -> Callable[[Path], dict[str, Settings]]:
+    """Makes a home with its file, one on a lake, and one on a lake on S3, each with the evidence of a worked case."""
+
+    def make(folder: Path) -> dict[str, Settings]:
+        assert server.environ["AWS_ENDPOINT_URL"]
+        lines = (folder / "evidence.jsonl").read_bytes().splitlines()
+        (tmp_path / "s3").mkdir()
+        homes = {
+            "file": home_with(tmp_path / "file", {DAY: lines}),
+            "lake": lake_home({DAY: lines}),
+            "lake on S3": on_lake(
+                tmp_path / "s3", sa.make_url(new_postgresql()), {DAY: lines}, data_address="s3://cavra/data"
+            ),
+        }
+        assert len({take_in(home).received_count for home in homes.values()} - {0}) == 1
+        return homes
+
+    return make
+
+
+def differing(answers: dict[str, bytes]) -> set[str]:
+    """The homes whose answer is not the file's."""
+    return {name for name, answer in answers.items() if answer != answers["file"]}
 
 
 @needs_cases
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_each_answer_of_a_worked_case_has_the_same_bytes(folder: Path, tmp_path: Path, lake_home: MakeHome) -> None:
-    file, lake = both(folder, tmp_path, lake_home)
+def test_each_answer_of_a_worked_case_has_the_same_bytes(
+    folder: Path, homes_of: Callable[[Path], dict[str, Settings]]
+) -> None:
+    homes = homes_of(folder)
     wrong = []
     for question in json.loads((folder / "queries.json").read_text()):
-        answer = ask(lake, question)
-        assert same(question["expect"], answer) == []
-        if without_clock(ask(file, question)) != without_clock(answer):
-            wrong.append(f"{question['report']} {question['lane']}")
+        answers = {name: ask(home, question) for name, home in homes.items()}
+        assert same(question["expect"], answers["lake on S3"]) == []
+        if other := differing({name: without_clock(answer) for name, answer in answers.items()}):
+            wrong.append(f"{question['report']} {question['lane']} {other}")
 
     assert wrong == []
-    assert tables(file) == tables(lake)
-    assert not lake.warehouse.exists(), "a home on a lake has no file"
+    assert tables(homes["file"]) == tables(homes["lake"]) == tables(homes["lake on S3"])
+    assert [home.warehouse.exists() for home in homes.values()] == [True, False, False]
 
 
 @needs_cases
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_each_report_over_all_lanes_has_the_same_bytes(folder: Path, tmp_path: Path, lake_home: MakeHome) -> None:
-    homes = both(folder, tmp_path, lake_home)
+def test_each_report_over_all_lanes_has_the_same_bytes(
+    folder: Path, homes_of: Callable[[Path], dict[str, Settings]]
+) -> None:
+    homes = homes_of(folder)
     wrong = []
     for asked in COMMANDS:
-        said = [command(home.home, *asked, environ=environ_of(home)) for home in homes]
-        assert [(one.code, one.err) for one in said] == [(0, "")] * 2, asked
-        if len({json.dumps(timeless(one.document)) for one in said}) > 1:
-            wrong.append(asked[0])
+        said = {name: command(home.home, *asked, environ=environ_of(home)) for name, home in homes.items()}
+        assert [(one.code, one.err) for one in said.values()] == [(0, "")] * 3, asked
+        if other := differing({name: json.dumps(timeless(one.document)).encode() for name, one in said.items()}):
+            wrong.append(f"{asked[0]} {other}")
 
     assert wrong == []
 
