@@ -183,5 +183,5 @@ def cavra_executive_report(report: Mapping[str, Any], recoveries: Mapping[str, A
             for name, severity, risk in _RISKS
             if report[name]
         ],
-        "recommended_actions": [one["action"] for one in report["recommended_actions"]],
+        "recommended_actions": [" ".join([one["action"], *one["then"]]) for one in report["recommended_actions"]],
     }

@@ -92,7 +92,7 @@ def retry_counts(
     """Returns what becomes of the failing deliveries by the lanes' retry plans, by instant and provider.
 
     Each is counted once: ``suppressed_count`` have no retries left, ``uncleared_count`` wait for a person's
-    acknowledgement or approval, ``cleared_count`` can be retried, now or when their delay is over.
+    acknowledgement or approval, ``cleared_count`` wait for the worker to retry them.
     """
     moments = ascending(instants)
     found: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}

@@ -40,7 +40,7 @@ BROKEN_COUNTS: Final = {
     "open": "Open recoveries",
     "late": "Past the limit",
     "missing": "Not arrived",
-    "cleared": "Can be retried",
+    "cleared": "Wait for a retry",
     "uncleared": "Wait for a person",
     "exhausted": "No retries left",
 }
@@ -75,7 +75,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
         "missing": missing_words(report),
-        "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "because": ""},
+        "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "then": [], "because": ""},
         "next_actions": steps[1:],
         "more_actions": _more_actions(more),
         "console": console or "",
@@ -85,7 +85,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "broken_total": _total(report["broken_providers"]),
         "broken_caption": _caption(_BROKEN_CAPTION, len(broken), len(report["broken_providers"])),
         "none_broken": _none_broken(report, is_known=is_known),
-        "open": [_row(one, _step_numbers(one, report, actions)) for one in shown],
+        "open": [_row(one, _step_numbers(one, report)) for one in shown],
         "open_caption": _caption("Past the limit first, then the newest; the steps are those above", len(shown), total),
         "none_open": "No recovery is open."
         if is_known
@@ -110,7 +110,7 @@ def _caption(order: str, shown: int, total: int) -> str:
     return f"{order}: {shown} of {total:,}" if total > shown else order
 
 
-def _action(one: Mapping[str, Any]) -> dict[str, str]:
+def _action(one: Mapping[str, Any]) -> dict[str, Any]:
     """A step with who takes it as a label."""
     role = listed(one["role"].split(", "))
     return {**one, "role": f"{role[0].upper()}{role[1:]}"}
@@ -196,14 +196,12 @@ def _total(broken: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
     }
 
 
-def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> str:
-    """The steps of the page that are about a recovery, by number; one that the page leaves out in words."""
-    numbers = {one["action"]: str(one["number"]) for one in actions}
-    broken = next(one for one in report["broken_providers"] if one["provider"] == recovery["provider"])
-    need = next((one["action"] for one in report["key_risks"] if one["category"] == recovery["need"]), None)
-    fix = numbers.get(broken["action"], broken["fix"])
-    beside = numbers.get(need) or recovery["recommended_action"].removeprefix(broken["fix"]).strip("; .")
-    return " and ".join(filter(None, [fix, beside])) if beside.isdigit() else "; ".join(filter(None, [fix, beside]))
+def _step_numbers(recovery: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """The steps about a recovery by their numbers on the page: of its provider and of its need; in words if none is."""
+    about = {one["action"] for one in report["broken_providers"] if one["provider"] == recovery["provider"]}
+    about |= {one["action"] for one in report["key_risks"] if one["category"] == recovery["need"]}
+    numbers = [str(one["number"]) for one in report["recommended_actions"] if one["number"] and one["action"] in about]
+    return listed(numbers) or recovery["recommended_action"]
 
 
 def _row(one: Mapping[str, Any], steps: str) -> dict[str, str]:

@@ -15,6 +15,12 @@ from cavra_pipeline.reports.incidents import cause_of
 _GRAVE: Final = 3
 #: What becomes of the notifications that have not arrived: each is in one of these counts.
 RETRIED: Final = ("cleared_count", "uncleared_count", "suppressed_count")
+#: What to do about each of these, those of people first.
+_STEPS: Final = (
+    ("uncleared_count", "Acknowledge or approve {which}."),
+    ("suppressed_count", "Resend or resolve {which}: no retries are left."),
+    ("cleared_count", "Check that the worker retries {which}."),
+)
 #: What people have to do about a recovery beside its fix, by need.
 _BESIDE: Final = {
     "decide": "decide on the escalation",
@@ -94,11 +100,11 @@ def _broken(
     missing = sum(row["failing_count"] for row in failing)
     is_now = is_failing_now(failing)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
-    by_hand = _by_hand(provider, missing, decided)
-    cause, fix = _cause(provider, failing, incident if is_now else None, by_hand, is_now=is_now)
-    steps = [fix, by_hand] if is_now and by_hand else [fix]
+    cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
+    steps = [fix] if fix else []
+    steps += _notification_steps(provider, missing, decided, has_step=bool(fix))
     if opened:
-        steps.append(f"Then close {'its recovery' if len(opened) == 1 else f'its {len(opened):,} recoveries'}")
+        steps.append(f"Close {'its recovery' if len(opened) == 1 else f'its {len(opened):,} recoveries'}.")
     return {
         "provider": provider,
         "severity": "critical" if late or (is_now and is_grave) else "warning",
@@ -112,54 +118,42 @@ def _broken(
         "failed_retry_count": failed_retries,
         "failing_since": min((row["failing_since"] for row in failing), default=None),
         "lanes": sorted({row["lane"] for row in failing}),
-        "fix": fix,
-        "action": f"{'. '.join(steps)}.",
+        "action": steps[0],
+        "then": steps[1:],
     }
 
 
-def _by_hand(provider: str, missing: int, decided: Mapping[str, int]) -> str:
-    """What people have to do about the notifications to a provider that have not arrived; empty if nothing."""
-    cleared, uncleared, exhausted = (decided.get(name, 0) for name in RETRIED)
-    which = _notifications(provider, missing)
-    if not uncleared and not exhausted:
-        return ""
-    if missing == uncleared:
-        return f"Acknowledge or approve {which}"
-    if missing == exhausted:
-        return f"Resend or resolve {which}: no retries are left"
-    steps = [f"acknowledge or approve {uncleared:,}"] if uncleared else []
-    steps += [f"resend or resolve {exhausted:,} without retries left"] if exhausted else []
-    retried = f" the worker can retry {cleared:,};" if cleared else ""
-    return f"Of {which}{retried} {' and '.join(steps)}"
-
-
-def _notifications(provider: str, number: int) -> str:
-    to = f"to {provider_name(provider)}"
-    return f"the notification {to}" if number == 1 else f"the {number:,} notifications {to}"
+def _notification_steps(provider: str, missing: int, decided: Mapping[str, int], *, has_step: bool) -> list[str]:
+    """What to do about the notifications that have not arrived; without another step the first names the provider."""
+    steps: list[str] = []
+    for name, step in _STEPS:
+        if number := decided.get(name, 0):
+            names_it = not steps and not has_step
+            whose, to = ("the", f" to {provider_name(provider)}") if names_it else ("its", "")
+            all_of_them = f"{whose} {'notification' if missing == 1 else f'{missing:,} notifications'}{to}"
+            steps.append(step.format(which=all_of_them if number == missing else f"{number:,} of {all_of_them}"))
+    return steps
 
 
 def _cause(
     provider: str,
     failing: Sequence[Mapping[str, Any]],
     incident: Mapping[str, Any] | None,
-    by_hand: str,
     *,
     is_now: bool,
 ) -> tuple[str, str]:
-    """What is wrong at a provider, and what to do about it, both without a full stop."""
+    """What is wrong at a provider, without a full stop, and the step that fixes it; empty where nothing is left to."""
     name = provider_name(provider)
     if not failing:
-        return f"Nothing is failing at {name} now", f"Check that {name} works"
+        return f"Nothing is failing at {name} now", f"Check that {name} works."
     newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]
     if is_now:
         codes = incident["status_codes"] if incident else [newest] if newest else []
         cause = incident["cause"] if incident else cause_of({newest})
         said = f" ({', '.join(map(str, codes))})" if codes else ""
-        return f"{name} {CAUSE_WORDS[cause].what}{said}", fix_words(cause, provider)
+        return f"{name} {CAUSE_WORDS[cause].what}{said}", f"{fix_words(cause, provider)}."
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
-    missing = sum(row["failing_count"] for row in failing)
-    fix = by_hand or f"Check that the worker sends {_notifications(provider, missing)}"
-    return f"{name} failed earlier ({said})", fix
+    return f"{name} failed earlier ({said})", ""
 
 
 def risk_of(one: Mapping[str, Any]) -> str:
@@ -189,7 +183,7 @@ def role_of(one: Mapping[str, Any]) -> str:
 def _retried_words(one: Mapping[str, Any]) -> str:
     """Says what becomes of a provider's notifications that have not arrived: parts that add up to all of them."""
     parts = (
-        (one["cleared_count"], "can be retried", "can be retried"),
+        (one["cleared_count"], "waits for a retry", "wait for a retry"),
         (one["uncleared_count"], "waits for a person", "wait for a person"),
         (one["suppressed_count"], "has no retries left", "have no retries left"),
     )
@@ -197,14 +191,14 @@ def _retried_words(one: Mapping[str, Any]) -> str:
 
 
 def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the next step of an open recovery: the fix of its provider, and what people have to do beside it.
+    """Returns the next step of an open recovery: that of its provider, and what people have to do beside it.
 
     Args:
         recovery: Its route in the escalation plan.
         broken: The providers that need attention.
     """
-    fix = next(one["fix"] for one in broken if one["provider"] == recovery["provider"])
-    return f"{'; '.join(filter(None, [fix, _BESIDE.get(recovery['need'], '')]))}."
+    step = next(one["action"] for one in broken if one["provider"] == recovery["provider"]).removesuffix(".")
+    return f"{'; '.join(filter(None, [step, _BESIDE.get(recovery['need'], '')]))}."
 
 
 def retries_explained(lane: Unresolved, broken: Sequence[Mapping[str, Any]]) -> bool:

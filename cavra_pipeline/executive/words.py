@@ -227,15 +227,22 @@ def actions_for(risks: Sequence[Mapping[str, Any]], broken: Sequence[Mapping[str
     """Returns what to do, each thing once, in the order of the risks that call for it.
 
     Steps that the page and the console show have a ``number``, others None; the executive's own have room first.
-    Of a provider only the cause is said, as the table of providers has its counts.
+    ``then`` lists what follows a step. Of a provider only the cause is said, as the table of providers has its counts.
     """
-    causes = {one["action"]: f"{one['cause']}." for one in broken}
+    providers = {one["action"]: one for one in broken}
     actions: dict[str, dict[str, Any]] = {}
     for risk in risks:
         urgency = "now" if risk["severity"] == "critical" else "soon"
-        because = causes.get(risk["action"], risk["risk"])
-        step = {"urgency": urgency, "role": risk["role"], "action": risk["action"], "because": because}
-        actions.setdefault(risk["action"], {**step, "freed_recovery_count": risk["freed_recovery_count"]})
+        provider = providers.get(risk["action"])
+        step = {
+            "urgency": urgency,
+            "role": risk["role"],
+            "action": risk["action"],
+            "then": provider["then"] if provider else [],
+            "because": f"{provider['cause']}." if provider else risk["risk"],
+            "freed_recovery_count": risk["freed_recovery_count"],
+        }
+        actions.setdefault(risk["action"], step)
     steps = list(actions.values())
     further = sorted(range(1, len(steps)), key=lambda n: steps[n]["role"] != _EXECUTIVE)
     shown = sorted([0, *further[: _MOST_ACTIONS - 1]])

@@ -22,7 +22,7 @@ ID = "executive_report_id"
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
     "key_risks": ("risk", "action", "role"),
-    "broken_providers": ("cause", "fix", "action", "provider_incident_id"),
+    "broken_providers": ("cause", "action", "then", "provider_incident_id"),
     "open_recoveries": ("recommended_action",),
     "failed_retries": ("recommended_action",),
 }

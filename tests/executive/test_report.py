@@ -120,7 +120,8 @@ def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> 
     home = ingested(tmp_path, records)
     report = ask_report(home)
     assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 h old.")
-    assert report["what_to_do"] == "Check that Slack works. Then close its recovery."
+    step = report["recommended_actions"][0]
+    assert (report["what_to_do"], step["then"]) == ("Check that Slack works.", ["Close its recovery."])
     assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
 
 
@@ -203,10 +204,8 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     failures = [_attempt(90, 500), _attempt(80, 502), _attempt(70, 502)]
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
-    assert down["action"] == (
-        "Ask the owner of the webhook receiver when it works again. "
-        "Resend or resolve the notification to Webhook: no retries are left."
-    )
+    assert down["action"] == "Ask the owner of the webhook receiver when it works again."
+    assert down["then"] == ["Resend or resolve its notification: no retries are left."]
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
     report = ask_report(ingested(tmp_path / "up", records))
@@ -231,18 +230,21 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     report = ask_report(ingested(tmp_path, records))
     (slack,) = report["broken_providers"]
     assert [slack[name] for name in ("failing_notice_count", *RETRIED)] == [6, 3, 2, 1]
-    assert report["what_to_do"] == (
-        "Renew the Slack credential or restore its permissions. Of the 6 notifications to Slack the worker can retry "
-        "3; acknowledge or approve 2 and resend or resolve 1 without retries left. Then close its recovery."
-    )
+    assert report["what_to_do"] == "Renew the Slack credential or restore its permissions."
+    assert slack["then"] == [
+        "Acknowledge or approve 2 of its 6 notifications.",
+        "Resend or resolve 1 of its 6 notifications: no retries are left.",
+        "Check that the worker retries 3 of its 6 notifications.",
+        "Close its recovery.",
+    ]
     assert missing_words(report) == (
         "Not arrived: 2 acknowledgement audits, 2 executive reports and 2 recovery escalations."
     )
     (step,) = [one for one in report["recommended_actions"] if one["action"] == slack["action"]]
     assert step["role"] == "platform team, incident lead"
-    assert step["because"] == f"{slack['cause']}."
+    assert (step["then"], step["because"]) == (slack["then"], f"{slack['cause']}.")
     (risk,) = [one["risk"] for one in report["key_risks"] if one["category"] == "broken_provider"]
-    assert "not arrived: 3 can be retried, 2 wait for a person, 1 has no retries left;" in risk
+    assert "not arrived: 3 wait for a retry, 2 wait for a person, 1 has no retries left;" in risk
     assert not {"acknowledgement_pending", "approval_pending"} & _categories(report), "its provider's step says it"
 
 
@@ -505,14 +507,17 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert sum(one["freed_recovery_count"] for one in actions) == len(opened)
     assert len({one["action"] for one in actions}) == len(actions)
     said = {one["action"] for one in actions}
-    fixes = {one["provider"]: one["fix"] for one in broken}
-    assert all(one["action"].startswith(one["fix"]) for one in broken)
-    assert all(one["recommended_action"].startswith(fixes[one["provider"]]) for one in opened)
+    step_of = {one["provider"]: one["action"].removesuffix(".") for one in broken}
+    assert all(one["recommended_action"].startswith(step_of[one["provider"]]) for one in opened)
+    assert all(one["action"].endswith(".") and provider_name(one["provider"]) in one["action"] for one in broken)
     for one in broken:
         assert ("failed earlier" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
         assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
-        assert ("cknowledge or approve" in one["action"]) is (one["uncleared_count"] > 0)
-        assert ("esend or resolve" in one["action"]) is (one["suppressed_count"] > 0)
+        steps = " ".join([one["action"], *one["then"]])
+        assert ("Acknowledge or approve" in steps) is (one["uncleared_count"] > 0)
+        assert ("Resend or resolve" in steps) is (one["suppressed_count"] > 0)
+        assert ("the worker retries" in steps) is (one["cleared_count"] > 0)
+        assert ("Close its " in steps) is (one["open_recovery_count"] > 0)
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
     assert {one["action"] for one in broken} <= said
     for one in opened:

@@ -60,4 +60,5 @@ function shareWithin(counted) {
 
 /** The steps that the page shows, in its words; the page leaves the others out. */
 const actions = (rows, start = 1) => el("ol", { class: "actions", start }, rows.map((one) => el("li", {},
-  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", one.urgency), ` ${words(one.role).replace(", ", " and ")}: `, el("strong", {}, one.action)), el("p", { class: "soft" }, one.because))));
+  el("p", {}, tag(one.urgency === "now" ? "critical" : "warning", one.urgency), ` ${words(one.role).replace(", ", " and ")}: `, el("strong", {}, one.action)), el("p", { class: "soft" }, one.because),
+  one.then.length > 0 && [el("p", {}, "Then:"), el("ul", {}, one.then.map((step) => el("li", {}, step)))])));
