@@ -91,7 +91,14 @@ def read_table(session: Session, table_or_sql: str, narrowing: Narrowing) -> pa.
         values.setdefault(_AS_OF, naive_utc(as_of))
     _require_values(query, values)
     text = query.text if query.is_ordered else statement(_PACKAGE, "put_in_order", query=query.text)
-    return session.arrow(text, values)
+    try:
+        return session.arrow(text, values)
+    except UsageError as error:
+        # DuckDB guesses among its own tables too.
+        for table in sorted(query.tables):
+            if f"table with name {table} does" in error.what.lower():
+                _named(table, known, "table")
+        raise
 
 
 def as_of_instant(asked: datetime | str | None) -> datetime | None:

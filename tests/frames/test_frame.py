@@ -239,7 +239,8 @@ def test_a_query_keeps_its_own_order_and_one_without_is_ordered_by_all(home: Set
     ("SELECT 1 AS x", {"parameters": {"n": 1}}, "no such parameter"),
     ("SELECT 1 AS x", {"columns": ["x"]}, "names its columns itself"),
     ("SELECT * FROM warehouse.main.deliveries", {"as_of": AS_OF}, "name alone"),
-    ("FROM made", {}, "made does not exist"),
+    ("FROM made", {}, "made: there is no such table"),
+    ("WITH of AS (SELECT 1) FROM of JOIN deliverys ON true", {}, "Did you mean deliveries"),
 ])  # fmt: skip
 def test_a_question_that_can_t_be_answered_says_why(home: Settings, question: str, narrowing: Any, words: str) -> None:
     made = pd.DataFrame({"a": [1]})
