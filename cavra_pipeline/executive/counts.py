@@ -12,7 +12,7 @@ from cavra_pipeline.documents import ascending
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.executions import Unresolved, unresolved_executions
-from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.plan import decided_retries
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.reports.stretches import stretches
 from cavra_pipeline.retention.horizon import require_answerable
@@ -86,10 +86,8 @@ def failing_providers(session: Session, instants: Sequence[datetime]) -> dict[da
     return failing
 
 
-def retry_counts(
-    session: Session, instants: Sequence[datetime], *, now: datetime
-) -> dict[datetime, dict[str, Counter[str]]]:
-    """Returns what becomes of the failing deliveries by the lanes' retry plans, by instant and provider.
+def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetime, dict[str, Counter[str]]]:
+    """Returns what becomes of the failing deliveries by the lanes' retry policies, by instant and provider.
 
     Each is counted once: ``suppressed_count`` have no retries left, ``uncleared_count`` wait for a person's
     acknowledgement or approval, ``cleared_count`` wait for the worker to retry them.
@@ -97,18 +95,22 @@ def retry_counts(
     moments = ascending(instants)
     found: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
     for lane in LANES.values():
-        plans = retry_plans(session, lane, retry_policy(lane), instants=moments, now=now)
-        for at, plan in zip(moments, plans, strict=True):
-            left = [one for one in plan["retry_decisions"] if one["action"] != "suppress"]
-            uncleared = Counter(provider for _, provider in uncleared_pairs(session, lane, left, at))
-            total = Counter(str(one["provider"]) for one in plan["retry_decisions"])
-            retried = Counter(str(one["provider"]) for one in left)
-            for provider in total:
-                found[at][provider].update(
-                    suppressed_count=total[provider] - retried[provider],
-                    uncleared_count=uncleared[provider],
-                    cleared_count=retried[provider] - uncleared[provider],
-                )
+        for some in stretches(session, lane, moments):
+            standing: list[list[dict[str, Any]]] = [[] for _ in some]
+            for row in decided_retries(session, lane, retry_policy(lane), some):
+                for decisions in standing[row["first_seen"] - 1 : row["last_seen"]]:
+                    decisions.append({**row, lane.subject_field: row["subject"]})
+            for at, decisions in zip(some, standing, strict=True):
+                left = [one for one in decisions if one["action"] != "suppress"]
+                uncleared = Counter(provider for _, provider in uncleared_pairs(session, lane, left, at))
+                total = Counter(str(one["provider"]) for one in decisions)
+                retried = Counter(str(one["provider"]) for one in left)
+                for provider in total:
+                    found[at][provider].update(
+                        suppressed_count=total[provider] - retried[provider],
+                        uncleared_count=uncleared[provider],
+                        cleared_count=retried[provider] - uncleared[provider],
+                    )
     return found
 
 

@@ -149,7 +149,7 @@ def executive_reports(
         standing=standings(session, instants),
         failing=failing_providers(session, instants),
         retries=failed_retries(session, instants),
-        decided=retry_counts(session, instants, now=now),
+        decided=retry_counts(session, instants),
         windows=windows(session, {at: _window_start(at, window_days) for at in moments}),
         history=recovery_history(session, max(moments)),
         causes=Causes(session, max(moments)),
