@@ -61,7 +61,8 @@ def list_command() -> None:
 def ack(alert: str, by: str) -> None:
     """Acknowledge an alert: no reminders until it resolves.
 
-    ALERT is its id, or the beginning of it. Of a secret_finding it is the end, as resolve is.
+    ALERT is its id, or the beginning of it. Of a secret_finding it is the end, as resolve is. A failing delivery is
+    acknowledged by cavra-pipeline ack.
     """
     answer(acknowledge_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
 
@@ -102,7 +103,8 @@ def silence(
 ) -> None:
     """Send no notification of a kind or subject for a while.
 
-    Of a kind, of a subject, or of both. Alerts still begin and end.
+    Of a kind, of a subject, or of both. Alerts still begin and end; unsilence ends a silence early. An alert that
+    somebody handles is better acknowledged: alerts ack.
     """
     said_at = clock()
     starts_at = first or said_at
@@ -188,7 +190,7 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
     known = [_words(cause) for cause in one["causes"] if cause != NO_CAUSE]
-    state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else one["state"]
+    state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else "open"
     states = [
         f"{state} since {tables.near_time(one['since'])} UTC",
         count(one["occurrence_count"], "occurrence") if one["occurrence_count"] > 1 else "",

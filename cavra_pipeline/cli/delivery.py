@@ -91,6 +91,7 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
     """Acknowledge a failing delivery, so that it may be retried.
 
     In a lane of health alerts it says that somebody handles the alert. --withdraw takes an acknowledgement back.
+    retry-health --lane LANE lists what is missing. An alert of this host is acknowledged by alerts ack.
     """
     if (state is None) == (not is_withdrawn):
         raise UsageError(

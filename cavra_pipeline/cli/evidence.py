@@ -63,7 +63,8 @@ def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
     PATH is a CAVRA SQLite store, a CAVRA JSON store, JSON lines (.gz and .zst too), a folder of these, or - for one
     of them on standard input. Only allowlisted fields are written; importing the same thing twice changes nothing.
     A file that is none of these is one failure; the others are imported all the same. With --sources, PATH is the
-    name of a source (docs/sources.md); none means all of them.
+    name of a source (docs/sources.md); none means all of them. Dagster pulls them on their cadence too.
+    Then run cavra-pipeline ingest.
     """
     settings = home()
     if of_sources:
