@@ -111,7 +111,9 @@ class Terminal:
             self.table(title, columns, rows)
             return
         for number, row in enumerate(rows[:_MOST_UPRIGHT], start=1):
-            self.facts(f"{title}, row {number}", zip(columns, row, strict=True))
+            pairs = zip(columns, row, strict=True)
+            self.facts(f"{title}, row {number}", [(name, value) for name, value in pairs if value is not None])
+        self._console.print(shown("columns without a value are not shown", "dim"))
         if len(rows) > _MOST_UPRIGHT:
             more = f"... and {len(rows) - _MOST_UPRIGHT:,} more; name fewer columns, or --output csv for all"
             self._console.print(shown(more, "dim"))

@@ -13,14 +13,17 @@ from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecas
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
+from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import did_you_mean
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
+from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.retry.sender import connector_check
 from cavra_pipeline.terminal import Terminal, lines, shown, standard_error
@@ -33,6 +36,19 @@ _NEVER: Final = {
     "not_retryable": "no attempt left",
     "schedule_disabled": "schedule is off",
     "not_due": "not due until then",
+}
+#: Decisions of a retry plan, and why a plan or a worker run decided so; what is not here is said as it stands.
+_WORDS: Final = {
+    "retry": "due",
+    "wait": "waiting",
+    "suppress": "exhausted",
+    "max_retry_attempts_reached": "no attempt is left",
+    "non_retryable_status_code": "the policy never retries its status",
+    "retry_delay_not_elapsed": "its delay has not passed yet",
+    "retry_delay_elapsed": "its delay has passed",
+    "acknowledgement": "no acknowledgement",
+    "approval": "no approval",
+    **{cause: said.what for cause, said in CAUSE_WORDS.items()},
 }
 #: What a delivery may wait for that only a person gives.
 _BY_A_PERSON: Final = ("acknowledgement", "approval")
@@ -48,13 +64,15 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
     now = clock()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
+        is_empty = not has_evidence(session, as_of or now)
         if provider and not report["incidents"]:
             (every,) = incident_reports(session, instants=[as_of or now], now=now)
             names = {one["provider"] for one in every["incidents"]}
             meant = "" if provider in names else did_you_mean(provider, sorted(names))
             if meant:
                 standard_error().print(f"note: this provider has no incident. {meant}")
-    answer(report, _show_incidents, "incidents", columns.INCIDENTS)
+    show = unless_empty(_show_incidents, "Provider incidents", is_empty=is_empty)
+    answer(report, show, "incidents", columns.INCIDENTS)
 
 
 @command("explain", "cavra-pipeline explain SUBJECT PROVIDER")
@@ -114,10 +132,12 @@ def forecast_command(
             )
             for one in lanes
         ]
+        is_empty = not has_evidence(session, at)
+    show = unless_empty(_show_forecast if lane else _show_forecasts, "Forecast", is_empty=is_empty)
     if lane:
-        answer(found[0], _show_forecast, "pairs", columns.forecast_columns(lane))
+        answer(found[0], show, "pairs", columns.forecast_columns(lane))
         return
-    answer(of_lanes(found, at), _show_forecasts, _pair_rows, columns.forecasts_of_lanes(lanes))
+    answer(of_lanes(found, at), show, _pair_rows, columns.forecasts_of_lanes(lanes))
 
 
 def _pair_rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -135,6 +155,7 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
     columns_ = ("lane", "failing", "exhausted", "delivered", "never tried")
     console.table(f"Forecast of the lanes in use, from {short_time(document['as_of'])} UTC", columns_, rows)
     console.print("exhausted: if every retry fails; delivered: if every retry arrives", style="dim")
+    console.print("never tried: exhausted already, or a person or a connector is missing", style="dim")
     failing = [lane for lane, one in document["lanes"].items() if one["pairs"]]
     if failing:
         console.next(next_command(f"forecast --lane {failing[0]}"))
@@ -165,7 +186,8 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
 
 
 def _counted(every: int, still_open: int) -> str:
-    return f"{still_open:,} open, {every - still_open:,} ended" if every else "none"
+    ended = f", {every - still_open:,} ended" if every > still_open else ""
+    return f"{still_open:,} open{ended}" if every else "none"
 
 
 def _incident(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
@@ -185,9 +207,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows why a delivery waits, lane by lane."""
     for one in document["explanations"]:
         needs = [
-            RELEASE_WORDS[need["needs"]].format(
-                at=f"{short_time(need['at'])} UTC", detail=str(need["detail"]).replace("_", " ")
-            )
+            RELEASE_WORDS[need["needs"]].format(at=f"{short_time(need['at'])} UTC", detail=_said(need["detail"]))
             for need in one["released_by"]
         ]
         console.facts(
@@ -240,12 +260,16 @@ def _state(one: Mapping[str, Any]) -> str:
     held = next((need["needs"] for need in one["released_by"] if need["needs"] in _BY_A_PERSON), None)
     if one["state"] == "retry" and held:
         return f"due, but it needs an {held}"
-    return f"{one['state'].replace('_', ' ')}: {(one['reason'] or 'no failure').replace('_', ' ')}"
+    return ": ".join(filter(None, [_said(one["state"]), _said(one["reason"])]))
+
+
+def _said(name: str | None) -> str:
+    """Says a decision, an outcome or a reason in words."""
+    return _WORDS.get(name or "", (name or "").replace("_", " "))
 
 
 def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    reason = (line["reason"] or "").replace("_", " ") or line["status_code"] or line["by"]
-    outcome = (line["outcome"] or "").replace("_", " ")
+    outcome, reason = _said(line["outcome"]), _said(line["reason"]) or line["status_code"] or line["by"]
     happened = ", ".join(str(one) for one in (outcome, reason if line["outcome"] != "delivered" else None) if one)
     times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
     told = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))
@@ -255,6 +279,7 @@ def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
 def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows what becomes of failing deliveries if nothing changes."""
     subject = LANES[document["lane"]].subject_field
+    late = short_duration(document["late_by_minutes"])
     console.facts(
         f"Forecast of {document['lane']}",
         [
@@ -263,7 +288,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             ("if every retry fails", f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted"),
             ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
             ("never tried", f"{document['never_tried_count']:,}"),
-            ("queue", f"{document['queue_peak']:,} due at most, late by up to {document['late_by_minutes']:,} minutes"),
+            ("queue", f"{document['queue_peak']:,} due at most, late by up to {late}"),
         ],
     )
     if document["pairs"]:
@@ -276,6 +301,6 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             )
             for one in document["pairs"]
         ]
-        columns = (subject, "provider", "first tried", "exhausted")
+        columns = ("subject", "provider", "first tried", "exhausted")
         console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
         console.print("exhausted: when its attempts are used up if every retry fails", style="dim")

@@ -167,7 +167,8 @@ def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
     if rows:
         console.table("Connectors that are on", ("connector", "state"), rows)
     else:
-        console.print(f"No connector is on: {document['file']} switches them on (docs/connectors.md).", soft_wrap=True)
+        console.print("No connector is on. This file switches them on (docs/connectors.md):")
+        console.print(document["file"], soft_wrap=True)
     show_connector_problems(console, document["connector_problems"])
 
 
@@ -197,6 +198,6 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows += [(d[subject], d["provider"], f"waits for an {needed}") for d in document["acknowledgement_pending"]]
     rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
-        console.table("Retries", (subject, "provider", "state"), rows, is_last_folded=True)
+        console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
         console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")
     show_connector_problems(console, document["connector_problems"])

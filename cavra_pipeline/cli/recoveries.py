@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import HelpGroup, answers, command
-from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, reading
+from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, next_command, reading
+from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import level, near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters
 from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.terminal import Terminal
+
+#: The items of a closure report by the end of their names; what stands before it says where.
+_ITEMS: Final = {
+    "unresolved_delivery": "failing deliveries",
+    "unresolved_failed_execution": "failed or skipped retries",
+    "acknowledgement_outstanding": "health alerts to acknowledge",
+    "open_recovery": "open recoveries",
+    "acknowledgement_gap": "acknowledgement gaps",
+}
 
 
 @command("recoveries", "cavra-pipeline recoveries", "cavra-pipeline recoveries --slo-minutes 480 --output csv")
@@ -45,7 +56,8 @@ def closure(as_of: datetime | None, generated_by: str) -> None:
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
-    answer(report, _show_closure, "open_items", columns.OPEN_ITEMS)
+    show = unless_empty(_show_closure, "Closure", is_empty=not report["evidence_record_count"])
+    answer(report, show, "open_items", columns.OPEN_ITEMS)
 
 
 @command("playbook", "cavra-pipeline playbook", "cavra-pipeline playbook --json")
@@ -108,7 +120,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     if report["recoveries"]:
-        columns = ("playbook_id", "provider", "state", "duration", "opened (UTC)")
+        columns = ("playbook", "provider", "state", "open for", "opened (UTC)")
         rows = [_row(one, report["as_of"]) for one in report["recoveries"]]
         console.table("Recoveries, past the limit first, then the newest", columns, rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
@@ -125,6 +137,8 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
                 for one in outages
             ],
         )
+    if report["recovery_open_count"]:
+        console.next(next_command("escalate"))
 
 
 def _row(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
@@ -169,14 +183,34 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
         [
             ("state", level(report["closure_state"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
-            ("open items", f"{count(report['open_item_count'], 'kind')}, {items:,} in all"),
+            (
+                "open items",
+                f"{items:,} of {count(report['open_item_count'], 'kind')}; the loop is closed once none is open",
+            ),
             ("report", report["closure_report_id"]),
         ],
     )
     if report["open_items"]:
-        rows = [(one["item"].replace("_", " "), one["count"]) for one in report["open_items"]]
-        console.table("What is open now", ("item", "count"), rows)
+        rows = [(*_item(one["item"]), one["count"]) for one in report["open_items"]]
+        console.table("What is open now", ("what", "where", "count"), rows)
     if report["cavra_open_items"]:
         named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
         console.table("Open on CAVRA's own dashboard", ("item",), named)
         console.print("CAVRA never clears an item that failed once, so its list can be longer.", style="dim")
+    if report["open_items"]:
+        console.next(next_command(_more_of(report["open_items"])))
+
+
+def _more_of(items: Sequence[Mapping[str, Any]]) -> str:
+    """The command that shows most of what is open: the recoveries, or the lane of the first item."""
+    names = [one["item"] for one in items]
+    if "open_recovery" in names:
+        return "recoveries"
+    lane = _item(names[0])[1]
+    return f"retry-health --lane {lane}" if lane in LANES else "retry-health"
+
+
+def _item(name: str) -> tuple[str, str]:
+    """Returns what an open item is, and where: a lane as a rule."""
+    item = next((item for item in _ITEMS if name.endswith(item)), "")
+    return _ITEMS.get(item, name.replace("_", " ")), name.removesuffix(item).rstrip("_") or "-"

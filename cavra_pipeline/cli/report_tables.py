@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
@@ -14,12 +14,18 @@ from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.terminal import Terminal, lines, shown
 
+Show = Callable[[Terminal, Any], None]
 
-def show_no_evidence(console: Terminal, report: Mapping[str, Any]) -> None:
-    """Shows, instead of a health report, that there is no evidence that one could be based on."""
-    facts = [("state", NO_EVIDENCE), ("as of", f"{short_time(report['as_of'])} UTC")]
-    console.facts("Retry health", facts)
+
+def show_no_evidence(console: Terminal, document: Mapping[str, Any], title: str) -> None:
+    """Shows, instead of an answer, that there is no evidence that one could be based on."""
+    console.facts(title, [("state", NO_EVIDENCE), ("as of", f"{short_time(document['as_of'])} UTC")])
     console.next("cavra-pipeline import PATH")
+
+
+def unless_empty(show: Show, title: str, *, is_empty: bool) -> Show:
+    """Returns how an answer is shown, or on a home without evidence that there is none."""
+    return (lambda console, document: show_no_evidence(console, document, title)) if is_empty else show
 
 
 def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -77,7 +83,6 @@ def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None
 
 def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int]) -> None:
     """Shows a health report, with what the ledger of scheduled runs counts."""
-    subject = LANES[report["lane"]].subject_field
     console.facts(
         f"Retry health of {report['lane']}",
         [
@@ -87,9 +92,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
             ("", _outages(report)),
             ("retry plan", f"{ago(report['latest_retry_plan_age_minutes'])}"),
             ("deliveries", f"{report['unresolved_delivery_count']} failing"),
-            ("acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
-            ("approvals", f"{report['approval_pending_count']} missing"),
-            ("alerts", f"{report['outstanding_alert_acknowledgement_count']} acknowledgements outstanding"),
+            *_for_a_person(report),
             ("executions", _executions(report)),
             (
                 "based on",
@@ -111,20 +114,39 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
         console.facts("Outages", [("-", worker_interval(words))])
     elif report["outages"]:
         newest = list(reversed(report["outages"]))
-        outages = [(short_time(o["started_at"]), short_time(o["ended_at"]), o["missed_runs"]) for o in newest]
+        outages = [
+            (short_time(o["started_at"]), short_time(o["ended_at"]) if o["ended_at"] else "open", o["missed_runs"])
+            for o in newest
+        ]
         console.table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10)
-    if report["acknowledgement_gaps"]:
-        gaps = [
-            (g[subject], g["provider"], short_time(g["since"]), g["acknowledgement_state"] or "none")
-            for g in report["acknowledgement_gaps"]
-        ]
-        console.table("Missing acknowledgements", (subject, "provider", "failing since", "state"), gaps)
-    if report["approval_gaps"]:
-        gaps = [
-            (g[subject], g["provider"], short_time(g["since"]), g["approval_state"] or "none")
-            for g in report["approval_gaps"]
-        ]
-        console.table("Missing approvals", (subject, "provider", "failing since", "state"), gaps)
+    _show_gaps(console, report, "acknowledgement")
+    _show_gaps(console, report, "approval")
+    if report["missed_worker_count"] and not usual_interval_of(report):
+        console.next("cavra-pipeline doctor")
+    elif report["unresolved_delivery_count"]:
+        console.next(next_command(f"retry-plan --lane {report['lane']}"))
+
+
+def _for_a_person(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a lane may need of a person, and how much of it is missing."""
+    lane = LANES[report["lane"]]
+    needs = (
+        (lane.gate is Gate.ACKNOWLEDGEMENT, "acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
+        (lane.gate is Gate.APPROVAL, "approvals", f"{report['approval_pending_count']} missing"),
+        (bool(lane.alerts_of), "alerts", f"{report['outstanding_alert_acknowledgement_count']} to acknowledge"),
+    )
+    return [(name, words) for is_needed, name, words in needs if is_needed]
+
+
+def _show_gaps(console: Terminal, report: Mapping[str, Any], needed: str) -> None:
+    """Shows the failing deliveries that need an acknowledgement or an approval and have none."""
+    subject = LANES[report["lane"]].subject_field
+    rows = [
+        (gap[subject], gap["provider"], near_time(gap["since"], report["as_of"]), gap[f"{needed}_state"] or "none")
+        for gap in report[f"{needed}_gaps"]
+    ]
+    if rows:
+        console.table(f"Missing {needed}s (UTC)", ("subject", "provider", "failing since", needed), rows)
 
 
 def _worker(report: Mapping[str, Any]) -> str:
@@ -140,7 +162,7 @@ def _outages(report: Mapping[str, Any]) -> str:
 def _executions(report: Mapping[str, Any]) -> str:
     return (
         f"{report['delivered_execution_count']} delivered, {report['failed_execution_count']} failed in "
-        f"{report['window_hours']} h; {report['unresolved_failed_execution_count']} unresolved"
+        f"{short_duration(report['window_hours'] * 60)}; {report['unresolved_failed_execution_count']} unresolved"
     )
 
 
@@ -157,7 +179,13 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[
         uncleared: The pairs that still need a person's acknowledgement or approval.
     """
     subject = LANES[plan["lane"]].subject_field
-    counts = f"{plan['retryable_count']} to retry, {plan['waiting_count']} wait, {plan['suppressed_count']} exhausted"
+    held = [
+        one
+        for one in plan["retry_decisions"]
+        if one["action"] == "retry" and (one[subject], one["provider"]) in uncleared
+    ]
+    due = f"{plan['retryable_count']} due" + (f" ({len(held)} held for a person)" if held else "")
+    counts = f"{due}, {plan['waiting_count']} waiting, {plan['suppressed_count']} exhausted"
     policy = (
         f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
         f"{plan['backoff_multiplier']:g}, at most {short_duration(int(plan['max_retry_delay_minutes']))}"
@@ -167,7 +195,7 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[
         [
             ("state", level(plan["alert_level"])),
             ("as of", f"{short_time(plan['as_of'])} UTC"),
-            ("decisions", counts),
+            ("deliveries", counts),
             ("policy", policy),
             ("based on", count(plan["evidence_record_count"], "delivery", "deliveries")),
             ("plan", plan["retry_plan_id"]),
@@ -190,7 +218,7 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[
             )
             for d, need in found
         ]
-        console.table("Decisions", (subject, "provider", "due (UTC)", *needed, "HTTP", "failures"), rows)
+        console.table("Failing deliveries", ("subject", "provider", "due (UTC)", *needed, "HTTP", "failures"), rows)
         first = found[0][0]
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))
 
@@ -198,9 +226,12 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows dashboard counts."""
     as_of, lanes = short_time(document["as_of"]), document["lanes"].items()
+    if not document["evidence_record_count"]:
+        show_no_evidence(console, document, "Dashboard")
+        return
     runs = [
         (name, level(lane["alert_level"]), lane["evidence_record_count"], lane["dry_worker_run_count"],
-         lane["live_worker_run_count"], lane["open_outage_count"])
+         lane["live_worker_run_count"], "yes" if lane["open_outage_count"] else "no")
         for name, lane in lanes
     ]  # fmt: skip
     console.table(f"Lanes as of {as_of} UTC", ("lane", "state", "records", "dry runs", "live runs", "down now"), runs)
@@ -216,15 +247,15 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
         console.table("Deliveries", ("provider", "delivered", "failed"), providers)
-    if document["skipped_reasons"]:
-        console.table("Skipped retries", ("reason", "retries"), list(document["skipped_reasons"].items()))
+    if skipped := [(reason.replace("_", " "), number) for reason, number in document["skipped_reasons"].items()]:
+        console.table("Skipped retries", ("reason", "retries"), skipped)
     console.part()
     console.print(
         f"Recoveries: {document['recovery_open_count']:,} open, "
         f"{document['recovery_slo_breached_count']:,} of them past the limit, "
-        f"{document['recovery_closed_count']:,} closed. The loop is {document['closure_state']}."
+        f"{document['recovery_closed_count']:,} closed."
     )
-    console.print(
-        f"{document['quarantined_record_count']} quarantined records, "
-        f"{document['redaction_finding_count']} redaction findings"
-    )
+    quarantined = count(document["quarantined_record_count"], "record")
+    console.print(f"{quarantined} quarantined, {count(document['redaction_finding_count'], 'finding')}.")
+    if document["closure_state"] == "open":
+        console.next(next_command("closure"))

@@ -27,9 +27,9 @@ from cavra_pipeline.cli.report_tables import (
     show_dashboard,
     show_health,
     show_health_of_lanes,
-    show_no_evidence,
     show_plan,
     show_plans_of_lanes,
+    unless_empty,
 )
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.documents import naive_utc
@@ -93,14 +93,18 @@ def retry_health_command(
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
         document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
-        show_lanes = show_no_evidence if is_empty else show_health_of_lanes
-        answer(document, show_lanes, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS)
+        show = unless_empty(show_health_of_lanes, "Retry health", is_empty=is_empty)
+        answer(document, show, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS)
     else:
         with reading_state() as c:
             (slots,) = slots_of_reports(c, reports)
         answer(
             reports[0],
-            show_no_evidence if is_empty and not slots else lambda console, report: show_health(console, report, slots),
+            unless_empty(
+                lambda console, report: show_health(console, report, slots),
+                "Retry health",
+                is_empty=is_empty and not slots,
+            ),
             lambda one: _alert_rows([one]),
             columns.HEALTH_ALERTS,
         )
@@ -140,18 +144,20 @@ def retry_plan_command(
         ]
         left = [one for one in plans[0]["retry_decisions"] if one["action"] != "suppress"] if lane else []
         uncleared = uncleared_pairs(session, lane, left, naive_utc(as_of or now)) if lane else []
+        is_empty = not has_evidence(session, as_of or now)
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
     if lane:
         answer(
             plans[0],
-            lambda console, plan: show_plan(console, plan, uncleared),
+            unless_empty(lambda console, plan: show_plan(console, plan, uncleared), "Retry plan", is_empty=is_empty),
             "retry_decisions",
             columns.decision_columns(lane),
         )
         return
     document = of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
-    answer(document, show_plans_of_lanes, _decision_rows, columns.decisions_of_lanes(lanes))
+    show = unless_empty(show_plans_of_lanes, "Retry plans", is_empty=is_empty)
+    answer(document, show, _decision_rows, columns.decisions_of_lanes(lanes))
 
 
 def _alert_rows(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
