@@ -126,7 +126,7 @@ _TABLE: Final = (
         PROVIDER_INCIDENT,
         "critical",
         "a provider is broken",
-        "Do what its cause asks for; the incident names the next step.",
+        "Do the next step that the incident names.",
         is_told_by_subject=True,
     ),
     AlertKind(

@@ -16,7 +16,7 @@ from cavra_pipeline.alerts.muting import Silence
 from cavra_pipeline.alerts.records import ACKNOWLEDGED, RESOLVED, record_acknowledgement
 from cavra_pipeline.alerts.signals import is_public_text
 from cavra_pipeline.alerts.store import Event, alerts, heads, open_alerts, plans_sent, save, silences
-from cavra_pipeline.alerts.wording import subject_text
+from cavra_pipeline.alerts.wording import action_of, subject_text
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import instant, with_instants
 from cavra_pipeline.errors import UsageError
@@ -66,7 +66,7 @@ def _document(alert: Alert) -> dict[str, Any]:
     kind = KINDS.get(alert.kind)
     described = {
         "subject_text": subject_text(alert.subject),
-        "action": kind.action if kind else None,
+        "action": action_of(alert),
         "ends_by_hand": kind.ends_by_hand if kind else False,
     }
     return with_instants(asdict(alert)) | {"state": alert.state.value} | described

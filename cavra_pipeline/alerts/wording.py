@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from cavra_pipeline.alerts.kinds import KINDS, AlertKind
+from cavra_pipeline.alerts.kinds import KINDS, PROVIDER_INCIDENT, AlertKind
 from cavra_pipeline.alerts.model import Alert, AlertState, worst
 from cavra_pipeline.alerts.planning import Notice, Planned
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
+from cavra_pipeline.executive.words import fix_words
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MOST_NAMED: Final = 5
 _SECONDS: Final = re.compile(r"T(\d\d:\d\d):\d\d\S*")
@@ -21,6 +23,15 @@ _MOST_EVIDENCE: Final = 12
 def subject_text(subject: str) -> str:
     """Returns the subject of an alert or a silence with its instant, if it has one, to the minute."""
     return _SECONDS.sub(r" \1 UTC", subject)
+
+
+def action_of(alert: Alert) -> str | None:
+    """Returns what a person should do next: about a broken provider the step of its cause. None: an unknown kind."""
+    cause, provider = alert.cause or "", alert.evidence.get("provider")
+    if alert.kind == PROVIDER_INCIDENT and cause in CAUSE_WORDS and provider:
+        return f"{fix_words(cause, str(provider))}. {CAUSE_WORDS[cause].retries}".rstrip()
+    kind = KINDS.get(alert.kind)
+    return kind.action if kind else None
 
 
 def notification(planned: Planned, notice_id: str, now: datetime) -> Notification:
@@ -71,7 +82,7 @@ def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetim
     if planned.over and planned.notice is not Notice.RESOLVED:
         lines.append(f"{len(planned.over)} of {len(mentioned)} alerts are over, {len(planned.firing)} are open.")
     if planned.notice is not Notice.RESOLVED:
-        lines.append(f"What to do: {kind.action}")
+        lines.append(f"What to do: {action_of(planned.firing[0])}")
     return "\n".join(lines)
 
 

@@ -78,7 +78,8 @@ def incident_signals(incidents: Iterable[Mapping[str, Any]], executions: Iterabl
         scope = f"{one['provider']} in {one['lane']}" if one["lane"] else str(one["provider"])
         subject = _public(f"{scope} since {one['began_at']}", one["incident_id"])
         counts = {name: int(one[name]) for name in ("subject_count", "pair_count")}
-        evidence = {"incident_id": one["incident_id"], **({"lane": one["lane"]} if one["lane"] else {}), **counts}
+        names = {name: str(one[name]) for name in ("provider", "lane") if one[name] and is_public_text(str(one[name]))}
+        evidence = {"incident_id": one["incident_id"], **names, **counts}
         signals.append(
             Signal(
                 PROVIDER_INCIDENT, subject, "critical", _moment(one["began_at"]), one["cause"],

@@ -211,3 +211,21 @@ def test_lists_of_alerts_and_slots_answer_whatever_became_of_the_warehouse(
     assert [event["event"] for event in answers["history"]["events"]] == ["notified", "opened"]
     assert answers["slots"]["slot_count"] == 0
     assert before == after, "nobody opened it"
+
+
+def test_a_broken_provider_has_the_step_of_its_cause_in_the_list_and_the_notification(desk: Desk) -> None:
+    step = "Renew the ServiceNow credential or restore its permissions. Retries fail until then."
+    since = "servicenow since 2026-06-25T11:30:01.881917+00:00"
+    named = signal("provider_incident", since, cause="credentials", evidence={"provider": "servicenow"})
+    of_unknown_provider = signal("provider_incident", "provider-incident-1", cause="credentials")
+
+    desk.tick(named, of_unknown_provider)
+
+    with state_of(desk.settings).reading() as c:
+        found = operators.list_alerts(c, desk.settings, now=desk.clock())["alerts"]
+    assert {one["subject"]: one["action"] for one in found} == {
+        since: step,
+        "provider-incident-1": "Do the next step that the incident names.",
+    }
+    (sent,) = [one for _, one in desk.provider.sent if "servicenow" in one.subject]
+    assert sent.summary.endswith(f"What to do: {step}")

@@ -109,9 +109,10 @@ def test_two_incidents_of_a_provider_are_two_alerts_and_a_strange_name_is_not_sh
     of_lane = {**one, "lane": LANE}
     strange = {**one, "provider": "sl\nack"}
 
-    subjects = [signal.subject for signal in incident_signals([one, next_one, of_lane, strange], [])]
+    signals = incident_signals([one, next_one, of_lane, strange], [])
 
-    assert subjects == [
+    assert [signal.evidence.get("provider") for signal in signals] == ["slack", "slack", "slack", None]
+    assert [signal.subject for signal in signals] == [
         "slack since 2026-06-25T10:00:00+00:00",
         "slack since 2026-06-25T11:00:00+00:00",
         f"slack in {LANE} since 2026-06-25T10:00:00+00:00",

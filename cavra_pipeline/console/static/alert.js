@@ -3,7 +3,7 @@
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, nothing, plural, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
-import { adviceOf, titleOf } from "./causes.js";
+import { titleOf } from "./causes.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
 
@@ -50,7 +50,7 @@ export async function render(params, context, root) {
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
       el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
-      alert.action && el("p", {}, el("strong", {}, "Next: "), incident ? adviceOf(incident) : alert.action),
+      alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, again)),
       el("p", { class: "acts" },
