@@ -54,13 +54,14 @@ def notification(planned: Planned, notice_id: str, now: datetime) -> Notificatio
 
 def _title(planned: Planned, kind: AlertKind) -> str:
     mentioned = planned.mentioned
-    about = mentioned[0].subject if len(mentioned) == 1 or kind.is_told_by_subject else f"{len(mentioned)} alerts"
+    is_one = len(mentioned) == 1 or kind.is_told_by_subject
+    about = subject_text(mentioned[0].subject) if is_one else f"{len(mentioned)} alerts"
     level = worst(one.severity for one in mentioned)
     start = {
         Notice.FIRING: f"CAVRA {level}",
         Notice.MORE: f"CAVRA {level}, more",
         Notice.REMINDER: f"CAVRA {level}, still",
-        Notice.RESOLVED: "CAVRA, over",
+        Notice.RESOLVED: "CAVRA resolved",
     }[planned.notice]
     return f"{start}: {kind.title}: {about} ({_count(mentioned)})"
 
@@ -70,17 +71,17 @@ def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetim
     since = min(one.since for one in mentioned)
     lines = []
     if planned.notice is Notice.RESOLVED:
-        lines.append(f"It is over after {_duration(since, ended_at)}.")
+        lines.append(f"Resolved after {_duration(since, ended_at)}.")
         if kind.counts_missed_runs:
             lines.append(f"{_count(mentioned)} scheduled runs were missed.")
     else:
-        lines.append(f"Since {instant(since)}, {_duration(since, now)} ago.")
+        lines.append(f"Since {since:%Y-%m-%d %H:%M} UTC, {_duration(since, now)} ago.")
     causes = causes_of(mentioned)
     lines.append(f"Causes: {_listed(causes)}.")
     if planned.swallowed_count:
-        lines.append(f"{planned.swallowed_count} more came since the last notification and were not sent one by one.")
+        lines.append(f"{planned.swallowed_count} more came since the last notification.")
     if planned.over and planned.notice is not Notice.RESOLVED:
-        lines.append(f"{len(planned.over)} of {len(mentioned)} alerts are over, {len(planned.firing)} are open.")
+        lines.append(f"{len(planned.over)} of {len(mentioned)} alerts are resolved, {len(planned.firing)} are open.")
     if planned.notice is not Notice.RESOLVED:
         lines.append(f"What to do: {action_of(planned.firing[0])}")
     return "\n".join(lines)

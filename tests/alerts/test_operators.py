@@ -228,4 +228,6 @@ def test_a_broken_provider_has_the_step_of_its_cause_in_the_list_and_the_notific
         "provider-incident-1": "Do the next step that the incident names.",
     }
     (sent,) = [one for _, one in desk.provider.sent if "servicenow" in one.subject]
+    assert sent.title == "CAVRA critical: a provider is broken: servicenow since 2026-06-25 11:30 UTC (1)"
+    assert sent.summary.startswith("Since 2026-06-25 12:00 UTC, ")
     assert sent.summary.endswith(f"What to do: {step}")
