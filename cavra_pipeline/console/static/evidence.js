@@ -18,7 +18,7 @@ export async function render(params) {
   } }, el("div", { class: "fields" },
     field("Lane", choice("lane", [["", "All"], ...LANES.map((lane) => [lane])], params.lane)),
     field("Type", choice("record_type", [["", "All"], ...TYPES.map((type) => [type])], params.record_type)),
-    field("Subjects", input("subject", subjects.join(" ")), "Plans, runs or health reports, a blank between them."), field("Provider", input("provider"))),
+    field("Subjects", input("subject", subjects.join(" ")), "Ids of plans, runs or health reports, a blank between them."), field("Provider", input("provider"))),
   el("p", { class: "acts" }, el("button", { class: "main", "data-key": "find" }, "Find")));
   const { as_of: _, ...narrowed } = params;
   const asked = { ...narrowed, until: asOf() };
@@ -28,7 +28,7 @@ export async function render(params) {
   let cursor = null;
   const more = async () => {
     try {
-      const page = await ask("/evidence", { ...asked, limit: 50, cursor });
+      const page = await ask("/evidence", { ...asked, limit: 25, cursor });
       const isFirst = !rows.length;
       rows.push(...page.records);
       cursor = page.next;

@@ -20,10 +20,12 @@ export function table({ key, caption, columns, rows, note = null, empty = "nothi
     const order = orders.get(key);
     const column = order && columns.find((one) => one.name === order.name);
     const shown = column ? [...rows].sort((a, b) => compare(column.value(a), column.value(b)) * (order.down ? -1 : 1)) : rows;
-    body.replaceChildren(...shown.map((row) => el("tr", { role: "row" }, columns.map((one, at) =>
-      el(at ? "td" : "th", {
-        role: at ? "cell" : "rowheader", scope: at ? null : "row", class: one.number && "number", "data-label": one.title,
-      }, one.cell ? one.cell(row) : text(one.value(row)))))));
+    body.replaceChildren(...shown.map((row) => el("tr", { role: "row" }, columns.map((one, at) => {
+      const content = one.cell ? one.cell(row) : text(one.value(row));
+      return el(at ? "td" : "th", {
+        role: at ? "cell" : "rowheader", scope: at ? null : "row", class: content === "–" ? "none" : one.number && "number", "data-label": one.title,
+      }, content);
+    }))));
     for (const head of heads) {
       const is = order && head.dataset.name === order.name;
       if (is) head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
