@@ -128,6 +128,23 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
     assert seen.complaints == []
 
 
+def test_the_health_of_a_lane_names_the_incident_and_warns_to_fix_it_first(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=recovery_escalation")
+        verdict = page.get_by_role("region", name="Verdict")
+        cause = verdict.get_by_role("link", name="ServiceNow rejects our credentials (401)")
+        assert "Renew the ServiceNow credential" in verdict.inner_text()
+        page.get_by_role("button", name="Acknowledge 11 deliveries").click()
+        assert page.get_by_role("dialog").get_by_text("Fix the cause first").is_visible()
+        page.get_by_role("button", name="Cancel").click()
+        cause.click()
+        page.get_by_role("link", name="Try a what-if").wait_for()
+        page.evaluate("location.hash = '#/health?lane=executive_report'")
+        page.get_by_role("region", name="Verdict").get_by_text("Executive report").wait_for()
+        assert page.get_by_text("Cause: ").count() == 0
+    assert seen.complaints == []
+
+
 def test_one_refused_acknowledgement_of_many_stops_no_other_and_is_named(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)

@@ -41,6 +41,9 @@ export function recordsLink(pairs, narrowed, attributes) {
     subjects.length > MOST_SUBJECTS && ` (the first ${MOST_SUBJECTS} of ${subjects.length.toLocaleString("en")} subjects)`);
 }
 
+/** The open incidents that a lane's deliveries fail by. */
+export const incidentsOf = (lane, incidents) => incidents.filter((one) => one.pairs.some((pair) => pair.lane === lane));
+
 /** The records that an incident is based on: what its provider said of its deliveries since it began. */
 export const incidentRecords = (incident, key) => recordsLink(incident.pairs, { provider: incident.provider, since: incident.began_at }, { class: "button", "data-key": key });
 

@@ -2,6 +2,7 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
+import { adviceOf, firstOf, incidentAddress, incidentsOf, titleOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
@@ -61,10 +62,11 @@ async function report(health, metadata, lane, context, again, saveButton) {
   const until = health.as_of;
   const since = new Date(Date.parse(until) - health.window_hours * 3600000).toISOString();
   const span = { lane: health.lane, since, until };
-  const [runs, executions, slots] = await Promise.all([
+  const [runs, executions, slots, { incidents }] = await Promise.all([
     askAll("/evidence", "records", { ...span, record_type: "worker_run" }, 2000),
     askAll("/evidence", "records", { ...span, record_type: "execution" }, 2000),
     askIfThere("/slots", { since, until }),
+    ask("/incidents", { as_of: until, open: true }),
   ]);
   const failed = executions.rows.filter((one) => one.status !== "delivered");
   const own = (slots?.slots || []).filter((one) => one.schedule === SCHEDULES[health.lane]);
@@ -73,10 +75,13 @@ async function report(health, metadata, lane, context, again, saveButton) {
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
   const states = lane.acknowledgement_states;
   const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider, states }));
+  const causes = incidentsOf(health.lane, incidents);
+  const warning = causes.filter((one) => gaps.some((gap) => gap.provider === one.provider)).map(firstOf).find(Boolean);
   const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
+      causes.map((one) => el("p", {}, el("strong", {}, "Cause: "), el("a", { href: incidentAddress(one, health.lane), "data-key": `why-${one.incident_id}` }, titleOf(one)), ` since ${stamp(one.began_at)}. ${adviceOf(one)}`)),
       el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${health.window_hours} hours. A run is expected every ${health.expected_interval_minutes} minutes; a plan is stale after ${health.stale_metadata_minutes}.`),
       el("p", { class: "soft" }, metadata ? `Saved as evidence: ${metadata.session_id}.` : "Preview only, not saved."),
       alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts."),
@@ -86,12 +91,14 @@ async function report(health, metadata, lane, context, again, saveButton) {
       ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
       ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count],
       ["Unresolved failed retries", health.unresolved_failed_execution_count], ["Missing approvals", health.approval_pending_count],
-      ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Failed after they were delivered", health.failed_after_delivery_count], ["Records", health.evidence_record_count], ["Later records, left out", health.future_record_count],
+      ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Records", health.evidence_record_count],
+      // Seldom: shown where there is one.
+      ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
     ]),
     healthTimeline(health, runs.rows.map((one) => one.record), own),
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
-    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again })),
+    gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, look: warning ? null : "main", warning })),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => one.provider },

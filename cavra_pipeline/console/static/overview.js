@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
-import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, isFixedFirst, recordsLink, titleOf } from "./causes.js";
+import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { asOf, isPast, today } from "./moment.js";
 import { keyOf, sharesBar } from "./pictures.js";
@@ -158,7 +158,7 @@ function lanesTable(lanes, partitions, incidents) {
 
 /** Why a lane is as it is: the incidents that reach into it, else what its alerts say. */
 function causesOf(lane, incidents) {
-  const own = incidents.filter((one) => one.lanes.includes(lane.lane) && one.pairs.some((pair) => pair.lane === lane.lane));
+  const own = incidentsOf(lane.lane, incidents);
   const others = lane.alerts.map((one) => words(one.category.replace(lane.lane, "").replace(/__+/g, "_").replace(/^_|_$/g, ""))).join(", ");
   return [own.map((one) => el("small", {}, el("a", { href: incidentAddress(one, lane.lane), "data-key": `why-${lane.lane}-${one.incident_id}` }, titleOf(one)))),
     !own.length && lane.alerts.length > 0 && el("small", {}, others)];
