@@ -47,7 +47,10 @@ def waiting_home(folder: Path) -> Settings:
     ]
     home = ingested(folder, [*audits, *loose, *said])
     since = (NOW - 5 * HOUR).isoformat()
-    cause = Signal("provider_incident", f"servicenow since {since}", "critical", NOW - 5 * HOUR, cause="credentials")
+    cause = Signal(
+        "provider_incident", f"servicenow since {since}", "critical", NOW - 5 * HOUR, "credentials",
+        evidence={"provider": "servicenow"},
+    )  # fmt: skip
     failed = Signal("failed_execution", f"servicenow in {AUDIT}", "critical", NOW - HOUR, cause="provider_incident")
     gap = Signal(
         "acknowledgement_gap", "recovery_escalation", "warning", NOW - HOUR, evidence={"lane": "recovery_escalation"}
@@ -171,7 +174,8 @@ def test_alerts_that_a_cause_mutes_stand_under_it_and_a_silence_is_in_words(serv
         page = shown(seen.context.new_page(), f"{service.url}/#/alerts")
         assert page.get_by_text("no alert is evaluated and no one is notified").is_visible()
         until = f"{NOW + HOUR:%H:%M}"
-        row = page.get_by_role("row", name=f"servicenow since {NOW - 5 * HOUR:%Y-%m-%d %H:%M} UTC")
+        row = page.get_by_role("row", name="ServiceNow rejects our credentials")
+        assert row.get_by_text("Renew the ServiceNow credential or restore its permissions.").is_visible()
         assert row.get_by_text(f"Silenced by ops until {until} UTC").is_visible()
         assert "silence-" not in page.locator("main").inner_text()
         muted = row.get_by_role("link", name="Failed execution: servicenow in acknowledgement audit")

@@ -2,6 +2,7 @@
 
 import { askIfThere } from "./api.js";
 import { alertActs, causeWords, nameOf, placeOf } from "./alert.js";
+import { faultOf } from "./causes.js";
 import { el, hash, plural, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
 import { table } from "./table.js";
@@ -84,7 +85,7 @@ function openAlerts(found, context, again) {
 }
 
 const alertColumns = (found, causes, context, again) => [
-  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), subjectWords(one), followers(found.alerts.filter((other) => causes.get(other) === one), one)] },
+  { name: "alert", title: "Alert", value: (one) => one.subject, cell: (one) => [link(one, `see-${one.alert_id}`, words(one.kind)), el("br"), faultOf(one) ?? subjectWords(one), followers(found.alerts.filter((other) => causes.get(other) === one), one)] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
   { name: "state", title: "State", value: (one) => one.state, cell: (one) => stateOf(one, found.silences) },
   { name: "since", title: "Since", value: (one) => one.since ?? one.opened_at, cell: (one) => time(one.since ?? one.opened_at, true) },

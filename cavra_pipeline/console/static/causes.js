@@ -28,6 +28,9 @@ export function titleOf(incident) {
   return `${providerName(incident.provider)} ${wordsOf(incident).what}${codes}`;
 }
 
+/** What the alert of a provider incident says is wrong; null for other alerts. */
+export const faultOf = ({ kind, cause, evidence: { provider } }) => (kind === "provider_incident" && provider && CAUSES[cause] ? `${providerName(provider)} ${CAUSES[cause].what}` : null);
+
 /** `lane` is the lane that one comes from, which a what-if of the incident's page begins with. */
 export const incidentAddress = (incident, lane) => hash("incident", { id: incident.incident_id, lane });
 

@@ -17,7 +17,7 @@ export async function render(params) {
   return [tabs("plan", "forecast", `?lane=${lane}`), form,
     el("section", { class: `verdict ${found.exhausted_count ? "warning" : found.pair_count ? "healthy" : ""}`, "aria-label": "Forecast" },
       el("p", { class: "state" }, found.pair_count ? `${plural(found.exhausted_count, "delivery is", "deliveries are")} exhausted by ${stamp(found.until)} if every retry fails` : "Nothing is failing"),
-      el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. Nothing is called likely: the two columns are the two extremes.`)),
+      el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. It shows the two extremes: every retry fails, or every retry is delivered.`)),
     facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Longest wait for a turn", `${found.late_by_minutes} min`]]),
     table({ key: "forecast", caption: "Failing deliveries", rows: found.pairs, empty: "none.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `f-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one)) },

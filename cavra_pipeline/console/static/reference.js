@@ -1,7 +1,7 @@
 // The API reference: every operation of /openapi.json with its parameters, its body, an example and a form to try it.
 
 import { ask, askAnswer, query } from "./api.js";
-import { announce, el, field, nothing, plural, problem, save, swap, tag, visible } from "./dom.js";
+import { announce, el, field, nothing, plural, problem, save, swap, tag, visible, words } from "./dom.js";
 
 const COLOURS = { get: "calm", post: "warning" };
 
@@ -14,7 +14,7 @@ export async function render(params) {
     const needle = find.value.trim().toLowerCase();
     const fits = (one) => !needle || `${one.method} ${one.path} ${one.summary} ${one.operationId}`.toLowerCase().includes(needle);
     const shown = [...groups].map(([tag_, all]) => [tag_, all.filter(fits)]).filter(([, all]) => all.length);
-    swap(held, shown.map(([tag_, all]) => el("section", { "aria-label": tag_ }, el("h2", {}, tag_.charAt(0).toUpperCase() + tag_.slice(1)), all.map((one) => operation(one, document_)))),
+    swap(held, shown.map(([tag_, all]) => el("section", { "aria-label": tag_ }, el("h2", {}, words(tag_)), all.map((one) => operation(one, document_)))),
       !shown.length && nothing("No operation matches.", "Search by path, method or word."));
     announce(`${plural(shown.reduce((sum, [, all]) => sum + all.length, 0), "operation")} shown`);
   };
