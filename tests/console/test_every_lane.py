@@ -178,6 +178,10 @@ def test_workers_that_never_ran_are_down_and_an_empty_home_says_so_first(
             page = shown(seen.context.new_page(), empty.url)
             assert page.get_by_text("No evidence has arrived yet.").is_visible()
             assert page.get_by_text("down").count() == 0
+            for view, text in (("health", "No evidence has arrived yet."), ("escalation", "No recovery is known")):
+                page = shown(seen.context.new_page(), f"{empty.url}/#/{view}")
+                page.get_by_text(text).wait_for()
+                assert page.locator(".verdict.critical, .verdict.healthy").count() == 0
 
 
 def test_attempts_are_told_apart_by_record_and_a_link_needs_one_provider(tmp_path: Path, browser: Browser) -> None:

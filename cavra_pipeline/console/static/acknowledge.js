@@ -42,7 +42,7 @@ function effectOf(lane) {
 
 const stateField = (states, lanes) => field("State", choice("state", states.map((one) => [one]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
 
-const LIMITS = "Records who takes care of it, and what was decided. It sends nothing and fixes nothing by itself.";
+const LIMITS = "Records who takes care, and what was decided. It sends nothing and fixes nothing by itself.";
 
 export function acknowledgeButton({ lane, subject, provider, states, key, context, done, look = null }) {
   if (!mayAct(context)) return null;

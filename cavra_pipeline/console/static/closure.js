@@ -32,7 +32,7 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "kind of open item keeps", "kinds of open items keep")} the loop open`),
       el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.evidence_record_count, "record")}.`)),
-    el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts)),
+    el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts, isKnown)),
     unsettled(pairs, context, again),
     el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items))];
 }
@@ -59,8 +59,8 @@ function advice(item, pairs) {
   return name ? ACTS[name](lane) : ["Look at its records.", ["Evidence", "#/evidence"]];
 }
 
-function ours(items, pairs, acts) {
-  return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: "none. Nothing has to be done.", columns: [
+function ours(items, pairs, acts, isKnown) {
+  return table({ key: "items", caption: "Open items", isTitled: false, rows: items, sorts: false, empty: isKnown ? "none. Nothing has to be done." : "none is known.", columns: [
     { name: "item", title: "Item", value: (one) => title(one.item) },
     { name: "count", title: "Count", value: (one) => one.count, number: true },
     { name: "next", title: "Next", cell: (one) => {

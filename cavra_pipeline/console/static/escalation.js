@@ -8,6 +8,7 @@ import { table } from "./table.js";
 
 export async function render(params, context) {
   const plan = await ask("/escalation-plan", { as_of: asOf() });
+  const isKnown = plan.alert_level !== "unknown";
   const said = el("div", { role: "status" });
   const store = async ({ currentTarget: button }) => {
     try {
@@ -21,12 +22,12 @@ export async function render(params, context) {
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   return [tabs("recoveries", "escalation"),
     el("section", { class: `verdict ${plan.alert_level}`, "aria-label": "The plan" },
-      el("p", { class: "state" }, plan.escalation_count ? `${plural(plan.escalation_count, "escalation")}, ${plan.critical_escalation_count} critical` : "Nothing has to be escalated"),
+      el("p", { class: "state" }, plan.escalation_count ? `${plural(plan.escalation_count, "escalation")}, ${plan.critical_escalation_count} critical` : isKnown ? "Nothing has to be escalated" : "No recovery is known"),
       el("p", { class: "soft" }, `As of ${stamp(plan.as_of)}. Notifying: ${plan.selected_providers.join(", ") || "no one; name connectors in CAVRA_ESCALATION_CONNECTORS"}. Preview only, not saved.`),
       maySave && el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "store", onclick: store }, "Save the plan"))), said,
     facts([["Open recoveries", plan.open_recovery_count], ["Past its limit", plan.slo_breached_count], ["At risk", plan.slo_at_risk_count], ["Failed retries", plan.failed_execution_count]]),
     plan.escalation_routes.length ? routes(plan.escalation_routes)
-      : nothing("There is no open recovery and no unresolved retry.", "A recovery opens when a playbook names a connector that fails often.")];
+      : nothing(isKnown ? "There is no open recovery and no unresolved retry." : "No recovery playbook has arrived, so this is no all-clear.", "A recovery opens when a playbook names a connector that fails often.")];
 }
 
 const routes = (rows) => table({ key: "routes", caption: "Routes", rows, columns: [

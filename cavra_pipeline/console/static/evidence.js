@@ -32,7 +32,7 @@ export async function render(params) {
       const isFirst = !rows.length;
       rows.push(...page.records);
       cursor = page.next;
-      swap(held, list(rows), cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": "older", onclick: more }, "Older records")));
+      swap(held, list(rows, params, cursor), cursor && el("p", { class: "acts" }, el("button", { type: "button", "data-key": "older", onclick: more }, "Older records")));
       if (!isFirst) announce(`${plural(rows.length, "record")} shown`);
     } catch (error) {
       swap(held, problem(error));
@@ -42,9 +42,10 @@ export async function render(params) {
   return [form, about, held];
 }
 
-function list(rows) {
+function list(rows, params, cursor) {
+  if (!rows.length && !Object.values(params).some(Boolean)) return nothing("No evidence has arrived yet.", "The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in.");
   if (!rows.length) return nothing("No record fits the filter.", "Widen it above, or ingest new evidence on the overview.");
-  return across("records", "Records", table({ key: "evidence", caption: "Records", rows, columns: [
+  return across("records", "Records", table({ key: "evidence", caption: "Records", note: cursor && "there are older ones", rows, columns: [
     { name: "id", title: "Id, subject", value: (one) => one.record.session_id, cell: (one) => [el("span", { class: "id", title: one.record.session_id }, one.record.session_id), el("br"), deliveryLink(one)] },
     { name: "at", title: "Created", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
     { name: "type", title: "Type", value: (one) => words(one.record_type), cell: (one) => [words(one.record_type), el("small", {}, words(one.lane))] },
@@ -66,7 +67,7 @@ function deliveryLink({ lane, subject, record }) {
 
 function outcome({ record, status }) {
   if (status) return words(status);
-  if (record.failed_providers?.length) return `Failed: ${record.failed_providers.join(" ")}`;
+  if (record.failed_providers?.length) return "Failed";
   const name = MEMBERS.find((one) => record[one] !== undefined && record[one] !== null);
   if (!name) return "";
   return name === "delivery_success" ? (record[name] ? "Delivered" : "Failed") : words(record[name]);

@@ -3,7 +3,7 @@
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { adviceOf, firstOf, incidentAddress, incidentsOf, titleOf } from "./causes.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -29,6 +29,10 @@ export async function render(params, context, root) {
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   let newest = 0;
   const run = async (isSaved = false) => {
+    if (!isPast() && lanes.every((one) => !one.evidence_record_count)) {
+      swap(result, nothing("No evidence has arrived yet.", "Nothing is evaluated until it has, so this is no all-clear. The ", el("a", { href: hash("overview") }, "overview"), " says how to bring some in."));
+      return;
+    }
     const mine = ++newest;
     const given = Object.fromEntries(new FormData(form));
     const { lane, ...asked } = { ...given, as_of: asOf() };

@@ -12,7 +12,7 @@ export async function render() {
   const { incidents } = await ask("/incidents", { as_of: asOf() });
   const open = incidents.filter((one) => !one.ended_at);
   const rows = [...open, ...incidents.filter((one) => one.ended_at).reverse()];
-  if (!rows.length) return nothing("No provider incident is known.", "An incident is a provider whose deliveries fail one after another. A single failing delivery stands in its lane's retry plan.");
+  if (!rows.length) return nothing("No provider incident is known.", "An incident is a provider whose deliveries fail one after another. A single failing delivery is in its lane's retry plan.");
   return [el("p", { class: "state" }, open.length ? `${plural(open.length, "incident is", "incidents are")} open` : "No incident is open"),
     table({ key: "incidents", caption: "Provider incidents", rows, columns: [
       { name: "what", title: "Cause", value: titleOf, cell: (one) => el("a", { href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, titleOf(one)) },
