@@ -43,12 +43,12 @@ from cavra_pipeline.setting_types import (
 Environment = Literal["production", "staging", "development"]
 #: The accepted values of CAVRA_ENVIRONMENT; the first is the default.
 ENVIRONMENTS: Final[tuple[str, ...]] = get_args(Environment)
-#: Today's reports may look back so far, and late evidence comes in for as long.
+#: How far back today's reports may look, and how late evidence may arrive.
 LEAST_RETENTION_DAYS: Final = 30
 #: The ledger judges a scheduled run again for two days; sensors look back no longer.
 LEAST_RUN_RETENTION_DAYS: Final = 3
 _PREFIX: Final = "CAVRA_"
-#: What the variable of a field is called, where it has not the field's own name.
+#: Names of the variables that differ from the name of their field.
 _VARIABLES: Final = {
     "connectors_file": "connectors",
     "api_tokens_file": "api_tokens",
@@ -315,7 +315,7 @@ class Settings(BaseSettings):
             )
 
     def of_home(self, home: Path) -> Settings:
-        """Returns the host's settings for a home that run configuration names; from another one nothing goes out."""
+        """Returns the host's settings for a home that run configuration names; with another home nothing is sent."""
         if home == self.home:
             return self
         return self.but(

@@ -1,4 +1,4 @@
-"""What the sensors read of Dagster's own records: slots of a cron, states, ticks, runs.
+"""Reads Dagster's own records for the sensors: instants of a cron, states, ticks, runs.
 
 Of the sensors, only this module, ``shown.py``, ``daemon.py`` and ``instance.py`` go below Dagster's public API.
 """
@@ -75,7 +75,7 @@ def instants_around(
 
 @dataclass(frozen=True, slots=True)
 class Instigator:
-    """What Dagster keeps of a schedule or sensor.
+    """What Dagster stores of a schedule or sensor.
 
     Attributes:
         name: Its name.
@@ -170,7 +170,7 @@ def ticks_since(instance: dg.DagsterInstance, one: Instigator, since: datetime) 
 
 
 def has_load_error(context: dg.SensorEvaluationContext, place: Location, since: datetime) -> bool:
-    """Returns whether a tick of the code location failed since an instant as its code was not to be had."""
+    """Returns whether a tick of the code location failed since an instant because its code could not be loaded."""
     return any(
         row.error is not None and _is_load_error(row.error)
         for one in instigators(context, place).values()
@@ -296,7 +296,7 @@ class FailedRun:
 
 
 def failed_runs(instance: dg.DagsterInstance, place: Location, after: int, most: int) -> list[FailedRun]:
-    """Returns the failures after a place in the event log, in order, at most so many; those of others are marked."""
+    """Returns up to ``most`` failures after a place in the event log, in order; those of other locations are marked."""
     found: list[FailedRun] = []
     while len(found) < most:
         records = instance.fetch_run_status_changes(

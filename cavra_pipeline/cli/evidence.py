@@ -1,4 +1,4 @@
-"""The commands that bring evidence in, give it out, and list what was held back at the boundary."""
+"""The commands that import, ingest and export evidence, and list what the boundary held back."""
 
 from __future__ import annotations
 

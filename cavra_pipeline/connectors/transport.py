@@ -1,4 +1,4 @@
-"""One HTTP exchange on the wire, each of its phases bounded, and why one did not come about in words of ours.
+"""Sends one HTTP request with a time limit for each phase; a failure has one of our own reasons.
 
 What belongs here: connecting (directly or through a proxy), TLS, the deadline, the bytes of an answer.
 What does not: what is sent (requests), what an answer means (grading), whether it is sent again (deliver).
@@ -257,7 +257,7 @@ class _Stream(httpcore.NetworkStream):
             reason = _tls_reason(error.__cause__)
         except httpcore.TimeoutException:
             reason = "connect_timeout"
-        except (OSError, ValueError):  # TLS inside TLS is not translated; a name that is none is a ValueError
+        except (OSError, ValueError):  # TLS inside TLS is not translated; an invalid name is a ValueError
             reason = "tls_failed"
         else:
             return _Stream(inner, self._phases, self._tls_prefixes)
@@ -307,7 +307,7 @@ class _Backend(httpcore.NetworkBackend):
         raise Unanswered(self._prefix + reason, was_sent=False)
 
     def _resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a name; the resolver has no limit of its own, so it works in a thread that may be left."""
+        """Returns the addresses of a name; the resolver has no time limit, so its thread may be abandoned."""
         try:
             return [str(ipaddress.ip_address(host))]
         except ValueError:

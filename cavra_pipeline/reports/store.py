@@ -35,10 +35,10 @@ RECOVERIES: Final = "recoveries"
 CLOSURE: Final = "closure"
 #: Reports over all lanes, in the order in which they are made.
 OVER_ALL_LANES: Final = (RECOVERIES, CLOSURE, DASHBOARD)
-#: What a report is saved as that somebody asked for, as of another instant or by other parameters than the day's own.
+#: Names under which requested reports are saved: as of another instant or by other parameters than the day's own.
 ASKED: Final = {report: f"asked_{report}" for report in (RETRY_PLAN, RETRY_HEALTH, *OVER_ALL_LANES)}
 ASKED_PLAN: Final = ASKED[RETRY_PLAN]
-#: What a saved report may be called.
+#: The names of saved reports.
 SAVED_AS: Final = (*ASKED, *ASKED.values())
 #: Days of reports that are made in one pass and saved in one transaction: all of them, or none.
 DAYS_TOGETHER: Final = 366
@@ -52,7 +52,7 @@ ID_FIELDS: Final = {
     RECOVERIES: "recovery_report_id",
     CLOSURE: "closure_report_id",
 }
-#: Reports that count nothing in a window: they are based on what is so at their instant.
+#: Reports without a window: they describe the state at their instant.
 _WITHOUT_WINDOW: Final = frozenset({RETRY_PLAN, RECOVERIES})
 #: Members that evidence up to the instant does not decide: they are stored in columns and not in the document.
 _IN_COLUMNS: Final = ("generated_at", "future_record_count")
@@ -129,7 +129,7 @@ def make_reports(
 
 
 def _looks_back(report: str, lane: Lane | None, parameters: Mapping[str, Any]) -> timedelta:
-    """How far back a report's counts reach from its instant."""
+    """Returns how far back a report's counts reach from its instant."""
     if report in _WITHOUT_WINDOW:
         return timedelta(0)
     hours = health_parameters(lane, **parameters).window_hours if lane else DEFAULT_WINDOW_HOURS
@@ -205,7 +205,7 @@ def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
 
 
 def _stopped(report: str, lane: str | None, first: date, last: date, error: Exception) -> PipelineError:
-    """Names the days at which a range stopped; an error that waiting may cure stays one."""
+    """Returns the error with the days at which a range stopped; a transient error stays transient."""
     what, days = ("this day", str(first)) if first == last else ("these days", f"{first} to {last}")
     kind = TransientError if isinstance(error, TransientError) else PipelineError
     return kind(
@@ -270,7 +270,7 @@ def _values(one: Report, saved_as: str, change_number: int, now: datetime) -> di
 
 
 def _to_store(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a document follows from evidence, instant and parameters alone: the same bytes whenever it is made."""
+    """Returns the members that evidence, instant and parameters decide: the same bytes whenever it is made."""
     return {name: value for name, value in document.items() if name not in _IN_COLUMNS}
 
 

@@ -77,7 +77,7 @@ def _now_on_postgresql(element: now_ms, compiler: SQLCompiler, **_: Any) -> str:
 METADATA: Final = sa.MetaData()
 _ID: Final = sa.Text
 _COUNT: Final = sa.BigInteger
-#: Counts up by itself; SQLite does so for this type only.
+#: Increments by itself; SQLite does so for this type only.
 _NUMBER: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
@@ -85,7 +85,7 @@ def _column(name: str, type_: Any, *, null: bool = False, **options: Any) -> sa.
     return sa.Column(name, type_, nullable=null, **options)
 
 
-#: What is to be sent and what became of it: stored before the send, settled after it.
+#: Messages and their outcome: stored before the send, settled after it.
 send_intents: Final = sa.Table(
     "send_intents",
     METADATA,

@@ -1,4 +1,4 @@
-"""The one class that opens a home's DuckDB file: late, closed always, with a bounded wait for whoever holds it.
+"""Opens a home's DuckDB file, only when it is needed, closes it always, and waits a bounded time for its holder.
 
 Readers and writers of every process pass the same gate, a lock file, one at a time: a writer keeps it until it has
 committed, a reader only until it has opened, so readers can't starve a writer (docs/decisions/0004-one-writer.md).
@@ -40,7 +40,7 @@ from cavra_pipeline.warehouse.session import Memory, Session
 _log = logging.getLogger("cavra_pipeline.warehouse")
 
 _BUSY_SIGNS: Final = ("conflicting lock", "could not set lock", "different configuration", "being used by another")
-#: DuckDB checks every block that it reads. At the opening it may refuse the file as a whole besides.
+#: DuckDB checks every block that it reads, and may refuse the whole file when it opens it.
 _DAMAGE_SIGNS: Final = ("corrupt database file", "could not read enough bytes")
 _REFUSAL_SIGNS: Final = (*_DAMAGE_SIGNS, "not a valid duckdb", "serializ", "version number", "extension", "magic")
 _NO_ROOM_SIGNS: Final = ("no space", "disk is full", "could not write")
@@ -101,11 +101,11 @@ class FileWarehouse(Warehouse):
         return tuple(marks)
 
     def at(self, path: Path) -> FileWarehouse:
-        """Returns a warehouse in another file with the same limits, which no one rebuilds."""
+        """Returns a warehouse in another file with the same limits, which is never rebuilt."""
         return replace(self, path=path, keeper=None)
 
     def open_copy(self) -> duckdb.DuckDBPyConnection:
-        """Opens a file that no one else knows of, read-only, without the gate; the caller closes it."""
+        """Opens a private copy read-only, without the gate; the caller closes it."""
         return self._connect(time.monotonic(), read_only=True)
 
     @contextmanager
@@ -209,7 +209,7 @@ class FileWarehouse(Warehouse):
             raise
 
     def _make(self, because: str, keep_as: str | None) -> None:
-        """Makes the file beside its place, whole, then puts it there; a failure leaves the old one as it was."""
+        """Builds the whole file beside its place, then moves it there; a failure leaves the old one as it was."""
         fresh = self.at(self._beside("fresh"))
         remove(fresh.path)
         with closing(fresh._connect(time.monotonic(), read_only=False)) as connection:
@@ -240,7 +240,7 @@ class FileWarehouse(Warehouse):
                 connection, _ = self._open(deadline, read_only=False)
                 with closing(connection):
                     session = Session(connection)
-                    # Nothing of the old file may stand in its log, which would then be read into the new one.
+                    # The log must hold nothing of the old file: it would be read into the new one.
                     session.execute("CHECKPOINT")
                     yield session, fresh
             except (duckdb.IOException, duckdb.TransactionException) as error:
@@ -372,6 +372,6 @@ class FileWarehouse(Warehouse):
 
 
 def _holder_in(message: str) -> str:
-    """What DuckDB says of the process that holds the file."""
+    """Returns the name of the process that holds the file, as DuckDB's message gives it."""
     found = re.search(r"held in (\S+) \(PID (\d+)\)", message)
     return f"process {found[2]} ({Path(found[1]).name})" if found else "another program"
