@@ -12,7 +12,7 @@ from cavra_pipeline.alerts.model import Alert, AlertState, worst
 from cavra_pipeline.alerts.planning import Notice, Planned
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
-from cavra_pipeline.executive.words import fix_words
+from cavra_pipeline.executive.words import fix_words, provider_name
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MOST_NAMED: Final = 5
@@ -27,11 +27,18 @@ def subject_text(subject: str) -> str:
 
 def action_of(alert: Alert) -> str | None:
     """Returns what a person should do next: about a broken provider the step of its cause. None: an unknown kind."""
-    cause, provider = alert.cause or "", alert.evidence.get("provider")
-    if alert.kind == PROVIDER_INCIDENT and cause in CAUSE_WORDS and provider:
-        return f"{fix_words(cause, str(provider))}. {CAUSE_WORDS[cause].retries}".rstrip()
+    if fault := _fault_of(alert):
+        cause, provider = fault
+        return f"{fix_words(cause, provider)}. {CAUSE_WORDS[cause].retries}".rstrip()
     kind = KINDS.get(alert.kind)
     return kind.action if kind else None
+
+
+def _fault_of(alert: Alert) -> tuple[str, str] | None:
+    """The cause and the provider of a provider incident; None for other alerts, and where either is not known."""
+    cause, provider = alert.cause or "", alert.evidence.get("provider")
+    is_known = alert.kind == PROVIDER_INCIDENT and cause in CAUSE_WORDS and provider
+    return (cause, str(provider)) if is_known else None
 
 
 def notification(planned: Planned, notice_id: str, now: datetime) -> Notification:
@@ -56,6 +63,10 @@ def _title(planned: Planned, kind: AlertKind) -> str:
     mentioned = planned.mentioned
     is_one = len(mentioned) == 1 or kind.is_told_by_subject
     about = subject_text(mentioned[0].subject) if is_one else f"{len(mentioned)} alerts"
+    what = f"{kind.title}: {about}"
+    if fault := _fault_of(mentioned[0]):
+        cause, provider = fault
+        what = f"{provider_name(provider)} {CAUSE_WORDS[cause].what}{about.removeprefix(provider)}"
     level = worst(one.severity for one in mentioned)
     start = {
         Notice.FIRING: f"CAVRA {level}",
@@ -63,7 +74,7 @@ def _title(planned: Planned, kind: AlertKind) -> str:
         Notice.REMINDER: f"CAVRA {level}, still",
         Notice.RESOLVED: "CAVRA resolved",
     }[planned.notice]
-    return f"{start}: {kind.title}: {about} ({_count(mentioned)})"
+    return f"{start}: {what} ({_count(mentioned)})"
 
 
 def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetime) -> str:

@@ -227,7 +227,8 @@ def test_a_broken_provider_has_the_step_of_its_cause_in_the_list_and_the_notific
         since: step,
         "provider-incident-1": "Do the next step that the incident names.",
     }
-    (sent,) = [one for _, one in desk.provider.sent if "servicenow" in one.subject]
-    assert sent.title == "CAVRA critical: a provider is broken: servicenow since 2026-06-25 11:30 UTC (1)"
+    sent, other = sorted((one for _, one in desk.provider.sent), key=lambda one: "servicenow" not in one.subject)
+    assert other.title == "CAVRA critical: a provider is broken: provider-incident-1 (1)"
+    assert sent.title == "CAVRA critical: ServiceNow rejects our credentials since 2026-06-25 11:30 UTC (1)"
     assert sent.summary.startswith("Since 2026-06-25 12:00 UTC, ")
     assert sent.summary.endswith(f"What to do: {step}")
