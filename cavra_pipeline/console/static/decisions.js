@@ -112,7 +112,7 @@ function columns(plan, stateOf, isPast) {
     { name: "provider", title: "Provider", value: (one) => one.provider, cell: records("provider")((one) => one.provider) },
     { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => [tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane)), one.action === "suppress" && [" ", el("small", {}, REASONS[one.reason] ?? words(one.reason).toLowerCase())]]) },
     { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, stateOf(one), plan, isPast)) },
-    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => [`${one.retry_count} of ${one.max_retry_attempts}`, one.failed_status_codes.length > 0 && [" ", el("small", {}, `status ${one.failed_status_codes.join(" ")}`)]]), number: true },
+    { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => [`${one.retry_count} of ${one.max_retry_attempts}`, one.failed_status_codes.length > 0 && [" ", el("small", { class: one.failed_status_codes.length === 1 && "whole" }, `status ${one.failed_status_codes.join(" ")}`)]]), number: true },
     { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: newest("latest")((one) => time(one.latest_delivery_at)) },
   ];
 }

@@ -111,7 +111,7 @@ function stoppedWorkers(lanes) {
     level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
     href: health(down[0]), since, details: down.map((one, at) => [at > 0 && ", ", el("a", { href: health(one), "data-key": `down-${one.lane}` }, words(one.lane)), hasNeverRun(one) && " (has never run)"]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
     note: !isPast() && "Alerts name the runs missed since the Dagster daemon first ran here; earlier ones are in each lane's health.",
-    acts: [el("a", { class: "button main", href: hash("worker", { lane: down[0].lane }), "data-key": "see-worker" }, `Open the worker of ${words(down[0].lane).toLowerCase()}`), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
+    acts: [el("a", { class: "button main", href: hash("worker", { lane: down[0].lane }), "data-key": "see-worker" }, down.length === 1 ? "Open the worker" : "Open the first worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];
 }
 
