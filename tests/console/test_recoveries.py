@@ -36,7 +36,7 @@ def test_a_recovery_of_the_month_is_closed_by_clicks_and_opened_again(service: S
         assert (row_count(page, "Open recoveries"), row_count(page, "Closed recoveries")) == (4, 5)
 
         first = page.get_by_role("region", name="Open recoveries").locator("tbody tr").first
-        assert first.locator("th").inner_text().startswith("servicenow")
+        assert first.locator("th").inner_text().startswith("ServiceNow")
         first.get_by_role("button", name="Close the recovery of servicenow").click()
         page.get_by_label("State").select_option("mitigated")
         page.get_by_label("Ticket").fill("OPS-77")

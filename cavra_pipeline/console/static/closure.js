@@ -3,7 +3,7 @@
 import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { ask, query } from "./api.js";
 import { unsettledOf } from "./causes.js";
-import { LANES, el, hash, plural, stamp, swap, words } from "./dom.js";
+import { LANES, el, hash, plural, providerName, stamp, swap, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -76,7 +76,7 @@ function unsettled(pairs, context, again) {
     table({ key: "unsettled", caption: "Waiting for an acknowledgement", isTitled: false, rows: pairs, columns: [
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `of-${one.lane}-${one.subject}-${one.provider}` }, one.subject) },
       { name: "what", title: "What", value: (one) => (one.item === GAP ? "Failing delivery" : "Health alert"), cell: (one) => [one.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(one.lane))] },
-      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "state", title: "Acknowledgement", value: (one) => words(one.state) || "none" },
       { name: "act", title: "Action", cell: (one) => acknowledgeButton({ ...one, key: `ack-${one.lane}-${one.subject}-${one.provider}`, context, done: again }) },
     ] })];

@@ -3,7 +3,7 @@
 import { ask, askText } from "./api.js";
 import { gateOf } from "./causes.js";
 import { REASONS } from "./delivery.js";
-import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
 import { across, table } from "./table.js";
 
@@ -80,7 +80,7 @@ function decisions(plan, stateOf, isPast, shown) {
   const text = el("input", { name: "find", type: "search", autocomplete: "off" });
   const counts = Object.keys(STATES).map((state) => [state, all.filter((one) => stateOf(one) === state).length]).filter(([state, count]) => count || state !== "gate");
   const action = choice("action", [["", `All (${all.length.toLocaleString("en")})`], ...counts.map(([state, count]) => [state, `${stateName(state, plan.lane)} (${count.toLocaleString("en")})`])]);
-  const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, one])], shown);
+  const provider = choice("by_provider", [["", "All"], ...[...new Set(all.map((one) => one.provider))].sort().map((one) => [one, providerName(one)])], shown);
   const held = el("div", {});
   const draw = () => {
     const needle = text.value.trim().toLowerCase();
@@ -109,7 +109,7 @@ function columns(plan, stateOf, isPast) {
   const newest = (name) => link(name, "The delivery that failed last", (one) => hash("evidence", { session_id: one.latest_delivery_id }));
   return [
     { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject, cell: story("subject")(subject) },
-    { name: "provider", title: "Provider", value: (one) => one.provider, cell: records("provider")((one) => one.provider) },
+    { name: "provider", title: "Provider", value: (one) => providerName(one.provider), cell: records("provider")((one) => providerName(one.provider)) },
     { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => [tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane)), one.action === "suppress" && [" ", el("small", {}, REASONS[one.reason] ?? words(one.reason).toLowerCase())]]) },
     { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, stateOf(one), plan, isPast)) },
     { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => [`${one.retry_count} of ${one.max_retry_attempts}`, one.failed_status_codes.length > 0 && [" ", el("small", { class: one.failed_status_codes.length === 1 && "whole" }, `status ${one.failed_status_codes.join(" ")}`)]]), number: true },
@@ -146,7 +146,7 @@ function changes(before, after) {
     table({ key: "changes", caption: `Changes since ${stamp(before.as_of)}`, rows, empty: "none", columns: [
       { name: "change", title: "Change", value: (row) => row.change },
       { name: "subject", title: "Subject", value: (row) => subject(row.one) },
-      { name: "provider", title: "Provider", value: (row) => row.one.provider },
+      { name: "provider", title: "Provider", value: (row) => providerName(row.one.provider) },
       { name: "text", title: "What", value: (row) => row.text },
     ] })];
 }

@@ -35,7 +35,7 @@ export async function render(params, context, root) {
   const again = async () => swap(root, await render(params, context, root));
   const needs = found.released_by.map((one) => one.needs);
   return [
-    el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: found.lane, run: 1 }) }, words(found.lane)), ` › ${found.subject} › ${found.provider}`),
+    el("p", { class: "crumb" }, el("a", { href: hash("health", { lane: found.lane, run: 1 }) }, words(found.lane)), ` › ${found.subject} › ${providerName(found.provider)}`),
     el("section", { class: `verdict ${LEVELS[found.state]}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, headline(found)),
       why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),

@@ -79,7 +79,7 @@ export const words = (name) => {
 };
 
 /** How a provider writes its own name, or the name as given. */
-export const providerName = (name) => PROVIDERS[name] ?? name;
+export const providerName = (name) => (Object.hasOwn(PROVIDERS, name) ? PROVIDERS[name] : name);
 
 /** The subject of an alert or a silence as people read it: the service's text of it, its lane in words. */
 export function subjectWords({ subject_text: text }) {

@@ -1,7 +1,7 @@
 // The escalation plan: a route for each open recovery and each provider with unresolved retries. A preview; stored on request.
 
 import { ask } from "./api.js";
-import { ESCALATION, announce, busy, el, facts, nothing, plural, problem, span, stamp, swap, tag, time, whole, words } from "./dom.js";
+import { ESCALATION, announce, busy, el, facts, nothing, plural, problem, providerName, span, stamp, swap, tag, time, whole, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -31,7 +31,7 @@ export async function render(params, context) {
 }
 
 const routes = (rows) => table({ key: "routes", caption: "Routes", rows, columns: [
-  { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id || words(one.category.replaceAll("-", "_"))))] },
+  { name: "provider", title: "Provider", value: (one) => providerName(one.provider), cell: (one) => [providerName(one.provider), el("small", {}, whole(one.playbook_id || words(one.category.replaceAll("-", "_"))))] },
   { name: "severity", title: "Severity", value: (one) => one.severity, cell: (one) => tag(one.severity) },
   { name: "do", title: "What to do", value: (one) => one.recommended_action },
   { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => (one.age_minutes === null ? "–" : whole(span(one.age_minutes * 60000))) },

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { NEVER } from "./delivery.js";
-import { LANES, choice, el, facts, field, hash, laneChoice, plural, stamp, subjectOf, time, words } from "./dom.js";
+import { LANES, choice, el, facts, field, hash, laneChoice, plural, providerName, stamp, subjectOf, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -21,7 +21,7 @@ export async function render(params) {
     facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Longest wait for a turn", `${found.late_by_minutes} min`]]),
     table({ key: "forecast", caption: "Failing deliveries", rows: found.pairs, empty: "none.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `f-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one)) },
-      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       when("first_tried_at", "First tried"), when("exhausted_at", "Exhausted, if all fail"), when("delivered_at", "Delivered, if all arrive"),
       { name: "never", title: "Not tried, because", value: (one) => (one.never_tried ? NEVER[one.never_tried] ?? words(one.never_tried) : "") },
     ] })];

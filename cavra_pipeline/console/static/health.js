@@ -3,7 +3,7 @@
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { adviceOf, firstOf, incidentAddress, incidentsOf, titleOf } from "./causes.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, providerName, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -105,14 +105,14 @@ async function report(health, metadata, lane, context, again, saveButton) {
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, look: warning ? null : "main", warning })),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
-      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
       { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
       { name: "act", title: "Action", cell: (one) => act(subjectOf(health.lane, one), one.provider, `gap-${subjectOf(health.lane, one)}-${one.provider}`) },
     ] }),
     health.approval_gaps.length > 0 && [el("h2", {}, "Missing approvals"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries that wait for an approval", rows: health.approval_gaps, columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
-      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
       { name: "state", title: "Approval", value: (one) => words(one.approval_state) || "none" },
     ] })],
@@ -120,7 +120,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
     table({ key: "failed", isTitled: false, caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
       { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(health.lane, one.subject, one.record.provider) },
-      { name: "provider", title: "Provider", value: (one) => one.record.provider },
+      { name: "provider", title: "Provider", value: (one) => providerName(one.record.provider) },
       { name: "status", title: "Status", value: (one) => one.status },
       { name: "record", title: "Record", cell: (one) => [el("button", { type: "button", "aria-label": `Open the record of ${one.subject}, ${one.record.provider}`,
         onclick: () => showDocument(`Execution ${one.record.session_id}`, one.record) }, "Open"), " ", act(one.subject, one.record.provider, `failed-${one.record.session_id}`)] },

@@ -1,7 +1,7 @@
 // What was reported day by day, and the counts of the dashboard.
 
 import { ask } from "./api.js";
-import { LANES, choice, el, facts, field, hash, laneChoice, now, showDocument, stamp, tag, time, words } from "./dom.js";
+import { LANES, choice, el, facts, field, hash, laneChoice, now, providerName, showDocument, stamp, tag, time, words } from "./dom.js";
 import { lines } from "./lines.js";
 import { asOf, today } from "./moment.js";
 import { proofFoot } from "./proof.js";
@@ -66,7 +66,7 @@ function counts(dashboard) {
       number("open_outage_count", "Outages"), { name: "person", title: "Waiting for a person", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
     ] })),
     table({ key: "providers", caption: "Deliveries by provider", rows: providers, columns: [
-      { name: "provider", title: "Provider", value: (one) => one.provider }, number("failed", "Failed"), number("delivered", "Delivered"),
+      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) }, number("failed", "Failed"), number("delivered", "Delivered"),
       { name: "share", title: "Failure rate", value: (one) => one.failed / (one.failed + one.delivered || 1), number: true,
         cell: (one) => `${((100 * one.failed) / (one.failed + one.delivered || 1)).toFixed(1)} %` },
     ] })];

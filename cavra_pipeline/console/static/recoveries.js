@@ -2,7 +2,7 @@
 
 import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, span, stamp, swap, tag, time, visible, whole, words } from "./dom.js";
+import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, providerName, span, stamp, swap, tag, time, visible, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { across, table } from "./table.js";
@@ -54,8 +54,8 @@ function verdict(report) {
     ["Closed within its limit", report.recoveries.filter((one) => one.slo_status === "closed" && Date.parse(one.closed_at) - Date.parse(one.opened_at) <= limit * 60000).length]])];
 }
 
-const provider = { name: "provider", title: "Provider", value: (one) => one.provider };
-const recovery = { ...provider, cell: (one) => [one.provider, el("small", {}, whole(one.playbook_id))] };
+const provider = { name: "provider", title: "Provider", value: (one) => providerName(one.provider) };
+const recovery = { ...provider, cell: (one) => [providerName(one.provider), el("small", {}, whole(one.playbook_id))] };
 const state = { name: "state", title: "State", value: (one) => one.slo_status, cell: (one) => [tag(LEVELS[one.slo_status], TEXTS[one.slo_status]), el("small", {}, `closure: ${closureOf(one)}`)] };
 const closureOf = (one) => (one.closure_state === "open" ? "none" : words(one.closure_state).toLowerCase());
 const closure = { name: "closure", title: "Closure", value: closureOf };
@@ -70,7 +70,7 @@ function openTable(rows, report, act) {
     recovery, state,
     { name: "age", title: "Open for", value: (one) => one.age_minutes, cell: (one) => [whole(minutes(one.age_minutes)), el("small", {}, "since ", time(one.opened_at)), left(one) > 0 && el("small", {}, `${minutes(left(one))} left`)] },
     failures, owner,
-    { name: "notified", title: "Notified via", value: (one) => one.notified_through.join(", ") || "no one" },
+    { name: "notified", title: "Notified via", value: (one) => one.notified_through.map(providerName).join(", ") || "no one" },
     act && action(act),
   ].filter(Boolean) }));
 }
@@ -114,15 +114,15 @@ function closeButton(one, context, again) {
   const verb = isClosed ? "Reopen" : "Close";
   const open = () => {
     const ref = el("input", { name: "external_ref", maxlength: 256, autocomplete: "off" });
-    actForm(`${verb} a recovery`, `${one.provider}, playbook ${one.playbook_id}, open since ${stamp(one.opened_at)}.`,
+    actForm(`${verb} a recovery`, `${providerName(one.provider)}, playbook ${one.playbook_id}, open since ${stamp(one.opened_at)}.`,
       [field("State", choice("state", CLOSURE_STATES.map((name) => [name]), isClosed ? "reopened" : CLOSURE_STATES[0]), "Resolved and mitigated close it. Any other state leaves it open, or opens it again."),
         field("Ticket", ref, "Optional, such as OPS-123.")], context,
       async ({ external_ref: given, ...rest }) => {
         const { closure } = await ask("/recoveries/closures", {}, { playbook_id: one.playbook_id, provider: one.provider, ...rest, external_ref: given.trim() || undefined });
-        return closure ? `Recorded: ${one.provider} is ${closure.closure_state}.` : "Nothing was recorded: the newest closure says the same.";
+        return closure ? `Recorded: ${providerName(one.provider)} is ${closure.closure_state}.` : "Nothing was recorded: the newest closure says the same.";
       }, again, isClosed ? "Record reopening" : "Record closure", "Recorded");
   };
-  return el("button", { type: "button", "data-key": `close-${one.playbook_id}-${one.provider}`, "aria-label": `${verb} the recovery of ${one.provider} in ${one.playbook_id}`, onclick: open }, verb);
+  return el("button", { type: "button", "data-key": `close-${one.playbook_id}-${one.provider}`, "aria-label": `${verb} the recovery of ${providerName(one.provider)} in ${one.playbook_id}`, onclick: open }, verb);
 }
 
 function playbookButton(context, again) {

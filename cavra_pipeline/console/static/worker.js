@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { gateOf } from "./causes.js";
-import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, plural, problem, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
+import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, plural, problem, providerName, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -53,7 +53,7 @@ function due({ plan, pending }) {
   const rows = plan.retry_decisions.filter((one) => one.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
   return table({ key: "due", caption: "Due now", rows, empty: "nothing.", columns: [
     { name: "subject", title: "Subject", value: (one) => subjectOf(plan.lane, one), cell: (one) => deliveryLink(plan.lane, one) },
-    { name: "provider", title: "Provider", value: (one) => one.provider },
+    { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
     { name: "state", title: "State", value: (one) => (isHeld(one) ? 1 : 0), cell: (one) => (isHeld(one) ? tag("warning", `Needs ${gateOf(plan.lane)}`) : tag("retry", "Ready")) },
     { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
   ] });
@@ -70,7 +70,7 @@ function outcome({ run }, lane) {
       ["Selected", run.selected_retry_count], ["Need an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => deliveryLink(lane, one) },
-      { name: "provider", title: "Provider", value: (one) => one.provider },
+      { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "action", title: "Action", value: (one) => one.action, cell: (one) => tag(one.action, words(one.action)) },
       { name: "failures", title: "Failures", value: (one) => one.retry_count, number: true },
     ] }),
