@@ -99,13 +99,14 @@ def slow_head(status: int = 200) -> Answer:
 class Receiver:
     """A threaded HTTP/1.1 server on 127.0.0.1, on a port of its own; over TLS with a certificate."""
 
-    def __init__(self, tls: Certificate | None = None) -> None:
+    def __init__(self, tls: Certificate | None = None, *, host: str = "127.0.0.1") -> None:
         """Listen; requests are served from `__enter__` on."""
         self._lock = threading.Condition()
         self._scripts: dict[str, list[Answer]] = {}
         self._received: list[Received] = []
         self.closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._host = host
+        self._server = _Server((host, 0), _Handler)
         self._server.receiver = self
         self._scheme = "https" if tls else "http"
         if tls:
@@ -129,7 +130,7 @@ class Receiver:
     @property
     def base_url(self) -> str:
         """The address without a path."""
-        return f"{self._scheme}://127.0.0.1:{self.port}"
+        return f"{self._scheme}://{self._host}:{self.port}"
 
     @property
     def port(self) -> int:

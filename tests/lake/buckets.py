@@ -36,8 +36,8 @@ def program() -> Path:
 class BucketServer:
     """One server with one key; its files stay when it is stopped."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, address: str = "127.0.0.1") -> None:
+        self._folder, self._address = folder, address
         self._ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
         # Each of its parts has a second port, 10,000 above the first, unless it is named.
         self._grpc_ports = {name: free_port() for name in self._ports}
@@ -48,7 +48,7 @@ class BucketServer:
     @property
     def environ(self) -> dict[str, str]:
         """The variables by which the bucket is opened."""
-        endpoint = f"http://127.0.0.1:{self._ports['s3']}"
+        endpoint = f"http://{self._address}:{self._ports['s3']}"
         return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": endpoint}
 
     def start(self) -> None:
@@ -61,7 +61,7 @@ class BucketServer:
         keys = f"-s3.config={self._folder / 'keys.json'}"
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program(), "server", f"-dir={self._folder}", "-ip=127.0.0.1", "-filer", "-s3", keys, *options],
+                [program(), "server", f"-dir={self._folder}", f"-ip={self._address}", "-filer", "-s3", keys, *options],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
@@ -101,7 +101,7 @@ class BucketServer:
         return True
 
     def _file(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._ports['filer']}/{path}"
+        return f"http://{self._address}:{self._ports['filer']}/{path}"
 
 
 def _ask(request: urllib.request.Request) -> None:
