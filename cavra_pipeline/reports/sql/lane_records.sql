@@ -1,30 +1,36 @@
 -- The lane's records up to each instant and after it: those up to the first are counted at once, the others by instant.
 -- Pruned ones are before every instant.
-WITH counted AS (
-    SELECT unnest(map_keys(counts)) AS as_of, unnest(map_values(counts)) AS more
-    FROM (
-        SELECT histogram(created_at, $instants::TIMESTAMP[]) AS counts
-        FROM evidence
-        WHERE
-            lane = $lane AND created_at > list_min($instants::TIMESTAMP[])
-            AND created_at <= list_max($instants::TIMESTAMP[])
-    )
+WITH of_lane AS MATERIALIZED (
+    SELECT
+        count(*) AS whole,
+        count(*) FILTER (created_at <= list_min($instants::TIMESTAMP[])) AS up_to_first,
+        histogram(created_at, $instants::TIMESTAMP[]) FILTER (
+            created_at > list_min($instants::TIMESTAMP[]) AND created_at <= list_max($instants::TIMESTAMP[])
+        ) AS counts
+    FROM evidence
+    WHERE lane = $lane
+),
+
+counted AS (
+    SELECT unnest(map_keys(counts)) AS as_of, unnest(map_values(counts)) AS more FROM of_lane
+),
+
+pruned AS (
+    SELECT coalesce(sum(evidence_record_count), 0)::BIGINT AS pruned_count FROM pruned_lanes WHERE lane = $lane
 ),
 
 up_to AS (
     SELECT
         asked.number,
-        (SELECT count(*) FROM evidence WHERE lane = $lane AND created_at <= list_min($instants::TIMESTAMP[]))
-        + (SELECT coalesce(sum(evidence_record_count), 0)::BIGINT FROM pruned_lanes WHERE lane = $lane)
-        + coalesce(sum(counted.more) OVER (ORDER BY asked.number), 0)::BIGINT AS evidence_record_count
+        of_lane.whole - of_lane.up_to_first AS after_first,
+        of_lane.up_to_first + pruned.pruned_count AS before_first,
+        coalesce(sum(counted.more) OVER (ORDER BY asked.number), 0)::BIGINT AS since_first
     FROM asked($instants::TIMESTAMP[]) AS asked
     LEFT JOIN counted USING (as_of)
+    CROSS JOIN of_lane
+    CROSS JOIN pruned
 )
 
-SELECT
-    evidence_record_count,
-    (SELECT count(*) FROM evidence WHERE lane = $lane)
-    + (SELECT coalesce(sum(evidence_record_count), 0)::BIGINT FROM pruned_lanes WHERE lane = $lane)
-    - evidence_record_count AS future_record_count
+SELECT before_first + since_first AS evidence_record_count, after_first - since_first AS future_record_count
 FROM up_to
 ORDER BY number

@@ -26,32 +26,27 @@ newest AS MATERIALIZED (
     WINDOW so_far AS (ORDER BY asked.number)
 ),
 
-runs AS (
+found AS MATERIALIZED (
     SELECT
-        created_at AS latest_worker_run_at,
-        last(coalesce(run_id, session_id) ORDER BY session_id) AS latest_worker_run_id,
-        last(schedule_enabled ORDER BY session_id) AS is_schedule_enabled
-    FROM worker_runs
-    WHERE lane = $lane AND created_at IN (SELECT latest_worker_run_at FROM newest)
-    GROUP BY created_at
-),
-
-plans AS (
-    SELECT
-        created_at AS latest_retry_plan_at,
-        last(coalesce(retry_plan_id, session_id) ORDER BY session_id) AS latest_retry_plan_id
-    FROM retry_plans
-    WHERE lane = $lane AND created_at IN (SELECT latest_retry_plan_at FROM newest)
-    GROUP BY created_at
+        record_type,
+        created_at,
+        last(coalesce(run_id, session_id) ORDER BY session_id) AS run_id,
+        last(schedule_enabled ORDER BY session_id) AS is_schedule_enabled,
+        last(coalesce(retry_plan_id, session_id) ORDER BY session_id) AS retry_plan_id
+    FROM evidence
+    WHERE
+        lane = $lane AND record_type IN ('worker_run', 'retry_plan')
+        AND created_at IN (SELECT unnest([latest_worker_run_at, latest_retry_plan_at]) FROM newest)
+    GROUP BY ALL
 )
 
 SELECT
-    runs.latest_worker_run_id,
+    runs.run_id AS latest_worker_run_id,
     newest.latest_worker_run_at,
     runs.is_schedule_enabled,
-    plans.latest_retry_plan_id,
+    plans.retry_plan_id AS latest_retry_plan_id,
     newest.latest_retry_plan_at
 FROM newest
-LEFT JOIN runs USING (latest_worker_run_at)
-LEFT JOIN plans USING (latest_retry_plan_at)
+LEFT JOIN found AS runs ON runs.record_type = 'worker_run' AND runs.created_at = newest.latest_worker_run_at
+LEFT JOIN found AS plans ON plans.record_type = 'retry_plan' AND plans.created_at = newest.latest_retry_plan_at
 ORDER BY newest.number
