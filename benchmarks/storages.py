@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import dagster as dg
 import yaml
 
 from benchmarks.records import write_drop
@@ -35,6 +36,9 @@ def new_home(folder: Path, days: int, records: int, database: str | None) -> Set
     instance.mkdir(parents=True)
     storage = {} if database is None else {"storage": {"postgres": {"postgres_url": database}}}
     (instance / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}, **storage}))
+    with dg.DagsterInstance.from_config(str(instance)) as made:
+        # Two processes that make its databases at once may fail.
+        assert made.get_runs_count() == 0
     home = home_of(folder)
     for number in range(days):
         start = datetime.combine(FIRST, datetime.min.time(), UTC) + timedelta(days=number)
@@ -61,8 +65,6 @@ def refresh(folder: Path, days: int) -> None:
 
 def tick_sensors(folder: Path) -> None:
     """Lets every sensor tick, one after the other, until it is enough; writes down how often and how long at most."""
-    import dagster as dg
-
     from tests.dagster_tests.runs import code_location, tick
 
     home = home_of(folder)
