@@ -68,11 +68,13 @@ def hash_segments(session: Session, keys: Iterable[tuple[str, date]], pseudonyms
     wanted = sorted(keys)
     if not wanted:
         return []
+    days = [day for _, day in wanted]
+    bounds: dict[str, object] = {"first_day": min(days), "last_day": max(days)}
     with session.given(given_segments=Rows(_KEY, wanted)):
-        kinds = {str(row["metadata_kind"]) for row in session.rows(PACKAGE, "kinds_of_segments")}
+        kinds = {str(row["metadata_kind"]) for row in session.rows(PACKAGE, "kinds_of_segments", bounds)}
         found = {
             (row["lane"], row["segment_day"]): _segment(row["lane"], row["segment_day"], row["leaves"], pseudonyms)
-            for row in session.stream(PACKAGE, "hash_segments", leaves=_leaves(kinds))
+            for row in session.stream(PACKAGE, "hash_segments", bounds, leaves=_leaves(kinds))
         }
     return [found.get(key, Segment(*key, 0, "")) for key in wanted]
 
