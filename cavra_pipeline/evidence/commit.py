@@ -180,6 +180,7 @@ def _watch(session: Session) -> None:
     session.run(_PACKAGE, "mark_came")
     session.run(_PACKAGE, "mark_newly_failing")
     session.run(_PACKAGE, "watch_came")
+    session.run(_PACKAGE, "find_newly_watched")
     session.run(_PACKAGE, "watch_newly_failing")
     lanes = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
     session.run(_PACKAGE, "mark_touched_links", lanes_of_new_subjects=lanes)
