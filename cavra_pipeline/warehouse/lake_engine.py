@@ -125,7 +125,8 @@ def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -
     options = {"DATA_PATH": literal(lake.data), "CREATE_IF_NOT_EXISTS": str(makes).lower()}
     if lake.sqlite:
         return f"ATTACH {literal(f'ducklake:sqlite:{lake.sqlite}')} AS {NAME} ({_listed(options)})"
-    server = dict(lake.server)
+    # libpq waits without end for a server that is cut off, unless the address says how long.
+    server = {"connect_timeout": "10", **dict(lake.server)}
     held = {IN_SECRET[name]: literal(value) for name, value in server.items() if name in IN_SECRET}
     # An address shows in duckdb_databases() and in messages; a secret does not.
     connection.execute(f"CREATE OR REPLACE SECRET {_SECRET} (TYPE postgres, {_listed(held)})")

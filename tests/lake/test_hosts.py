@@ -95,7 +95,7 @@ def test_hosts_that_share_two_servers_alone_have_one_evidence_and_send_each_retr
         assert len(receiver.requests("/hook")) == 2, said
 
         third.plug(is_in=False)
-        alone = third.run("status", PGCONNECT_TIMEOUT="5", **keys[third])
+        alone = third.run("status", **keys[third])
         assert alone.returncode != 0
         assert "can't be reached" in alone.stderr
         third.plug(is_in=True)
