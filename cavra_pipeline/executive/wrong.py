@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,9 +37,9 @@ def what_is_wrong(overview: Mapping[str, Any]) -> list[Wrong]:
         *(Wrong(incident_sentence(one, overview["as_of"]), ("incidents --open",)) for one in incidents),
         *_down_line(down),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
-        *(_held(lane) for lane in lanes if lane["held_count"]),
         *_recoveries(overview["recoveries"]),
-        *(_unacknowledged(lane) for lane in lanes if lane["outstanding_acknowledgements"]),
+        *_held([lane for lane in lanes if lane["held_count"]], sum(lane["retryable_count"] for lane in lanes)),
+        *_unacknowledged([lane for lane in lanes if lane["outstanding_acknowledgements"]]),
         *(
             _of_lane(lane, _first_sentence(lane["worst_alert"]["message"]))
             for lane in lanes
@@ -74,16 +75,24 @@ def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:
     return Wrong(f"{lane['lane']}: {what}", (f"retry-health --lane {lane['lane']}",))
 
 
-def _held(lane: Mapping[str, Any]) -> Wrong:
-    name, held, due = lane["lane"], lane["held_count"], lane["retryable_count"]
-    needs = f"{'needs' if held == 1 else 'need'} an {LANES[name].gate.name.lower()}"
-    return Wrong(
-        f"{name}: {held:,} of {count(due, 'due retry', 'due retries')} {needs}", (f"retry-plan --lane {name}",)
-    )
+def _held(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:
+    """One line for the held retries of all lanes, as what holds them is the same in each."""
+    if lanes:
+        held: Counter[str] = Counter()
+        for lane in lanes:
+            held[f"for an {LANES[lane['lane']].gate.name.lower()}"] += lane["held_count"]
+        why = f" {next(iter(held))}" if len(held) == 1 else f": {listed([f'{n:,} {what}' for what, n in held.items()])}"
+        words = f"retry-plan --lane {lanes[0]['lane']}" if len(lanes) == 1 else "retry-plan"
+        is_held = "is held" if held.total() == 1 else "are held"
+        yield Wrong(f"{held.total():,} of {count(due, 'due retry', 'due retries')} {is_held}{why}", (words,))
 
 
-def _unacknowledged(lane: Mapping[str, Any]) -> Wrong:
-    return _of_lane(lane, f"{count(len(lane['outstanding_acknowledgements']), 'health alert')} to acknowledge")
+def _unacknowledged(lanes: list[Mapping[str, Any]]) -> Iterator[Wrong]:
+    if lanes:
+        numbers = {lane["lane"]: len(lane["outstanding_acknowledgements"]) for lane in lanes}
+        alerts = count(sum(numbers.values()), "health alert")
+        where = some([f"{number:,} of {name}" for name, number in numbers.items()])
+        yield Wrong(f"{alerts} to acknowledge: {where}", (f"retry-health --lane {lanes[0]['lane']}",))
 
 
 def _recoveries(found: Mapping[str, Any]) -> Iterator[Wrong]:

@@ -116,7 +116,7 @@ def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_pat
     assert (run["retryable_count"], run["acknowledgement_pending_count"]) == (3, 2)
     (row,) = [line.split() for line in table.splitlines() if line.startswith("recovery_escalation ")]
     assert row[1:4] == ["critical", "1", "2"]
-    assert "2 of 3 due retries need an acknowledgement" in table
+    assert "2 of 3 due retries are held for an acknowledgement" in table
 
 
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
