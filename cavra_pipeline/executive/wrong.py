@@ -29,11 +29,22 @@ class Wrong:
     is_of_now: bool = False
 
 
-def what_is_wrong(overview: Mapping[str, Any]) -> list[Wrong]:
-    """Returns what is wrong by an overview, causes before what follows from them; none if nothing is wrong."""
+_DAEMON_OFF: Final = Wrong(
+    "Dagster's daemon is not running: nothing is retried on schedule, and no alert is raised", ("dev",), is_of_now=True
+)
+
+
+def what_is_wrong(overview: Mapping[str, Any], *, is_daemon_off: bool = False) -> list[Wrong]:
+    """Returns what is wrong, causes before what follows from them; none if nothing is wrong.
+
+    Args:
+        overview: How the home stands, as `reports.overview` returns it.
+        is_daemon_off: Whether no Dagster daemon runs where one should; the demo ends without one by design.
+    """
     incidents, lanes, down = overview["incidents"], overview["lanes"].values(), _down(overview)
     explained = {name for one in incidents for name in one["lanes"]} | {name for name, _ in down}
     return [
+        *([_DAEMON_OFF] if is_daemon_off else []),
         *(Wrong(incident_sentence(one, overview["as_of"]), ("incidents --open",)) for one in incidents),
         *_down_line(down),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
+from cavra_pipeline.cli.common import clock
 from cavra_pipeline.cli.doctor import _PARTS
 from cavra_pipeline.definitions import daemon_state
 from cavra_pipeline.lanes import LANES
@@ -87,6 +88,20 @@ def test_status_and_the_executive_report_agree_on_a_worker_that_runs_too_seldom(
     assert f"Acknowledgement audit: {words}." in report["what_happened"]
     assert "1 worker is down" not in said
     assert f"{lane} for" not in said
+
+
+def test_status_says_first_that_no_daemon_runs_and_not_where_one_does(tmp_path: Path) -> None:
+    home = home_with(tmp_path, [worker_run(at(5)), delivery(at(40), failed=["slack"])])
+    take_in(home)
+    sentence = "Dagster's daemon is not running: nothing is retried on schedule, and no alert is raised"
+    wrong = command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out.split("What is wrong\n")[1]
+    assert [line.strip() for line in wrong.splitlines()[:2]] == [f"-  {sentence}", "cavra-pipeline dev"]
+
+    with dagster_instance(home) as instance:
+        for kind in ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR"):
+            instance.add_daemon_heartbeat(DaemonHeartbeat(clock().timestamp(), kind, "one", []))
+
+    assert sentence not in command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out
 
 
 def test_a_misspelt_provider_of_incidents_suggests_the_nearest_and_another_one_does_not(tmp_path: Path) -> None:
