@@ -74,6 +74,7 @@ class Terminal:
         *,
         most: int = MOST_ROWS,
         is_last_folded: bool = False,
+        whole: str = "--json",
     ) -> None:
         """Prints rows under their columns, which stand in the order of what matters; what is left out is said.
 
@@ -83,6 +84,7 @@ class Terminal:
             rows: A cell for each column; a cell stays on one line.
             most: Rows printed at most.
             is_last_folded: Whether the last column has sentences, which are folded before the column is left out.
+            whole: The option with which the command prints every row and column.
         """
         drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
         every = list(rows)
@@ -97,9 +99,9 @@ class Terminal:
         self._head(title)
         self._console.print(drawn)
         if len(every) > most:
-            self._console.print(shown(f"... and {len(every) - most:,} more; --json lists all", "dim"))
+            self._console.print(shown(f"... and {len(every) - most:,} more; {whole} lists all", "dim"))
         if left_out := ", ".join(columns[len(widths) :]):
-            self._console.print(shown(f"not shown at this width: {left_out} (--json has all)", "dim"))
+            self._console.print(shown(f"not shown at this width: {left_out} ({whole} has all)", "dim"))
 
     def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Prints rows of any number of columns: as a table where all fit, else the first of them one below another."""

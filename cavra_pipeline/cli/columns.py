@@ -13,6 +13,7 @@ _DECISION: Final = (
     "provider", "action", "reason", "retry_count", "max_retry_attempts", "retry_delay_minutes", "first_delivery_id",
     "latest_delivery_id", "latest_delivery_at", "next_retry_at", "failed_status_codes", "provider_incident_id",
 )  # fmt: skip
+_OF_A_PLAN: Final = ("lane", "subject", "state", "needs")
 _FORECAST: Final = (
     "provider", "action", "retry_count", "next_retry_at", "provider_incident_id", "first_tried_at", "exhausted_at",
     "delivered_at", "never_tried", "alike_failure_count", "alike_delivered_count",
@@ -49,9 +50,9 @@ def decision_columns(lane: Lane) -> list[str]:
     return [lane.subject_field, *([lane.decision_field] if lane.decision_field else []), *_DECISION]
 
 
-def decisions_of_lanes(lanes: Iterable[Lane]) -> list[str]:
-    """Returns the columns of the decisions of several lanes: each lane's own are empty for the others."""
-    return list(dict.fromkeys(["lane", *(name for lane in lanes for name in decision_columns(lane))]))
+def plan_columns(lanes: Iterable[Lane]) -> list[str]:
+    """Returns the columns of the retry plans of lanes: each lane's own are empty for the others."""
+    return list(dict.fromkeys([*_OF_A_PLAN, *(name for lane in lanes for name in decision_columns(lane))]))
 
 
 def forecast_columns(lane: Lane) -> Sequence[str]:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
-from cavra_pipeline.cli.tables import NO_EVIDENCE, ago, duration_or_never, level, near_time, short_time
+from cavra_pipeline.cli.tables import (
+    NO_EVIDENCE,
+    PLAN_STATES,
+    ago,
+    duration_or_never,
+    level,
+    near_time,
+    short_time,
+    show_plan_states,
+)
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import count, worker_interval
@@ -15,6 +25,10 @@ from cavra_pipeline.reports.cadence import usual_interval_of
 from cavra_pipeline.terminal import Terminal, lines, shown
 
 Show = Callable[[Terminal, Any], None]
+#: The pairs of each lane that still need a person's acknowledgement or approval.
+Uncleared = Mapping[str, Collection[tuple[str, str]]]
+#: The state of a decision that no person holds.
+_STATES: Final = {"retry": "ready", "wait": "waiting", "suppress": "exhausted"}
 
 
 def show_no_evidence(console: Terminal, document: Mapping[str, Any], title: str) -> None:
@@ -48,22 +62,31 @@ def show_health_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None
     _point_to(console, "retry-health", document)
 
 
-def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any]) -> None:
-    """Shows the retry plan of every lane in use, a line each."""
-    rows = [
-        (
-            lane,
-            level(plan["alert_level"]),
-            plan["retryable_count"],
-            plan["waiting_count"],
-            plan["suppressed_count"],
-            _next_due(plan),
-            plan["retry_plan_id"],
-        )
-        for lane, plan in document["lanes"].items()
-    ]  # fmt: skip
-    columns = ("lane", "state", "due", "waiting", "exhausted", "next due in", "plan")
+def plan_rows(plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Returns the decisions of a plan, what can go now first, each with its subject, its state and what it needs.
+
+    Args:
+        plan: The plan.
+        uncleared: The pairs that still need a person's acknowledgement or approval.
+    """
+    lane = LANES[plan["lane"]]
+    rows = []
+    for one in plan["retry_decisions"]:
+        needs = lane.gate.name.lower() if (one[lane.subject_field], one["provider"]) in uncleared else None
+        state = "held" if needs and one["action"] == "retry" else _STATES[one["action"]]
+        rows.append({"lane": lane.name, "subject": one[lane.subject_field], "state": state, "needs": needs, **one})
+    return sorted(rows, key=lambda row: (PLAN_STATES.index(row["state"]), row["next_retry_at"] or ""))
+
+
+def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any], uncleared: Uncleared) -> None:
+    """Shows the retry plan of every lane in use, a line each; `uncleared` has the pairs of each lane."""
+    rows = []
+    for lane, plan in document["lanes"].items():
+        counted = Counter(row["state"] for row in plan_rows(plan, uncleared[lane]))
+        rows.append((lane, *(counted[state] for state in PLAN_STATES), _next_due(plan), plan["retry_plan_id"]))
+    columns = ("lane", *PLAN_STATES, "next due in", "plan")
     console.table(f"Retry plans of the lanes in use, as of {short_time(document['as_of'])} UTC", columns, rows)
+    show_plan_states(console)
     _point_to(console, "retry-plan", document)
 
 
@@ -166,26 +189,10 @@ def _executions(report: Mapping[str, Any]) -> str:
     )
 
 
-#: When a delivery is due, by the action of its decision; ``{}`` stands for the instant until which it waits.
-_DUE: Final = {"retry": "now", "wait": "{}", "suppress": "never"}
-
-
 def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -> None:
-    """Shows a retry plan: what can go first, then what a person must release, what waits, what is exhausted.
-
-    Args:
-        console: Where it is shown.
-        plan: The plan.
-        uncleared: The pairs that still need a person's acknowledgement or approval.
-    """
-    subject = LANES[plan["lane"]].subject_field
-    held = [
-        one
-        for one in plan["retry_decisions"]
-        if one["action"] == "retry" and (one[subject], one["provider"]) in uncleared
-    ]
-    due = f"{plan['retryable_count']} due" + (f" ({len(held)} held for a person)" if held else "")
-    counts = f"{due}, {plan['waiting_count']} waiting, {plan['suppressed_count']} exhausted"
+    """Shows a retry plan, as `plan_rows` orders it."""
+    rows = plan_rows(plan, uncleared)
+    counted = Counter(row["state"] for row in rows)
     policy = (
         f"{plan['max_retry_attempts']} attempts, {plan['base_retry_delay_minutes']:g} min x "
         f"{plan['backoff_multiplier']:g}, at most {short_duration(int(plan['max_retry_delay_minutes']))}"
@@ -193,34 +200,29 @@ def show_plan(console: Terminal, plan: Mapping[str, Any], uncleared: Collection[
     console.facts(
         f"Retry plan of {plan['lane']}",
         [
-            ("state", level(plan["alert_level"])),
             ("as of", f"{short_time(plan['as_of'])} UTC"),
-            ("deliveries", counts),
+            ("deliveries", ", ".join(f"{counted[state]} {state}" for state in PLAN_STATES)),
             ("policy", policy),
             ("based on", count(plan["evidence_record_count"], "delivery", "deliveries")),
             ("plan", plan["retry_plan_id"]),
         ],
     )
-    if plan["retry_decisions"]:
-        gate = LANES[plan["lane"]].gate
-        needed = [] if gate is Gate.REQUEST else ["needs"]
-        needs = dict.fromkeys(uncleared, gate.name.lower())
-        found = [(d, needs.get((d[subject], d["provider"]), "")) for d in plan["retry_decisions"]]
-        found.sort(key=lambda one: (list(_DUE).index(one[0]["action"]), one[1], one[0]["next_retry_at"] or ""))
-        rows = [
-            (
-                d[subject],
-                d["provider"],
-                _DUE[d["action"]].format(near_time(d["next_retry_at"])),
-                *([need] if needed else []),
-                ", ".join(map(str, d["failed_status_codes"])) or "-",
-                f"{d['retry_count']} of {d['max_retry_attempts']}",
-            )
-            for d, need in found
-        ]
-        console.table("Failing deliveries", ("subject", "provider", "due (UTC)", *needed, "HTTP", "failures"), rows)
-        first = found[0][0]
-        console.next(next_command(f"explain {first[subject]} {first['provider']}"))
+    if rows:
+        columns = ("subject", "provider", "state", "needs", "HTTP", "failures")
+        console.table("Failing deliveries", columns, [_plan_cells(row) for row in rows], whole="--output csv")
+        console.next(next_command(f"explain {rows[0]['subject']} {rows[0]['provider']}"))
+
+
+def _plan_cells(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    at = f"{near_time(row['next_retry_at'])} UTC" if row["state"] == "waiting" else None
+    return (
+        row["subject"],
+        row["provider"],
+        level(row["state"]),
+        ", ".join(filter(None, [at, row["needs"]])),
+        ", ".join(map(str, row["failed_status_codes"])) or "-",
+        f"{row['retry_count']} of {row['max_retry_attempts']}",
+    )
 
 
 def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from cavra_pipeline.cli.common import (
     reading_state,
 )
 from cavra_pipeline.cli.report_tables import (
+    plan_rows,
     show_dashboard,
     show_health,
     show_health_of_lanes,
@@ -32,7 +33,7 @@ from cavra_pipeline.cli.report_tables import (
     unless_empty,
 )
 from cavra_pipeline.declared import options_of
-from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.documents import naive_utc, parse_as_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.dashboard import dashboards
@@ -49,6 +50,7 @@ from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.slots.ledger import slots_of_reports
 from cavra_pipeline.state import state_of
+from cavra_pipeline.warehouse import Session
 
 _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("critical",)}
 
@@ -131,7 +133,7 @@ def retry_plan_command(
 ) -> None:
     """Decide what to retry, what waits, what is exhausted.
 
-    A plan is a preview, unless --save saves it. CSV lists the decisions.
+    A plan is a preview, unless --save saves it. CSV lists the deliveries, each with its state and what it needs.
     """
     now = clock()
     with reading() as session:
@@ -142,34 +144,37 @@ def retry_plan_command(
             )[0]
             for one in lanes
         ]
-        left = [one for one in plans[0]["retry_decisions"] if one["action"] != "suppress"] if lane else []
-        uncleared = uncleared_pairs(session, lane, left, naive_utc(as_of or now)) if lane else []
+        uncleared = {one.name: _uncleared(session, one, plan) for one, plan in zip(lanes, plans, strict=True)}
         is_empty = not has_evidence(session, as_of or now)
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
+
+    def rows(_document: object) -> list[dict[str, Any]]:
+        return [row for plan in plans for row in plan_rows(plan, uncleared[plan["lane"]])]
+
     if lane:
-        answer(
-            plans[0],
-            unless_empty(lambda console, plan: show_plan(console, plan, uncleared), "Retry plan", is_empty=is_empty),
-            "retry_decisions",
-            columns.decision_columns(lane),
+        show = unless_empty(
+            lambda console, plan: show_plan(console, plan, uncleared[lane.name]), "Retry plan", is_empty=is_empty
         )
+        answer(plans[0], show, rows, columns.plan_columns(lanes))
         return
     document = of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
-    show = unless_empty(show_plans_of_lanes, "Retry plans", is_empty=is_empty)
-    answer(document, show, _decision_rows, columns.decisions_of_lanes(lanes))
+    show = unless_empty(
+        lambda console, found: show_plans_of_lanes(console, found, uncleared), "Retry plans", is_empty=is_empty
+    )
+    answer(document, show, rows, columns.plan_columns(lanes))
+
+
+def _uncleared(session: Session, lane: Lane, plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The pairs of a plan that are not exhausted and still need a person's acknowledgement or approval."""
+    left = [one for one in plan["retry_decisions"] if one["action"] != "suppress"]
+    return uncleared_pairs(session, lane, left, naive_utc(parse_as_of(plan["as_of"])))
 
 
 def _alert_rows(reports: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     for report in reports:
         for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True):
             yield {"lane": report["lane"], "as_of": report["as_of"], **alert, "recommended_action": action}
-
-
-def _decision_rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for lane, plan in document["lanes"].items():
-        for decision in plan["retry_decisions"]:
-            yield {"lane": lane, **decision}
 
 
 @command("dashboard", "cavra-pipeline dashboard", "cavra-pipeline dashboard --as-of 2d --json")

@@ -9,7 +9,17 @@ from typing import Any
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
-from cavra_pipeline.cli.tables import NO_EVIDENCE, ago, daemon_words, duration_or_never, level, short_time, show_wrong
+from cavra_pipeline.cli.tables import (
+    NO_EVIDENCE,
+    PLAN_STATES,
+    ago,
+    daemon_words,
+    duration_or_never,
+    level,
+    short_time,
+    show_plan_states,
+    show_wrong,
+)
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
@@ -110,9 +120,8 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         for name, lane in document["lanes"].items()
     ]
     if rows and evidence["record_count"]:
-        console.table("Lanes in use", ("lane", "state", "ready", "held", "waiting", "exhausted", "last run"), rows)
-        console.print("ready: due now; held: due, but a person's acknowledgement or approval is missing", style="dim")
-        console.print("waiting: for the end of a delay; exhausted: no attempt is left", style="dim")
+        console.table("Lanes in use", ("lane", "state", *PLAN_STATES, "last run"), rows)
+        show_plan_states(console)
     console.next(document["next"])
 
 

@@ -15,14 +15,16 @@ _LEVEL_STYLES: Final = {
     "warning": "yellow",
     "healthy": "green",
     "unknown": "dim",
-    "retry": "bold",
-    "wait": "cyan",
+    "ready": "bold",
+    "waiting": "cyan",
     "breached": "bold red",
     "open": "yellow",
     "closed": "green",
 }
 
 NO_EVIDENCE: Final = "no evidence yet; cavra-pipeline demo brings a recorded month"
+#: Where a failing delivery stands in a retry plan (glossary), what can go now first.
+PLAN_STATES: Final = ("ready", "held", "waiting", "exhausted")
 #: What a list needs beside its sentences, in columns.
 _OF_A_LIST: Final = 5
 
@@ -63,6 +65,12 @@ def daemon_words(found: Mapping[str, Any]) -> str:
     if found["state"] == "alive":
         return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
     return f"{silent} silent, last {heartbeat}; cavra-pipeline dev starts it"
+
+
+def show_plan_states(console: Terminal) -> None:
+    """Says below a table what its columns of states count."""
+    console.print("ready: can go now; held: due, but waits for a person", style="dim")
+    console.print("waiting: for the end of its delay; exhausted: no attempt is left", style="dim")
 
 
 def show_wrong(console: Terminal, heading: str, found: Sequence[Wrong]) -> None:

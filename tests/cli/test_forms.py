@@ -79,6 +79,9 @@ def test_csv_has_a_row_for_each_thing_and_the_same_values_as_the_document(home: 
         ("recovery_escalation", one["provider"], one["next_retry_at"]) for one in decisions["retry_decisions"]
     ]
     assert len(rows(said.out)) == 2
+    assert {row["state"] for row in rows(said.out)} <= {"ready", "held", "waiting", "exhausted"}
+    assert all(row["subject"] == row["plan_id"] for row in rows(said.out))
+    assert {(row["state"], row["needs"]) for row in rows(said.out)} == {("held", "acknowledgement")}
     lanes = rows(command(home, "dashboard", *AS_OF, "--output", "csv").out)
     assert [row["lane"] for row in lanes] == list(LANES)
 
