@@ -259,7 +259,7 @@ def _state(one: Mapping[str, Any]) -> str:
         return f"delivered at {short_time(one['settled_at'])}"
     held = next((need["needs"] for need in one["released_by"] if need["needs"] in _BY_A_PERSON), None)
     if one["state"] == "retry" and held:
-        return f"due, but it needs an {held}"
+        return f"held: it needs an {held}"
     return ": ".join(filter(None, [_said(one["state"]), _said(one["reason"])]))
 
 

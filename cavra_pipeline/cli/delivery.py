@@ -183,8 +183,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
             ("kind", kind),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
-            (needed, f"{document['acknowledgement_pending_count']} wait for one"),
-            ("held back", document["held_retry_count"]),
+            ("held", _held(document, needed)),
             ("plan", document["retry_plan_id"]),
             ("run", document["run_id"]),
         ],
@@ -195,9 +194,18 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
         sent = outcomes.get((decision[subject], decision["provider"]))
         state = f"{sent['execution_status']} ({sent['reason']})" if sent else "selected"
         rows.append((decision[subject], decision["provider"], state))
-    rows += [(d[subject], d["provider"], f"waits for an {needed}") for d in document["acknowledgement_pending"]]
+    rows += [(d[subject], d["provider"], f"held: needs an {needed}") for d in document["acknowledgement_pending"]]
     rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
         console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")
     show_connector_problems(console, document["connector_problems"])
+
+
+def _held(document: Mapping[str, Any], needed: str) -> str:
+    """Says how many due retries the run left, and why."""
+    why = {
+        f"for an {needed}": document["acknowledgement_pending_count"],
+        "for another reason": document["held_retry_count"],
+    }
+    return ", ".join(f"{number} {words}" for words, number in why.items() if number) or "none"
