@@ -30,7 +30,7 @@ _ITEMS: Final = {
     "unresolved_failed_execution": "failed or skipped retries",
     "acknowledgement_outstanding": "health alerts to acknowledge",
     "open_recovery": "open recoveries",
-    "acknowledgement_gap": "acknowledgement gaps",
+    "acknowledgement_gap": "acknowledgements missing",
 }
 
 
@@ -181,6 +181,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
     console.facts(
         "Closure",
         [
+            ("about", "recoveries, their acknowledgements, and health alerts"),
             ("state", level(report["closure_state"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
             (
@@ -193,6 +194,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
     if report["open_items"]:
         rows = [(*_item(one["item"]), one["count"]) for one in report["open_items"]]
         console.table("What is open now", ("what", "where", "count"), rows)
+        console.print("not part of it: approvals, and failing deliveries of other lanes (retry-plan)", style="dim")
     if report["cavra_open_items"]:
         named = [(name.replace("_", " "),) for name in report["cavra_open_items"]]
         console.table("Open on CAVRA's own dashboard", ("item",), named)
