@@ -18,7 +18,7 @@ from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import did_you_mean
-from cavra_pipeline.executive.words import provider_name
+from cavra_pipeline.executive.words import count, provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
@@ -172,7 +172,7 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
     )
     if report["incidents"]:
         rows = [_incident(one, report["as_of"]) for one in reversed(report["incidents"])]
-        columns = ("provider", "cause", "from (UTC)", "until (UTC)", "failures", "subjects", "lanes")
+        columns = ("provider", "cause", "deliveries", "state", "from (UTC)", "until (UTC)", "failures")
         console.table("Incidents, newest first", columns, rows)
     for one in report["incidents"]:
         if not one["ended_at"]:
@@ -195,11 +195,11 @@ def _incident(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     return (
         one["provider"],
         f"{CAUSE_WORDS[one['cause']].what}{f' ({codes})' if codes else ''}",
+        f"{one['subject_count']:,} in {count(len(one['lanes']), 'lane')}",
+        "ended" if one["ended_at"] else shown("open", "bold red"),
         near_time(one["began_at"], as_of),
-        near_time(one["ended_at"], as_of) if one["ended_at"] else shown("open", "bold red"),
+        near_time(one["ended_at"], as_of) if one["ended_at"] else "-",
         one["failure_count"],
-        one["subject_count"],
-        one["lane"] or f"{len(one['lanes'])} lanes",
     )
 
 
