@@ -125,10 +125,9 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
         ],
     )
     if report["alerts"]:
-        rows = [
-            (level(alert["severity"]), lines(alert["message"], shown(action, "dim")))
-            for alert, action in zip(report["alerts"], report["recommended_actions"], strict=True)
-        ]
+        found = list(zip(report["alerts"], report["recommended_actions"], strict=True))
+        found.sort(key=lambda one: one[0]["severity"] != "critical")
+        rows = [(level(alert["severity"]), lines(alert["message"], shown(action, "dim"))) for alert, action in found]
         console.facts("Alerts, and what to do", rows)
     if slots:
         console.table("Scheduled runs in the window", ("verdict", "runs"), list(slots.items()))
