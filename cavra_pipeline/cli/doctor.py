@@ -34,12 +34,19 @@ _WAITS: Final = 5.0
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
+_WRONG: Final = "wrong"
+
+
+class _Missing(PipelineError):
+    """A part is as it should be, but something that a home is for does not happen."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Check:
     """What became of one part."""
 
     part: str
-    is_right: bool
+    state: str
     milliseconds: int
     found: str
     remedy: str | None
@@ -48,7 +55,7 @@ class _Check:
         """Returns it for the answer."""
         return {
             "part": self.part,
-            "state": "right" if self.is_right else "wrong",
+            "state": self.state,
             "milliseconds": self.milliseconds,
             "found": self.found,
             "remedy": self.remedy,
@@ -61,7 +68,7 @@ def doctor() -> None:
     """Check each part of the home and say how to fix it.
 
     Tries the settings, the home, its databases, the landing zone, Dagster, connectors, sources, keys and tokens;
-    nothing is made, changed or sent. Exit code 1 if something is wrong.
+    nothing is made, changed or sent. Exit code 1 if something is wrong, not for a warning.
     """
     settings: list[Settings] = []
 
@@ -72,20 +79,25 @@ def doctor() -> None:
     checks = [_tried("settings", of_settings)]
     for part, examine in _PARTS.items() if settings else ():
         checks.append(_tried(part, lambda examine=examine: examine(settings[0])))  # type: ignore[misc]  # bound now
-        if part == "home" and not checks[-1].is_right:
+        if part == "home" and checks[-1].state == _WRONG:
             break
-    document = {"checks": [one.document() for one in checks], "wrong_count": sum(not one.is_right for one in checks)}
+    document = {
+        "checks": [one.document() for one in checks],
+        "wrong_count": sum(one.state == _WRONG for one in checks),
+    }
     answer(document, _show, "checks")
     sys.exit(EXIT_FAILED if document["wrong_count"] else 0)
 
 
 def _tried(part: str, examine: Callable[[], str]) -> _Check:
-    begun, is_right, remedy = perf_counter(), True, None
+    begun, state, remedy = perf_counter(), "right", None
     try:
         found = examine()
+    except _Missing as error:
+        state, found, remedy = "warning", error.what, error.remedy
     except PipelineError as error:
-        is_right, found, remedy = False, f"{error.where}: {error.what}", error.remedy
-    return _Check(part, is_right, round((perf_counter() - begun) * 1000), found, remedy)
+        state, found, remedy = _WRONG, f"{error.where}: {error.what}", error.remedy
+    return _Check(part, state, round((perf_counter() - begun) * 1000), found, remedy)
 
 
 def _home(settings: Settings) -> str:
@@ -122,6 +134,10 @@ def _warehouse(settings: Settings) -> str:
     warehouse = warehouse_at(settings.home, _WAITS)
     with warehouse.reading() as session:
         (found,) = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": clock().replace(tzinfo=None)})
+    if not found["record_count"]:
+        raise _Missing(
+            "no evidence yet", where="warehouse", remedy="Run cavra-pipeline import PATH, or cavra-pipeline demo"
+        )
     records = f"{found['record_count']:,} records"
     return f"{records} in the lake {warehouse.where}" if settings.warehouse_address else records
 
@@ -141,6 +157,12 @@ def _dagster(settings: Settings) -> str:
             f"no heartbeat of {some(found['silent'])}, the last one {ago(found['age_minutes'])}",
             where=str(settings.dagster_home),
             remedy="Start the daemon: cavra-pipeline dev, or dagster-daemon run",
+        )
+    if found["state"] == "never_seen":
+        raise _Missing(
+            "the daemon is not running: nothing is retried on schedule, and no alert is raised",
+            where=str(settings.dagster_home),
+            remedy="Start it: cavra-pipeline dev, or dagster-daemon run",
         )
     return f"daemon {daemon_words(found)}"
 
@@ -200,10 +222,17 @@ _PARTS: Final[Mapping[str, Callable[[Settings], str]]] = {
 }
 
 
+_SHOWN: Final = {
+    "right": shown("ok", "green"),
+    "warning": shown("warning", "yellow"),
+    _WRONG: shown("wrong", "bold red"),
+}
+
+
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     rows = [
         (
-            shown("ok", "green") if one["state"] == "right" else shown("wrong", "bold red"),
+            _SHOWN[one["state"]],
             one["part"],
             f"{one['milliseconds']:,} ms",
             lines(one["found"], shown(one["remedy"] or "", "bold")),
@@ -211,4 +240,5 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         for one in document["checks"]
     ]
     console.facts("Parts of the home, and how long each took to answer", rows)
-    console.print(f"{len(rows) - document['wrong_count']} of {count(len(rows), 'part')} ok")
+    right = sum(one["state"] == "right" for one in document["checks"])
+    console.print(f"{right} of {count(len(rows), 'part')} ok")
