@@ -161,14 +161,13 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
+    is_idle = daemon_of(settings, clock())["state"] in ("never_seen", "silent")
     if document["alerts"]:
         console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, document["alerts"]))
     else:
         console.print("Open alerts: none")
-        if daemon_of(settings, clock())["state"] in ("never_seen", "silent"):
-            console.print(
-                "Alerts are not evaluated: Dagster's daemon is not running (cavra-pipeline dev).", style="yellow"
-            )
+        if is_idle:
+            console.print("Alerts are not evaluated: Dagster's daemon is not running.", style="yellow")
     if document["silences"]:
         silences = [
             (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])
@@ -181,11 +180,13 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
             for one in document["unsent_notices"]
         ]
         console.facts("Undelivered notifications", unsent)
+    if not document["connectors"]:
+        console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
     firing = [one for one in document["alerts"] if one["state"] == "firing"]
     if firing:
         console.next(f"cavra-pipeline alerts ack {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
-    if not document["connectors"]:
-        console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
+    elif is_idle:
+        console.next("cavra-pipeline dev")
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:

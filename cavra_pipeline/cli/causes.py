@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.errors import did_you_mean
+from cavra_pipeline.errors import UsageError, did_you_mean
 from cavra_pipeline.executive.words import count, provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
@@ -61,7 +61,7 @@ _BY_A_PERSON: Final = ("acknowledgement", "approval")
 @answers
 def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> None:
     """List broken providers: since when, why, until when."""
-    now = clock()
+    now, settings = clock(), home()
     with reading() as session:
         (report,) = incident_reports(session, instants=[as_of or now], now=now, provider=provider, is_open=is_open)
         is_empty = not has_evidence(session, as_of or now)
@@ -71,7 +71,11 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
             meant = "" if provider in names else did_you_mean(provider, sorted(names))
             if meant:
                 standard_error().print(f"note: this provider has no incident. {meant}")
-    show = unless_empty(_show_incidents, "Provider incidents", is_empty=is_empty)
+    show = unless_empty(
+        lambda console, found: _show_incidents(console, found, settings.live_lanes),
+        "Provider incidents",
+        is_empty=is_empty,
+    )
     answer(report, show, "incidents", columns.INCIDENTS)
 
 
@@ -88,6 +92,9 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
     """
     now, has_connector = clock(), connector_check(home())
     with reading() as session:
+        if not has_evidence(session, as_of or now):
+            remedy = "Run cavra-pipeline import PATH, or cavra-pipeline demo"
+            raise UsageError("there is no evidence yet to explain it from", where="explain", remedy=remedy)
         document = explain(
             session,
             subject=subject,
@@ -161,8 +168,8 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
         console.next(next_command(f"forecast --lane {failing[0]}"))
 
 
-def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
-    """Shows the report of provider incidents, the newest first."""
+def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Collection[str]) -> None:
+    """Shows the report of provider incidents, the newest first; a lane that is not live here is tried dry."""
     console.facts(
         "Provider incidents",
         [
@@ -178,10 +185,10 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any]) -> None:
         if not one["ended_at"]:
             step = CAUSE_WORDS[one["cause"]].step.format(name=provider_name(one["provider"]))
             lane = one["lane"] or one["lanes"][0]
-            is_probed = one["cause"] in PROBED_CAUSES
+            is_probed, live = one["cause"] in PROBED_CAUSES, " --live" if lane in live_lanes else ""
             console.next(
                 f"{step}{', then try one retry' if is_probed else ''}",
-                *([f"cavra-pipeline worker --lane {lane} --probe --live"] if is_probed else []),
+                *([f"cavra-pipeline worker --lane {lane} --probe{live}"] if is_probed else []),
             )
 
 

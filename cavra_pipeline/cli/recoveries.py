@@ -22,6 +22,7 @@ from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_param
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters
 from cavra_pipeline.reports.closure import closure_reports
+from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.terminal import Terminal
 
 #: The items of a closure report by the end of their names; what stands before it says where.
@@ -44,7 +45,9 @@ def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: st
     now, parameters = clock(), recovery_parameters(slo_minutes=slo_minutes)
     with reading() as session:
         (report,) = recovery_reports(session, parameters, instants=[as_of or now], now=now, generated_by=generated_by)
-    answer(report, _show_recoveries, "recoveries", columns.RECOVERIES)
+        is_empty = not has_evidence(session, as_of or now)
+    show = unless_empty(_show_recoveries, "Recoveries", is_empty=is_empty)
+    answer(report, show, "recoveries", columns.RECOVERIES)
 
 
 @command("closure", "cavra-pipeline closure", "cavra-pipeline closure --as-of yesterday --json")

@@ -52,9 +52,9 @@ def slots(schedule: str | None, first: datetime | None, last: datetime | None) -
 def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
     if not rows:
         is_running = daemon_of(home(), clock())["state"] == "alive"
-        how = "each is recorded once it is due" if is_running else "Dagster's daemon records them (cavra-pipeline dev)"
+        how = "each is recorded once it is due" if is_running else "Dagster's daemon records them, and is not running"
         console.print(f"No scheduled run of this range is known: {how}.")
-        console.next("cavra-pipeline retry-health")
+        console.next("cavra-pipeline retry-health" if is_running else "cavra-pipeline dev")
         return
     lines = picture(rows)
     for schedule, days in groupby(lines, key=lambda line: line[0]):

@@ -110,7 +110,7 @@ def test_a_slot_judged_again_is_the_same_slot_and_is_revised_only_by_a_gain(home
 def test_an_empty_ledger_says_who_writes_it_and_wrong_ranges_are_refused(home: Settings) -> None:
     said = answer("slots")
     assert "Dagster's daemon records them" in said
-    assert "next: cavra-pipeline retry-health" in said
+    assert "next: cavra-pipeline dev" in said
     for wrong in (["--schedule", "x"], ["--from", "2026-06-02", "--to", "2026-06-01"]):
         done = CliRunner().invoke(cli, ["slots", *wrong])
         assert isinstance(done.exception, UsageError)
