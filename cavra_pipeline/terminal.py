@@ -97,7 +97,7 @@ class Terminal:
         for row in cells[:most]:
             drawn.add_row(*row[: len(widths)])
         self._head(title)
-        self._console.print(drawn)
+        self._draw(drawn)
         if len(every) > most:
             self._console.print(shown(f"... and {len(every) - most:,} more; {whole} lists all", "dim"))
         if left_out := ", ".join(columns[len(widths) :]):
@@ -131,7 +131,7 @@ class Terminal:
         if title:
             self._head(title)
         if cells:
-            self._console.print(drawn)
+            self._draw(drawn)
 
     def next(self, *steps: str) -> None:
         """Prints what to do next, a line each; a command that is too long is folded as a shell reads it."""
@@ -149,6 +149,13 @@ class Terminal:
         room = self._console.width - beside - (_GAP if is_command else 0)
         found = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
         return (" \\\n  ".join(found)).split("\n") if is_command else found
+
+    def _draw(self, drawn: Table) -> None:
+        """Prints a table without the blanks at the ends of its lines, which a pipe would carry on."""
+        for line in self._console.render_lines(drawn, pad=False):
+            text = Text.assemble(*((part.text, part.style or "") for part in line))
+            text.rstrip()
+            self._console.print(text, soft_wrap=True)
 
     def _head(self, title: str) -> None:
         self.part()

@@ -30,6 +30,15 @@ def test_a_table_that_fits_keeps_each_row_on_one_line() -> None:
     assert not any("not shown" in line for line in wide)
 
 
+def test_no_line_of_a_table_or_of_facts_ends_with_a_blank() -> None:
+    out = io.StringIO()
+    Terminal(Console(file=out, width=60, highlight=False, markup=False)).facts("Facts", [("a", "b"), ("cc", "d" * 70)])
+    every = [*drawn(120, ROW, ("a", "b", "c", "d", "")), *out.getvalue().splitlines()]
+
+    assert [line for line in every if line != line.rstrip()] == []
+    assert "d" * 70 in "".join(line.strip().removeprefix("cc").strip() for line in every)
+
+
 def test_a_table_that_does_not_fit_leaves_out_the_last_columns_and_folds_no_cell() -> None:
     lines = drawn(90, ROW)
 
@@ -73,9 +82,9 @@ def test_sentences_of_a_last_column_are_folded_and_nothing_else_is() -> None:
     ],
 )
 def test_numbers_stand_to_the_right_and_nothing_else_does(values: tuple[object, ...], is_right: bool) -> None:
-    rows = [("id", value) for value in values]
+    rows = [("id", value, "x") for value in values]
 
-    assert drawn(80, *rows)[3].endswith(" " * 4) is not is_right
+    assert drawn(80, *rows)[3].endswith(f"{' ' * 4}x") is not is_right
 
 
 def test_the_next_command_is_folded_as_a_shell_reads_it_and_a_sentence_is_not() -> None:
