@@ -160,7 +160,9 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
         for lane, one in document["lanes"].items()
     ]
     columns_ = ("lane", "failing", "exhausted", "delivered", "never tried")
-    console.table(f"Forecast of the lanes in use, from {short_time(document['as_of'])} UTC", columns_, rows)
+    until = max(one["until"] for one in document["lanes"].values())
+    span = f"{short_time(document['as_of'])} to {short_time(until)} UTC"
+    console.table(f"Forecast of the lanes in use, {span}", columns_, rows)
     console.print("exhausted: if every retry fails; delivered: if every retry arrives", style="dim")
     console.print("never tried: exhausted already, or a person or a connector is missing", style="dim")
     failing = [lane for lane, one in document["lanes"].items() if one["pairs"]]
