@@ -41,6 +41,8 @@ MOST_ROWS: Final = 40
 _MOST_UPRIGHT: Final = 5
 #: A column of sentences is not folded to less than this.
 _FOLDED: Final = 15
+#: Lines that a folded cell of a row may take.
+_MOST_LINES: Final = 3
 #: What stands between two columns of a table.
 _GAP: Final = 2
 _NEXT: Final = "next: "
@@ -75,6 +77,7 @@ class Terminal:
         most: int = MOST_ROWS,
         is_last_folded: bool = False,
         whole: str = "--json",
+        widths: Sequence[int] = (),
     ) -> None:
         """Prints rows under their columns, which stand in the order of what matters; what is left out is said.
 
@@ -85,12 +88,13 @@ class Terminal:
             most: Rows printed at most.
             is_last_folded: Whether the last column has sentences, which are folded before the column is left out.
             whole: The option with which the command prints every row and column.
+            widths: How wide the columns are, whose cells are folded then; as wide as they need to be if not given.
         """
         drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
         every = list(rows)
         cells = [[_cell(value) for value in row] for row in every]
         texts = [[name, *(row[n].plain for row in cells)] for n, name in enumerate(columns)]
-        widths = _widths(texts, self._console.width, is_last_folded=is_last_folded)
+        widths = widths or _widths(texts, self._console.width, is_last_folded=is_last_folded)
         for number, width in enumerate(widths):
             justify: JustifyMethod = "right" if _are_numbers(row[number] for row in every) else "left"
             drawn.add_column(shown(columns[number]), justify=justify, overflow="fold", width=width)
@@ -104,13 +108,13 @@ class Terminal:
             self._console.print(shown(f"not shown at this width: {left_out} ({whole} has all)", "dim"))
 
     def rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Prints rows of any number of columns: as a table where all fit, else the first of them one below another."""
+        """Prints rows of any number of columns: as a table where all fit or fold, else one below another."""
         texts = [[name, *(_cell(row[n]).plain for row in rows)] for n, name in enumerate(columns)]
         if not rows:
             self.facts(title, [("columns", ", ".join(columns))])
             return
-        if len(_widths(texts, self._console.width)) == len(columns):
-            self.table(title, columns, rows)
+        if widths := _folded_widths(texts, self._console.width):
+            self.table(title, columns, rows, widths=widths)
             return
         for number, row in enumerate(rows[:_MOST_UPRIGHT], start=1):
             pairs = zip(columns, row, strict=True)
@@ -269,6 +273,18 @@ def _widths(texts: Sequence[Sequence[str]], console: int, *, is_last_folded: boo
         if room >= _FOLDED and (len(widths) == 1 or (is_last_folded and len(widths) == len(texts) - 1)):
             return [*widths, room]
     return widths
+
+
+def _folded_widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
+    """Returns how wide all columns are drawn if the widest are folded; none if a cell would take too many lines."""
+    most = [max(cell_len(text) for text in column) for column in texts]
+    widths = [min(one, console) for one in most]
+    for _ in range(sum(widths) + _GAP * (len(widths) - 1) - console):
+        widths[widths.index(max(widths))] -= 1
+    fits = all(
+        width >= min(one, _FOLDED) and one <= width * _MOST_LINES for one, width in zip(most, widths, strict=True)
+    )
+    return widths if fits else []
 
 
 def _are_numbers(values: Iterable[object]) -> bool:

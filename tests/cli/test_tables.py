@@ -98,3 +98,20 @@ def test_the_next_command_is_folded_as_a_shell_reads_it_and_a_sentence_is_not() 
         "      cavra-pipeline worker --lane \\",
         "        executive_report --probe",
     ]
+
+
+def test_rows_that_do_not_fit_are_folded_in_a_table_and_long_ones_stand_below_each_other() -> None:
+    def of_query(*rows: tuple[object, ...]) -> list[str]:
+        out = io.StringIO()
+        Terminal(Console(file=out, width=80, highlight=False, markup=False)).rows("Rows", COLUMNS[:4], rows)
+        return out.getvalue().splitlines()
+
+    row = (ROW[0], "x" * 30, *ROW[2:4])
+    folded = of_query(row, row)
+
+    assert max(map(len, folded)) <= 80
+    assert [line.split() for line in folded if "plan_id" in line] == [
+        ["plan_id", "provider", "first", "tried", "(UTC)", "exhausted"]
+    ]
+    assert not any("row 1" in line for line in folded)
+    assert of_query((*ROW[:3], "x" * 300))[0] == "Rows, row 1"
