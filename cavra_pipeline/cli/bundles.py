@@ -42,11 +42,15 @@ _BEGINNINGS: Final = (b"PK", b"{")
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@command("prove", "cavra-pipeline prove --lane executive_report --report plan -o plan.zip")
+@command(
+    "prove",
+    "cavra-pipeline prove --lane executive_report --report plan -o plan.zip",
+    "cavra-pipeline prove --lane executive_report --subject gordackexecsched-8081e47c4d054caf --provider servicenow",
+)
 @lane_option(help=f"One of {', '.join(LANES)}; none for the executive report, which is over all lanes.")
 @click.option("--report", type=OneOf([*_REPORTS, _EXECUTIVE]), help="Which report.")
-@click.option("--subject", help="Instead of a report: the subject of one pair, with --provider.")
-@click.option("--provider", help="The provider of the pair.")
+@click.option("--subject", metavar="SUBJECT", help="Instead of a report: the subject of one pair, with --provider.")
+@click.option("--provider", metavar="NAME", help="The provider of the pair.")
 @AS_OF
 @day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
 @file_option("Where to write the bundle.  [default: the report's id and .zip]")

@@ -79,7 +79,7 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
     answer(report, show, "incidents", columns.INCIDENTS)
 
 
-@command("explain", "cavra-pipeline explain SUBJECT PROVIDER")
+@command("explain", "cavra-pipeline explain gordackrecoveryesc-74d8f7b2894ef76b slack")
 @click.argument("subject")
 @click.argument("provider")
 @lane_option(help=f"One of {', '.join(LANES)}; every lane that names the subject if not given.")

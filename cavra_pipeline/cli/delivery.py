@@ -78,9 +78,18 @@ def worker(
     answer(document, _show_worker_run, "selected_retries", columns.decision_columns(lane))
 
 
-@command("ack", "cavra-pipeline ack --plan ID --provider NAME --state acknowledged --by ops")
+@command(
+    "ack",
+    "cavra-pipeline ack --plan gordackrecoveryesc-968ab48186da59fc --provider webhook --state acknowledged --by ops",
+)
 @lane_option(default=next(iter(LANES)), show_default=True, help="A lane that takes acknowledgements.")
-@click.option("--plan", "subject", required=True, metavar="ID", help="The plan, or the health report of an alert lane.")
+@click.option(
+    "--plan",
+    "subject",
+    required=True,
+    metavar="SUBJECT",
+    help="The subject: a plan, or the health report of an alert lane.",
+)
 @click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
 @click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")
 @click.option("--withdraw", "is_withdrawn", is_flag=True, help="Withdraw the acknowledgement; in place of --state.")

@@ -35,6 +35,12 @@ _ITEMS: Final = {
 }
 
 
+_CLOSE: Final = (
+    "cavra-pipeline recovery close --playbook gordackrecovery-8064a207fb6cb302 --provider webhook "
+    "--state resolved --by ops"
+)
+
+
 @command("recoveries", "cavra-pipeline recoveries", "cavra-pipeline recoveries --slo-minutes 480 --output csv")
 @AS_OF
 @options_of(RecoveryParameters)
@@ -78,14 +84,15 @@ def playbook(generated_by: str, **parameters: int | None) -> None:
 
 @click.group(
     cls=HelpGroup,
-    examples=["cavra-pipeline recovery close --playbook ID --provider NAME --state resolved --by ops"],
+    examples=[_CLOSE],
 )
 def recovery() -> None:
     """Record what became of a recovery."""
 
 
 @recovery.command(
-    "close", examples=["cavra-pipeline recovery close --playbook ID --provider NAME --state resolved --by ops"]
+    "close",
+    examples=[_CLOSE],
 )
 @click.option("--playbook", "playbook_id", required=True, metavar="ID", help="The recovery's playbook.")
 @click.option("--provider", required=True, metavar="NAME", help="The recovery's connector.")

@@ -71,8 +71,10 @@ def _parsed(text: str) -> datetime:
     try:
         return parse_as_of(text)
     except UsageError as error:
-        remedy = f"{error.remedy}. Or write a day (2026-06-25), yesterday, or an age such as 2d or 3h"
-        raise UsageError(error.what, where=error.where, remedy=remedy) from None
+        remedy = (
+            f"{error.remedy}. Or a day such as 2026-06-25; now, today or yesterday; or an age such as 45m, 3h or 2d"
+        )
+        raise UsageError("the value is no instant", where=error.where, remedy=remedy) from None
 
 
 def _named_day(text: str, now: datetime) -> date | None:
