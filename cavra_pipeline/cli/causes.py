@@ -90,7 +90,7 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
 
     Lists all that concerns SUBJECT at PROVIDER, in order, each with its record.
     """
-    now, has_connector = clock(), connector_check(home())
+    now, settings = clock(), home()
     with reading() as session:
         if not has_evidence(session, as_of or now):
             remedy = "Run cavra-pipeline import PATH, or cavra-pipeline demo"
@@ -102,9 +102,9 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
             lane=lane,
             as_of=as_of or now,
             now=now,
-            has_connector=has_connector,
+            has_connector=connector_check(settings),
         )
-    answer(document, _show_explanations, _steps)
+    answer(document, lambda console, found: _show_explanations(console, found, settings.live_lanes), _steps)
 
 
 @command(
@@ -212,7 +212,7 @@ def _incident(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     )
 
 
-def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
+def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lanes: Collection[str]) -> None:
     """Shows why a delivery waits, lane by lane."""
     for one in document["explanations"]:
         needs = [
@@ -231,7 +231,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any]) -> None:
         )
         rows = [_line(line) for line in one["lines"]]
         console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows, is_last_folded=True)
-        if command_line := _next(one):
+        if command_line := _next(one, live_lanes):
             console.next(command_line)
 
 
@@ -242,7 +242,7 @@ def _first_step(one: Mapping[str, Any]) -> str:
     return f"{name} {CAUSE_WORDS[cause].what}. {CAUSE_WORDS[cause].step.format(name=name)}; until then retries fail"
 
 
-def _next(one: Mapping[str, Any]) -> str:
+def _next(one: Mapping[str, Any], live_lanes: Collection[str]) -> str:
     """The command for what a delivery waits for that a person can do here; empty where there is none."""
     needs = {need["needs"] for need in one["released_by"]}
     if one["provider_incident_id"] and needs:
@@ -252,7 +252,8 @@ def _next(one: Mapping[str, Any]) -> str:
         return f"cavra-pipeline {words} --state acknowledged --by LABEL"
     if "approval" in needs:
         return "approve it in CAVRA, then import and ingest its evidence"
-    return f"cavra-pipeline worker --lane {one['lane']} --live" if needs == {"live_run"} else ""
+    live = " --live" if one["lane"] in live_lanes else ""
+    return f"cavra-pipeline worker --lane {one['lane']}{live}" if needs == {"live_run"} else ""
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -160,7 +160,7 @@ def _dagster(settings: Settings) -> str:
         )
     if found["state"] == "never_seen":
         raise _Missing(
-            "the daemon is not running: nothing is retried on schedule, and no alert is raised",
+            "the daemon is not running: no retry on schedule, no alert",
             where=str(settings.dagster_home),
             remedy="Start it: cavra-pipeline dev, or dagster-daemon run",
         )

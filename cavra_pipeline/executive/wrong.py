@@ -29,9 +29,7 @@ class Wrong:
     is_of_now: bool = False
 
 
-_DAEMON_OFF: Final = Wrong(
-    "Dagster's daemon is not running: nothing is retried on schedule, and no alert is raised", ("dev",), is_of_now=True
-)
+_DAEMON_OFF: Final = Wrong("Dagster's daemon is not running: no retry on schedule, no alert", ("dev",), is_of_now=True)
 
 
 def what_is_wrong(overview: Mapping[str, Any], *, is_daemon_off: bool = False) -> list[Wrong]:
