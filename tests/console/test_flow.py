@@ -145,6 +145,21 @@ def test_the_health_of_a_lane_names_the_incident_and_warns_to_fix_it_first(servi
     assert seen.complaints == []
 
 
+def test_a_plan_and_the_worker_warn_of_retries_that_an_incident_makes_fail(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen:
+        page = shown(seen.context.new_page(), f"{service.url}/#/plan?lane=recovery_escalation")
+        page.get_by_text("would fail. Fix the cause first").wait_for()
+        assert page.get_by_role("link", name="ServiceNow rejects our credentials (401)").is_visible()
+        assert page.get_by_role("button", name="Save the plan").is_visible()
+        assert page.locator("main button.main").count() == 0
+        page.get_by_role("link", name="Worker", exact=True).click()
+        page.get_by_role("region", name="The next run").get_by_text("would fail. Fix the cause first").wait_for()
+        page.evaluate("location.hash = '#/plan?lane=executive_report'")
+        page.get_by_text("Preview only, not saved").wait_for()
+        assert page.get_by_text("would fail").count() == 0
+    assert seen.complaints == []
+
+
 def test_one_refused_acknowledgement_of_many_stops_no_other_and_is_named(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)

@@ -1,6 +1,6 @@
 // What each cause of a provider incident means and what a person does about it (docs/incidents.md), and its card.
 
-import { el, hash, listed, now, plural, providerName, span, subjectOf, time, words } from "./dom.js";
+import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, words } from "./dom.js";
 import { icon } from "./icons.js";
 import { CAUSES, FIX_FIRST, GATES } from "./lanes.js"; // written by the server
 
@@ -16,6 +16,18 @@ export const isFixedFirst = (incident) => FIX_FIRST.includes(incident.cause);
 
 /** What to do before anything is acknowledged, where every retry fails until then; else null. */
 export const firstOf = (incident) => (isFixedFirst(incident) ? "Fix the cause first: a retry that fails uses up an attempt." : null);
+
+/** The incidents that a lane's deliveries fail by, a paragraph each, with what to do and a `note` on each. */
+export const causeLines = (lane, incidents, note = () => null) => incidentsOf(lane, incidents).map((one) => el("p", {}, el("strong", {}, "Cause: "),
+  el("a", { href: incidentAddress(one, lane), "data-key": `why-${one.incident_id}` }, titleOf(one)), ` since ${stamp(one.began_at)}. ${adviceOf(one)} `, note(one)));
+
+/** What the due retries of a plan run into: what to do before they are retried, if an incident makes them fail; else null. */
+export function retryWarning({ lane, retry_decisions: decisions }, incident) {
+  const failing = new Set(incident.pairs.filter((one) => one.lane === lane).map((one) => one.subject));
+  const due = decisions.filter((one) => one.action === "retry" && one.provider === incident.provider && failing.has(subjectOf(lane, one)));
+  if (!due.length || !isFixedFirst(incident)) return null;
+  return el("strong", {}, `${plural(due.length, "due retry", "due retries")} would fail. ${firstOf(incident)}`);
+}
 
 /** What acknowledging so many deliveries of an incident does, and what it does not. */
 export function effectOf(incident, count) {

@@ -1,7 +1,7 @@
 // The decisions of a retry plan: filtered and sorted, exported, and against a saved plan.
 
 import { ask, askText } from "./api.js";
-import { gateOf } from "./causes.js";
+import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
 import { REASONS } from "./delivery.js";
 import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
@@ -27,9 +27,10 @@ function parts({ plan, pending }) {
 
 export const inShort = (made) => parts(made).map(([text]) => text).join(", ") || (made.plan.evidence_record_count ? "Nothing is failing" : "No evidence of this lane has arrived");
 
-/** The plan, its decisions (first those of the provider `shown`, if given) and exports, and what it changes against a saved one. */
+/** The plan, its decisions (first those of the provider `shown`, if given) and exports, and what it changes against a saved one; `saveButton` makes one of a class. */
 export async function report(plan, made, policy, isPast, context, [saveButton, note], shown) {
-  const { reports } = await ask("/history", { lane: plan.lane, limit: 500 });
+  const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
+  const isDoomed = incidentsOf(plan.lane, incidents).some((one) => retryWarning(plan, one));
   const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
     .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
   const compared = el("div", { "aria-live": "polite" });
@@ -59,9 +60,10 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   return [
     el("section", { class: `verdict ${plan.evidence_record_count > 0 && plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, parts(made).length ? parts(made).map(([text, level], at) => [at > 0 && ", ", el("span", { class: level }, text)]) : inShort(made)),
+      causeLines(plan.lane, incidents, (one) => retryWarning(plan, one)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
-      saveButton && el("p", { class: "acts" }, saveButton)),
+      saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),
     decisions(plan, statesOf(made), isPast, shown),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: exportCsv }, "Export as CSV"),

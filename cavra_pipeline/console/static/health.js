@@ -2,7 +2,7 @@
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
-import { adviceOf, firstOf, incidentAddress, incidentsOf, titleOf } from "./causes.js";
+import { causeLines, firstOf, incidentsOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, providerName, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
@@ -85,7 +85,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
-      causes.map((one) => el("p", {}, el("strong", {}, "Cause: "), el("a", { href: incidentAddress(one, health.lane), "data-key": `why-${one.incident_id}` }, titleOf(one)), ` since ${stamp(one.began_at)}. ${adviceOf(one)}`)),
+      causeLines(health.lane, incidents),
       el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${health.window_hours} hours. A run is expected every ${health.expected_interval_minutes} minutes; a plan is stale after ${health.stale_metadata_minutes}.`),
       el("p", { class: "soft" }, metadata ? `Saved as evidence: ${metadata.session_id}.` : "Preview only, not saved."),
       alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts."),

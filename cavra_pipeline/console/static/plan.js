@@ -31,7 +31,7 @@ export async function render(params, context, root) {
     swap(result, loading(`the plan of ${words(form.elements.lane.value).toLowerCase()}`));
     try {
       const { made, policy } = await planned(form, isSaved, params);
-      const save = mayPlan && !isPast() && !isSaved && el("button", { type: "button", class: "main", "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan");
+      const save = mayPlan && !isPast() && !isSaved && ((look) => el("button", { type: "button", class: look, "data-key": "save-plan", onclick: () => draw(true) }, "Save the plan"));
       const note = isPast() ? "A plan is saved as of now: choose Now above to do so." : mayPlan ? "Saving leaves an evidence record and puts the plan in the history, so that the worker can execute it. Nothing is sent."
         : "Your token may preview a plan, not save one: that needs the scope plan.";
       swap(result, await report(made.plan, made, policy, isPast(), context, [save, note], params.provider));

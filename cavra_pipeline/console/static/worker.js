@@ -1,7 +1,7 @@
 // The worker of a lane: what its next run would take, and a dry run, which records what it selects and sends nothing.
 
 import { ask } from "./api.js";
-import { gateOf } from "./causes.js";
+import { causeLines, gateOf, retryWarning } from "./causes.js";
 import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, plural, problem, providerName, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
@@ -11,6 +11,7 @@ import { table } from "./table.js";
 export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
   const made = await ask(`/lanes/${lane}/plan`, { as_of: asOf() });
+  const { incidents } = await ask("/incidents", { as_of: made.plan.as_of, open: true });
   const result = el("div", {});
   const mayRun = !context.status || context.status.scopes.includes("live");
   const isLive = context.status?.live_lanes.includes(lane);
@@ -26,7 +27,7 @@ export async function render(params, context) {
   };
   const form = el("form", { "aria-label": "Worker", onsubmit: (event) => event.preventDefault(), onchange: (event) => { location.hash = hash("worker", { lane: event.target.value }); } },
     el("div", { class: "fields" }, laneChoice(lane)));
-  return [tabs("plan", "worker", `?lane=${lane}`), form, next(made, isLive, [
+  return [tabs("plan", "worker", `?lane=${lane}`), form, next(made, incidents, isLive, [
     WORKERS[lane] && mayRun && !isPast() && el("button", { type: "button", class: "main", "data-key": "dry-run", onclick: run }, "Dry run"),
     el("a", { class: "button", href: hash("forecast", { lane }), "data-key": "forecast" }, "Forecast the next runs")], howToRun(lane, mayRun)), result, due(made)];
 }
@@ -39,10 +40,11 @@ function howToRun(lane, mayRun) {
 }
 
 /** What the next run of the worker would take, before anybody runs it. */
-function next({ plan, pending }, isLive, acts, how) {
+function next({ plan, pending }, incidents, isLive, acts, how) {
   const ready = plan.retryable_count - pending.length;
   return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
     el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
+    causeLines(plan.lane, incidents, (one) => retryWarning(plan, one)),
     el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} due and ${pending.length === 1 ? "needs" : "need"} ${gateOf(plan.lane)} first.` : ""}`),
     el("p", { class: "soft" }, how), el("p", { class: "acts" }, acts));
 }
