@@ -134,6 +134,7 @@ def test_failures_without_an_incident_have_a_card_and_are_acknowledged_from_it(
         page = shown(seen.context.new_page(), one.url)
         card = page.locator("li.cause", has_text="2 deliveries failed without an open incident: Slack 1, Webhook 1")
         assert "1 needs an acknowledgement." in card.inner_text()
+        assert card.locator(".main").all_inner_texts() == ["Open the plan"]
         card.get_by_role("button", name="Acknowledge 1 delivery").click()
         box = page.get_by_role("dialog")
         border = "node => getComputedStyle(node).borderTopColor"

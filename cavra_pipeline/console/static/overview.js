@@ -95,8 +95,9 @@ function looseFailures(lanes, context, done) {
     level: "warning", count, unit: count === 1 ? "delivery" : "deliveries",
     title: `${plural(count, "delivery", "deliveries")} failed without an open incident: ${shares.map(([name, one]) => `${providerName(name)} ${one.toLocaleString("en")}`).join(", ")}`,
     details: concerned.map((one, at) => [at ? ", " : "In ", el("a", { href: hash("plan", { lane: one.lane }), "data-key": `loose-${one.lane}` }, words(one.lane))]).concat("."),
-    next: `Read in each lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}`,
-    acts: [acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done })],
+    next: `Read in ${concerned.length === 1 ? "the" : "each"} lane's plan why its deliveries fail.${needs.length ? ` ${needs.join(", ")}.` : ""}`,
+    acts: [el("a", { class: "button main", href: hash("plan", { lane: concerned[0].lane, run: 1 }), "data-key": "see-loose" }, concerned.length === 1 ? "Open the plan" : "Open the first plan"),
+      acknowledgeAllButton({ pairs: gaps, of: "without an open incident", key: "all-loose", context, done, look: null })],
   })];
 }
 
