@@ -151,8 +151,10 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
             return [(lane, row["health_id"], row["provider"]) for lane, row in left]
 
         before = outstanding()
-        page = shown(seen.context.new_page(), f"{service.url}/#/closure")
+        page = shown(seen.context.new_page(), service.url)
+        page.get_by_role("link", name=f"{len(before)} health alerts to acknowledge").click()
         waiting = page.locator("table", has=page.locator("caption", has_text="Waiting for an acknowledgement"))
+        waiting.wait_for()
         alerts = waiting.locator("tbody tr").filter(has_text="Health alert")
         gaps = waiting.locator("tbody tr").filter(has_text="Failing delivery").count()
         assert alerts.count() == len(before)

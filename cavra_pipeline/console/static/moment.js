@@ -8,7 +8,8 @@ let held = null;
 export const asOf = () => (held ? `${held}Z` : undefined);
 export const isPast = () => held !== null;
 /** The UTC day that the page is for. */
-export const today = () => new Date(now()).toISOString().slice(0, 10);
+export const today = () => daysAgo(0);
+export const daysAgo = (count) => new Date(now() - count * 86400000).toISOString().slice(0, 10);
 
 const DAY = /^\d{4}-\d\d-\d\d$/;
 // The plus of an offset is a blank where an address does not escape it.

@@ -5,7 +5,7 @@ import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
-import { asOf, isPast, today } from "./moment.js";
+import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { keyOf, sharesBar } from "./pictures.js";
 import { refreshPart } from "./refresh.js";
 import { dayStrip } from "./strip.js";
@@ -22,8 +22,9 @@ const results = new WeakMap();
 
 export async function render(params, context, root) {
   const at = { as_of: asOf() };
-  const [glance, { incidents }, { partitions }, sources] = await Promise.all([
-    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"),
+  const week = { from: daysAgo(6), to: today(), limit: 1 };
+  const [glance, { incidents }, { partitions }, sources, quarantine, findings] = await Promise.all([
+    ask("/lanes", at), ask("/incidents", { ...at, open: true }), ask("/partitions", { to: today() }), ask("/sources"), ask("/quarantine", week), ask("/findings", week),
   ]);
   const { lanes } = glance;
   if (!isPast()) setServerTime(glance.as_of);
@@ -40,16 +41,18 @@ export async function render(params, context, root) {
   if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(again));
   const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
+  const others = otherPoints(lanes, quarantine.count, findings.count);
   const inUse = lanes.filter((one) => one.alert_level !== "unknown");
   const bad = inUse.filter((one) => one.alert_level !== "healthy");
   return [results.get(root),
     el("div", { class: "headline" }, el("section", { "aria-label": "In one sentence" },
-      el("p", { class: `state ${bad.length || causes.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : bad.length ? "No common cause is known" : "Nothing needs a person"),
+      el("p", { class: `state ${bad.length || causes.length || others.length ? "" : "healthy"}` }, causes.length ? `${plural(causes.length, "cause needs", "causes need")} a person` : bad.length ? "No common cause is known" : others.length ? `${plural(others.length, "point needs", "points need")} a person` : "Nothing needs a person"),
       el("p", { class: "soft" }, `${bad.length ? `${bad.length} of ${plural(inUse.length, "lane")} in use ${bad.length === 1 ? "needs" : "need"} attention` : inUse.length ? "All lanes in use are healthy" : "No lane is in use yet"}. Evaluated at ${stamp(glance.as_of)} (not saved). `,
         closureLine(glance.closure))),
     !isPast() && refreshPart(again)),
     !isPast() && idleNotice(context),
     causes.length > 0 && el("ul", { class: "causes", "aria-label": "Causes" }, causes),
+    others.length > 0 && el("p", { class: "notice" }, el("strong", {}, "Also: "), others.map((one, at) => [at > 0 && "; ", one]), "."),
     lanesTable(lanes, partitions, incidents), keyOf("Retries", RETRIES), keyOf("Days", DAYS)];
 }
 
@@ -135,6 +138,17 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
     details: `${wrong.map((one) => `${one.source} ${one.state === "silent" ? "is silent" : "can't be read"}`).join(", ")}.`, next: "See what each source says, and fix it there.",
     acts: [el("a", { class: "button", href: hash("sources"), "data-key": "standing-sources" }, "Sources")],
   })];
+}
+
+/** What needs a person and is no cause of what fails: a link each, as `status` counts them. */
+function otherPoints(lanes, quarantinedCount, findingCount) {
+  const link = (view, key, text, parameters) => el("a", { href: hash(view, parameters), "data-key": `also-${key}` }, text);
+  const alerts = lanes.reduce((sum, one) => sum + one.outstanding_acknowledgements.length, 0);
+  return [
+    ...lanes.filter((one) => one.usual_interval_minutes).map((one) => link("health", one.lane, `the worker of ${words(one.lane).toLowerCase()} ${intervals(one)}`, { lane: one.lane, run: 1 })),
+    ...(alerts ? [link("closure", "alerts", `${plural(alerts, "health alert")} to acknowledge`)] : []),
+    ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + " in 7 days")] : []),
+  ];
 }
 
 const rank = (lane) => ["critical", "warning", "healthy", "unknown"].indexOf(lane.alert_level);
