@@ -12,7 +12,7 @@ _BROKEN: Final = {"cause": "What is wrong", **BROKEN_COUNTS, "oldest": "Oldest f
 _OPEN: Final = {
     "name": "Recovery",
     "age": "Open for",
-    "slo": "SLO",
+    "slo": "Limit",
     "notified": "Notified via",
     "steps": "Step",
 }

@@ -32,7 +32,11 @@ _STATES: Final = {
     "under_control": "Under control",
     "no_evidence": "No evidence",
 }
-_SLO: Final = {"breached": ("breached", "critical"), "at_risk": ("at risk", "warning"), "within": ("within", "healthy")}
+_SLO: Final = {
+    "breached": ("past it", "critical"),
+    "at_risk": ("close to it", "warning"),
+    "within": ("within it", "healthy"),
+}
 #: What one page holds; the console and the report's JSON have everything.
 _MOST_ROWS: Final = 5
 #: Counts of a provider, with the headings of their columns.

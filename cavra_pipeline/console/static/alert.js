@@ -3,7 +3,7 @@
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, nothing, plural, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
-import { titleOf } from "./causes.js";
+import { faultOf, titleOf } from "./causes.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
 
@@ -49,7 +49,7 @@ export async function render(params, context, root) {
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${subjectWords(alert)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
-      el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${words(alert.cause).toLowerCase()}` : ""}.`),
+      el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, again)),
@@ -73,11 +73,11 @@ export async function render(params, context, root) {
 const BASIS = { subject_count: "Deliveries that failed", pair_count: "Not delivered yet", fault_count: "Faults", gap_minutes: "Minutes without a tick", drop_day: "Day of the landing files" };
 
 /** What an alert is based on, as rows: its evidence, and how often each known cause was seen. */
-function basisOf({ evidence, causes }) {
+function basisOf({ kind, evidence, causes }) {
   const shown = (name, value) => (name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
   // The incident has a button of its own.
   return [...Object.entries(evidence).filter(([name]) => name !== "incident_id").map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), shown(name, value)]),
-    ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${words(cause).toLowerCase()}`, plural(count, "time")])];
+    ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${faultOf({ kind, cause, evidence }) ?? words(cause).toLowerCase()}`, plural(count, "time")])];
 }
 
 /** The deliveries of a lane that an alert about missing acknowledgements is about, as they are now. */

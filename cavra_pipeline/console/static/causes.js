@@ -41,7 +41,10 @@ export function titleOf(incident) {
 }
 
 /** What the alert of a provider incident says is wrong; null for other alerts. */
-export const faultOf = ({ kind, cause, evidence: { provider } }) => (kind === "provider_incident" && provider && CAUSES[cause] ? `${providerName(provider)} ${CAUSES[cause].what}` : null);
+export const faultOf = ({ kind, cause, evidence: { provider } }) => (kind === "provider_incident" && provider ? faultAt(provider, cause) : null);
+
+/** What a provider does wrong by a cause; null where the word is no cause of an incident. */
+export const faultAt = (provider, cause) => (Object.hasOwn(CAUSES, cause) ? `${providerName(provider)} ${CAUSES[cause].what}` : null);
 
 /** `lane` is the lane that one comes from, which a what-if of the incident's page begins with. */
 export const incidentAddress = (incident, lane) => hash("incident", { id: incident.incident_id, lane });

@@ -3,11 +3,11 @@
 import { ask, askText } from "./api.js";
 import { causeLines, gateOf, incidentsOf, retryWarning } from "./causes.js";
 import { REASONS } from "./delivery.js";
-import { SUBJECTS, announce, choice, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { announce, choice, el, facts, field, hash, now, plural, problem, providerName, save, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { proofFoot } from "./proof.js";
 import { across, table } from "./table.js";
 
-const ACTIONS = { retry: "Retry", wait: "Wait", suppress: "Exhausted" };
+const ACTIONS = { retry: "due", wait: "waiting", suppress: "exhausted" };
 /** A plan says what is due; of that, a person may first have to release some (`gate`). */
 const STATES = { retry: "Ready", gate: "Needs", wait: "Waiting", suppress: "Exhausted" };
 const stateName = (state, lane) => (state === "gate" ? `Needs ${gateOf(lane)}` : STATES[state]);
@@ -21,7 +21,7 @@ function statesOf({ plan, pending }) {
 /** How many deliveries are ready to be retried, need a person, wait and are exhausted; each with its colour. */
 function parts({ plan, pending }) {
   const gated = pending.length;
-  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait", "warning"], [plan.suppressed_count, "exhausted", "critical"]]
+  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
     .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
 
@@ -110,7 +110,7 @@ function columns(plan, stateOf, isPast) {
   const failures = (name) => link(name, "The deliveries that failed", (one) => hash("evidence", { ...pair(one), record_type: "delivery" }));
   const newest = (name) => link(name, "The delivery that failed last", (one) => hash("evidence", { session_id: one.latest_delivery_id }));
   return [
-    { name: "subject", title: words(SUBJECTS[plan.lane]), value: subject, cell: story("subject")(subject) },
+    { name: "subject", title: "Subject", value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (one) => providerName(one.provider), cell: records("provider")((one) => providerName(one.provider)) },
     { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => [tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane)), one.action === "suppress" && [" ", el("small", {}, REASONS[one.reason] ?? words(one.reason).toLowerCase())]]) },
     { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, stateOf(one), plan, isPast)) },
@@ -136,10 +136,10 @@ function changes(before, after) {
   for (const [name, one] of is) {
     const old = was.get(name);
     const parts = [];
-    if (old && old.action !== one.action) parts.push(`${ACTIONS[old.action]} becomes ${ACTIONS[one.action].toLowerCase()}`);
+    if (old && old.action !== one.action) parts.push(`was ${ACTIONS[old.action]}, is now ${ACTIONS[one.action]}`);
     if (old && old.retry_count !== one.retry_count) parts.push(`failures ${old.retry_count} to ${one.retry_count}`);
     if (old && old.next_retry_at !== one.next_retry_at) parts.push(`next retry ${stamp(old.next_retry_at)} to ${stamp(one.next_retry_at)}`);
-    if (!old) rows.push({ one, change: "New", text: `${ACTIONS[one.action]}, ${plural(one.retry_count, "failure")}` });
+    if (!old) rows.push({ one, change: "New", text: `${words(ACTIONS[one.action])}, ${plural(one.retry_count, "failure")}` });
     else if (parts.length) rows.push({ one, change: "Changed", text: parts.join("; ") });
   }
   for (const [name, one] of was) if (!is.has(name)) rows.push({ one, change: "Gone", text: "delivered since, or not yet failed at this instant" });

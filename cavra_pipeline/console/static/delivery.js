@@ -2,7 +2,7 @@
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { WHERE_APPROVED, firstOf, isFixedFirst, titleOf } from "./causes.js";
+import { WHERE_APPROVED, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -78,7 +78,7 @@ function picture(found) {
   const from = Math.min(...own.map((one) => parse(one.at)));
   const to = Math.max(until, found.next_retry_at ? parse(found.next_retry_at) : 0);
   const tries = attempts(own);
-  const spans = (what, kind) => found.lines.filter((one) => one.what === what).map((one) => ({ from: parse(one.at), to: one.until ? parse(one.until) : until, kind, text: `${words(what)}, ${stamp(one.at)}: ${words(one.outcome)}${one.reason ? `, ${words(one.reason).toLowerCase()}` : ""}` }));
+  const spans = (what, kind) => found.lines.filter((one) => one.what === what).map((one) => ({ from: parse(one.at), to: one.until ? parse(one.until) : until, kind, text: `${words(what)}, ${stamp(one.at)}: ${words(one.outcome)}${one.reason ? `, ${reasonOf(one, found)}` : ""}` }));
   const said = own.filter((one) => ["acknowledgement", "approval"].includes(one.what));
   const rows = [
     { title: "Attempts", spans: found.state === "wait" ? [{ from: parse(tries.at(-1).at), to: parse(found.next_retry_at), kind: "pause", text: `Delay until ${stamp(found.next_retry_at)}` }] : [],
@@ -109,6 +109,9 @@ function outlook(pair, forecast) {
   return [el("h2", {}, "If nothing changes"), el("p", {}, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
 }
 
+/** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */
+const reasonOf = ({ reason }, found) => faultAt(found.provider, reason) ?? REASONS[reason] ?? words(reason).toLowerCase();
+
 function story(found) {
   const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async ({ currentTarget: button }) => {
     try {
@@ -122,7 +125,7 @@ function story(found) {
     { name: "at", title: "At", value: (one) => one.at, cell: (one) => [time(one.at), one.until && one.until !== one.at && el("small", {}, `for ${span(parse(one.until) - parse(one.at))}`)] },
     { name: "what", title: "What", value: (one) => words(one.what) + (one.record_count > 1 ? ` (${plural(one.record_count, "record")})` : "") },
     { name: "outcome", title: "Outcome", value: (one) => [words(one.outcome), one.status_code, one.by && `by ${one.by}`, one.external_ref].filter(Boolean).join(", ") },
-    { name: "reason", title: "Why", value: (one) => words(one.reason) },
+    { name: "reason", title: "Why", value: (one) => words(reasonOf(one, found)) },
     { name: "record", title: "Record", cell: (one) => open(one) || (one.incident_id ? el("a", { href: hash("incident", { id: one.incident_id }) }, "Incident") : "–") },
   ] })];
 }
