@@ -120,6 +120,9 @@ export function span(milliseconds) {
 /** What a line must not be broken in: an age, an id. */
 export const whole = (text) => el("span", { class: "whole" }, text);
 
+/** A sentence in which no duration, such as 1 d 17 h, is broken at the end of a line. */
+export const unbroken = (text) => text.split(/(\b\d+ (?:d|h|min)(?: \d+ (?:h|min))?\b)/).map((part, at) => (at % 2 ? whole(part) : part));
+
 /** How long ago something was, to the minute. */
 const before = (milliseconds) => (milliseconds < 60000 ? "just now" : `${span(Math.floor(milliseconds / 60000) * 60000)} ago`);
 

@@ -1,7 +1,7 @@
 // The executive report as of now or a past instant: what to do, what is open, what happened. Also as a page to save.
 
 import { ask, askText } from "./api.js";
-import { el, facts, hash, plural, problem, providerName, save, span, stamp, swap, tag, time, whole, words } from "./dom.js";
+import { el, facts, hash, plural, problem, providerName, save, span, stamp, swap, tag, time, unbroken, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
@@ -27,21 +27,21 @@ export async function render() {
   const more = report.recommended_actions.filter((one) => !one.number);
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
-      el("p", { class: "state" }, report.headline), el("p", {}, el("strong", {}, "Do now: "), report.what_to_do),
+      el("p", { class: "state" }, unbroken(report.headline)), el("p", {}, el("strong", {}, "Do now: "), report.what_to_do),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}, based on ${plural(report.evidence_record_count, "record")}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
     facts([["Open", counted.open_count], ["Past its limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
-      ["Of the closed, within its limit", shareWithin(counted)], ["Deliveries", report.activity.delivery_count], ["Of these failed", report.activity.failed_delivery_count]]),
+      ["Of the closed, within its limit", shareWithin(counted)], ["Notifications not arrived", report.broken_providers.reduce((sum, one) => sum + one.failing_notice_count, 0)]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(shown),
         more.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${more.length} more`), actions(more, shown.length + 1))),
-      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, one))),
+      el("section", { "aria-labelledby": "happened" }, el("h2", { id: "happened" }, "What happened"), el("ul", {}, report.what_happened.map((one) => el("li", {}, unbroken(one)))),
         table({ key: "providers", caption: "Providers that need attention", rows: report.broken_providers, empty: "none.", sorts: false, columns: [
           { name: "cause", title: "What is wrong", value: (one) => one.cause, cell: (one) => [tag(one.severity), el("div", {}, one.cause), el("small", {}, "oldest failure ", time(one.failing_since))] },
           { name: "open", title: "Open recoveries", value: (one) => one.open_recovery_count, number: true },
-          { name: "missing", title: "Deliveries not arrived", value: (one) => one.failing_notice_count, number: true },
+          { name: "missing", title: "Notifications not arrived", value: (one) => one.failing_notice_count, number: true },
         ] }))),
     table({ key: "open", caption: "Open recoveries", rows: report.open_recoveries, empty: "none.", columns: [
       { name: "provider", title: "Provider", value: (one) => one.provider, cell: (one) => [providerName(one.provider), " ", el("small", {}, whole(one.playbook_id))] },
