@@ -28,11 +28,12 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
     sections = [
         f"# {markdown(page['state'])}: recovery report, {markdown(page['as_of'])}",
         markdown(report["headline"]),
+        *([markdown(page["missed"])] if page["missed"] else []),
+        *([f"**You decide:** {markdown(page['decide'])}"] if page["decide"] else []),
         f"**{'1. ' if page['what_to_do']['role'] else ''}Do now:** {_step(page['what_to_do'])}",
         *(["Then:", _items(map(markdown, then))] if (then := page["what_to_do"]["then"]) else []),
         markdown(page["what"]),
         _items(_fact(fact) for fact in page["facts"]),
-        *([markdown(page["missing"])] if page["missing"] else []),
         *_next_actions(page),
         "## Providers that need attention",
         *_rows(

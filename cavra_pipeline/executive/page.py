@@ -11,11 +11,14 @@ from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
     activity_words,
+    are,
     at_start,
     count,
     day_text,
+    decide_words,
     limit_words,
     listed,
+    missed_words,
     missing_words,
     moment_text,
     provider_name,
@@ -49,9 +52,14 @@ BROKEN_COUNTS: Final = {
     "exhausted": "No retries left",
 }
 _BROKEN_CAPTION: Final = "Most severe first. Wait for a person: to acknowledge or approve the retry"
+#: What the platform team runs to check the page.
+_COMMANDS: Final = (
+    ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
+    ("prove these numbers from it", "cavra-pipeline prove --report executive"),
+)
 _WHAT: Final = (
     "A recovery is the repair of one notification channel, such as Slack or Jira, to which deliveries kept failing. "
-    "Until somebody closes it as resolved or mitigated, people may miss what they have to act on."
+    "It is open until somebody closes it as resolved or mitigated."
 )
 
 
@@ -78,7 +86,8 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "limit": short_duration(report["slo_minutes"]),
         "facts": _facts(report, is_known=is_known),
         "is_known": is_known,
-        "missing": missing_words(report),
+        "missed": " ".join(filter(None, [missed_words(report), missing_words(report)])),
+        "decide": decide_words(report),
         "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "then": [], "because": ""},
         "next_actions": steps[1:],
         "more_actions": _more_actions(more),
@@ -98,7 +107,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "is_seldom": any(lane["usual_interval_minutes"] for lane in report["lanes"]),
         "backlog_step": "6 hours" if days <= FINE_WINDOW_DAYS else "day",
         "notes": _notes(report, basis),
-        "commands": _commands(has_more=bool(more)),
+        "commands": _COMMANDS,
         "ids": _ids(report, basis),
     }
 
@@ -125,7 +134,7 @@ def _more_actions(more: Sequence[Mapping[str, Any]]) -> str:
     if not more:
         return ""
     roles = dict.fromkeys(f"the {role}" for one in more for role in one["role"].split(", "))
-    return f"{count(len(more), 'further step')} not shown, for {listed(list(roles))}."
+    return f"{are(len(more), 'further step')} in the console, under Executive report: for {listed(list(roles))}."
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:
@@ -234,16 +243,6 @@ def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     return [
         f"{rests} Covers {day_text(start)} to {day_text(max(until, start))}, UTC. "
         f"Generated {moment_text(made)} by {report['generated_by']}.",
-    ]
-
-
-def _commands(*, has_more: bool) -> list[tuple[str, str]]:
-    """What the platform team runs to check the page, and to see all of it."""
-    all_steps = [("list every step", "cavra-pipeline executive-report --json")] if has_more else []
-    return [
-        ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
-        ("prove these numbers from it", "cavra-pipeline prove --report executive"),
-        *all_steps,
     ]
 
 

@@ -102,9 +102,10 @@ def _broken(
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
     steps = [fix] if fix else []
-    steps += _notification_steps(provider, missing, decided, has_step=bool(fix))
+    steps += _notification_steps(provider, missing, decided)
     if opened:
-        steps.append(f"Close {'its recovery' if len(opened) == 1 else f'its {len(opened):,} recoveries'}.")
+        name = provider_name(provider)
+        steps.append(f"Close the {f'{name} recovery' if len(opened) == 1 else f'{len(opened):,} {name} recoveries'}.")
     return {
         "provider": provider,
         "severity": "critical" if late or (is_now and is_grave) else "warning",
@@ -123,15 +124,14 @@ def _broken(
     }
 
 
-def _notification_steps(provider: str, missing: int, decided: Mapping[str, int], *, has_step: bool) -> list[str]:
-    """What to do about the notifications that have not arrived; without another step the first names the provider."""
+def _notification_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
+    """What to do about the notifications that have not arrived; the first step says which they are."""
     steps: list[str] = []
+    all_of_them = f"the {'notification' if missing == 1 else f'{missing:,} notifications'} to {provider_name(provider)}"
     for name, step in _STEPS:
         if number := decided.get(name, 0):
-            names_it = not steps and not has_step
-            whose, to = ("the", f" to {provider_name(provider)}") if names_it else ("its", "")
-            all_of_them = f"{whose} {'notification' if missing == 1 else f'{missing:,} notifications'}{to}"
-            steps.append(step.format(which=all_of_them if number == missing else f"{number:,} of {all_of_them}"))
+            of_them = f"{number:,} of {'them' if steps else all_of_them}"
+            steps.append(step.format(which=all_of_them if number == missing else of_them))
     return steps
 
 
@@ -153,7 +153,8 @@ def _cause(
         said = f" ({', '.join(map(str, codes))})" if codes else ""
         return f"{name} {CAUSE_WORDS[cause].what}{said}", f"{fix_words(cause, provider)}."
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
-    return f"{name} failed earlier ({said})", ""
+    some = "A notification" if sum(row["failing_count"] for row in failing) == 1 else "Some notifications"
+    return f"{some} to {name} failed ({said})", ""
 
 
 def risk_of(one: Mapping[str, Any]) -> str:

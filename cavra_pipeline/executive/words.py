@@ -15,6 +15,8 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 #: Of fewer closures the number within the limit is said, of yet fewer no median.
 _FEW, _FEWEST = 20, 5
 _EXECUTIVE: Final = "executive"
+#: Providers that one sentence names.
+_MOST_PROVIDERS: Final = 3
 #: Steps that one page holds; the JSON has all.
 _MOST_ACTIONS: Final = 6
 _PROVIDERS: Final = {
@@ -137,6 +139,28 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
             f"for {short_duration(longest['outage_minutes'])} of these {days}."
         )
     return said
+
+
+def missed_words(report: Mapping[str, Any]) -> str:
+    """Says at which providers how many notifications have not arrived, and since when; empty if all have."""
+    missing = [one for one in report["broken_providers"] if one["failing_notice_count"]]
+    if not missing:
+        return ""
+    counts = [one["failing_notice_count"] for one in missing]
+    parts = [
+        f"{f'{number:,}' if at else count(number, 'notification') + ' sent'} to {provider_name(one['provider'])}"
+        f" since {day_text(read(one['failing_since']))}"
+        for at, (one, number) in enumerate(zip(missing[:_MOST_PROVIDERS], counts, strict=False))
+    ]
+    if others := len(missing) - _MOST_PROVIDERS:
+        parts += [f"{sum(counts[_MOST_PROVIDERS:]):,} to {count(others, 'other provider')}"] if others > 0 else []
+    return f"People may have missed {listed(parts)}."
+
+
+def decide_words(report: Mapping[str, Any]) -> str:
+    """Says which steps after the first are the executive's own, by their numbers; empty if there are none."""
+    own = [one for one in report["recommended_actions"] if (one["number"] or 0) > 1 and one["role"] == _EXECUTIVE]
+    return " ".join(f"{one['action'].removesuffix('.')} (step {one['number']})." for one in own)
 
 
 def missing_words(report: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.executive.words import are, missing_words, provider_name
+from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, provider_name
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
@@ -121,7 +121,7 @@ def test_the_headline_counts_what_is_open_and_past_the_limit(tmp_path: Path) -> 
     report = ask_report(home)
     assert report["headline"] == ("2 recoveries are open, 1 of them past the 4-hour limit; the oldest is 5 h old.")
     step = report["recommended_actions"][0]
-    assert (report["what_to_do"], step["then"]) == ("Check that Slack works.", ["Close its recovery."])
+    assert (report["what_to_do"], step["then"]) == ("Check that Slack works.", ["Close the Slack recovery."])
     assert ask_report(home, slo_minutes=300)["slo_breached_count"] == 0
 
 
@@ -205,13 +205,13 @@ def test_a_provider_that_has_delivered_since_is_not_said_to_be_failing(tmp_path:
     down = ask_report(ingested(tmp_path / "down", failures))["broken_providers"][0]
     assert (down["cause"], down["severity"]) == ("Webhook is returning server errors (502)", "critical")
     assert down["action"] == "Ask the owner of the webhook receiver when it works again."
-    assert down["then"] == ["Resend or resolve its notification: no retries are left."]
+    assert down["then"] == ["Resend or resolve the notification to Webhook: no retries are left."]
 
     records = [*failures, _attempt(60, 200, subject="two"), playbook(at(30), "webhook")]
     report = ask_report(ingested(tmp_path / "up", records))
     (up,) = report["broken_providers"]
     assert (up["is_failing_now"], up["severity"]) == (False, "warning")
-    assert up["cause"] == "Webhook failed earlier (last error 502)"
+    assert up["cause"] == "A notification to Webhook failed (last error 502)"
     (risk,) = [risk["risk"] for risk in report["key_risks"] if risk["category"] == "broken_provider"]
     assert "others have arrived since; the oldest failed on 25 Jun 2026, 10:30 UTC; 1 recovery is open." in risk
 
@@ -232,11 +232,12 @@ def test_the_notifications_of_a_step_add_up(tmp_path: Path) -> None:
     assert [slack[name] for name in ("failing_notice_count", *RETRIED)] == [6, 3, 2, 1]
     assert report["what_to_do"] == "Renew the Slack credential or restore its permissions."
     assert slack["then"] == [
-        "Acknowledge or approve 2 of its 6 notifications.",
-        "Resend or resolve 1 of its 6 notifications: no retries are left.",
-        "Check that the worker retries 3 of its 6 notifications.",
-        "Close its recovery.",
+        "Acknowledge or approve 2 of the 6 notifications to Slack.",
+        "Resend or resolve 1 of them: no retries are left.",
+        "Check that the worker retries 3 of them.",
+        "Close the Slack recovery.",
     ]
+    assert missed_words(report) == "People may have missed 6 notifications sent to Slack since 24 Jun."
     assert missing_words(report) == (
         "Not arrived: 2 acknowledgement audits, 2 executive reports and 2 recovery escalations."
     )
@@ -442,6 +443,12 @@ HISTORIES = int(os.environ.get("CAVRA_TEST_REPORTS", "6"))
 #: What people are asked to do about an open recovery, by what it needs.
 _STEPS = {"decide": "Decide", "resume": "Agree a new date", "notify": "Notify an owner", "acknowledge": "Name an owner"}
 
+
+def _number(actions: list[dict[str, Any]], action: str) -> int:
+    (number,) = [one["number"] for one in actions if one["action"] == action]
+    return int(number)
+
+
 _MINUTES = st.integers(0, 3 * 1440)
 _BOOK = st.sampled_from(["a", "b", "c"])
 _PROVIDER = st.sampled_from(["slack", "jira"])
@@ -502,6 +509,9 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     missing = sum(one["failing_notice_count"] for one in broken)
     assert sum(lane["failing_notice_count"] for lane in report["lanes"]) == missing
     assert sum(map(int, re.findall(r"\d+", missing_words(report)))) == missing
+    assert sum(map(int, re.findall(r"(\d+)(?: notifications? sent)? to ", missed_words(report)))) == missing
+    own = [one["action"] for one in actions if one["role"] == "executive" and (one["number"] or 0) > 1]
+    assert re.findall(r"\(step (\d)\)", decide_words(report)) == [str(_number(actions, each)) for each in own]
     order = [(one["urgency"] != "now", -one["freed_recovery_count"]) for one in actions]
     assert order == sorted(order)
     assert sum(one["freed_recovery_count"] for one in actions) == len(opened)
@@ -511,13 +521,13 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     assert all(one["recommended_action"].startswith(step_of[one["provider"]]) for one in opened)
     assert all(one["action"].endswith(".") and provider_name(one["provider"]) in one["action"] for one in broken)
     for one in broken:
-        assert ("failed earlier" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
+        assert (" failed (" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
         assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
         steps = " ".join([one["action"], *one["then"]])
         assert ("Acknowledge or approve" in steps) is (one["uncleared_count"] > 0)
         assert ("Resend or resolve" in steps) is (one["suppressed_count"] > 0)
         assert ("the worker retries" in steps) is (one["cleared_count"] > 0)
-        assert ("Close its " in steps) is (one["open_recovery_count"] > 0)
+        assert ("Close the " in steps) is (one["open_recovery_count"] > 0)
         assert one["is_failing_now"] or one["slo_breached_count"] or one["severity"] == "warning"
     assert {one["action"] for one in broken} <= said
     for one in opened:
