@@ -16,7 +16,7 @@ from tests.api.server import NoDagster, served
 from tests.cli.command import command
 from tests.dagster_tests.runs import checks, metadata_of, run
 from tests.recoveries.stores import ask_recoveries, closure, playbook
-from tests.support import AS_OF, NOW, at, drop, ingested, take_in
+from tests.support import AS_OF, NOW, at, delivery, drop, ingested, take_in
 
 DAY = date(2026, 6, 25)
 
@@ -42,7 +42,7 @@ def test_the_command_prints_the_report_and_takes_a_limit(home: Settings) -> None
 
 
 def test_the_command_says_where_no_playbook_is_known(tmp_path: Path) -> None:
-    shown = command(ingested(tmp_path, []).home, "recoveries", "--as-of", AS_OF.isoformat()).out
+    shown = command(ingested(tmp_path, [delivery()]).home, "recoveries", "--as-of", AS_OF.isoformat()).out
     assert "no recovery playbook has arrived" in shown
     assert "0 open" not in shown
 
