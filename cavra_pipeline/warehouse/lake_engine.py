@@ -26,8 +26,6 @@ NAME: Final = "warehouse"
 _CATALOG_SCHEMA: Final = "cavra_lake"
 _SECRET: Final = "cavra_catalog"  # noqa: S105 -- its name
 _BUCKET_SECRET: Final = "cavra_bucket"  # noqa: S105 -- its name
-#: What DuckDB need not ask again of a data file: it never changes.
-_CACHED: Final = ("parquet_metadata_cache = true", "validate_external_file_cache = 'NO_VALIDATION'")
 _engines: Final[dict[tuple[int, Lake], duckdb.DuckDBPyConnection]] = {}
 _lock: Final = threading.Lock()
 
@@ -113,8 +111,6 @@ def _open(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
         connection.execute(_attach(lake, connection, makes=makes))
         # What a query of a user could change.
         connection.execute("SET python_enable_replacements = false")
-        for setting in _CACHED:
-            connection.execute(f"SET GLOBAL {setting}")
     except BaseException:
         connection.close()
         raise
