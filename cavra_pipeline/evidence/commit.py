@@ -5,6 +5,7 @@ The same files give the same tables in any order and any number of times (docs/d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
@@ -100,15 +101,16 @@ def _drops_rows(group: list[ScreenedDrop], now: datetime) -> Rows:
     ])  # fmt: skip
 
 
-def fingerprints(session: Session) -> dict[tuple[date, str], str]:
-    """Returns the fingerprint of each landing file as it was ingested, by day and name."""
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "known_drops")
+def fingerprints(session: Session, days: Iterable[date] | None = None) -> dict[tuple[date, str], str]:
+    """Returns the fingerprint of each landing file as it was ingested, by day and name; of some days, or of all."""
+    asked: dict[str, object] = {"days": None if days is None else sorted({*days})}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "known_drops", asked)
     return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in rows}
 
 
 def is_committed(session: Session, group: Group) -> bool:
     """Returns whether every landing file of the group is in the warehouse as it was read."""
-    known = fingerprints(session)
+    known = fingerprints(session, (one.drop.day for one in group.drops))
     return all(known.get((one.drop.day, one.drop.file_name)) == one.drop.fingerprint for one in group.drops)
 
 

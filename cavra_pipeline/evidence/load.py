@@ -29,7 +29,8 @@ class IngestResult:
 
     Attributes:
         drops: Landing files it read, in order.
-        unchanged_count: Landing files it left alone because they had not changed.
+        unchanged_count: Landing files it left alone because they were in the warehouse as they are, or came there by
+            another writer while this one waited.
         received_count: Lines that were not blank.
         quarantined_count: Rejected lines.
         finding_count: Findings recorded.
@@ -73,7 +74,7 @@ def load_again(
     """
     drops = [one for one in landing_files(settings, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
     result = IngestResult()
-    load(fresh, drops, settings, result, now=now, tick=lambda _: None)
+    load(fresh, drops, settings, result, now=now, tick=lambda _: None, again=True)
     with fresh.reading() as session:
         return {(row["drop_day"], row["file_name"]) for row in session.rows(_PACKAGE, "unreadable_drops")}  # type: ignore[misc]
 
@@ -97,7 +98,8 @@ def load(
         result: What is added to.
         now: When that is; stored beside each file.
         tick: Called with bytes read, for progress.
-        again: Whether files are committed that another writer has committed unchanged since they were listed.
+        again: Whether files are committed too that are in the warehouse as they are; else those are left out that
+            another writer has committed since they were listed.
     """
     if not drops:
         return
@@ -126,7 +128,7 @@ class _Loader:
     def commit(self, group: Group, attempt: int = 1) -> None:
         """Commits a group; if that fails, each of its landing files by itself, so that those before the failing stay.
 
-        So it does where another writer of a lake was faster, since the rows of a group are read once.
+        The same holds where another writer of a lake was faster, because the rows of a group can be read only once.
         """
         try:
             with group.stage, self.warehouse.writing("commit drops") as session:
