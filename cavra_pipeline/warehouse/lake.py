@@ -111,6 +111,7 @@ _FAULTS: Final = (
         (
             "unable to connect", "could not connect", "server closed", "terminating connection", "connection refused",
             "failed to execute query", "database is locked", "shutting down", "starting up",
+            # What DuckDB says where a connection that it had kept is gone.
             "no connection to the server", "unsuccessful query result", "has been invalidated",
             "within vector of size 0",
         ),

@@ -54,21 +54,36 @@ def cursor(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
 def close(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
     """Closes a connection, and rolls back what it has not committed.
 
-    Where DuckDB gave up the whole engine, as it may when the catalog's server goes away, the next connection gets a new
-    one, and nothing of the old one is closed: that would end the process (duckdb-postgres issue 577).
+    Where the catalog's server went away, DuckDB may give up the whole engine (duckdb-postgres issue 577). Then the next
+    connection gets a new one, and nothing of the old one is closed, which would end the process.
     """
     try:
         # Closing would roll back too, and where the catalog is gone, end the whole process.
         connection.execute("ROLLBACK")
     except (duckdb.FatalException, duckdb.InternalException):
-        with _lock:
-            given_up = _engines.pop((os.getpid(), lake), None)
-        for one in (connection, given_up):
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+        _leave_open(connection)
+        _replace_if_given_up(lake)
         return
     except duckdb.Error:
         pass
     connection.close()
+
+
+def _replace_if_given_up(lake: Lake) -> None:
+    """Forgets the engine of a lake unless it works: another thread may have opened a new one."""
+    key = os.getpid(), lake
+    with _lock:
+        if (engine := _engines.get(key)) is None:
+            return
+        try:
+            engine.execute("SELECT 1")
+        except duckdb.Error:
+            _leave_open(_engines.pop(key))
+
+
+def _leave_open(connection: duckdb.DuckDBPyConnection) -> None:
+    """Keeps Python from ever freeing a connection, also at the process's end: freeing it closes it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def extension(name: str) -> Path:
