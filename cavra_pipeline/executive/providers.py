@@ -142,7 +142,7 @@ def _cause(
     *,
     is_now: bool,
 ) -> tuple[str, str]:
-    """What is wrong at a provider, without a full stop, and the step that fixes it; empty where nothing is left to."""
+    """What is wrong at a provider, without a full stop, and the step that fixes it; empty unless it fails now."""
     name = provider_name(provider)
     if not failing:
         return f"Nothing is failing at {name} now", f"Check that {name} works."
