@@ -161,7 +161,7 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 
 
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
-    is_idle = daemon_of(settings, clock())["state"] in ("never_seen", "silent")
+    is_idle = tables.is_daemon_off(daemon_of(settings, clock()))
     if document["alerts"]:
         console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, document["alerts"]))
     else:

@@ -38,7 +38,7 @@ _WRONG: Final = "wrong"
 
 
 class _Missing(PipelineError):
-    """A part is as it should be, but something that a home is for does not happen."""
+    """A part works, but lacks what the home is for: evidence, or a daemon that runs."""
 
 
 @dataclass(frozen=True, slots=True)

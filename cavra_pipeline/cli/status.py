@@ -15,6 +15,7 @@ from cavra_pipeline.cli.tables import (
     ago,
     daemon_words,
     duration_or_never,
+    is_daemon_off,
     level,
     short_time,
     show_plan_states,
@@ -105,7 +106,7 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
         ],
     )
     if evidence["record_count"]:
-        wrong_now = what_is_wrong(document, is_daemon_off=_is_off(daemon))
+        wrong_now = what_is_wrong(document, is_daemon_off=is_daemon_off(daemon))
         show_wrong(console, "What is wrong" if wrong_now else "Nothing is wrong.", wrong_now)
     rows = [
         (
@@ -139,11 +140,7 @@ def _evidence(found: Mapping[str, Any]) -> str:
 
 
 def _alerts(alerts: Mapping[str, Any], daemon: Mapping[str, Any]) -> str:
-    if _is_off(daemon) and not alerts["open_count"]:
+    if is_daemon_off(daemon) and not alerts["open_count"]:
         return "not evaluated: Dagster's daemon is not running"
     undelivered = count(alerts["undelivered_notification_count"], "undelivered notification")
     return f"{alerts['open_count']:,} open, {alerts['critical_count']:,} critical; {undelivered}"
-
-
-def _is_off(daemon: Mapping[str, Any]) -> bool:
-    return daemon["state"] in ("never_seen", "silent")

@@ -67,6 +67,11 @@ def daemon_words(found: Mapping[str, Any]) -> str:
     return f"{silent} silent, last {heartbeat}; cavra-pipeline dev starts it"
 
 
+def is_daemon_off(found: Mapping[str, Any]) -> bool:
+    """Returns whether Dagster's daemon, as `daemon_of` returns it, does not run."""
+    return found["state"] in ("never_seen", "silent")
+
+
 def show_plan_states(console: Terminal) -> None:
     """Says below a table what its columns of states count."""
     console.print("ready: can go now; held: due, but waits for a person", style="dim")
