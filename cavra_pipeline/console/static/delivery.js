@@ -110,7 +110,7 @@ function outlook(pair, forecast) {
 }
 
 /** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */
-const reasonOf = ({ reason }, found) => faultAt(found.provider, reason) ?? REASONS[reason] ?? words(reason).toLowerCase();
+const reasonOf = ({ reason }, found) => faultAt(found.provider, reason) ?? (Object.hasOwn(REASONS, reason) ? REASONS[reason] : words(reason).toLowerCase());
 
 function story(found) {
   const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async ({ currentTarget: button }) => {
