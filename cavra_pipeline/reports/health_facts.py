@@ -37,9 +37,9 @@ def facts_of(
     about: dict[str, object] = {"lane": lane.name, "instants": asked}
     starts = [_before(at, window) for at in asked]
     windowed: dict[str, object] = {**about, "window_starts": starts}
-    (since,) = session.rows(_PACKAGE, "newest_before", {"lane": lane.name, "window_starts": starts})
 
-    records = session.rows(_PACKAGE, "lane_records", about)
+    records = session.rows(_PACKAGE, "lane_records", windowed)
+    since = {name: records[0][name] for name in ("runs_since", "plans_since")}
     newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {**about, **since})
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
     failing, gaps = _failing(session, lane, asked)
