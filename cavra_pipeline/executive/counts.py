@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.documents import ascending, spread
+from cavra_pipeline.documents import ascending
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.executions import Unresolved, unresolved_executions
@@ -96,8 +96,10 @@ def retry_counts(session: Session, instants: Sequence[datetime]) -> dict[datetim
     found: dict[datetime, dict[str, Counter[str]]] = {at: defaultdict(Counter) for at in moments}
     for lane in LANES.values():
         for some in stretches(session, lane, moments):
-            decided = decided_retries(session, lane, retry_policy(lane), some)
-            standing = spread(({**row, lane.subject_field: row["subject"]} for row in decided), len(some), dict)
+            standing: list[list[dict[str, Any]]] = [[] for _ in some]
+            for row in decided_retries(session, lane, retry_policy(lane), some):
+                for decisions in standing[row["first_seen"] - 1 : row["last_seen"]]:
+                    decisions.append({**row, lane.subject_field: row["subject"]})
             for at, decisions in zip(some, standing, strict=True):
                 left = [one for one in decisions if one["action"] != "suppress"]
                 uncleared = Counter(provider for _, provider in uncleared_pairs(session, lane, left, at))
