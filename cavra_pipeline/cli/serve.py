@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -106,9 +106,14 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
     ended = materialize(settings, REFRESH_JOB, days_between(since, until), run_id=run_id, tags=REFRESH_TAGS)
     if ended:
         standard_error().print(f"refreshed {since} to {until}")
-    else:
-        standard_error().print(shown("failed:", "red"), "the run's log is in the Dagster UI")
-    sys.exit(0 if ended else EXIT_FAILED)
+    _exit_after_run(ended)
+
+
+def _exit_after_run(succeeded: bool) -> NoReturn:
+    """Ends the command as its Dagster run ended."""
+    if not succeeded:
+        standard_error().print(shown("failed:", "red"), "a Dagster run did; its log is above, and in the Dagster UI")
+    sys.exit(0 if succeeded else EXIT_FAILED)
 
 
 @command("demo", "cavra-pipeline demo", "cavra-pipeline demo --stories")
@@ -136,7 +141,7 @@ def demo(stories: bool) -> None:
         "Dagster": settings.dagster_url,
     }
     out.facts("Pages, while cavra-pipeline dev runs", pages.items())
-    sys.exit(0 if outcome.succeeded else EXIT_FAILED)
+    _exit_after_run(outcome.succeeded)
 
 
 @command("open", "cavra-pipeline open", "cavra-pipeline open dagster --print")
