@@ -113,7 +113,7 @@ _TABLE: Final = (
         "acknowledgement_gap",
         "warning",
         "failing deliveries wait for an acknowledgement",
-        "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
+        "Acknowledge each of them; a live retry waits until then.",
     ),
     AlertKind(
         "recovery_past_limit",

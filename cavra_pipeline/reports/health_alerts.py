@@ -40,14 +40,14 @@ RULES: Final = (
         _named("missed_{}_retry_worker"),
         "critical",
         "missed_worker_count",
-        ("The last retry worker run: {latest_worker_age_text}; one is due every {expected_interval_minutes} minutes.",),
+        ("The last retry worker run: {latest_worker_age_text}; one is due every {expected_interval_text}.",),
         "Check that the worker's schedule is on and its daemon runs, then run the worker once.",
     ),
     AlertRule(
         _named("stale_{}_retry_plan"),
         "warning",
         "stale_retry_plan_count",
-        ("The last retry plan: {latest_retry_plan_age_text}; over {stale_metadata_minutes} minutes it is stale.",),
+        ("The last retry plan: {latest_retry_plan_age_text}; after {stale_metadata_text} it is stale.",),
         "Make a new retry plan before anything is retried.",
     ),
     AlertRule(
@@ -58,7 +58,7 @@ RULES: Final = (
             "1 failing delivery needs an acknowledgement before it can be retried.",
             "{count} failing deliveries need an acknowledgement before they can be retried.",
         ),
-        "Acknowledge each gap for its provider, or dismiss it with the incident lead.",
+        "Acknowledge each of them; a live retry waits until then.",
     ),
     AlertRule(
         lambda lane: f"{lane.alert_name}_approval_gap" if lane.gate is Gate.APPROVAL else None,
@@ -126,6 +126,8 @@ def alerts_for(
         "is_schedule_disabled": is_schedule_disabled,
         "latest_worker_age_text": _age_text(report["latest_worker_age_minutes"]),
         "latest_retry_plan_age_text": _age_text(report["latest_retry_plan_age_minutes"]),
+        "expected_interval_text": short_duration(report["expected_interval_minutes"]),
+        "stale_metadata_text": short_duration(report["stale_metadata_minutes"]),
         "skipped_text": _skipped_text(skipped),
         "execution_action": _execution_action(report, skipped),
     }
@@ -152,8 +154,8 @@ def _age_text(minutes: int | None) -> str:
 def _skipped_text(skipped: Mapping[str, int]) -> str:
     if not skipped:
         return ""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(skipped.items()))
-    return f" Skipped, nothing was sent: {sum(skipped.values()):,} ({reasons})."
+    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(skipped.items()))
+    return f" Skipped, so nothing was sent: {reasons}."
 
 
 def _execution_action(report: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
@@ -164,5 +166,5 @@ def _execution_action(report: Mapping[str, Any], skipped: Mapping[str, int]) -> 
     if "connector_config_not_configured" in skipped:
         steps.append("configure the missing connectors")
     if set(skipped) - {"connector_config_not_configured"}:
-        steps.append("find out why the others were skipped")
-    return f"Open the unresolved executions: {'; '.join(steps)}. Then retry or resolve them."
+        steps.append("find out why the others were skipped" if steps else "find out why nothing was sent")
+    return f"{'; '.join(steps).capitalize()}. Then retry or resolve them."

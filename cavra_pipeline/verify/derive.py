@@ -269,15 +269,18 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
     missing = "connector_config_not_configured"
     steps = ["fix the connectors of those that failed"] * failed
     steps += ["configure the missing connectors"] * (missing in skipped)
-    steps += ["find out why the others were skipped"] * bool(skipped.keys() - {missing})
-    reasons = ", ".join(f"{reason} {count}" for reason, count in skipped.items())
+    if skipped.keys() - {missing}:
+        steps.append("find out why the others were skipped" if steps else "find out why nothing was sent")
+    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in skipped.items())
     facts = report | {
         "is_schedule_disabled": is_off,
-        "execution_action": f"Open the unresolved executions: {'; '.join(steps)}. Then retry or resolve them.",
-        "skipped_text": f" Skipped, nothing was sent: {sum(skipped.values()):,} ({reasons})." if skipped else "",
+        "execution_action": f"{'; '.join(steps).capitalize()}. Then retry or resolve them.",
+        "skipped_text": f" Skipped, so nothing was sent: {reasons}." if skipped else "",
     }
     for of in ("latest_worker_age", "latest_retry_plan_age"):
         facts[f"{of}_text"] = _age_text(report[f"{of}_minutes"])
+    for of in ("expected_interval", "stale_metadata"):
+        facts[f"{of}_text"] = _span(report[f"{of}_minutes"])
     for category, severity, counted, messages, action in lane["alerts"]:
         if count := int(facts[counted]):
             message = messages[0 if count == 1 else -1].format(count=f"{count:,}", **facts)
@@ -285,9 +288,12 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
 
 
 def _age_text(minutes: int | None) -> str:
-    age = minutes or 0
+    return "none yet" if minutes is None else f"{_span(minutes)} ago"
+
+
+def _span(age: int) -> str:
     parts = [(age // 1440, "d"), (age // 60 % 24, "h"), (age % 60, "min")][(age < 1440) + (age < 60) :][:2]
-    return "none yet" if minutes is None else f"{' '.join(f'{n} {unit}' for n, unit in parts if n) or '0 min'} ago"
+    return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 min"
 
 
 def derive(report: Document, lane: Document, records: Sequence[Document], pruned: Mapping[str, int]) -> Document:
