@@ -80,15 +80,16 @@ def worker(
 
 @command(
     "ack",
-    "cavra-pipeline ack --plan gordackrecoveryesc-968ab48186da59fc --provider webhook --state acknowledged --by ops",
+    "cavra-pipeline ack --subject gordackrecoveryesc-968ab48186da59fc --provider webhook --state acknowledged --by ops",
 )
 @lane_option(default=next(iter(LANES)), show_default=True, help="A lane that takes acknowledgements.")
 @click.option(
+    "--subject",
     "--plan",
     "subject",
     required=True,
-    metavar="SUBJECT",
-    help="The subject: a plan, or the health report of an alert lane.",
+    metavar="ID",
+    help="What was notified: a plan, or the health report of an alert lane.",
 )
 @click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
 @click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")

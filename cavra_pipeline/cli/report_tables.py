@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from cavra_pipeline.cli.common import next_command
@@ -104,8 +104,10 @@ def _point_to(console: Terminal, name: str, document: Mapping[str, Any]) -> None
         console.next(next_command(f"{name} --lane {worst}"))
 
 
-def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int]) -> None:
-    """Shows a health report, with what the ledger of scheduled runs counts."""
+def show_health(
+    console: Terminal, report: Mapping[str, Any], slots: Mapping[str, int], unanswered: Sequence[Mapping[str, Any]]
+) -> None:
+    """Shows a health report, what the ledger of scheduled runs counts, and the health alerts to acknowledge."""
     console.facts(
         f"Retry health of {report['lane']}",
         [
@@ -116,7 +118,7 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
             ("retry plan", f"{ago(report['latest_retry_plan_age_minutes'])}"),
             ("deliveries", f"{report['unresolved_delivery_count']} failing"),
             *_for_a_person(report),
-            ("executions", _executions(report)),
+            ("retries", _retries(report)),
             (
                 "based on",
                 f"{report['evidence_record_count']:,} records ({report['future_record_count']:,} later ones left out)",
@@ -130,7 +132,11 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
         rows = [(level(alert["severity"]), lines(alert["message"], shown(action, "dim"))) for alert, action in found]
         console.facts("Alerts, and what to do", rows)
     if slots:
-        console.table("Scheduled runs in the window", ("verdict", "runs"), list(slots.items()))
+        console.table(
+            "Scheduled runs in the window",
+            ("verdict", "runs"),
+            [(verdict.replace("_", " "), number) for verdict, number in slots.items()],
+        )
     if usual := usual_interval_of(report):
         words = {"usual_interval_minutes": usual, "expected_interval_minutes": report["expected_interval_minutes"]}
         console.facts("Outages", [("-", worker_interval(words))])
@@ -143,8 +149,14 @@ def show_health(console: Terminal, report: Mapping[str, Any], slots: Mapping[str
         console.table("Outages, newest first (UTC)", ("from", "until", "missed runs"), outages, most=10)
     _show_gaps(console, report, "acknowledgement")
     _show_gaps(console, report, "approval")
+    if unanswered:
+        pairs = [(one["health_id"], one["provider"], one["acknowledgement_state"] or "none") for one in unanswered]
+        console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
     if report["missed_worker_count"] and not usual_interval_of(report):
         console.next("cavra-pipeline doctor")
+    elif unanswered:
+        first = f"--subject {unanswered[0]['health_id']} --provider {unanswered[0]['provider']}"
+        console.next(f"cavra-pipeline ack --lane {report['lane']} {first} --state acknowledged --by LABEL")
     elif report["unresolved_delivery_count"]:
         console.next(next_command(f"retry-plan --lane {report['lane']}"))
 
@@ -181,10 +193,12 @@ def _outages(report: Mapping[str, Any]) -> str:
     return f"{count(missed, 'run')} missed in {count(outages, 'outage')}" if outages else "no run missed"
 
 
-def _executions(report: Mapping[str, Any]) -> str:
+def _retries(report: Mapping[str, Any]) -> str:
     return (
-        f"{report['delivered_execution_count']} delivered, {report['failed_execution_count']} failed in "
-        f"{short_duration(report['window_hours'] * 60)}; {report['unresolved_failed_execution_count']} unresolved"
+        f"{report['delivered_execution_count']} delivered, "
+        f"{report['failed_execution_count'] - report['skipped_execution_count']} failed, "
+        f"{report['skipped_execution_count']} skipped in {short_duration(report['window_hours'] * 60)}; "
+        f"{report['unresolved_failed_execution_count']} unresolved"
     )
 
 

@@ -44,6 +44,7 @@ from cavra_pipeline.reports.health import (
     lanes_in_use,
     retry_health_reports,
 )
+from cavra_pipeline.reports.outstanding import AlertKinds, outstanding_pairs
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
@@ -92,6 +93,7 @@ def retry_health_command(
             for one in lanes
         ]
         is_empty = not has_evidence(session, as_of or now)
+        unanswered = outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of or now)) if lane else []
     levels = [str(report["alert_level"]) for report in reports]
     if lane is None:
         document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
@@ -103,7 +105,7 @@ def retry_health_command(
         answer(
             reports[0],
             unless_empty(
-                lambda console, report: show_health(console, report, slots),
+                lambda console, report: show_health(console, report, slots, unanswered),
                 "Retry health",
                 is_empty=is_empty and not slots,
             ),
