@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 health at or above ``--fail-on``.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -50,7 +51,8 @@ def options(*chosen: Callable[[F], F]) -> Callable[[F], F]:
 def _read_by(read: Callable[[str, datetime], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
     """Returns a callback of an option that reads its text as of now; an option that was not given stays None."""
 
-    def callback(_context: click.Context, parameter: click.Parameter, text: str | None) -> T | None:
+    def callback(context: click.Context, parameter: click.Parameter, text: str | None) -> T | None:
+        context.meta[str(parameter.name)] = text
         try:
             return read(text, clock()) if text else None
         except UsageError as error:
@@ -123,6 +125,17 @@ def home() -> Settings:
     return open_home(load_settings())
 
 
+def require_home(settings: Settings) -> None:
+    """Refuses a home that is not there, as by a mistyped address; one whose warehouse is elsewhere may be made.
+
+    Raises:
+        PipelineError: There is none.
+    """
+    if not settings.home.is_dir() and not settings.warehouse_address:
+        remedy = "Run cavra-pipeline import PATH or cavra-pipeline demo, or correct CAVRA_HOME"
+        raise PipelineError("there is no home yet", where=str(settings.home), remedy=remedy)
+
+
 def reading() -> AbstractContextManager[Session]:
     """Opens the home's warehouse for reading."""
     return warehouse_of(home()).reading()
@@ -179,10 +192,9 @@ def of_lanes(reports: Sequence[Mapping[str, Any]], as_of: datetime, **members: o
 
 
 def next_command(words: str) -> str:
-    """Returns the command line that leads on, for the instant that the running command was asked for."""
-    as_of = click.get_current_context().params.get("as_of")
-    moment = (instant(as_of) or "").replace("+00:00", "Z")
-    return f"cavra-pipeline {words}" + (f" --as-of {moment}" if moment else "")
+    """Returns the command line that leads on, for the instant that was asked for, written as it was."""
+    as_of = click.get_current_context().meta.get("as_of")
+    return f"cavra-pipeline {words}" + (f" --as-of {shlex.quote(as_of)}" if as_of else "")
 
 
 def exit_with(failures: Iterable[PipelineError], notes: Iterable[str] = ()) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
+from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, next_command, require_home
 from cavra_pipeline.cli.tables import (
     NO_EVIDENCE,
     PLAN_STATES,
@@ -23,10 +23,12 @@ from cavra_pipeline.cli.tables import (
 )
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
+from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.executive.wrong import what_is_wrong
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
+from cavra_pipeline.settings import load_settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
 
@@ -38,9 +40,11 @@ def status(as_of: datetime | None) -> None:
     """Show evidence, lanes, alerts and Dagster on one screen.
 
     Its last line is the next command to run. Alerts, Dagster's daemon and connectors are always those of now. CSV
-    lists the lanes. `doctor` checks the home itself.
+    lists the lanes. cavra-pipeline doctor checks the home itself.
     """
-    settings, now = home(), clock()
+    settings, now = load_settings(), clock()
+    require_home(settings)
+    open_home(settings)
     with warehouse_of(settings).reading() as session:
         document = overview(session, as_of=as_of or now, now=now)
         document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
@@ -53,13 +57,14 @@ def status(as_of: datetime | None) -> None:
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
         },
         "daemon": daemon_of(settings, now),
+        "live_lanes": sorted(settings.live_lanes),
         "connectors": {
             "on": list(host_connectors(settings).providers),
             "problem_count": len(host_problems(settings)),
         },
     }
     document["next"] = _next(document)
-    answer(document, _show, _lane_rows)
+    answer(document, lambda console, found: _show(console, found, is_of_now=as_of is None), _lane_rows)
 
 
 def _lane_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -75,6 +80,7 @@ def _next(document: Mapping[str, Any]) -> str:
     ways: Iterable[tuple[bool, str]] = (
         (bool(document["evidence"]["files_to_ingest_count"]), "cavra-pipeline ingest"),
         (not document["evidence"]["record_count"], "cavra-pipeline import PATH"),
+        (is_daemon_off(document["daemon"]), "cavra-pipeline dev"),
         (bool(document["connectors"]["problem_count"]), "cavra-pipeline connectors test"),
         (bool(document["incidents"]), next_command("incidents --open")),
         (bool(wrong), next_command(f"retry-health --lane {wrong[0]}") if wrong else ""),
@@ -84,10 +90,11 @@ def _next(document: Mapping[str, Any]) -> str:
     return next((words for holds, words in ways if holds), next_command("dashboard"))
 
 
-def _show(console: Terminal, document: Mapping[str, Any]) -> None:
+def _show(console: Terminal, document: Mapping[str, Any], *, is_of_now: bool) -> None:
     evidence, alerts = document["evidence"], document["alerts"]
     connectors, daemon = document["connectors"], document["daemon"]
     wrong = connectors["problem_count"]
+    now = "" if is_of_now else "now: "
     console.facts(
         "Status",
         [
@@ -97,12 +104,13 @@ def _show(console: Terminal, document: Mapping[str, Any]) -> None:
             ),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("evidence", _evidence(evidence)),
-            ("alerts", _alerts(alerts, daemon)),
-            ("daemon", daemon_words(daemon)),
+            ("alerts", now + _alerts(alerts, daemon)),
+            ("daemon", now + daemon_words(daemon)),
             (
                 "connectors",
-                f"{', '.join(connectors['on']) or 'none configured'}{f'; {wrong} to fix' if wrong else ''}",
+                f"{now}{', '.join(connectors['on']) or 'none configured'}{f'; {wrong} to fix' if wrong else ''}",
             ),
+            ("live lanes", f"{now}{', '.join(document['live_lanes']) or 'none on this host: runs are dry'}"),
         ],
     )
     if evidence["record_count"]:

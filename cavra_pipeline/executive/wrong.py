@@ -52,9 +52,9 @@ def what_is_wrong(overview: Mapping[str, Any], *, is_daemon_off: bool = False) -
         *(
             _of_lane(lane, _first_sentence(lane["worst_alert"]["message"]))
             for lane in lanes
-            if lane["worst_alert"] and lane["lane"] not in explained
+            if lane["worst_alert"] and lane["lane"] not in explained and not lane["held_count"]
         ),
-        *_boundary(overview["evidence"]),
+        *_boundary(overview),
     ]
 
 
@@ -111,14 +111,14 @@ def _recoveries(found: Mapping[str, Any]) -> Iterator[Wrong]:
         yield Wrong(f"{open_} open, {late:,} of them past the limit of {limit}", ("recoveries",))
 
 
-def _boundary(found: Mapping[str, Any]) -> Iterator[Wrong]:
-    there = {}
+def _boundary(overview: Mapping[str, Any]) -> Iterator[Wrong]:
+    found, there = overview["evidence"], {}
     if number := found["week_quarantined_count"]:
         there["quarantine"] = f"{count(number, 'record')} quarantined"
     if number := found["week_finding_count"]:
         there["findings"] = count(number, "finding")
     if there:
-        yield Wrong(f"{', '.join(there.values())} in 7 days", tuple(there), is_of_now=True)
+        yield Wrong(f"{', '.join(there.values())} since {found['news_since']}", tuple(there), is_of_now=True)
 
 
 def _first_sentence(message: str) -> str:

@@ -17,7 +17,7 @@ from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
 _OF_RECOVERIES: Final = ("recovery_open_count", "recovery_slo_breached_count", "recovery_slo_minutes")
-#: No command clears what was quarantined or found, so it counts for as long as it is news.
+#: No command clears what was quarantined or found, so it counts for as long as it is news, by UTC days.
 _NEWS: Final = timedelta(days=7)
 
 
@@ -50,6 +50,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
             "record_count": found["record_count"],
             "newest_record_at": instant(newest),
             "newest_record_age_minutes": None if age is None else whole_minutes(age),
+            "news_since": (as_of - _NEWS + timedelta(days=1)).date().isoformat(),
             "week_quarantined_count": _came("quarantined_record_count", before, boundary),
             "week_finding_count": _came("redaction_finding_count", before, boundary),
         },
