@@ -61,7 +61,7 @@ def list_command() -> None:
 def ack(alert: str, by: str) -> None:
     """Acknowledge an alert: no reminders until it resolves.
 
-    ALERT is its id, or the beginning of it. Of a secret_finding it is the end, as resolve is. A failing delivery is
+    ALERT is its id, or the beginning of it. Acknowledging a secret_finding also resolves it. A failing delivery is
     acknowledged by cavra-pipeline ack.
     """
     answer(acknowledge_alert(home(), alert, by=by, now=clock()), _show_acknowledged)
@@ -190,15 +190,14 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
-    known = [_words(cause) for cause in one["causes"] if cause != NO_CAUSE]
     state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else "open"
     states = [
         f"{state} since {tables.near_time(one['since'])} UTC",
         count(one["occurrence_count"], "occurrence") if one["occurrence_count"] > 1 else "",
         f"muted: {_words(one['muted_by'])}" if one["muted_by"] else "",
-        f"cause: {', '.join(known)}" if known else "",
     ]
-    what = lines(f"{_words(one['kind'])}: {one['subject_text']}", shown("; ".join(filter(None, states)), "dim"))
+    said = [shown("; ".join(filter(None, states)), "dim"), *([] if one["muted_by"] else [one["action"]])]
+    what = lines(f"{_words(one['kind'])}: {one['subject_text']}", *said)
     return (tables.level(one["severity"]), one["alert_id"][:_ID_SHOWN], what)
 
 
@@ -259,4 +258,6 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
 
 
 def _detail(one: Mapping[str, Any]) -> str:
-    return (one["detail"] if one["detail"] != NO_CAUSE else "") or (f"by {one['actor']}" if one["actor"] else "")
+    return (_words(one["detail"]) if one["detail"] != NO_CAUSE else "") or (
+        f"by {one['actor']}" if one["actor"] else ""
+    )

@@ -181,15 +181,16 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Co
     )
     if report["incidents"]:
         rows = [_incident(one, report["as_of"]) for one in reversed(report["incidents"])]
-        columns = ("provider", "cause", "deliveries", "state", "from (UTC)", "until (UTC)", "failures")
+        columns = ("provider", "cause", "deliveries", "from (UTC)", "until (UTC)", "HTTP", "failures")
         console.table("Incidents, newest first", columns, rows)
     for one in report["incidents"]:
         if not one["ended_at"]:
             step = CAUSE_WORDS[one["cause"]].step.format(name=provider_name(one["provider"]))
             lane = one["lane"] or one["lanes"][0]
             is_probed, live = one["cause"] in PROBED_CAUSES, " --live" if lane in live_lanes else ""
+            then = ", then try one retry" if live else ", then see which retry is tried first"
             console.next(
-                f"{step}{', then try one retry' if is_probed else ''}",
+                f"{step}{then if is_probed else ''}",
                 *([f"cavra-pipeline worker --lane {lane} --probe{live}"] if is_probed else []),
             )
 
@@ -203,11 +204,11 @@ def _incident(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     codes = ", ".join(map(str, one["status_codes"]))
     return (
         one["provider"],
-        f"{CAUSE_WORDS[one['cause']].what}{f' ({codes})' if codes else ''}",
+        CAUSE_WORDS[one["cause"]].what,
         f"{one['subject_count']:,} in {count(len(one['lanes']), 'lane')}",
-        "ended" if one["ended_at"] else shown("open", "bold red"),
         near_time(one["began_at"], as_of),
-        near_time(one["ended_at"], as_of) if one["ended_at"] else "-",
+        near_time(one["ended_at"], as_of) if one["ended_at"] else shown("open", "bold red"),
+        codes or "-",
         one["failure_count"],
     )
 
@@ -248,7 +249,7 @@ def _next(one: Mapping[str, Any], live_lanes: Collection[str]) -> str:
     if one["provider_incident_id"] and needs:
         return next_command(f"incidents --provider {one['provider']} --open")
     if "acknowledgement" in needs:
-        words = f"ack --lane {one['lane']} --plan {one['subject']} --provider {one['provider']}"
+        words = f"ack --lane {one['lane']} --subject {one['subject']} --provider {one['provider']}"
         return f"cavra-pipeline {words} --state acknowledged --by LABEL"
     if "approval" in needs:
         return "approve it in CAVRA, then import and ingest its evidence"
@@ -270,7 +271,8 @@ def _state(one: Mapping[str, Any]) -> str:
     held = next((need["needs"] for need in one["released_by"] if need["needs"] in _BY_A_PERSON), None)
     if one["state"] == "retry" and held:
         return f"held: it needs an {held}"
-    return ": ".join(filter(None, [_said(one["state"]), _said(one["reason"])]))
+    state = "ready" if one["state"] == "retry" else _said(one["state"])
+    return ": ".join(filter(None, [state, _said(one["reason"])]))
 
 
 def _said(name: str | None) -> str:
@@ -279,7 +281,9 @@ def _said(name: str | None) -> str:
 
 
 def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    outcome, reason = _said(line["outcome"]), _said(line["reason"]) or line["status_code"] or line["by"]
+    is_early = line["reason"] == "retry_delay_not_elapsed"
+    outcome = "waiting" if is_early else _said(line["outcome"])
+    reason = _said(line["reason"]) or line["status_code"] or line["by"]
     happened = ", ".join(str(one) for one in (outcome, reason if line["outcome"] != "delivered" else None) if one)
     times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
     told = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))

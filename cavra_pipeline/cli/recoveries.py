@@ -25,6 +25,8 @@ from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.terminal import Terminal
 
+#: The statuses of recoveries, the worst first, and what a person calls them.
+_STATUSES: Final = {"breached": "Past the limit", "open": "Open", "closed": "Closed"}
 #: The items of a closure report by the end of their names; what stands before it says where.
 _ITEMS: Final = {
     "unresolved_delivery": "failing deliveries",
@@ -129,10 +131,10 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
             ("report", report["recovery_report_id"]),
         ],
     )
-    if report["recoveries"]:
-        columns = ("playbook", "provider", "state", "open for", "opened (UTC)")
-        rows = [_row(one, report["as_of"]) for one in report["recoveries"]]
-        console.table("Recoveries, past the limit first, then the newest", columns, rows)
+    for status, title in _STATUSES.items():
+        rows = [_row(one, report["as_of"]) for one in report["recoveries"] if one["slo_status"] == status]
+        if rows:
+            console.table(title, ("playbook", "provider", "state", "open for", "opened (UTC)"), rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
         console.table(
             "Overlapping recoveries, probably of one outage",
@@ -152,11 +154,9 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
 
 
 def _row(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
-    status, said = one["slo_status"], one["closure_state"]
     minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
-    state = status if said in (status, "open") else f"{status}: {said}"
     opened = near_time(one["opened_at"], as_of)
-    return (one["playbook_id"], one["provider"], level(state), short_duration(minutes), opened)
+    return (one["playbook_id"], one["provider"], one["closure_state"], short_duration(minutes), opened)
 
 
 def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:

@@ -38,7 +38,7 @@ CONSOLE_PORT: Final = 8765
 def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
     """Serve the HTTP API and the console.
 
-    Open on loopback; with CAVRA_API_TOKENS set to a file of `api-token` lines, every request needs a token.
+    Open on loopback; with CAVRA_API_TOKENS set to a file of lines that api-token makes, every request needs a token.
     """
     from cavra_pipeline.api.app import create_app
     from cavra_pipeline.api.server import check_exposure, hosts_of, server_of
@@ -151,7 +151,8 @@ def demo(stories: bool) -> None:
 def open_command(what: str, is_printed: bool) -> None:
     """Open the console, or the Dagster UI, in a browser.
 
-    cavra-pipeline dev serves both. Without a terminal, or with --json, the address is printed and nothing is opened.
+    cavra-pipeline dev serves both; CAVRA_CONSOLE_URL and CAVRA_DAGSTER_URL say where, if not on its usual ports.
+    Without a terminal, or with --json, the address is printed and nothing is opened.
     """
     settings = load_settings()
     addresses = {"console": settings.console_url, "dagster": settings.dagster_url}

@@ -17,7 +17,6 @@ _LEVEL_STYLES: Final = {
     "unknown": "dim",
     "ready": "bold",
     "waiting": "cyan",
-    "breached": "bold red",
     "open": "yellow",
     "closed": "green",
 }

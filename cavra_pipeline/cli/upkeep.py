@@ -38,7 +38,7 @@ def _sizes(done: Compacted) -> str:
 
 
 @command("rebuild", "cavra-pipeline rebuild")
-@click.option("--without-them", is_flag=True, help="Accept that evidence of missing landing files is lost.")
+@click.option("--without-them", is_flag=True, help="Go on without missing landing files; their evidence is lost.")
 @answers
 def rebuild_command(without_them: bool) -> None:
     """Rebuild the warehouse from the landing zone.
@@ -52,7 +52,7 @@ def rebuild_command(without_them: bool) -> None:
 
 
 @command("upgrade", "cavra-pipeline upgrade")
-@click.option("--without-them", is_flag=True, help="Accept that evidence of missing landing files is lost.")
+@click.option("--without-them", is_flag=True, help="Go on without missing landing files; their evidence is lost.")
 @answers
 def upgrade_command(without_them: bool) -> None:
     """Upgrade a home of an older release.
@@ -99,7 +99,7 @@ def _home_is_at(done: Moved, file: Path) -> str:
     )
 
 
-@command("prune", "cavra-pipeline prune --dry-run --before 2026-11-01")
+@command("prune", "cavra-pipeline prune --dry-run --before 2026-01-01")
 @click.option(
     "--before",
     type=click.DateTime(["%Y-%m-%d"]),
