@@ -121,19 +121,13 @@ def clock() -> datetime:
 
 
 def home() -> Settings:
-    """Returns the settings of the home, with its folders and its key made."""
-    return open_home(load_settings())
-
-
-def require_home(settings: Settings) -> None:
-    """Refuses a home that is not there, as by a mistyped address; one whose warehouse is elsewhere may be made.
-
-    Raises:
-        PipelineError: There is none.
-    """
-    if not settings.home.is_dir() and not settings.warehouse_address:
-        remedy = "Run cavra-pipeline import PATH or cavra-pipeline demo, or correct CAVRA_HOME"
-        raise PipelineError("there is no home yet", where=str(settings.home), remedy=remedy)
+    """Returns the settings of the home, with its folders and its key made; a home that is new is said."""
+    settings = load_settings()
+    is_new = not settings.home.exists()
+    opened = open_home(settings)
+    if is_new:
+        standard_error().print(f"note: {settings.home} is a new home; CAVRA_HOME names another")
+    return opened
 
 
 def reading() -> AbstractContextManager[Session]:

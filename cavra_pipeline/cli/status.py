@@ -8,7 +8,7 @@ from typing import Any
 
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
-from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, next_command, require_home
+from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
 from cavra_pipeline.cli.tables import (
     NO_EVIDENCE,
     PLAN_STATES,
@@ -23,12 +23,10 @@ from cavra_pipeline.cli.tables import (
 )
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.pseudonym_key import open_home
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.executive.wrong import what_is_wrong
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
-from cavra_pipeline.settings import load_settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal
 
@@ -42,9 +40,7 @@ def status(as_of: datetime | None) -> None:
     Its last line is the next command to run. Alerts, Dagster's daemon and connectors are always those of now. CSV
     lists the lanes. cavra-pipeline doctor checks the home itself.
     """
-    settings, now = load_settings(), clock()
-    require_home(settings)
-    open_home(settings)
+    settings, now = home(), clock()
     with warehouse_of(settings).reading() as session:
         document = overview(session, as_of=as_of or now, now=now)
         document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
@@ -63,7 +59,7 @@ def status(as_of: datetime | None) -> None:
             "problem_count": len(host_problems(settings)),
         },
     }
-    document["next"] = _next(document)
+    document["next"] = _next(document, is_of_now=as_of is None)
     answer(document, lambda console, found: _show(console, found, is_of_now=as_of is None), _lane_rows)
 
 
@@ -73,14 +69,14 @@ def _lane_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{name: value for name, value in lane.items() if not isinstance(value, list | dict)} for lane in lanes]
 
 
-def _next(document: Mapping[str, Any]) -> str:
+def _next(document: Mapping[str, Any], *, is_of_now: bool) -> str:
     """The command that helps most now: whatever the others are based on comes first."""
     worst = document["alert_level"]
     wrong = [name for name, lane in document["lanes"].items() if lane["alert_level"] == worst != "healthy"]
     ways: Iterable[tuple[bool, str]] = (
         (bool(document["evidence"]["files_to_ingest_count"]), "cavra-pipeline ingest"),
         (not document["evidence"]["record_count"], "cavra-pipeline import PATH"),
-        (is_daemon_off(document["daemon"]), "cavra-pipeline dev"),
+        (is_of_now and is_daemon_off(document["daemon"]), "cavra-pipeline dev"),
         (bool(document["connectors"]["problem_count"]), "cavra-pipeline connectors test"),
         (bool(document["incidents"]), next_command("incidents --open")),
         (bool(wrong), next_command(f"retry-health --lane {wrong[0]}") if wrong else ""),
@@ -114,7 +110,7 @@ def _show(console: Terminal, document: Mapping[str, Any], *, is_of_now: bool) ->
         ],
     )
     if evidence["record_count"]:
-        wrong_now = what_is_wrong(document, is_daemon_off=is_daemon_off(daemon))
+        wrong_now = what_is_wrong(document, is_daemon_off=is_of_now and is_daemon_off(daemon))
         show_wrong(console, "What is wrong" if wrong_now else "Nothing is wrong.", wrong_now)
     rows = [
         (

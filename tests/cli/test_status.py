@@ -94,14 +94,15 @@ def test_status_says_first_that_no_daemon_runs_and_not_where_one_does(tmp_path: 
     home = home_with(tmp_path, [worker_run(at(5)), delivery(at(40), failed=["slack"])])
     take_in(home)
     sentence = "Dagster's daemon is not running: no retry on schedule, no alert"
-    wrong = command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out.split("What is wrong\n")[1]
+    assert sentence not in command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out
+    wrong = command(home.home, "status", environ={"COLUMNS": "140"}).out.split("What is wrong\n")[1]
     assert [line.strip() for line in wrong.splitlines()[:2]] == [f"-  {sentence}", "cavra-pipeline dev"]
 
     with dagster_instance(home) as instance:
         for kind in ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR"):
             instance.add_daemon_heartbeat(DaemonHeartbeat(clock().timestamp(), kind, "one", []))
 
-    assert sentence not in command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out
+    assert sentence not in command(home.home, "status", environ={"COLUMNS": "140"}).out
 
 
 def test_a_misspelt_provider_of_incidents_suggests_the_nearest_and_another_one_does_not(tmp_path: Path) -> None:
@@ -176,6 +177,20 @@ def test_doctor_finds_nothing_wrong_in_a_home_that_works(settings: Settings) -> 
     assert list(found) == ["settings", *_PARTS]
     assert {part for part, state in found.items() if state != "right"} == {"dagster"}
     assert found["dagster"] == "warning"
+
+
+def test_a_command_that_makes_a_home_says_so_once_and_doctor_makes_none(tmp_path: Path) -> None:
+    assert "there is no home yet" in command(tmp_path / "mistyped", "doctor").out
+    assert not (tmp_path / "mistyped").exists()
+    assert f"note: {tmp_path}/mistyped is a new home" in command(tmp_path / "mistyped", "status").err
+    assert "new home" not in command(tmp_path / "mistyped", "status").err
+
+
+def test_a_command_that_leads_on_repeats_the_instant_as_it_was_written(settings: Settings) -> None:
+    text = command(settings.home, "status", "--as-of", "2026-06-25 12:00").out
+    assert "--as-of '2026-06-25 12:00'" in text
+    assert "now: none on this host" in text
+    assert "now:" not in command(settings.home, "status").out
 
 
 def test_doctor_makes_nothing_where_there_is_no_home(tmp_path: Path) -> None:
