@@ -96,9 +96,12 @@ def take(folder: Path) -> None:
     until = RECORDED_UNTIL.astimezone(UTC)
     with TemporaryDirectory(prefix="cavra-pictures-") as scratch, chromium() as browser:
         home = home_of_month(Path(scratch), until)
-        with served(home, clock=lambda: until, dagster=NoDagster()) as one:
-            for picture in PICTURES:
-                _take(browser, picture, one.url, folder)
+        # What the demo shows, and beside it the sources of a team's own home.
+        for settings, is_of_sources in ((home.but(sources_file=None), False), (home, True)):
+            with served(settings, clock=lambda: until, dagster=NoDagster()) as one:
+                for picture in PICTURES:
+                    if (picture.view == "sources") == is_of_sources:
+                        _take(browser, picture, one.url, folder)
         with warehouse_of(home).reading() as session:
             page = Path(scratch) / "report.html"
             (report,) = executive_reports(session, instants=[until], now=until)
