@@ -80,6 +80,7 @@ def _lanes() -> str:
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},
         "GATES": {name: lane.gate.name.lower() for name, lane in LANES.items()},
+        "STATES": {name: list(lane.acknowledgement_states) for name, lane in LANES.items()},
         "CLEARING_STATES": list(CLEARING_STATES),
         "ANSWERING_STATES": list(ANSWERING_STATES),
         "MAX_RETRIES": DEFAULT_RETRY_DELIVERIES,

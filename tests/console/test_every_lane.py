@@ -60,8 +60,8 @@ def test_the_worker_shows_what_its_next_run_takes_in_every_lane(service: Served,
         region = page.get_by_role("region", name="The next run")
         is_free = LANES[lane].gate is Gate.REQUEST
         assert region.get_by_text("would take 2 retries" if is_free else "would take nothing").is_visible()
-        assert region.get_by_text("2 are due and need an").count() == (not is_free)
-        assert page.locator("tbody tr").filter(has_text="Ready" if is_free else "Needs an").count() == 2
+        assert region.get_by_text("2 are held for an").count() == (not is_free)
+        assert page.locator("tbody tr").filter(has_text="Ready" if is_free else "Held: needs an").count() == 2
         has_route = LANES[lane].cavra is not None
         assert region.get_by_role("button", name="Dry run").count() == has_route
         assert region.get_by_text(f"cavra-pipeline worker --lane {lane}").count() == (not has_route)
@@ -91,7 +91,7 @@ def test_deliveries_that_wait_for_an_approval_have_a_table(service: Served, brow
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=acknowledgement_audit&run=1")
         page.get_by_role("heading", name="Missing approvals").wait_for(timeout=15_000)
-        table = page.locator("table", has=page.locator("caption", has_text="wait for an approval"))
+        table = page.locator("table", has=page.locator("caption", has_text="without the approval"))
         assert table.locator("tbody th").all_inner_texts() == ["acknowledgement_audit-1", "acknowledgement_audit-2"]
         page.goto(f"{service.url}/#/health?lane=executive_report&run=1")
         page.get_by_text("Executive report: critical").wait_for(timeout=15_000)

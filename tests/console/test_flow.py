@@ -115,7 +115,7 @@ def test_from_a_red_lane_to_ten_acknowledgements_a_silence_and_a_what_if(service
         assert (silence["kind"], silence["author"]) == ("provider_incident", "incident-lead")
         assert silence["subject"].startswith("servicenow since ")
 
-        clicks.on(page.get_by_role("link", name="Try a what-if"))
+        clicks.on(page.get_by_role("link", name="Preview its retry plan"))
         page.get_by_text("Preview only, not saved").wait_for()
         before = service.service.keeper.kept_count
         page.get_by_label("Max attempts").fill("1")
@@ -138,7 +138,7 @@ def test_the_health_of_a_lane_names_the_incident_and_warns_to_fix_it_first(servi
         assert page.get_by_role("dialog").get_by_text("Fix the cause first").is_visible()
         page.get_by_role("button", name="Cancel").click()
         cause.click()
-        page.get_by_role("link", name="Try a what-if").wait_for()
+        page.get_by_role("link", name="Preview its retry plan").wait_for()
         page.evaluate("location.hash = '#/health?lane=executive_report'")
         page.get_by_role("region", name="Verdict").get_by_text("Executive report").wait_for()
         assert page.get_by_text("Cause: ").count() == 0
@@ -183,7 +183,7 @@ def test_a_delivery_says_why_it_waits_what_releases_it_and_shows_its_record(serv
         page.get_by_role("link", name="plan-7").click()
         page.get_by_text("an acknowledgement (acknowledged, accepted, resolved)").wait_for()
         assert page.get_by_role("img", name="Attempts over time").locator("circle").count() == 1
-        assert page.get_by_text("It is not tried in the next 24 hours: nobody has acknowledged it.").is_visible()
+        assert page.get_by_text("It is not tried in the next 24 hours: no acknowledgement releases it.").is_visible()
         assert page.get_by_role("link", name="9 other deliveries").is_visible()
         page.get_by_role("row", name="Delivery Failed, 401").get_by_role("button", name="Open").click()
         page.get_by_role("dialog").get_by_text("metadata_kind").wait_for()

@@ -153,7 +153,7 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
         before = outstanding()
         page = shown(seen.context.new_page(), service.url)
         page.get_by_role("link", name=f"{len(before)} health alerts to acknowledge").click()
-        waiting = page.locator("table", has=page.locator("caption", has_text="Waiting for an acknowledgement"))
+        waiting = page.locator("table", has=page.locator("caption", has_text="To acknowledge"))
         waiting.wait_for()
         alerts = waiting.locator("tbody tr").filter(has_text="Health alert")
         gaps = waiting.locator("tbody tr").filter(has_text="Failing delivery").count()

@@ -71,17 +71,17 @@ def test_ready_retries_are_told_from_those_that_a_person_has_to_release(service:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), service.url)
         for lane, text in (
-            ("Recovery escalation", "1 ready, 1 needs an acknowledgement"),
-            ("Acknowledgement audit", "1 ready, 4 need an approval"),
+            ("Recovery escalation", "1 ready, 1 held for an acknowledgement"),
+            ("Acknowledgement audit", "1 ready, 4 held for an approval"),
         ):
             assert page.get_by_role("row", name=lane).get_by_role("link", name=text, exact=True).is_visible()
         page.goto(f"{service.url}/#/plan?lane={AUDIT}")
-        page.get_by_text("1 ready to retry, 4 need an approval").first.wait_for()
+        page.get_by_text("1 ready to retry, 4 held for an approval").first.wait_for()
         assert page.get_by_placeholder("15").count() == 1
         page.set_viewport_size({"width": 1280, "height": 900})
         assert page.locator("#decisions").evaluate("one => one.scrollWidth <= one.clientWidth")
         page.get_by_label("State").select_option("gate")
-        assert page.locator("tbody tr").filter(has_text="Needs an approval").count() == 4
+        assert page.locator("tbody tr").filter(has_text="Held: needs an approval").count() == 4
         assert page.locator("tbody tr").filter(has_text="audit-0").count() == 0
         page.get_by_label("Max attempts").fill("1")
         page.get_by_role("button", name="Preview").click()
@@ -92,12 +92,12 @@ def test_ready_retries_are_told_from_those_that_a_person_has_to_release(service:
 @pytest.mark.parametrize(
     ("lane", "subject", "provider", "heading"),
     [
-        (AUDIT, "audit-1", "servicenow", "Waiting for an approval"),
-        (AUDIT, "audit-0", "servicenow", "Due for a retry"),
-        ("recovery_escalation", "plan-webhook", "webhook", "Waiting for an acknowledgement"),
+        (AUDIT, "audit-1", "servicenow", "Held: needs an approval"),
+        (AUDIT, "audit-0", "servicenow", "Ready to retry"),
+        ("recovery_escalation", "plan-webhook", "webhook", "Held: needs an acknowledgement"),
     ],
 )
-def test_a_delivery_is_headed_by_what_it_waits_for(
+def test_a_delivery_is_headed_by_its_state(
     service: Served, browser: Browser, lane: str, subject: str, provider: str, heading: str
 ) -> None:
     with watched(browser) as seen:
@@ -105,8 +105,8 @@ def test_a_delivery_is_headed_by_what_it_waits_for(
             seen.context.new_page(), f"{service.url}/#/delivery?lane={lane}&subject={subject}&provider={provider}"
         )
         page.get_by_text(heading, exact=True).wait_for()
-        assert page.get_by_text("Due for a retry").count() == (heading == "Due for a retry")
-        assert page.get_by_text("Approvals are given in CAVRA").count() == (heading == "Waiting for an approval")
+        assert page.get_by_text("Ready to retry").count() == (heading == "Ready to retry")
+        assert page.get_by_text("Approvals are given in CAVRA").count() == (heading == "Held: needs an approval")
     assert seen.complaints == []
 
 
@@ -118,9 +118,9 @@ def test_an_incident_counts_the_approvals_that_its_deliveries_need(service: Serv
         page.get_by_role("row", name="Acknowledgement audit").get_by_role("link", name="ServiceNow rejects").click()
         page.get_by_text("Approvals are given in CAVRA").wait_for()
         assert (fact(page, "Need an acknowledgement"), fact(page, "Need an approval")) == ("0", "4")
-        waits = page.locator("tbody tr td:last-child").all_inner_texts()
-        assert sorted(waits) == ["an approval"] * 4 + ["–"]
-        page.get_by_role("link", name="Try a what-if").click()
+        states = page.locator("tbody tr td:last-child").all_inner_texts()
+        assert sorted(states) == ["Held: needs an approval"] * 4 + ["Ready"]
+        page.get_by_role("link", name="Preview its retry plan").click()
         page.get_by_role("heading", level=1, name="Plan a retry").wait_for()
         assert page.get_by_label("Lane").input_value() == AUDIT
         assert page.get_by_label("Provider").input_value() == "servicenow"

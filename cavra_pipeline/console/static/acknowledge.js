@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, words } from "./dom.js";
-import { ANSWERING_STATES, CLEARING_STATES, GATES } from "./lanes.js"; // written by the server
+import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
 /** What a label may be, and what the browser says of one that is not. */
@@ -35,17 +35,21 @@ export function actForm(title, text, fields, context, send, done, verb = "Acknow
 
 /** What an acknowledgement in a lane does, by its state. */
 function effectOf(lane) {
-  if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry it; any other state keeps it waiting.`;
+  if (GATES[lane] === "acknowledgement") return `${words(listed(CLEARING_STATES))} let a live worker retry it; with any other it stays held.`;
   if (GATES[lane] === "approval") return "No state releases a retry of this lane: that needs an approval.";
   return `${words(listed(ANSWERING_STATES))} settle a health alert; any other state leaves it open.`;
 }
 
-const stateField = (states, lanes) => field("State", choice("state", states.map((one) => [one]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
+/** The states that every one of some lanes takes. */
+function stateField(lanes) {
+  const states = STATES[lanes[0]].filter((one) => lanes.every((lane) => STATES[lane].includes(one)));
+  return field("State", choice("state", states.map((one) => [one]), states[0]), [...new Set(lanes.map(effectOf))].join(" "));
+}
 
 const LIMITS = "Records who takes care, and what was decided. It sends nothing and fixes nothing by itself.";
 
-export function acknowledgeButton({ lane, subject, provider, states, key, context, done, look = null }) {
-  if (!mayAct(context)) return null;
+export function acknowledgeButton({ lane, subject, provider, key, context, done, look = null }) {
+  if (!mayAct(context) || !STATES[lane].length) return null;
   const open = () => {
     // Shown only once the service has refused: it knows no such delivery.
     const force = el("p", { hidden: true }, el("label", {}, el("input", { type: "checkbox", name: "force" }), " Record it although no such delivery is known"));
@@ -57,20 +61,19 @@ export function acknowledgeButton({ lane, subject, provider, states, key, contex
         throw error;
       }
     };
-    actForm("Acknowledge", [el("p", {}, `${subject}, ${provider}`), el("p", { class: "soft" }, LIMITS)], [stateField(states, [lane]), force], context, send,
+    actForm("Acknowledge", [el("p", {}, `${subject}, ${provider}`), el("p", { class: "soft" }, LIMITS)], [stateField([lane]), force], context, send,
       async () => { await done(); document.getElementById("gaps")?.focus(); });
   };
   return el("button", { type: "button", class: look, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
 
 /**
- * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, states}]. Each is recorded by itself:
+ * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider}]. Each is recorded by itself:
  * one that is refused stops no other; closing the dialog leaves
  * those that have not been sent. `done` gets what came of each; `of` says whose deliveries they are, `look` is a class.
  */
 export function acknowledgeAllButton({ pairs, of, key, context, done, look = "main", unit = ["delivery", "deliveries"], warning = null }) {
   if (!pairs.length || !mayAct(context)) return null;
-  const states = pairs[0].states.filter((one) => pairs.every((pair) => pair.states.includes(one)));
   const list = el("details", {}, el("summary", {}, plural(pairs.length, ...unit)),
     el("ul", { class: "plain" }, pairs.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}`))));
   const progress = el("p", { class: "soft", role: "status" });
@@ -93,7 +96,7 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, look = "ma
     return results;
   };
   const text = `Acknowledge ${plural(pairs.length, ...unit)}`;
-  const open = () => actForm(text, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(states, pairs.map((one) => one.lane))], context, send, done);
+  const open = () => actForm(text, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((one) => one.lane))], context, send, done);
   return el("button", { type: "button", class: look, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 

@@ -31,7 +31,7 @@ export function retryWarning({ lane, retry_decisions: decisions }, incident) {
 
 /** What acknowledging so many deliveries of an incident does, and what it does not. */
 export function effectOf(incident, count) {
-  const text = `${plural(count, "delivery waits", "deliveries wait")} for an acknowledgement. That lets the worker retry ${count === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
+  const text = `${plural(count, "delivery needs", "deliveries need")} an acknowledgement. That lets the worker retry ${count === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
   return [text, firstOf(incident)].filter(Boolean).join(" ");
 }
 
@@ -73,15 +73,15 @@ export const approvalGapsOf = (incidentId, lanes) => gaps("approval_gaps", incid
 
 const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
   .filter((gap) => gap.provider_incident_id === incidentId)
-  .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, states: lane.acknowledgement_states })));
+  .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider })));
 
 /** What a lane still needs an acknowledgement of, by the open item of the closure that it counts as. */
-export function unsettledOf({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts, acknowledgement_states: states }) {
-  const pair = (item) => (one) => ({ item, lane, subject: subjectOf(lane, one), provider: one.provider, state: one.acknowledgement_state, states });
+export function unsettledOf({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts }) {
+  const pair = (item) => (one) => ({ item, lane, subject: subjectOf(lane, one), provider: one.provider, state: one.acknowledgement_state });
   return [...gaps.map(pair("acknowledgement_gap")), ...alerts.map(pair(`${lane}_acknowledgement_outstanding`))];
 }
 
-/** What a due retry of a lane waits for where a person has not released it. */
+/** What a held retry of a lane needs. */
 export const gateOf = (lane) => `an ${GATES[lane]}`;
 
 export const WHERE_APPROVED = "Approvals are given in CAVRA, as approval decisions; they count here once its evidence is ingested.";

@@ -70,10 +70,10 @@ function ours(items, pairs, acts, isKnown) {
   ] });
 }
 
-/** What a person can acknowledge here one by one: health alerts, and failing deliveries that wait for it. */
+/** What a person can acknowledge here one by one: health alerts, and failing deliveries. */
 function unsettled(pairs, context, again) {
-  return pairs.length > 0 && [el("h2", { id: "unsettled", tabindex: "-1" }, "Waiting for an acknowledgement"),
-    table({ key: "unsettled", caption: "Waiting for an acknowledgement", isTitled: false, rows: pairs, columns: [
+  return pairs.length > 0 && [el("h2", { id: "unsettled", tabindex: "-1" }, "To acknowledge"),
+    table({ key: "unsettled", caption: "To acknowledge", isTitled: false, rows: pairs, columns: [
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `of-${one.lane}-${one.subject}-${one.provider}` }, one.subject) },
       { name: "what", title: "What", value: (one) => (one.item === GAP ? "Failing delivery" : "Health alert"), cell: (one) => [one.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(one.lane))] },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },

@@ -7,21 +7,23 @@ import { announce, choice, el, facts, field, hash, now, plural, problem, provide
 import { proofFoot } from "./proof.js";
 import { across, table } from "./table.js";
 
-const ACTIONS = { retry: "due", wait: "waiting", suppress: "exhausted" };
+/** What a saved plan says; which of the due retries are held, it does not. */
+const ACTIONS = { retry: "ready or held", wait: "waiting", suppress: "exhausted" };
 /** A plan says what is due; of that, a person may first have to release some (`gate`). */
-const STATES = { retry: "Ready", gate: "Needs", wait: "Waiting", suppress: "Exhausted" };
-const stateName = (state, lane) => (state === "gate" ? `Needs ${gateOf(lane)}` : STATES[state]);
+const STATES = { retry: "Ready", gate: "Held", wait: "Waiting", suppress: "Exhausted" };
+const stateName = (state, lane) => (state === "gate" ? `Held: needs ${gateOf(lane)}` : STATES[state]);
+export const stateTag = (state, lane) => tag(state === "gate" ? "warning" : state, stateName(state, lane));
 
-/** The state of each decision of a plan, by the pairs that wait for a person. */
-function statesOf({ plan, pending }) {
+/** The state of each decision of a plan. */
+export function statesOf({ plan, pending }) {
   const held = new Set(pending.map((one) => `${one.subject} ${one.provider}`));
   return (one) => (one.action === "retry" && held.has(`${subjectOf(plan.lane, one)} ${one.provider}`) ? "gate" : one.action);
 }
 
-/** How many deliveries are ready to be retried, need a person, wait and are exhausted; each with its colour. */
+/** How many deliveries are ready to be retried, held, waiting and exhausted; each with its colour. */
 function parts({ plan, pending }) {
   const gated = pending.length;
-  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `${gated === 1 ? "needs" : "need"} ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, plan.waiting_count === 1 ? "waits" : "wait", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
+  return [[plan.retryable_count - gated, "ready to retry", "calm"], [gated, `held for ${gateOf(plan.lane)}`, "warning"], [plan.waiting_count, "waiting", "wait"], [plan.suppressed_count, "exhausted", "critical"]]
     .filter(([count]) => count).map(([count, text, level]) => [`${count.toLocaleString("en")} ${text}`, level]);
 }
 
@@ -32,7 +34,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
   const isDoomed = incidentsOf(plan.lane, incidents).some((one) => retryWarning(plan, one));
   const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
-    .sort((a, b) => b.generated_at.localeCompare(a.generated_at)).slice(0, 60);
+    .sort((a, b) => b.as_of.localeCompare(a.as_of)).slice(0, 60);
   const compared = el("div", { "aria-live": "polite" });
   const against = field("Against", choice("against", kept.map((one) => [one.report_id, `${stamp(one.as_of)} (${words(one.alert_level)}${one.report === "asked_retry_plan" ? ", requested" : ""})`])));
   const compare = async () => {
@@ -112,7 +114,7 @@ function columns(plan, stateOf, isPast) {
   return [
     { name: "subject", title: "Subject", value: subject, cell: story("subject")(subject) },
     { name: "provider", title: "Provider", value: (one) => providerName(one.provider), cell: records("provider")((one) => providerName(one.provider)) },
-    { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => [tag(stateOf(one) === "gate" ? "warning" : one.action, stateName(stateOf(one), plan.lane)), one.action === "suppress" && [" ", el("small", {}, REASONS[one.reason] ?? words(one.reason).toLowerCase())]]) },
+    { name: "state", title: "State", value: (one) => rank(stateOf(one)), cell: story("state")((one) => [stateTag(stateOf(one), plan.lane), one.action === "suppress" && [" ", el("small", {}, REASONS[one.reason] ?? words(one.reason).toLowerCase())]]) },
     { name: "when", title: "When", value: (one) => one.next_retry_at ?? "9", cell: newest("when")((one) => when(one, stateOf(one), plan, isPast)) },
     { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: failures("failures")((one) => [`${one.retry_count} of ${one.max_retry_attempts}`, one.failed_status_codes.length > 0 && [" ", el("small", { class: one.failed_status_codes.length === 1 && "whole" }, `status ${one.failed_status_codes.join(" ")}`)]]), number: true },
     { name: "latest", title: "Last failed", value: (one) => one.latest_delivery_at, cell: newest("latest")((one) => time(one.latest_delivery_at)) },
@@ -143,7 +145,7 @@ function changes(before, after) {
     else if (parts.length) rows.push({ one, change: "Changed", text: parts.join("; ") });
   }
   for (const [name, one] of was) if (!is.has(name)) rows.push({ one, change: "Gone", text: "delivered since, or not yet failed at this instant" });
-  const counts = [["Due", "retryable_count"], ["Waiting", "waiting_count"], ["Exhausted", "suppressed_count"]].map(([title, name]) => [title, `${before[name]} → ${after[name]}`]);
+  const counts = [["Ready or held", "retryable_count"], ["Waiting", "waiting_count"], ["Exhausted", "suppressed_count"]].map(([title, name]) => [title, `${before[name]} → ${after[name]}`]);
   return [facts([...counts, ["Unchanged decisions", is.size - rows.filter((row) => row.change !== "Gone").length]]),
     table({ key: "changes", caption: `Changes since ${stamp(before.as_of)}`, rows, empty: "none", columns: [
       { name: "change", title: "Change", value: (row) => row.change },

@@ -1,4 +1,4 @@
-// One delivery to one provider: its attempts over time, why it waits, what would release it, its evidence, its forecast.
+// One delivery to one provider: its attempts over time, its state and why, what would release it, its evidence, its forecast.
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
@@ -16,11 +16,12 @@ export const REASONS = {
   retry_delay_elapsed: "its delay has passed",
 };
 export const NEVER = {
-  acknowledgement: "nobody has acknowledged it", approval: "nobody has approved it", no_connector: "this host has no such connector",
+  acknowledgement: "no acknowledgement releases it", approval: "no approval releases it", no_connector: "this host has no such connector",
   not_retryable: "the policy gives it no further retry", schedule_disabled: "the schedule of its worker is disabled", not_due: "it is not due in that time",
 };
-/** What a due retry waits for, the first that a person decides. */
-const WAITS = { acknowledgement: "Waiting for an acknowledgement", approval: "Waiting for an approval", subject: "Waiting for a newer record of its subject", connector: "Waiting for a connector" };
+/** What holds a due retry, the first that a person decides. */
+const HELD = { acknowledgement: "Held: needs an acknowledgement", approval: "Held: needs an approval", subject: "Held: needs a newer record of its subject", connector: "Held: needs a connector" };
+export const NOT_LIVE = "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
 const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
 
 export async function render(params, context, root) {
@@ -28,8 +29,11 @@ export async function render(params, context, root) {
   if (!params.subject || !params.provider) return nothing("No delivery is named.", "Open one from a plan, a gap or an incident.");
   const { explanations } = await ask("/explain", { ...at, subject: params.subject, provider: params.provider, lane: params.lane });
   const found = explanations[0];
-  const [{ lanes }, { incidents }, forecast] = await Promise.all([ask("/lanes", at), ask("/incidents", at), ask(`/lanes/${found.lane}/forecast`, at)]);
-  const lane = lanes.find((one) => one.lane === found.lane);
+  const isFailing = !["settled", "not_failing"].includes(found.state);
+  const [{ incidents }, forecast] = await Promise.all([
+    found.provider_incident_id ? ask("/incidents", { ...at, provider: found.provider, open: true }) : { incidents: [] },
+    isFailing ? ask(`/lanes/${found.lane}/forecast`, at) : { pairs: [] },
+  ]);
   const incident = incidents.find((one) => one.incident_id === found.provider_incident_id);
   const pair = forecast.pairs.find((one) => subjectOf(found.lane, one) === found.subject && one.provider === found.provider);
   const again = async () => swap(root, await render(params, context, root));
@@ -43,24 +47,27 @@ export async function render(params, context, root) {
       incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also holds ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
-        needs.includes("acknowledgement") && lane.acknowledgement_states.length > 0 && acknowledgeButton({ ...found, states: lane.acknowledgement_states, key: "acknowledge", look: incident && isFixedFirst(incident) ? null : "main", context, done: again }),
+        needs.includes("acknowledgement") && acknowledgeButton({ ...found, key: "acknowledge", look: incident && isFixedFirst(incident) ? null : "main", context, done: again }),
         el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], [found.state === "retry" ? "Due since" : "Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
       ["Acknowledgement", words(found.acknowledgement_state) || "none"], ["Approval", words(found.approval_state) || "none"]]),
-    picture(found), outlook(pair, forecast), story(found)];
+    picture(found), outlook(found, pair, forecast, !context.status || context.status.live_lanes.includes(found.lane)), story(found)];
 }
 
 function headline(found) {
   if (found.state === "suppress") return `Exhausted after ${plural(found.retry_count, "failure")}`;
-  if (found.state === "wait") return `Waits for its retry at ${stamp(found.next_retry_at)}`;
-  if (found.state === "retry") return found.released_by.map((one) => WAITS[one.needs]).find(Boolean) ?? "Due for a retry";
+  if (found.state === "wait") return `Waiting for its retry at ${stamp(found.next_retry_at)}`;
+  if (found.state === "retry") return found.released_by.map((one) => HELD[one.needs]).find(Boolean) ?? "Ready to retry";
   return found.state === "settled" ? "Delivered" : "Not failing";
 }
 
+/** Why something is not retried: the state that a person gave, where one did. */
+const notTried = (found, name) => (name === "acknowledgement" && found.acknowledgement_state ? `it was ${words(found.acknowledgement_state).toLowerCase()}` : NEVER[name]);
+
 function why(found) {
   if (found.state === "settled") return `it arrived at ${stamp(found.settled_at)}.`;
-  const held = found.state === "retry" && found.released_by.map((one) => NEVER[one.needs]).find(Boolean);
+  const held = found.state === "retry" && found.released_by.map((one) => notTried(found, one.needs)).find(Boolean);
   return held ? `${held}; its delay has passed.` : found.reason && `${REASONS[found.reason] ?? words(found.reason).toLowerCase()}.`;
 }
 
@@ -84,7 +91,7 @@ function picture(found) {
     { title: "Attempts", spans: found.state === "wait" ? [{ from: parse(tries.at(-1).at), to: parse(found.next_retry_at), kind: "pause", text: `Delay until ${stamp(found.next_retry_at)}` }] : [],
       marks: tries.map((one, at) => ({ at: parse(one.at), kind: one.outcome === "failed" ? "bad" : one.outcome === "delivered" ? "good" : "unknown", label: `${at + 1}${one.status_code ? ` · ${one.status_code}` : ""}`,
         text: `Attempt ${at + 1}, ${stamp(one.at)}: ${words(one.outcome)}${one.status_code ? ` with ${one.status_code}` : ""}` })) },
-    said.length > 0 && { title: "Acknowledged", marks: said.map((one) => ({ at: parse(one.at), kind: "calm", label: one.by ?? "", text: `${words(one.outcome)} by ${one.by ?? "nobody"}, ${stamp(one.at)}` })) },
+    said.length > 0 && { title: "Acknowledgements", marks: said.map((one) => ({ at: parse(one.at), kind: "calm", label: words(one.outcome), text: `${words(one.outcome)} by ${one.by ?? "nobody"}, ${stamp(one.at)}` })) },
     { title: "Plans and runs", spans: [...spans("retry_plan", "track"), ...spans("worker_run", "unknown")] },
     spans("provider_incident", "late").length > 0 && { title: "Incident", spans: spans("provider_incident", "late") },
   ].filter(Boolean);
@@ -101,12 +108,12 @@ function attempts(lines) {
   return [...sent, ...lines.filter((one) => one.what === "execution" && !isSent(one))].sort((a, b) => parse(a.at) - parse(b.at));
 }
 
-function outlook(pair, forecast) {
+function outlook(found, pair, forecast, isLive) {
   if (!pair) return null;
-  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${NEVER[pair.never_tried] ?? words(pair.never_tried).toLowerCase()}.`]
+  const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(found, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
     : [`It is tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
   const alike = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
-  return [el("h2", {}, "If nothing changes"), el("p", {}, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
+  return [el("h2", {}, "If nothing changes"), el("p", {}, !isLive && `${NOT_LIVE} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
 }
 
 /** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */

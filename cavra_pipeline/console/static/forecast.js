@@ -1,13 +1,13 @@
 // What becomes of a lane's failing deliveries if nothing changes, run by run.
 
 import { ask } from "./api.js";
-import { NEVER } from "./delivery.js";
+import { NEVER, NOT_LIVE } from "./delivery.js";
 import { LANES, choice, el, facts, field, hash, laneChoice, plural, providerName, stamp, subjectOf, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
 
-export async function render(params) {
+export async function render(params, context) {
   const lane = LANES.includes(params.lane) ? params.lane : "recovery_escalation";
   const found = await ask(`/lanes/${lane}/forecast`, { as_of: asOf(), hours: params.hours });
   const form = el("form", { "aria-label": "Forecast", onsubmit: (event) => event.preventDefault(),
@@ -16,9 +16,10 @@ export async function render(params) {
   const when = (name, title) => ({ name, title, value: (one) => one[name] ?? "", cell: (one) => (one[name] ? time(one[name]) : "–") });
   return [tabs("plan", "forecast", `?lane=${lane}`), form,
     el("section", { class: `verdict ${found.exhausted_count ? "warning" : found.pair_count ? "healthy" : ""}`, "aria-label": "Forecast" },
+      context.status && !context.status.live_lanes.includes(lane) && found.pair_count > 0 && el("p", {}, NOT_LIVE),
       el("p", { class: "state" }, found.pair_count ? `${plural(found.exhausted_count, "delivery is", "deliveries are")} exhausted by ${stamp(found.until)} if every retry fails` : "No failing delivery is known"),
       el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. It shows the two extremes: every retry fails, or every retry is delivered.`)),
-    facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Longest wait for a turn", `${found.late_by_minutes} min`]]),
+    facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Late by up to", `${found.late_by_minutes} min`]]),
     table({ key: "forecast", caption: "Failing deliveries", rows: found.pairs, empty: "none.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `f-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one)) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },

@@ -77,11 +77,10 @@ async function report(health, metadata, lane, context, again, saveButton) {
   const based = Object.fromEntries(lane.alerts.map((one) => [one.category, one]));
   const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
-  const states = lane.acknowledgement_states;
-  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider, states }));
+  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider }));
   const causes = incidentsOf(health.lane, incidents);
   const warning = causes.filter((one) => gaps.some((gap) => gap.provider === one.provider)).map(firstOf).find(Boolean);
-  const act = (subject, provider, key) => states.length > 0 && acknowledgeButton({ lane: health.lane, subject, provider, states, key, context, done: again });
+  const act = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: again });
   return [
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
@@ -103,14 +102,14 @@ async function report(health, metadata, lane, context, again, saveButton) {
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, look: warning ? null : "main", warning })),
-    table({ key: "gaps", isTitled: false, caption: "Failing deliveries that wait for a person", rows: health.acknowledgement_gaps, empty: "none", columns: [
+    table({ key: "gaps", isTitled: false, caption: "Failing deliveries without the acknowledgement that they need", rows: health.acknowledgement_gaps, empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
       { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
       { name: "act", title: "Action", cell: (one) => act(subjectOf(health.lane, one), one.provider, `gap-${subjectOf(health.lane, one)}-${one.provider}`) },
     ] }),
-    health.approval_gaps.length > 0 && [el("h2", {}, "Missing approvals"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries that wait for an approval", rows: health.approval_gaps, columns: [
+    health.approval_gaps.length > 0 && [el("h2", {}, "Missing approvals"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },

@@ -29,7 +29,7 @@ export async function render(params) {
   form.addEventListener("submit", (event) => event.preventDefault());
   return [form,
     lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "unresolved failed executions"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
-    lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "exhausted"], ["retryable_count", "due"], ["waiting_count", "waiting"]])),
+    lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "exhausted"], ["retryable_count", "ready or held"], ["waiting_count", "waiting"]])),
     lines("Every lane: evidence that came in", days, [
       { name: "quarantined", values: partitions.map((one) => one.quarantine) },
       { name: "records received", values: partitions.map((one) => one.received_count) },
@@ -63,7 +63,7 @@ function counts(dashboard) {
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
       number("evidence_record_count", "Records"), number("retry_plan_count", "Plans"), number("dry_worker_run_count", "Dry runs"), number("live_worker_run_count", "Live runs"),
       number("delivered_execution_count", "Delivered"), number("failed_execution_count", "Failed"), number("skipped_execution_count", "Skipped"),
-      number("open_outage_count", "Outages"), { name: "person", title: "Waiting for a person", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
+      number("open_outage_count", "Outages"), { name: "person", title: "Missing acknowledgements, approvals", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
     ] })),
     table({ key: "providers", caption: "Deliveries by provider", rows: providers, columns: [
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) }, number("failed", "Failed"), number("delivered", "Delivered"),

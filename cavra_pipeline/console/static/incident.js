@@ -3,7 +3,8 @@
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { WHERE_APPROVED, adviceOf, approvalGapsOf, effectOf, firstOf, gapsOf, inLanes, incidentRecords, isFixedFirst, titleOf } from "./causes.js";
-import { el, facts, hash, nothing, now, plural, span, stamp, swap, visible, words } from "./dom.js";
+import { stateTag, statesOf } from "./decisions.js";
+import { el, facts, hash, nothing, now, plural, span, stamp, subjectOf, swap, visible, words } from "./dom.js";
 import { asOf, isPast } from "./moment.js";
 import { silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
@@ -16,7 +17,9 @@ export async function render(params, context, root) {
   const gaps = gapsOf(found.incident_id, lanes);
   const effect = gaps.length > 0 && effectOf(found, gaps.length);
   const unapproved = approvalGapsOf(found.incident_id, lanes);
-  const isAmong = (rows, one) => rows.some((gap) => gap.subject === one.subject && gap.lane === one.lane);
+  const states = new Map((await Promise.all([...new Set(found.pairs.map((one) => one.lane))].map((one) => ask(`/lanes/${one}/plan`, at)))).flatMap((made) => made.plan.retry_decisions
+    .filter((one) => one.provider === found.provider).map((one) => [`${made.plan.lane} ${subjectOf(made.plan.lane, one)}`, statesOf(made)(one)])));
+  const stateOf = (one) => states.get(`${one.lane} ${one.subject}`);
   const again = async (said) => {
     swap(root, await render(params, context, root));
     if (typeof said === "string") root.querySelector("#said").textContent = visible(said);
@@ -36,22 +39,22 @@ export async function render(params, context, root) {
       el("p", {}, `${found.ended_at ? `Ended at ${stamp(found.ended_at)}, after` : `Open since ${stamp(found.began_at)},`} ${span(end - Date.parse(found.began_at))}. ${inLanes(found)}`),
       el("p", {}, el("strong", {}, "Next: "), adviceOf(found)),
       effect && el("p", {}, effect),
-      unapproved.length > 0 && el("p", { class: "soft" }, `${plural(unapproved.length, "delivery waits", "deliveries wait")} for an approval. ${WHERE_APPROVED}`),
+      unapproved.length > 0 && el("p", { class: "soft" }, `${plural(unapproved.length, "delivery needs", "deliveries need")} an approval. ${WHERE_APPROVED}`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}.`),
       el("p", { class: "acts" },
         acknowledgeAllButton({ pairs: gaps, of: titleOf(found), key: "all", context, done: again, look: isFixedFirst(found) ? null : "main", warning: firstOf(found) }),
         !found.ended_at && !silence && silenceButton({ kind: "provider_incident", subject, name: `Provider incident: ${titleOf(found)}`, key: "silence", context, done: again }),
         incidentRecords(found, "records"),
         alert && el("a", { class: "button", href: hash("alert", { id: alert.alert_id }), "data-key": "alert" }, "Open its alert"),
-        el("a", { class: "button", href: hash("plan", { lane, provider: found.provider }), "data-key": "what-if" }, `Try a what-if in ${words(lane).toLowerCase()}`))),
+        el("a", { class: "button", href: hash("plan", { lane, provider: found.provider }), "data-key": "what-if" }, "Preview its retry plan"))),
     el("p", { id: "said", role: "status" }),
-    facts([["Failures", found.failure_count], ["Deliveries", found.subject_count], ["Not delivered yet", found.pairs.length],
+    facts([["Failures", found.failure_count], ["Deliveries that failed", found.subject_count],
       ["Last success before", found.last_success_at ? stamp(found.last_success_at) : "none"], ["Statuses", found.status_codes.join(", ") || "none"],
       ["Need an acknowledgement", gaps.length], ["Need an approval", unapproved.length]]),
     table({ key: "pairs", caption: "Deliveries that have not arrived yet", rows: found.pairs, empty: `none: ${plural(found.subject_count, "delivery", "deliveries")} failed and all have arrived since.`, columns: [
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { ...one, provider: found.provider }), "data-key": `pair-${one.lane}-${one.subject}` }, one.subject) },
       { name: "lane", title: "Lane", value: (one) => words(one.lane) },
-      { name: "wait", title: "Waits for a person", value: (one) => (isAmong(gaps, one) ? "an acknowledgement" : isAmong(unapproved, one) ? "an approval" : "–") },
+      { name: "state", title: "State", value: stateOf, cell: (one) => (stateOf(one) ? stateTag(stateOf(one), one.lane) : "–") },
     ] })];
 }
 

@@ -10,7 +10,7 @@ const GROUPS = [
 ];
 
 /** Views that are shown as a tab, or by a link, of another one. */
-export const HOMES = { closure: "recoveries", escalation: "recoveries", worker: "plan", forecast: "plan", incident: "incidents", delivery: "incidents", alert: "alerts" };
+export const HOMES = { closure: "recoveries", escalation: "recoveries", worker: "plan", forecast: "plan", incident: "incidents", delivery: "health", alert: "alerts" };
 
 export function drawNavigation(nav, views) {
   const menu = document.getElementById("menu");

@@ -1,4 +1,4 @@
-// Causes first, then every lane in one table: how it is, what waits, what waits for a person, and its last days.
+// Causes first, then every lane in one table: how it is, its failing deliveries by state, and its last days.
 
 import { ask } from "./api.js";
 import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
@@ -57,7 +57,7 @@ export async function render(params, context, root) {
 }
 
 /** What the colours of a lane's row stand for: of its failing deliveries, and of its days. */
-const RETRIES = [["retry", "ready to retry"], ["gate", "needs a person"], ["wait", "waiting"], ["gone", "exhausted"]];
+const RETRIES = [["retry", "ready"], ["gate", "held: needs a person"], ["wait", "waiting"], ["gone", "exhausted"]];
 const DAYS = [["bad", "critical"], ["late", "warning"], ["good", "healthy"], ["none", "no evidence yet"], ["absent", "no report saved"]];
 
 /** A home without evidence: nothing is judged, and there are three ways to go on. */
@@ -183,7 +183,7 @@ function planCell(one, most) {
   const gated = one.held_count;
   const counts = [["retry", one.retryable_count - gated], ["gate", gated], ["wait", one.waiting_count], ["gone", one.suppressed_count]];
   if (!counts.some(([, count]) => count)) return one.alert_level === "unknown" ? "–" : el("span", { class: "soft" }, "none");
-  const names = { retry: "ready", gate: `${gated === 1 ? "needs" : "need"} ${gateOf(one.lane)}`, wait: "waiting", gone: "exhausted" };
+  const names = { retry: "ready", gate: `held for ${gateOf(one.lane)}`, wait: "waiting", gone: "exhausted" };
   const text = counts.filter(([, count]) => count).map(([kind, count]) => `${count} ${names[kind]}`).join(", ");
   return [sharesBar(counts, most, text), el("a", { class: "small", href: hash("plan", { lane: one.lane, run: 1 }), "data-key": `plan-${one.lane}` }, text)];
 }

@@ -49,13 +49,13 @@ const hint = (text) => text && svg("title", {}, text);
 
 /**
  * Rows over time; the right edge is now. rows: [{title, spans: [{from, to, kind, text}], points: [{at, kind, text}],
- * marks: [{at, kind, label, text}]}]; instants in ms. Kinds are classes: good, late, bad, unknown, calm, pause.
+ * marks: [{at, kind, label, text}]}], in order of time; a label without room is left out; instants in ms. Kinds are classes: good, late, bad, unknown, calm, pause.
  */
 export function timeline(title, summary, rows, from, to, { below = [], now = to, knee = null } = {}) {
   const width = pictureWidth();
   const isNarrow = width < 560;
   // Texts are 13 px high, at most 7 px wide on average.
-  const left = isNarrow ? 4 : Math.min(width / 3, Math.max(150, 8 + 7 * Math.max(...rows.map((row) => row.title.length))));
+  const left = isNarrow ? 8 : Math.min(width / 3, Math.max(150, 8 + 7 * Math.max(...rows.map((row) => row.title.length))));
   const step = isNarrow ? 46 : 34;
   const x = kneeScale(from, knee, to, left, width);
   const height = rows.length * step + 28;
@@ -66,13 +66,16 @@ export function timeline(title, summary, rows, from, to, { below = [], now = to,
       svg("rect", { class: "track", x: left, y: top + 2, width: width - left - 10, height: 18, rx: 4 }),
       (row.spans || []).map((one) => svg("rect", { class: one.kind, x: x(one.from), y: top + 2, height: 18, rx: 3, width: Math.max(2, x(one.to) - x(one.from)) }, hint(one.text))),
       (row.points || []).map((one) => svg("rect", { class: one.kind, x: x(one.at) - 1, y: top + 2, width: 2, height: 18 }, hint(one.text))),
-      (row.marks || []).map((one) => svg("g", {}, svg("circle", { class: one.kind, cx: x(one.at), cy: top + 11, r: 7 }, hint(one.text)),
-        svg("text", { class: "tick strong", x: Math.min(x(one.at) + 11, width - 40), y: top + 15 }, one.label))));
+      (row.marks || []).map((one, place, all) => {
+        const room = (all[place + 1] ? x(all[place + 1].at) - 7 : width) - x(one.at) - 11;
+        return svg("g", {}, svg("circle", { class: one.kind, cx: x(one.at), cy: top + 11, r: 7 }, hint(one.text)),
+          room >= 7 * one.label.length && svg("text", { class: "tick strong", x: x(one.at) + 11, y: top + 15 }, one.label));
+      }));
   });
   const last = now < to ? [...edge(x(now), height, "now"), ...edge(x(to), height, "due")] : edge(x(to), height, "now");
   const axis = timeAxis(from, x.knee ?? to, x, height, isNarrow ? 4 : 8);
   const turn = x.knee && [svg("line", { class: "turn", x1: x(x.knee), x2: x(x.knee), y1: 4, y2: height - 18 }, svg("title", {}, "The time after this line is shortened.")),
-    svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, isNarrow ? "short" : "shortened")];
+    !isNarrow && svg("text", { class: "tick short", x: x(x.knee) + 4, y: height - 4 }, "shortened")];
   return figure(title, summary, width, height, [axis, drawn, turn || [], last], ...below);
 }
 

@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { causeLines, gateOf, retryWarning } from "./causes.js";
+import { stateTag, statesOf } from "./decisions.js";
 import { WORKERS, LANES, announce, busy, el, facts, hash, laneChoice, plural, problem, providerName, save, stamp, subjectOf, swap, tag, words } from "./dom.js";
 import { MAX_RETRIES } from "./lanes.js"; // written by the server
 import { asOf, isPast } from "./moment.js";
@@ -45,18 +46,18 @@ function next({ plan, pending }, incidents, isLive, acts, how) {
   return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
     el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
     causeLines(plan.lane, incidents, (one) => retryWarning(plan, one)),
-    el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} due and ${pending.length === 1 ? "needs" : "need"} ${gateOf(plan.lane)} first.` : ""}`),
+    el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} held for ${gateOf(plan.lane)}.` : ""}`),
     el("p", { class: "soft" }, how), el("p", { class: "acts" }, acts));
 }
 
 function due({ plan, pending }) {
-  const held = new Set(pending.map((one) => `${one.subject} ${one.provider}`));
-  const isHeld = (one) => held.has(`${subjectOf(plan.lane, one)} ${one.provider}`);
+  const stateOf = statesOf({ plan, pending });
+  const isHeld = (one) => stateOf(one) === "gate";
   const rows = plan.retry_decisions.filter((one) => one.action === "retry").sort((a, b) => isHeld(a) - isHeld(b));
   return table({ key: "due", caption: "Due now", rows, empty: "nothing.", columns: [
     { name: "subject", title: "Subject", value: (one) => subjectOf(plan.lane, one), cell: (one) => deliveryLink(plan.lane, one) },
     { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
-    { name: "state", title: "State", value: (one) => (isHeld(one) ? 1 : 0), cell: (one) => (isHeld(one) ? tag("warning", `Needs ${gateOf(plan.lane)}`) : tag("retry", "Ready")) },
+    { name: "state", title: "State", value: (one) => (isHeld(one) ? 1 : 0), cell: (one) => stateTag(stateOf(one), plan.lane) },
     { name: "failures", title: "Failures", value: (one) => one.retry_count, cell: (one) => `${one.retry_count} of ${one.max_retry_attempts}`, number: true },
   ] });
 }
@@ -69,7 +70,7 @@ function outcome({ run }, lane) {
       el("p", { class: "state" }, `${plural(run.selected_retries.length, "retry", "retries")} selected, nothing sent`),
       el("p", { class: "soft" }, `Dry run ${run.run_id} of ${words(lane).toLowerCase()} at ${stamp(run.as_of)}, recorded as evidence.`)),
     facts([["Due", run.retryable_count], ["Waiting", run.waiting_retry_count], ["Exhausted", run.suppressed_retry_count],
-      ["Selected", run.selected_retry_count], ["Need an acknowledgement", run.acknowledgement_pending_count]]),
+      ["Selected", run.selected_retry_count], ["Held for an acknowledgement", run.acknowledgement_pending_count]]),
     table({ key: "selected", caption: "Selected retries", rows: run.selected_retries, empty: "none: nothing is due that the lane's gate lets through.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => deliveryLink(lane, one) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
