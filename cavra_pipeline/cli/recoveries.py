@@ -16,27 +16,16 @@ from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import level, near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.executive.words import count
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters
-from cavra_pipeline.reports.closure import closure_reports
+from cavra_pipeline.reports.closure import ITEM_WORDS, closure_reports
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.terminal import Terminal
 
 #: The statuses of recoveries, the worst first, and what a person calls them.
 _STATUSES: Final = {"breached": "Past the limit", "open": "Open", "closed": "Closed"}
-#: The items of a closure report by the end of their names; what stands before it says where.
-_ITEMS: Final = {
-    "unresolved_delivery": "failing deliveries",
-    "unresolved_failed_execution": "failed or skipped retries",
-    "acknowledgement_outstanding": "health alerts to acknowledge",
-    "open_recovery": "open recoveries",
-    "acknowledgement_gap": "acknowledgements missing",
-}
-
-
 _CLOSE: Final = (
     "cavra-pipeline recovery close --playbook gordackrecovery-8064a207fb6cb302 --provider webhook "
     "--state resolved --by ops"
@@ -194,10 +183,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
             ("about", "recoveries, their acknowledgements, and health alerts"),
             ("state", level(report["closure_state"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
-            (
-                "open items",
-                f"{items:,} of {count(report['open_item_count'], 'kind')}; the loop is closed once none is open",
-            ),
+            ("open items", f"{items:,}; the loop is closed once none is open"),
             ("report", report["closure_report_id"]),
         ],
     )
@@ -224,5 +210,5 @@ def _more_of(items: Sequence[Mapping[str, Any]]) -> str:
 
 def _item(name: str) -> tuple[str, str]:
     """Returns what an open item is, and where: a lane as a rule."""
-    item = next((item for item in _ITEMS if name.endswith(item)), "")
-    return _ITEMS.get(item, name.replace("_", " ")), name.removesuffix(item).rstrip("_") or "-"
+    item = next((item for item in ITEM_WORDS if name.endswith(item)), "")
+    return ITEM_WORDS.get(item, name.replace("_", " ")), name.removesuffix(item).rstrip("_") or "-"

@@ -19,6 +19,7 @@ from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.closure import ITEM_WORDS
 from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.worker import DEFAULT_RETRY_DELIVERIES
@@ -75,6 +76,7 @@ def _lanes() -> str:
         "PROVIDERS": {name: provider_name(name) for name in PROVIDERS},
         "CAUSES": {name: asdict(one) for name, one in CAUSE_WORDS.items()},
         "FIX_FIRST": sorted(PROBED_CAUSES),
+        "ITEMS": ITEM_WORDS,
         "RELEASES": dict(RELEASE_WORDS),
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),

@@ -19,6 +19,14 @@ from cavra_pipeline.warehouse import Session
 
 #: What the items of archive-reference health alerts are called by, beside the names of lanes.
 _ARCHIVE_NAME: Final = "archive_reference_health_alert"
+#: The items of a closure report by the end of their names; what stands before it says where.
+ITEM_WORDS: Final = {
+    "unresolved_delivery": "failing deliveries",
+    "unresolved_failed_execution": "failed or skipped retries",
+    "acknowledgement_outstanding": "health alerts to acknowledge",
+    "open_recovery": "open recoveries",
+    "acknowledgement_gap": "acknowledgements missing",
+}
 #: What of an alert lane's health report keeps the loop open: item, field.
 _OF_ALERTS: Final = (
     ("unresolved_delivery", "unresolved_delivery_count"),

@@ -4,6 +4,7 @@ import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledg
 import { ask, query } from "./api.js";
 import { unsettledOf } from "./causes.js";
 import { LANES, el, hash, plural, providerName, stamp, swap, words } from "./dom.js";
+import { ITEMS } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { table } from "./table.js";
@@ -29,9 +30,9 @@ export async function render(params, context, root) {
   const isClosed = report.closure_state === "closed";
   return [tabs("recoveries", "closure"),
     el("section", { class: `verdict ${isKnown && report.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The loop can be closed" : `${plural(report.open_item_count, "kind of open item keeps", "kinds of open items keep")} the loop open`),
-      el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the items below; each goes away by itself once nothing of it is open."),
-      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.evidence_record_count, "record")}.`)),
+      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The loop can be closed" : `${plural(report.open_items.reduce((sum, one) => sum + one.count, 0), "open item keeps", "open items keep")} the loop open`),
+      el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the rows below; a row goes when its count is 0."),
+      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
     el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts, isKnown)),
     unsettled(pairs, context, again),
     el("section", { "aria-labelledby": "cavra-items" }, el("h2", { id: "cavra-items" }, "What CAVRA lists"), theirs(report.cavra_open_items))];
@@ -40,14 +41,15 @@ export async function render(params, context, root) {
 const ACTS = {
   unresolved_delivery: (lane) => ["Retry the failing deliveries once their connector works.", lane && ["Plan a retry", `#/plan${query({ lane })}`]],
   unresolved_failed_execution: (lane) => ["Find out why these retries failed or were skipped.", lane && ["Retry Health", `#/health${query({ lane, run: 1 })}`]],
-  acknowledgement_outstanding: (lane) => ["Acknowledge each health alert for the connector that it went to.", ["Open the alert plans", `#/evidence${query({ lane, record_type: "alert_plan" })}`]],
+  acknowledgement_outstanding: (lane) => ["Acknowledge each for the connector that it went to.", ["Open the alert plans", `#/evidence${query({ lane, record_type: "alert_plan" })}`]],
 };
 
 const laneOf = (item) => LANES.find((one) => item.startsWith(`${one}_`));
 
+/** Where an item is open, and what it is. */
 function title(item) {
-  const lane = laneOf(item);
-  return lane ? `${words(lane)}: ${words(item.slice(lane.length + 1)).toLowerCase()}` : words(item);
+  const what = Object.keys(ITEMS).find((one) => item.endsWith(one));
+  return what ? words([words(item.slice(0, -what.length - 1)), ITEMS[what]].filter(Boolean).join(": ")) : words(item);
 }
 
 /** What an item is about and what to do: text, and where. */

@@ -99,7 +99,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
     ]),
     healthTimeline(health, runs.rows.map((one) => one.record), own),
-    !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and executions of the window are shown; the figures above count all."),
+    !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and retries of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, look: warning ? null : "main", warning })),
     table({ key: "gaps", isTitled: false, caption: "Failing deliveries without the acknowledgement that they need", rows: health.acknowledgement_gaps, empty: "none", columns: [
@@ -115,14 +115,14 @@ async function report(health, metadata, lane, context, again, saveButton) {
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
       { name: "state", title: "Approval", value: (one) => words(one.approval_state) || "none" },
     ] })],
-    el("h2", {}, "Failed executions"),
-    table({ key: "failed", isTitled: false, caption: "Executions that failed or were skipped in the window", rows: failed, empty: "none", columns: [
+    el("h2", {}, "Failed or skipped retries"),
+    table({ key: "failed", isTitled: false, caption: "Retries that failed or were skipped in the window", rows: failed, empty: "none", columns: [
       { name: "at", title: "At", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => deliveryLink(health.lane, one.subject, one.record.provider) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.record.provider) },
       { name: "status", title: "Status", value: (one) => one.status },
       { name: "record", title: "Record", cell: (one) => [el("button", { type: "button", "aria-label": `Open the record of ${one.subject}, ${one.record.provider}`,
-        onclick: () => showDocument(`Execution ${one.record.session_id}`, one.record) }, "Open"), " ", act(one.subject, one.record.provider, `failed-${one.record.session_id}`)] },
+        onclick: () => showDocument(`Retry ${one.record.session_id}`, one.record) }, "Open"), " ", act(one.subject, one.record.provider, `failed-${one.record.session_id}`)] },
     ] }),
     el("p", { class: "acts" },
       el("button", { type: "button", onclick: () => save(`${health.health_id}.json`, "application/json", `${JSON.stringify({ health, metadata }, null, 2)}\n`) }, "Export as JSON"),

@@ -70,7 +70,7 @@ const emptyHome = (sources, refresh) => [
   refresh];
 
 const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
-  closure.closure_state === "closed" ? "The loop can be closed." : `Closure is blocked by ${plural(closure.open_item_count, "kind of open item", "kinds of open items")}.`);
+  closure.closure_state === "closed" ? "The loop can be closed." : "See what keeps the loop open.");
 
 function incidentCard(one, lanes, context, done) {
   const gaps = gapsOf(one.incident_id, lanes);
