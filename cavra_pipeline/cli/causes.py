@@ -18,7 +18,7 @@ from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import UsageError, did_you_mean
-from cavra_pipeline.executive.words import count, provider_name
+from cavra_pipeline.executive.words import count, listed, provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
@@ -128,7 +128,8 @@ def forecast_command(
 
     Says what is tried when, what is exhausted when, and what is never tried and why.
     """
-    now, has_connector = clock(), connector_check(home())
+    now, settings = clock(), home()
+    has_connector = connector_check(settings)
     parameters = forecast_parameters(hours=hours, max_retry_deliveries=max_retry_deliveries)
     at = as_of or now
     with reading() as session:
@@ -140,7 +141,15 @@ def forecast_command(
             for one in lanes
         ]
         is_empty = not has_evidence(session, at)
-    show = unless_empty(_show_forecast if lane else _show_forecasts, "Forecast", is_empty=is_empty)
+    idle = [one.name for one in lanes if one.name not in settings.live_lanes]
+
+    def show_it(console: Terminal, document: Mapping[str, Any]) -> None:
+        if idle:
+            which = "No lane is live" if len(idle) == len(lanes) > 1 else f"{listed(idle)}: not live"
+            console.print(f"This is what live runs would do. {which} on this host.")
+        (_show_forecast if lane else _show_forecasts)(console, document)
+
+    show = unless_empty(show_it, "Forecast", is_empty=is_empty)
     if lane:
         answer(found[0], show, "pairs", columns.forecast_columns(lane))
         return
