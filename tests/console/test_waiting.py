@@ -179,7 +179,7 @@ def test_alerts_that_a_cause_mutes_stand_under_it_and_a_silence_is_in_words(serv
         assert row.get_by_text("Renew the ServiceNow credential or restore its permissions.").is_visible()
         assert row.get_by_text(f"Silenced by ops until {until} UTC").is_visible()
         assert "silence-" not in page.locator("main").inner_text()
-        muted = row.get_by_role("link", name="Failed execution: servicenow in acknowledgement audit")
+        muted = row.get_by_role("link", name="Failed execution: ServiceNow in acknowledgement audit")
         assert muted.is_hidden()
         row.get_by_text("1 alert is muted by it").click()
         assert muted.is_visible()

@@ -4,6 +4,7 @@ import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { LANES, SCHEDULES, el, facts, hash, nothing, plural, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
+import { liveNote } from "./delivery.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
 import { table } from "./table.js";
 
@@ -11,6 +12,9 @@ export const isLive = true;
 
 /** An alert as people call it. */
 export const nameOf = (one) => `${words(one.kind)} of ${subjectWords(one)}`;
+
+/** The state of an alert in words: `firing` is open. */
+export const stateWords = ({ state }) => (state === "firing" ? "Open" : words(state));
 
 /** Where an alert's cause can be seen: the view by what its evidence names, else by its kind. */
 export function placeOf({ kind, subject, evidence }) {
@@ -25,7 +29,7 @@ export function placeOf({ kind, subject, evidence }) {
   return lane ? ["Open its lane", hash("health", { lane, run: 1 })] : null;
 }
 
-/** The provider that the subject of failed executions names before its lane. */
+/** The provider that the subject of failed retries names before its lane. */
 const providerIn = (subject, lane) => (subject.endsWith(` in ${lane}`) ? subject.slice(0, -` in ${lane}`.length) : undefined);
 
 const lanesOf = (schedule) => Object.keys(SCHEDULES).filter((lane) => SCHEDULES[lane] === schedule);
@@ -49,7 +53,8 @@ export async function render(params, context, root) {
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${subjectWords(alert)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
-      el("p", {}, tag(isOpen ? alert.severity : "healthy", words(alert.state)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
+      el("p", {}, tag(isOpen ? alert.severity : "healthy", stateWords(alert)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
+      alert.kind === "exhaustion_ahead" && el("p", {}, liveNote(alert.evidence.lane ?? alert.subject, context)),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
       silence && el("p", { class: "soft" }, `Silenced until ${stamp(silence.ends_at)} by ${silence.author}: ${silence.comment}. `, endButton(silence, context, again)),
@@ -86,8 +91,11 @@ async function gapsOf(name) {
   return (lane?.acknowledgement_gaps ?? []).map((one) => ({ lane: name, subject: subjectOf(name, one), provider: one.provider }));
 }
 
+/** Notifications as the glossary names them. */
+export const noticeWords = (name) => ({ firing: "First", more: "Update" })[name] ?? words(name);
+
 /** A detail in words; an alert whose cause nobody knows has none. */
-export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail));
+export const causeWords = (detail) => (detail === "unknown_cause" ? "" : words(detail).replace(/^(Firing|More)(?= by )/, (name) => noticeWords(name.toLowerCase())));
 
 /** A subject that a narrow screen breaks after an underscore, and nowhere inside a word. */
 const breakable = (subject) => subject.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);

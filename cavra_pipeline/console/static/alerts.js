@@ -1,7 +1,7 @@
 // Open alerts and who acknowledged them, silences, undelivered notifications, and activity.
 
 import { askIfThere } from "./api.js";
-import { alertActs, causeWords, nameOf, placeOf } from "./alert.js";
+import { alertActs, causeWords, nameOf, noticeWords, placeOf, stateWords } from "./alert.js";
 import { faultOf } from "./causes.js";
 import { el, hash, plural, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { silenceButton, silenceOf, silenceWords, silencesTable } from "./silence.js";
@@ -30,7 +30,7 @@ export async function render(params, context, root) {
     found.unsent_notices.length > 0 && table({ key: "unsent", caption: "Undelivered notifications", rows: found.unsent_notices, columns: [
       { name: "provider", title: "Connector", value: (one) => one.provider },
       { name: "group", title: "About", value: (one) => one.group_name },
-      { name: "notice", title: "Notification", value: (one) => words(one.notice) },
+      { name: "notice", title: "Notification", value: (one) => noticeWords(one.notice) },
       { name: "state", title: "State", value: (one) => words(one.state) },
       { name: "tries", title: "Tries", value: (one) => one.attempt_count, number: true },
       { name: "why", title: "Why", value: (one) => [words(one.reason), one.status_code].filter(Boolean).join(", ") },
@@ -64,7 +64,7 @@ const next = (one, place) => [one.action, place && [" ", el("a", { href: place[1
 function stateOf(one, silences) {
   const silence = silenceOf(silences, one.kind, one.subject);
   const muted = silence ? `. ${silenceWords(silence)}` : one.muted_by ? `, muted: ${words(one.muted_by).toLowerCase()}` : "";
-  return words(one.state) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") + muted;
+  return stateWords(one) + (one.acknowledged_by ? ` by ${one.acknowledged_by}` : "") + muted;
 }
 
 /** The open alert that another one is muted by: of the kind that mutes it, about the same provider if it is about one. */

@@ -21,7 +21,8 @@ export const NEVER = {
 };
 /** What holds a due retry, the first that a person decides. */
 const HELD = { acknowledgement: "Held: needs an acknowledgement", approval: "Held: needs an approval", subject: "Held: needs a newer record of its subject", connector: "Held: needs a connector" };
-export const NOT_LIVE = "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
+/** What is said first of what live runs would do, where a lane is not live here. */
+export const liveNote = (lane, { status }) => status && !status.live_lanes.includes(lane) && "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
 const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
 
 export async function render(params, context, root) {
@@ -52,7 +53,7 @@ export async function render(params, context, root) {
         el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], [found.state === "retry" ? "Due since" : "Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
       ["Acknowledgement", words(found.acknowledgement_state) || "none"], ["Approval", words(found.approval_state) || "none"]]),
-    picture(found), outlook(found, pair, forecast, !context.status || context.status.live_lanes.includes(found.lane)), story(found)];
+    picture(found), outlook(found, pair, forecast, liveNote(found.lane, context)), story(found)];
 }
 
 function headline(found) {
@@ -108,12 +109,12 @@ function attempts(lines) {
   return [...sent, ...lines.filter((one) => one.what === "execution" && !isSent(one))].sort((a, b) => parse(a.at) - parse(b.at));
 }
 
-function outlook(found, pair, forecast, isLive) {
+function outlook(found, pair, forecast, note) {
   if (!pair) return null;
   const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(found, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
     : [`It is tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
   const alike = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
-  return [el("h2", {}, "If nothing changes"), el("p", {}, !isLive && `${NOT_LIVE} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
+  return [el("h2", {}, "If nothing changes"), el("p", {}, note && `${note} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
 }
 
 /** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */

@@ -81,10 +81,10 @@ export const words = (name) => {
 /** How a provider writes its own name, or the name as given. */
 export const providerName = (name) => (Object.hasOwn(PROVIDERS, name) ? PROVIDERS[name] : name);
 
-/** The subject of an alert or a silence as people read it: the service's text of it, its lane in words. */
+/** The subject of an alert or a silence as people read it: the service's text of it, its provider and its lane by name. */
 export function subjectWords({ subject_text: text }) {
   const lane = LANES.find((one) => text === one || text.endsWith(` in ${one}`));
-  return lane ? text.replace(lane, words(lane).toLowerCase()) : text;
+  return text.replace(lane ?? "", words(lane).toLowerCase()).replace(/^\w+(?= in | since |$)/, providerName);
 }
 
 /** What a decision, a gap or a forecast of a lane is about; each lane has a field of its own for it. */

@@ -1,7 +1,7 @@
 // What becomes of a lane's failing deliveries if nothing changes, run by run.
 
 import { ask } from "./api.js";
-import { NEVER, NOT_LIVE } from "./delivery.js";
+import { NEVER, liveNote } from "./delivery.js";
 import { LANES, choice, el, facts, field, hash, laneChoice, plural, providerName, stamp, subjectOf, time, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
@@ -16,7 +16,7 @@ export async function render(params, context) {
   const when = (name, title) => ({ name, title, value: (one) => one[name] ?? "", cell: (one) => (one[name] ? time(one[name]) : "–") });
   return [tabs("plan", "forecast", `?lane=${lane}`), form,
     el("section", { class: `verdict ${found.exhausted_count ? "warning" : found.pair_count ? "healthy" : ""}`, "aria-label": "Forecast" },
-      context.status && !context.status.live_lanes.includes(lane) && found.pair_count > 0 && el("p", {}, NOT_LIVE),
+      found.pair_count > 0 && el("p", {}, liveNote(lane, context)),
       el("p", { class: "state" }, found.pair_count ? `${plural(found.exhausted_count, "delivery is", "deliveries are")} exhausted by ${stamp(found.until)} if every retry fails` : "No failing delivery is known"),
       el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. It shows the two extremes: every retry fails, or every retry is delivered.`)),
     facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Late by up to", `${found.late_by_minutes} min`]]),
