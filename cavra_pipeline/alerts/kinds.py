@@ -8,6 +8,7 @@ from typing import Final
 from cavra_pipeline.alerts.signals import Severity
 from cavra_pipeline.connectors.faults import PROBLEM_REASONS
 from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.reports.cause_words import RECOVERY_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ _TABLE: Final = (
         "recovery_past_limit",
         "critical",
         "recoveries are open past their limit",
-        "Name an owner for each recovery, and record its closure once it is done.",
+        RECOVERY_STEP,
         is_told_by_subject=True,
     ),
     AlertKind(
@@ -139,8 +140,8 @@ _TABLE: Final = (
     AlertKind(
         "exhaustion_ahead",
         "warning",
-        "deliveries will be exhausted within the hour",
-        "Fix what makes these deliveries fail before their last retry is made.",
+        "deliveries are exhausted within the hour if live retries fail",
+        "Fix what makes these deliveries fail before a live run makes their last retry.",
         is_told_by_subject=True,
     ),
     AlertKind(

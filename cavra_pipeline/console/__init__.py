@@ -15,10 +15,11 @@ from starlette.responses import RedirectResponse, Response
 
 from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
+from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.connectors.providers import PROVIDERS
 from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
-from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RECOVERY_STEP, RELEASE_WORDS
 from cavra_pipeline.reports.closure import ITEM_WORDS
 from cavra_pipeline.reports.incidents import PROBED_CAUSES
 from cavra_pipeline.reports.policy import retry_policy
@@ -77,7 +78,9 @@ def _lanes() -> str:
         "CAUSES": {name: asdict(one) for name, one in CAUSE_WORDS.items()},
         "FIX_FIRST": sorted(PROBED_CAUSES),
         "ITEMS": ITEM_WORDS,
+        "TYPES": sorted({kind.record_type for kind in KINDS.values()}),
         "RELEASES": dict(RELEASE_WORDS),
+        "RECOVERY_STEP": RECOVERY_STEP,
         "ESCALATION": f"{DELIVERIES}/recovery-escalation-plan",
         "LANES": list(LANES),
         "SCHEDULES": {name: lane.schedule for name, lane in LANES.items()},

@@ -43,6 +43,8 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
     "rejected": CauseWords("rejects what is sent", "Correct what is sent to {name}"),
     "mixed": CauseWords("fails in several ways", "Read the single deliveries to {name}"),
 }
+#: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
+RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: By the need that `causes.explain` names; ``{at}`` stands for its instant and ``{detail}`` for its detail.
 RELEASE_WORDS: Final[Mapping[str, str]] = {
     "policy": "a policy that allows another attempt ({detail})",

@@ -202,5 +202,5 @@ def test_attempts_are_told_apart_by_record_and_a_link_needs_one_provider(tmp_pat
         page = shown(seen.context.new_page(), f"{one.url}/#/evidence?record_type=delivery")
         both, single = (page.get_by_role("row").filter(has_text=name) for name in ("both", "single"))
         assert (both.get_by_role("link").count(), single.get_by_role("link").count()) == (0, 1)
-        assert both.get_by_text("slack teams").is_visible()
+        assert both.get_by_text("Slack, Teams").is_visible()
     assert seen.complaints == []

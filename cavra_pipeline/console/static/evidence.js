@@ -1,11 +1,11 @@
 // Evidence records behind an alert or a decision, newest first.
 
 import { ask } from "./api.js";
-import { LANES, announce, choice, el, field, hash, nothing, plural, problem, showDocument, stamp, swap, time, words } from "./dom.js";
+import { LANES, announce, choice, el, field, hash, nothing, plural, problem, providerName, showDocument, stamp, swap, time, words } from "./dom.js";
+import { TYPES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { across, table } from "./table.js";
 
-const TYPES = ["delivery", "acknowledgement", "approval", "retry_plan", "worker_run", "execution", "alert_plan", "playbook", "closure"];
 const MEMBERS = ["acknowledgement_state", "alert_level", "delivery_success"];
 
 export async function render(params) {
@@ -49,7 +49,7 @@ function list(rows, params, cursor) {
     { name: "id", title: "Id, subject", value: (one) => one.record.session_id, cell: (one) => [el("span", { class: "id", title: one.record.session_id }, one.record.session_id), el("br"), deliveryLink(one)] },
     { name: "at", title: "Created", value: (one) => one.record.created_at, cell: (one) => time(one.record.created_at) },
     { name: "type", title: "Type", value: (one) => words(one.record_type), cell: (one) => [words(one.record_type), el("small", {}, words(one.lane))] },
-    { name: "provider", title: "Provider", value: (one) => providersOf(one.record).join(" ") },
+    { name: "provider", title: "Provider", value: (one) => providersOf(one.record).map(providerName).join(", ") },
     { name: "outcome", title: "Outcome", value: outcome },
     { name: "open", title: "Record", cell: (one) => el("button", { type: "button", "data-key": `open-${one.record.session_id}`, "aria-label": `Open ${one.record.session_id}`,
       onclick: () => showDocument(one.record.session_id, one.record) }, "Open") },

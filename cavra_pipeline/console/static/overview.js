@@ -5,6 +5,7 @@ import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { keyOf, sharesBar } from "./pictures.js";
 import { refreshPart } from "./refresh.js";
@@ -123,7 +124,7 @@ function recoveriesCard({ recovery_open_count: open, recovery_slo_breached_count
   if (!late) return [];
   return [causeCard({
     level: "critical", count: late, unit: late === 1 ? "recovery" : "recoveries", title: `${plural(late, "recovery is past its", "recoveries are past their")} limit of ${span(limit * 60000)}`, href: hash("recoveries"),
-    details: `${open} open in all.`, next: "See who has each, and record what became of it.",
+    details: `${open} open in all.`, next: RECOVERY_STEP,
     acts: [el("a", { class: "button main", href: hash("recoveries"), "data-key": "standing-recoveries" }, "Open the recoveries"),
       el("a", { class: "button", href: hash("escalation"), "data-key": "see-escalation" }, "Escalation plan")],
   })];

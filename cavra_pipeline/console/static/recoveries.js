@@ -3,6 +3,7 @@
 import { actForm } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { CLOSURE_STATES, announce, choice, el, facts, field, hash, plural, providerName, span, stamp, swap, tag, time, visible, whole, words } from "./dom.js";
+import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { tabs } from "./nav.js";
 import { across, table } from "./table.js";
@@ -48,7 +49,7 @@ function verdict(report) {
   return [el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Verdict" },
     el("p", { class: "state" }, headline),
     !isKnown && el("p", {}, "No recovery playbook has arrived, so this is no all-clear. Ingest CAVRA's evidence, or open a playbook here: it opens a recovery for each connector that fails often."),
-    isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unowned ? `Name an owner for ${plural(unowned, "recovery", "recoveries")}, then fix the connector and record what became of it.` : "Ask the owners for a time by which the connector works, then record what became of each."),
+    isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unowned > 0 && `Name an owner for ${plural(unowned, "recovery", "recoveries")}. `, RECOVERY_STEP),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.playbook_count, "playbook")}.`)),
   isKnown && facts([["Open", open], ["Past its limit", late], ["Closed", report.recovery_closed_count],
     ["Closed within its limit", report.recoveries.filter((one) => one.slo_status === "closed" && Date.parse(one.closed_at) - Date.parse(one.opened_at) <= limit * 60000).length]])];
