@@ -30,7 +30,7 @@ export async function render() {
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
       el("p", { class: "state" }, unbroken(report.headline)), own.length > 0 && el("p", {}, el("strong", {}, "You decide: "), own.map((one) => `${one.action.replace(/\.$/, "")} (step ${one.number}). `)),
       el("p", {}, el("strong", {}, "Do now: "), report.what_to_do),
-      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}, based on ${plural(report.evidence_record_count, "record")}. Preview only, not saved.`),
+      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,

@@ -39,7 +39,7 @@ export async function render(params) {
 
 function kept(reports) {
   return [el("h2", {}, "Saved reports"), el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Saved reports" },
-    table({ key: "kept", isTitled: false, caption: "One for each day", rows: reports, empty: "none in these days", columns: [
+    table({ key: "kept", isTitled: false, caption: "One for each day", note: reports.length > 6 && "scroll for the older ones", rows: reports, empty: "none in these days", columns: [
       { name: "day", title: "Day", value: (one) => one.report_day },
       { name: "report", title: "Report", value: (one) => words(one.report) },
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
@@ -55,7 +55,6 @@ function counts(dashboard) {
   const number = (name, title) => ({ name, title, value: (one) => one[name], number: true });
   return [el("h2", {}, "Dashboard"), el("p", { class: "soft" }, `Counts of all evidence up to ${stamp(dashboard.as_of)}.`),
     facts([["Health reports", dashboard.health_report_count], ["Health alerts", dashboard.health_alert_count],
-      ["Executive retry plans", dashboard.executive_delivery_retry_plan_count], ["Retryable executive attempts", dashboard.retryable_executive_delivery_attempt_count],
       ["Dry worker runs", dashboard.dry_worker_run_count], ["Live worker runs", dashboard.live_worker_run_count], ["Open outages", dashboard.open_outage_count],
       ["Quarantined records", dashboard.quarantined_record_count], ["Findings", dashboard.redaction_finding_count]]),
     across("by-lane", "By lane", table({ key: "lanes", caption: "By lane", rows: lanes, columns: [
