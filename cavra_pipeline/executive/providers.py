@@ -101,8 +101,7 @@ def _broken(
     is_now = is_failing_now(failing)
     is_grave = missing >= _GRAVE or any(row["most_failures"] >= _GRAVE for row in failing) or failed_retries > 0
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
-    steps = [fix] if fix else []
-    steps += _notification_steps(provider, missing, decided)
+    steps = [fix, *_notification_steps(provider, missing, decided)]
     if opened:
         name = provider_name(provider)
         steps.append(f"Close the {f'{name} recovery' if len(opened) == 1 else f'{len(opened):,} {name} recoveries'}.")
@@ -142,7 +141,7 @@ def _cause(
     *,
     is_now: bool,
 ) -> tuple[str, str]:
-    """What is wrong at a provider, without a full stop, and the step that fixes it; empty unless it fails now."""
+    """What is wrong at a provider, without a full stop, and the step that fixes it or finds out."""
     name = provider_name(provider)
     if not failing:
         return f"Nothing is failing at {name} now", f"Check that {name} works."
@@ -154,7 +153,8 @@ def _cause(
         return f"{name} {CAUSE_WORDS[cause].what}{said}", f"{fix_words(cause, provider)}."
     said = f"last {'error' if newest >= 300 else 'answer'} {newest}" if newest else "no answer"
     some = "A notification" if sum(row["failing_count"] for row in failing) == 1 else "Some notifications"
-    return f"{some} to {name} failed ({said})", ""
+    asked = f"{name} answered {newest}" if newest else f"{name} did not answer"
+    return f"{some} to {name} failed ({said})", f"Find out why {asked}."
 
 
 def risk_of(one: Mapping[str, Any]) -> str:
@@ -175,17 +175,14 @@ def risk_of(one: Mapping[str, Any]) -> str:
 
 def role_of(one: Mapping[str, Any]) -> str:
     """Returns who takes the step of a provider: its connector is the platform team's, its notifications the lead's."""
-    needs_lead = one["uncleared_count"] or one["suppressed_count"]
-    if one["is_failing_now"]:
-        return "platform team, incident lead" if needs_lead else "platform team"
-    return "incident lead" if needs_lead else "platform team"
+    return "platform team, incident lead" if one["uncleared_count"] or one["suppressed_count"] else "platform team"
 
 
 def _retried_words(one: Mapping[str, Any]) -> str:
     """Says what becomes of a provider's notifications that have not arrived: parts that add up to all of them."""
     parts = (
         (one["cleared_count"], "waits for a retry", "wait for a retry"),
-        (one["uncleared_count"], "waits for a person", "wait for a person"),
+        (one["uncleared_count"], "needs a person", "need a person"),
         (one["suppressed_count"], "has no retries left", "have no retries left"),
     )
     return ", ".join(f"{number:,} {single if number == 1 else many}" for number, single, many in parts if number)
@@ -203,6 +200,6 @@ def next_step(recovery: Mapping[str, Any], broken: Sequence[Mapping[str, Any]]) 
 
 
 def retries_explained(lane: Unresolved, broken: Sequence[Mapping[str, Any]]) -> bool:
-    """Returns whether every unresolved retry of a lane failed at a provider that fails now, which is then the cause."""
+    """Returns whether every unresolved retry of a lane is to a provider that fails now, which is then the cause."""
     failing = {one["provider"] for one in broken if one["is_failing_now"]}
-    return all(provider in failing and not reason for provider, reason in lane)
+    return all(provider in failing for provider, _ in lane)

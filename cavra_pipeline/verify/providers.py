@@ -24,10 +24,10 @@ def unresolved_retries(lanes: Lanes) -> dict[str, Counter[tuple[str, bool]]]:
 
 
 def explained(lanes: Lanes, broken: Sequence[Document]) -> set[str]:
-    """The lanes whose unresolved retries all failed at providers that fail now."""
+    """The lanes whose unresolved retries are all to providers that fail now."""
     failing = {one["provider"] for one in broken if one["is_failing_now"]}
     retries = unresolved_retries(lanes)
-    return {name for name, of in retries.items() if all(at in failing and not skipped for at, skipped in of)}
+    return {name for name, of in retries.items() if all(at in failing for at, _ in of)}
 
 
 def newest_successes(lanes: Lanes) -> dict[str, datetime]:
