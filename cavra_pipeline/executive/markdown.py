@@ -30,7 +30,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         markdown(report["headline"]),
         *([markdown(page["missed"])] if page["missed"] else []),
         *([f"**You decide:** {markdown(page['decide'])}"] if page["decide"] else []),
-        f"**{'1. ' if page['what_to_do']['role'] else ''}Do now:** {_step(page['what_to_do'])}",
+        _step(f"{'1. ' if page['what_to_do']['role'] else ''}Do now", page["what_to_do"]),
         *(["Then:", _items(map(markdown, then))] if (then := page["what_to_do"]["then"]) else []),
         markdown(page["what"]),
         _items(_fact(fact) for fact in page["facts"]),
@@ -62,17 +62,16 @@ def _fact(fact: Mapping[str, str]) -> str:
 def _next_actions(page: Mapping[str, Any]) -> list[str]:
     if not page["next_actions"]:
         return []
-    steps = [
-        f"{one['number']}. **{markdown(one['urgency'])}**: {_step(one, one['then'])}" for one in page["next_actions"]
-    ]
+    steps = [f"{one['number']}. {_step(markdown(one['urgency']), one, one['then'])}" for one in page["next_actions"]]
     return ["## After that", "\n".join(steps), *_more_actions(page)]
 
 
-def _step(one: Mapping[str, Any], then: Sequence[str] = ()) -> str:
-    """A step, who takes it, what follows, and why; without a role there is nothing to do."""
+def _step(when: str, one: Mapping[str, Any], then: Sequence[str] = ()) -> str:
+    """A step: when, who takes it, what follows, and why; without a role there is nothing to do."""
     if not one["role"]:
-        return markdown(one["action"])
-    return f"{markdown(one['role'])}: {markdown(' '.join([one['action'], *then]))} ({markdown(one['because'])})"
+        return f"**{when}:** {markdown(one['action'])}"
+    steps = " ".join([one["action"], *then]).removesuffix(".")
+    return f"**{when} ({markdown(one['role'])}):** {markdown(steps)} – {markdown(one['because'])}"
 
 
 def _more_actions(page: Mapping[str, Any]) -> list[str]:

@@ -48,10 +48,10 @@ BROKEN_COUNTS: Final = {
     "late": "Past the limit",
     "missing": "Not arrived",
     "cleared": "Wait for a retry",
-    "uncleared": "Wait for a person",
+    "uncleared": "Need a person",
     "exhausted": "No retries left",
 }
-_BROKEN_CAPTION: Final = "Most severe first. Wait for a person: to acknowledge or approve the retry"
+_BROKEN_CAPTION: Final = "Most severe first. Need a person: to acknowledge or approve the retry"
 #: What the platform team runs to check the page.
 _COMMANDS: Final = (
     ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
@@ -143,7 +143,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
     days = count(report["window_days"], "day")
     then, on = f" the {days} before", f" on {day_text(read(report['window_start']))}"
     missing = sum(one["failing_notice_count"] for one in report["broken_providers"])
-    waiting = sum(one["uncleared_count"] for one in report["broken_providers"])
+    held = sum(one["uncleared_count"] for one in report["broken_providers"])
     has_evidence = report["state"] != "no_evidence"
     facts = [
         ("Open recoveries", f"{now['open_count']:,}", f"{start['open_count']:,}{on}" if start else ""),
@@ -163,7 +163,7 @@ def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]
         {"label": label, "value": value if is_known else "unknown", "note": note if is_known else ""}
         for label, value, note in facts
     ]
-    note = f"{waiting:,} {'waits' if waiting == 1 else 'wait'} for a person" if waiting else ""
+    note = f"{held:,} {'needs' if held == 1 else 'need'} a person" if held else ""
     missed = {"value": f"{missing:,}", "note": note} if has_evidence else {"value": "unknown", "note": ""}
     return [*shown, {"label": "Notifications not arrived", **missed}]
 
@@ -237,6 +237,7 @@ def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     start, until = read(report["window_start"]), read(report["as_of"]) - timedelta(microseconds=1)
     rests = f"Based on {count(report['evidence_record_count'], 'evidence record')}"
     rests += f" of {count(basis.day_count, 'day')}" if basis else ""
+    rests += " about notifications and recoveries"
     rests += f", the newest of {short_moment(read(latest), made)}." if latest else "."
     if report["future_record_count"]:
         rests += f" {count(report['future_record_count'], 'record')} dated later did not count."

@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from cavra_pipeline.durations import short_duration
 from cavra_pipeline.escaping import html
-from cavra_pipeline.executive.words import count, day_text, read
+from cavra_pipeline.executive.words import day_text, read, standing
 
 _WIDTH: Final = 360
 _TICKS: Final = 4
@@ -88,7 +87,7 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
         top = _ROW * number
         parts += [
             _text(0, top + 13, lane["title"], "label strong"),
-            _text(_WIDTH, top + 13, standing(lane, start), anchor="end"),
+            _text(_WIDTH, top + 13, standing(lane), anchor="end"),
         ]
         parts.append(_rect(0, top + 19, _WIDTH, 10, "unknown" if lane["state"] == "no_evidence" else "track"))
         parts += [_rect(axis.x(day), top + 19, 1.5, 10, "gap") for day in axis.days()[1:]]
@@ -98,31 +97,8 @@ def outage_timeline(report: Mapping[str, Any]) -> Markup:
             width = max(right - left, 3)
             shape = (top + 19, width, 10, "slow") if lane["usual_interval_minutes"] else (top + 17, width, 14, "bad")
             parts.append(_rect(min(left, _WIDTH - width), *shape))
-    said = "; ".join(f"{lane['title']}: {standing(lane, start)}" for lane in lanes)
+    said = "; ".join(f"{lane['title']}: {standing(lane)}" for lane in lanes)
     return _svg("outages", bottom + 20, "Worker downtime", f"{said}.", parts)
-
-
-def standing(lane: Mapping[str, Any], start: datetime) -> str:
-    """Says in words how a lane's worker ran in the window that starts then, and how long ago one that is down did."""
-    if lane["state"] == "no_evidence":
-        return "no evidence"
-    if not lane["outage_count"]:
-        return "no outage"
-    if lane["usual_interval_minutes"]:
-        usual, expected = (short_duration(lane[f"{name}_interval_minutes"]) for name in ("usual", "expected"))
-        return f"runs every {usual}, expected {expected}"
-    outages = count(lane["outage_count"], "outage")
-    if not lane["open_outage_count"]:
-        return f"{outages}, {short_duration(lane['outage_minutes'])}"
-    age = lane["latest_worker_age_minutes"]
-    if age is None:
-        return "never ran"
-    is_whole = read(lane["outages"][-1]["started_at"]) <= start
-    return (
-        f"the whole window; {short_duration(age)} in all"
-        if is_whole
-        else f"{outages}, now down for {short_duration(age)}"
-    )
 
 
 def backlog_area(report: Mapping[str, Any]) -> Markup:

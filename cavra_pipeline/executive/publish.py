@@ -125,7 +125,7 @@ def plan_message(plan: Mapping[str, Any], *, max_routes: int = MAX_ROUTES) -> An
         plan: What ``escalation_plan`` made, or what is stored of it.
         max_routes: Routes that the message lists at most.
     """
-    wait = "Recoveries or retries wait for somebody. The escalation plan says which, since when and what to do."
+    wait = "Recoveries or retries need somebody. The escalation plan says which, since when and what to do."
     return Announcement(
         lane=_ESCALATIONS,
         subject={"plan_id": plan["plan_id"]},

@@ -23,7 +23,7 @@ from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 
 #: What people have to do about open recoveries, by need: what is so of one, of many, and the step.
 _OF_PEOPLE: Final = {
-    "decide": ("1 recovery was escalated and waits", "{n} recoveries were escalated and wait", "for a decision.",
+    "decide": ("1 recovery was escalated and needs", "{n} recoveries were escalated and need", "a decision.",
                "Decide what is done about {recoveries}."),
     "resume": ("1 recovery was deferred and has", "{n} recoveries were deferred and have", "no new date.",
                "Agree a new date for {recoveries}."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +16,14 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 #: Of fewer closures the number within the limit is said, of yet fewer no median.
 _FEW, _FEWEST = 20, 5
 _EXECUTIVE: Final = "executive"
+#: What a notification of a lane is about, and of several; health alerts where nothing else is named.
+_SUBJECTS: Final = {
+    "recovery_escalation": "escalation of a recovery|escalations of recoveries",
+    "executive_report": "executive report",
+    "acknowledgement_audit": "audit delivery|audit deliveries",
+    "auditor_export": "export for auditors|exports for auditors",
+    "release_closeout": "closeout of a release|closeouts of releases",
+}
 #: Providers that one sentence names.
 _MOST_PROVIDERS: Final = 3
 #: Steps that one page holds; the JSON has all.
@@ -135,10 +144,25 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
         still = sum(bool(lane["open_outage_count"]) for lane in down)
         said.append(
             f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
-            f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; {longest['title']} longest, "
-            f"for {short_duration(longest['outage_minutes'])} of these {days}."
+            f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; "
+            f"{longest['title']} longest: {standing(longest)}."
         )
     return said
+
+
+def standing(lane: Mapping[str, Any]) -> str:
+    """Says in words how a lane's worker ran in the window, and for how long one that is down has been so."""
+    if lane["state"] == "no_evidence":
+        return "no evidence"
+    if not lane["outage_count"]:
+        return "no outage"
+    if lane["usual_interval_minutes"]:
+        usual, expected = (short_duration(lane[f"{name}_interval_minutes"]) for name in ("usual", "expected"))
+        return f"every {usual}, expected {expected}"
+    outages, age = count(lane["outage_count"], "outage"), lane["latest_worker_age_minutes"]
+    if not lane["open_outage_count"]:
+        return f"{outages}, {short_duration(lane['outage_minutes'])}"
+    return "never ran" if age is None else f"{outages}, down for {short_duration(age)}"
 
 
 def missed_words(report: Mapping[str, Any]) -> str:
@@ -164,9 +188,11 @@ def decide_words(report: Mapping[str, Any]) -> str:
 
 
 def missing_words(report: Mapping[str, Any]) -> str:
-    """Says what the notifications are that have not arrived, lane by lane, most first; empty if all have."""
-    missing = sorted((-lane["failing_notice_count"], lane["title"].lower()) for lane in report["lanes"])
-    parts = [count(-number, title) for number, title in missing if number]
+    """Says what people have not received, most first; empty if all has arrived."""
+    missing = Counter[str]()
+    for lane in report["lanes"]:
+        missing[_SUBJECTS.get(lane["lane"], "health alert")] += lane["failing_notice_count"]
+    parts = [count(number, *what.split("|")) for what, number in missing.most_common() if number]
     return f"Not arrived: {listed(parts)}." if parts else ""
 
 

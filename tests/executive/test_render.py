@@ -166,7 +166,7 @@ def test_pages_without_evidence_say_unknown_and_never_zero_or_all_clear(tmp_path
 def test_the_foot_says_what_the_report_is_based_on_and_how_to_verify_it(report: dict[str, Any]) -> None:
     basis = Basis(4062, 31, Checkpoint("cavra-pipeline/0123456789abcdef", 1062, bytes(range(32))))
     foot = "".join(_Page(report_html(report, basis)).text)
-    assert f"Based on {report['evidence_record_count']} evidence records of 31 days, the newest of " in foot
+    assert f"Based on {report['evidence_record_count']} evidence records of 31 days about notifications" in foot
     assert "For the platform team: verify that the evidence is unchanged: cavra-pipeline verify --home;" in foot
     root = base64.b64encode(bytes(range(32))).decode()
     assert "prove these numbers from it: cavra-pipeline prove --report executive" in foot
@@ -187,7 +187,7 @@ def test_the_page_says_where_the_steps_are_that_it_leaves_out(report: dict[str, 
     for render in (report_html, report_markdown):
         said = "2 further steps are in the console, under Executive report: for the platform team and the incident"
         assert said in render(long)
-        assert "Executive:" in re.sub(r"</?strong>", "", render(long)), "the reader's own step is never left out"
+        assert re.search(r"Executive\)?:", render(long)), "the reader's own step is never left out"
         assert "Step 5" not in render(long)
         linked = render(long, None, "https://console.example/#/executive")
         assert linked.index(said) < linked.index("https://console.example/#/executive")
@@ -257,7 +257,7 @@ def test_durations_are_said_in_two_units_rounded_down(minutes: int, words: str) 
 
 @pytest.mark.parametrize(
     ("last_run", "shown", "step"),
-    [(8 * 1440, "the whole window; 8 d in all", "8 d"), (600, "1 outage, now down for 10 h", "10 h")],
+    [(8 * 1440, "1 outage, down for 8 d", "8 d"), (600, "1 outage, down for 10 h", "10 h")],
 )
 def test_an_outage_has_the_same_length_in_its_step_and_in_the_picture(
     tmp_path: Path, last_run: int, shown: str, step: str
