@@ -135,6 +135,5 @@ async function report(health, metadata, lane, context, again, saveButton) {
 const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);
 
 const alertItems = (lane, alerts) => el("ul", { class: "alerts" }, alerts.map((one) => el("li", {},
-  el("p", {}, tag(one.severity), " ", el("strong", {}, words(one.category))),
-  el("p", {}, one.message), el("p", {}, el("strong", {}, "Next: "), one.action),
+  el("p", {}, tag(one.severity), " ", one.message), el("p", {}, el("strong", {}, "Next: "), one.action),
   el("p", {}, evidenceLink(lane, one, `evidence-${lane}-${one.category}`)))));
