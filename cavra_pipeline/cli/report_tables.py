@@ -257,7 +257,7 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
         for name, lane in lanes
     ]  # fmt: skip
     columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alerts")
-    console.table("Retries, and what waits for a person", columns, gaps)
+    console.table("Retries, and what needs a person", columns, gaps)
     console.print("acks, approvals: missing for a retry; alerts: not acknowledged yet", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:

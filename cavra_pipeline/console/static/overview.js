@@ -148,7 +148,7 @@ function otherPoints(lanes, quarantinedCount, findingCount) {
   return [
     ...lanes.filter((one) => one.usual_interval_minutes).map((one) => link("health", one.lane, `the worker of ${words(one.lane).toLowerCase()} ${intervals(one)}`, { lane: one.lane, run: 1 })),
     ...(alerts ? [link("closure", "alerts", `${plural(alerts, "health alert")} to acknowledge`)] : []),
-    ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + " in 7 days")] : []),
+    ...(quarantinedCount || findingCount ? [link("intake", "intake", [quarantinedCount && `${plural(quarantinedCount, "record")} quarantined`, findingCount && plural(findingCount, "finding")].filter(Boolean).join(" and ") + ` since ${daysAgo(6)}`)] : []),
   ];
 }
 
