@@ -1,7 +1,7 @@
 """How a sensor hands what it found to the life cycle of alerts, and stays off the databases while nothing changed."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import dagster as dg
 
 from cavra_pipeline.alerts import deadman
-from cavra_pipeline.alerts.signals import Signal, fingerprint
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.escaping import visible
@@ -55,49 +55,25 @@ class LastObservation:
         return cls(mark or "", datetime.fromisoformat(due_at) if due_at else None)
 
 
-def tell(
-    settings: Settings,
-    told: LastObservation,
-    kinds: Collection[str],
-    signals: Sequence[Signal],
-    clock: Clock,
-    *,
-    is_heartbeat: bool = False,
-    is_failing: bool = False,
-    watched: Collection[str] | None = None,
-) -> LastObservation:
+def tell(settings: Settings, told: LastObservation, observation: Observation, clock: Clock) -> LastObservation:
     """Calls the life cycle with an observation, if it differs from the last or something is due.
 
     Args:
         settings: The home.
         told: Digest of the last observation it got.
-        kinds: The kinds that this sensor watches over.
-        signals: Everything of these kinds that is wrong now.
+        observation: What is wrong now.
         clock: Returns the current time.
-        is_heartbeat: Whether this tick shows that the watching works; then a dead man's ping is sent, if there is one.
-        is_failing: Whether notifications may not reach people; then the ping says that it fails.
-        watched: The subjects that there are; None: all.
 
     Raises:
         TransientError: A database stayed busy; call again with the same.
     """
-    mark = fingerprint(kinds, signals)
+    mark = observation.fingerprint
     if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at):
-        if is_heartbeat:
-            deadman.ping(settings.deadman_url, deadman.FAIL if is_failing else deadman.SUCCESS, settings.ca_file)
+        if observation.is_heartbeat:
+            end = deadman.FAIL if observation.is_failing else deadman.SUCCESS
+            deadman.ping(settings.deadman_url, end, settings.ca_file)
         return told
-    return LastObservation(
-        mark,
-        watch_pass(
-            settings,
-            kinds,
-            signals,
-            clock=clock,
-            is_heartbeat=is_heartbeat,
-            is_failing=is_failing,
-            watched=watched,
-        ),
-    )
+    return LastObservation(mark, watch_pass(settings, observation, clock=clock))
 
 
 def in_words(signals: Sequence[Signal]) -> str:
@@ -111,15 +87,12 @@ def in_words(signals: Sequence[Signal]) -> str:
 def told_result(
     settings: Settings,
     known: Mapping[str, Any],
-    kinds: Collection[str],
-    signals: Sequence[Signal],
+    observation: Observation,
     clock: Clock,
     *,
     reason: str,
     cursor: Mapping[str, Any],
-    is_heartbeat: bool = False,
-    is_failing: bool = False,
-    watched: Collection[str] | None = None,
+    run_requests: Sequence[dg.RunRequest] = (),
     asset_events: Sequence[dg.AssetCheckEvaluation] = (),
 ) -> dg.SensorResult:
     """Passes the observation to the alert engine; returns the tick's message and cursor.
@@ -127,33 +100,22 @@ def told_result(
     Args:
         settings: The home.
         known: The cursor before, as an object.
-        kinds: The kinds that this sensor watches over.
-        signals: Everything of these kinds that is wrong now.
+        observation: What is wrong now.
         clock: Returns the current time.
-        reason: What the tick says; a tick of these sensors never asks for a run.
+        reason: What the tick says if it asks for no run.
         cursor: What to remember beside the observation. While the state database is busy none is processed, and the
             next tick repeats it.
-        is_heartbeat: Whether this tick shows that the watching works.
-        is_failing: Whether notifications may not reach people.
-        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
+        run_requests: The runs that the tick asks for.
         asset_events: Results of checks that the tick reports.
     """
     told = LastObservation.of(known.get("told"))
     try:
-        told = tell(
-            patient(settings),
-            told,
-            kinds,
-            signals,
-            clock,
-            is_heartbeat=is_heartbeat,
-            is_failing=is_failing,
-            watched=watched,
-        )
+        told = tell(patient(settings), told, observation, clock)
     except TransientError as busy:
         reason = f"{reason} It is handed on at the next tick: {busy.what}."
     return dg.SensorResult(
-        skip_reason=visible(reason),
+        skip_reason=None if run_requests else visible(reason),
+        run_requests=run_requests,
         cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":")),
         asset_events=asset_events,
     )

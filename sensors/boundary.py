@@ -15,7 +15,7 @@ import dagster as dg
 
 from cavra_pipeline.alerts.kinds import HISTORY_CHANGED, REBUILT, SECRET_FINDING
 from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.evidence.keeper import losses_since
 from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
@@ -72,7 +72,7 @@ def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sens
         after = found[-1].storage_id if found else known.get("after", 0)
         reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
         cursor = {"after": after, "days": days, "changed": changed}
-        return told_result(settings, known, KINDS, signals, clock, reason=reason, cursor=cursor)
+        return told_result(settings, known, Observation(KINDS, signals), clock, reason=reason, cursor=cursor)
 
     return boundary_sensor
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, INCIDENT_KINDS, exhaustion_signal, incident_signals
 from cavra_pipeline.jobs import PROVIDER_INCIDENTS, asset_key
 from cavra_pipeline.lanes import LANES
@@ -39,7 +40,7 @@ def build_provider_incident_sensor(settings: Settings, clock: Clock = now_utc) -
             return dg.SensorResult(skip_reason="There is no report of provider incidents yet.", cursor=context.cursor)
         signals = incident_signals(shown[_INCIDENTS], shown["failed_executions"])
         reason = in_words(signals) or "No provider incident is open, and no execution is unresolved."
-        return told_result(settings, known, INCIDENT_KINDS, signals, clock, reason=reason, cursor={})
+        return told_result(settings, known, Observation(INCIDENT_KINDS, signals), clock, reason=reason, cursor={})
 
     return provider_incident_sensor
 
@@ -67,7 +68,12 @@ def build_exhaustion_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         quiet = "Nothing will be exhausted within the hour." if forecasts else "There is no forecast yet."
         reason = in_words(signals) or quiet
         return told_result(
-            settings, known, (EXHAUSTION_AHEAD,), signals, clock, reason=reason, cursor={"forecasts": forecasts}
+            settings,
+            known,
+            Observation((EXHAUSTION_AHEAD,), signals),
+            clock,
+            reason=reason,
+            cursor={"forecasts": forecasts},
         )
 
     return exhaustion_sensor

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.failed_partitions import PARTITIONS_CHECK, evaluation_of, failed_partitions
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.reports.store import DASHBOARD
@@ -68,8 +68,7 @@ def build_failed_run_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Se
         return told_result(
             settings,
             known,
-            KINDS,
-            signals,
+            Observation(KINDS, signals),
             clock,
             reason=reason,
             cursor={"after": after, "failing": failing, "partitions": partitions},

@@ -10,7 +10,7 @@ from typing import Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.desired_state import must_be_on
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES
@@ -50,7 +50,12 @@ def build_disabled_schedule_sensor(settings: Settings, clock: Clock = now_utc) -
         signals = [replace(one, since=datetime.fromisoformat(since[name])) for name, one in sorted(off.items())]
         quiet = "Every schedule and sensor that must be on is on, and no worker says that its schedule is off."
         return told_result(
-            settings, known, KINDS, signals, clock, reason=in_words(signals) or quiet, cursor={"since": since}
+            settings,
+            known,
+            Observation(KINDS, signals),
+            clock,
+            reason=in_words(signals) or quiet,
+            cursor={"since": since},
         )
 
     return disabled_schedule_sensor

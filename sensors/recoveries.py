@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.reports.store import RECOVERIES
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
@@ -41,7 +41,7 @@ def build_recovery_limit_sensor(settings: Settings, clock: Clock = now_utc) -> d
         else:
             quiet = "No recovery is past its limit."
         reason = in_words(signals) or quiet
-        return told_result(settings, known, (_KIND,), signals, clock, reason=reason, cursor={})
+        return told_result(settings, known, Observation((_KIND,), signals), clock, reason=reason, cursor={})
 
     return recovery_limit_sensor
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
@@ -92,6 +92,6 @@ def _build(
             signal = judge(lane, shown, now)
             signals += [signal] if signal else []
         reason = in_words(signals) or (quiet if seen else "No lane with evidence has a health report yet.")
-        return told_result(settings, known, (kind,), signals, clock, reason=reason, cursor={})
+        return told_result(settings, known, Observation((kind,), signals), clock, reason=reason, cursor={})
 
     return report_sensor

@@ -13,6 +13,7 @@ from typing import Final
 
 import dagster as dg
 
+from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.desired_state import SCHEDULE, SCHEDULE_NAMES, declared, must_be_on
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -70,7 +71,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
                 # The verdicts are stored: their alerts may fail and are then raised at the next tick.
                 looked = seen.memory
             signals = list(signals_of(seen.memory))
-            told = tell(ours, told, KINDS, signals, clock)
+            told = tell(ours, told, Observation(KINDS, signals), clock)
         except TransientError as busy:
             cursor = _cursor(looked, told) if looked else context.cursor
             return dg.SensorResult(skip_reason=f"It goes on at the next tick: {busy.what}.", cursor=cursor)

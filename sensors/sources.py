@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import pull_states, read_sources
@@ -39,12 +40,10 @@ def build_source_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Sensor
         return told_result(
             settings,
             known,
-            KINDS,
-            signals,
+            Observation(KINDS, signals, watched=(*sources.by_name, WHOLE_FILE) if sources.path else ()),
             clock,
             reason=reason,
             cursor={"since": since},
-            watched=(*sources.by_name, WHOLE_FILE) if sources.path else (),
         )
 
     return source_sensor

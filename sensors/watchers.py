@@ -12,7 +12,7 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.alerts.kinds import BROKEN_CONNECTOR
-from cavra_pipeline.alerts.signals import Signal, is_public_text
+from cavra_pipeline.alerts.signals import Observation, Signal, is_public_text
 from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
@@ -56,13 +56,10 @@ def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.Senso
         return told_result(
             settings,
             known,
-            KINDS,
-            signals,
+            Observation(KINDS, signals, is_heartbeat=True, is_failing=bool(problems)),
             clock,
             reason=reason,
             cursor={"looked_at": now.isoformat(), "broken_since": broken_since},
-            is_heartbeat=True,
-            is_failing=bool(problems),
         )
 
     return watcher_sensor

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ from cavra_pipeline.alerts.model import Alert, Condition, conditions, opened, re
 from cavra_pipeline.alerts.muting import EXPLANATION_WAIT, Silence, flapping_signals, muted_by, target
 from cavra_pipeline.alerts.outbox import write_notices
 from cavra_pipeline.alerts.planning import LastNotice, Planned, plan
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.store import (
     Event,
     Head,
@@ -43,38 +43,30 @@ _ATTEMPTS_IN_VAIN: Final = 3
 
 
 def observe(
-    c: sa.Connection,
-    kinds: Collection[str],
-    signals: Iterable[Signal],
-    *,
-    now: datetime,
-    policy: AlertPolicy = DEFAULT_POLICY,
-    watched: Collection[str] | None = None,
+    c: sa.Connection, observation: Observation, *, now: datetime, policy: AlertPolicy = DEFAULT_POLICY
 ) -> datetime | None:
     """Processes one observation inside the open transaction: changes alerts and puts notifications into the outbox.
 
     Args:
         c: The state database, open for writing.
-        kinds: The kinds that were fully evaluated.
-        signals: Everything of those kinds that is wrong now.
+        observation: What is wrong now.
         now: When this is.
         policy: How alerts are notified.
-        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
 
     Returns:
         When something would be due if nothing changes; None if nothing is waiting.
 
     Raises:
-        ValueError: A signal is of another kind than ``kinds``, or a kind is not declared.
+        ValueError: A signal is of a kind that was not evaluated, or a kind is not declared.
     """
-    found = conditions(signals)
+    kinds, found = set(observation.kinds), conditions(observation.signals)
     strange = {*kinds, *(kind for kind, _ in found)} - KINDS.keys()
-    if strange or not {kind for kind, _ in found} <= set(kinds):
+    if strange or not {kind for kind, _ in found} <= kinds:
         raise ValueError("signals: give only declared kinds, and only those that were evaluated")
     known = heads(c, policy.connectors)
     began = [head.told.began_at for head in known.values() if head.told and head.told.firing]
     look = _Look(c, now, {one.alert_id: one for one in alerts_of_look(c, min(began, default=None))})
-    look.update(set(kinds), found, watched)
+    look.update(kinds, found, observation.watched)
     look.update({UNDELIVERED}, conditions(undelivered_signals(known, now, policy.window)))
     _update_flapping(look, policy)
     silenced = silences(c, now)

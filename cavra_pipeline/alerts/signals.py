@@ -1,10 +1,10 @@
-"""What a sensor hands to the life cycle: one thing that is wrong right now, in public-safe identifiers and counts."""
+"""What a sensor hands to the life cycle: everything that is wrong right now, in public-safe identifiers and counts."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -65,11 +65,30 @@ def is_public_text(text: str) -> bool:
     return _TEXT.fullmatch(text) is not None and not secrets_in(text)
 
 
-def fingerprint(kinds: Iterable[str], signals: Iterable[Signal]) -> str:
-    """Returns a digest of an observation: while it stays the same, the life cycle has nothing new to learn from it.
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a sensor found at one tick.
 
-    A sensor that keeps it in its cursor need not open the warehouse until ``due_at`` of the pass before
-    (``cavra_pipeline.alerts.watch``).
+    Attributes:
+        kinds: The kinds that were fully evaluated: an open alert of these that has no signal is resolved.
+        signals: Everything of those kinds that is wrong now.
+        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
+        is_heartbeat: Whether it shows that the watching as a whole works; only then the dead man is pinged.
+        is_failing: Whether notifications may not reach people, so that the ping has to say so.
     """
-    found = sorted(canonical_json({**asdict(one), "since": one.since.isoformat()}) for one in signals)
-    return hashlib.sha256(canonical_json([sorted(set(kinds)), found]).encode()).hexdigest()[:24]
+
+    kinds: Collection[str]
+    signals: Sequence[Signal]
+    watched: Collection[str] | None = None
+    is_heartbeat: bool = False
+    is_failing: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest: while it stays the same, the life cycle has nothing new to learn from the observation.
+
+        A sensor that keeps it in its cursor need not open the state database until ``due_at`` of the pass before
+        (``cavra_pipeline.alerts.watch``).
+        """
+        found = sorted(canonical_json({**asdict(one), "since": one.since.isoformat()}) for one in self.signals)
+        return hashlib.sha256(canonical_json([sorted(set(self.kinds)), found]).encode()).hexdigest()[:24]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -11,7 +11,7 @@ from cavra_pipeline.alerts import deadman
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.outbox import deliver_due, next_attempt_at
 from cavra_pipeline.alerts.records import record_plans
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.connectors import DeliverySettings
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.retry.sender import open_sender
@@ -24,26 +24,13 @@ _ONE_TRY: Final = DeliverySettings(
 )
 
 
-def watch_pass(
-    settings: Settings,
-    kinds: Collection[str],
-    signals: Iterable[Signal],
-    *,
-    clock: Callable[[], datetime],
-    is_heartbeat: bool = False,
-    is_failing: bool = False,
-    watched: Collection[str] | None = None,
-) -> datetime | None:
+def watch_pass(settings: Settings, observation: Observation, *, clock: Callable[[], datetime]) -> datetime | None:
     """Processes one sensor observation: updates alerts, plans and sends notifications, pings.
 
     Args:
         settings: The home; of another home than the host's they name no connector, so nothing is sent.
-        kinds: The kinds that were fully evaluated: an open alert of these that has no signal is resolved.
-        signals: Everything of those kinds that is wrong now.
+        observation: What is wrong now.
         clock: Returns the current time.
-        is_heartbeat: Whether this pass shows that the watching as a whole works; only then the dead man is pinged.
-        is_failing: Whether notifications may not reach people, so that the ping has to say so.
-        watched: The subjects that there are; an alert about another one is resolved for that reason. None: all.
 
     Returns:
         When the next pass has something to do even if nothing changes: a reminder, a window or silence that ends, a
@@ -53,32 +40,26 @@ def watch_pass(
         TransientError: The state database stayed busy. Nothing of this observation was stored, or what was is safe:
             call again.
         PipelineError: A connector of ours is defective.
-        ValueError: A signal is of another kind than ``kinds``.
+        ValueError: A signal is of a kind that was not evaluated.
     """
-    url = settings.deadman_url if is_heartbeat else None
+    url = settings.deadman_url if observation.is_heartbeat else None
     deadman.ping(url, deadman.START, settings.ca_file)
     try:
-        due_at = _pass(settings, kinds, signals, clock, watched)
+        due_at = _pass(settings, observation, clock)
     except TransientError:
         # Send no ping: the monitor times out on the open /start.
         raise
     except BaseException:
         deadman.ping(url, deadman.FAIL, settings.ca_file)
         raise
-    deadman.ping(url, deadman.FAIL if is_failing else deadman.SUCCESS, settings.ca_file)
+    deadman.ping(url, deadman.FAIL if observation.is_failing else deadman.SUCCESS, settings.ca_file)
     return due_at
 
 
-def _pass(
-    settings: Settings,
-    kinds: Collection[str],
-    signals: Iterable[Signal],
-    clock: Callable[[], datetime],
-    watched: Collection[str] | None,
-) -> datetime | None:
+def _pass(settings: Settings, observation: Observation, clock: Callable[[], datetime]) -> datetime | None:
     now = clock()
     with state_of(settings).writing() as c:
-        due_at = observe(c, kinds, signals, now=now, policy=settings.alerts, watched=watched)
+        due_at = observe(c, observation, now=now, policy=settings.alerts)
         retry_at = next_attempt_at(c, settings)
     attempts = 0
     if retry_at is not None and retry_at <= now:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.state import leases
@@ -40,7 +40,7 @@ def look_again_and_again(home: Path, began: float) -> None:
     while True:
         asked: dict[str, Any] = json.loads((home / "wrong.json").read_text())
         wrong = [Signal("missed_run", name, "critical", AS_OF, "failed_before_work") for name in asked["subjects"]]
-        due_at = watch_pass(settings, ["missed_run"], wrong, clock=clock)
+        due_at = watch_pass(settings, Observation(["missed_run"], wrong), clock=clock)
         replace_text(home / "seen.json", str(asked["state"]))
         if asked["is_last"] and due_at is None:
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 from cavra_pipeline.alerts.lifecycle import observe
 from cavra_pipeline.alerts.outbox import deliver_due, next_attempt_at
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.state import state_of
@@ -40,7 +40,7 @@ class Desk:
         """Takes in a look at the kinds of the signals, or at those given."""
         with state_of(self.settings).writing() as c:
             looked_at = {*kinds, *(one.kind for one in signals)} or {"missed_run"}
-            self.due_at = observe(c, looked_at, signals, now=self.clock(), policy=self.settings.alerts)
+            self.due_at = observe(c, Observation(looked_at, signals), now=self.clock(), policy=self.settings.alerts)
             self.retry_at = next_attempt_at(c, self.settings)
 
     @property

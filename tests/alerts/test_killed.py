@@ -20,6 +20,7 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
+from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.state import state_of
@@ -98,7 +99,7 @@ def live(home: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, after:
             is_quiet = False
             while not is_quiet:
                 try:
-                    due_at = watch_pass(settings, ["missed_run"], wrong, clock=clock)
+                    due_at = watch_pass(settings, Observation(["missed_run"], wrong), clock=clock)
                     is_quiet = due_at is None or due_at > clock() + REMINDER
                 except Crash:
                     is_quiet = False

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from cavra_pipeline.alerts import deadman, watch
 from cavra_pipeline.alerts.operators import acknowledge_alert
-from cavra_pipeline.alerts.signals import Signal, fingerprint
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
 from cavra_pipeline.connectors.faults import MISCONFIGURED, SECRET_UNUSABLE
@@ -59,7 +59,7 @@ def watched(tmp_path: Path, receiver: Receiver) -> Settings:
 
 
 def look(settings: Settings, *signals: Signal, at: datetime = AS_OF, is_heartbeat: bool = True) -> datetime | None:
-    return watch_pass(settings, ["missed_run"], signals, clock=lambda: at, is_heartbeat=is_heartbeat)
+    return watch_pass(settings, Observation(["missed_run"], signals, is_heartbeat=is_heartbeat), clock=lambda: at)
 
 
 def pings(receiver: Receiver) -> list[str]:
@@ -277,9 +277,12 @@ def test_signals_of_kinds_that_were_not_evaluated_are_a_defect_of_the_sensor(
 
 
 def test_a_fingerprint_changes_with_what_is_found_and_not_with_its_order() -> None:
+    def fingerprint(*signals: Signal) -> str:
+        return Observation(["missed_run"], signals).fingerprint
+
     one, two = signal(subject="a"), signal(subject="b")
-    assert fingerprint(["missed_run"], [one, two]) == fingerprint(["missed_run"], [two, one])
-    assert len({fingerprint(["missed_run"], found) for found in ([], [one], [two], [one, two])}) == 4
+    assert fingerprint(one, two) == fingerprint(two, one)
+    assert len({fingerprint(*found) for found in ([], [one], [two], [one, two])}) == 4
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import service as service_module
 from cavra_pipeline.api.problems import HttpProblem
@@ -215,7 +215,7 @@ def test_a_leak_is_resolved_over_http_and_an_alert_that_ends_by_itself_is_not(tm
         Signal("secret_finding", "2026-06-25", "warning", NOW, evidence={"newest_leak": 1}),
         Signal("failed_run", "daily_close", "critical", NOW),
     ]
-    watch_pass(home, ["secret_finding", "failed_run"], signals, clock=lambda: NOW)
+    watch_pass(home, Observation(["secret_finding", "failed_run"], signals), clock=lambda: NOW)
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         listed = client.get("/api/v1/alerts").json()["alerts"]
         ids = {row["kind"]: row["alert_id"] for row in listed}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
@@ -223,7 +223,7 @@ def test_a_silence_that_is_not_accepted_is_refused_and_none_is_made(tmp_path: Pa
 def test_an_alert_is_told_with_its_own_events_alone(tmp_path: Path) -> None:
     home = ingested(tmp_path, [])
     signals = [Signal("failed_run", name, "critical", NOW) for name in ("daily_close", "prune_runs")]
-    watch_pass(home, ["failed_run"], signals, clock=lambda: NOW)
+    watch_pass(home, Observation(["failed_run"], signals), clock=lambda: NOW)
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         listed = client.get("/api/v1/alerts").json()["alerts"]
         story = client.get(f"/api/v1/alerts/{listed[0]['alert_id']}").json()

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.api import answers, common, models
 from cavra_pipeline.api.service import json_answer
@@ -90,7 +90,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": {"exports": SOURCE}}))
     pull(home, read_sources(home.sources_file).named("exports"), {}, clock=lambda: NOW)
     signals = [Signal("secret_finding", DAY, "warning", NOW, evidence={"newest_leak": 1})]
-    watch_pass(home, ["secret_finding"], signals, clock=lambda: NOW)
+    watch_pass(home, Observation(["secret_finding"], signals), clock=lambda: NOW)
     with Receiver() as receiver, served(home, dagster=OneRefresh()) as one:
         monkeypatch.setenv("SLACK", receiver.script("/slack", answer(200, "ok")))
         connectors_file(tmp_path / "connectors.yaml", slack={"url_env": "SLACK"})

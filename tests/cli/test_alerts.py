@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli import cli
 from cavra_pipeline.errors import UsageError
@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         Signal("missed_run", "recovery_retry_worker", "critical", since, "failed_before_work", 5),
         Signal("failed_run", "daily_close", "critical", since),
     ]
-    watch_pass(settings, ["missed_run", "failed_run"], wrong, clock=lambda: now)
+    watch_pass(settings, Observation(["missed_run", "failed_run"], wrong), clock=lambda: now)
     return settings
 
 
@@ -103,11 +103,11 @@ def test_what_is_not_accepted_is_said_with_a_remedy(home: Settings, words: list[
 def test_a_leaked_secret_is_resolved_and_an_alert_that_ends_by_itself_is_not(home: Settings) -> None:
     now = datetime.now(UTC)
     leak = Signal("secret_finding", "2026-06-25", "warning", now, evidence={"newest_leak": 1})
-    watch_pass(home, ["secret_finding"], [leak], clock=lambda: now)
+    watch_pass(home, Observation(["secret_finding"], [leak]), clock=lambda: now)
     ids = {one["kind"]: one["alert_id"] for one in answer("list")["alerts"]}
 
     # A later tick that finds nothing does not end it.
-    watch_pass(home, ["secret_finding"], [], clock=lambda: now)
+    watch_pass(home, Observation(["secret_finding"], []), clock=lambda: now)
     assert "secret_finding" in {one["kind"] for one in answer("list")["alerts"]}
     assert answer("resolve", ids["secret_finding"], "--by", "on-call")["state"] == "resolved"
     assert "secret_finding" not in {one["kind"] for one in answer("list")["alerts"]}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.alerts.lifecycle import observe
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.cli.when import read_day, read_end, read_instant, read_start
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
@@ -210,7 +210,7 @@ def test_csv_of_an_empty_list_has_the_header_of_a_full_one(tmp_path: Path) -> No
     for one in (full, empty):
         take_in(one)
     with state_of(full).writing() as connection:
-        observe(connection, {"missed_run"}, [Signal("missed_run", "a", severity="critical", since=at())],
+        observe(connection, Observation({"missed_run"}, [Signal("missed_run", "a", severity="critical", since=at())]),
                 now=at(), policy=AlertPolicy())  # fmt: skip
         slot = Slot("recovery_retry_worker", at(), at(30), at())
         keep_configuration(

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 from cavra_pipeline.alerts.lifecycle import observe
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.demo.month import MONTH_FILE, RecordedMonth
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import days_between, save_every_report
@@ -133,7 +133,7 @@ def bad_month(folder: Path) -> Settings:
             Signal("missed_run", name, severity="critical", since=NOW - timedelta(hours=hours))
             for name, hours in (("recovery_retry_worker", 2), ("executive_delivery_retry", 30))
         ]
-        observe(c, {"missed_run"}, signals, now=NOW, policy=AlertPolicy())
+        observe(c, Observation({"missed_run"}, signals), now=NOW, policy=AlertPolicy())
         for n in range(100):
             at = (NOW - timedelta(hours=n)).replace(minute=0)
             slot = Slot("executive_delivery_retry", at, at, at)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.reports.store import save_every_report
@@ -40,7 +40,7 @@ def broken_provider(folder: Path) -> Settings:
     days = [(NOW - timedelta(days=1)).date(), NOW.date()]
     list(save_every_report(warehouse_of(home), state_of(home), days, now=NOW))
     signal = Signal("failed_run", "daily_close", "critical", NOW - HOUR, evidence={"run": "run-1"})
-    watch_pass(home, ["failed_run"], [signal], clock=lambda: NOW)
+    watch_pass(home, Observation(["failed_run"], [signal]), clock=lambda: NOW)
     return home
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.settings import Settings
 from tests.api.server import NoDagster, Served, served
@@ -56,7 +56,7 @@ def waiting_home(folder: Path) -> Settings:
         "acknowledgement_gap", "recovery_escalation", "warning", NOW - HOUR, evidence={"lane": "recovery_escalation"}
     )
     kinds = ["provider_incident", "failed_execution", "acknowledgement_gap"]
-    watch_pass(home, kinds, [cause, failed, gap], clock=lambda: NOW)
+    watch_pass(home, Observation(kinds, [cause, failed, gap]), clock=lambda: NOW)
     return home
 
 

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.alerts.operators import EndsByItself, acknowledge_alert, alert_history, list_alerts, resolve_alert
+from cavra_pipeline.alerts.signals import Observation
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
@@ -203,7 +204,7 @@ def test_what_a_person_says_is_evidence_without_the_text_none(watch: Watch) -> N
 
 
 def test_an_alert_that_ends_by_itself_is_not_resolved_by_hand(watch: Watch) -> None:
-    watch_pass(watch.settings, ["missed_run"], [signal(since=NOW)], clock=lambda: NOW)
+    watch_pass(watch.settings, Observation(["missed_run"], [signal(since=NOW)]), clock=lambda: NOW)
     with state_of(watch.settings).reading() as c:
         (alert,) = list_alerts(c, watch.settings, now=NOW)["alerts"]
 

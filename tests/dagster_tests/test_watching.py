@@ -36,7 +36,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 from pydantic import SecretStr
 
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.assets import build_slot_checks
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.desired_state import DESIRED_STATE, require_declared
@@ -77,12 +77,12 @@ class Told:
     looks: list[list[Signal]] = field(default_factory=list)
     is_busy: bool = False
 
-    def __call__(self, settings: Settings, kinds: Sequence[str], signals: Sequence[Signal], **how: object) -> None:
+    def __call__(self, settings: Settings, observation: Observation, **how: object) -> None:
         if self.is_busy:
             with state_of(settings).writing():
                 raise AssertionError("the state database was to be held")
-        assert {one.kind for one in signals} <= set(kinds)
-        self.looks.append(list(signals))
+        assert {one.kind for one in observation.signals} <= set(observation.kinds)
+        self.looks.append(list(observation.signals))
 
     @property
     def newest(self) -> list[tuple[str, str, str | None, int]]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from cavra_pipeline.alerts.lifecycle import observe
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.boundary.fields import LISTS, Type
 from cavra_pipeline.boundary.kinds import COLUMNS, KINDS, Kind, lists_of
 from cavra_pipeline.lanes import LANES
@@ -101,7 +101,7 @@ def plant_lists(settings: Settings, hostile: Sequence[str], at: datetime) -> Non
     a = alerts.c
     with state_of(settings).writing() as c:
         signals = [Signal("missed_run", f"subject-{n}", "critical", at) for n in range(len(hostile))]
-        observe(c, {"missed_run"}, signals, now=at, policy=AlertPolicy())
+        observe(c, Observation({"missed_run"}, signals), now=at, policy=AlertPolicy())
         for number, text in enumerate(hostile):
             planted = {a.subject: text, a.acknowledged_by: text, a.muted_by: text}
             c.execute(sa.update(alerts).where(a.subject == f"subject-{number}").values(planted))

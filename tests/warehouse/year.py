@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cavra_pipeline.alerts.leaks import open_leaks
 from cavra_pipeline.alerts.operators import acknowledge_alert, list_alerts, resolve_alert, silence_alerts
-from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -239,7 +239,7 @@ class Year:
             for one in seen.configurations:
                 ledger.keep_configuration(c, one)
             ledger.keep_verdicts(c, seen.judged, now=look.at)
-        watch_pass(self.settings, SLOT_KINDS, list(signals_of(seen.memory)), clock=self.clock)
+        watch_pass(self.settings, Observation(SLOT_KINDS, list(signals_of(seen.memory))), clock=self.clock)
         self.watcher = seen.told()
 
     def watch_boundary(self) -> None:
@@ -258,7 +258,7 @@ class Year:
                 )
                 for one in open_leaks(c)
             ]  # fmt: skip
-        watch_pass(self.settings, ["quarantine", "secret_finding"], signals, clock=self.clock)
+        watch_pass(self.settings, Observation(["quarantine", "secret_finding"], signals), clock=self.clock)
 
     def publish(self) -> None:
         """Sends the executive report of a week."""
