@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.pseudonym_key import open_home
+from cavra_pipeline.sensors.instance import instance_of
+from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 
 #: A tick waits no longer than this for a busy database; the next one tries again.
@@ -84,38 +86,95 @@ def in_words(signals: Sequence[Signal]) -> str:
     )
 
 
-def told_result(
-    settings: Settings,
-    known: Mapping[str, Any],
-    observation: Observation,
-    clock: Clock,
-    *,
-    reason: str,
-    cursor: Mapping[str, Any],
-    run_requests: Sequence[dg.RunRequest] = (),
-    asset_events: Sequence[dg.AssetCheckEvaluation] = (),
-) -> dg.SensorResult:
-    """Passes the observation to the alert engine; returns the tick's message and cursor.
+@dataclass(frozen=True, slots=True)
+class SensorTick:
+    """One evaluation of a sensor: its Dagster context, the home's settings, the cursor as an object, and now."""
 
-    Args:
-        settings: The home.
-        known: The cursor before, as an object.
-        observation: What is wrong now.
-        clock: Returns the current time.
+    context: dg.SensorEvaluationContext
+    settings: Settings
+    known: Mapping[str, Any]
+    now: datetime
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's instance."""
+        return instance_of(self.context)
+
+    @property
+    def place(self) -> Location:
+        """The code location that the sensor is evaluated for."""
+        return location_of(self.context, self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class TickResult:
+    """What an evaluation comes to.
+
+    Attributes:
+        observation: What is wrong now; None: nothing could be observed, and no alert changes.
         reason: What the tick says if it asks for no run.
         cursor: What to remember beside the observation. While the state database is busy none is processed, and the
             next tick repeats it.
         run_requests: The runs that the tick asks for.
         asset_events: Results of checks that the tick reports.
     """
-    told = LastObservation.of(known.get("told"))
-    try:
-        told = tell(patient(settings), told, observation, clock)
-    except TransientError as busy:
-        reason = f"{reason} It is handed on at the next tick: {busy.what}."
+
+    observation: Observation | None
+    reason: str
+    cursor: Mapping[str, Any] = field(default_factory=dict)
+    run_requests: Sequence[dg.RunRequest] = ()
+    asset_events: Sequence[dg.AssetCheckEvaluation] = ()
+
+
+def observing_sensor(
+    *, every: Callable[[Settings], int], description: str
+) -> Callable[[Callable[[SensorTick], TickResult]], Callable[..., dg.SensorDefinition]]:
+    """Makes a function that observes at a tick into the builder of its sensor, which is on and bears its name.
+
+    The builder takes the settings, and ``clock``, which is another one in tests.
+
+    Args:
+        every: Returns the least seconds between ticks.
+        description: What the sensor does, for the UI.
+    """
+
+    def builder(observe: Callable[[SensorTick], TickResult]) -> Callable[..., dg.SensorDefinition]:
+        def build(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
+            @dg.sensor(
+                name=observe.__name__,
+                minimum_interval_seconds=every(settings),
+                default_status=dg.DefaultSensorStatus.RUNNING,
+                description=description,
+            )
+            def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+                known = json.loads(context.cursor) if context.cursor else {}
+                return sensor_result(settings, known, observe(SensorTick(context, settings, known, clock())), clock)
+
+            return sensor
+
+        return build
+
+    return builder
+
+
+def sensor_result(settings: Settings, known: Mapping[str, Any], result: TickResult, clock: Clock) -> dg.SensorResult:
+    """Passes the observation to the alert engine; returns the tick's result for Dagster.
+
+    Args:
+        settings: The home.
+        known: The cursor before, as an object.
+        result: What the evaluation came to.
+        clock: Returns the current time.
+    """
+    told, reason = LastObservation.of(known.get("told")), result.reason
+    if result.observation is not None:
+        try:
+            told = tell(patient(settings), told, result.observation, clock)
+        except TransientError as busy:
+            reason = f"{reason} It is handed on at the next tick: {busy.what}."
     return dg.SensorResult(
-        skip_reason=None if run_requests else visible(reason),
-        run_requests=run_requests,
-        cursor=json.dumps({**cursor, "told": told.document()}, separators=(",", ":")),
-        asset_events=asset_events,
+        skip_reason=None if result.run_requests else visible(reason),
+        run_requests=result.run_requests,
+        cursor=json.dumps({**result.cursor, "told": told.document()}, separators=(",", ":")),
+        asset_events=result.asset_events,
     )

@@ -6,7 +6,6 @@ Bounded work a tick: a thousand ingests of a day at most, by a cursor over Dagst
 read from the state database, whoever ingested.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,8 +17,7 @@ from cavra_pipeline.alerts.leaks import OpenLeaks, open_leaks
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.evidence.keeper import losses_since
 from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
-from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, patient, told_result
-from cavra_pipeline.sensors.instance import instance_of
+from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor, patient
 from cavra_pipeline.sensors.shown import shown
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -33,48 +31,36 @@ _DAYS: Final = 7
 _LOSS_SHOWN: Final = timedelta(days=1)
 
 
-def build_boundary_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is the last ingest it has seen, and the days with quarantine."""
-
-    @dg.sensor(
-        name="boundary_sensor",
-        minimum_interval_seconds=settings.slow_watch_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Raises alerts when records were quarantined, a source carries secrets, or what the home holds was "
-        "lost or changed.",
-    )
-    def boundary_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        found = (
-            instance_of(context)
-            .fetch_materializations(
-                dg.AssetRecordsFilter(
-                    asset_key=asset_key(settings, "evidence"), after_storage_id=known.get("after", 0)
-                ),
-                limit=MOST_RECORDS,
-                ascending=True,
-            )
-            .records
-        )
-        days = _quarantined_days(known.get("days", {}), found, now)
-        signals = [
-            Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
-            for day, held in sorted(days.items())
-        ]
-        with state_of(patient(settings)).reading() as c:
-            signals += map(_leak_signal, open_leaks(c))
-            losses = losses_since(c, now - _LOSS_SHOWN)
-        signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
-        changed = _changed_history(instance_of(context), settings, known.get("changed"))
-        if changed:
-            since, count = _instant(changed["since"]), changed["count"]
-            signals.append(Signal(HISTORY_CHANGED, "home", "critical", since, None, count))
-        after = found[-1].storage_id if found else known.get("after", 0)
-        reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
-        cursor = {"after": after, "days": days, "changed": changed}
-        return told_result(settings, known, Observation(KINDS, signals), clock, reason=reason, cursor=cursor)
-
-    return boundary_sensor
+@observing_sensor(
+    every=lambda settings: settings.slow_watch_seconds,
+    description="Raises alerts when records were quarantined, a source carries secrets, or what the home holds was "
+    "lost or changed.",
+)
+def boundary_sensor(tick: SensorTick) -> TickResult:
+    """Observes; its cursor is the last ingest it has seen, and the days with quarantine."""
+    known, now = tick.known, tick.now
+    found = tick.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset_key(tick.settings, "evidence"), after_storage_id=known.get("after", 0)),
+        limit=MOST_RECORDS,
+        ascending=True,
+    ).records
+    days = _quarantined_days(known.get("days", {}), found, now)
+    signals = [
+        Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
+        for day, held in sorted(days.items())
+    ]
+    with state_of(patient(tick.settings)).reading() as c:
+        signals += map(_leak_signal, open_leaks(c))
+        losses = losses_since(c, now - _LOSS_SHOWN)
+    signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
+    changed = _changed_history(tick.instance, tick.settings, known.get("changed"))
+    if changed:
+        since, count = _instant(changed["since"]), changed["count"]
+        signals.append(Signal(HISTORY_CHANGED, "home", "critical", since, None, count))
+    after = found[-1].storage_id if found else known.get("after", 0)
+    reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
+    cursor = {"after": after, "days": days, "changed": changed}
+    return TickResult(Observation(KINDS, signals), reason, cursor)
 
 
 def _quarantined_days(

@@ -12,7 +12,7 @@ import dagster as dg
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.jobs import INGEST_GROUP
 from cavra_pipeline.reports.store import days_to_remake
-from cavra_pipeline.sensors.alerting import now_utc, told_result
+from cavra_pipeline.sensors.alerting import TickResult, now_utc, sensor_result
 from cavra_pipeline.sensors.location import location_of
 from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
 from cavra_pipeline.settings import Settings
@@ -57,14 +57,9 @@ def build_late_evidence_sensor(settings: Settings, partitions: dg.DailyPartition
             for day, one in sorted(asked.items())
         ]
         waiting = f"{len(asked)} days were asked for and are not made yet.{slow_in_words(asked)}" if asked else ""
-        return told_result(
-            settings,
-            known,
-            Observation((_KIND,), signals),
-            now_utc,
-            reason=waiting or "No report needs to be made again.",
-            cursor={"asked": {day.isoformat(): one.document() for day, one in sorted(asked.items())}},
-            run_requests=requests,
-        )
+        cursor = {"asked": {day.isoformat(): one.document() for day, one in sorted(asked.items())}}
+        reason = waiting or "No report needs to be made again."
+        result = TickResult(Observation((_KIND,), signals), reason, cursor, requests)
+        return sensor_result(settings, known, result, now_utc)
 
     return late_evidence_sensor

@@ -3,47 +3,34 @@
 It reads what the recovery asset showed last, never the warehouse, and reckons on from there to now.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import dagster as dg
-
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.reports.store import RECOVERIES
-from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
-from cavra_pipeline.sensors.instance import instance_of
+from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
 from cavra_pipeline.sensors.shown import newest_shown
-from cavra_pipeline.settings import Settings
 
 _KIND: Final = "recovery_past_limit"
 
 
-def build_recovery_limit_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor for recoveries that are open past their limit."""
-
-    @dg.sensor(
-        name="recovery_limit_sensor",
-        minimum_interval_seconds=settings.report_watch_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Notifies when recoveries of a connector are open past their limit.",
-    )
-    def recovery_limit_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        shown = newest_shown(instance_of(context), asset_key(settings, RECOVERIES), now)
-        signals = [] if shown is None else _past_limit(shown, now)
-        if shown is None:
-            quiet = "There is no recovery report yet."
-        elif not shown["playbook_count"]:
-            quiet = "No recovery playbook is known."
-        else:
-            quiet = "No recovery is past its limit."
-        reason = in_words(signals) or quiet
-        return told_result(settings, known, Observation((_KIND,), signals), clock, reason=reason, cursor={})
-
-    return recovery_limit_sensor
+@observing_sensor(
+    every=lambda settings: settings.report_watch_seconds,
+    description="Notifies when recoveries of a connector are open past their limit.",
+)
+def recovery_limit_sensor(tick: SensorTick) -> TickResult:
+    """Observes recoveries that are open past their limit."""
+    shown = newest_shown(tick.instance, asset_key(tick.settings, RECOVERIES), tick.now)
+    signals = [] if shown is None else _past_limit(shown, tick.now)
+    if shown is None:
+        quiet = "There is no recovery report yet."
+    elif not shown["playbook_count"]:
+        quiet = "No recovery playbook is known."
+    else:
+        quiet = "No recovery is past its limit."
+    return TickResult(Observation((_KIND,), signals), in_words(signals) or quiet)
 
 
 def _past_limit(shown: Mapping[str, Any], now: datetime) -> list[Signal]:

@@ -3,40 +3,35 @@
 They read what the health assets showed last, never the warehouse, and reckon on from there to now.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import dagster as dg
-
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.jobs import asset_key
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
-from cavra_pipeline.sensors.instance import instance_of
+from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
 from cavra_pipeline.sensors.shown import newest_shown
-from cavra_pipeline.settings import Settings
 
 _Judge = Callable[[Lane, Mapping[str, Any], datetime], Signal | None]
 
 
-def build_stale_retry_plan_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor for retry plans that are older than their lane allows."""
-    return _build(
-        settings,
-        clock,
-        name="stale_retry_plan_sensor",
-        kind="stale_retry_plan",
-        description="Alerts when the newest retry plan of a lane is older than the lane allows.",
-        judge=_stale_plan,
-        quiet="No lane's newest retry plan is stale.",
-    )
+@observing_sensor(
+    every=lambda settings: settings.report_watch_seconds,
+    description="Alerts when the newest retry plan of a lane is older than the lane allows.",
+)
+def stale_retry_plan_sensor(tick: SensorTick) -> TickResult:
+    """Observes retry plans that are older than their lane allows."""
+    return _of_lanes(tick, "stale_retry_plan", _stale_plan, quiet="No lane's newest retry plan is stale.")
 
 
-def build_acknowledgement_gap_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor for failing deliveries that have waited too long for an acknowledgement."""
-    limit = timedelta(minutes=settings.acknowledgement_limit_minutes)
+@observing_sensor(
+    every=lambda settings: settings.report_watch_seconds,
+    description="Alerts when failing deliveries have waited for an acknowledgement for longer than the limit.",
+)
+def acknowledgement_gap_sensor(tick: SensorTick) -> TickResult:
+    """Observes failing deliveries that have waited too long for an acknowledgement."""
+    limit = timedelta(minutes=tick.settings.acknowledgement_limit_minutes)
 
     def overdue(lane: Lane, shown: Mapping[str, Any], now: datetime) -> Signal | None:
         text, count = shown.get("oldest_acknowledgement_gap_at"), shown.get("acknowledgement_pending_count")
@@ -48,15 +43,7 @@ def build_acknowledgement_gap_sensor(settings: Settings, clock: Clock = now_utc)
         evidence: dict[str, str | int] = {"lane": lane.name, "report_id": str(shown["report_id"])}
         return Signal("acknowledgement_gap", lane.name, "warning", since, None, count, evidence)
 
-    return _build(
-        settings,
-        clock,
-        name="acknowledgement_gap_sensor",
-        kind="acknowledgement_gap",
-        description="Alerts when failing deliveries have waited for an acknowledgement for longer than the limit.",
-        judge=overdue,
-        quiet="No acknowledgement is overdue.",
-    )
+    return _of_lanes(tick, "acknowledgement_gap", overdue, quiet="No acknowledgement is overdue.")
 
 
 def _stale_plan(lane: Lane, shown: Mapping[str, Any], now: datetime) -> Signal | None:
@@ -70,28 +57,17 @@ def _stale_plan(lane: Lane, shown: Mapping[str, Any], now: datetime) -> Signal |
     return Signal("stale_retry_plan", lane.name, "warning", since, cause, evidence=evidence)
 
 
-def _build(
-    settings: Settings, clock: Clock, *, name: str, kind: str, description: str, judge: _Judge, quiet: str
-) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=name,
-        minimum_interval_seconds=settings.report_watch_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=description,
-    )
-    def report_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        signals: list[Signal] = []
-        seen = 0
-        for lane in LANES.values():
-            shown = newest_shown(instance_of(context), asset_key(settings, f"{lane.name}_retry_health"), now)
-            # A lane without any evidence is not used: nothing in it can be stale.
-            if shown is None or not shown.get("evidence_record_count"):
-                continue
-            seen += 1
-            signal = judge(lane, shown, now)
-            signals += [signal] if signal else []
-        reason = in_words(signals) or (quiet if seen else "No lane with evidence has a health report yet.")
-        return told_result(settings, known, Observation((kind,), signals), clock, reason=reason, cursor={})
-
-    return report_sensor
+def _of_lanes(tick: SensorTick, kind: str, judge: _Judge, *, quiet: str) -> TickResult:
+    """Judges each lane by the newest health report of it."""
+    signals: list[Signal] = []
+    seen = 0
+    for lane in LANES.values():
+        shown = newest_shown(tick.instance, asset_key(tick.settings, f"{lane.name}_retry_health"), tick.now)
+        # A lane without any evidence is not used: nothing in it can be stale.
+        if shown is None or not shown.get("evidence_record_count"):
+            continue
+        seen += 1
+        signal = judge(lane, shown, tick.now)
+        signals += [signal] if signal else []
+    reason = in_words(signals) or (quiet if seen else "No lane with evidence has a health report yet.")
+    return TickResult(Observation((kind,), signals), reason)

@@ -4,7 +4,6 @@ Sensors and schedules that fail, sensors that no longer look, a queue that does 
 life, and connectors that cannot be used, through which no one would be notified of any of it.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,11 +15,9 @@ from cavra_pipeline.alerts.signals import Observation, Signal, is_public_text
 from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
-from cavra_pipeline.sensors.alerting import Clock, in_words, now_utc, told_result
+from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
 from cavra_pipeline.sensors.daemon import heartbeats, silent_daemons
-from cavra_pipeline.sensors.instance import instance_of
-from cavra_pipeline.sensors.location import Location, location_of
-from cavra_pipeline.settings import Settings
+from cavra_pipeline.sensors.location import Location
 from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
 
 NAME: Final = "watcher_sensor"
@@ -29,40 +26,30 @@ KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat", B
 LONGEST_WAIT: Final = timedelta(minutes=15)
 
 
-def build_watcher_sensor(settings: Settings, clock: Clock = now_utc) -> dg.SensorDefinition:
-    """Returns the sensor; its cursor is its last tick and the last processed observation."""
-
-    @dg.sensor(
-        name=NAME,
-        minimum_interval_seconds=2 * settings.watch_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Watches the watching: failing or missing ticks, waiting runs, silent daemons, broken connectors.",
+@observing_sensor(
+    every=lambda settings: 2 * settings.watch_seconds,
+    description="Watches the watching: failing or missing ticks, waiting runs, silent daemons, broken connectors.",
+)
+def watcher_sensor(tick: SensorTick) -> TickResult:
+    """Observes; its cursor is its last tick, and since when connectors are broken."""
+    known, now = tick.known, tick.now
+    looked_at = known.get("looked_at")
+    # After a pause of its own everything else is just waking up too: what is old now may be new in a minute.
+    pause = longest_pause(tick.settings.watch_seconds)
+    is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= pause
+    found = list(records.instigators(tick.context, tick.place).values())
+    signals = [*_failing(tick.instance, found, now), *_backlog(tick.instance, tick.place, now)]
+    if is_awake:
+        signals += [*_silent_sensors(found, now), *_silent_daemons(tick.instance, now)]
+    problems = host_problems(tick.settings)
+    broken_since = _broken_since(problems, known.get("broken_since", {}), now)
+    signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
+    reason = in_words(signals) or "Every sensor ticks, no run waits too long, every daemon has a heartbeat."
+    return TickResult(
+        Observation(KINDS, signals, is_heartbeat=True, is_failing=bool(problems)),
+        reason,
+        {"looked_at": now.isoformat(), "broken_since": broken_since},
     )
-    def watcher_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        known, now = json.loads(context.cursor) if context.cursor else {}, clock()
-        looked_at = known.get("looked_at")
-        # After a pause of its own everything else is just waking up too: what is old now may be new in a minute.
-        pause = longest_pause(settings.watch_seconds)
-        is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= pause
-        place = location_of(context, settings)
-        found = list(records.instigators(context, place).values())
-        signals = [*_failing(instance_of(context), found, now), *_backlog(instance_of(context), place, now)]
-        if is_awake:
-            signals += [*_silent_sensors(found, now), *_silent_daemons(instance_of(context), now)]
-        problems = host_problems(settings)
-        broken_since = _broken_since(problems, known.get("broken_since", {}), now)
-        signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
-        reason = in_words(signals) or "Every sensor ticks, no run waits too long, every daemon has a heartbeat."
-        return told_result(
-            settings,
-            known,
-            Observation(KINDS, signals, is_heartbeat=True, is_failing=bool(problems)),
-            clock,
-            reason=reason,
-            cursor={"looked_at": now.isoformat(), "broken_since": broken_since},
-        )
-
-    return watcher_sensor
 
 
 def _failing(instance: dg.DagsterInstance, found: Sequence[records.Instigator], now: datetime) -> Iterator[Signal]:

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, exhaustion_signal, incident_signals
-from cavra_pipeline.sensors.causes import build_exhaustion_sensor, build_provider_incident_sensor
+from cavra_pipeline.sensors.causes import exhaustion_sensor, provider_incident_sensor
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import EVIDENCE, checks, key, metadata_of, new_home, run
 from tests.dagster_tests.test_watching import Watch, held
@@ -51,7 +51,7 @@ def test_an_incident_is_one_alert_in_place_of_the_failed_executions_of_its_pairs
     now = datetime.now(UTC)
     today = now.date().isoformat()
     settings = new_home(tmp_path, {today: three_failures(now)})
-    watch = Watch(build_provider_incident_sensor, settings, instance)
+    watch = Watch(provider_incident_sensor, settings, instance)
     of_slack, of_teams = (("failed_execution", f"{name} in {LANE}") for name in ("slack", "teams"))
 
     def more(name: str, *records: Record) -> dict[tuple[str, str], tuple[str, str | None]]:
@@ -138,7 +138,7 @@ def test_a_person_is_warned_an_hour_before_the_last_retry_and_no_longer_once_it_
     now = datetime.now(UTC)
     health = f"{LANE}_retry_health"
     settings = new_home(tmp_path, {now.date().isoformat(): soon_exhausted(now)})
-    watch = Watch(build_exhaustion_sensor, settings, instance)
+    watch = Watch(exhaustion_sensor, settings, instance)
     assert watch.tick(now).skip_message == "There is no forecast yet."
     result = run(settings, [now.date()], assets=(*EVIDENCE, health), instance=instance)
     assert result.success
@@ -169,7 +169,7 @@ def test_a_newer_forecast_without_it_ends_the_warning(tmp_path: Path, instance: 
     now = datetime.now(UTC)
     assets = (*EVIDENCE, f"{LANE}_retry_health")
     settings = new_home(tmp_path, {now.date().isoformat(): soon_exhausted(now)})
-    watch = Watch(build_exhaustion_sensor, settings, instance)
+    watch = Watch(exhaustion_sensor, settings, instance)
     result = run(settings, [now.date()], assets=assets, instance=instance)
     ahead = metadata_of(result, assets[-1], now.date())["exhaustion"]["exhausted_at"]
     warned_at = datetime.fromisoformat(min(ahead)) - timedelta(hours=1)

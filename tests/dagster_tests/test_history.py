@@ -13,7 +13,7 @@ from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import VERIFIED_HISTORY, asset_key
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.sensors.boundary import build_boundary_sensor
+from cavra_pipeline.sensors.boundary import boundary_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.dagster_tests.runs import new_home
@@ -37,7 +37,7 @@ def verified(home: Settings, instance: dg.DagsterInstance) -> dg.AssetCheckEvalu
 def alerts(home: Settings, instance: dg.DagsterInstance, cursor: str | None) -> tuple[list[tuple[Any, ...]], str]:
     """The open alerts after a tick of the sensor, and its cursor."""
     with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
-        decision = build_boundary_sensor(home, clock=lambda: NOW).evaluate_tick(context)
+        decision = boundary_sensor(home, clock=lambda: NOW).evaluate_tick(context)
     with state_of(home).reading() as c:
         listed = list_alerts(c, home, now=NOW)["alerts"]
     assert decision.cursor is not None

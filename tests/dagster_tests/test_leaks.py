@@ -18,7 +18,7 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.sensors import alerting
-from cavra_pipeline.sensors.boundary import build_boundary_sensor
+from cavra_pipeline.sensors.boundary import boundary_sensor
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.alerts.support import signal
@@ -51,7 +51,7 @@ class Watch:
     def tick(self, *, hours: float = 0) -> list[dict[str, Any]]:
         """Moves the clock, evaluates the sensor, and returns the open alerts about secrets."""
         self.now += timedelta(hours=hours)
-        sensor = build_boundary_sensor(self.settings, clock=lambda: self.now)
+        sensor = boundary_sensor(self.settings, clock=lambda: self.now)
         with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
             decision = sensor.evaluate_tick(context)
         self.cursor = decision.cursor

@@ -23,10 +23,10 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from cavra_pipeline.definitions import materialize
 from cavra_pipeline.jobs import home_tag
 from cavra_pipeline.sensors import alerting
-from cavra_pipeline.sensors.failed_runs import build_failed_run_sensor
-from cavra_pipeline.sensors.instigators import build_disabled_schedule_sensor
+from cavra_pipeline.sensors.failed_runs import failed_run_sensor
+from cavra_pipeline.sensors.instigators import disabled_schedule_sensor
 from cavra_pipeline.sensors.slots import build_missed_worker_run_sensor
-from cavra_pipeline.sensors.watchers import LONGEST_WAIT, build_watcher_sensor
+from cavra_pipeline.sensors.watchers import LONGEST_WAIT, watcher_sensor
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import DAY, code_location, new_home
 from tests.dagster_tests.test_watching import MINUTE, NOW, SCHEDULE, Told
@@ -110,7 +110,7 @@ def fail(instance: dg.DagsterInstance, job: str, count: int = 1, **whose: Any) -
 def test_a_failed_job_of_another_location_raises_no_alert_and_one_of_ours_does(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told, job: str, count: int
 ) -> None:
-    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+    watch = Watch(failed_run_sensor, new_home(tmp_path), instance)
     watch.tick()
     fail(instance, job, count, location=THEIRS)
     fail(instance, job)  # executed by a command of another home, so without a location
@@ -127,7 +127,7 @@ def test_a_run_that_a_command_of_this_home_executes_is_ours(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
     settings = new_home(tmp_path)
-    watch = Watch(build_failed_run_sensor, settings, instance)
+    watch = Watch(failed_run_sensor, settings, instance)
     watch.tick()
     fail(instance, "daily_close", tags=home_tag(settings))
     watch.tick()
@@ -154,7 +154,7 @@ def test_a_schedule_of_the_same_name_elsewhere_neither_hides_nor_feigns_that_our
         put_state(instance, OURS, "daily_close", ours)
     put_state(instance, THEIRS, "daily_close", theirs)
 
-    Watch(build_disabled_schedule_sensor, new_home(tmp_path), instance).tick()
+    Watch(disabled_schedule_sensor, new_home(tmp_path), instance).tick()
 
     assert [subject for _, subject, *_ in told.newest] == (["daily_close"] if is_off else [])
 
@@ -180,7 +180,7 @@ def test_the_ledger_counts_no_run_of_a_schedule_of_the_same_name_elsewhere(
 def test_a_run_of_another_location_that_waits_is_not_our_backlog(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+    watch = Watch(watcher_sensor, new_home(tmp_path), instance)
     for location, expected in ((THEIRS, []), (OURS, ["run_backlog"])):
         put_run(instance, "waits", Status.QUEUED, location=location)
         (newest,) = instance.get_run_records(limit=1)

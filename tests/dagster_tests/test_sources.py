@@ -15,7 +15,7 @@ from cavra_pipeline.assets.registry import GROUPS
 from cavra_pipeline.definitions import build_defs
 from cavra_pipeline.jobs import IMPORT_SOURCES, home_tag, source_key
 from cavra_pipeline.resources import RESOURCE_KEY, Home
-from cavra_pipeline.sensors.sources import build_source_sensor
+from cavra_pipeline.sensors.sources import source_sensor
 from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.sources import Source, pull
 from cavra_pipeline.sources.pulls import SILENT, UNREADABLE
@@ -194,7 +194,7 @@ class Ticks:
 
     def __call__(self, at: datetime) -> set[tuple[str, str, str | None]]:
         """The alerts that are open after a tick: kind, subject, cause."""
-        sensor = build_source_sensor(self.settings, clock=lambda: at)
+        sensor = source_sensor(self.settings, clock=lambda: at)
         with dg.build_sensor_context(
             instance=self.instance, cursor=self.cursor or None, resources={RESOURCE_KEY: Home.of(self.settings)}
         ) as context:

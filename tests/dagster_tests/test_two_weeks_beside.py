@@ -19,9 +19,9 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 
 from cavra_pipeline.jobs import LOCATION_TAG
 from cavra_pipeline.schedules import SCHEDULES
-from cavra_pipeline.sensors.failed_runs import build_failed_run_sensor
-from cavra_pipeline.sensors.instigators import build_disabled_schedule_sensor
-from cavra_pipeline.sensors.watchers import LONGEST_WAIT, build_watcher_sensor
+from cavra_pipeline.sensors.failed_runs import failed_run_sensor
+from cavra_pipeline.sensors.instigators import disabled_schedule_sensor
+from cavra_pipeline.sensors.watchers import LONGEST_WAIT, watcher_sensor
 from tests.dagster_tests.runs import new_home
 from tests.dagster_tests.test_neighbours import OURS, THEIRS, Status, Watch, code_of, fail, put_run, put_state
 from tests.dagster_tests.test_watching import MINUTE, NOW
@@ -125,8 +125,7 @@ def test_twenty_jobs_of_a_team_raise_no_alert_of_ours_and_hide_none(tmp_path: Pa
     with dg.instance_for_test() as instance:
         weeks = Weeks(instance, random.Random(16))
         watches = [
-            Watch(build, settings, instance)
-            for build in (build_failed_run_sensor, build_disabled_schedule_sensor, build_watcher_sensor)
+            Watch(build, settings, instance) for build in (failed_run_sensor, disabled_schedule_sensor, watcher_sensor)
         ]
         for watch in watches:
             watch.tick()

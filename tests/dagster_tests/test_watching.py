@@ -45,13 +45,13 @@ from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import RESOURCE_KEY, Home
 from cavra_pipeline.sensors import alerting
-from cavra_pipeline.sensors.boundary import build_boundary_sensor
-from cavra_pipeline.sensors.failed_runs import MOST_EVENTS, build_failed_run_sensor
-from cavra_pipeline.sensors.instigators import build_disabled_schedule_sensor
-from cavra_pipeline.sensors.recoveries import build_recovery_limit_sensor
-from cavra_pipeline.sensors.reports import build_acknowledgement_gap_sensor, build_stale_retry_plan_sensor
+from cavra_pipeline.sensors.boundary import boundary_sensor
+from cavra_pipeline.sensors.failed_runs import MOST_EVENTS, failed_run_sensor
+from cavra_pipeline.sensors.instigators import disabled_schedule_sensor
+from cavra_pipeline.sensors.recoveries import recovery_limit_sensor
+from cavra_pipeline.sensors.reports import acknowledgement_gap_sensor, stale_retry_plan_sensor
 from cavra_pipeline.sensors.slots import build_missed_worker_run_sensor
-from cavra_pipeline.sensors.watchers import build_watcher_sensor
+from cavra_pipeline.sensors.watchers import watcher_sensor
 from cavra_pipeline.settings import AlertPolicy, Settings
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.state import state_of
@@ -469,7 +469,7 @@ def test_where_a_schedule_is_declared_off_its_slots_are_not_expected(
 def test_what_must_be_on_and_is_off_is_told_once_and_its_end_once(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    watch = Watch(build_disabled_schedule_sensor, new_home(tmp_path), instance)
+    watch = Watch(disabled_schedule_sensor, new_home(tmp_path), instance)
     quiet = "Every schedule and sensor that must be on is on, and no worker says that its schedule is off."
     assert watch.tick().skip_message == quiet
 
@@ -489,7 +489,7 @@ def test_what_is_off_where_it_need_not_be_on_is_nobodys_concern(
     settings = new_home(tmp_path).but(environment="development")
     put_schedule(instance, is_on=False)
 
-    Watch(build_disabled_schedule_sensor, settings, instance).tick()
+    Watch(disabled_schedule_sensor, settings, instance).tick()
 
     assert told.looks == [[]]
 
@@ -526,7 +526,7 @@ def put_failures(instance: dg.DagsterInstance, count: int, error: str = "SomeErr
 
 def test_what_failed_before_the_first_look_is_history(tmp_path: Path, instance: dg.DagsterInstance, told: Told) -> None:
     put_failures(instance, 3)
-    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+    watch = Watch(failed_run_sensor, new_home(tmp_path), instance)
 
     assert watch.tick().skip_message == "No run failed since the last tick."
     assert told.looks == [[]]
@@ -535,7 +535,7 @@ def test_what_failed_before_the_first_look_is_history(tmp_path: Path, instance: 
 def test_five_hundred_failures_are_one_alert_with_every_cause_until_a_run_succeeds(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+    watch = Watch(failed_run_sensor, new_home(tmp_path), instance)
     watch.tick()
     put_failures(instance, 480)
     put_failures(instance, 20, "WarehouseBusy")
@@ -557,7 +557,7 @@ def test_a_burst_of_failed_runs_is_taken_in_two_ticks(
     """CAVRA_TEST_BURST=20000 takes the real burst; by default a twentieth of it, and a twentieth of a tick's bound."""
     count = int(os.environ.get("CAVRA_TEST_BURST", "1000"))
     monkeypatch.setattr("cavra_pipeline.sensors.failed_runs.MOST_EVENTS", MOST_EVENTS * count // 20_000)
-    watch = Watch(build_failed_run_sensor, new_home(tmp_path), instance)
+    watch = Watch(failed_run_sensor, new_home(tmp_path), instance)
     watch.tick()
     put_failures(instance, count)
 
@@ -581,8 +581,8 @@ def test_a_plan_goes_stale_between_two_reports_and_the_warehouse_stays_closed(
     now = datetime.now(UTC)
     today = now.date().isoformat()
     settings = new_home(tmp_path, {today: [worker_run(now), plan(now - 100 * MINUTE)]})
-    stale = Watch(build_stale_retry_plan_sensor, settings, instance)
-    gaps = Watch(build_acknowledgement_gap_sensor, settings, instance)
+    stale = Watch(stale_retry_plan_sensor, settings, instance)
+    gaps = Watch(acknowledgement_gap_sensor, settings, instance)
     assert stale.tick(now).skip_message == "No lane with evidence has a health report yet."
     assert run(
         settings, [now.date()], assets=(*EVIDENCE, "recovery_escalation_retry_health"), instance=instance
@@ -604,7 +604,7 @@ def test_an_acknowledgement_is_overdue_once_its_limit_is_passed(
     assert run(
         settings, [now.date()], assets=(*EVIDENCE, "recovery_escalation_retry_health"), instance=instance
     ).success
-    watch = Watch(build_acknowledgement_gap_sensor, settings, instance)
+    watch = Watch(acknowledgement_gap_sensor, settings, instance)
 
     assert watch.tick(now + 60 * MINUTE).skip_message == "No acknowledgement is overdue."
     watch.tick(now + 60 * MINUTE + timedelta(microseconds=1))
@@ -622,7 +622,7 @@ def test_a_recovery_goes_past_its_limit_between_two_reports_and_its_closure_ends
     day = now.date().isoformat()
     opened = [playbook(now, "slack", "teams"), playbook(now, "slack", playbook_id="playbook-2")]
     settings = new_home(tmp_path, {day: opened})
-    watch = Watch(build_recovery_limit_sensor, settings, instance)
+    watch = Watch(recovery_limit_sensor, settings, instance)
     assert watch.tick(now).skip_message == "There is no recovery report yet."
     assert run(settings, [now.date()], assets=(*EVIDENCE, "recoveries"), instance=instance).success
 
@@ -648,9 +648,7 @@ def test_without_a_playbook_the_recovery_sensor_says_so(
     now = datetime.now(UTC)
     settings = new_home(tmp_path, {now.date().isoformat(): [delivery(now)]})
     assert run(settings, [now.date()], assets=(*EVIDENCE, "recoveries"), instance=instance).success
-    assert Watch(build_recovery_limit_sensor, settings, instance).tick(now).skip_message == (
-        "No recovery playbook is known."
-    )
+    assert Watch(recovery_limit_sensor, settings, instance).tick(now).skip_message == ("No recovery playbook is known.")
     assert told.newest == []
 
 
@@ -662,7 +660,7 @@ def test_what_the_boundary_held_back_is_told_by_day_until_it_is_corrected(
 ) -> None:
     today = datetime.now(UTC).date()
     settings = new_home(tmp_path, {today.isoformat(): ["not a record", delivery()]})
-    watch = Watch(build_boundary_sensor, settings, instance)
+    watch = Watch(boundary_sensor, settings, instance)
     quiet = "Nothing is held back; {} new ingests of a day."
     assert watch.tick(datetime.now(UTC)).skip_message == quiet.format(0)
     assert run(settings, [today], assets=EVIDENCE, instance=instance).success
@@ -681,7 +679,7 @@ def test_what_the_boundary_held_back_is_told_by_day_until_it_is_corrected(
 def test_a_sensor_that_fails_and_one_that_no_longer_looks_and_a_silent_daemon_are_told(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+    watch = Watch(watcher_sensor, new_home(tmp_path), instance)
     quiet = "Every sensor ticks, no run waits too long, every daemon has a heartbeat."
     beat(instance, NOW, kind="SCHEDULER")
     data = SensorInstigatorData(last_tick_timestamp=NOW.timestamp())
@@ -708,7 +706,7 @@ def test_a_sensor_that_fails_and_one_that_no_longer_looks_and_a_silent_daemon_ar
 def test_after_a_pause_of_its_own_nothing_old_is_held_against_what_is_just_waking_up(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
-    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+    watch = Watch(watcher_sensor, new_home(tmp_path), instance)
     beat(instance, NOW, kind="SCHEDULER")
     watch.tick()
 
@@ -723,7 +721,7 @@ def test_runs_that_wait_too_long_in_the_queue_are_told(
 ) -> None:
     put_run(instance, NOW, dg.DagsterRunStatus.NOT_STARTED)
     now = datetime.now(UTC)
-    watch = Watch(build_watcher_sensor, new_home(tmp_path), instance)
+    watch = Watch(watcher_sensor, new_home(tmp_path), instance)
 
     watch.tick(now + 14 * MINUTE)
     assert told.newest == []
@@ -751,7 +749,7 @@ def test_a_broken_connector_is_an_alert_through_the_others_and_the_ping_fails(
             alerts=AlertPolicy(connectors=("slack", "webhook")),
             deadman_url=SecretStr(f"{receiver.base_url}/ping"),
         )
-        watch = Watch(build_watcher_sensor, settings, instance)
+        watch = Watch(watcher_sensor, settings, instance)
         webhook = f"connectors:\n  webhook: {{url: '{receiver.base_url}/hook', signing_secrets_env: SIGNING}}\n"
 
         def tick(entry: str, minutes: int) -> list[str]:
@@ -781,7 +779,7 @@ def test_what_could_not_be_told_as_the_state_was_busy_is_told_at_the_next_tick(
 ) -> None:
     monkeypatch.setattr(alerting, "PATIENCE_SECONDS", 0.1)
     settings = new_home(tmp_path)
-    watch = Watch(build_disabled_schedule_sensor, settings, instance)
+    watch = Watch(disabled_schedule_sensor, settings, instance)
     watch.tick()
     put_schedule(instance, is_on=False)
     told.is_busy = True
