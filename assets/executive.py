@@ -17,14 +17,14 @@ from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.links import console, report_page
 from cavra_pipeline.assets.metadata import show_days
 from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of, transient_retried
-from cavra_pipeline.assets.report_checks import OWN_CHECK
+from cavra_pipeline.assets.report_checks import own, own_check
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import console_address, report_files, write_report
 from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_reports, require_window
-from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, WHY, asset_key
+from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.basis import basis_of_page
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, recovery_parameters
@@ -58,9 +58,10 @@ class ExecutiveReportConfig(dg.Config):
 
 def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
     """Returns the executive recovery report."""
+    key = asset_key(settings, "executive_recovery_report")
 
     @dg.asset(
-        key=asset_key(settings, "executive_recovery_report"),
+        key=key,
         group_name=DASHBOARD_GROUP,
         description="What happened, which recoveries are open, what to do: for executives, one page a day.",
         deps=[asset_key(settings, name) for name in _READ],
@@ -72,7 +73,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         pool=WAREHOUSE_POOL,
         freshness_policy=DAILY,
         config_schema=checked_config(ExecutiveReportConfig, _check_config, of="executive_recovery_report"),
-        check_specs=[_check(settings)],
+        check_specs=[own_check(key)],
     )
     def executive_report_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         now, config = _now(), ExecutiveReportConfig(**values_of(context))
@@ -108,7 +109,7 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         show_days(context, context.asset_key, shown)
         if days[-1] == now.date() and not is_preview:
             _publish(context, home.settings, reports[-1], now)
-        return dg.MaterializeResult(check_results=[_own(folder, is_preview)])
+        return dg.MaterializeResult(check_results=[own(is_preview, {"folder": dg.MetadataValue.path(str(folder))})])
 
     return executive_report_asset
 
@@ -119,25 +120,6 @@ def _folder(settings: Settings, config: ExecutiveReportConfig) -> tuple[Path, bo
     own = settings.home / "reports"
     preview = own / "what-if" / f"slo-{config.slo_minutes}-window-{config.window_days}"
     return (preview if is_preview else own), is_preview
-
-
-def _check(settings: Settings) -> dg.AssetCheckSpec:
-    key = asset_key(settings, "executive_recovery_report")
-    return dg.AssetCheckSpec(OWN_CHECK, asset=key, description="Passes when the newest run made no what-if.")
-
-
-def _own(folder: Path, is_preview: bool) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=OWN_CHECK,
-        passed=not is_preview,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            WHY: "This run made a what-if; the days' own reports are as they were."
-            if is_preview
-            else "This run made the days' own reports.",
-            "folder": dg.MetadataValue.path(str(folder)),
-        },
-    )
 
 
 def _check_config(given: Mapping[str, Any]) -> None:

@@ -14,13 +14,13 @@ from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import EVERY_LANE
 
 #: The check that says whether the newest run made the day's own report.
-OWN_CHECK: Final = "is_own_report"
+_OWN_CHECK: Final = "is_own_report"
 #: A lane that is not in use, and a home without a playbook, fail no check.
 _PASSING: Final = ("healthy", "unknown")
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
-def check_config(name: str, lane: Lane | None, given: Mapping[str, Any]) -> None:
+def check_config(report: str, lane: Lane | None, given: Mapping[str, Any]) -> None:
     """Refuses run configuration that a report does not accept.
 
     Raises:
@@ -30,7 +30,7 @@ def check_config(name: str, lane: Lane | None, given: Mapping[str, Any]) -> None
     as_of = values.pop("as_of", None)
     if as_of is not None:
         parse_as_of(as_of)
-    judged_by(name.removeprefix(f"{lane.name}_") if lane else name, lane, values)
+    judged_by(report, lane, values)
 
 
 def healthy(state: State, newest: Report) -> dg.AssetCheckResult:
@@ -49,19 +49,26 @@ def healthy(state: State, newest: Report) -> dg.AssetCheckResult:
     )
 
 
-def own(kept: Sequence[Report]) -> dg.AssetCheckResult:
-    """Returns the check that says so where a run made a what-if: the saved reports of its days are as they were."""
+def own_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Returns the check that fails where a run made a what-if: the saved reports of its days are as they were."""
+    return dg.AssetCheckSpec(
+        _OWN_CHECK, asset=key, description="Passes when the newest run made the day's own report, no what-if."
+    )
+
+
+def own(is_what_if: bool, shown: Mapping[str, Any]) -> dg.AssetCheckResult:
+    """Returns the result of that check, with what else it shows."""
+    why = "a what-if; the days' own reports are as they were." if is_what_if else "the days' own reports."
+    return dg.AssetCheckResult(
+        check_name=_OWN_CHECK,
+        passed=not is_what_if,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={WHY: f"This run made {why}", **shown},
+    )
+
+
+def own_reports(kept: Sequence[Report]) -> dg.AssetCheckResult:
+    """Returns the same for the reports of a run."""
     asked = [one for one in kept if one.is_what_if]
     saved_as = {"saved_as": ASKED[asked[0].report], "newest_report_id": asked[-1].report_id} if asked else {}
-    return dg.AssetCheckResult(
-        check_name=OWN_CHECK,
-        passed=not asked,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            WHY: "This run made a what-if; the days' own reports are as they were."
-            if asked
-            else "This run made the days' own reports.",
-            "what_if_count": len(asked),
-            **saved_as,
-        },
-    )
+    return own(bool(asked), {"what_if_count": len(asked), **saved_as})

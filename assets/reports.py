@@ -1,6 +1,6 @@
 """The report assets: for each lane a retry plan and a retry-health report, and one dashboard over all lanes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.links import console
 from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import WAREHOUSE_POOL, owners_of, report_kinds, transient_retried
-from cavra_pipeline.assets.report_checks import OWN_CHECK, check_config, healthy, own
+from cavra_pipeline.assets.report_checks import check_config, healthy, own_check, own_reports
 from cavra_pipeline.assets.report_metadata import VIEWS, report_metadata
 from cavra_pipeline.assets.slots import DAILY, fresh_for
 from cavra_pipeline.assets.tables import saved_reports_table
@@ -47,57 +47,85 @@ from cavra_pipeline.warehouse.schema import identity_of
 _HEAD_SECONDS: Final = 5.0
 
 
-@with_fields_of(RetryPolicy, is_plain=True)
-class PlanConfig(dg.Config):
-    """The retry policy; a field that is not set has the lane's default (contract section 6)."""
-
-    as_of: str | None = Field(None, description="ISO-8601 instant to plan for; each day's end, or now, if not set.")
-
-
-@with_fields_of(HealthParameters, is_plain=True)
-class HealthConfig(dg.Config):
-    """What health is judged by; a field that is not set has the lane's default (contract section 7)."""
-
-    as_of: str | None = Field(None, description="ISO-8601 instant to evaluate at; each day's end, or now, if not set.")
-
-
-@with_fields_of(RecoveryParameters, is_plain=True)
-class RecoveriesConfig(dg.Config):
-    """How long a recovery may be open (contract section 11)."""
-
-    as_of: str | None = Field(None, description="ISO-8601 instant to evaluate at; each day's end, or now, if not set.")
-
-
 class MomentConfig(dg.Config):
     """The instant of a report."""
 
     as_of: str | None = Field(None, description="ISO-8601 instant to evaluate at; each day's end, or now, if not set.")
 
 
-def build_report_assets(partitions: dg.PartitionsDefinition[str], settings: Settings) -> Sequence[dg.AssetsDefinition]:
-    """Returns the report assets of every lane, the recoveries, the closure and the dashboard."""
-    made: list[dg.AssetsDefinition] = []
+@with_fields_of(RetryPolicy, is_plain=True)
+class PlanConfig(MomentConfig):
+    """The retry policy; a field that is not set has the lane's default (contract section 6)."""
+
+
+@with_fields_of(HealthParameters, is_plain=True)
+class HealthConfig(MomentConfig):
+    """What health is judged by; a field that is not set has the lane's default (contract section 7)."""
+
+
+@with_fields_of(RecoveryParameters, is_plain=True)
+class RecoveriesConfig(MomentConfig):
+    """How long a recovery may be open (contract section 11)."""
+
+
+def build_report_assets(partitions: dg.PartitionsDefinition[str], settings: Settings) -> Iterator[dg.AssetsDefinition]:
+    """Yields the report assets of every lane, the recoveries, the closure and the dashboard."""
+    build = partial(_report_asset, partitions=partitions, settings=settings)
     for lane in LANES.values():
-        made += [_plan_asset(lane, partitions, settings), _health_asset(lane, partitions, settings)]
-    return [*made, *(build(partitions, settings) for build in (_recoveries_asset, _closure_asset, _dashboard_asset))]
+        yield build(
+            RETRY_PLAN,
+            lane,
+            description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
+            deps=["deliveries", "executions"],
+            check="Passes when nothing waits to be retried and nothing is exhausted.",
+            config=PlanConfig,
+        )
+        worker = f"{lane.name}_retry_worker"
+        yield build(
+            RETRY_HEALTH,
+            lane,
+            description="Is the lane's worker running, are plans fresh, what failed, what waits for a person?",
+            deps=["deliveries", "acknowledgements", "retry_plans", "worker_runs", "executions", worker],
+            check="Passes when the lane has no alerts.",
+            config=HealthConfig,
+        )
+    yield build(
+        RECOVERIES,
+        description="Which recoveries are open, which are past their limit, which were closed (contract section 11).",
+        deps=["evidence", "deliveries", "acknowledgements"],
+        check="Passes when no recovery is open; WARN while one is, ERROR once one is past its limit.",
+        config=RecoveriesConfig,
+    )
+    yield build(
+        CLOSURE,
+        description="Can the loop be closed, and what keeps it open? (contract section 12)",
+        deps=["deliveries", *(f"{lane}_retry_health" for lane in LANES), RECOVERIES],
+        check="Passes when nothing is open.",
+    )
+    of_lanes = [f"{lane}_{report}" for report in (RETRY_HEALTH, RETRY_PLAN) for lane in LANES]
+    yield build(
+        DASHBOARD,
+        description="Counts over all lanes and per lane (contract section 9).",
+        deps=[*of_lanes, RECOVERIES, CLOSURE, "quarantine", "findings"],
+        check="Passes when no lane is critical.",
+    )
 
 
-def _asset(
-    name: str,
+def _report_asset(
+    report: str,
+    lane: Lane | None = None,
     *,
+    partitions: dg.PartitionsDefinition[str],
     settings: Settings,
-    group: str,
     description: str,
     deps: Sequence[str],
-    partitions: dg.PartitionsDefinition[str],
     check: str,
-    freshness: dg.FreshnessPolicy,
-    config: type[dg.Config],
-    lane: Lane | None = None,
-) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    key = asset_key(settings, name)
-    report = name.removeprefix(f"{lane.name}_") if lane else name
-    return dg.asset(
+    config: type[dg.Config] = MomentConfig,
+) -> dg.AssetsDefinition:
+    name = f"{lane.name}_{report}" if lane else report
+    key, group = asset_key(settings, name), lane.name if lane else DASHBOARD_GROUP
+
+    @dg.asset(
         key=key,
         group_name=group,
         description=description,
@@ -108,129 +136,20 @@ def _asset(
         metadata={**saved_reports_table(), **console(settings, VIEWS[report], lane)},
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WAREHOUSE_POOL,
-        freshness_policy=freshness,
+        freshness_policy=fresh_for(lane) if lane else DAILY,
         check_specs=[
             dg.AssetCheckSpec("is_healthy", asset=key, description=check),
-            dg.AssetCheckSpec(
-                OWN_CHECK, asset=key, description="Passes when the newest run made the day's own report, no what-if."
-            ),
+            own_check(key),
         ],
-        config_schema=checked_config(config, partial(check_config, name, lane), of=name),
+        config_schema=checked_config(config, partial(check_config, report, lane), of=name),
     )
+    def report_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+        return _materialize(context, home, report, lane)
+
+    return report_asset
 
 
-def _plan_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
-    @_asset(
-        f"{lane.name}_retry_plan",
-        settings=settings,
-        group=lane.name,
-        description="Retry, wait or suppress for each failing delivery of the lane, judged at the end of the day.",
-        deps=["deliveries", "executions"],
-        partitions=partitions,
-        check="Passes when nothing waits to be retried and nothing is exhausted.",
-        freshness=fresh_for(lane),
-        config=PlanConfig,
-        lane=lane,
-    )
-    def retry_plan_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RETRY_PLAN, lane)
-
-    return retry_plan_asset
-
-
-def _health_asset(lane: Lane, partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
-    @_asset(
-        f"{lane.name}_retry_health",
-        settings=settings,
-        group=lane.name,
-        description="Is the lane's worker running, are plans fresh, what failed, what waits for a person?",
-        deps=[
-            "deliveries",
-            "acknowledgements",
-            "retry_plans",
-            "worker_runs",
-            "executions",
-            f"{lane.name}_retry_worker",
-        ],
-        partitions=partitions,
-        check="Passes when the lane has no alerts.",
-        freshness=fresh_for(lane),
-        config=HealthConfig,
-        lane=lane,
-    )
-    def retry_health_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RETRY_HEALTH, lane)
-
-    return retry_health_asset
-
-
-def _recoveries_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
-    @_asset(
-        RECOVERIES,
-        settings=settings,
-        group=DASHBOARD_GROUP,
-        description="Which recoveries are open, which are past their limit, which were closed (contract section 11).",
-        deps=["evidence", "deliveries", "acknowledgements"],
-        partitions=partitions,
-        check="Passes when no recovery is open; WARN while one is, ERROR once one is past its limit.",
-        freshness=DAILY,
-        config=RecoveriesConfig,
-    )
-    def recoveries_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, RECOVERIES, None)
-
-    return recoveries_asset
-
-
-def _closure_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
-    @_asset(
-        CLOSURE,
-        settings=settings,
-        group=DASHBOARD_GROUP,
-        description="Can the loop be closed, and what keeps it open? (contract section 12)",
-        deps=["deliveries", *(f"{lane}_retry_health" for lane in LANES), RECOVERIES],
-        partitions=partitions,
-        check="Passes when nothing is open.",
-        freshness=DAILY,
-        config=MomentConfig,
-    )
-    def closure_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, CLOSURE, None)
-
-    return closure_asset
-
-
-def _dashboard_asset(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.AssetsDefinition:
-    @_asset(
-        DASHBOARD,
-        settings=settings,
-        group=DASHBOARD_GROUP,
-        description="Counts over all lanes and per lane (contract section 9).",
-        deps=[
-            *(f"{lane}_retry_health" for lane in LANES),
-            *(f"{lane}_retry_plan" for lane in LANES),
-            RECOVERIES,
-            CLOSURE,
-            "quarantine",
-            "findings",
-        ],
-        partitions=partitions,
-        check="Passes when no lane is critical.",
-        freshness=DAILY,
-        config=MomentConfig,
-    )
-    def dashboard_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
-        return _materialize(context, home, DASHBOARD, None)
-
-    return dashboard_asset
-
-
-def _materialize(
-    context: dg.AssetExecutionContext,
-    home: Home,
-    report: str,
-    lane: Lane | None,
-) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
+def _materialize(context: dg.AssetExecutionContext, home: Home, report: str, lane: Lane | None) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
     """Saves the report of each day of the run and shows it: numbers for the plots, a table for a person."""
     parameters = values_of(context)
     as_of = parameters.pop("as_of", None)
@@ -252,7 +171,7 @@ def _materialize(
             if len(kept) % DAYS_TOGETHER == 0:
                 context.log.info("%s: %d of %d days are saved, up to %s", report, len(kept), len(days), one.day)
         beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
-        check_results = [healthy(home.state, kept[-1]), own(kept)]
+        check_results = [healthy(home.state, kept[-1]), own_reports(kept)]
         head = log_head(home.settings)
     shown = {one.day: {**report_metadata(home.settings, one, head), **beside.get(one.day, {})} for one in kept}
     show_days(context, context.asset_key, shown)
