@@ -12,36 +12,12 @@ from cavra_pipeline.warehouse.schema import EVIDENCE_COLUMNS
 _PACKAGE: Final = "cavra_pipeline.evidence"
 EVERY: Final = 2**62
 
-#: What a day without a landing file counts.
-EMPTY_DAY: Final[dict[str, Any]] = {
-    "drop_count": 0,
-    "received_count": 0,
-    "unknown_kind_count": 0,
-    "dropped_field_count": 0,
-    "other_word_count": 0,
-    "unreadable_drop_count": 0,
-    "landing_bytes": 0,
-    "drop_digest": "",
-    "accepted_count": 0,
-    "superseded_count": 0,
-    "pruned_count": 0,
-    "deliveries": 0,
-    "acknowledgements": 0,
-    "retry_plans": 0,
-    "worker_runs": 0,
-    "executions": 0,
-    "quarantine": 0,
-    "findings": 0,
-}
-
 
 def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]:
     """Counts what each of the landing days brought; a day without a landing file counts nothing and is there too."""
-    rows = session.rows(
-        _PACKAGE, "day_counts", {"first": min(days), "last": max(days)}, word_columns=", ".join(WORD_COLUMNS)
-    )
-    counted = {row.pop("drop_day"): row for row in rows}
-    return {day: dict(counted.get(day, EMPTY_DAY)) for day in days}
+    asked = {"days": days, "first": min(days), "last": max(days)}
+    rows = session.stream(_PACKAGE, "day_counts", asked, word_columns=", ".join(WORD_COLUMNS))
+    return {row.pop("drop_day"): row for row in rows}
 
 
 def holds_pseudonyms(session: Session) -> bool:

@@ -23,7 +23,7 @@ read AS (
         sum(unknown_kind_count)::BIGINT AS unknown_kind_count,
         sum(dropped_field_count)::BIGINT AS dropped_field_count,
         count(error) AS unreadable_drop_count,
-        coalesce(sum(raw_bytes), 0)::BIGINT AS landing_bytes,
+        sum(raw_bytes)::BIGINT AS landing_bytes,
         md5(string_agg(file_name || coalesce(sha256, ''), ' ' ORDER BY file_name)) AS drop_digest
     FROM drops
     WHERE drop_day BETWEEN $first AND $last
@@ -31,7 +31,7 @@ read AS (
 ),
 
 held AS (
-    SELECT drop_day, count(*) AS quarantined FROM quarantine WHERE drop_day BETWEEN $first AND $last GROUP BY drop_day
+    SELECT drop_day, count(*) AS quarantine FROM quarantine WHERE drop_day BETWEEN $first AND $last GROUP BY drop_day
 ),
 
 gone AS (
@@ -46,14 +46,9 @@ found AS (
 )
 
 SELECT
-    drop_day, drop_count, received_count, unknown_kind_count, dropped_field_count, unreadable_drop_count, landing_bytes,
-    drop_digest,
-    coalesce(accepted_count, 0) AS accepted_count, coalesce(superseded_count, 0) AS superseded_count,
-    coalesce(pruned_count, 0) AS pruned_count, coalesce(other_word_count, 0) AS other_word_count,
-    coalesce(deliveries, 0) AS deliveries, coalesce(acknowledgements, 0) AS acknowledgements,
-    coalesce(retry_plans, 0) AS retry_plans, coalesce(worker_runs, 0) AS worker_runs,
-    coalesce(executions, 0) AS executions, coalesce(quarantined, 0) AS quarantine, coalesce(findings, 0) AS findings
-FROM read
+    drop_day, coalesce(drop_digest, '') AS drop_digest, coalesce(COLUMNS(* EXCLUDE (drop_day, drop_digest)), 0)
+FROM (SELECT unnest($days::DATE[]) AS drop_day)
+LEFT JOIN read USING (drop_day)
 LEFT JOIN kept USING (drop_day)
 LEFT JOIN held USING (drop_day)
 LEFT JOIN found USING (drop_day)
