@@ -137,17 +137,13 @@ def build_schedules(jobs: Sequence[dg.JobDefinition], settings: Settings) -> lis
     by_name, crons = {job.name: job for job in jobs}, settings.crons
     declared = [name for name, *_ in SCHEDULES]
     for name, cron in crons.items():
-        if name not in declared or not is_valid_cron_schedule(cron):
+        if name not in declared or not _comes(cron):
             raise UsageError(
-                "it is no cron expression" if name in declared else "there is no such schedule",
+                "it is no cron expression, or one that never comes"
+                if name in declared
+                else "there is no such schedule",
                 where=f"CAVRA_CRON_{name.upper()}",
-                remedy=f"Give five cron fields, for one of {', '.join(declared)}",
-            )
-        if not _comes(cron):
-            raise UsageError(
-                "Dagster finds no instant at which the cron expression comes",
-                where=f"CAVRA_CRON_{name.upper()}",
-                remedy="Name a day that its months have",
+                remedy=f"Give five cron fields, with a day that its months have, for one of {', '.join(declared)}",
             )
     return [
         _schedule(by_name[name], settings, crons.get(name, cron), days_back, description)
@@ -157,6 +153,8 @@ def build_schedules(jobs: Sequence[dg.JobDefinition], settings: Settings) -> lis
 
 def _comes(cron: str) -> bool:
     """Whether Dagster's own evaluator finds an instant, as its daemon will have to: it gives up with an error."""
+    if not is_valid_cron_schedule(cron):
+        return False
     try:
         next(schedule_execution_time_iterator(_SOME_TIME, cron, "UTC"))
         next(schedule_execution_time_iterator(_SOME_TIME, cron, "UTC", ascending=False))

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from cavra_pipeline.addresses import callable_address, matching, origins
-from cavra_pipeline.cadence import never_comes
 from cavra_pipeline.errors import Accepts
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import PROVIDER_NAMES, provider_name
@@ -53,12 +52,6 @@ def _absolute(value: Any) -> Path:
     if not Path(value).expanduser().is_absolute():
         raise ValueError
     return resolved(value)
-
-
-def _coming(cron: str) -> str:
-    if never_comes(cron):
-        raise ValueError
-    return cron
 
 
 def resolved(value: Any) -> Path:
@@ -122,14 +115,6 @@ Lanes = Annotated[
     NoDecode,
     BeforeValidator(partial(_names, LANES)),
     Accepts(f"some of {', '.join(LANES)}, with commas between them", "the value names a lane that there is not"),
-]
-Cron = Annotated[
-    str,
-    AfterValidator(_coming),
-    Accepts(
-        "a day of the month that its months have; L is the last one",
-        "the cron expression never comes: none of its months has such a day",
-    ),
 ]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), Accepts()]
 Week = Annotated[float, Field(ge=0, le=10_080, allow_inf_nan=False), Accepts()]

@@ -22,7 +22,6 @@ from cavra_pipeline.setting_types import (
     AbsoluteFolder,
     AssetPrefix,
     Connectors,
-    Cron,
     DataUrl,
     Day,
     DeadmanUrl,
@@ -221,7 +220,7 @@ class Settings(BaseSettings):
     api_origins: Origins = ()
     dagster_url: WebAddress = "http://127.0.0.1:3000"
     console_url: WebAddress = "http://127.0.0.1:8765"
-    crons: dict[str, Cron] = Field(default={})
+    crons: dict[str, str] = Field(default={})
     environment: Annotated[
         Environment, Accepts(f"one of {', '.join(ENVIRONMENTS)}", "there is no such environment")
     ] = "production"

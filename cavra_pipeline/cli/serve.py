@@ -183,6 +183,9 @@ def dev(port: int, host: str, console_port: int) -> None:
     Schedules and sensors run as long as it does. Prints the addresses once both answer; what Dagster says goes into
     dev.log of the home.
     """
+    # Refuses here what Dagster, whose own refusal would be in the log, could not load.
+    import cavra_pipeline.definitions  # noqa: F401
+
     settings = home()
     log = settings.home / "dev.log"
     require_free(host, port, "--port")
