@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Final
 
-from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.evidence.commit import fingerprints
 from cavra_pipeline.evidence.keeper import HomeKeeper, warehouse_of
-from cavra_pipeline.evidence.landing import Drop, shown_name
+from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.load import IngestResult, load
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
@@ -23,10 +21,8 @@ from cavra_pipeline.retention.apply import finish_prunings
 from cavra_pipeline.retention.horizon import closed_drops
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
-from cavra_pipeline.warehouse import Session, Warehouse
+from cavra_pipeline.warehouse import Session
 from cavra_pipeline.warehouse.schema import identity_of
-
-_PACKAGE: Final = "cavra_pipeline.evidence"
 
 
 def drops_to_ingest(session: Session, settings: Settings) -> list[Drop]:
@@ -44,9 +40,7 @@ def _changed(drops: Iterable[Drop], known: Mapping[tuple[date, str], str]) -> li
     return [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
 
 
-def _choose(
-    settings: Settings, drops: list[Drop], result: IngestResult, pseudonyms: Pseudonyms, *, again: bool
-) -> list[Drop]:
+def _choose(settings: Settings, drops: list[Drop], result: IngestResult, *, again: bool) -> list[Drop]:
     """Returns the landing files to read: those that are new or changed, or all, but none that is closed.
 
     Where there are none to read, the state learns of commits whose process was killed before it could tell it.
@@ -57,10 +51,6 @@ def _choose(
     with warehouse.reading() as session:
         closed, identity = closed_drops(session), identity_of(session, where=warehouse.where)
         known = {} if again else fingerprints(session)
-    unsafe = sorted({str(name) for _, name in known if shown_name(str(name), pseudonyms) != name})
-    if unsafe:
-        _rename(warehouse, {name: shown_name(name, pseudonyms) for name in unsafe})
-        known = {key: fingerprint for key, fingerprint in known.items() if key[1] not in unsafe}
     pending = _changed(drops, known)
     result.unchanged_count = len(drops) - len(pending)
     result.closed_drops = [drop for drop in pending if closed.holds(drop.day, drop.file_name)]
@@ -70,18 +60,6 @@ def _choose(
         with warehouse.writing("tell the state of commits"):
             pass
     return chosen
-
-
-def _rename(warehouse: Warehouse, names: Mapping[str, str]) -> None:
-    """Gives landing files that an earlier release stored under any name their ``shown_name``, to be read again."""
-    with warehouse.writing("rename landing files") as session:
-        for name, shown in names.items():
-            called: dict[str, object] = {"name": name, "shown": shown}
-            for table in ("evidence_records", "quarantine", "finding_rows", "drops", "pruned_drops"):
-                session.run(_PACKAGE, "rename_file", called, table=table)
-            for table in ("quarantine", "finding_rows"):
-                session.run(_PACKAGE, "rename_source", called, table=table)
-            session.run(_PACKAGE, "read_again", {"shown": called["shown"]})
 
 
 def ingest(
@@ -114,8 +92,7 @@ def ingest(
     warehouse = warehouse_of(settings)
     result = IngestResult()
     again = bool(first or last)
-    pseudonyms = pseudonyms_of(settings)
-    listed = landing_files(settings, pseudonyms, first, last)
+    listed = landing_files(settings, pseudonyms_of(settings), first, last)
     if days is not None and not again:
         wanted = frozenset(days)
         listed = [drop for drop in listed if drop.day in wanted]
@@ -123,6 +100,6 @@ def ingest(
         # Where all of it will be read, short of memory not even the warehouse could be made.
         require_memory_for(listed, settings)
     finish_prunings(warehouse, state_of(settings))
-    drops = _choose(settings, listed, result, pseudonyms, again=again)
+    drops = _choose(settings, listed, result, again=again)
     load(warehouse, drops, settings, result, now=now, tick=tick, again=again)
     return result

@@ -6,7 +6,6 @@ import hashlib
 import json
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from cavra_pipeline.evidence.ingest import ingest
@@ -72,27 +71,6 @@ def test_a_file_under_a_pseudonym_is_read_once_and_again_when_it_changes(tmp_pat
     drop(home, [delivery(session_id="a"), delivery(session_id="b")], name=name)
     assert len(ingest(home, now=NOW).drops) == 1
     assert query(home, "SELECT count(*) FROM evidence_records") == [(2,)]
-
-
-def test_a_name_that_an_earlier_release_stored_goes_with_the_next_ingest(tmp_path: Path) -> None:
-    home = home_with(tmp_path)
-    path = drop(home, [delivery(session_id="a"), "not a record"], name="evidence.jsonl")
-    drop(home, [delivery(session_id="b")], name="other.jsonl")
-    take_in(home)
-    path.rename(path.with_name(ODD[0]))
-    with duckdb.connect(str(home.warehouse)) as connection:
-        for table in ("evidence_records", "quarantine", "drops"):
-            connection.execute(f"UPDATE {table} SET file_name = ? WHERE file_name = 'evidence.jsonl'", [ODD[0]])
-        connection.execute("UPDATE quarantine SET source_file = file_name")
-
-    assert [one.path.name for one in ingest(home, now=NOW).drops] == [ODD[0]]
-    called = shown_name(ODD[0], PSEUDONYMS)
-    assert query(home, "SELECT file_name FROM drops ORDER BY ALL") == [(called,), ("other.jsonl",)]
-    assert query(home, "SELECT session_id, file_name FROM evidence_records ORDER BY ALL") == [
-        ("a", called), ("b", "other.jsonl"),
-    ]  # fmt: skip
-    assert query(home, "SELECT file_name, source_file FROM quarantine") == [(called, called)]
-    assert query(home, "SELECT rule FROM findings") == [("github-token",)]
 
 
 def test_what_is_no_landing_file_and_a_bad_sidecar_are_named_by_pseudonyms_too(tmp_path: Path) -> None:

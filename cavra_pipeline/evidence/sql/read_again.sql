@@ -1,1 +1,0 @@
-UPDATE drops SET fingerprint = '' WHERE file_name = $shown

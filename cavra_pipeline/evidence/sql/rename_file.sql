@@ -1,1 +1,0 @@
-UPDATE {{table}} SET file_name = $shown WHERE file_name = $name

@@ -1,1 +1,0 @@
-UPDATE {{table}} SET source_file = $shown WHERE source_file = $name
