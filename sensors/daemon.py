@@ -17,18 +17,16 @@ class Heartbeat:
     Attributes:
         at: When it was.
         daemon_id: The process; all daemons of one process share it.
-        error_count: Errors it reported with it.
     """
 
     at: datetime
     daemon_id: str | None
-    error_count: int
 
 
 def heartbeats(instance: dg.DagsterInstance) -> Mapping[str, Heartbeat]:
     """Returns the last heartbeat of each daemon, by its type such as ``SCHEDULER``."""
     return {
-        kind: Heartbeat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id, len(beat.errors or ()))
+        kind: Heartbeat(datetime.fromtimestamp(beat.timestamp, UTC), beat.daemon_id)
         for kind, beat in instance.get_daemon_heartbeats().items()
     }
 
