@@ -31,12 +31,11 @@ class Reason(StrEnum):
 
 
 class Action(StrEnum):
-    """What became of the value a finding is about. Earlier builds wrote ``redacted`` for an actor."""
+    """What became of the value a finding is about."""
 
     DROPPED = "dropped"
     QUARANTINED = "quarantined"
     PSEUDONYMISED = "pseudonymised"
-    REDACTED = "redacted"
 
 
 @dataclass(frozen=True, slots=True)
