@@ -1,1 +1,1 @@
-"""Retries: the policy and the plan that follows from it and the evidence. No health is judged here."""
+"""Retries: what of a plan a worker run may send, sending it, acknowledgements. The plan itself is in ``reports``."""

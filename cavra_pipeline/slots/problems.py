@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from cavra_pipeline.alerts.signals import Signal
+from cavra_pipeline.slots.looks import length_of
 from cavra_pipeline.slots.verdicts import Cause
 from cavra_pipeline.slots.watcher import Episode, WatcherState
 
@@ -36,7 +37,7 @@ def signals_of(memory: WatcherState) -> Iterator[Signal]:
     """
     for spell in memory.gaps:
         kind, subject = _GAP_KINDS[spell.cause]
-        minutes = int(((spell.ended_at or spell.started_at) - spell.started_at) / timedelta(minutes=1))
+        minutes = int(length_of(spell) / timedelta(minutes=1))
         yield Signal(kind, subject, "critical", spell.started_at, spell.cause.value, evidence={"gap_minutes": minutes})
     for schedule, episode in sorted(memory.episodes.items()):
         if episode.is_over and episode.is_told:
