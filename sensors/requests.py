@@ -16,7 +16,7 @@ import dagster as dg
 
 from cavra_pipeline.event_log import stores_in_batches
 from cavra_pipeline.jobs import IN_PROGRESS, RANGE_END_TAG, RANGE_START_TAG, is_of_range, range_tags
-from cavra_pipeline.sensors.dagster_records import newest_request
+from cavra_pipeline.sensors.dagster_records import newest_request, repository_of
 from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, runs_of
 
@@ -181,7 +181,4 @@ def request_for(days: Sequence[date], *, selection: Sequence[dg.AssetKey], conte
 
 def resolve(context: dg.SensorEvaluationContext, selection: dg.AssetSelection) -> list[dg.AssetKey]:
     """Returns the assets that a selection stands for in the sensor's code location."""
-    definitions = context.repository_def
-    if definitions is None:
-        raise dg.DagsterInvariantViolationError("a sensor that asks for runs needs its code location")
-    return sorted(selection.resolve(definitions.asset_graph))
+    return sorted(selection.resolve(repository_of(context).asset_graph))
