@@ -57,12 +57,12 @@ class LastObservation:
         return cls(mark or "", datetime.fromisoformat(due_at) if due_at else None)
 
 
-def tell(settings: Settings, told: LastObservation, observation: Observation, clock: Clock) -> LastObservation:
-    """Calls the life cycle with an observation, if it differs from the last or something is due.
+def process(settings: Settings, last: LastObservation, observation: Observation, clock: Clock) -> LastObservation:
+    """Processes an observation by the life cycle of alerts, if it differs from the last or something is due.
 
     Args:
         settings: The home.
-        told: Digest of the last observation it got.
+        last: The last observation that it processed.
         observation: What is wrong now.
         clock: Returns the current time.
 
@@ -70,11 +70,11 @@ def tell(settings: Settings, told: LastObservation, observation: Observation, cl
         TransientError: A database stayed busy; call again with the same.
     """
     mark = observation.fingerprint
-    if told.fingerprint == mark and (told.due_at is None or clock() < told.due_at):
+    if last.fingerprint == mark and (last.due_at is None or clock() < last.due_at):
         if observation.is_heartbeat:
             end = deadman.FAIL if observation.is_failing else deadman.SUCCESS
             deadman.ping(settings.deadman_url, end, settings.ca_file)
-        return told
+        return last
     return LastObservation(mark, watch_pass(settings, observation, clock=clock))
 
 
@@ -166,15 +166,15 @@ def sensor_result(settings: Settings, known: Mapping[str, Any], result: TickResu
         result: What the evaluation came to.
         clock: Returns the current time.
     """
-    told, reason = LastObservation.of(known.get("told")), result.reason
+    last, reason = LastObservation.of(known.get("told")), result.reason
     if result.observation is not None:
         try:
-            told = tell(patient(settings), told, result.observation, clock)
+            last = process(patient(settings), last, result.observation, clock)
         except TransientError as busy:
             reason = f"{reason} It is handed on at the next tick: {busy.what}."
     return dg.SensorResult(
         skip_reason=None if result.run_requests else visible(reason),
         run_requests=result.run_requests,
-        cursor=json.dumps({**result.cursor, "told": told.document()}, separators=(",", ":")),
+        cursor=json.dumps({**result.cursor, "told": last.document()}, separators=(",", ":")),
         asset_events=result.asset_events,
     )

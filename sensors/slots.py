@@ -19,7 +19,7 @@ from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK, WHY, asset_key
 from cavra_pipeline.sensors import dagster_records as records
-from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, tell
+from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, process
 from cavra_pipeline.sensors.daemon import daemon_before_until, heartbeats
 from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, location_of
@@ -52,7 +52,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
     def missed_worker_run_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         view, ours = _View.of(context, settings, clock()), patient(settings)
         document = json.loads(context.cursor) if context.cursor else {}
-        memory, told = WatcherState.of(document.get("memory")), LastObservation.of(document.get("told"))
+        memory, last = WatcherState.of(document.get("memory")), LastObservation.of(document.get("told"))
         looked = memory
         try:
             if memory is None:
@@ -71,21 +71,21 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
                 # The verdicts are stored: their alerts may fail and are then raised at the next tick.
                 looked = seen.memory
             signals = list(signals_of(seen.memory))
-            told = tell(ours, told, Observation(KINDS, signals), clock)
+            last = process(ours, last, Observation(KINDS, signals), clock)
         except TransientError as busy:
-            cursor = _cursor(looked, told) if looked else context.cursor
+            cursor = _cursor(looked, last) if looked else context.cursor
             return dg.SensorResult(skip_reason=f"It goes on at the next tick: {busy.what}.", cursor=cursor)
         return dg.SensorResult(
             skip_reason=_reason(seen),
-            cursor=_cursor(seen.told(), told),
+            cursor=_cursor(seen.told(), last),
             asset_events=_check_events(settings, memory, seen),
         )
 
     return missed_worker_run_sensor
 
 
-def _cursor(memory: WatcherState, told: LastObservation) -> str:
-    return json.dumps({"memory": memory.text(), "told": told.document()}, separators=(",", ":"))
+def _cursor(memory: WatcherState, last: LastObservation) -> str:
+    return json.dumps({"memory": memory.text(), "told": last.document()}, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
