@@ -120,6 +120,8 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(tmp_path: Path) 
 )
 def test_dev_prints_the_addresses_and_ends_on_one_signal(tmp_path: Path, number: signal.Signals, start: str) -> None:
     ui, console, home = free_port(), free_port(), tmp_path / "home"
+    # Of a new one it says so.
+    home.mkdir(mode=0o700)
     command = [sys.executable, "-m", "cavra_pipeline.cli", "dev", "-p", str(ui), "--console-port", str(console)]
     said = tmp_path / "said"
     environ = {**os.environ, "CAVRA_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"}
