@@ -1,7 +1,7 @@
 """The settings: the one place that reads the environment. Each is declared, with its bounds, as a field of one model.
 
-This module imports nothing of ours but leaves: errors, the accepted values (``setting_types``), and
-who may read a home.
+This module imports nothing of ours but leaves: errors, the accepted values (``setting_types``), the names of lanes,
+and who may read a home.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from cavra_pipeline.errors import Accepts, UsageError, refusal
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import make_home
 from cavra_pipeline.setting_types import (
     AbsoluteFolder,
@@ -356,6 +357,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         UsageError: A variable has a value that is not accepted; the message names it.
     """
     environ = os.environ if environ is None else environ
+    if environ.get("CAVRA_LIVE_RETRIES", "").strip():
+        raise UsageError(
+            "the setting is no longer read",
+            where="CAVRA_LIVE_RETRIES",
+            remedy=f"Unset it and name the lanes that may send: CAVRA_LIVE_LANES, some of {', '.join(LANES)}",
+        )
     source = EnvSettingsSource(Settings)
     source.env_vars = {
         name.lower(): text.strip()

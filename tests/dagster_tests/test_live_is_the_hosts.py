@@ -126,6 +126,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         connectors_file(folder / "connectors.yaml", webhook={"url": url, "signing_secrets_env": "SIGNING"})
         for name, value in named.items():
             patched.setenv(name, value)
+        patched.delenv("CAVRA_LIVE_RETRIES", raising=False)
         with dagster_dev(settings, port, log):
             wait_for("code location", lambda: ask(port, LOCATIONS), seconds=120, log=log)
             yield Host(settings, receiver, port, log)

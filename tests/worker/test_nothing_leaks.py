@@ -293,3 +293,11 @@ def test_only_the_host_names_live_lanes_and_a_worker_takes_no_configuration() ->
     for text in ("armed", "true", "*", "all", "recovery-escalation", "recovery_escalation;executive_report"):
         with pytest.raises(UsageError, match="CAVRA_LIVE_LANES: the value names a lane that there is not"):
             load_settings({"CAVRA_LIVE_LANES": text})
+
+
+@pytest.mark.parametrize("text", ["armed", "off", "1"])
+def test_the_setting_of_older_releases_is_refused_with_the_one_that_replaces_it(text: str) -> None:
+    with pytest.raises(UsageError, match="CAVRA_LIVE_RETRIES: the setting is no longer read") as raised:
+        load_settings({"CAVRA_LIVE_RETRIES": text, "CAVRA_LIVE_LANES": "executive_report"})
+    assert "CAVRA_LIVE_LANES" in raised.value.remedy
+    assert load_settings({"CAVRA_LIVE_RETRIES": " "}).live_lanes == frozenset()
