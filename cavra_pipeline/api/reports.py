@@ -26,7 +26,7 @@ from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.closure import closure_reports, closures_of
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
 from cavra_pipeline.reports.glance import lane_at_a_glance
-from cavra_pipeline.reports.health import HealthParameters, health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import HealthParameters, health_of_lanes, health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
@@ -186,10 +186,7 @@ def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Ans
 
     def make(session: Session) -> dict[str, Any]:
         now, at = service.instants(asked.as_of)
-        health = {
-            lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=[at], now=now)
-            for lane in LANES.values()
-        }
+        health = health_of_lanes(session, instants=[at], now=now)
         recovered = recovery_reports(session, recovery_parameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
         closed = closures_of(session, health, recovered, asked=[naive_utc(at)], made_by=made_by)

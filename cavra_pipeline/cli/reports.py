@@ -34,10 +34,11 @@ from cavra_pipeline.cli.report_tables import (
 )
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.documents import naive_utc, parse_as_of
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.clearance import uncleared_pairs
 from cavra_pipeline.reports.dashboard import dashboards
 from cavra_pipeline.reports.health import (
+    UNKNOWN,
     HealthParameters,
     alert_level,
     health_parameters,
@@ -80,8 +81,7 @@ def retry_health_command(
     """
     now = clock()
     with reading() as session:
-        lanes = [lane] if lane else lanes_in_use(session, as_of=as_of or now, now=now)
-        reports = [
+        every = [
             retry_health_reports(
                 session,
                 one,
@@ -90,8 +90,9 @@ def retry_health_command(
                 now=now,
                 generated_by=generated_by,
             )[0]
-            for one in lanes
+            for one in ([lane] if lane else LANES.values())
         ]
+        reports = [report for report in every if lane or report["alert_level"] != UNKNOWN]
         is_empty = not has_evidence(session, as_of or now)
         unanswered = outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of or now)) if lane else []
     levels = [str(report["alert_level"]) for report in reports]

@@ -20,8 +20,7 @@ from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.executive.wrong import Wrong, what_is_wrong
-from cavra_pipeline.lanes import LANES
-from cavra_pipeline.reports.health import health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import health_of_lanes
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
@@ -137,9 +136,6 @@ def _materialize(settings: Settings, days: list[date]) -> bool:
 
 def _health(settings: Settings, now: datetime) -> Reports:
     """The health report of each lane over the whole month."""
-    found = {}
     with warehouse_of(settings).reading() as session:
-        for lane in LANES.values():
-            parameters = health_parameters(lane, window_hours=MONTH_HOURS)
-            (found[lane.name],) = retry_health_reports(session, lane, parameters, instants=[now], now=now)
-    return found
+        found = health_of_lanes(session, instants=[now], now=now, window_hours=MONTH_HOURS)
+    return {lane: report for lane, (report,) in found.items()}

@@ -44,7 +44,7 @@ from cavra_pipeline.recoveries.history import (
 from cavra_pipeline.recoveries.report import most_urgent_first, recovery_reports
 from cavra_pipeline.reports.cadence import usual_interval
 from cavra_pipeline.reports.executions import Unresolved
-from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import alert_level, health_of_lanes
 from cavra_pipeline.reports.incidents import incidents
 from cavra_pipeline.retention.horizon import horizon_of
 from cavra_pipeline.warehouse import Session
@@ -279,22 +279,12 @@ def _health(session: Session, moments: Sequence[datetime], *, window_days: int, 
     for at in dict.fromkeys(moments):
         hours = -((_window_start(at, window_days) - at) // timedelta(hours=1)) or 1
         alike.setdefault(hours, []).append(at)
-    return {
-        (lane.name, at): report
-        for hours, some in alike.items()
-        for lane in LANES.values()
-        for at, report in zip(
-            some,
-            retry_health_reports(
-                session,
-                lane,
-                health_parameters(lane, window_hours=hours),
-                instants=[at.replace(tzinfo=UTC) for at in some],
-                now=now,
-            ),
-            strict=True,
-        )
-    }
+    found = {}
+    for hours, some in alike.items():
+        asked = [at.replace(tzinfo=UTC) for at in some]
+        for lane, reports in health_of_lanes(session, instants=asked, now=now, window_hours=hours).items():
+            found.update({(lane, at): report for at, report in zip(some, reports, strict=True)})
+    return found
 
 
 def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[str, Any]:

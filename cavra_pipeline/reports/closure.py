@@ -13,7 +13,7 @@ from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.cavra_items import ARCHIVE, ARCHIVE_SOURCE, PACKAGE, cavra_open_items
-from cavra_pipeline.reports.health import health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import health_of_lanes
 from cavra_pipeline.reports.outstanding import outstanding_counts
 from cavra_pipeline.warehouse import Session
 
@@ -57,10 +57,7 @@ def closure_reports(
     if not asked:
         return []
     moments = [at.replace(tzinfo=UTC) for at in asked]
-    health = {
-        lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=moments, now=now)
-        for lane in LANES.values()
-    }
+    health = health_of_lanes(session, instants=moments, now=now)
     recoveries = recovery_reports(session, recovery_parameters(), instants=moments, now=now)
     made_by = {"generated_at": instant(now), "generated_by": generated_by}
     made = closures_of(session, health, recoveries, asked=asked, made_by=made_by)

@@ -9,11 +9,10 @@ from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
-from cavra_pipeline.lanes import LANES
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closures_of
-from cavra_pipeline.reports.health import alert_level, health_parameters, retry_health_reports
+from cavra_pipeline.reports.health import alert_level, health_of_lanes
 from cavra_pipeline.warehouse import Session, lane_counts
 
 _PACKAGE: Final = "cavra_pipeline.reports"
@@ -57,10 +56,7 @@ def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime)
     skipped = _up_to_each(session.rows(_PACKAGE, "skip_counts", parameters), len(asked))
     boundary = session.rows(_PACKAGE, "boundary_counts", parameters)
     moments = [at.replace(tzinfo=UTC) for at in asked]
-    health = {
-        lane.name: retry_health_reports(session, lane, health_parameters(lane), instants=moments, now=now)
-        for lane in LANES.values()
-    }
+    health = health_of_lanes(session, instants=moments, now=now)
     recoveries = recovery_reports(session, recovery_parameters(), instants=moments, now=now)
     closures = closures_of(session, health, recoveries, asked=asked, made_by={})
     made = {

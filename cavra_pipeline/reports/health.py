@@ -107,14 +107,20 @@ def retry_health_reports(
     return [{**known[of[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
 
 
+def health_of_lanes(
+    session: Session, *, instants: Sequence[datetime], now: datetime, **values: Any
+) -> dict[str, list[dict[str, Any]]]:
+    """Makes the health reports of every lane, by name; each by its own parameters where ``values`` gives none."""
+    return {
+        lane.name: retry_health_reports(session, lane, health_parameters(lane, **values), instants=instants, now=now)
+        for lane in LANES.values()
+    }
+
+
 def lanes_in_use(session: Session, *, as_of: datetime, now: datetime) -> list[Lane]:
     """Returns the lanes that are in use at an instant (contract section 7): those whose health is not unknown."""
-
-    def level(lane: Lane) -> str:
-        (report,) = retry_health_reports(session, lane, health_parameters(lane), instants=[as_of], now=now)
-        return str(report["alert_level"])
-
-    return [lane for lane in LANES.values() if level(lane) != UNKNOWN]
+    health = health_of_lanes(session, instants=[as_of], now=now)
+    return [lane for lane in LANES.values() if health[lane.name][0]["alert_level"] != UNKNOWN]
 
 
 def _reports(

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cavra_pipeline.documents import instant, naive_utc, whole_minutes
-from cavra_pipeline.lanes import Lane
+from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.history import recovery_parameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.glance import lane_at_a_glance
-from cavra_pipeline.reports.health import alert_level, health_parameters, lanes_in_use, retry_health_reports
+from cavra_pipeline.reports.health import UNKNOWN, alert_level, health_of_lanes
 from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.warehouse import Session
 
@@ -34,7 +34,11 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
         at a glance, by name, each with its ``worst_alert``), ``incidents`` (open ones), ``recoveries`` (counts),
         ``alert_level`` of the worst lane.
     """
-    lanes = {lane.name: _lane(session, lane, as_of, now) for lane in lanes_in_use(session, as_of=as_of, now=now)}
+    lanes = {
+        name: _lane(session, LANES[name], health, as_of, now)
+        for name, (health,) in health_of_lanes(session, instants=[as_of], now=now).items()
+        if health["alert_level"] != UNKNOWN
+    }
     (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
     (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[as_of], now=now)
     (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
@@ -70,8 +74,7 @@ def has_evidence(session: Session, at: datetime) -> bool:
     return bool(found["record_count"])
 
 
-def _lane(session: Session, lane: Lane, as_of: datetime, now: datetime) -> dict[str, Any]:
-    (health,) = retry_health_reports(session, lane, health_parameters(lane), instants=[as_of], now=now)
+def _lane(session: Session, lane: Lane, health: Mapping[str, Any], as_of: datetime, now: datetime) -> dict[str, Any]:
     glance = lane_at_a_glance(session, lane, health, as_of=as_of, now=now)
     # The report lists its alerts in the contract's order; the first of its own level is the worst.
     worst = (alert for alert in glance["alerts"] if alert["severity"] == glance["alert_level"])
