@@ -56,7 +56,8 @@ def closure(as_of: datetime | None, generated_by: str) -> None:
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
-    show = unless_empty(_show_closure, "Closure", is_empty=not report["evidence_record_count"])
+        is_empty = not has_evidence(session, as_of or now)
+    show = unless_empty(_show_closure, "Closure", is_empty=is_empty)
     answer(report, show, "open_items", columns.OPEN_ITEMS)
 
 

@@ -185,4 +185,5 @@ def test_the_command_and_http_answer_the_same(tmp_path: Path) -> None:
         answered = client.get("/api/v1/closure", params={"as_of": AS_OF.isoformat()}).raise_for_status().json()
     assert without_clock(answered) == made
     shown = command(home.home, "closure", "--as-of", AS_OF.isoformat()).out
-    assert "open recovery" in shown
+    assert "What is open now" in shown
+    assert "next: cavra-pipeline recoveries" in shown
