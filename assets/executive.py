@@ -20,6 +20,7 @@ from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of
 from cavra_pipeline.assets.report_checks import own, own_check
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
+from cavra_pipeline.errors import checked
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.executive.publish import report_announcement, scheduled_run_id
 from cavra_pipeline.executive.render import console_address, report_files, write_report
@@ -27,7 +28,7 @@ from cavra_pipeline.executive.report import DEFAULT_WINDOW_DAYS, executive_repor
 from cavra_pipeline.jobs import DASHBOARD_GROUP, WHAT_IF, asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.basis import basis_of_page
-from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, recovery_parameters
+from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, RecoveryParameters
 from cavra_pipeline.reports.store import evaluated_at
 from cavra_pipeline.resources import Home
 from cavra_pipeline.retention.horizon import answerable_days
@@ -123,7 +124,7 @@ def _folder(settings: Settings, config: ExecutiveReportConfig) -> tuple[Path, bo
 
 
 def _check_config(given: Mapping[str, Any]) -> None:
-    recovery_parameters(slo_minutes=given.get("slo_minutes"))
+    checked(RecoveryParameters, {"slo_minutes": given.get("slo_minutes")})
     require_window(given.get("window_days", DEFAULT_WINDOW_DAYS))
 
 

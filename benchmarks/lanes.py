@@ -26,7 +26,7 @@ from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, payload_ke
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
 from cavra_pipeline.reports.plan import retry_plans
@@ -123,7 +123,7 @@ def cases(session: Session) -> dict[str, Callable[[int], int]]:
         for report, make in (("health", health), ("plan", plan))
     }
     recoveries = {
-        "recoveries": lambda n: _rests(recovery_reports(session, recovery_parameters(), instants=[_at(n)], now=NOW))
+        "recoveries": lambda n: _rests(recovery_reports(session, RecoveryParameters(), instants=[_at(n)], now=NOW))
     }
     return {REFERENCE: count, **reports, **recoveries}
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cavra_pipeline.escaping import visible, visible_lines
 
+_M = TypeVar("_M", bound=BaseModel)
 #: So many names are listed even where one of them is near.
 _FEW: Final = 8
 
@@ -159,15 +160,27 @@ def _fault(error: Mapping[str, Any]) -> Fault:
     return Fault(".".join(fields) or "body", what.format_map(limits), remedy.format_map(limits))
 
 
-def refusal(error: ValidationError, *, within: str = "", fields: Iterable[str] = ()) -> UsageError:
-    """Returns the first thing that a declared model refuses as an error.
+def refusal(error: ValidationError) -> UsageError:
+    """Returns the first thing that a declared model refuses as an error."""
+    fault = faults_of(error.errors(include_url=False, include_input=False))[0]
+    return UsageError(fault.what, where=fault.where, remedy=fault.remedy)
+
+
+def checked(model: type[_M], values: Mapping[str, Any], *, within: str = "") -> _M:
+    """Makes a declared model of the values that are given; one that is None is not.
 
     Args:
-        error: What pydantic raised.
-        within: What the place of a field begins with.
-        fields: The fields there are, for an unknown one.
+        model: The class.
+        values: Its fields, by name.
+        within: What the place of a field begins with in an error.
+
+    Raises:
+        UsageError: A value is unknown or outside what is accepted; the message names it.
     """
-    first, *_ = error.errors(include_url=False, include_input=False)
-    fault = _fault(first)
-    remedy = f"Use {', '.join(fields)}" if first["type"] == "extra_forbidden" else fault.remedy
-    return UsageError(fault.what, where=f"{within}{fault.where}", remedy=remedy)
+    try:
+        return model.model_validate({name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        is_unknown = error.errors()[0]["type"] == "extra_forbidden"
+        first = refusal(error)
+        remedy = f"Use {', '.join(model.model_fields)}" if is_unknown else first.remedy
+        raise UsageError(first.what, where=f"{within}{first.where}", remedy=remedy) from None

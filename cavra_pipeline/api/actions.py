@@ -14,9 +14,9 @@ from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.lists import MOST_DAYS, days_asked
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, json_answer
-from cavra_pipeline.errors import TransientError, UsageError
+from cavra_pipeline.errors import TransientError, UsageError, checked
 from cavra_pipeline.lanes import lane_named
-from cavra_pipeline.recoveries.write import build_playbook, close_recovery, playbook_parameters
+from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 
@@ -72,7 +72,7 @@ def make_playbook(service: Served, caller: Asker, body: models.PlaybookBody) -> 
 
     The playbook is saved as evidence.
     """
-    parameters = playbook_parameters(**body.model_dump(exclude={"by"}))
+    parameters = checked(PlaybookParameters, body.model_dump(exclude={"by"}))
     by = signer_of(caller, body.by)
     written = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
     service.written()

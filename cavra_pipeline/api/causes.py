@@ -14,7 +14,8 @@ from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.causes.explain import UnknownPair, explain
-from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast
+from cavra_pipeline.errors import checked
 from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.reports.incidents import incident_reports
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
@@ -62,7 +63,7 @@ def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[model
     The coming worker runs are simulated twice: every retry fails, every retry is delivered.
     """
     of_lane, given = lane_named(lane), asked.model_dump(exclude_unset=True)
-    parameters = forecast_parameters(**{name: given.get(name) for name in ForecastParameters.model_fields})
+    parameters = checked(ForecastParameters, {name: given.get(name) for name in ForecastParameters.model_fields})
     policy = retry_policy(of_lane, {name: given.get(name) for name in RetryPolicy.model_fields})
     has_connector = connector_check(service.settings)
     return _answer(

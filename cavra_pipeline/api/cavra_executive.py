@@ -14,13 +14,14 @@ from cavra_pipeline.api import cavra_answers, cavra_models
 from cavra_pipeline.api.cavra import DELIVERIES, actor_of, label_of
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
+from cavra_pipeline.errors import checked
 from cavra_pipeline.executive.stored import (
     RunSchedule,
     make_executive_report,
     store_escalation_plan,
     store_schedule_run,
 )
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 
 router = APIRouter(tags=["cavra"])
 
@@ -31,7 +32,7 @@ router = APIRouter(tags=["cavra"])
 )  # fmt: skip
 def cavra_escalation_plan(service: Served, caller: Asker, body: cavra_models.CavraEscalationPlanBody) -> Answer:
     """Saves the plan as evidence. A route names the broken provider; the host's settings name the channels."""
-    parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": body.recovery_slo_minutes})
     label = label_of(caller, body.generated_by)
     plan, record = store_escalation_plan(service.writing_settings, parameters, generated_by=label, now=service.clock())
     service.written()
@@ -46,7 +47,7 @@ def cavra_executive_report(
     service: Served, caller: Asker, asked: Annotated[cavra_models.CavraRecoveryQuery, Query()]
 ) -> Answer:
     """With the scope `plan` it is saved as evidence too."""
-    parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": asked.recovery_slo_minutes})
     label = label_of(caller, asked.generated_by)
 
     def make() -> tuple[Any, Any]:
@@ -68,7 +69,7 @@ def cavra_executive_report(
 )  # fmt: skip
 def cavra_schedule_run(service: Served, caller: Asker, body: cavra_models.CavraScheduleRunBody) -> Answer:
     """Saves the run and its report as evidence."""
-    parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": body.recovery_slo_minutes})
     label = label_of(caller, body.generated_by)
     made = store_schedule_run(
         service.writing_settings,

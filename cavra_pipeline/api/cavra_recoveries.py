@@ -14,10 +14,10 @@ from cavra_pipeline.api.cavra_acknowledgements import given, refused
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.boundary.kinds import payload_key
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.cavra_names import cavra_recovery_report
-from cavra_pipeline.recoveries.history import recovery_parameters
-from cavra_pipeline.recoveries.write import PLAYBOOK, build_playbook, close_recovery, playbook_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
+from cavra_pipeline.recoveries.write import PLAYBOOK, PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.reports.records import recovery_record
 from cavra_pipeline.reports.store import RECOVERIES, is_what_if
 
@@ -44,7 +44,7 @@ def cavra_recoveries(
 
     Rows have CAVRA's names too. Executions are counted over the whole history, as in CAVRA; level and state are ours.
     """
-    parameters = recovery_parameters(slo_minutes=asked.recovery_slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": asked.recovery_slo_minutes})
     label = label_of(caller, asked.generated_by)
 
     def make() -> tuple[Any, Any]:
@@ -66,7 +66,7 @@ def cavra_recoveries(
 )  # fmt: skip
 def cavra_playbook(service: Served, caller: Asker, body: cavra_models.CavraPlaybookBody) -> Answer:
     """Opens a recovery for each connector that fails often and has none open."""
-    parameters = playbook_parameters(min_failure_count=body.min_failure_count, lookback_hours=body.lookback_hours)
+    parameters = checked(PlaybookParameters, {name: getattr(body, name) for name in PlaybookParameters.model_fields})
     by = label_of(caller, body.generated_by)
     record = build_playbook(service.writing_settings, parameters, by=by, now=service.clock())
     service.written()

@@ -24,12 +24,12 @@ from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.search import find_record
 from cavra_pipeline.api.service import Answer, Service, json_answer
 from cavra_pipeline.connectors import Connectors
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.deliveries import PLANS, RUNS, Deliverable, Stored
 from cavra_pipeline.lanes import LANES, CavraPaths, Lane
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.reports.health import health_parameters
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.first_delivery import Announcement, first_delivery
@@ -161,7 +161,7 @@ def _deliver_stored(
     service: Service, caller: Caller, subject: str, body: models.CavraStoredBody, which: Deliverable
 ) -> Answer:
     connectors, by = _connectors(service.settings), label_of(caller, body.generated_by)
-    parameters = recovery_parameters(slo_minutes=body.recovery_slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": body.recovery_slo_minutes})
     given = (body.provider or "").strip()
     asked = _named(connectors, given) if given else None
     with service.sending() as settings:

@@ -16,11 +16,12 @@ from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, parse_as_of
+from cavra_pipeline.errors import checked
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.render import console_address, report_html
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.proof.basis import basis_of_page
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.warehouse import Session
 
 router = APIRouter(tags=["reports"])
@@ -29,7 +30,7 @@ router = APIRouter(tags=["reports"])
 def arguments_of(service: Service, asked: models.RecoveriesQuery) -> dict[str, Any]:
     """Returns the arguments of the reports here; refuses values that are not accepted before the warehouse is read."""
     service.instants(asked.as_of)
-    parameters = recovery_parameters(**asked.model_dump(exclude=set(models.ReportQuery.model_fields)))
+    parameters = checked(RecoveryParameters, asked.model_dump(exclude=set(models.ReportQuery.model_fields)))
     return {
         "slo_minutes": parameters.slo_minutes,
         "generated_by": actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by"),

@@ -18,9 +18,10 @@ from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc
+from cavra_pipeline.errors import checked
 from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.lanes import LANES, Lane, lane_named
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.closure import closure_reports, closures_of
@@ -187,7 +188,7 @@ def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Ans
     def make(session: Session) -> dict[str, Any]:
         now, at = service.instants(asked.as_of)
         health = health_of_lanes(session, instants=[at], now=now)
-        recovered = recovery_reports(session, recovery_parameters(), instants=[at], now=now)
+        recovered = recovery_reports(session, RecoveryParameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
         closed = closures_of(session, health, recovered, asked=[naive_utc(at)], made_by=made_by)
         return {
@@ -248,7 +249,7 @@ def recoveries(service: Served, caller: Asker, asked: Annotated[models.Recoverie
 
     With the scope `plan` the report shows in Dagster too.
     """
-    parameters = recovery_parameters(**asked.model_dump(exclude=_ASKED))
+    parameters = checked(RecoveryParameters, asked.model_dump(exclude=_ASKED))
     label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     return _over_all_lanes(
         service,

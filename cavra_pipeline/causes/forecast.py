@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cavra_pipeline.causes.simulation import Ladder, Simulated, SimulatedPair, simulate
 from cavra_pipeline.documents import PRODUCT, identify, instant, naive_utc, whole_minutes
-from cavra_pipeline.errors import Accepts, UsageError, refusal
+from cavra_pipeline.errors import Accepts, UsageError
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.plan import retry_delays, retry_plans
 from cavra_pipeline.reports.policy import MAX_MINUTES, RetryPolicy
@@ -31,23 +31,11 @@ class ForecastParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     hours: Annotated[int, Field(ge=1, le=MAX_HOURS), Accepts()] = Field(
-        DEFAULT_HOURS, description="How far ahead to forecast, in hours.", examples=[DEFAULT_HOURS]
+        default=DEFAULT_HOURS, description="How far ahead to forecast, in hours.", examples=[DEFAULT_HOURS]
     )
     max_retry_deliveries: Annotated[int, Field(ge=1, le=MAX_RETRY_DELIVERIES), Accepts()] = Field(
-        DEFAULT_RETRY_DELIVERIES, description="Retries that a worker run selects at most.", examples=[5]
+        default=DEFAULT_RETRY_DELIVERIES, description="Retries that a worker run selects at most.", examples=[5]
     )
-
-
-def forecast_parameters(**values: Any) -> ForecastParameters:
-    """Returns the parameters, defaults where none are given.
-
-    Raises:
-        UsageError: A value is unknown or outside what is accepted; the message names it.
-    """
-    try:
-        return ForecastParameters.model_validate({name: value for name, value in values.items() if value is not None})
-    except ValidationError as error:
-        raise refusal(error, fields=ForecastParameters.model_fields) from None
 
 
 def forecast(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from cavra_pipeline.alerts.kinds import FAILED_EXECUTION, PROVIDER_INCIDENT
 from cavra_pipeline.alerts.signals import Signal, is_public_text
-from cavra_pipeline.causes.forecast import forecast, forecast_parameters
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.executions import unresolved_pairs
@@ -105,7 +105,7 @@ def exhaustion(
     Returns:
         ``as_of``, ``forecast_id`` and ``exhausted_at``: how many deliveries the run at each instant exhausts.
     """
-    parameters = forecast_parameters(hours=FORECAST_HOURS)
+    parameters = ForecastParameters(hours=FORECAST_HOURS)
     found = forecast(session, lane, retry_policy(lane), parameters, as_of=as_of, now=now, has_connector=has_connector)
     counts: dict[str, int] = {}
     for when in sorted(one["exhausted_at"] for one in found["pairs"] if one["exhausted_at"]):

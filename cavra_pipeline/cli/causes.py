@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from cavra_pipeline.causes.explain import explain
-from cavra_pipeline.causes.forecast import ForecastParameters, forecast, forecast_parameters
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
@@ -17,7 +17,7 @@ from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
-from cavra_pipeline.errors import UsageError, did_you_mean
+from cavra_pipeline.errors import UsageError, checked, did_you_mean
 from cavra_pipeline.executive.words import count, listed, provider_name
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
@@ -130,7 +130,7 @@ def forecast_command(
     """
     now, settings = clock(), home()
     has_connector = connector_check(settings)
-    parameters = forecast_parameters(hours=hours, max_retry_deliveries=max_retry_deliveries)
+    parameters = checked(ForecastParameters, {"hours": hours, "max_retry_deliveries": max_retry_deliveries})
     at = as_of or now
     with reading() as session:
         lanes = [lane] if lane else lanes_in_use(session, as_of=at, now=now)

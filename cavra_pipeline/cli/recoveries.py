@@ -16,10 +16,11 @@ from cavra_pipeline.cli.report_tables import unless_empty
 from cavra_pipeline.cli.tables import level, near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
+from cavra_pipeline.errors import checked
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.history import RecoveryParameters, recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
-from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery, playbook_parameters
+from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.reports.closure import ITEM_WORDS, closure_reports
 from cavra_pipeline.reports.overview import has_evidence
 from cavra_pipeline.terminal import Terminal
@@ -39,7 +40,7 @@ _CLOSE: Final = (
 @answers
 def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: str) -> None:
     """List recoveries: open, past their limit, closed."""
-    now, parameters = clock(), recovery_parameters(slo_minutes=slo_minutes)
+    now, parameters = clock(), checked(RecoveryParameters, {"slo_minutes": slo_minutes})
     with reading() as session:
         (report,) = recovery_reports(session, parameters, instants=[as_of or now], now=now, generated_by=generated_by)
         is_empty = not has_evidence(session, as_of or now)
@@ -70,7 +71,7 @@ def playbook(generated_by: str, **parameters: int | None) -> None:
 
     Only those that have none open; a recovery playbook is written as evidence.
     """
-    written = build_playbook(home(), playbook_parameters(**parameters), by=generated_by, now=clock())
+    written = build_playbook(home(), checked(PlaybookParameters, parameters), by=generated_by, now=clock())
     answer({"playbook": written}, _show_playbook, _entries, columns.PLAYBOOK_ENTRIES)
 
 

@@ -17,10 +17,10 @@ from cavra_pipeline.documents import (
     instant,
     naive_utc,
 )
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.counts import Standing, standings
 from cavra_pipeline.executive.words import count, listed, provider_name
-from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, recovery_parameters
+from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, RecoveryParameters
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK, recovery_reports
 from cavra_pipeline.reports.executions import by_provider
 from cavra_pipeline.warehouse import Session
@@ -58,7 +58,7 @@ def escalation_plan(
     Raises:
         UsageError: A value is outside what is accepted; the message names it.
     """
-    parameters = recovery_parameters(slo_minutes=slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": slo_minutes})
     (report,) = recovery_reports(session, parameters, instants=[as_of], now=now, generated_by=generated_by)
     standing = standings(session, [as_of])[naive_utc(as_of)]
     return plan_of_recoveries(

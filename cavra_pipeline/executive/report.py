@@ -18,7 +18,7 @@ from cavra_pipeline.documents import (
     naive_utc,
     whole_minutes,
 )
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.counts import (
     Standing,
     Window,
@@ -38,8 +38,8 @@ from cavra_pipeline.recoveries.causes import Causes
 from cavra_pipeline.recoveries.history import (
     DEFAULT_SLO_MINUTES,
     RecoveryHistory,
+    RecoveryParameters,
     recovery_history,
-    recovery_parameters,
 )
 from cavra_pipeline.recoveries.report import most_urgent_first, recovery_reports
 from cavra_pipeline.reports.cadence import usual_interval
@@ -134,7 +134,7 @@ def executive_reports(
     """
     generated_by = actor_label(generated_by, where="generated_by")
     require_window(window_days)
-    parameters = recovery_parameters(slo_minutes=slo_minutes)
+    parameters = checked(RecoveryParameters, {"slo_minutes": slo_minutes})
     if not instants:
         return []
     moments = [naive_utc(at) for at in instants]

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from cavra_pipeline.errors import Accepts, refusal
+from cavra_pipeline.errors import Accepts
 from cavra_pipeline.lanes import CLOSED_STATES
 from cavra_pipeline.warehouse import Session
 
@@ -31,20 +31,10 @@ class RecoveryParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     slo_minutes: Annotated[int, Field(ge=1, le=MAX_SLO_MINUTES), Accepts()] = Field(
-        DEFAULT_SLO_MINUTES, description="How long a recovery may be open, in minutes.", examples=[DEFAULT_SLO_MINUTES]
+        default=DEFAULT_SLO_MINUTES,
+        description="How long a recovery may be open, in minutes.",
+        examples=[DEFAULT_SLO_MINUTES],
     )
-
-
-def recovery_parameters(**values: Any) -> RecoveryParameters:
-    """Returns the parameters, defaults where none are given.
-
-    Raises:
-        UsageError: A value is unknown or outside what is accepted; the message names it.
-    """
-    try:
-        return RecoveryParameters.model_validate({name: value for name, value in values.items() if value is not None})
-    except ValidationError as error:
-        raise refusal(error, fields=RecoveryParameters.model_fields) from None
 
 
 @dataclass(frozen=True, slots=True)

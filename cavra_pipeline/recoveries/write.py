@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.formats import TextGrade, grade_of
@@ -16,7 +16,7 @@ from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.documents import instant, naive_utc
-from cavra_pipeline.errors import Accepts, UsageError, refusal, use_one_of
+from cavra_pipeline.errors import Accepts, UsageError, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import record, save_own_drop
@@ -48,19 +48,6 @@ class PlaybookParameters(BaseModel):
     lookback_hours: Annotated[int, Field(ge=1, le=8_760), Accepts()] = Field(
         LOOKBACK_HOURS, description="How far back failures count, in hours.", examples=[LOOKBACK_HOURS]
     )
-
-
-def playbook_parameters(**values: Any) -> PlaybookParameters:
-    """Returns the parameters, CAVRA's defaults where none are given.
-
-    Raises:
-        UsageError: A value is unknown or outside what is accepted; the message names it.
-    """
-    try:
-        given = {name: value for name, value in values.items() if value is not None}
-        return PlaybookParameters.model_validate(given)
-    except ValidationError as error:
-        raise refusal(error, fields=PlaybookParameters.model_fields) from None
 
 
 def build_playbook(

@@ -10,7 +10,7 @@ from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, ascending, identify, instant, naive_utc
 from cavra_pipeline.evidence.typed import subject_of
 from cavra_pipeline.lanes import LANES, Gate
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.cavra_items import ARCHIVE, ARCHIVE_SOURCE, PACKAGE, cavra_open_items
 from cavra_pipeline.reports.health import health_of_lanes
@@ -58,7 +58,7 @@ def closure_reports(
         return []
     moments = [at.replace(tzinfo=UTC) for at in asked]
     health = health_of_lanes(session, instants=moments, now=now)
-    recoveries = recovery_reports(session, recovery_parameters(), instants=moments, now=now)
+    recoveries = recovery_reports(session, RecoveryParameters(), instants=moments, now=now)
     made_by = {"generated_at": instant(now), "generated_by": generated_by}
     made = closures_of(session, health, recoveries, asked=asked, made_by=made_by)
     return [made[asked.index(naive_utc(at))] for at in instants]

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from cavra_pipeline.documents import PRODUCT, ascending, identify, instant, naive_utc
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closures_of
 from cavra_pipeline.reports.health import alert_level, health_of_lanes
@@ -57,7 +57,7 @@ def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime)
     boundary = session.rows(_PACKAGE, "boundary_counts", parameters)
     moments = [at.replace(tzinfo=UTC) for at in asked]
     health = health_of_lanes(session, instants=moments, now=now)
-    recoveries = recovery_reports(session, recovery_parameters(), instants=moments, now=now)
+    recoveries = recovery_reports(session, RecoveryParameters(), instants=moments, now=now)
     closures = closures_of(session, health, recoveries, asked=asked, made_by={})
     made = {
         at: _dashboard(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import (
@@ -19,7 +19,7 @@ from cavra_pipeline.documents import (
     naive_utc,
     whole_minutes,
 )
-from cavra_pipeline.errors import Accepts, refusal
+from cavra_pipeline.errors import Accepts, checked
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.health_alerts import alerts_for
 from cavra_pipeline.reports.health_facts import facts_of
@@ -65,10 +65,7 @@ def health_parameters(lane: Lane, **values: Any) -> HealthParameters:
     """
     given = {name: value for name, value in values.items() if value is not None}
     defaults = {name: getattr(lane, name) for name in ("expected_interval_minutes", "stale_metadata_minutes")}
-    try:
-        return HealthParameters.model_validate({**defaults, **given})
-    except ValidationError as error:
-        raise refusal(error, fields=HealthParameters.model_fields) from None
+    return checked(HealthParameters, {**defaults, **given})
 
 
 def retry_health_reports(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import instant, naive_utc, whole_minutes
 from cavra_pipeline.lanes import LANES, Lane
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.glance import lane_at_a_glance
 from cavra_pipeline.reports.health import UNKNOWN, alert_level, health_of_lanes
@@ -40,7 +40,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
         if health["alert_level"] != UNKNOWN
     }
     (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
-    (recoveries,) = recovery_reports(session, recovery_parameters(), instants=[as_of], now=now)
+    (recoveries,) = recovery_reports(session, RecoveryParameters(), instants=[as_of], now=now)
     (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
     before, boundary = session.rows(
         _PACKAGE, "boundary_counts", {"instants": [naive_utc(as_of - _NEWS), naive_utc(as_of)]}

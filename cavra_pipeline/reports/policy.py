@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from cavra_pipeline.errors import Accepts, refusal
+from cavra_pipeline.errors import Accepts, checked
 from cavra_pipeline.lanes import Lane
 
 MAX_MINUTES: Final = 525_600
@@ -69,10 +69,7 @@ def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPo
     """
     given = {name: value for name, value in (values or {}).items() if value is not None}
     delay = 0 if given.get("allow_immediate_retry") is True else lane.retry_delay_minutes
-    try:
-        return RetryPolicy.model_validate({"retry_delay_minutes": delay, **given})
-    except ValidationError as error:
-        raise refusal(error, within="retry_policy.", fields=FIELDS) from None
+    return checked(RetryPolicy, {"retry_delay_minutes": delay, **given}, within="retry_policy.")
 
 
 def policy_values(plan: Mapping[str, Any]) -> dict[str, Any]:

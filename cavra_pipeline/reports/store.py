@@ -13,10 +13,10 @@ import sqlalchemy as sa
 from backports import zstd
 
 from cavra_pipeline.documents import canonical_bytes, instant, parse_as_of
-from cavra_pipeline.errors import PipelineError, TransientError, UsageError
+from cavra_pipeline.errors import PipelineError, TransientError, UsageError, checked
 from cavra_pipeline.evidence.changes import newest_change
 from cavra_pipeline.lanes import LANES, Lane, lane_named
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closure_reports
 from cavra_pipeline.reports.dashboard import dashboards
@@ -95,7 +95,7 @@ def judged_by(report: str, lane: Lane | None, values: Mapping[str, Any]) -> Any:
         UsageError: A value is unknown or outside what is accepted.
     """
     if report == RECOVERIES:
-        return recovery_parameters(**values)
+        return checked(RecoveryParameters, values)
     if lane is None:
         return None
     return retry_policy(lane, values) if report == RETRY_PLAN else health_parameters(lane, **values)

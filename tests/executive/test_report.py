@@ -23,7 +23,7 @@ from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
 from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, provider_name
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from tests.executive.histories import ask_escalation, ask_report
 from tests.recoveries.stores import closure, playbook
@@ -500,7 +500,7 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
         home = ingested(Path(folder), [_record(number, event) for number, event in enumerate(events)])
         report = ask_report(home)
         with warehouse_of(home).reading() as session:
-            (listed,) = recovery_reports(session, recovery_parameters(), instants=[AS_OF], now=NOW)
+            (listed,) = recovery_reports(session, RecoveryParameters(), instants=[AS_OF], now=NOW)
     assert [one["playbook_id"] for one in report["open_recoveries"]] == [
         one["playbook_id"] for one in listed["recoveries"] if one["slo_status"] != "closed"
     ]

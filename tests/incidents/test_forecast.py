@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.boundary.kinds import payload_key
-from cavra_pipeline.causes.forecast import forecast, forecast_parameters
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.causes.simulation import Ladder, SimulatedPair, simulate
 from cavra_pipeline.connectors import Grade
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.policy import retry_policy
@@ -49,7 +49,7 @@ HOURS = 3
 
 def asked(home: Settings, lane: str = LANE, as_of: datetime = AS_OF, **given: Any) -> dict[str, Any]:
     """The forecast of a home; what is no parameter of it is the policy's, but for connectors."""
-    parameters = forecast_parameters(**{n: given.pop(n) for n in ("hours", "max_retry_deliveries") if n in given})
+    parameters = checked(ForecastParameters, {n: given.pop(n) for n in ("hours", "max_retry_deliveries") if n in given})
     missing = given.pop("missing", frozenset())
     with warehouse_of(home).reading() as session:
         return forecast(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.causes.explain import explain
-from cavra_pipeline.causes.forecast import forecast, forecast_parameters
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES
@@ -35,7 +35,7 @@ def answers(home: Settings) -> list[dict[str, Any]]:
         asked: dict[str, Any] = {"as_of": AS_OF, "now": NOW}
         causes = [
             explain(session, subject="s-0", provider="slack", **asked),
-            forecast(session, LANE, retry_policy(LANE), forecast_parameters(), **asked),
+            forecast(session, LANE, retry_policy(LANE), ForecastParameters(), **asked),
         ]
     return [*causes, *ask_incidents(home, [AS_OF]), ask_plan(home), ask_health(home)]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.errors import checked
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES as ENGINE_LANES
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.reports.closure import closures_of
 from cavra_pipeline.reports.health import health_parameters, retry_health_reports
@@ -101,7 +102,7 @@ class Home:
                 yield from (f"health {name} {at.isoformat()} {given}: {each}" for each in wrong)
 
     def _recoveries(self, session: Session, given: Raw) -> Iterator[str]:
-        reports = recovery_reports(session, recovery_parameters(**given), instants=self.instants, now=NOW)
+        reports = recovery_reports(session, checked(RecoveryParameters, given), instants=self.instants, now=NOW)
         self.recoveries = self.recoveries or reports
         for at, answer in zip(self.instants, reports, strict=True):
             wrong = same(recoveries_of(self.records, self.ladder("recovery_escalation", at), **given), answer)

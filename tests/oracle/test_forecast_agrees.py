@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.causes.forecast import forecast, forecast_parameters
+from cavra_pipeline.causes.forecast import ForecastParameters, forecast
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.lanes import LANES as ENGINE_LANES
 from cavra_pipeline.reports.plan import retry_plans
@@ -106,7 +106,7 @@ def asked(session: Session, lane: str, question: Question) -> dict[str, Any]:
         session,
         engine,
         retry_policy(engine, question.policy),
-        forecast_parameters(hours=question.hours, max_retry_deliveries=question.limit),
+        ForecastParameters(hours=question.hours, max_retry_deliveries=question.limit),
         as_of=question.as_of,
         now=NOW,
         has_connector=lambda provider: provider not in question.missing,

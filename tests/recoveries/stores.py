@@ -12,9 +12,10 @@ from typing import Any, Final
 import pytest
 
 from cavra_pipeline.boundary.kinds import payload_key
+from cavra_pipeline.errors import checked
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from cavra_pipeline.settings import Settings
 from tests.support import AS_OF, NOW, REPOSITORY, Record, home_with, record, take_in
@@ -83,5 +84,5 @@ def ask_recoveries(
     """The recovery report of a home."""
     with warehouse_of(settings).reading() as session:
         return recovery_reports(
-            session, recovery_parameters(**parameters), instants=[as_of], now=now, generated_by=generated_by
+            session, checked(RecoveryParameters, parameters), instants=[as_of], now=now, generated_by=generated_by
         )[0]

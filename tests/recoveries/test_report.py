@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.recoveries.history import recovery_parameters
+from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from tests.recoveries.stores import ask_recoveries, closure, playbook, routes
 from tests.support import (
@@ -215,7 +215,7 @@ def test_reports_of_many_instants_are_those_made_one_by_one(tmp_path: Path) -> N
     instants = [at(minutes) for minutes in (100, 600, 500, 400, 350, 300, 200)]
     with warehouse_of(home).reading() as session:
         together = recovery_reports(
-            session, recovery_parameters(), instants=instants, now=NOW, generated_by="tests"
+            session, RecoveryParameters(), instants=instants, now=NOW, generated_by="tests"
         )  # fmt: skip
     assert together == [ask_recoveries(home, one) for one in instants]
 
@@ -230,9 +230,9 @@ def test_the_same_evidence_gives_the_same_id_whenever_it_is_asked(tmp_path: Path
 @pytest.mark.parametrize("value", [0, 525_601, True, 1.5, "240"])
 def test_a_limit_outside_its_bounds_is_refused_by_name(value: Any) -> None:
     with pytest.raises(UsageError, match="slo_minutes"):
-        recovery_parameters(slo_minutes=value)
+        checked(RecoveryParameters, {"slo_minutes": value})
 
 
 @pytest.mark.parametrize("value", [1, 525_600])
 def test_a_limit_at_its_bounds_is_accepted(value: int) -> None:
-    assert recovery_parameters(slo_minutes=value).slo_minutes == value
+    assert checked(RecoveryParameters, {"slo_minutes": value}).slo_minutes == value

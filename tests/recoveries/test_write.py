@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.lanes import FAILURE_SOURCES
-from cavra_pipeline.recoveries.write import build_playbook, close_recovery, playbook_parameters
+from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
 from tests.recoveries.stores import ask_recoveries, closure, playbook
@@ -41,7 +41,7 @@ def alert(minutes: float, *failing: str, health_id: str = "health-1") -> Record:
 
 
 def _build(home: Settings, **parameters: Any) -> dict[str, Any] | None:
-    return build_playbook(home, playbook_parameters(**parameters), by="on-call", now=AS_OF)
+    return build_playbook(home, checked(PlaybookParameters, parameters), by="on-call", now=AS_OF)
 
 
 def _entries(written: dict[str, Any] | None) -> dict[str, int]:
@@ -104,7 +104,7 @@ def test_how_many_failures_call_for_a_recovery_is_given(tmp_path: Path) -> None:
     assert _build(home) is None
     assert _entries(_build(home, min_failure_count=1)) == {"slack": 1}
     with pytest.raises(UsageError, match="min_failure_count"):
-        playbook_parameters(min_failure_count=0)
+        checked(PlaybookParameters, {"min_failure_count": 0})
 
 
 def _close(home: Settings, state: str = "resolved", **more: Any) -> dict[str, Any] | None:
