@@ -22,6 +22,8 @@ from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"
 _EVIDENCE_COLUMNS: Final = ", ".join([*COLUMNS, *LISTS])
+#: What the two tables of the boundary do not share; the first narrows a list.
+_BOUNDARY_COLUMNS: Final = {"quarantine": ("reason", "field", "sha256"), "findings": ("rule", "path", "action")}
 
 Filters = Mapping[str, Any]
 Page = tuple[list[dict[str, Any]], str | None]
@@ -80,10 +82,12 @@ def boundary_page(
     """Returns how many rows of ``quarantine`` or ``findings`` pass the filters, and one page of them."""
     after = _opened(cursor, filters, (int,))
     start = after[0] if after else 0
-    narrowing = "reason" if table == "quarantine" else "rule"
-    asked = {"first": filters.get("from"), "last": filters.get("to"), narrowing: filters.get(narrowing)}
-    count = int(str(session.rows(_PACKAGE, f"count_{table}", asked)[0]["count"]))
-    rows = session.rows(_PACKAGE, f"page_{table}", {**asked, "most": limit, "start": start})
+    word, *others = _BOUNDARY_COLUMNS[table]
+    asked = {"first": filters.get("from"), "last": filters.get("to"), "word": filters.get(word)}
+    parts = {"table": table, "word": word, "columns": ", ".join([word, *others])}
+    found = session.rows(_PACKAGE, "page_boundary", {**asked, "most": limit, "start": start}, **parts)
+    count = int(str(found[0]["total"]))
+    rows = [{name: row[name] for name in row if name != "total"} for row in found if row["drop_day"]]
     more = start + len(rows) < count
     return count, (rows, _closed([start + len(rows)] if more and rows else None, filters))
 
