@@ -20,8 +20,8 @@ from cavra_pipeline.verify.differences import Verified
 from cavra_pipeline.verify.evidence import check_segments, check_warehouse, derive
 from cavra_pipeline.verify.log import check_log
 from cavra_pipeline.verify.maps import check_maps
-from cavra_pipeline.verify.reports import CheckedReports, check_reports
-from cavra_pipeline.verify.timestamps import StoredStamps, check_time_stamps
+from cavra_pipeline.verify.reports import check_reports
+from cavra_pipeline.verify.timestamps import check_time_stamps
 from cavra_pipeline.warehouse import Warehouse
 from cavra_pipeline.warehouse.schema import identity_of
 
@@ -55,9 +55,7 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
             before, found.segment_count = log_mark(connection), len(stored_segments(connection))
             found.entry_count = connection.scalar(sa.select(sa.func.max(log_entries.c.entry_number))) or 0
             hashes = [leaf_hash(entry) for entry in entries_of(connection)]
-        stamps = StoredStamps()
-        found.differences += check_time_stamps(settings, hashes, stamps)
-        found.time_stamp_count, found.checked_time_stamp_count = stamps.count, stamps.checked_count
+        found.differences += check_time_stamps(settings, hashes, found)
         derived, of_files, found.landing_file_count = derive(settings, path, now=now)
         found.differences += of_files
         with warehouse.reading() as session:
@@ -73,12 +71,10 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
         with derived.reading() as session, state.reading() as connection:
             found.differences += check_segments(settings, session)
             found.differences += check_maps(settings, session, entries_of(connection))
-            counted = CheckedReports()
-            found.differences += check_reports(connection, session, counted, now=now)
+            found.differences += check_reports(connection, session, found, now=now)
             is_changed = log_mark(connection) != before
         if is_changed:
             raise _changed(settings)
-        found.report_count, found.remade_report_count = counted.count, counted.remade_count
     found.differences.sort()
     return found
 

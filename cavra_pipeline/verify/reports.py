@@ -6,7 +6,6 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from cavra_pipeline.reports.health import HealthParameters
 from cavra_pipeline.reports.policy import policy_values
 from cavra_pipeline.state.tables import EVERY_LANE, prunings, saved_reports
 from cavra_pipeline.verify.bundle import attested
-from cavra_pipeline.verify.differences import Difference, Part
+from cavra_pipeline.verify.differences import Difference, Part, Verified
 from cavra_pipeline.warehouse import Session
 
 _saved: Final = saved_reports.c
@@ -34,16 +33,8 @@ _ID: Final = re.compile(r"(.+)-[0-9a-f]{24}")
 _Row = Mapping[str, Any]
 
 
-@dataclass(slots=True)
-class CheckedReports:
-    """How many saved reports there are, and how many of them were made again."""
-
-    count: int = 0
-    remade_count: int = 0
-
-
 def check_reports(
-    connection: sa.Connection, derived: Session, counted: CheckedReports, *, now: datetime
+    connection: sa.Connection, derived: Session, verified: Verified, *, now: datetime
 ) -> Iterator[Difference]:
     """Yields the saved reports that are not what their evidence says.
 
@@ -53,14 +44,14 @@ def check_reports(
     Args:
         connection: The state database, open for reading.
         derived: The derived warehouse, open.
-        counted: Where to count.
+        verified: Where to count.
         now: Any instant; no report that is compared shows it.
     """
     again: defaultdict[tuple[str, str, str], list[tuple[_Row, dict[str, Any]]]] = defaultdict(list)
     outdated, horizon = _outdated(connection), connection.scalar(sa.select(sa.func.max(prunings.c.horizon)))
     for found in connection.execute(sa.select(saved_reports).order_by(*saved_reports.primary_key)).mappings():
         row = {str(name): value for name, value in found.items()}
-        counted.count += 1
+        verified.report_count += 1
         document = _document(row)
         faults = ["the document can't be read"] if document is None else list(_faults(row, document))
         yield from (_difference(row, what) for what in faults)
@@ -70,7 +61,7 @@ def check_reports(
             judged_by = json.dumps(_judged_by(row["report"], document), sort_keys=True)
             again[row["report"], row["lane"], judged_by].append((row, document))
     for (report, lane, values), saved in again.items():
-        counted.remade_count += len(saved)
+        verified.remade_report_count += len(saved)
         yield from _made_again(derived, report, lane, json.loads(values), saved, now)
 
 

@@ -24,7 +24,7 @@ from cavra_pipeline.proof.checkpoint import Checkpoint, Note, origin_of, parse_n
 from cavra_pipeline.proof.merkle import root_of
 from cavra_pipeline.proof.signing import not_installed
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.verify.differences import Difference, Part
+from cavra_pipeline.verify.differences import Difference, Part, Verified
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -112,24 +112,16 @@ class InvalidStamp(PipelineError):
     """An answer that is no stamp of a checkpoint by an authority that is trusted."""
 
 
-@dataclass(slots=True)
-class StoredStamps:
-    """Stamps that a home holds, and how many of them were checked: none where no root certificate is configured."""
-
-    count: int = 0
-    checked_count: int = 0
-
-
-def check_time_stamps(settings: Settings, hashes: list[bytes], counted: StoredStamps) -> Iterator[Difference]:
+def check_time_stamps(settings: Settings, hashes: list[bytes], found: Verified) -> Iterator[Difference]:
     """Yields the stored stamps that do not hold, and those of checkpoints that this log never had.
 
     Args:
         settings: The home.
         hashes: Leaf hashes of the commit log's entries.
-        counted: Counts what is read.
+        found: Where to count; no signature is checked where no root certificate is configured.
     """
     for path in sorted(_folder(settings).glob("*.tsr")):
-        counted.count += 1
+        found.time_stamp_count += 1
         text, answer = _read(path.with_suffix(".txt")), _read(path)
         if text is None or answer is None:
             yield _differs(path, "the checkpoint that it stamps is gone")
@@ -142,7 +134,7 @@ def check_time_stamps(settings: Settings, hashes: list[bytes], counted: StoredSt
         if not _is_of_log(checkpoint, hashes):
             yield _differs(path, "the log has not grown out of the checkpoint that it stamps", checkpoint.size)
         if settings.timestamp_ca_file and _is_installed():
-            counted.checked_count += 1
+            found.checked_time_stamp_count += 1
             try:
                 _checked(settings, answer, text, nonce=None)
             except InvalidStamp as error:
