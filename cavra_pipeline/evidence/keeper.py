@@ -21,10 +21,10 @@ from cavra_pipeline.evidence.leaks import found_secrets, note_leaks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.proof.log import Act, Learned, append_entry, is_empty, quarantine_roots, stored_segments
 from cavra_pipeline.proof.segments import changed_after, hash_segments
-from cavra_pipeline.retention.apply import applied_prunings, apply_prunings
+from cavra_pipeline.retention.apply import applied_prunings, apply_prunings, emptied_files
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import State, database_now, state_of
-from cavra_pipeline.state.tables import ingested_files, pruned_drops, warehouses
+from cavra_pipeline.state.tables import ingested_files, warehouses
 from cavra_pipeline.warehouse import Memory, Session, Warehouse
 from cavra_pipeline.warehouse.base import Keeper, Openable
 from cavra_pipeline.warehouse.opening import open_warehouse
@@ -148,14 +148,7 @@ class HomeKeeper:
                     self._where,
                     len(files),
                 )
-                connection.execute(
-                    sa.insert(warehouses).values(
-                        warehouse_id=identity.warehouse_id,
-                        commit_number=identity.commit_number,
-                        made_at=database_now(connection),
-                        made_because=UNKNOWN,
-                    )
-                )
+                _insert(connection, identity, UNKNOWN)
             elif found < identity.commit_number:
                 connection.execute(
                     sa.update(warehouses).where(of_warehouse).values(commit_number=identity.commit_number)
@@ -175,29 +168,19 @@ class HomeKeeper:
         if known:
             there = {(drop.day, drop.file_name) for drop in landing_files(self.settings, pseudonyms_of(self.settings))}
             gone = known - there
-            if gone and not self.without_missing:
-                self._refuse(self._needed(gone))
-            unread = load_again(self.settings, fresh, known & there, now=now)
-            if unread and not self.without_missing:
-                self._refuse(self._needed(unread))
+            self._require(gone)
+            self._require(load_again(self.settings, fresh, known & there, now=now))
             with fresh.writing("apply prunings") as session:
                 apply_prunings(session, self._state)
             if known - gone:
                 _log.warning("%s was rebuilt from %d landing files (%s)", self._where, len(known - gone), because)
         self._remember_made(fresh, because if known else FIRST, set_aside_as)
 
-    def _needed(self, files: Iterable[_FileKey]) -> list[_FileKey]:
-        """Those of the files of which something stays: all but those that a pruning has emptied."""
-        c = pruned_drops.c
+    def _require(self, missing: set[_FileKey]) -> None:
+        """Refuses to go on without files, unless a pruning has emptied them or a person asked for it."""
         with self._state.reading() as connection:
-            pruned = connection.execute(
-                sa.select(c.drop_day, c.file_name, c.remaining_lines).order_by(c.pruning_number)
-            )
-            remaining = {(day, name): lines for day, name, lines in pruned}
-        return sorted(key for key in files if remaining.get(key, True))
-
-    def _refuse(self, files: Sequence[_FileKey]) -> None:
-        if not files:
+            files = missing - emptied_files(connection)
+        if not files or self.without_missing:
             return
         days = sorted({str(day) for day, _ in files})
         more = f" and {len(days) - _SHOWN_DAYS} more" if len(days) > _SHOWN_DAYS else ""
@@ -228,15 +211,13 @@ class HomeKeeper:
                 connection.execute(sa.delete(ingested_files))
             _store_files(connection, files)
             note_leaks(connection, secrets)
-            connection.execute(
-                sa.insert(warehouses).values(
-                    warehouse_id=identity.warehouse_id,
-                    commit_number=identity.commit_number,
-                    made_at=database_now(connection),
-                    made_because=because,
-                    set_aside_as=set_aside_as,
-                )
-            )
+            _insert(connection, identity, because, set_aside_as)
+
+
+def _insert(connection: sa.Connection, identity: Identity, because: str, set_aside_as: str | None = None) -> None:
+    made = {"made_at": database_now(connection), "made_because": because, "set_aside_as": set_aside_as}
+    of_warehouse = {"warehouse_id": identity.warehouse_id, "commit_number": identity.commit_number}
+    connection.execute(sa.insert(warehouses).values(**of_warehouse, **made))
 
 
 def _differing(known: Mapping[_FileKey, str], learned: Learned, *, is_first: bool, are_forgotten: bool) -> Learned:

@@ -8,7 +8,7 @@ transaction that removes the evidence. Order and crashes: docs/decisions/0022-st
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -87,6 +87,14 @@ def applied_prunings(session: Session) -> frozenset[int]:
 def _stored(state: State) -> set[int]:
     with state.reading() as c:
         return set(c.scalars(sa.select(prunings.c.pruning_number)))
+
+
+def emptied_files(connection: sa.Connection) -> set[tuple[date, str]]:
+    """Returns the landing files of which a pruning has left nothing, by landing day and name."""
+    c = pruned_drops.c
+    rows = connection.execute(sa.select(c.drop_day, c.file_name, c.remaining_lines).order_by(c.pruning_number))
+    remaining = {(day, name): lines for day, name, lines in rows}
+    return {key for key, lines in remaining.items() if not lines}
 
 
 def store_pruning(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,17 +15,16 @@ from cavra_pipeline.evidence.load import load_again
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.proof.log import stored_segments
 from cavra_pipeline.proof.segments import changed_after, hash_segments
-from cavra_pipeline.retention.apply import apply_prunings
+from cavra_pipeline.retention.apply import apply_prunings, emptied_files
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import literal
 from cavra_pipeline.state import state_of
-from cavra_pipeline.state.tables import ingested_files, pruned_drops
+from cavra_pipeline.state.tables import ingested_files
 from cavra_pipeline.verify.differences import Difference, Part, of_file
 from cavra_pipeline.warehouse import FileWarehouse, Session
 from cavra_pipeline.warehouse.opening import scratch_warehouse
 
 _PACKAGE: Final = "cavra_pipeline.verify"
-_FileKey = tuple[date, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[FileWareho
             sa.select(ingested_files.c.drop_day, ingested_files.c.file_name, ingested_files.c.sha256)
         )
         known = {(day, name): sha256 for day, name, sha256 in rows}
-        emptied = _emptied(connection)
+        emptied = emptied_files(connection)
     there = {(drop.day, drop.file_name) for drop in landing_files(settings, pseudonyms_of(settings))}
     unread = load_again(settings, fresh, known.keys() & there, now=now)
     with fresh.writing("apply prunings") as session:
@@ -97,14 +96,6 @@ def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[FileWareho
         if read.get(key) != known[key]
     ]
     return fresh, found, len(known.keys() & there)
-
-
-def _emptied(connection: sa.Connection) -> set[_FileKey]:
-    """Landing files of which a pruning has left nothing."""
-    c = pruned_drops.c
-    rows = connection.execute(sa.select(c.drop_day, c.file_name, c.remaining_lines).order_by(c.pruning_number))
-    remaining = {(day, name): lines for day, name, lines in rows}
-    return {key for key, lines in remaining.items() if not lines}
 
 
 def check_segments(settings: Settings, derived: Session) -> Iterator[Difference]:
