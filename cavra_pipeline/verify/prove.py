@@ -142,17 +142,15 @@ class LaneRead:
         return not (is_same_log and is_same_commit)
 
 
-def read_lane(
-    session: Session, settings: Settings, lane: Lane, last_day: date, *, types: Collection[str] | None = None
-) -> LaneRead:
-    """Reads the records of a lane up to a UTC day, or only those of some types, and the commit log.
+def read_lane(session: Session, settings: Settings, lane: Lane, last_day: date) -> LaneRead:
+    """Reads the records of a lane up to a UTC day, and the commit log.
 
     Raises:
         EmptyLog: Nothing was ever ingested.
         PipelineError: The commit log is damaged.
     """
     read = read_log(session, settings, lane.name, last_day)
-    days = disclosed(session, lane, last_day, pseudonyms_of(settings), types=types)
+    days = disclosed(session, lane, last_day, pseudonyms_of(settings))
     return replace(read, days=days, pruned=pruned_of(session, lane))
 
 
