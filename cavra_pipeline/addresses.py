@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,11 +20,21 @@ def matching(pattern: str, text: str) -> str:
     return text
 
 
+def is_loopback(host: str | None) -> bool:
+    """Returns whether a host is this machine by its name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def callable_address(text: SecretStr) -> SecretStr:
     """Returns an address that may be called: https, or http of this machine, without a user name."""
     url = urlsplit(text.get_secret_value())
     host, _ = url.hostname, url.port
-    is_safe = url.scheme == "https" or (url.scheme == "http" and host in ("127.0.0.1", "::1", "localhost"))
+    is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(host))
     if not host or not is_safe or url.username is not None or url.fragment:
         raise ValueError
     return SecretStr(matching(r"[\x20-\x7e]+", text.get_secret_value()))

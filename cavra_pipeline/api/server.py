@@ -9,8 +9,9 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from cavra_pipeline.addresses import is_loopback
 from cavra_pipeline.api.access import TokenFile
-from cavra_pipeline.api.guard import MAX_HEAD_BYTES, is_loopback
+from cavra_pipeline.api.guard import MAX_HEAD_BYTES
 from cavra_pipeline.errors import UsageError
 
 HEADER_SECONDS: Final = 10.0

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpcore
 
+from cavra_pipeline.addresses import is_loopback
 from cavra_pipeline.connectors.secret import Secret
 from cavra_pipeline.connectors.sources import read_file
 from cavra_pipeline.connectors.transport import Route
@@ -133,13 +134,3 @@ def split(url: Secret) -> SplitResult | None:
     except ValueError:
         return None
     return parts if parts.hostname and re.fullmatch(r"[A-Za-z0-9._:%-]+", parts.hostname) else None
-
-
-def is_loopback(host: str | None) -> bool:
-    """Returns whether a host is this machine by its name or address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
