@@ -5,7 +5,6 @@ Only this module tells the two apart. What reads landing files reads a folder.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -16,6 +15,7 @@ from cavra_pipeline.evidence.bucket import LandingBucket
 from cavra_pipeline.evidence.landing import Drop, drop_days, list_drops, stray_name, strays
 from cavra_pipeline.evidence.leftovers import locked
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.warehouse.files import sync
 
 
 def landing_files(
@@ -84,14 +84,9 @@ def put_file(settings: Settings, made: Path, target: Path) -> None:
     if bucket := _bucket(settings):
         bucket.put(made, target)
         return
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(made)
     made.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(target.parent)
 
 
 def _bucket(settings: Settings) -> LandingBucket | None:
