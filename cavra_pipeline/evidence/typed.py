@@ -218,8 +218,8 @@ def _entries(listed: Listed) -> str:
     return f"list_transform({_place(listed.path)}, lambda d: {{ {members} }}) AS {listed.column}"
 
 
-def _by_lane(of: Mapping[str, str], default: str = "NULL") -> str:
-    return " ".join(f"WHEN {literal(value)} THEN {result}" for value, result in of.items()) + f" ELSE {default}"
+def _by_lane(of: Mapping[str, str]) -> str:
+    return " ".join(f"WHEN {literal(value)} THEN {result}" for value, result in of.items()) + " ELSE NULL"
 
 
 def subject_of(fields: Iterable[str]) -> str:
