@@ -86,21 +86,15 @@ class Connectors:
             faults += tuple(fault for fault in found if fault not in faults) if isinstance(found, tuple) else ()
         return ConnectorProblem(provider, faults) if faults else None
 
-    def problems(self, *, of_those_off: bool = True) -> list[ConnectorProblem]:
-        """Returns every problem of the file and of the host, secrets included. One that concerns all comes once.
+    def problems(self) -> list[ConnectorProblem]:
+        """Returns every problem of the file, of the host and of connectors that are on, secrets included.
 
-        Args:
-            of_those_off: Whether the form of connectors that are off counts, so that switching one on is no surprise.
+        One that concerns all comes once.
         """
         whole = [ConnectorProblem(WHOLE_FILE, self._file_faults)] if self._file_faults else []
-        off = [
-            ConnectorProblem(provider, faults)
-            for provider, faults in self._form_faults.items()
-            if of_those_off and not self._is_on(provider)
-        ]
         strays = [ConnectorProblem(subject, faults) for subject, faults in self._strays.items()]
         on = (self.problem(provider) for provider in self.providers) if not whole else ()
-        return [*whole, *(problem for problem in on if problem), *off, *strays]
+        return [*whole, *(problem for problem in on if problem), *strays]
 
     def open(self, provider: str) -> Connector:
         """Returns a connector that is on, with its secrets.

@@ -95,7 +95,7 @@ def host_problems(settings: Settings) -> Sequence[ConnectorProblem]:
     rule, remedy = "it names a connector that is not on", "switch that connector on, or take its name out"
     missing = (one for one in settings.alerts.connectors if not connectors.has(one))
     return [
-        *connectors.problems(of_those_off=False),
+        *connectors.problems(),
         *(ConnectorProblem(one, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for one in missing),
     ]
 
