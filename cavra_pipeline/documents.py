@@ -51,6 +51,11 @@ def instant(moment: object) -> str | None:
     return moment.isoformat() if moment.tzinfo else f"{moment.isoformat()}+00:00"
 
 
+def moment_of(text: str | None) -> datetime | None:
+    """Returns the instant that ``instant`` has written, as the warehouse stores it."""
+    return naive_utc(datetime.fromisoformat(text)) if text else None
+
+
 def with_instants(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Returns a row with its instants as ISO-8601 text in UTC."""
     return {name: instant(value) if isinstance(value, datetime) else value for name, value in row.items()}

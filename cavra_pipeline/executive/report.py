@@ -15,6 +15,7 @@ from cavra_pipeline.documents import (
     SCHEMA_PREFIX,
     identify,
     instant,
+    moment_of,
     naive_utc,
     whole_minutes,
 )
@@ -334,12 +335,8 @@ def _lane(lane: Lane, found: _Known, *, at: datetime, start: datetime) -> dict[s
 
 
 def _outage(outage: Mapping[str, Any], *, start: datetime, at: datetime) -> dict[str, Any] | None:
-    started = _naive(outage["started_at"]) or start
-    ended = _naive(outage["ended_at"])
+    started = moment_of(outage["started_at"]) or start
+    ended = moment_of(outage["ended_at"])
     if ended is not None and ended <= start:
         return None
     return {**outage, "minutes_in_window": whole_minutes((ended or at) - max(started, start))}
-
-
-def _naive(text: str | None) -> datetime | None:
-    return naive_utc(datetime.fromisoformat(text)) if text else None

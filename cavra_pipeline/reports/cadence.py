@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.documents import naive_utc, parse_as_of, whole_minutes
+from cavra_pipeline.documents import moment_of, naive_utc, parse_as_of, whole_minutes
 
 #: So many outages of about the same length are the worker's own interval, if a third of its runs or more follow one.
 _REGULAR: Final = 5
@@ -25,9 +25,9 @@ def usual_interval(
     """
     expected = timedelta(minutes=expected_interval_minutes)
     gaps = [
-        ((_naive(one["ended_at"]) or at) - started + expected, one["ended_at"] is not None)
+        ((moment_of(one["ended_at"]) or at) - started + expected, one["ended_at"] is not None)
         for one in outages
-        if (started := _naive(one["started_at"]))
+        if (started := moment_of(one["started_at"]))
     ]
     whole = sorted(gap for gap, is_over in gaps if is_over)
     if len(whole) < _REGULAR or len(whole) * 3 < run_count or whole[-1] * 2 > whole[0] * 3:
@@ -44,7 +44,3 @@ def usual_interval_of(health: Mapping[str, Any]) -> int | None:
         run_count=health["worker_run_count"],
         at=naive_utc(parse_as_of(health["as_of"])),
     )
-
-
-def _naive(text: str | None) -> datetime | None:
-    return naive_utc(datetime.fromisoformat(text)) if text else None
