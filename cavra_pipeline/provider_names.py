@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-PROVIDER_NAMES: Final = ("webhook", "slack", "teams", "jira", "servicenow", "splunk", "sentinel", "datadog")
+#: The providers that have a connector, by name, and how each writes its own.
+PROVIDER_TITLES: Final = {
+    "webhook": "Webhook", "slack": "Slack", "teams": "Teams", "jira": "Jira", "servicenow": "ServiceNow",
+    "splunk": "Splunk", "sentinel": "Sentinel", "datadog": "Datadog",
+}  # fmt: skip
 BLANKS: Final = " \t\r\n"
 
 
@@ -16,3 +20,8 @@ def provider_name(text: str) -> str:
     text = text.strip(BLANKS)
     lower = text.lower() if text.isascii() else "".join(letter.lower()[0] for letter in text)
     return lower.replace("-", "_")
+
+
+def provider_title(name: str) -> str:
+    """Returns how a provider writes its own name, or the name as given."""
+    return PROVIDER_TITLES.get(name, name)

@@ -15,7 +15,7 @@ from pydantic_settings import NoDecode
 from cavra_pipeline.addresses import callable_address, matching, origins
 from cavra_pipeline.errors import Accepts
 from cavra_pipeline.lanes import LANES
-from cavra_pipeline.provider_names import PROVIDER_NAMES, provider_name
+from cavra_pipeline.provider_names import PROVIDER_TITLES, provider_name
 
 _URL: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,255})?"
 _KEY_PART: Final = r"[A-Za-z0-9_]{1,64}"
@@ -36,7 +36,7 @@ def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tupl
 
 
 def _connector_names(value: Any) -> tuple[str, ...]:
-    return _names(PROVIDER_NAMES, ",".join(map(provider_name, value.split(","))) if isinstance(value, str) else value)
+    return _names(PROVIDER_TITLES, ",".join(map(provider_name, value.split(","))) if isinstance(value, str) else value)
 
 
 def _each(pattern: str, separator: str, value: Any) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ Connectors = Annotated[
     NoDecode,
     BeforeValidator(_connector_names),
     Accepts(
-        f"some of {', '.join(PROVIDER_NAMES)}, with commas between them",
+        f"some of {', '.join(PROVIDER_TITLES)}, with commas between them",
         "the value names a connector that there is not",
     ),
 ]

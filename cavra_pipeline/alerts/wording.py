@@ -12,7 +12,8 @@ from cavra_pipeline.alerts.model import Alert, AlertState, worst
 from cavra_pipeline.alerts.planning import Notice, Planned
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
-from cavra_pipeline.executive.words import fix_words, provider_name
+from cavra_pipeline.executive.words import fix_words
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MOST_NAMED: Final = 5
@@ -66,7 +67,7 @@ def _title(planned: Planned, kind: AlertKind) -> str:
     what = f"{kind.title}: {about}"
     if fault := _fault_of(mentioned[0]):
         cause, provider = fault
-        what = f"{provider_name(provider)} {CAUSE_WORDS[cause].what}{about.removeprefix(provider)}"
+        what = f"{provider_title(provider)} {CAUSE_WORDS[cause].what}{about.removeprefix(provider)}"
     level = worst(one.severity for one in mentioned)
     start = {
         Notice.FIRING: f"CAVRA {level}",

@@ -18,8 +18,9 @@ from cavra_pipeline.cli.tables import near_time, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import UsageError, checked, did_you_mean
-from cavra_pipeline.executive.words import count, listed, provider_name
+from cavra_pipeline.executive.words import count, listed
 from cavra_pipeline.lanes import LANES, Lane
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RELEASE_WORDS
 from cavra_pipeline.reports.health import lanes_in_use
 from cavra_pipeline.reports.incidents import PROBED_CAUSES, incident_reports
@@ -194,7 +195,7 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Co
         console.table("Incidents, newest first", columns, rows)
     for one in report["incidents"]:
         if not one["ended_at"]:
-            step = CAUSE_WORDS[one["cause"]].step.format(name=provider_name(one["provider"]))
+            step = CAUSE_WORDS[one["cause"]].step.format(name=provider_title(one["provider"]))
             lane = one["lane"] or one["lanes"][0]
             is_probed, live = one["cause"] in PROBED_CAUSES, " --live" if lane in live_lanes else ""
             then = ", then try one retry" if live else ", then see which retry is tried first"
@@ -248,7 +249,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
 def _first_step(one: Mapping[str, Any]) -> str:
     """What is wrong with the provider by its open incident, and what to do before anything is retried."""
     cause = next(line["reason"] for line in one["lines"] if line["incident_id"] == one["provider_incident_id"])
-    name = provider_name(one["provider"])
+    name = provider_title(one["provider"])
     return f"{name} {CAUSE_WORDS[cause].what}. {CAUSE_WORDS[cause].step.format(name=name)}; until then retries fail"
 
 

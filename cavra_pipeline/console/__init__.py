@@ -17,8 +17,8 @@ from cavra_pipeline.api.cavra import DELIVERIES
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.connectors.providers import PROVIDERS
-from cavra_pipeline.executive.words import provider_name
 from cavra_pipeline.lanes import ANSWERING_STATES, CLEARING_STATES, LANES, Lane
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS, RECOVERY_STEP, RELEASE_WORDS
 from cavra_pipeline.reports.closure import ITEM_WORDS
 from cavra_pipeline.reports.incidents import PROBED_CAUSES
@@ -74,7 +74,7 @@ def _lanes() -> str:
         "WORKERS": {
             name: f"{DELIVERIES}/{lane.cavra.base}/{lane.cavra.worker}" for name, lane in LANES.items() if lane.cavra
         },
-        "PROVIDERS": {name: provider_name(name) for name in PROVIDERS},
+        "PROVIDERS": {name: provider_title(name) for name in PROVIDERS},
         "CAUSES": {name: asdict(one) for name, one in CAUSE_WORDS.items()},
         "FIX_FIRST": sorted(PROBED_CAUSES),
         "ITEMS": ITEM_WORDS,

@@ -19,7 +19,8 @@ from cavra_pipeline.documents import (
 )
 from cavra_pipeline.errors import UsageError, checked
 from cavra_pipeline.executive.counts import Standing, standings
-from cavra_pipeline.executive.words import count, listed, provider_name
+from cavra_pipeline.executive.words import count, listed
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.history import DEFAULT_SLO_MINUTES, RecoveryParameters
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK, recovery_reports
 from cavra_pipeline.reports.executions import by_provider
@@ -183,7 +184,7 @@ def _retry_route(provider: str, number: int) -> dict[str, Any]:
         "acknowledged": False,
         "need": "review_retries",
         "recommended_action": f"Review {count(number, 'audit delivery', 'audit deliveries')} to "
-        f"{provider_name(provider)} of which the newest retry failed or was skipped; approve another retry or record "
+        f"{provider_title(provider)} of which the newest retry failed or was skipped; approve another retry or record "
         "what was done.",
     }
 
@@ -211,8 +212,8 @@ class Need:
 
     def action(self, row: Mapping[str, Any]) -> str:
         """Says what to do."""
-        channels = listed([provider_name(one) for one in row["notified_through"]])
-        return self.text.format(provider=provider_name(row["provider"]), channels=channels)
+        channels = listed([provider_title(one) for one in row["notified_through"]])
+        return self.text.format(provider=provider_title(row["provider"]), channels=channels)
 
 
 def _says(state: str) -> Callable[[Mapping[str, Any]], bool]:

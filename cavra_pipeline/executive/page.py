@@ -21,12 +21,12 @@ from cavra_pipeline.executive.words import (
     missed_words,
     missing_words,
     moment_text,
-    provider_name,
     read,
     share_within,
     short_moment,
 )
 from cavra_pipeline.proof.basis import Basis
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 
 _STATES: Final = {
@@ -221,13 +221,13 @@ def _row(one: Mapping[str, Any], steps: str) -> dict[str, str]:
     slo, tone = _SLO[one["slo_state"]]
     again = " (opened again)" if one["closure_state"] == "reopened" else ""
     return {
-        "name": f"{provider_name(one['provider'])}, {one['playbook_id']}",
-        "provider": provider_name(one["provider"]),
+        "name": f"{provider_title(one['provider'])}, {one['playbook_id']}",
+        "provider": provider_title(one["provider"]),
         "id": one["playbook_id"],
         "age": short_duration(one["age_minutes"]) + again,
         "slo": slo,
         "tone": tone,
-        "notified": listed([provider_name(name) for name in one["notified_through"]]) or "no one",
+        "notified": listed([provider_title(name) for name in one["notified_through"]]) or "no one",
         "steps": steps,
     }
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cavra_pipeline.executive.words import are, count, fix_words, moment_text, provider_name, read
+from cavra_pipeline.executive.words import are, count, fix_words, moment_text, read
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.incidents import cause_of
@@ -103,7 +104,7 @@ def _broken(
     cause, fix = _cause(provider, failing, incident if is_now else None, is_now=is_now)
     steps = [fix, *_notification_steps(provider, missing, decided)]
     if opened:
-        name = provider_name(provider)
+        name = provider_title(provider)
         steps.append(f"Close the {f'{name} recovery' if len(opened) == 1 else f'{len(opened):,} {name} recoveries'}.")
     return {
         "provider": provider,
@@ -126,7 +127,8 @@ def _broken(
 def _notification_steps(provider: str, missing: int, decided: Mapping[str, int]) -> list[str]:
     """What to do about the notifications that have not arrived; the first step says which they are."""
     steps: list[str] = []
-    all_of_them = f"the {'notification' if missing == 1 else f'{missing:,} notifications'} to {provider_name(provider)}"
+    what = "notification" if missing == 1 else f"{missing:,} notifications"
+    all_of_them = f"the {what} to {provider_title(provider)}"
     for name, step in _STEPS:
         if number := decided.get(name, 0):
             of_them = f"{number:,} of {'them' if steps else all_of_them}"
@@ -142,7 +144,7 @@ def _cause(
     is_now: bool,
 ) -> tuple[str, str]:
     """What is wrong at a provider, without a full stop, and the step that fixes it or finds out."""
-    name = provider_name(provider)
+    name = provider_title(provider)
     if not failing:
         return f"Nothing is failing at {name} now", f"Check that {name} works."
     newest = max(failing, key=lambda row: (row["latest_at"], row["lane"]))["status_code"]

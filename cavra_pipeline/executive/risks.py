@@ -13,10 +13,10 @@ from cavra_pipeline.executive.words import (
     lane_title,
     limit_words,
     listed,
-    provider_name,
     worker_interval,
 )
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health_alerts import RULES, AlertRule
@@ -244,7 +244,7 @@ def _people_risks(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         rows = [row for row in report["open_recoveries"] if row["need"] == need]
         if rows:
             is_late = any(row["slo_status"] == "breached" for row in rows)
-            names = listed(list(dict.fromkeys(provider_name(row["provider"]) for row in rows)))
+            names = listed(list(dict.fromkeys(provider_title(row["provider"]) for row in rows)))
             said = one if len(rows) == 1 else many.format(n=f"{len(rows):,}")
             state = _STATE_OF.get(need, "")
             is_one = len(rows) == 1

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
@@ -28,28 +29,13 @@ _SUBJECTS: Final = {
 _MOST_PROVIDERS: Final = 3
 #: Steps that one page holds; the JSON has all.
 _MOST_ACTIONS: Final = 6
-_PROVIDERS: Final = {
-    "datadog": "Datadog",
-    "jira": "Jira",
-    "sentinel": "Sentinel",
-    "servicenow": "ServiceNow",
-    "slack": "Slack",
-    "splunk": "Splunk",
-    "teams": "Teams",
-    "webhook": "Webhook",
-}
-
-
-def provider_name(provider: str) -> str:
-    """Returns how a provider writes its own name, or the name as given."""
-    return _PROVIDERS.get(provider, provider)
 
 
 def fix_words(cause: str, provider: str) -> str:
     """Returns what to do about a cause at a provider, without a full stop; a webhook is something of its receiver's."""
     step = CAUSE_WORDS[cause].step
     is_receiver = provider == "webhook" and "the {name}" not in step
-    return step.format(name="the webhook receiver" if is_receiver else provider_name(provider))
+    return step.format(name="the webhook receiver" if is_receiver else provider_title(provider))
 
 
 def worker_interval(lane: Mapping[str, Any]) -> str:
@@ -83,7 +69,7 @@ def incident_sentence(one: Mapping[str, Any], as_of: str) -> str:
     codes = f" ({', '.join(map(str, one['status_codes']))})" if one["status_codes"] else ""
     age = short_duration(whole_minutes(parse_as_of(as_of) - parse_as_of(one["began_at"])))
     failing = f"{count(one['subject_count'], 'delivery', 'deliveries')} in {count(len(one['lanes']), 'lane')}"
-    return f"{provider_name(one['provider'])} {CAUSE_WORDS[one['cause']].what}{codes} for {age}: {failing}"
+    return f"{provider_title(one['provider'])} {CAUSE_WORDS[one['cause']].what}{codes} for {age}: {failing}"
 
 
 def limit_words(minutes: int) -> str:
@@ -172,7 +158,7 @@ def missed_words(report: Mapping[str, Any]) -> str:
         return ""
     counts = [one["failing_notice_count"] for one in missing]
     parts = [
-        f"{f'{number:,}' if at else count(number, 'notification') + ' sent'} to {provider_name(one['provider'])}"
+        f"{f'{number:,}' if at else count(number, 'notification') + ' sent'} to {provider_title(one['provider'])}"
         f" since {day_text(read(one['failing_since']))}"
         for at, (one, number) in enumerate(zip(missing[:_MOST_PROVIDERS], counts, strict=False))
     ]
@@ -309,7 +295,7 @@ def route_lines(routes: Sequence[Mapping[str, Any]], most: int) -> list[str]:
             f"open for {short_duration(age)}" if age is not None else "",
             count(failures, "failure") if failures is not None else "",
         ]
-        lines.append(f"{provider_name(route.get('provider') or '')}: {', '.join(filter(None, parts))}")
+        lines.append(f"{provider_title(route.get('provider') or '')}: {', '.join(filter(None, parts))}")
     return lines + _and_more(len(routes) - most)
 
 

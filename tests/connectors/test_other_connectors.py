@@ -9,7 +9,7 @@ from typing import Final
 
 from cavra_pipeline.connectors.config import read_connectors
 from cavra_pipeline.connectors.providers import PROVIDERS
-from cavra_pipeline.provider_names import PROVIDER_NAMES
+from cavra_pipeline.provider_names import PROVIDER_TITLES
 from tests.support import AS_OF, REPOSITORY, ask_plan, at, delivery, ingested
 
 #: What CAVRA's own connector configuration takes, by its public source.
@@ -17,7 +17,7 @@ CAVRA_CONNECTORS: Final = {
     "github", "gitlab", "azure_repos", "github_actions", "jenkins", "splunk", "sentinel", "datadog", "webhook", "slack",
     "teams", "jira", "servicenow", "jamf", "intune", "linux",
 }  # fmt: skip
-OTHERS: Final = sorted(CAVRA_CONNECTORS - set(PROVIDER_NAMES))
+OTHERS: Final = sorted(CAVRA_CONNECTORS - set(PROVIDER_TITLES))
 
 
 def test_the_page_names_each_connector_of_cavra_that_is_not_ours() -> None:
@@ -26,7 +26,7 @@ def test_the_page_names_each_connector_of_cavra_that_is_not_ours() -> None:
     rows = [line for line in part.splitlines() if line.startswith("| `")]
 
     assert sorted(name for row in rows for name in re.findall(r"`([a-z_]+)`", row)) == OTHERS
-    assert set(PROVIDERS) == set(PROVIDER_NAMES) < CAVRA_CONNECTORS
+    assert set(PROVIDERS) == set(PROVIDER_TITLES) < CAVRA_CONNECTORS
 
 
 def test_an_entry_of_one_is_an_unknown_provider_and_the_others_work(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.providers import RETRIED
 from cavra_pipeline.executive.report import executive_reports
-from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words, provider_name
+from cavra_pipeline.executive.words import are, decide_words, missed_words, missing_words
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
 from tests.executive.histories import ask_escalation, ask_report
@@ -524,7 +525,7 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     said = {one["action"] for one in actions}
     step_of = {one["provider"]: one["action"].removesuffix(".") for one in broken}
     assert all(one["recommended_action"].startswith(step_of[one["provider"]]) for one in opened)
-    assert all(one["action"].endswith(".") and provider_name(one["provider"]) in one["action"] for one in broken)
+    assert all(one["action"].endswith(".") and provider_title(one["provider"]) in one["action"] for one in broken)
     for one in broken:
         assert (" failed (" in one["cause"]) is (one["failing_notice_count"] > 0 and not one["is_failing_now"])
         assert sum(one[name] for name in RETRIED) == one["failing_notice_count"]
@@ -538,7 +539,7 @@ def test_no_action_count_or_sentence_of_a_report_contradicts_another(events: lis
     for one in opened:
         assert (one["slo_status"] == "breached") <= (report["alert_level"] == "critical")
         step = _STEPS.get(one["need"])
-        assert step is None or any(step in each and provider_name(one["provider"]) in each for each in said)
+        assert step is None or any(step in each and provider_title(one["provider"]) in each for each in said)
     for need, step in _STEPS.items():
         assert any(one["need"] == need for one in opened) == any(each.startswith(step) for each in said)
     assert report["what_to_do"] == (actions[0]["action"] if actions else "Nothing; the next report comes as scheduled.")
