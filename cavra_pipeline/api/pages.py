@@ -10,18 +10,15 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from cavra_pipeline.api.problems import HttpProblem
-from cavra_pipeline.boundary.fields import LISTS
-from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.documents import canonical_json, instant, naive_utc, parse_as_of
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.export import record_of, stamp
+from cavra_pipeline.evidence.export import RECORD_COLUMNS, record_of, stamp
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.reports.store import SavedReports, list_reports
 from cavra_pipeline.state import State
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"
-_EVIDENCE_COLUMNS: Final = ", ".join([*COLUMNS, *LISTS])
 #: What the two tables of the boundary do not share; the first narrows a list.
 _BOUNDARY_COLUMNS: Final = {"quarantine": ("reason", "field", "sha256"), "findings": ("rule", "path", "action")}
 
@@ -42,7 +39,7 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
         "after_id": after[1] if after else None,
         "most": limit + 1,
     }
-    rows = session.rows(_PACKAGE, "page_evidence", asked, columns=_EVIDENCE_COLUMNS)
+    rows = session.rows(_PACKAGE, "page_evidence", asked, columns=RECORD_COLUMNS)
     last = rows[limit - 1] if len(rows) > limit else None
     place = [instant(last["created_at"]), last["session_id"]] if last else None
     return [_shown(row) for row in rows[:limit]], _closed(place, filters)

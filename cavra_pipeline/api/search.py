@@ -7,13 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.boundary.fields import LISTS
-from cavra_pipeline.boundary.kinds import COLUMNS
-from cavra_pipeline.evidence.export import record_of, stamp
+from cavra_pipeline.evidence.export import RECORD_COLUMNS, record_of, stamp
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.api"
-_COLUMNS: Final = ", ".join([*COLUMNS, *LISTS])
 #: CAVRA cuts a limit to this without a word; a client reads in the answer which limit was used.
 MOST_RECORDS: Final = 500
 _FARTHEST: Final = 2**62
@@ -95,7 +92,7 @@ def search_records(session: Session, filters: Filters, *, limit: int, offset: in
         asked["record_types"] = list(filters.record_types)
     if filters.min_blocked is not None:
         asked["min_blocked"] = min(max(filters.min_blocked, -_FARTHEST), _FARTHEST)
-    rows = session.rows(_PACKAGE, "search_records", asked, columns=_COLUMNS)
+    rows = session.rows(_PACKAGE, "search_records", asked, columns=RECORD_COLUMNS)
     items = [record_of(row) for row in rows if row["session_id"] is not None]
     return {
         "items": json.loads(json.dumps(items, default=stamp)),

@@ -13,6 +13,8 @@ from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.evidence"
+#: What a record is made of, as a statement selects it.
+RECORD_COLUMNS: Final = ", ".join([*COLUMNS, *LISTS])
 
 
 def export_records(session: Session, *, since: datetime | None = None, made_here: bool = False) -> Iterator[str]:
@@ -23,12 +25,11 @@ def export_records(session: Session, *, since: datetime | None = None, made_here
         since: Leave out records created before.
         made_here: Only records that this pipeline wrote itself.
     """
-    columns = [*COLUMNS, *LISTS]
     rows = session.stream(
         _PACKAGE,
         "export_records",
         {"since": naive_utc(since) if since else None, "made_here": made_here},
-        columns=", ".join(columns),
+        columns=RECORD_COLUMNS,
     )
     for row in rows:
         yield json.dumps(record_of(row), ensure_ascii=False, separators=(",", ":"), default=stamp)
