@@ -162,8 +162,9 @@ def missed_words(report: Mapping[str, Any]) -> str:
         f" since {day_text(read(one['failing_since']))}"
         for at, (one, number) in enumerate(zip(missing[:_MOST_PROVIDERS], counts, strict=False))
     ]
-    if others := len(missing) - _MOST_PROVIDERS:
-        parts += [f"{sum(counts[_MOST_PROVIDERS:]):,} to {count(others, 'other provider')}"] if others > 0 else []
+    if len(missing) > _MOST_PROVIDERS:
+        others = count(len(missing) - _MOST_PROVIDERS, "other provider")
+        parts.append(f"{sum(counts[_MOST_PROVIDERS:]):,} to {others}")
     return f"People may have missed {listed(parts)}."
 
 
