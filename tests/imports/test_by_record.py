@@ -226,12 +226,12 @@ from pathlib import Path
 from cavra_pipeline.evidence import importer
 from tests.imports.sources import bring
 from tests.support import home_with
-moves, move = iter(range(99)), importer._move
-def stopping(made, target):
+moves, put = iter(range(99)), importer.put_file
+def stopping(settings, made, target):
     if next(moves) == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
-    move(made, target)
-importer._move = stopping
+    put(settings, made, target)
+importer.put_file = stopping
 bring(home_with(Path(sys.argv[1])), Path(sys.argv[1]) / "e.jsonl")
 """
 
