@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
+
+import msgspec
 
 from cavra_pipeline.boundary.formats import TextGrade, grade_of
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
@@ -238,13 +240,40 @@ def dump_sidecar(handed_on: HandedOn, record_digests: str = "") -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 #: As long as the boundary's deepest path of its longest keys.
-_PATH = re.compile(r"[A-Za-z0-9_.*\[\]-]{1,16384}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_REASONS = frozenset(reason.value for reason in Reason)
-_ACTIONS = frozenset(action.value for action in Action)
+_Path = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.*\[\]-]{1,16384}\Z")]
 #: Our own rules and the scanner's, whose names no list of ours holds.
-_RULE = re.compile(r"[a-z][a-z0-9./_-]{0,127}")
+_Rule = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9./_-]{0,127}\Z")]
+
+
+class _HeldBack(msgspec.Struct):
+    """A quarantined line of a sidecar."""
+
+    line: _Count
+    sha256: _Digest
+    reason: Reason
+    field: _Path | None
+
+
+class _Found(msgspec.Struct):
+    """A finding of a sidecar."""
+
+    line: _Count
+    rule: _Rule
+    path: _Path
+    action: Action
+    sha256: _Digest | None = None
+
+
+class _Sidecar(msgspec.Struct):
+    """A sidecar; its digests of records are read where records are compared."""
+
+    source_file: Annotated[str, msgspec.Meta(pattern=rf"^{_SOURCE_FILE.pattern}\Z")]
+    dropped_field_count: _Count
+    quarantined: list[_HeldBack]
+    findings: list[_Found]
 
 
 def load_sidecar(drop: Drop) -> HandedOn | None:
@@ -253,60 +282,23 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
     Raises:
         UnreadableFile: The sidecar is not one that ``import`` writes.
     """
-    path = sidecar_of(drop.path)
     try:
-        document = json.loads(path.read_bytes())
-        handed_on = HandedOn(
-            source_file=_checked(document["source_file"], _SOURCE_FILE),
-            quarantined=tuple(_quarantined(row) for row in document["quarantined"]),
-            findings=tuple(_finding(row) for row in document["findings"]),
-            dropped_field_count=_count(document["dropped_field_count"]),
-        )
+        read = msgspec.json.decode(sidecar_of(drop.path).read_bytes(), type=_Sidecar)
+        texts = [read.source_file, *(text for one in read.quarantined for text in (one.sha256, one.field))]
+        texts += [text for one in read.findings for text in (one.rule, one.path, one.sha256)]
+        if any(text and secrets_in(text) for text in texts):
+            raise ValueError
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, RecursionError, msgspec.DecodeError):
         raise UnreadableFile(
             "the landing file's sidecar is not one that import wrote",
             where=f"{drop.name}{SIDECAR_SUFFIX}",
             remedy="Remove the landing file and its sidecar and import the source again",
         ) from None
-    return handed_on
-
-
-def _checked(value: Any, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value) or secrets_in(value):
-        raise ValueError
-    return value
-
-
-def _among(value: Any, accepted: frozenset[str]) -> str:
-    if value not in accepted:
-        raise ValueError
-    return str(value)
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError
-    return value
-
-
-def _quarantined(row: Any) -> QuarantinedLine:
-    field = row["field"]
-    return QuarantinedLine(
-        _count(row["line"]),
-        _checked(row["sha256"], _SHA256),
-        _among(row["reason"], _REASONS),
-        None if field is None else _checked(field, _PATH),
-        None,
-    )
-
-
-def _finding(row: Any) -> LineFinding:
-    return LineFinding(
-        _count(row["line"]),
-        _checked(row["rule"], _RULE),
-        _checked(row["path"], _PATH),
-        _among(row["action"], _ACTIONS),
-        _checked(row["sha256"], _SHA256) if "sha256" in row else None,
+    return HandedOn(
+        read.source_file,
+        tuple(QuarantinedLine(one.line, one.sha256, one.reason.value, one.field, None) for one in read.quarantined),
+        tuple(LineFinding(one.line, one.rule, one.path, one.action.value, one.sha256) for one in read.findings),
+        read.dropped_field_count,
     )
