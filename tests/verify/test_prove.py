@@ -67,7 +67,7 @@ def test_report_and_verifier_say_an_age_the_same_on_both_sides_of_a_unit(tmp_pat
         bundle = proved(home, "retry_health", ran_at + timedelta(minutes=minutes), expected_interval_minutes=15)
         assert fault_of(bundle) == ""
         missed = json.loads(unpack(bundle)["report.json"])["alerts"][0]["message"]
-        assert missed == f"The last retry worker run: {words} ago; one is due every 15 minutes."
+        assert missed == f"The last retry worker run: {words} ago; one is due every 15 min."
 
 
 @pytest.mark.parametrize(("minutes", "words"), [(0, "0 min"), (1, "1 min"), (59, "59 min"), (60, "1 h")])
