@@ -123,7 +123,7 @@ def test_the_health_table_shows_slots_beside_outages_and_the_document_does_not_c
     after = json.loads(answer(*asked, "--json"))
 
     assert {**before, "generated_at": ""} == {**after, "generated_at": ""}
-    assert "missed: daemon_down" in answer(*asked)
+    assert "missed: daemon down" in answer(*asked)
     assert "daemon_down" not in answer("retry-health", "--lane", "executive_report", "--as-of", (AT + GAP).isoformat())
 
 

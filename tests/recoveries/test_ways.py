@@ -38,7 +38,7 @@ def test_the_command_prints_the_report_and_takes_a_limit(home: Settings) -> None
 
     shown = command(home.home, "recoveries", "--as-of", AS_OF.isoformat()).out
     assert "1 open, 1 closed" in shown
-    assert "breached" in shown
+    assert "Past the limit" in shown
 
 
 def test_the_command_says_where_no_playbook_is_known(tmp_path: Path) -> None:
