@@ -44,6 +44,15 @@ def naive_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
+def shifted(moment: datetime, span: timedelta) -> datetime:
+    """Returns the instant a span later, or earlier if the span is negative; at most the last or first one there is."""
+    try:
+        return moment + span
+    except OverflowError:
+        last = datetime.max if span > timedelta() else datetime.min  # noqa: DTZ901 -- its zone is the instant's
+        return last.replace(tzinfo=moment.tzinfo)
+
+
 def instant(moment: object) -> str | None:
     """Returns an instant of the warehouse as ISO-8601 text in UTC, or None."""
     if not isinstance(moment, datetime):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
@@ -26,7 +26,7 @@ from cavra_pipeline.api.actions import signer_of
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, Service, json_answer
-from cavra_pipeline.documents import parse_as_of
+from cavra_pipeline.documents import parse_as_of, shifted
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import slots_document
@@ -151,11 +151,11 @@ def slots(service: Served, asked: Annotated[models.SlotsQuery, Query()]) -> Answ
     The list is empty if the range ends before it begins.
     """
     until = parse_as_of(asked.until) if asked.until else service.clock()
-    first = parse_as_of(asked.since) if asked.since else _before(until, _DEFAULT_SPAN)
-    first = max(first, _before(until, _MOST_SPAN))
+    first = parse_as_of(asked.since) if asked.since else shifted(until, -_DEFAULT_SPAN)
+    first = max(first, shifted(until, -_MOST_SPAN))
 
     def make(c: sa.Connection) -> dict[str, Any]:
-        after = _before(first, timedelta(microseconds=1))
+        after = shifted(first, -timedelta(microseconds=1))
         rows = slots_between(c, after=after, until=until, schedule=asked.schedule)
         return slots_document(rows, first, until)
 
@@ -172,10 +172,3 @@ def sources(service: Served) -> Answer:
         return sources_document(read_sources(settings.sources_file), known, service.clock()), None
 
     return service.once(("sources",), make)
-
-
-def _before(moment: datetime, span: timedelta) -> datetime:
-    try:
-        return moment - span
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)

@@ -14,7 +14,7 @@ from cavra_pipeline.cli.command import Named, answers, command
 from cavra_pipeline.cli.common import answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_start
 from cavra_pipeline.desired_state import SCHEDULE_NAMES
-from cavra_pipeline.documents import instant
+from cavra_pipeline.documents import instant, shifted
 from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.slots.ledger import slots_between
 from cavra_pipeline.slots.picture import legend, picture, slots_document
@@ -40,8 +40,8 @@ def slots(schedule: str | None, first: datetime | None, last: datetime | None) -
     if schedule is not None and schedule not in SCHEDULE_NAMES:
         raise UsageError("there is no such schedule", where="schedule", remedy=use_one_of(schedule, SCHEDULE_NAMES))
     until = last or clock()
-    first_at = first or until - timedelta(days=_DEFAULT_DAYS)
-    after = first_at - timedelta(microseconds=1)
+    first_at = first or shifted(until, -timedelta(days=_DEFAULT_DAYS))
+    after = shifted(first_at, -timedelta(microseconds=1))
     if after >= until:
         raise UsageError("the range is empty", where="--from", remedy="Give an instant before --to")
     with reading_state() as c:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from cavra_pipeline.documents import shifted
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.trends import FINE_WINDOW_DAYS
 from cavra_pipeline.executive.words import (
@@ -234,7 +235,7 @@ def _row(one: Mapping[str, Any], steps: str) -> dict[str, str]:
 
 def _notes(report: Mapping[str, Any], basis: Basis | None) -> list[str]:
     latest, made = report["latest_record_at"], read(report["generated_at"])
-    start, until = read(report["window_start"]), read(report["as_of"]) - timedelta(microseconds=1)
+    start, until = read(report["window_start"]), shifted(read(report["as_of"]), -timedelta(microseconds=1))
     rests = f"Based on {count(report['evidence_record_count'], 'evidence record')}"
     rests += f" of {count(basis.day_count, 'day')}" if basis else ""
     rests += " about notifications and recoveries"

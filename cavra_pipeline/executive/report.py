@@ -17,6 +17,7 @@ from cavra_pipeline.documents import (
     instant,
     moment_of,
     naive_utc,
+    shifted,
     whole_minutes,
 )
 from cavra_pipeline.errors import UsageError, checked
@@ -99,7 +100,7 @@ class _Known:
 
     def before(self, start: datetime, slo: timedelta) -> dict[str, Any] | None:
         """Returns the counts of the window before the one that starts then; None where it was not seen whole."""
-        last = start - timedelta(microseconds=1)
+        last = shifted(start, -timedelta(microseconds=1))
         earlier = _window_start(last, self.window_days)
         if not self.history.playbook_count(earlier) or (self.horizon and self.horizon > earlier):
             return None

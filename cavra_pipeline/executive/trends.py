@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
-from cavra_pipeline.documents import instant, whole_minutes
+from cavra_pipeline.documents import instant, shifted, whole_minutes
 from cavra_pipeline.recoveries.history import OpenInterval, Recovery
 
 #: Windows up to a month have a backlog point every six hours, longer ones every day.
@@ -118,7 +118,7 @@ class RecoveryTrend:
             is_late = bisect_left(late, moment) - bisect_right(late_ended, moment)
             return bisect_right(opened, moment) - bisect_right(closed, moment), is_late
 
-        rises = sorted({*opened, *(_later(moment, timedelta(microseconds=1)) for moment in late)})
+        rises = sorted({*opened, *(shifted(moment, timedelta(microseconds=1)) for moment in late)})
         points = []
         for before, moment in pairwise([self.start, *moments]):
             within = rises[bisect_right(rises, before) : bisect_right(rises, moment)]
@@ -141,7 +141,7 @@ class RecoveryTrend:
             opened.append(each.started_at)
             if each.ended_at:
                 closed.append(each.ended_at)
-            limit_at = _later(one.opened_at, self.slo)
+            limit_at = shifted(one.opened_at, self.slo)
             late_at = max(limit_at, each.started_at)
             if each.ended_at is None or late_at < each.ended_at:
                 # Opened again when the limit was over already, it is past it from its first instant on.
@@ -152,10 +152,3 @@ class RecoveryTrend:
 
     def _intervals(self) -> list[tuple[Recovery, OpenInterval]]:
         return [(one, each) for one in self.recoveries for each in one.open_intervals(self.at)]
-
-
-def _later(moment: datetime, span: timedelta) -> datetime:
-    try:
-        return moment + span
-    except OverflowError:
-        return datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.documents import count_standing, instant, spread
+from cavra_pipeline.documents import count_standing, instant, shifted, spread
 from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
 from cavra_pipeline.reports.approvals import approvals
 from cavra_pipeline.reports.executions import by_reason, unresolved_executions
@@ -35,7 +35,7 @@ def facts_of(
     """
     window = timedelta(hours=window_hours)
     about: dict[str, object] = {"lane": lane.name, "instants": asked}
-    starts = [_before(at, window) for at in asked]
+    starts = [shifted(at, -window) for at in asked]
     windowed: dict[str, object] = {**about, "window_starts": starts}
 
     records = session.rows(_PACKAGE, "lane_records", windowed)
@@ -60,13 +60,6 @@ def facts_of(
         }
         for n in range(len(asked))
     ]
-
-
-def _before(moment: datetime, span: timedelta) -> datetime:
-    try:
-        return moment - span
-    except OverflowError:
-        return datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
 
 
 def _outages(

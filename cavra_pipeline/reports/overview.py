@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.documents import instant, naive_utc, whole_minutes
+from cavra_pipeline.documents import instant, naive_utc, shifted, whole_minutes
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
@@ -43,7 +43,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
     (recoveries,) = recovery_reports(session, RecoveryParameters(), instants=[as_of], now=now)
     (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
     before, boundary = session.rows(
-        _PACKAGE, "boundary_counts", {"instants": [naive_utc(as_of - _NEWS), naive_utc(as_of)]}
+        _PACKAGE, "boundary_counts", {"instants": [naive_utc(shifted(as_of, -_NEWS)), naive_utc(as_of)]}
     )
     newest = found["newest_record_at"]
     age = naive_utc(as_of) - newest if isinstance(newest, datetime) else None
@@ -54,7 +54,7 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
             "record_count": found["record_count"],
             "newest_record_at": instant(newest),
             "newest_record_age_minutes": None if age is None else whole_minutes(age),
-            "news_since": (as_of - _NEWS + timedelta(days=1)).date().isoformat(),
+            "news_since": shifted(as_of, timedelta(days=1) - _NEWS).date().isoformat(),
             "week_quarantined_count": _came("quarantined_record_count", before, boundary),
             "week_finding_count": _came("redaction_finding_count", before, boundary),
         },

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from cavra_pipeline.documents import naive_utc, parse_as_of
+from cavra_pipeline.documents import naive_utc, parse_as_of, shifted
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Tolerance
 from cavra_pipeline.slots.verdicts import Cause, Configuration, Verdict, VerdictKind, revised
@@ -137,10 +137,7 @@ def slots_of_reports(c: sa.Connection, reports: Sequence[Mapping[str, Any]]) -> 
 def _window(report: Mapping[str, Any]) -> tuple[datetime, datetime]:
     """The window of a report: after the first, up to the second."""
     as_of = parse_as_of(report["as_of"])
-    try:
-        return as_of - timedelta(hours=report["window_hours"]), as_of
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC), as_of
+    return shifted(as_of, -timedelta(hours=report["window_hours"])), as_of
 
 
 def _counted(rows: Sequence[Any]) -> dict[str, int]:

@@ -26,6 +26,14 @@ def provider_of(name: object) -> str:
     return str(name or "").strip(" \t\r\n").lower().replace("-", "_")
 
 
+def due_at(moment: datetime, span: timedelta) -> datetime | None:
+    """Returns the instant a span later, or None past the last one there is."""
+    try:
+        return moment + span
+    except OverflowError:
+        return None
+
+
 @dataclass(order=True)
 class LaneRecord:
     """A record; entries sort from the oldest to the newest."""
@@ -118,18 +126,19 @@ class LanePairs:
             if not base or (count - 1) * math.log(factor) <= 600:
                 minutes = base and min(minutes, base * factor ** (count - 1))
             microseconds = math.floor(60_000_000 * minutes + 0.5)
-            due = latest.at + timedelta(microseconds=microseconds)
+            due = due_at(latest.at, timedelta(microseconds=microseconds))
             is_last = count >= policy["max_retry_attempts"]
             is_over = is_last or code in policy["non_retryable_status_codes"]
             reason = "max_retry_attempts_reached" if is_last else "non_retryable_status_code"
-            action = "suppress" if is_over else "wait" if self.as_of < due else "retry"
+            action = "suppress" if is_over else "wait" if not due or self.as_of < due else "retry"
             beside = {name: latest.raw.get(name) for name in [self.lane["decision_field"]] if name}
             yield beside | {
                 self.lane["subject_field"]: subject, "provider": provider, "action": action, "retry_count": count,
                 "reason": {"wait": "retry_delay_not_elapsed", "retry": "retry_delay_elapsed"}.get(action, reason),
                 "max_retry_attempts": policy["max_retry_attempts"], "retry_delay_minutes": microseconds // 60_000_000,
                 "first_delivery_id": tries[0][0].session_id, "latest_delivery_id": latest.session_id,
-                "latest_delivery_at": latest.at.isoformat(), "next_retry_at": None if is_over else due.isoformat(),
+                "latest_delivery_at": latest.at.isoformat(),
+                "next_retry_at": due.isoformat() if due and not is_over else None,
                 "failed_status_codes": sorted({one[2] for one in tries if one[2] is not None}),
             }  # fmt: skip
 

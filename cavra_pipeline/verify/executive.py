@@ -83,7 +83,7 @@ class HomeRecords:
 
     def before(self, horizon: datetime | None) -> Document | None:
         """Counts of recoveries in the window before; None where it was not seen whole."""
-        last = self.start - timedelta(microseconds=1)
+        last = self.start - min(timedelta.resolution, self.start - datetime.min.replace(tzinfo=UTC))
         earlier = self.window_start(last)
         then = self.recoveries(earlier, last)
         is_seen = any(one.type == "playbook" and one.at <= earlier for one in self.others)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from .derive import MINUTE, Document, LanePairs, LaneRecord, provider_of
+from .derive import MINUTE, Document, LanePairs, LaneRecord, due_at, provider_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 RETRIES = "retry-execution"
@@ -139,8 +139,8 @@ class RecoveriesAt:
         step = (6 if window_days <= 31 else 24) * HOUR
         moments = [self.start + number * step for number in range((self.at - self.start) // step + 1)]
         starts = {start for one in self.all for start, _ in one.spans()}
-        ends = {one.opened + self.slo for one in self.all if _due(one.opened, self.slo)}
-        rises = starts | {end + timedelta.resolution for end in ends}
+        late = [one.opened for one in self.all if self.at - one.opened > self.slo]
+        rises = starts | {opened + self.slo + timedelta.resolution for opened in late}
         rows, before = list[Document](), self.start
         for moment in moments if moments[-1] == self.at else [*moments, self.at]:
             within = [self.open_and_late(each) for each in rises if before < each <= moment]
@@ -163,23 +163,17 @@ class RecoveriesAt:
         for one in self.all:
             if one.closed() is None:
                 age, late = self.at - one.opened, self.is_late(one, self.at)
+                due = due_at(one.opened, self.slo)
                 through, acknowledged = notices.of(one)
                 yield {
                     "provider": one.provider, "category": one.entry.get("category"), "playbook_id": one.playbook_id,
                     "severity": "critical" if late else "warning", "slo_status": "breached" if late else "open",
                     "slo_state": "breached" if late else "at_risk" if 4 * age >= 3 * self.slo else "within",
                     "closure_state": one.state(), "opened_at": one.opened.isoformat(), "age_minutes": age // MINUTE,
-                    "slo_due_at": _due(one.opened, self.slo), "failure_count": one.entry.get("failure_count"),
+                    "slo_due_at": due and due.isoformat(), "failure_count": one.entry.get("failure_count"),
                     "notified_through": through, "acknowledged": acknowledged,
                     "need": _need(one.state(), through, acknowledged=acknowledged),
                 }  # fmt: skip
-
-
-def _due(opened: datetime, slo: timedelta) -> str | None:
-    try:
-        return (opened + slo).isoformat()
-    except OverflowError:
-        return None
 
 
 def _need(state: str, through: Sequence[str], *, acknowledged: bool) -> str:
@@ -228,8 +222,8 @@ class EntryCauses:
 
     def of(self, one: PlaybookEntry) -> str:
         """The cause of a recovery."""
-        since = one.opened - self.rules["lookback_hours"] * HOUR
-        codes = {code for at, code in self.failures.get(one.provider, ()) if since <= at <= one.opened}
+        longest = self.rules["lookback_hours"] * HOUR
+        codes = {code for at, code in self.failures.get(one.provider, ()) if timedelta() <= one.opened - at <= longest}
         causes = {
             next((of for of, low, high in self.rules["causes"] if low <= code <= high), "mixed") for code in codes
         }
