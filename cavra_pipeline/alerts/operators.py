@@ -238,11 +238,11 @@ def silence_alerts(
         raise UsageError("it would match every alert", where="silence", remedy="Give a kind, a subject, or both")
     if subject is not None and not is_public_text(subject):
         raise UsageError("the value is not accepted", where="subject", remedy="Give it as alerts list shows it")
-    if not max(now, starts_at) < ends_at <= starts_at + MOST_SILENCE:
+    if ends_at <= max(now, starts_at) or ends_at - starts_at > MOST_SILENCE:
         raise UsageError(
-            "it has no time to hold",
-            where="until",
-            remedy="Let it end after it begins and within a year, in the future",
+            "it ends too early or lasts too long",
+            where="silence",
+            remedy="Let it end in the future, after it begins and at most 366 days later",
         )
     name = kind_named(kind).name if kind else None
     identity = "\n".join(map(str, (name, subject, label, reason, starts_at, ends_at, now)))

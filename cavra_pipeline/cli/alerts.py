@@ -23,6 +23,7 @@ from cavra_pipeline.cli import columns, tables
 from cavra_pipeline.cli.command import HelpGroup, Named, answers
 from cavra_pipeline.cli.common import BY, answer, clock, daemon_of, home, instant_option, reading_state
 from cavra_pipeline.cli.when import read_end, read_span, read_start
+from cavra_pipeline.documents import shifted
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.executive.words import count
 from cavra_pipeline.settings import Settings
@@ -110,7 +111,7 @@ def silence(
     starts_at = first or said_at
     if (span is None) == (last is None):
         raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
-    ends_at = last or starts_at + read_span(span or "", "--for")
+    ends_at = last or shifted(starts_at, read_span(span or "", "--for"))
     document = silence_alerts(
         home(),
         kind=kind,

@@ -268,8 +268,8 @@ def test_a_silence_that_is_ended_mutes_no_longer_and_an_end_in_it_is_told_after_
     [
         ({"kind": None}, "it would match every alert"),
         ({"kind": "no_such_kind"}, "there is no such kind of alert"),
-        ({"ends_at": AS_OF}, "it has no time to hold"),
-        ({"ends_at": instant_at(367 * 1440)}, "it has no time to hold"),
+        ({"ends_at": AS_OF}, "it ends too early or lasts too long"),
+        ({"ends_at": instant_at(367 * 1440)}, "it ends too early or lasts too long"),
         ({"by": "me@example.org"}, "the label is not public-safe"),
         ({"comment": "token=ghp_" + "a" * 36}, "the label is not public-safe"),
         ({"subject": "Bearer abcdefgh12345678"}, "the value is not accepted"),

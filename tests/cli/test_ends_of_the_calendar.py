@@ -112,6 +112,36 @@ def test_scheduled_runs_are_listed_from_the_first_instant_on(settings: Settings,
     assert (said.code, said.document["from"][:10]) == (0, "0001-01-01")
 
 
+SILENCE: Final = ["alerts", "silence", "--subject", "x", "--comment", "work", "--by", "ops"]
+
+
+@pytest.mark.parametrize("end", [["--until", "9999-12-31"], ["--for", "1d"], ["--for", "99999d"]])
+def test_a_silence_may_begin_and_end_on_the_last_day(settings: Settings, end: list[str]) -> None:
+    said = command(settings.home, *SILENCE, "--from", "9999-12-31", *end, "--json")
+
+    assert (said.code, said.document["ends_at"]) == (0, LAST.isoformat())
+    assert command(settings.home, "alerts", "unsilence", said.document["silence_id"]).code == 0
+
+
+@pytest.mark.parametrize(
+    "range_",
+    [
+        ["--from", "9990-01-01", "--for", "99999d"],
+        ["--from", "9990-01-01", "--for", "367d"],
+        ["--from", "9998-01-01", "--until", "9999-12-31"],
+        ["--from", "0001-01-01", "--until", "0001-01-01"],
+        ["--for", "367d"],
+    ],
+)
+def test_a_silence_that_is_over_or_longer_than_a_year_is_refused(settings: Settings, range_: list[str]) -> None:
+    said = command(settings.home, *SILENCE, *range_)
+
+    assert (said.code, said.out) == (2, "")
+    assert "silence: it ends too early or lasts too long" in said.err
+    assert "at most 366 days later" in said.err
+    assert command(settings.home, "alerts", "list", "--json").document["silences"] == []
+
+
 @pytest.mark.parametrize(
     ("moment", "span", "expected"),
     [
