@@ -22,7 +22,7 @@ from cavra_pipeline.cli.common import (
     home,
     lane_option,
 )
-from cavra_pipeline.cli.tables import short_time, show_connector_problems
+from cavra_pipeline.cli.tables import say_if_later, short_time, show_connector_problems
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
 from cavra_pipeline.reports.policy import retry_policy
@@ -116,6 +116,7 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
     def show(console: Terminal, _document: object) -> None:
         word = "withdrawn" if is_withdrawn else written["acknowledgement_state"]
         console.print(f"{word}: {subject} for {provider} ({written['acknowledgement_id']})")
+        say_if_later(console, written)
 
     answer(written, show)
 

@@ -13,7 +13,7 @@ from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import HelpGroup, answers, command
 from cavra_pipeline.cli.common import AS_OF, BY, GENERATED_BY, answer, clock, home, next_command, reading
 from cavra_pipeline.cli.report_tables import unless_empty
-from cavra_pipeline.cli.tables import level, near_time, short_time
+from cavra_pipeline.cli.tables import level, near_time, say_if_later, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import checked
@@ -174,6 +174,7 @@ def _show_recovery_closure(console: Terminal, document: Mapping[str, Any]) -> No
         console.print("Nothing to record: the newest closure of this recovery says so already.")
     else:
         console.print(f"{written['provider']} of {written['playbook_id']}: {written['closure_state']}")
+        say_if_later(console, written)
 
 
 def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.cli.common import next_command
+from cavra_pipeline.cli.common import clock, next_command
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.wrong import Wrong, some
 from cavra_pipeline.terminal import Styled, Terminal, lines, shown
@@ -42,6 +43,13 @@ def near_time(moment: str | None, as_of: str | None = None) -> str:
     """Shows an instant to the minute, in UTC: without its year, unless that is another one than that of `as_of`."""
     is_plain = moment is not None and (as_of is None or moment[:4] == as_of[:4])
     return short_time(moment)[len("2026-") :] if is_plain else short_time(moment)
+
+
+def say_if_later(console: Terminal, written: Mapping[str, Any]) -> None:
+    """Says from when a record of a person's word counts, if that is later than now."""
+    said_at = written["created_at"]
+    if datetime.fromisoformat(said_at) > clock():
+        console.print(f"Counts from {short_time(said_at)} UTC: a wrong clock has dated the record before it then.")
 
 
 def ago(minutes: int | None) -> str:

@@ -11,12 +11,13 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import KIND_PREFIX
+from cavra_pipeline.documents import shifted
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.evidence.commit import Group, commit
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -30,6 +31,8 @@ from cavra_pipeline.warehouse import Session, repeated
 
 PREFIX: Final = "cavra-pipeline-"
 _SCHEMA: Final = "cavra.evidence.metadata.v1"
+#: What a wrong clock has dated after now is heeded up to so much; evidence of later says nothing yet.
+CLOCK_SLACK: Final = timedelta(days=1)
 
 
 def day_marks(drops: Iterable[Drop]) -> dict[date, str]:
@@ -45,6 +48,11 @@ def day_marks(drops: Iterable[Drop]) -> dict[date, str]:
         ]
         for day, group in groupby(others, key=lambda drop: drop.day)
     }
+
+
+def date_after(newest: datetime | None, now: datetime) -> datetime:
+    """Returns how a word of now is dated: after the newest one before it (UTC without a zone), if a clock went back."""
+    return max(now, shifted(newest.replace(tzinfo=UTC), timedelta.resolution)) if newest else now
 
 
 def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **fields: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +19,7 @@ from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.errors import Accepts, UsageError, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import record, save_own_drop
+from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
 from cavra_pipeline.evidence.typed import subject_of
 from cavra_pipeline.lanes import CLOSED_STATES, FAILURE_SOURCES, LANES, LOOKBACK_HOURS
 from cavra_pipeline.provider_names import provider_name
@@ -140,7 +140,7 @@ def close_recovery(
         provider: The recovery's connector.
         state: One of ``CLOSURE_STATES``.
         by: Actor label of who says it.
-        now: When it is said; dated later than what was said before, also where a clock went back.
+        now: When it is said; dated after what was said before, up to ``CLOCK_SLACK`` later than this.
         external_ref: A ticket.
         is_forced: Whether to record it although no such recovery is known.
 
@@ -157,12 +157,12 @@ def close_recovery(
         history = recovery_history(session, naive_utc(now))
     if not is_forced:
         _require(history, playbook_id, provider)
-    said = [one for one in history.closures if (one.playbook_id, one.provider) == (playbook_id, provider)]
+    until = naive_utc(now + CLOCK_SLACK)
+    said = [one for one in history.said(until) if (one.playbook_id, one.provider) == (playbook_id, provider)]
     newest = said[-1] if said else None
     if newest and newest.state == state and newest.external_ref == external_ref:
         return None
-    after = newest.at.replace(tzinfo=UTC) + timedelta(microseconds=1) if newest else now
-    at = max(now, after)
+    at = date_after(newest.at if newest else None, now)
     digest = _digest(playbook_id, provider, state, label, external_ref or "", at.isoformat())
     written = record(
         CLOSURE,

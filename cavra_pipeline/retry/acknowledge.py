@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from cavra_pipeline.boundary.formats import TextGrade, grade_of
@@ -20,11 +20,10 @@ from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import record, save_own_drop
+from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
-from cavra_pipeline.retry.claims import CLOCK_SLACK
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
@@ -207,9 +206,7 @@ def _last_word(session: Session, lane: Lane, subject: str, provider: str, now: d
         "provider": provider_name(provider),
         "until": naive_utc(now + CLOCK_SLACK),
     }
-    (row,) = session.rows(_PACKAGE, "last_word", key)
-    newest_at, state = row["newest_at"], row["state"]
-    if not isinstance(newest_at, datetime):
-        return now, None
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "last_word", key)
+    newest_at, state = rows[0]["newest_at"], rows[0]["state"]
     # A record without a state is an acknowledgement too.
-    return max(now, newest_at.replace(tzinfo=UTC) + timedelta(microseconds=1)), str(state or "")
+    return date_after(newest_at, now), str(state or "") if newest_at else None

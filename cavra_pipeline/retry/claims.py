@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import ConnectorProblem, DeliverySettings
 from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.evidence.own import CLOCK_SLACK
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.clearance import cleared_pairs
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
@@ -33,9 +34,6 @@ _LONGEST_WAIT: Final = timedelta(seconds=DeliverySettings().max_retry_after_seco
 _PURPOSES: Final = (RETRIES.name, FIRST_DELIVERIES.name)
 
 _MOST_BOUND: Final = 1000
-
-#: A live send heeds evidence that a wrong clock has dated after now, up to so much.
-CLOCK_SLACK: Final = timedelta(days=1)
 
 #: Why a retry is held whose provider another retry of the run probes.
 PROBED: Final = "provider_incident"

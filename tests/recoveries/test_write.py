@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import pytest
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND
 from cavra_pipeline.errors import UsageError, checked
+from cavra_pipeline.evidence.own import CLOCK_SLACK
 from cavra_pipeline.lanes import FAILURE_SOURCES
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command
 from tests.recoveries.stores import ask_recoveries, closure, playbook
-from tests.support import AS_OF, Record, at, delivery, home_with, query, record
+from tests.support import AS_OF, MICROSECOND, Record, at, delivery, home_with, query, record
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +137,52 @@ def test_the_same_closure_again_writes_nothing_and_another_is_the_newest(tmp_pat
     assert again is not None
     (row,) = ask_recoveries(home, AS_OF + timedelta(minutes=1))["recoveries"]
     assert row["closure_state"] == "reopened"
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        (AS_OF, AS_OF + MICROSECOND),
+        (AS_OF + CLOCK_SLACK, AS_OF + CLOCK_SLACK + MICROSECOND),
+        (AS_OF + CLOCK_SLACK + MICROSECOND, AS_OF),
+        (datetime.max.replace(tzinfo=UTC), AS_OF),
+    ],
+)
+def test_a_closure_counts_after_one_of_a_day_ahead_and_now_if_that_is_further(
+    tmp_path: Path, newest: datetime, expected: datetime
+) -> None:
+    home = home_with(tmp_path, [playbook(at(60), "slack"), closure(newest, "deferred")])
+
+    written = _close(home)
+
+    assert written is not None
+    assert written["created_at"] == expected.isoformat()
+    (row,) = ask_recoveries(home, expected)["recoveries"]
+    assert (row["closure_state"], row["slo_status"]) == ("resolved", "closed")
+
+
+@pytest.mark.parametrize(("hours", "is_later"), [(2, True), (-2, False), (48, False)])
+def test_the_command_says_from_when_a_closure_counts_that_is_dated_later(
+    tmp_path: Path, hours: int, is_later: bool
+) -> None:
+    newest = datetime.now(UTC) + timedelta(hours=hours)
+    home = home_with(tmp_path, [playbook(at(60), "slack"), closure(newest, "deferred")]).home
+    said = command(
+        home,
+        "recovery",
+        "close",
+        "--playbook",
+        "playbook-1",
+        "--provider",
+        "slack",
+        "--state",
+        "resolved",
+        "--by",
+        "me",
+    )
+
+    assert (said.code, said.err) == (0, "")
+    assert (f"Counts from {newest:%Y-%m-%d %H:%M} UTC" in said.out) == ("Counts from" in said.out) == is_later
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.own import CLOCK_SLACK
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, ALERT_STATES, CLEARING_STATES, LANES
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.settings import Settings
-from tests.support import AS_OF, ask_health, at, delivery, drop, home_with, query
+from tests.cli.command import command
+from tests.support import AS_OF, MICROSECOND, acknowledgement, ask_health, at, delivery, drop, home_with, query
 from tests.worker.support import Clock, Provider, armed_home, worker
 
 pytestmark = pytest.mark.slow
@@ -128,6 +130,33 @@ def test_the_last_word_counts_also_when_the_clock_has_gone_back(tmp_path: Path) 
     for moment in (at(200), at(120), AS_OF, AS_OF + timedelta(hours=1)):
         assert worker(home, Provider(Clock(moment)), live=False)["acknowledgement_pending_count"] == 1
     assert ask_health(home, as_of=at(-1))["acknowledgement_gaps"][0]["acknowledgement_state"] == "deferred"
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        (AS_OF + CLOCK_SLACK, AS_OF + CLOCK_SLACK + MICROSECOND),
+        (AS_OF + CLOCK_SLACK + MICROSECOND, AS_OF),
+        (datetime.max.replace(tzinfo=UTC), AS_OF),
+    ],
+)
+def test_a_word_counts_after_one_of_a_day_ahead_and_now_if_that_is_further(
+    tmp_path: Path, newest: datetime, expected: datetime
+) -> None:
+    home = home_with(tmp_path, [delivery(at(60), failed=["slack"]), acknowledgement(newest, state="deferred")])
+
+    assert say(home)["created_at"] == expected.isoformat()
+    assert ask_health(home, as_of=expected)["acknowledgement_gaps"] == []
+
+
+def test_the_command_says_from_when_a_word_counts_that_is_dated_later(tmp_path: Path) -> None:
+    newest = datetime.now(UTC) + timedelta(hours=2)
+    records = [delivery(at(60), failed=["slack"]), acknowledgement(newest, state="deferred")]
+    home = home_with(tmp_path, records).home
+    said = command(home, "ack", "--plan", "subject-1", "--provider", "slack", "--state", "accepted", "--by", "me")
+
+    assert (said.code, said.err) == (0, "")
+    assert f"Counts from {newest:%Y-%m-%d %H:%M} UTC" in said.out
 
 
 def test_the_same_word_twice_is_two_records(tmp_path: Path) -> None:
