@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from cavra_pipeline.boundary.parsing import parse_timestamp
 from cavra_pipeline.errors import UsageError
@@ -77,6 +78,13 @@ def csv_value(value: object) -> object:
     if isinstance(value, list):
         return csv_cell([_text(one) for one in value])
     return csv_cell(_text(value) if isinstance(value, date) else value)
+
+
+def write_csv(file: IO[str], names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Writes a header and rows as CSV: texts quoted, lines ended by a newline, values as ``csv_value`` has them."""
+    writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow(map(csv_value, names))
+    writer.writerows(map(csv_value, row) for row in rows)
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,6 @@ Each call opens the warehouse, reads and closes it, so that no one waits for a n
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
@@ -14,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Unpack
 
 import pyarrow as pa
 
-from cavra_pipeline.documents import csv_value
+from cavra_pipeline.documents import write_csv
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.private import put_in_place
@@ -171,10 +170,8 @@ def _typed(name: str, values: pd.Series[Any]) -> Any:
 
 def _csv(table: pa.Table, file: IO[bytes]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(table.column_names)
-    for batch in table.to_batches():
-        writer.writerows(zip(*(map(csv_value, column.to_pylist()) for column in batch.columns), strict=True))
+    batches = ([column.to_pylist() for column in batch.columns] for batch in table.to_batches())
+    write_csv(text, table.column_names, (row for columns in batches for row in zip(*columns, strict=True)))
     text.flush()
     # The file is closed by whoever opened it.
     text.detach()

@@ -5,7 +5,6 @@ Only this module uses rich. Rich's own markup is off; what has a style is made b
 
 from __future__ import annotations
 
-import csv
 import io
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cavra_pipeline.documents import csv_value, pretty_json
+from cavra_pipeline.documents import pretty_json, write_csv
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.escaping import visible, visible_json, visible_lines
 
@@ -225,10 +224,8 @@ def print_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) ->
     """Writes rows to standard output as CSV, under the columns and the names of all other members."""
     names = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if names:
-        writer.writerow(names)
-    writer.writerows([csv_value(row.get(name)) for name in names] for row in rows)
+        write_csv(text, names, (map(row.get, names) for row in rows))
     click.echo(text.getvalue(), nl=False)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -17,9 +16,8 @@ from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc
+from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant, naive_utc, write_csv
 from cavra_pipeline.errors import checked
-from cavra_pipeline.escaping import csv_cell
 from cavra_pipeline.lanes import LANES, Lane, lane_named
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports
@@ -28,7 +26,7 @@ from cavra_pipeline.reports.closure import closure_reports, closures_of
 from cavra_pipeline.reports.dashboard import dashboards as make_dashboards
 from cavra_pipeline.reports.glance import lane_at_a_glance
 from cavra_pipeline.reports.health import HealthParameters, health_of_lanes, health_parameters, retry_health_reports
-from cavra_pipeline.reports.plan import retry_plans
+from cavra_pipeline.reports.plan import decision_columns, retry_plans
 from cavra_pipeline.reports.policy import RetryPolicy, retry_policy
 from cavra_pipeline.reports.records import health_record, plan_record
 from cavra_pipeline.reports.store import CLOSURE, DASHBOARD, RECOVERIES, RETRY_HEALTH, RETRY_PLAN, is_what_if, save_plan
@@ -165,16 +163,9 @@ def plan_as_csv(service: Served, lane: models.LaneName, asked: Annotated[models.
         plan = make(session)["plan"]
     name = f"retry-plan-{lane}-{plan['as_of'][:10]}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(_csv(plan["retry_decisions"]), headers=headers, media_type="text/csv; charset=utf-8")
-
-
-def _csv(decisions: list[dict[str, Any]]) -> str:
-    table = io.StringIO()
-    if decisions:
-        writer = csv.writer(table, quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(decisions[0])
-        writer.writerows([[csv_cell(value) for value in one.values()] for one in decisions])
-    return table.getvalue()
+    table, columns = io.StringIO(), decision_columns(lane_named(lane))
+    write_csv(table, columns, (map(one.get, columns) for one in plan["retry_decisions"]))
+    return Response(table.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
 
 
 @endpoint(router, "GET", "/api/v1/lanes", scope="read", answer=answers.LanesAnswer)

@@ -8,11 +8,8 @@ from typing import Final
 
 from cavra_pipeline.alerts.model import Alert
 from cavra_pipeline.lanes import Lane
+from cavra_pipeline.reports.plan import decision_columns
 
-_DECISION: Final = (
-    "provider", "action", "reason", "retry_count", "max_retry_attempts", "retry_delay_minutes", "first_delivery_id",
-    "latest_delivery_id", "latest_delivery_at", "next_retry_at", "failed_status_codes", "provider_incident_id",
-)  # fmt: skip
 _OF_A_PLAN: Final = ("lane", "subject", "state", "needs")
 _FORECAST: Final = (
     "provider", "action", "retry_count", "next_retry_at", "provider_incident_id", "first_tried_at", "exhausted_at",
@@ -43,11 +40,6 @@ ALERT_EVENTS: Final = (
     "happened_at", "kind", "subject", "episode", "event", "detail", "actor", "alert_id",
     "subject_text",
 )  # fmt: skip
-
-
-def decision_columns(lane: Lane) -> list[str]:
-    """Returns the columns of the decisions of a lane."""
-    return [lane.subject_field, *([lane.decision_field] if lane.decision_field else []), *_DECISION]
 
 
 def plan_columns(lanes: Iterable[Lane]) -> list[str]:

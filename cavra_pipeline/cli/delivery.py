@@ -25,6 +25,7 @@ from cavra_pipeline.cli.common import (
 from cavra_pipeline.cli.tables import say_if_later, short_time, show_connector_problems
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
+from cavra_pipeline.reports.plan import decision_columns
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.retry.sender import host_connectors, host_problems, open_sender
@@ -75,7 +76,7 @@ def worker(
     )
     with open_sender(settings, clock=clock) as sender:
         document = run_worker(settings, request, sender, clock=clock, run_id=uuid.uuid4().hex)
-    answer(document, _show_worker_run, "selected_retries", columns.decision_columns(lane))
+    answer(document, _show_worker_run, "selected_retries", decision_columns(lane))
 
 
 @command(

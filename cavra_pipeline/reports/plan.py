@@ -27,6 +27,10 @@ from cavra_pipeline.sql import statement
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.reports"
+_DECISION: Final = (
+    "provider", "action", "reason", "retry_count", "max_retry_attempts", "retry_delay_minutes", "first_delivery_id",
+    "latest_delivery_id", "latest_delivery_at", "next_retry_at", "failed_status_codes", "provider_incident_id",
+)  # fmt: skip
 
 
 def retry_plans(
@@ -181,3 +185,8 @@ def _decision(row: Mapping[str, object], lane: Lane, policy: RetryPolicy) -> dic
         "next_retry_at": instant(row["next_retry_at"]),
         "failed_status_codes": row["failed_status_codes"],
     }
+
+
+def decision_columns(lane: Lane) -> list[str]:
+    """Returns the members of the decisions of a lane, in order: the columns of a plan as CSV."""
+    return [lane.subject_field, *([lane.decision_field] if lane.decision_field else []), *_DECISION]

@@ -171,7 +171,12 @@ def test_decisions_as_csv_hold_no_formula(tmp_path: Path) -> None:
     with served(home, dagster=NoDagster()) as one, one.client() as client:
         sent = client.get("/api/v1/lanes/recovery_escalation/plan.csv", params={"as_of": _STAMP})
 
+        before = client.get("/api/v1/lanes/recovery_escalation/plan.csv", params={"as_of": "2026-06-01T00:00:00Z"})
+
     rows = list(csv.DictReader(io.StringIO(sent.text)))
+    header = sent.text.splitlines()[0]
+    assert (before.status_code, before.text) == (200, f"{header}\n")
+    assert (header[:11], "provider_incident_id" in header) == ('"plan_id","', True)
     assert sent.headers["content-type"] == "text/csv; charset=utf-8"
     assert [row["plan_id"] for row in rows] == ["'=cmd()", "plan-2"]
 

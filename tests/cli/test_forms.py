@@ -175,9 +175,18 @@ def test_csv_writes_values_that_json_has_no_form_for(home: Path, tmp_path: Path)
     assert nested == [{"s": ["2026-06-25T12:00:00+00:00"]}]
 
 
+def test_csv_is_the_same_on_standard_output_and_in_a_file_with_every_text_quoted(home: Path, tmp_path: Path) -> None:
+    query = """SELECT 'a;=1+1' AS s, '=1' AS "=f", 7 AS n, true AS b, NULL AS nothing, ['x', 'y'] AS list"""
+    said = command(home, "sql", query, "--output", "csv")
+    assert command(home, "table", query, str(tmp_path / "s.csv")).code == 0
+
+    assert said.out == """"s","'=f","n","b","nothing","list"\n"a;=1+1","'=1",7,True,"","x y"\n"""
+    assert (tmp_path / "s.csv").read_bytes().decode() == said.out
+
+
 def test_csv_of_an_empty_answer_is_its_header_alone(home: Path, tmp_path: Path) -> None:
     empty = command(home, "sql", "SELECT 1 AS one, 'x' AS two WHERE false", "--output", "csv")
-    assert (empty.code, empty.out) == (0, "one,two\n")
+    assert (empty.code, empty.out) == (0, '"one","two"\n')
 
     full = home_with(tmp_path, ['{"no": "record"}', delivery(evidence_token="ghp_" + "a1B2" * 9)])
     take_in(full)

@@ -314,7 +314,7 @@ def test_sql_answers_a_query_in_three_forms_and_changes_nothing(settings: Settin
     query = "SELECT provider, count(*) AS n FROM delivery_outcomes GROUP BY 1"
 
     assert command(settings.home, "sql", query, "--json").document["rows"] == [{"provider": "slack", "n": 1}]
-    assert command(settings.home, "sql", query, "--output", "csv").out == "provider,n\nslack,1\n"
+    assert command(settings.home, "sql", query, "--output", "csv").out == '"provider","n"\n"slack",1\n'
     assert "slack" in command(settings.home, "sql", query).out
     before = settings.warehouse.read_bytes()
     for wrong in ("DELETE FROM evidence_records", "SELECT 1; SELECT 2", "SELEC 1", "no_such_table"):
