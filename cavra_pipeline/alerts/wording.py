@@ -12,6 +12,7 @@ from cavra_pipeline.alerts.model import Alert, AlertState, worst
 from cavra_pipeline.alerts.planning import Notice, Planned
 from cavra_pipeline.connectors import Notification
 from cavra_pipeline.documents import instant, whole_minutes
+from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import fix_words
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
@@ -152,7 +153,4 @@ def _shown(names: Sequence[str]) -> str:
 
 def _duration(start: datetime, end: datetime) -> str:
     minutes = whole_minutes(max(end - start, start - start))
-    days, rest = divmod(minutes, 1440)
-    hours, minutes = divmod(rest, 60)
-    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
-    return " ".join(part for part in parts if part) or "under a minute"
+    return short_duration(minutes) if minutes else "under a minute"

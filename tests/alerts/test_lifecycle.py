@@ -53,6 +53,20 @@ def test_an_alert_is_told_once_and_again_when_it_is_over_with_how_long_and_how_m
     ]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [(0.9, "under a minute"), (1, "1 min"), (1439, "23 h 59 min"), (1440, "1 d"), (1563, "1 d 2 h")],
+)
+def test_a_notice_says_how_long_it_was_in_two_units_at_most(
+    desk: Callable[..., Desk], tmp_path: Path, minutes: float, words: str
+) -> None:
+    one = desk(tmp_path)
+    one.tick(signal())
+    one.tick(minutes=minutes)
+
+    assert one.last.summary.startswith(f"Resolved after {words}.")
+
+
 def test_what_is_wrong_again_after_it_was_told_to_be_over_is_a_new_episode_and_told_at_once(
     desk: Callable[..., Desk], tmp_path: Path
 ) -> None:
