@@ -97,6 +97,12 @@ def _tried(part: str, examine: Callable[[], str]) -> _Check:
         state, found, remedy = "warning", error.what, error.remedy
     except PipelineError as error:
         state, found, remedy = _WRONG, f"{error.where}: {error.what}", error.remedy
+    except OSError as error:
+        found = f"{error.filename or part}: it can't be read ({error.strerror})"
+        state, remedy = _WRONG, "Give this user access to it, or name another one"
+    except Exception as error:  # noqa: BLE001 -- whatever is wrong with one part, the others are tried
+        state, found = _WRONG, f"{part}: it can't be tried ({type(error).__name__})"
+        remedy = "Report this as a defect"
     return _Check(part, state, round((perf_counter() - begun) * 1000), found, remedy)
 
 

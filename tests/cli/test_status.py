@@ -12,7 +12,7 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.cli.common import clock
-from cavra_pipeline.cli.doctor import _PARTS
+from cavra_pipeline.cli.doctor import _PARTS, _tried
 from cavra_pipeline.definitions import daemon_state
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
@@ -284,6 +284,23 @@ def test_doctor_names_settings_keys_and_rights_that_are_wrong(settings: Settings
     assert stat.S_IMODE(settings.home.stat().st_mode) == 0o755
     settings.home.chmod(0o700)
     assert states(settings.home)["home"] == "right"
+
+
+def test_doctor_goes_on_where_a_part_can_not_be_read_or_breaks(tmp_path: Path) -> None:
+    too_long = tmp_path / ("x" * 300)
+    said = command(too_long, "doctor", "--json")
+
+    (_, wrong) = said.document["checks"]
+    assert (said.code, said.err, wrong["state"]) == (1, "", "wrong")
+    assert wrong["found"] == f"{too_long}: it can't be read (File name too long)"
+    assert wrong["remedy"].startswith("Give this user access")
+
+    def broken() -> str:
+        raise RuntimeError("with a secret in it")
+
+    found = _tried("warehouse", broken)
+    assert (found.state, found.found) == ("wrong", "warehouse: it can't be tried (RuntimeError)")
+    assert found.remedy == "Report this as a defect"
 
 
 def test_doctor_prints_a_remedy_that_runs_as_it_stands(tmp_path: Path) -> None:
