@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from cavra_pipeline.boundary.allowlist import Allowlist, Cut, allowlist_of
-from cavra_pipeline.boundary.formats import is_actor_label
+from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.parsing import Object, parse, parse_timestamp
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.search import Search
-from cavra_pipeline.boundary.secrets import secrets_in_prose
+from cavra_pipeline.boundary.secrets import secrets_in, secrets_in_prose
 from cavra_pipeline.boundary.verdict import Finding, Kept, Quarantined, Reason, Rejection
 from cavra_pipeline.errors import UsageError
 
@@ -73,6 +73,11 @@ def _created_at(record: Object) -> datetime | None:
 
 def _distinct(findings: list[Finding]) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(findings))
+
+
+def is_safe_identifier(text: str) -> bool:
+    """Returns whether a text is an identifier by its format and holds no secret."""
+    return grade_of(text) is not TextGrade.NONE and not secrets_in(text)
 
 
 def actor_label(text: str, *, where: str) -> str:

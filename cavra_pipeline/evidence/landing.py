@@ -19,7 +19,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from cavra_pipeline.boundary.formats import TextGrade, grade_of
+from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import NOT_AN_IDENTIFIER, Action, LineFinding, QuarantinedLine, Reason
@@ -186,7 +186,7 @@ def shown_name(name: str, pseudonyms: Pseudonyms) -> str:
     Whoever puts a file there chooses its name, so the name passes the boundary like a value: an identifier stays as it
     is, anything else and a secret has a pseudonym.
     """
-    is_plain = _IMPORTED.fullmatch(name) or (grade_of(name) is not TextGrade.NONE and not secrets_in(name))
+    is_plain = _IMPORTED.fullmatch(name) or is_safe_identifier(name)
     return name if is_plain else pseudonyms.of_text(name)
 
 

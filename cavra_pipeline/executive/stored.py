@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cavra_pipeline.boundary.formats import TextGrade, grade_of
-from cavra_pipeline.boundary.secrets import secrets_in
+from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.documents import PRODUCT, SCHEMA_PREFIX, instant
 from cavra_pipeline.errors import Accepts
 from cavra_pipeline.evidence.ingest import ingest
@@ -51,7 +50,7 @@ class RunSchedule(BaseModel):
     @field_validator("cadence")
     @classmethod
     def _is_identifier(cls, text: str | None) -> str | None:
-        if text and (grade_of(text) is TextGrade.NONE or secrets_in(text)):
+        if text and not is_safe_identifier(text):
             raise ValueError("not an identifier")
         return text
 

@@ -11,10 +11,8 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
-from cavra_pipeline.boundary.formats import TextGrade, grade_of
-from cavra_pipeline.boundary.judge import actor_label
+from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier
 from cavra_pipeline.boundary.kinds import payload_key
-from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.documents import instant, naive_utc
 from cavra_pipeline.errors import Accepts, UsageError, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
@@ -186,17 +184,13 @@ def _check(playbook_id: str, provider: str, state: str, external_ref: str | None
     """Checks what somebody says of a recovery before anything is written."""
     if state not in CLOSURE_STATES:
         raise UsageError("there is no such state", where="state", remedy=use_one_of(state, CLOSURE_STATES))
-    if external_ref is not None and not _is_safe(external_ref):
+    if external_ref is not None and not is_safe_identifier(external_ref):
         raise UsageError(
             "the ticket is not accepted", where="ref", remedy="Give its id, such as OPS-123, without blanks"
         )
     for name, value in (("playbook", playbook_id), ("provider", provider)):
-        if not _is_safe(value):
+        if not is_safe_identifier(value):
             raise UsageError("the value is not accepted", where=name, remedy="Give the id as a report shows it")
-
-
-def _is_safe(text: str) -> bool:
-    return _is_identifier(text) and not secrets_in(text)
 
 
 def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
@@ -208,17 +202,13 @@ def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
         where, names, word = "provider", [one.provider for one in of_playbook], provider
     else:
         where, names, word = "playbook", [one.playbook_id for one in history.recoveries], playbook_id
-    near = [name for name in difflib.get_close_matches(word, sorted(set(names)), n=3) if _is_identifier(name)]
+    near = [name for name in difflib.get_close_matches(word, sorted(set(names)), n=3) if is_safe_identifier(name)]
     remedy = "See the recoveries there are: cavra-pipeline recoveries"
     raise UsageError(
         "there is no such recovery",
         where=where,
         remedy=f"Did you mean {' or '.join(near)}? {remedy}" if near else remedy,
     )
-
-
-def _is_identifier(text: str) -> bool:
-    return grade_of(text) is not TextGrade.NONE
 
 
 def _digest(*parts: str) -> str:

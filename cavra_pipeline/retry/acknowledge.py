@@ -12,8 +12,7 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from cavra_pipeline.boundary.formats import TextGrade, grade_of
-from cavra_pipeline.boundary.judge import actor_label, judge
+from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier, judge
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import Quarantined
 from cavra_pipeline.documents import naive_utc
@@ -67,7 +66,7 @@ def acknowledge(
     if state not in lane.acknowledgement_states:
         raise UsageError("there is no such state", where="state", remedy=use_one_of(state, lane.acknowledgement_states))
     label = _checked(lane, subject, provider, by)
-    if external_ref is not None and (grade_of(external_ref) is TextGrade.NONE or secrets_in(external_ref)):
+    if external_ref is not None and not is_safe_identifier(external_ref):
         raise UsageError(
             "the value is not accepted", where="external_ref", remedy="Give the ticket's key, such as INC-1042"
         )
