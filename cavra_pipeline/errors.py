@@ -67,10 +67,15 @@ class OutOfMemory(PipelineError):
         )
 
 
-def did_you_mean(given: str, names: Iterable[str]) -> str:
-    """Returns the question whether the nearest of some names was meant; empty if none is near. `given` is not shown."""
-    near = get_close_matches(given[:80].strip().lower().replace("-", "_"), list(names), n=1)
-    return f"Did you mean {near[0]}?" if near else ""
+def did_you_mean(given: str, names: Iterable[str], most: int = 1) -> str:
+    """Returns the question whether one of the nearest names was meant; empty if none is near. `given` is not shown."""
+    spelt = {_spelling(name): name for name in names}
+    near = get_close_matches(_spelling(given[:80]), spelt, n=most)
+    return f"Did you mean {' or '.join(spelt[one] for one in near)}?" if near else ""
+
+
+def _spelling(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 def use_one_of(given: str, names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.documents import instant, naive_utc
-from cavra_pipeline.errors import Accepts, UsageError, use_one_of
+from cavra_pipeline.errors import Accepts, UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
@@ -202,13 +201,9 @@ def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
         where, names, word = "provider", [one.provider for one in of_playbook], provider
     else:
         where, names, word = "playbook", [one.playbook_id for one in history.recoveries], playbook_id
-    near = [name for name in difflib.get_close_matches(word, sorted(set(names)), n=3) if is_safe_identifier(name)]
-    remedy = "See the recoveries there are: cavra-pipeline recoveries"
-    raise UsageError(
-        "there is no such recovery",
-        where=where,
-        remedy=f"Did you mean {' or '.join(near)}? {remedy}" if near else remedy,
-    )
+    near = did_you_mean(word, filter(is_safe_identifier, names), most=3)
+    remedy = f"{near} See the recoveries there are: cavra-pipeline recoveries".strip()
+    raise UsageError("there is no such recovery", where=where, remedy=remedy)
 
 
 def _digest(*parts: str) -> str:

@@ -5,10 +5,8 @@ What is acknowledged must exist: a delivery of the lane to that provider. An ack
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +14,7 @@ from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier, judge
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import Quarantined
 from cavra_pipeline.documents import naive_utc
-from cavra_pipeline.errors import UsageError, use_one_of
+from cavra_pipeline.errors import UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
@@ -27,8 +25,6 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session
 
 _PACKAGE: Final = "cavra_pipeline.retry"
-#: Names of evidence that a message may repeat.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 
 
 def acknowledge(
@@ -186,15 +182,14 @@ def _require_delivery(session: Session, lane: Lane, subject: str, provider: str)
             remedy=f"Give a {lane.subject_field} from its decisions: cavra-pipeline retry-plan --lane {lane.name}",
         )
     if providers:
-        near = difflib.get_close_matches(provider_name(provider), providers, n=3, cutoff=0.0)
+        near = f"{use_one_of(provider, providers)}."
         what, where = "no delivery of it through this provider is known", "provider"
     else:
         alike = [str(row["subject"]) for row in session.rows(_PACKAGE, "subjects_alike", of_lane)]
-        near = difflib.get_close_matches(subject, alike, n=3)
+        near = did_you_mean(subject, filter(is_safe_identifier, alike), most=3)
         what, where = f"no delivery of it in the lane {lane.name} is known", lane.subject_field
-    plain = [name for name in near if _PLAIN.fullmatch(name)]
-    remedy = "Force it (--force, or force in the API) to record it all the same"
-    raise UsageError(what, where=where, remedy=f"Did you mean {' or '.join(plain)}? {remedy}" if plain else remedy)
+    remedy = f"{near} Force it (--force, or force in the API) to record it all the same".strip()
+    raise UsageError(what, where=where, remedy=remedy)
 
 
 def _last_word(session: Session, lane: Lane, subject: str, provider: str, now: datetime) -> tuple[datetime, str | None]:

@@ -10,14 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Final, TypedDict
 
 import duckdb
 import pyarrow as pa
 
 from cavra_pipeline.documents import naive_utc, parse_as_of
-from cavra_pipeline.errors import UsageError
+from cavra_pipeline.errors import UsageError, use_one_of
 from cavra_pipeline.sql import literal, statement
 from cavra_pipeline.warehouse.catalog import IS_UNIQUE, KEYS
 from cavra_pipeline.warehouse.session import Session
@@ -157,9 +156,7 @@ def _listing(name: str, known: Columns, columns: Sequence[str] | None) -> str:
 
 def _named(name: str, known: Mapping[str, Any], what: str) -> Any:
     if name not in known:
-        near = get_close_matches(name, known, n=3)
-        remedy = f"Did you mean {' or '.join(near)}?" if near else f"Use one of {', '.join(sorted(known))}"
-        raise UsageError(f"there is no such {what}", where=name[:80], remedy=remedy)
+        raise UsageError(f"there is no such {what}", where=name[:80], remedy=use_one_of(name, sorted(known)))
     return known[name]
 
 
