@@ -176,6 +176,11 @@ def pretty_json(document: object) -> str:
     return visible_json(json.dumps(document, ensure_ascii=False, indent=2, default=_text))
 
 
+def digest_of(*parts: object) -> str:
+    """Returns the SHA-256 of the parts as hexadecimal, for ids that follow from content."""
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
 def identified(document: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the members of a document that count for its id."""
     return {name: value for name, value in document.items() if name not in _UNIDENTIFYING}

@@ -5,7 +5,6 @@ All of it is one state transaction. Nothing is sent here: what is to be sent is 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from cavra_pipeline.alerts.store import (
 )
 from cavra_pipeline.alerts.wording import notification
 from cavra_pipeline.connectors import Notification
+from cavra_pipeline.documents import digest_of
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import DEFAULT_POLICY, AlertPolicy
 
@@ -228,13 +228,13 @@ def _written(
     now: datetime,
 ) -> Iterator[tuple[dict[str, Any], Notification]]:
     """Yields the notifications of one group with their rows of the outbox: one for each connector, all of one plan."""
-    plan_id = f"alert-plan-{_digest(group, now.isoformat())[:24]}"
+    plan_id = f"alert-plan-{digest_of(group, now.isoformat())[:24]}"
     suppressed = [provider for provider in policy.connectors if provider not in planned]
     for provider, one in planned.items():
         head = known.get((group, provider))
         number = head.notice_number + 1 if head else 1
         ids = [alert.alert_id for alert in one.mentioned]
-        notice_id = f"cavra_alert_{_digest(group, provider, number, one.notice.value, *sorted(ids))[:32]}"
+        notice_id = f"cavra_alert_{digest_of(group, provider, number, one.notice.value, *sorted(ids))[:32]}"
         message = notification(one, notice_id, now)
         row = {
             "notice_id": notice_id,
@@ -259,7 +259,3 @@ def alert_lane(alert: Alert) -> str:
     """Returns the lane of the alert's records: that of the ladder it names, else the first."""
     named = alert.evidence.get("lane")
     return next((lane.name for lane in _ALERT_LANES if named in (lane.name, lane.alerts_of)), _ALERT_LANES[0].name)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,6 +9,7 @@ from enum import StrEnum
 
 from cavra_pipeline.alerts.kinds import KINDS, UNKNOWN_CAUSES
 from cavra_pipeline.alerts.signals import SEVERITIES, Severity, Signal
+from cavra_pipeline.documents import digest_of
 
 #: What a count without a cause is counted under.
 NO_CAUSE = "unknown_cause"
@@ -127,9 +127,8 @@ class Alert:
 
 def opened(problem: Condition, *, episode: int, now: datetime) -> Alert:
     """Begins an episode."""
-    identity = "\n".join((problem.kind, problem.subject, str(episode), now.isoformat()))
     return Alert(
-        alert_id=f"alert-{hashlib.sha256(identity.encode()).hexdigest()[:24]}",
+        alert_id=f"alert-{digest_of(problem.kind, problem.subject, episode, now.isoformat())[:24]}",
         kind=problem.kind,
         subject=problem.subject,
         episode=episode,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,7 +17,7 @@ from cavra_pipeline.alerts.signals import is_public_text
 from cavra_pipeline.alerts.store import Event, alerts, heads, open_alerts, plans_sent, save, silences
 from cavra_pipeline.alerts.wording import action_of, subject_text
 from cavra_pipeline.boundary.judge import actor_label
-from cavra_pipeline.documents import instant, with_instants
+from cavra_pipeline.documents import digest_of, instant, with_instants
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -245,8 +244,7 @@ def silence_alerts(
             remedy="Let it end in the future, after it begins and at most 366 days later",
         )
     name = kind_named(kind).name if kind else None
-    identity = "\n".join(map(str, (name, subject, label, reason, starts_at, ends_at, now)))
-    silence_id = f"silence-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    silence_id = f"silence-{digest_of(name, subject, label, reason, starts_at, ends_at, now)[:8]}"
     silence = Silence(silence_id, name, subject, label, starts_at, ends_at, reason)
     with state_of(settings).writing() as c:
         c.execute(sa.insert(t.alert_silences).values(**asdict(silence), created_at=now))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from cavra_pipeline.boundary.secrets import secrets_in
-from cavra_pipeline.documents import canonical_json
+from cavra_pipeline.documents import canonical_json, digest_of
 
 Severity = Literal["warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("warning", "critical")
@@ -91,4 +90,4 @@ class Observation:
         (``cavra_pipeline.alerts.watch``).
         """
         found = sorted(canonical_json({**asdict(one), "since": one.since.isoformat()}) for one in self.signals)
-        return hashlib.sha256(canonical_json([sorted(set(self.kinds)), found]).encode()).hexdigest()[:24]
+        return digest_of(canonical_json([sorted(set(self.kinds)), found]))[:24]

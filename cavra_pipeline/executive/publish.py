@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.fields import ROUTES
 from cavra_pipeline.boundary.kinds import payload_key
+from cavra_pipeline.documents import digest_of
 from cavra_pipeline.escaping import visible
 from cavra_pipeline.evidence.own import record
 from cavra_pipeline.executive.words import are, risk_lines, route_lines
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.first_delivery import Announcement
-from cavra_pipeline.retry.records import digest
 
 _ESCALATIONS: Final = LANES["recovery_escalation"]
 _REPORTS: Final = LANES["executive_report"]
@@ -145,7 +145,7 @@ def _route(route: Mapping[str, Any]) -> dict[str, Any]:
 
 def report_run_id(report: Mapping[str, Any]) -> str:
     """Returns the subject of a report that a person sends: it follows from the report."""
-    return f"report-run-{digest(report['executive_report_id'])[:24]}"
+    return f"report-run-{digest_of(report['executive_report_id'])[:24]}"
 
 
 def scheduled_run_id(scheduled_at: datetime) -> str:

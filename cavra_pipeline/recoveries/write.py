@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cavra_pipeline.boundary.fields import CLOSURE_STATES
 from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier
 from cavra_pipeline.boundary.kinds import payload_key
-from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.documents import digest_of, instant, naive_utc
 from cavra_pipeline.errors import Accepts, UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -78,7 +77,7 @@ def build_playbook(
     if not entries:
         return None
     made_of = "\n".join(f"{one['provider']} {one['failure_count']} {one['latest_failure_at']}" for one in entries)
-    digest = _digest(made_of, at.isoformat())
+    digest = digest_of(made_of, at.isoformat())[:24]
     failures = sum(one["failure_count"] for one in entries)
     written = record(
         PLAYBOOK,
@@ -160,7 +159,7 @@ def close_recovery(
     if newest and newest.state == state and newest.external_ref == external_ref:
         return None
     at = date_after(newest.at if newest else None, now)
-    digest = _digest(playbook_id, provider, state, label, external_ref or "", at.isoformat())
+    digest = digest_of(playbook_id, provider, state, label, external_ref or "", at.isoformat())[:24]
     written = record(
         CLOSURE,
         session_id=f"closure-{digest}",
@@ -169,7 +168,7 @@ def close_recovery(
         decision_count=1,
         blocked_count=int(state not in CLOSED_STATES),
         closure_id=f"pipeline-closure-{digest}",
-        closure_hash=hashlib.sha256(digest.encode()).hexdigest(),
+        closure_hash=digest_of(digest),
         playbook_id=playbook_id,
         provider=provider,
         closure_state=state,
@@ -204,7 +203,3 @@ def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
     near = did_you_mean(word, filter(is_safe_identifier, names), most=3)
     remedy = f"{near} See the recoveries there are: cavra-pipeline recoveries".strip()
     raise UsageError("there is no such recovery", where=where, remedy=remedy)
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

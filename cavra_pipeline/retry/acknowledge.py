@@ -5,7 +5,6 @@ What is acknowledged must exist: a delivery of the lane to that provider. An ack
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +12,7 @@ from typing import Any, Final
 from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier, judge
 from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import Quarantined
-from cavra_pipeline.documents import naive_utc
+from cavra_pipeline.documents import digest_of, naive_utc
 from cavra_pipeline.errors import UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -135,8 +134,7 @@ def _write(
     word: str = "ack",
     external_ref: str | None = None,
 ) -> dict[str, Any]:
-    content = "\n".join((lane.name, subject, provider, state, label, now.isoformat()))
-    digest = hashlib.sha256(content.encode()).hexdigest()[:24]
+    digest = digest_of(lane.name, subject, provider, state, label, now.isoformat())[:24]
     written = record(
         str(lane.acknowledgement_kind),
         session_id=f"acknowledgement-{digest}",

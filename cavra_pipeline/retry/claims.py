@@ -13,12 +13,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from cavra_pipeline.connectors import ConnectorProblem, DeliverySettings
-from cavra_pipeline.documents import instant, naive_utc
+from cavra_pipeline.documents import digest_of, instant, naive_utc
 from cavra_pipeline.evidence.own import CLOCK_SLACK
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.clearance import cleared_pairs
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES
-from cavra_pipeline.retry.records import RETRIES, digest, idempotency_id, retry_notification
+from cavra_pipeline.retry.records import RETRIES, idempotency_id, retry_notification
 from cavra_pipeline.sending.engine import Run
 from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, DONE, REFUSED, SKIPPED, Intent, intents_where
 from cavra_pipeline.state.leases import running_runs
@@ -296,4 +296,4 @@ def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[I
 
 
 def _execution_id(lane: Lane, decision: Mapping[str, Any]) -> str:
-    return f"retry-{digest(lane.name, *_pair(lane, decision), decision['latest_delivery_id'])[:32]}"
+    return f"retry-{digest_of(lane.name, *_pair(lane, decision), decision['latest_delivery_id'])[:32]}"

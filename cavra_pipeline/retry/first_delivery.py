@@ -16,14 +16,14 @@ import sqlalchemy as sa
 
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Severity
-from cavra_pipeline.documents import instant
+from cavra_pipeline.documents import digest_of, instant
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
-from cavra_pipeline.retry.records import delivery_record, digest, idempotency_id
+from cavra_pipeline.retry.records import delivery_record, idempotency_id
 from cavra_pipeline.sending.engine import NO_CONNECTOR, Engine, Purpose, Run, Sender
 from cavra_pipeline.sending.intents import ANSWERED, CLAIMED, UNSETTLED, Intent, intents_where, write_intents
 from cavra_pipeline.settings import Settings
@@ -74,7 +74,7 @@ class Announcement:
     def intent(self, provider: str, *, now: datetime) -> Intent:
         """Makes the intent for one connector; its ids follow from lane, subject and provider."""
         name = str(self.subject[self.lane.subject_field])
-        session_id = f"delivery-{digest(self.lane.name, name, provider)[:32]}"
+        session_id = f"delivery-{digest_of(self.lane.name, name, provider)[:32]}"
         return Intent(
             intent_id=session_id,
             purpose=FIRST_DELIVERIES.name,

@@ -5,14 +5,13 @@ How it is sent is the engine's (``cavra_pipeline.sending``).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, payload_key
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
-from cavra_pipeline.documents import canonical_json, instant
+from cavra_pipeline.documents import canonical_json, digest_of, instant
 from cavra_pipeline.evidence.own import record
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sending.engine import Purpose
@@ -21,14 +20,9 @@ from cavra_pipeline.sending.intents import Intent
 _SUBJECT_CHARACTERS: Final = 150
 
 
-def digest(*parts: object) -> str:
-    """Returns the SHA-256 of the parts, for ids that follow from content."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
-
-
 def idempotency_id(lane: Lane, subject: str, provider: str, first_delivery_id: str) -> str:
     """The id of a delivery on the wire: the same for its first attempt and for every retry until one arrives."""
-    return f"cavra_{digest(lane.name, subject, provider, first_delivery_id)[:32]}"
+    return f"cavra_{digest_of(lane.name, subject, provider, first_delivery_id)[:32]}"
 
 
 def delivery_record(
@@ -139,7 +133,7 @@ def _retry_records(intent: Intent, outcome: DeliveryOutcome | None, at: datetime
         session_id=f"execution-{intent.intent_id}",
         decision_count=1,
         blocked_count=int(status != "delivered"),
-        execution_hash=hashlib.sha256(canonical_json(content).encode()).hexdigest(),
+        execution_hash=digest_of(canonical_json(content)),
         **({payload_key(lane.execution_kind): result} if lane.results_are_nested else result),
         **content,
         **shared,
