@@ -50,6 +50,11 @@ class Closure:
     signer: str | None = None
 
 
+def _said_by(closures: Sequence[Closure], at: datetime) -> Sequence[Closure]:
+    """Those of some closures, in order, that an instant sees."""
+    return closures[: bisect_right(closures, at, key=lambda one: one.at)]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenInterval:
     """A time for which a recovery was open; ``ended_at`` is None while it is. Reopened, ``number`` is over 1."""
@@ -81,13 +86,12 @@ class Recovery:
 
     def newest_closure(self, at: datetime) -> Closure | None:
         """Returns the closure that decides at an instant, or None if nothing was said by then."""
-        place = bisect_right(self.closures, at, key=lambda one: one.at)
-        return self.closures[place - 1] if place else None
+        return next(reversed(_said_by(self.closures, at)), None)
 
     def ticket(self, at: datetime) -> str | None:
         """Returns the ticket that was named last by an instant, or None."""
-        said = self.closures[: bisect_right(self.closures, at, key=lambda one: one.at)]
-        return next((one.external_ref for one in reversed(said) if one.external_ref), None)
+        said = reversed(_said_by(self.closures, at))
+        return next((one.external_ref for one in said if one.external_ref), None)
 
     def closed_at(self, at: datetime) -> datetime | None:
         """Returns since when it is closed, as an instant sees it; None if it is open."""
@@ -102,7 +106,7 @@ class Recovery:
         """Returns the times for which it was open, as an instant sees them; one closed at once was open for no time."""
         found: list[OpenInterval] = []
         since: datetime | None = self.opened_at
-        for closure in self.closures[: bisect_right(self.closures, at, key=lambda one: one.at)]:
+        for closure in _said_by(self.closures, at):
             moment = max(closure.at, self.opened_at)
             if closure.state in CLOSED_STATES:
                 if since is not None:
@@ -135,7 +139,7 @@ class RecoveryHistory:
 
     def said(self, at: datetime) -> Sequence[Closure]:
         """Returns the closures of an instant."""
-        return self.closures[: bisect_right(self.closures, at, key=lambda one: one.at)]
+        return _said_by(self.closures, at)
 
     def playbook_count(self, at: datetime) -> int:
         """Counts the playbooks of an instant; without any, nothing is known of recoveries."""
