@@ -22,7 +22,7 @@ from cavra_pipeline.settings import Settings, load_settings
 from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Warehouse
 from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS
-from cavra_pipeline.warehouse.frames import in_utc
+from cavra_pipeline.warehouse.frames import as_python, in_utc
 from cavra_pipeline.warehouse.opening import open_warehouse
 from cavra_pipeline.warehouse.questions import Narrowing, as_of_instant, asked_days, read_table
 
@@ -168,6 +168,7 @@ def _typed(name: str, values: pd.Series[Any]) -> Any:
     return values.convert_dtypes()
 
 
+@as_python()
 def _csv(table: pa.Table, file: IO[bytes]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     batches = ([column.to_pylist() for column in batch.columns] for batch in table.to_batches())
@@ -177,6 +178,7 @@ def _csv(table: pa.Table, file: IO[bytes]) -> None:
     text.detach()
 
 
+@as_python()
 def _parquet(table: pa.Table, file: IO[bytes]) -> None:
     from pyarrow import parquet
 

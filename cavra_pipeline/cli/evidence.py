@@ -44,7 +44,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.sources import pull, read_sources
 from cavra_pipeline.state import state_of
 from cavra_pipeline.terminal import Terminal, print_json_line, standard_error
-from cavra_pipeline.warehouse.frames import in_utc
+from cavra_pipeline.warehouse.frames import as_python, in_utc
 from cavra_pipeline.warehouse.questions import read_table
 
 _STDIN: Final = "-"
@@ -295,7 +295,8 @@ def sql(query: str, as_of: datetime | None) -> None:
     """
     with frames.warehouse_at().reading() as session:
         found = read_table(session, query, {"as_of": as_of})
-    rows = [with_instants(row) for row in in_utc(found).to_pylist()]
+    with as_python():
+        rows = [with_instants(row) for row in in_utc(found).to_pylist()]
 
     def show(console: Terminal, _document: object) -> None:
         cells = [[csv_value(cell) if isinstance(cell, dict | list) else cell for cell in row.values()] for row in rows]

@@ -5,16 +5,35 @@ The warehouse holds every instant in UTC without a zone; here it gets it. pandas
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from cavra_pipeline.errors import UsageError
+
 if TYPE_CHECKING:
     import pandas as pd
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def as_python() -> Iterator[None]:
+    """Refuses an answer with a value that Python, or a Parquet file, has no type for; also as a decorator.
+
+    Raises:
+        UsageError: There is such a value.
+    """
+    try:
+        yield
+    except (OverflowError, pa.ArrowNotImplementedError) as error:
+        is_date = isinstance(error, OverflowError)
+        what = "an instant is outside the years 1 to 9999" if is_date else "a column has a type that Parquet lacks"
+        raise UsageError(what, where="the query", remedy="Cast it to text: CAST(... AS VARCHAR)") from None
 
 
 def in_utc(table: pa.Table) -> pa.Table:
@@ -43,6 +62,7 @@ def _zoned(type_: Any) -> Any:
     return type_
 
 
+@as_python()
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """Returns an answer as a DataFrame.
 

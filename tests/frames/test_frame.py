@@ -236,6 +236,8 @@ def test_a_query_keeps_its_own_order_and_one_without_is_ordered_by_all(home: Set
     ("SELECT session_ids FROM deliveries", {}, "session_ids"),
     ("SELECT session_id::INTEGER FROM deliveries", {}, "can't be converted"),
     ("SELECT $n", {}, "has no value"),
+    ("SELECT [TIMESTAMP '9999-12-31 23:59:59.999999' + INTERVAL 1 MICROSECOND]", {}, "outside the years 1 to 9999"),
+    ("SELECT {'day': DATE '0001-01-01' - 1}", {}, "outside the years 1 to 9999"),
     ("SELECT 1 AS x", {"parameters": {"n": 1}}, "no such parameter"),
     ("SELECT 1 AS x", {"columns": ["x"]}, "names its columns itself"),
     ("SELECT * FROM warehouse.main.deliveries", {"as_of": AS_OF}, "name alone"),

@@ -14,6 +14,7 @@ from cavra_pipeline import frames
 from cavra_pipeline.cli import cli
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.settings import Settings
+from tests.cli.command import command
 from tests.support import AS_OF, MICROSECOND, at, delivery, ingested
 
 QUERY = (
@@ -85,6 +86,31 @@ def test_what_can_t_be_written_leaves_the_file_that_was_there(home: Settings, tm
 
     assert path.read_text() == "before"
     assert [one.name for one in tmp_path.iterdir()] == ["d.csv"]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("x.csv", "DATE '0001-01-01' - 1", "an instant is outside the years 1 to 9999"),
+    ("x.csv", "TIMESTAMP '9999-12-31 23:59:59.999999' + INTERVAL 1 MICROSECOND", "outside the years 1 to 9999"),
+    ("x.parquet", "INTERVAL 1 DAY", "a column has a type that Parquet lacks"),
+])  # fmt: skip
+def test_a_value_that_no_file_can_hold_is_refused_and_as_text_written(
+    home: Settings, tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        frames.write(f"SELECT {value} AS x", tmp_path / name, home=home.home)
+    assert list(tmp_path.iterdir()) == []
+
+    assert frames.write(f"SELECT CAST({value} AS VARCHAR) AS x", tmp_path / name, home=home.home) == 1
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--output", "csv"]])
+def test_the_command_refuses_an_instant_past_the_last_one_and_prints_the_last(home: Settings, form: list[str]) -> None:
+    last = "SELECT TIMESTAMP '9999-12-31 23:59:59.999999'"
+    said = command(home.home, "sql", f"{last} + INTERVAL 1 MICROSECOND", *form)
+
+    assert (said.code, said.out) == (2, "")
+    assert "an instant is outside the years 1 to 9999" in said.err
+    assert "9999-12-31T23:59:59.999999+00:00" in command(home.home, "sql", last, *form).out
 
 
 def test_the_command_writes_the_same_file(home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
