@@ -47,7 +47,7 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
 #: By the need that `causes.explain` names; ``{at}`` stands for its instant and ``{detail}`` for its detail.
 RELEASE_WORDS: Final[Mapping[str, str]] = {
-    "policy": "a policy that allows another attempt ({detail})",
+    "policy": "a policy that allows another attempt",
     "instant": "the end of its retry delay at {at}",
     "acknowledgement": "an acknowledgement ({detail})",
     "approval": "an approval",
