@@ -86,7 +86,7 @@ def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetim
     if planned.notice is Notice.RESOLVED:
         lines.append(f"Resolved after {_duration(since, ended_at)}.")
         if kind.counts_missed_runs:
-            lines.append(f"{_count(mentioned)} scheduled runs were missed.")
+            lines.append(f"Scheduled runs missed: {_count(mentioned)}.")
     else:
         lines.append(f"Since {since:%Y-%m-%d %H:%M} UTC, {_duration(since, now)} ago.")
     causes = causes_of(mentioned)

@@ -191,11 +191,12 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
 
 
 def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
+    causes = ", ".join(_words(cause) for cause in one["causes"] if cause != NO_CAUSE)
     state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else "open"
     states = [
         f"{state} since {tables.near_time(one['since'])} UTC",
         count(one["occurrence_count"], "occurrence") if one["occurrence_count"] > 1 else "",
-        f"muted: {_words(one['muted_by'])}" if one["muted_by"] else "",
+        f"muted: {_words(one['muted_by'])}" if one["muted_by"] else f"cause: {causes}" if causes else "",
     ]
     said = [shown("; ".join(filter(None, states)), "dim"), *([] if one["muted_by"] else [one["action"]])]
     what = lines(f"{_words(one['kind'])}: {one['subject_text']}", *said)

@@ -127,7 +127,7 @@ def forecast_command(
 ) -> None:
     """Predict what becomes of failures if nothing changes.
 
-    Says what is tried when, what is exhausted when, and what is never tried and why.
+    Says what is tried when, what is exhausted when, and what is not retried and why.
     """
     now, settings = clock(), home()
     has_connector = connector_check(settings)
@@ -169,12 +169,12 @@ def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
         (lane, one["pair_count"], one["exhausted_count"], one["delivered_count"], one["never_tried_count"])
         for lane, one in document["lanes"].items()
     ]
-    columns_ = ("lane", "failing", "exhausted", "delivered", "never tried")
+    columns_ = ("lane", "failing", "exhausted", "delivered", "not retried")
     until = max(one["until"] for one in document["lanes"].values())
     span = f"{short_time(document['as_of'])} to {short_time(until)} UTC"
     console.table(f"Forecast of the lanes in use, {span}", columns_, rows)
     console.print("exhausted: if every retry fails; delivered: if every retry arrives", style="dim")
-    console.print("never tried: exhausted already, or a person or a connector is missing", style="dim")
+    console.print("not retried: exhausted already, or a person or a connector is missing", style="dim")
     failing = [lane for lane, one in document["lanes"].items() if one["pairs"]]
     if failing:
         console.next(next_command(f"forecast --lane {failing[0]}"))
@@ -311,7 +311,7 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
             ("until", f"{short_time(document['until'])} UTC, {document['runs']:,} worker runs"),
             ("if every retry fails", f"{document['exhausted_count']:,} of {document['pair_count']:,} exhausted"),
             ("if every retry arrives", f"{document['delivered_count']:,} delivered"),
-            ("never tried", f"{document['never_tried_count']:,}"),
+            ("not retried", f"{document['never_tried_count']:,}"),
             ("queue", f"{document['queue_peak']:,} due at most, late by up to {late}"),
         ],
     )

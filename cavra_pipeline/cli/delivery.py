@@ -92,7 +92,7 @@ def worker(
     metavar="ID",
     help="What was notified: a plan, or the health report of an alert lane.",
 )
-@click.option("--provider", required=True, metavar="NAME", help="The connector it is acknowledged for.")
+@click.option("--provider", required=True, metavar="NAME", help="The provider it is acknowledged for.")
 @click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")
 @click.option("--withdraw", "is_withdrawn", is_flag=True, help="Withdraw the acknowledgement; in place of --state.")
 @click.option("--force", is_flag=True, help="Record it although no such delivery is known.")
@@ -101,8 +101,9 @@ def worker(
 def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn: bool, force: bool, by: str) -> None:
     """Acknowledge a failing delivery, so that it may be retried.
 
-    In a lane of health alerts it says that somebody handles the alert. --withdraw takes an acknowledgement back.
-    retry-health --lane LANE lists what is missing. An alert of this host is acknowledged by alerts ack.
+    acknowledged, accepted and resolved release its retry; any other state holds it. In a lane of health alerts it says
+    that somebody handles the alert. --withdraw takes an acknowledgement back. retry-health --lane LANE lists what is
+    missing. An alert of this host is acknowledged by alerts ack.
     """
     if (state is None) == (not is_withdrawn):
         raise UsageError(

@@ -47,7 +47,7 @@ _ANNOUNCED: Final = options(
         metavar="N",
         help="How long a recovery may be open, in minutes.",
     ),
-    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Connector to notify; repeatable."),
+    click.option("--provider", "providers", multiple=True, metavar="NAME", help="Provider to notify; repeatable."),
     LIVE,
 )
 
@@ -169,7 +169,7 @@ def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
             ("as of", f"{short_time(plan['as_of'])} UTC"),
             ("recoveries", counts if is_known else "none is known: no recovery playbook has arrived"),
             ("retries", f"{plan['failed_execution_count']:,} unresolved after a failure or a skip"),
-            ("notify via", ", ".join(plan["selected_providers"]) or "no one"),
+            ("notify via", ", ".join(plan["selected_providers"]) or "no one: name providers with --provider"),
             ("plan", plan["plan_id"]),
         ],
     )

@@ -53,7 +53,7 @@ def recoveries(as_of: datetime | None, slo_minutes: int | None, generated_by: st
 @GENERATED_BY
 @answers
 def closure(as_of: datetime | None, generated_by: str) -> None:
-    """Show whether the loop is closed, and what keeps it open."""
+    """Show what is still open after a drill, and where."""
     now = clock()
     with reading() as session:
         (report,) = closure_reports(session, instants=[as_of or now], now=now, generated_by=generated_by)
@@ -88,7 +88,7 @@ def recovery() -> None:
     examples=[_CLOSE],
 )
 @click.option("--playbook", "playbook_id", required=True, metavar="ID", help="The recovery's playbook.")
-@click.option("--provider", required=True, metavar="NAME", help="The recovery's connector.")
+@click.option("--provider", required=True, metavar="NAME", help="The recovery's provider.")
 @click.option("--state", required=True, metavar="STATE", help=f"One of {', '.join(CLOSURE_STATES)}.")
 @BY
 @click.option("--ref", "external_ref", metavar="TICKET", help="A ticket about it.")
@@ -125,7 +125,7 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
     for status, title in _STATUSES.items():
         rows = [_row(one, report["as_of"]) for one in report["recoveries"] if one["slo_status"] == status]
         if rows:
-            console.table(title, ("playbook", "provider", "state", "open for", "opened (UTC)"), rows)
+            console.table(title, ("playbook", "provider", "state", "open for", "owner", "opened (UTC)"), rows)
     if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
         console.table(
             "Overlapping recoveries, probably of one outage",
@@ -146,8 +146,8 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
 
 def _row(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
     minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
-    opened = near_time(one["opened_at"], as_of)
-    return (one["playbook_id"], one["provider"], one["closure_state"], short_duration(minutes), opened)
+    opened, owner = near_time(one["opened_at"], as_of), one["owner"] or "-"
+    return (one["playbook_id"], one["provider"], one["closure_state"], short_duration(minutes), owner, opened)
 
 
 def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -186,7 +186,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
             ("about", "recoveries, their acknowledgements, and health alerts"),
             ("state", level(report["closure_state"])),
             ("as of", f"{short_time(report['as_of'])} UTC"),
-            ("open items", f"{items:,}; the loop is closed once none is open"),
+            ("open items", f"{items:,}; closed once none is left"),
             ("report", report["closure_report_id"]),
         ],
     )

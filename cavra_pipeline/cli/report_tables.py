@@ -130,7 +130,7 @@ def show_health(
         found = list(zip(report["alerts"], report["recommended_actions"], strict=True))
         found.sort(key=lambda one: one[0]["severity"] != "critical")
         rows = [(level(alert["severity"]), lines(alert["message"], shown(action, "dim"))) for alert, action in found]
-        console.facts("Alerts, and what to do", rows)
+        console.facts("Problems, and what to do", rows)
     if slots:
         console.table(
             "Scheduled runs in the window",
@@ -153,7 +153,7 @@ def show_health(
         pairs = [(one["health_id"], one["provider"], one["acknowledgement_state"] or "none") for one in unanswered]
         console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
     if report["missed_worker_count"] and not usual_interval_of(report):
-        console.next("cavra-pipeline doctor")
+        console.next("cavra-pipeline doctor", f"cavra-pipeline worker --lane {report['lane']}")
     elif unanswered:
         first = f"--subject {unanswered[0]['health_id']} --provider {unanswered[0]['provider']}"
         console.next(f"cavra-pipeline ack --lane {report['lane']} {first} --state acknowledged --by LABEL")
@@ -167,7 +167,7 @@ def _for_a_person(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     needs = (
         (lane.gate is Gate.ACKNOWLEDGEMENT, "acknowledgements", f"{report['acknowledgement_pending_count']} missing"),
         (lane.gate is Gate.APPROVAL, "approvals", f"{report['approval_pending_count']} missing"),
-        (bool(lane.alerts_of), "alerts", f"{report['outstanding_alert_acknowledgement_count']} to acknowledge"),
+        (bool(lane.alerts_of), "health alerts", f"{report['outstanding_alert_acknowledgement_count']} to acknowledge"),
     )
     return [(name, words) for is_needed, name, words in needs if is_needed]
 
@@ -258,7 +258,7 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     ]  # fmt: skip
     columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alerts")
     console.table("Retries, and what needs a person", columns, gaps)
-    console.print("acks, approvals: missing for a retry; alerts: not acknowledged yet", style="dim")
+    console.print("acks, approvals: missing for a retry; alerts: health alerts to acknowledge", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
         console.table("Deliveries", ("provider", "delivered", "failed"), providers)

@@ -26,7 +26,7 @@ def markdown_of(report: Mapping[str, Any], page: Mapping[str, Any]) -> str:
         page: What the pages say in words.
     """
     sections = [
-        f"# {markdown(page['state'])}: recovery report, {markdown(page['as_of'])}",
+        f"# {markdown(page['state'])}: executive report, {markdown(page['as_of'])}",
         markdown(report["headline"]),
         *([markdown(page["missed"])] if page["missed"] else []),
         *([f"**You decide:** {markdown(page['decide'])}"] if page["decide"] else []),

@@ -187,7 +187,7 @@ def report_message(report: Mapping[str, Any], *, run_id: str, max_risks: int = M
     return Announcement(
         lane=_REPORTS,
         subject={"run_id": run_id, "executive_report_id": report["executive_report_id"]},
-        title=f"CAVRA recovery report: {report['state'].replace('_', ' ')}",
+        title=f"CAVRA executive report: {report['state'].replace('_', ' ')}",
         summary="\n".join([visible(report["headline"]), *risk_lines(report["key_risks"], max_risks)]),
         alert_level=report["alert_level"],
         facts={name: report[name] for name in _FACTS},

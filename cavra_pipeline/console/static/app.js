@@ -132,7 +132,7 @@ onAnswer((headers) => {
   const at = headers.get("Cavra-Evidence-Copied-At");
   if (!at) return;
   const behind = headers.get("Cavra-Evidence-Is-Behind") === "true" ? "; a run is writing newer evidence" : "";
-  $("freshness").textContent = `Evidence as of ${stamp(at)}${behind}.`;
+  $("freshness").textContent = `Last ingest ${stamp(at)}${behind}.`;
 });
 
 async function refresh() {

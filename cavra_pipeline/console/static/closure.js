@@ -30,7 +30,7 @@ export async function render(params, context, root) {
   const isClosed = report.closure_state === "closed";
   return [tabs("recoveries", "closure"),
     el("section", { class: `verdict ${isKnown && report.alert_level}`, "aria-label": "Verdict" },
-      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "The loop can be closed" : `${plural(report.open_items.reduce((sum, one) => sum + one.count, 0), "open item keeps", "open items keep")} the loop open`),
+      el("p", { class: "state" }, !isKnown ? "Nothing is known to be open" : isClosed ? "Nothing is left open" : `${plural(report.open_items.reduce((sum, one) => sum + one.count, 0), "item is", "items are")} open`),
       el("p", {}, !isKnown ? "No evidence has arrived, so this is no all-clear." : isClosed ? "Nothing is open now." : "Work through the rows below; a row goes when its count is 0."),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}.`)),
     el("section", { "aria-labelledby": "open-items" }, el("h2", { id: "open-items" }, "Open now"), ours(report.open_items, pairs, acts, isKnown)),

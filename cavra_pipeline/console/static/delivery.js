@@ -23,6 +23,8 @@ export const NEVER = {
 const HELD = { acknowledgement: "Held: needs an acknowledgement", approval: "Held: needs an approval", subject: "Held: needs a newer record of its subject", connector: "Held: needs a connector" };
 /** What is said first of what live runs would do, where a lane is not live here. */
 export const liveNote = (lane, { status }) => status && !status.live_lanes.includes(lane) && "This is what live runs would do; the lane is not live on this host, so nothing is sent.";
+/** Decisions of a plan, as the command line says them. */
+const OUTCOMES = { retry: "due", wait: "waiting", suppress: "exhausted" };
 const LEVELS = { suppress: "critical", wait: "warning", retry: "warning", settled: "healthy", not_failing: "healthy" };
 
 export async function render(params, context, root) {
@@ -45,7 +47,8 @@ export async function render(params, context, root) {
       el("p", { class: "state" }, headline(found)),
       why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),
       found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
-      incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also holds ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
+      incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also stops ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
+      incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), firstOf(incident)),
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
         needs.includes("acknowledgement") && acknowledgeButton({ ...found, key: "acknowledge", look: incident && isFixedFirst(incident) ? null : "main", context, done: again }),
@@ -112,7 +115,7 @@ function attempts(lines) {
 function outlook(found, pair, forecast, note) {
   if (!pair) return null;
   const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(found, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
-    : [`It is tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
+    : [`It ${note ? "would be" : "is"} tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
   const alike = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
   return [el("h2", {}, "If nothing changes"), el("p", {}, note && `${note} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
 }
@@ -132,7 +135,7 @@ function story(found) {
   return [el("h2", {}, "Everything that concerns it"), table({ key: "story", caption: "In order of time", isTitled: false, rows: found.lines, sorts: false, columns: [
     { name: "at", title: "At", value: (one) => one.at, cell: (one) => [time(one.at), one.until && one.until !== one.at && el("small", {}, `for ${span(parse(one.until) - parse(one.at))}`)] },
     { name: "what", title: "What", value: (one) => words(one.what) + (one.record_count > 1 ? ` (${plural(one.record_count, "record")})` : "") },
-    { name: "outcome", title: "Outcome", value: (one) => [words(one.outcome), one.status_code, one.by && `by ${one.by}`, one.external_ref].filter(Boolean).join(", ") },
+    { name: "outcome", title: "Outcome", value: (one) => [words(one.reason === "retry_delay_not_elapsed" ? "waiting" : OUTCOMES[one.outcome] ?? one.outcome), one.status_code, one.by && `by ${one.by}`, one.external_ref].filter(Boolean).join(", ") },
     { name: "reason", title: "Why", value: (one) => words(reasonOf(one, found)) },
     { name: "record", title: "Record", cell: (one) => open(one) || (one.incident_id ? el("a", { href: hash("incident", { id: one.incident_id }) }, "Incident") : "–") },
   ] })];

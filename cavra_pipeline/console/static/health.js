@@ -85,15 +85,15 @@ async function report(health, metadata, lane, context, again, saveButton) {
     el("section", { class: `verdict ${health.alert_level}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, `${words(health.lane)}: ${health.alert_level === "unknown" ? "not in use" : health.alert_level}`),
       causeLines(health.lane, incidents),
-      el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${health.window_hours} hours. A run is expected every ${health.expected_interval_minutes} minutes; a plan is stale after ${health.stale_metadata_minutes}.`),
+      el("p", { class: "soft" }, `As of ${stamp(health.as_of)}, over ${span(health.window_hours * 3600000)}. A run is expected every ${span(health.expected_interval_minutes * 60000)}; a plan is stale after ${span(health.stale_metadata_minutes * 60000)}.`),
       el("p", { class: "soft" }, metadata ? `Saved as evidence: ${metadata.session_id}.` : "Preview only, not saved."),
       alerts.length ? alertItems(health.lane, alerts) : el("p", {}, "No alerts."),
       saveButton && el("p", { class: "acts" }, saveButton)),
     facts([
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
       ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
-      ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count],
-      ["Unresolved failed retries", health.unresolved_failed_execution_count], ["Missing approvals", health.approval_pending_count],
+      ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count - health.skipped_execution_count],
+      ["Retries skipped", health.skipped_execution_count], ["Unresolved retries", health.unresolved_failed_execution_count], ["Missing approvals", health.approval_pending_count],
       ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Records", health.evidence_record_count],
       // Seldom: shown where there is one.
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
@@ -135,5 +135,5 @@ async function report(health, metadata, lane, context, again, saveButton) {
 const deliveryLink = (lane, subject, provider) => el("a", { href: hash("delivery", { lane, subject, provider }), "data-key": `of-${subject}-${provider}` }, subject);
 
 const alertItems = (lane, alerts) => el("ul", { class: "alerts" }, alerts.map((one) => el("li", {},
-  el("p", {}, tag(one.severity), " ", one.message), el("p", {}, el("strong", {}, "Next: "), one.action),
+  el("p", {}, tag(one.severity), " ", one.message), el("p", {}, el("strong", {}, "Next: "), one.action, /acknowledgement_outstanding$/.test(one.category) && [" ", el("a", { href: hash("closure"), "data-key": `to-${one.category}` }, "Acknowledge them in the closure"), "."]),
   el("p", {}, evidenceLink(lane, one, `evidence-${lane}-${one.category}`)))));

@@ -71,7 +71,7 @@ const emptyHome = (sources, refresh) => [
   refresh];
 
 const closureLine = (closure) => el("a", { href: hash("closure"), "data-key": "standing-closure" },
-  closure.closure_state === "closed" ? "The loop can be closed." : "See what keeps the loop open.");
+  closure.closure_state === "closed" ? "Nothing is left open." : "See what is still open.");
 
 function incidentCard(one, lanes, context, done) {
   const gaps = gapsOf(one.incident_id, lanes);
