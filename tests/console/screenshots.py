@@ -141,7 +141,8 @@ def _tried(browser: Browser, picture: Picture, url: str, folder: Path) -> list[s
         page.wait_for_load_state("networkidle")
         page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=folder / f"{picture.name}.png")
-    return seen.complaints
+        faults = page.get_by_text("It did not work.").all_inner_texts()
+    return [*seen.complaints, *faults]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
 import { causeLines, firstOf, incidentsOf } from "./causes.js";
-import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, providerName, save, showDocument, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
+import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
 import { asOf, isPast } from "./moment.js";
 import { healthTimeline } from "./pictures.js";
@@ -65,10 +65,10 @@ export async function render(params, context, root) {
 async function report(health, metadata, lane, context, again, saveButton) {
   const until = health.as_of;
   const since = new Date(Date.parse(until) - health.window_hours * 3600000).toISOString();
-  const span = { lane: health.lane, since, until };
+  const asked = { lane: health.lane, since, until };
   const [runs, executions, slots, { incidents }] = await Promise.all([
-    askAll("/evidence", "records", { ...span, record_type: "worker_run" }, 2000),
-    askAll("/evidence", "records", { ...span, record_type: "execution" }, 2000),
+    askAll("/evidence", "records", { ...asked, record_type: "worker_run" }, 2000),
+    askAll("/evidence", "records", { ...asked, record_type: "execution" }, 2000),
     askIfThere("/slots", { since, until }),
     ask("/incidents", { as_of: until, open: true }),
   ]);
