@@ -83,10 +83,12 @@ def _oldest_day(settings: Settings) -> str:
 
 
 def _read(cursor: str | None) -> tuple[dict[date, str], dict[date, AskedDay]]:
-    """The marks of the days that are done, and the days that were asked for."""
+    """The marks of the days that are done, and the days that were asked for; an earlier release had marks only."""
     document = json.loads(cursor) if cursor else {}
-    known = {date.fromisoformat(day): mark for day, mark in document.get("days", {}).items()}
-    return known, {date.fromisoformat(day): AskedDay.of(found) for day, found in document.get("asked", {}).items()}
+    if "days" not in document:
+        document = {"days": document, "asked": {}}
+    known = {date.fromisoformat(day): mark for day, mark in document["days"].items()}
+    return known, {date.fromisoformat(day): AskedDay.of(found) for day, found in document["asked"].items()}
 
 
 def _dump(known: Mapping[date, str], asked: Mapping[date, AskedDay]) -> str:

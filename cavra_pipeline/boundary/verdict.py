@@ -31,11 +31,12 @@ class Reason(StrEnum):
 
 
 class Action(StrEnum):
-    """What became of the value a finding is about."""
+    """What became of the value a finding is about. Earlier builds wrote ``redacted`` for an actor."""
 
     DROPPED = "dropped"
     QUARANTINED = "quarantined"
     PSEUDONYMISED = "pseudonymised"
+    REDACTED = "redacted"
 
 
 @dataclass(frozen=True, slots=True)

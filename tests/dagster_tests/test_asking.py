@@ -310,6 +310,17 @@ def test_the_cursor_is_small_and_holds_no_name_of_a_file(tmp_path: Path, instanc
     assert len(cursor) < 80
 
 
+def test_the_drop_cursor_of_an_earlier_release_is_read(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    settings = new_home(tmp_path, {"2026-06-24": [delivery()]})
+    first = tick(settings, "drop_sensor", instance)
+    made(settings, instance, first)
+    marks = json.loads(tick(settings, "drop_sensor", instance, first.cursor).cursor)["days"]
+
+    assert not tick(settings, "drop_sensor", instance, json.dumps(marks)).run_requests
+    drop(settings, [delivery()], day="2026-06-24", name="more.jsonl")
+    assert tick(settings, "drop_sensor", instance, json.dumps(marks)).run_requests
+
+
 # --- The late-evidence sensor --------------------------------------------------------------------------------------
 
 
