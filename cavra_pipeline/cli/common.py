@@ -126,7 +126,7 @@ def home() -> Settings:
     is_new = not settings.home.exists()
     opened = open_home(settings)
     if is_new:
-        standard_error().print(f"note: {settings.home} is a new home; CAVRA_HOME names another")
+        standard_error().print(f"note: made a new home: {settings.home} (CAVRA_HOME says where it is)")
     return opened
 
 

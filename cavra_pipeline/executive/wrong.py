@@ -52,7 +52,7 @@ def what_is_wrong(overview: Mapping[str, Any], *, is_daemon_off: bool = False) -
         *(
             _of_lane(lane, _first_sentence(lane["worst_alert"]["message"]))
             for lane in lanes
-            if lane["worst_alert"] and lane["lane"] not in explained and not lane["held_count"]
+            if lane["worst_alert"] and lane["lane"] not in explained and not _is_said_as_held(lane)
         ),
         *_boundary(overview),
     ]
@@ -82,6 +82,11 @@ def _down_line(down: list[tuple[str, str]]) -> Iterator[Wrong]:
 
 def _of_lane(lane: Mapping[str, Any], what: str) -> Wrong:
     return Wrong(f"{lane['lane']}: {what}", (f"retry-health --lane {lane['lane']}",))
+
+
+def _is_said_as_held(lane: Mapping[str, Any]) -> bool:
+    """Whether the worst of a lane is what its held retries need, which one line says of all lanes."""
+    return bool(lane["held_count"]) and lane["worst_alert"]["category"].endswith("_gap")
 
 
 def _held(lanes: list[Mapping[str, Any]], due: int) -> Iterator[Wrong]:

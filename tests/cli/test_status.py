@@ -19,7 +19,7 @@ from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
 from tests.cli.command import command, process
 from tests.executive.histories import ask_report
-from tests.support import acknowledgement, at, delivery, home_with, ingested, plan, take_in, worker_run
+from tests.support import acknowledgement, at, delivery, execution, home_with, ingested, plan, take_in, worker_run
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +135,18 @@ def test_status_holds_the_due_retries_that_the_worker_leaves_to_a_person(tmp_pat
     assert "2 of 3 due retries are held for an acknowledgement" in table
 
 
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_what_is_worse_than_a_held_retry_is_said_beside_it(tmp_path: Path, has_failed: bool) -> None:
+    lines = [worker_run(at(5)), plan(at(5)), delivery(at(40), failed=["slack"])]
+    home = home_with(tmp_path, [*lines, *([execution(at(35))] if has_failed else [])])
+    take_in(home)
+    wrong = command(home.home, "status", *AS_OF, environ={"COLUMNS": "140"}).out
+
+    assert "1 of 1 due retry is held for an acknowledgement" in wrong
+    assert ("recovery_escalation: 1 retry failed or was skipped" in wrong) == has_failed
+    assert "1 failing delivery needs an acknowledgement" not in wrong
+
+
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
     said = command(settings.home, "status", *AS_OF, environ={"COLUMNS": "80"})
 
@@ -182,8 +194,8 @@ def test_doctor_finds_nothing_wrong_in_a_home_that_works(settings: Settings) -> 
 def test_a_command_that_makes_a_home_says_so_once_and_doctor_makes_none(tmp_path: Path) -> None:
     assert "there is no home yet" in command(tmp_path / "mistyped", "doctor").out
     assert not (tmp_path / "mistyped").exists()
-    assert f"note: {tmp_path}/mistyped is a new home" in command(tmp_path / "mistyped", "status").err
-    assert "new home" not in command(tmp_path / "mistyped", "status").err
+    assert f"note: made a new home: {tmp_path}/mistyped (" in command(tmp_path / "mistyped", "status").err
+    assert "made a new home" not in command(tmp_path / "mistyped", "status").err
 
 
 def test_a_command_that_leads_on_repeats_the_instant_as_it_was_written(settings: Settings) -> None:
