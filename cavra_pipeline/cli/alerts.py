@@ -260,6 +260,6 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
 
 
 def _detail(one: Mapping[str, Any]) -> str:
-    return (_words(one["detail"] or "") if one["detail"] != NO_CAUSE else "") or (
-        f"by {one['actor']}" if one["actor"] else ""
-    )
+    if one["detail"] and one["detail"] != NO_CAUSE:
+        return _words(one["detail"])
+    return f"by {one['actor']}" if one["actor"] else ""

@@ -2,7 +2,7 @@
 
 import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { WHERE_APPROVED, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
+import { WHERE_APPROVED, adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
 import { RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
@@ -48,7 +48,7 @@ export async function render(params, context, root) {
       why(found) && el("p", {}, el("strong", {}, "Why: "), why(found)),
       found.released_by.length > 0 && el("p", {}, el("strong", {}, "What would release it: "), found.released_by.map(release).join("; "), ".", needs.includes("approval") && ` ${WHERE_APPROVED}`),
       incident && el("p", {}, el("strong", {}, "Cause: "), titleOf(incident), ", which also stops ", el("a", { href: hash("incident", { id: incident.incident_id }), "data-key": "incident" }, plural(incident.pairs.length - 1, "other delivery", "other deliveries")), "."),
-      incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), firstOf(incident)),
+      incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), adviceOf(incident)),
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
         needs.includes("acknowledgement") && acknowledgeButton({ ...found, key: "acknowledge", look: incident && isFixedFirst(incident) ? null : "main", context, done: again }),

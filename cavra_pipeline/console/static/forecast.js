@@ -19,7 +19,7 @@ export async function render(params, context) {
       found.pair_count > 0 && el("p", {}, liveNote(lane, context)),
       el("p", { class: "state" }, found.pair_count ? `${plural(found.exhausted_count, "delivery is", "deliveries are")} exhausted by ${stamp(found.until)} if every retry fails` : "No failing delivery is known"),
       el("p", { class: "soft" }, `${words(lane)}, from ${stamp(found.as_of)}. It shows the two extremes: every retry fails, or every retry is delivered.`)),
-    facts([["Worker runs", found.runs], ["Never tried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Late by up to", `${found.late_by_minutes} min`]]),
+    facts([["Worker runs", found.runs], ["Not retried", found.never_tried_count], ["Most due before a run", found.queue_peak], ["Late by up to", `${found.late_by_minutes} min`]]),
     table({ key: "forecast", caption: "Failing deliveries", rows: found.pairs, empty: "none.", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(lane, one), cell: (one) => el("a", { href: hash("delivery", { lane, subject: subjectOf(lane, one), provider: one.provider }), "data-key": `f-${subjectOf(lane, one)}-${one.provider}` }, subjectOf(lane, one)) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },

@@ -28,7 +28,7 @@ export async function render(params) {
       field("Days", choice("days", [["7", "7"], ["31", "31"], ["92", "92"], ["366", "366"]], String(count)))));
   form.addEventListener("submit", (event) => event.preventDefault());
   return [form,
-    lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "unresolved failed retries"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
+    lines(`${words(lane)}: health`, days, series(health.reports, [["unresolved_failed_execution_count", "unresolved retries"], ["unresolved_delivery_count", "failing deliveries"], ["acknowledgement_pending_count", "acknowledgement gaps"]])),
     lines(`${words(lane)}: plans`, days, series(plans.reports, [["suppressed_count", "exhausted"], ["retryable_count", "ready or held"], ["waiting_count", "waiting"]])),
     lines("Every lane: evidence that came in", days, [
       { name: "quarantined", values: partitions.map((one) => one.quarantine) },
