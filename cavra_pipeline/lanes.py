@@ -104,6 +104,7 @@ class Lane:
         sendable: What the subject must be before its retry is sent, if the lane asks for more than its gate.
         retries_have_new_subjects: Whether a retry's delivery has a subject of its own (contract section 4a).
         is_always_in_use: Whether health is reported before any record of the lane exists (contract section 7).
+        notice: What people miss if a notification of it does not arrive: one of them, and several if not by an s.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Lane:
     sendable: Sendable | None = None
     retries_have_new_subjects: bool = False
     is_always_in_use: bool = False
+    notice: tuple[str, ...] = ("health alert",)
 
     @property
     def acknowledgement_kind(self) -> str | None:
@@ -193,6 +195,7 @@ LANES: dict[str, Lane] = {
             ),
             is_always_in_use=True,
             execution_fields="run_id plan_id",
+            notice=("escalation of a recovery", "escalations of recoveries"),
         ),
         Lane(
             name="executive_report",
@@ -222,6 +225,7 @@ LANES: dict[str, Lane] = {
             is_always_in_use=True,
             execution_fields="worker_run_id run_id executive_report_id",
             health_field="failed_executive_report_delivery_count",
+            notice=("executive report",),
         ),
         Lane(
             name="recovery_health_alert",
@@ -294,6 +298,7 @@ LANES: dict[str, Lane] = {
             retries_have_new_subjects=True,
             answer_fields="retry_plan_id delivery_id audit_id",
             execution_fields="run_id delivery_id audit_id approval_decision_id",
+            notice=("audit delivery", "audit deliveries"),
         ),
         Lane(
             name="auditor_export",
@@ -313,6 +318,7 @@ LANES: dict[str, Lane] = {
             takes_acknowledgements=False,
             sendable=Sendable("auditor_export", "verification_state", "verified"),
             execution_fields="worker_run_id export_id verification_id release_record_ref",
+            notice=("export for auditors", "exports for auditors"),
         ),
         Lane(
             name="release_closeout",
@@ -335,6 +341,7 @@ LANES: dict[str, Lane] = {
             run_fields="retry_plan_id",
             execution_fields="run_id delivery_id summary_id release_record_ref",
             results_are_nested=True,
+            notice=("closeout of a release", "closeouts of releases"),
         ),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import parse_as_of, whole_minutes
 from cavra_pipeline.durations import short_duration
+from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
@@ -17,14 +18,6 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 #: Of fewer closures the number within the limit is said, of yet fewer no median.
 _FEW, _FEWEST = 20, 5
 _EXECUTIVE: Final = "executive"
-#: What a notification of a lane is about, and of several; health alerts where nothing else is named.
-_SUBJECTS: Final = {
-    "recovery_escalation": "escalation of a recovery|escalations of recoveries",
-    "executive_report": "executive report",
-    "acknowledgement_audit": "audit delivery|audit deliveries",
-    "auditor_export": "export for auditors|exports for auditors",
-    "release_closeout": "closeout of a release|closeouts of releases",
-}
 #: Providers that one sentence names.
 _MOST_PROVIDERS: Final = 3
 #: Steps that one page holds; the JSON has all.
@@ -176,10 +169,10 @@ def decide_words(report: Mapping[str, Any]) -> str:
 
 def missing_words(report: Mapping[str, Any]) -> str:
     """Says what people have not received, most first; empty if all has arrived."""
-    missing = Counter[str]()
+    missing = Counter[tuple[str, ...]]()
     for lane in report["lanes"]:
-        missing[_SUBJECTS.get(lane["lane"], "health alert")] += lane["failing_notice_count"]
-    parts = [count(number, *what.split("|")) for what, number in missing.most_common() if number]
+        missing[LANES[lane["lane"]].notice] += lane["failing_notice_count"]
+    parts = [count(number, *notice) for notice, number in missing.most_common() if number]
     return f"Not arrived: {listed(parts)}." if parts else ""
 
 
