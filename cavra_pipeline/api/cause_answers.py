@@ -37,7 +37,7 @@ class Incidents(Open):
 
 
 class Forecast(Open):
-    """Forecast of a lane's failing pairs if nothing changes (contract section 15)."""
+    """Forecast of a lane's failing deliveries if nothing changes (contract section 15)."""
 
     lane: str
     forecast_id: str
@@ -58,7 +58,7 @@ class Forecast(Open):
 
 
 class Explanation(Open):
-    """State of a pair of one lane and its reason, its records in order, and what would release it."""
+    """State of a delivery of one lane and its reason, its records in order, and what would release it."""
 
     lane: str
     subject: str

@@ -58,7 +58,7 @@ def incidents(service: Served, asked: Annotated[models.IncidentsQuery, Query()])
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/forecast", scope="read", answer=cause_answers.Forecast)
 def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[models.ForecastQuery, Query()]) -> Answer:
-    """Forecasts when each failing pair of a lane is tried, exhausted or delivered; saves nothing.
+    """Forecasts when each failing delivery of a lane is tried, exhausted or delivered; saves nothing.
 
     The coming worker runs are simulated twice: every retry fails, every retry is delivered.
     """

@@ -49,8 +49,8 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @lane_option(help=f"One of {', '.join(LANES)}; none for the executive report, which is over all lanes.")
 @click.option("--report", type=OneOf([*_REPORTS, _EXECUTIVE]), help="Which report.")
-@click.option("--subject", metavar="SUBJECT", help="Instead of a report: the subject of one pair, with --provider.")
-@click.option("--provider", metavar="NAME", help="The provider of the pair.")
+@click.option("--subject", metavar="SUBJECT", help="Instead of a report: the subject of one delivery, with --provider.")
+@click.option("--provider", metavar="NAME", help="The provider of the delivery.")
 @AS_OF
 @day_option("--saved", "The saved report of this UTC day, YYYY-MM-DD, instead of a new one.")
 @file_option("Where to write the bundle.  [default: the report's id and .zip]")
@@ -76,10 +76,10 @@ def prove_command(
     output_file: Path | None,
     **given: Any,
 ) -> None:
-    """Write a report, or the state of one pair, with its proof.
+    """Write a report, or the state of one delivery, with its proof.
 
-    The proof of a report has the records it is based on, the commit log and a verifier. That of a pair has its records
-    and its place in a map of the lane's pairs, some kilobytes; the verifier of any bundle checks it.
+    The proof of a report has the records it is based on, the commit log and a verifier. That of a delivery has its
+    records and its place in a map of the lane's deliveries, some kilobytes; the verifier of any bundle checks it.
 
     The bundle holds every record of the lane up to the day of the report, as export writes them; that of the executive
     report holds every record of the home. Anyone can check it with Python alone: python3 BUNDLE
@@ -89,13 +89,13 @@ def prove_command(
     if saved and (as_of or values):
         raise UsageError("a saved report has its own instant and parameters", where="--saved", remedy="Leave them out")
     if (report is None) is (subject is None) or (subject is None) is not (provider is None):
-        raise UsageError("either a report or a pair is proven", where="prove", remedy=_EITHER)
+        raise UsageError("either a report or a delivery is proven", where="prove", remedy=_EITHER)
     if (lane is None) is not (report == _EXECUTIVE):
         what = "an executive report is over all lanes" if lane else "one lane is proven"
         raise UsageError(what, where="--lane", remedy="Leave it out" if lane else f"Name one of {', '.join(LANES)}")
     if subject is not None and provider is not None and lane:
         if saved or values:
-            raise UsageError("a pair has no parameters", where="--subject", remedy="Leave them out")
+            raise UsageError("a delivery has no parameters", where="--subject", remedy="Leave them out")
         proof = prove_pair(settings, lane, subject, provider, as_of=as_of or now)
         _write_pair(proof, output_file or Path("pair.json"))
         return

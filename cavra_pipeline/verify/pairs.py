@@ -184,7 +184,7 @@ def state_of(lane: Document, pair: Pair, entries: Sequence[LaneRecord], as_of: d
 
 def in_words(state: Document) -> str:
     """Returns the state of a pair as a sentence."""
-    failures = f"{state['failure_count']} of {state['delivery_count']} deliveries failed"
+    failures = f"{state['failure_count']} of {state['delivery_count']} attempts failed"
     is_over = state["reason"] == "max_retry_attempts_reached"
     then = "delivered" if state["is_delivered"] else "exhausted" if is_over else state["action"] or "never sent"
     answer = state["acknowledgement_state"]

@@ -134,7 +134,9 @@ def _signed(document: dict[str, Any], key: Ed25519PrivateKey | None) -> bytes:
 def _checked(proof: bytes, lane: Lane) -> bytes:
     _, fault = judged(proof, lane_rules())
     if fault.startswith("state: there are records"):
-        raise UsageError("the pair has newer records", where="as_of", remedy="Leave it out, or name a later instant")
+        raise UsageError(
+            "the delivery has newer records", where="as_of", remedy="Leave it out, or name a later instant"
+        )
     if fault:
         raise PipelineError(f"the proof does not hold: {fault}", where=lane.name, remedy="Report this as a defect")
     return proof

@@ -274,7 +274,7 @@ def test_a_bundle_of_the_lane_shows_that_the_map_is_of_all_its_records(
 
 
 def test_a_pair_with_newer_records_is_not_proven_as_of_an_older_instant(home: Settings) -> None:
-    with pytest.raises(UsageError, match="the pair has newer records"):
+    with pytest.raises(UsageError, match="the delivery has newer records"):
         proof(home, "answered", "slack", at(55))
     assert fault_of(proof(home, "answered", "slack", at(50))) == ""
 
@@ -334,7 +334,7 @@ def test_the_verifier_of_a_bundle_checks_a_light_proof(home: Settings, tmp_path:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "exhausted; 3 of 3 deliveries failed; not acknowledged" in done.stdout
+    assert "exhausted; 3 of 3 attempts failed; not acknowledged" in done.stdout
 
 
 def test_prove_writes_a_light_proof_that_verify_accepts(
@@ -346,7 +346,7 @@ def test_prove_writes_a_light_proof_that_verify_accepts(
     done = CliRunner().invoke(cli, ["prove", "--lane", LANE.name, *pair, "--as-of", AS_OF.isoformat(), "-o", str(path)])
 
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("delivered; 1 of 2 deliveries failed")
+    assert done.output.startswith("delivered; 1 of 2 attempts failed")
     assert CliRunner().invoke(cli, ["verify", str(path)]).exit_code == 0
     for refused in ([], pair[:2], [*pair, "--report", "plan"], [*pair, "--max-retry-attempts", "3"]):
         assert isinstance(CliRunner().invoke(cli, ["prove", "--lane", LANE.name, *refused]).exception, UsageError)
