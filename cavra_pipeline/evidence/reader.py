@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, reduce
 from operator import or_
@@ -108,7 +109,7 @@ class _Block:
         if not ((self.ends > self.starts) & (self.bytes[self.ends - 1] == _NEWLINE)).all():
             lines = pc.binary_join_element_wise(pc.utf8_rtrim(lines, "\n"), "\n", "")
             self.bytes, self.starts, self.ends = _bytes_of(lines)
-        self.view = self.bytes.data
+        self._lines, self._view = lines, self.bytes.data
         self.doubtful = np.array(lines.is_null())
         self.doubtful[self._lines_of(self._hint_ends(scratch) - 1)] = True
         self.doubtful[self._lines_of(np.flatnonzero(self.bytes == _BACKSLASH))] = True
@@ -134,7 +135,11 @@ class _Block:
         places = np.flatnonzero(~self.doubtful)
         starts, ends = self.starts[places].tolist(), self.ends[places].tolist()
         for place, start, end in zip(places.tolist(), starts, ends, strict=True):
-            yield place, self.view[start:end]
+            yield place, self._view[start:end]
+
+    def taken(self, places: list[int]) -> pa.StringArray:
+        """Returns some of the lines, one after the other in memory."""
+        return self._lines.take(pa.array(places, pa.int64()))
 
 
 class RecordReader:
@@ -165,6 +170,17 @@ class RecordReader:
         return reading.rows(), reading.doubtful
 
 
+@dataclass(slots=True)
+class _Plain:
+    """Lines of one kind as they stand: their places, and block by block their texts.
+
+    An object for each line would cost a third more, for Python's garbage collector walks them all.
+    """
+
+    places: list[int] = field(default_factory=list)
+    texts: list[pa.StringArray] = field(default_factory=list)
+
+
 class _Reading:
     """One call: places count its lines from 0, and a row's line number is a place until it is returned."""
 
@@ -172,7 +188,7 @@ class _Reading:
         self._tables, self._numbers = tables, lines["line_number"].to_numpy()
         self.doubtful = np.zeros(len(lines), bool)
         self._key_counts = np.zeros(len(lines), np.int64)
-        self._by_kind: defaultdict[str, Lines] = defaultdict(Lines)
+        self._by_kind: defaultdict[str, _Plain] = defaultdict(_Plain)
         self._differing: list[tuple[int, bytes]] = []
         self._size = 0
 
@@ -182,19 +198,19 @@ class _Reading:
         self._size = end
         self.doubtful[first:end] = block.doubtful
         self._key_counts[first:end] = block.key_counts()
-        decode, by_kind = _decoder().decode, self._by_kind
+        decode, places_of = _decoder().decode, defaultdict[str, list[int]](list)
         for place, line in block.plain_lines():
             try:
-                lines = by_kind[type(decode(line)).__name__]
+                places_of[type(decode(line)).__name__].append(place)
             except (msgspec.DecodeError, RecursionError):
                 self._differing.append((first + place, bytes(line)))
-                continue
-            lines.numbers.append(first + place)
-            lines.texts.append(line)
+        for kind, places in places_of.items():
+            self._by_kind[kind].places += [first + place for place in places]
+            self._by_kind[kind].texts.append(block.taken(places))
 
     def rows(self) -> pa.Table:
         """Returns the rows of all lines that need no review, and marks the others."""
-        tables = [self._exact_rows(kind, lines) for kind, lines in self._by_kind.items()]
+        tables = [self._exact_rows(kind, plain) for kind, plain in self._by_kind.items()]
         self._by_kind.clear()
         rows = pa.concat_tables([*tables, self._rows_without_undeclared()])
         misfits = misfits_in(rows)
@@ -204,13 +220,16 @@ class _Reading:
         numbers = pa.array(self._numbers[rows["line_number"].to_numpy()])
         return rows.set_column(0, rows.schema.field(0), numbers)
 
-    def _exact_rows(self, kind: str, lines: Lines) -> pa.Table:
+    def _exact_rows(self, kind: str, plain: _Plain) -> pa.Table:
         """The rows of lines with declared keys only, each there once and not null; notes the other lines."""
+        lines = Lines(plain.places, texts=[_bytes_of(texts)[0].data for texts in plain.texts])
         rows, key_counts = self._tables.of_kind(kind, lines, is_exact=False)
-        are_exact = key_counts == self._key_counts[lines.numbers]
+        are_exact = key_counts == self._key_counts[plain.places]
         if are_exact.all():
             return rows
-        self._differing += [(lines.numbers[row], bytes(lines.texts[row])) for row in np.flatnonzero(~are_exact)]
+        texts = pa.chunked_array(plain.texts)
+        others = np.flatnonzero(~are_exact).tolist()
+        self._differing += [(plain.places[row], texts[row].as_buffer().to_pybytes()) for row in others]
         return rows.filter(pa.array(are_exact))
 
     def _rows_without_undeclared(self) -> pa.Table:

@@ -82,7 +82,7 @@ class Lines:
     Attributes:
         numbers: The number of each line.
         dropped: How many fields were left out of each line; none of any if the list is empty.
-        texts: UTF-8, each ended by a newline.
+        texts: All of them in order, one or more in each buffer: UTF-8, every line ended by a newline.
     """
 
     numbers: list[int] = field(default_factory=list)
@@ -120,8 +120,8 @@ class RecordTables:
                 read = self._connection.sql(query.replace("{{path}}", path)).to_arrow_table()
             except duckdb.Error as error:
                 raise ValueError(f"lines that passed can't be read: {type(error).__name__}") from None
-        if len(read) != len(lines.texts):
-            raise ValueError(f"{len(lines.texts)} lines became {len(read)} rows")
+        if len(read) != len(lines.numbers):
+            raise ValueError(f"{len(lines.numbers)} lines became {len(read)} rows")
         known = {name: read.column(name) for name in read.column_names}
         known["line_number"] = pa.array(lines.numbers, pa.int64())
         known["dropped_field_count"] = pa.array(lines.dropped or [0] * len(read), pa.int64())
