@@ -19,15 +19,13 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 from cavra_pipeline.assets import build_assets, build_checks, shown_assets  # noqa: E402
 from cavra_pipeline.assets.launch import in_process_today  # noqa: E402
 from cavra_pipeline.assets.runless import ORIGIN_TAG, REFRESH_TAG, RunlessReports  # noqa: E402
+from cavra_pipeline.daemon import daemon_word, heartbeats  # noqa: E402
 from cavra_pipeline.desired_state import require_declared  # noqa: E402
-from cavra_pipeline.documents import instant, whole_minutes  # noqa: E402
-from cavra_pipeline.errors import PipelineError  # noqa: E402
 from cavra_pipeline.jobs import build_jobs, home_tag, range_tags  # noqa: E402
 from cavra_pipeline.resources import RESOURCE_KEY, Home, dagster_instance, drop_days, first_partition  # noqa: E402
 from cavra_pipeline.run_pruning import build_pruning_job  # noqa: E402
 from cavra_pipeline.schedules import build_nightly_schedules, build_schedules, build_source_schedule  # noqa: E402
 from cavra_pipeline.sensors import build_sensors  # noqa: E402
-from cavra_pipeline.sensors.daemon import Heartbeat, heartbeats, silent_daemons  # noqa: E402
 from cavra_pipeline.settings import Settings, load_settings  # noqa: E402
 from cavra_pipeline.sources import read_sources  # noqa: E402
 
@@ -77,53 +75,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 def open_dagster(settings: Settings, clock: Callable[[], datetime]) -> RunlessReports:
     """Opens the Dagster instance for a service that makes reports outside a run."""
     environ = {**os.environ, "CAVRA_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
-    return RunlessReports(settings, environ, clock, lambda instance, now: _daemon_word(heartbeats(instance), now))
-
-
-def _daemon_word(beats: Mapping[str, Heartbeat], now: datetime) -> str:
-    """The part that ticks the sensors stands for the daemon: without it no alert is evaluated."""
-    return "silent" if "SENSOR" in silent_daemons(beats, now) else "alive" if beats else "never_seen"
-
-
-def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
-    """Returns how the Dagster daemon of a home stands.
-
-    Returns:
-        ``state`` (``never_seen``, ``alive`` or ``silent``) of the part that ticks the sensors, ``last_heartbeat_at``
-        and ``age_minutes`` of the newest heartbeat, and ``silent``, the parts without one for too long. No instance is
-        made where there is none yet.
-
-    Raises:
-        UsageError: ``DAGSTER_HOME`` names a folder that there is not.
-        PipelineError: The instance can't be opened or read.
-    """
-    beats: Mapping[str, Heartbeat] = {}
-    if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
-        beats = _heartbeats(settings)
-    newest = max((one.at for one in beats.values()), default=None)
-    silent = silent_daemons(beats, now)
-    return {
-        "state": _daemon_word(beats, now),
-        "last_heartbeat_at": instant(newest),
-        # A beat after `now` was read is no age below zero.
-        "age_minutes": max(0, whole_minutes(now - newest)) if newest else None,
-        "silent": [kind.lower() for kind in silent],
-    }
-
-
-def _heartbeats(settings: Settings) -> Mapping[str, Heartbeat]:
-    try:
-        with dagster_instance(settings) as instance:
-            return heartbeats(instance)
-    except PipelineError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- dagster.yaml and its databases can be wrong in any way
-        # The message may quote dagster.yaml, which may hold a password.
-        raise PipelineError(
-            f"Dagster's instance can't be opened ({type(error).__name__})",
-            where=str(settings.dagster_home),
-            remedy="Fix dagster.yaml or what it names, or restore this folder from a backup; then run doctor again",
-        ) from None
+    return RunlessReports(settings, environ, clock, lambda instance, now: daemon_word(heartbeats(instance), now))
 
 
 def materialize(

@@ -14,13 +14,13 @@ from typing import Final
 import dagster as dg
 
 from cavra_pipeline.alerts.signals import Observation
+from cavra_pipeline.daemon import daemon_before_until, heartbeats
 from cavra_pipeline.desired_state import SCHEDULE, SCHEDULE_NAMES, declared, must_be_on
 from cavra_pipeline.errors import TransientError
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.jobs import SLOTS_CHECK, WHY, asset_key
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import Clock, LastObservation, now_utc, patient, process
-from cavra_pipeline.sensors.daemon import daemon_before_until, heartbeats
 from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings

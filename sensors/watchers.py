@@ -13,10 +13,10 @@ import dagster as dg
 from cavra_pipeline.alerts.kinds import BROKEN_CONNECTOR
 from cavra_pipeline.alerts.signals import Observation, Signal, is_public_text
 from cavra_pipeline.connectors import WHOLE_FILE, ConnectorProblem
+from cavra_pipeline.daemon import heartbeats, silent_daemons
 from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
-from cavra_pipeline.sensors.daemon import heartbeats, silent_daemons
 from cavra_pipeline.sensors.location import Location
 from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
 

@@ -141,8 +141,8 @@ def reading_state() -> AbstractContextManager[sa.Connection]:
 
 
 def daemon_of(settings: Settings, now: datetime) -> dict[str, Any]:
-    """Returns the state of the home's Dagster daemon, as `definitions.daemon_state` does, or `unknown`."""
-    from cavra_pipeline.definitions import daemon_state
+    """Returns the state of the home's Dagster daemon, as `daemon.daemon_state` does, or `unknown`."""
+    from cavra_pipeline.daemon import daemon_state
 
     try:
         return daemon_state(settings, now)

@@ -155,7 +155,7 @@ def _landing(settings: Settings) -> str:
 
 
 def _dagster(settings: Settings) -> str:
-    from cavra_pipeline.definitions import daemon_state
+    from cavra_pipeline.daemon import daemon_state
 
     found = daemon_state(settings, clock())
     if found["silent"]:

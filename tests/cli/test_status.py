@@ -13,7 +13,7 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from cavra_pipeline.cli.common import clock
 from cavra_pipeline.cli.doctor import _PARTS, _tried
-from cavra_pipeline.definitions import daemon_state
+from cavra_pipeline.daemon import daemon_state
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
+from cavra_pipeline.daemon import daemon_before_until
 from cavra_pipeline.resources import dagster_instance
-from cavra_pipeline.sensors.daemon import daemon_before_until
 from tests.dagster_tests.runs import new_home
 
 AT = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)

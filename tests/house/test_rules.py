@@ -17,7 +17,7 @@ from tests.support import REPOSITORY
 DOMAIN = REPOSITORY / "cavra_pipeline"
 #: The only files of the domain that know Dagster.
 SHELLS = {
-    *("definitions.py", "jobs.py", "schedules.py", "resources.py", "frames_io.py"),
+    *("definitions.py", "daemon.py", "jobs.py", "schedules.py", "resources.py", "frames_io.py"),
     *("event_log.py", "event_batches.py", "run_pruning.py", "finished_runs.py", "failed_partitions.py"),
 }
 #: Where a clock may be read: where a person or Dagster calls from.
