@@ -23,7 +23,7 @@ from cavra_pipeline.documents import canonical_json
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import REQUESTED, warehouse_of
 from cavra_pipeline.evidence.landing import list_drops, sidecar_of
-from cavra_pipeline.evidence.landing_zone import held, landing_days, put_file
+from cavra_pipeline.evidence.landing_zone import landing_days, landing_lock, put_file
 from cavra_pipeline.evidence.leftovers import scratch_folder
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import LANES
@@ -131,7 +131,7 @@ def _warehouse_address(settings: Settings) -> tuple[str | None, str | None]:
 def _copy_landing_zone(settings: Settings, target: Settings) -> int:
     """Copies every landing file and sidecar; returns how many."""
     target.prepare()
-    with held(settings), held(target):
+    with landing_lock(settings), landing_lock(target):
         if landing_days(target):
             raise PipelineError(
                 "the landing zone is not empty",

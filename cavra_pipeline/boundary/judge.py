@@ -1,6 +1,6 @@
 """The public-safe boundary for one raw line (contract section 3): the reference that decides.
 
-``screen.py`` proves most lines clean set-wise and sends the rest here; both must agree, and a property
+``validator.py`` proves most lines clean set-wise and sends the rest here; both must agree, and a property
 test holds them to it. No file is read and nothing is stored here.
 """
 

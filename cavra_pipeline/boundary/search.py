@@ -1,7 +1,7 @@
 """Looks through a whole record, what is outside the allowlist too, for what is not public-safe (contract section 3).
 
-All texts of a record go through the hints and the scanner at once; only those in which something was hit, or whose key
-calls for it, are judged one by one.
+All texts of a record go through the prefilters and the scanner at once; only those in which something was hit, or
+whose key calls for it, are judged one by one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from cavra_pipeline.boundary.parsing import Ambiguous, Object
 from cavra_pipeline.boundary.scanner import Hit, ScannerFailed, hits_in
 from cavra_pipeline.boundary.secrets import (
     SENSITIVE_KEY_CODE,
-    hints_in,
     is_header_key,
     is_plain_word,
     is_redacted,
     is_sensitive_key,
+    prefilter_hits,
     secrets_in,
     secrets_in_prose,
 )
@@ -137,11 +137,11 @@ class Search:
             self._walk(member, inside, key, is_sensitive or key.is_sensitive or key.is_header, depth)
 
     def _hit(self) -> set[int]:
-        """The texts, by number, in which a hint or a secret of the scanner ends or begins."""
+        """The texts, by number, in which a prefilter or a secret of the scanner ends or begins."""
         encoded = [text.value.encode("utf-8", "replace") for text in self._texts]
         ends = list(accumulate(len(one) + 1 for one in encoded))
         joined = b"\n".join(encoded)
-        hit = {bisect_right(ends, end - 1) for end, _ in hints_in(joined)}
+        hit = {bisect_right(ends, end - 1) for end, _ in prefilter_hits(joined)}
         for start, end, _ in () if self.is_scanned else _scanned(joined):
             hit.update(range(bisect_right(ends, start), bisect_right(ends, max(start, end - 1)) + 1))
         return hit

@@ -1,9 +1,9 @@
 """Rules for the secrets that the contract names (section 3), as one table.
 
 The pinned scanner (``scanner.py``) knows most kinds of secrets and lets some of these pass, so they are listed here.
-Each rule has a prefilter, its ``hint``: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read. The
-prefilter matches every raw line in which the rule's pattern finds something, so a line without a match is clean. No
-file or record is read here.
+Each rule has a prefilter: a cheap pattern in the syntax that both Python's ``re`` and Hyperscan read. It matches every
+raw line in which the rule's pattern finds something, so a line without a match is clean. No file or record is read
+here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Rule:
 
     Attributes:
         code: Its name in findings.
-        hint: A pattern that ends wherever a secret of the family may stand.
+        prefilter: A pattern that ends wherever a secret of the family may stand.
         pattern: The exact pattern.
         confirms: A last check of a match, for patterns that harmless prose fits too.
         overrules_words: Whether a text that is an identifier by its shape is a secret all the same: the family has an
@@ -36,7 +36,7 @@ class Rule:
     """
 
     code: str
-    hint: str
+    prefilter: str
     pattern: re.Pattern[str]
     confirms: Callable[[re.Match[str]], bool]
     overrules_words: bool
@@ -95,18 +95,18 @@ def _has_address_secret(match: re.Match[str]) -> bool:
 
 def _rule(
     code: str,
-    hint: str,
+    prefilter: str,
     pattern: str,
     confirms: Callable[[re.Match[str]], bool] = lambda _: True,
     *,
     overrules_words: bool = False,
 ) -> Rule:
-    return Rule(code, hint, re.compile(pattern), confirms, overrules_words)
+    return Rule(code, prefilter, re.compile(pattern), confirms, overrules_words)
 
 
-def _token(code: str, hint: str, pattern: str, confirms: Callable[[re.Match[str]], bool] = lambda _: True) -> Rule:
+def _token(code: str, prefilter: str, pattern: str, confirms: Callable[[re.Match[str]], bool] = lambda _: True) -> Rule:
     """A rule about an issuer's prefix, with a boundary before it."""
-    return _rule(code, hint, rf"(?<![A-Za-z0-9])(?:{pattern})", confirms, overrules_words=True)
+    return _rule(code, prefilter, rf"(?<![A-Za-z0-9])(?:{pattern})", confirms, overrules_words=True)
 
 
 #: The last words of a key whose value is a secret, and of a name in front of ``=`` or ``:``.
@@ -233,8 +233,8 @@ _PLAIN_WORD: Final = re.compile("[a-z_]{1,40}")
 #: Letters that Python's ``(?i:...)`` takes for i, s and k: U+0130, U+0131, U+017F and U+212A, in UTF-8.
 _FOLDED: Final = (r"\xc4[\xb0\xb1]", r"\xc5\xbf", r"\xe2\x84\xaa")
 
-#: Patterns over bytes that together find every hint in a raw line.
-HINTS: Final = (*(rule.hint for rule in RULES), "(?i:authorization|cookie)", *_FOLDED)
+#: Patterns over bytes; a raw line that none of them matches holds no secret of these rules.
+PREFILTERS: Final = (*(rule.prefilter for rule in RULES), "(?i:authorization|cookie)", *_FOLDED)
 
 
 def compiled(patterns: Sequence[str]) -> hyperscan.Database:
@@ -245,20 +245,20 @@ def compiled(patterns: Sequence[str]) -> hyperscan.Database:
 
 
 @cache
-def _hint_database() -> hyperscan.Database:
-    return compiled(HINTS)
+def _prefilter_database() -> hyperscan.Database:
+    return compiled(PREFILTERS)
 
 
 #: Each thread has a scratch space of its own; the database is compiled at its first use, not at import.
 _local = threading.local()
 
 
-def hints_in(raw: bytes) -> list[tuple[int, int]]:
-    """Returns where hints end, and the number of each in ``HINTS``."""
+def prefilter_hits(raw: bytes) -> list[tuple[int, int]]:
+    """Returns where prefilters match, and the number of each in ``PREFILTERS``."""
     if not hasattr(_local, "scratch"):
-        _local.scratch = hyperscan.Scratch(_hint_database())
+        _local.scratch = hyperscan.Scratch(_prefilter_database())
     hits: list[tuple[int, int]] = []
-    _hint_database().scan(
+    _prefilter_database().scan(
         raw, match_event_handler=lambda number, _, end, *__: hits.append((end, number)), scratch=_local.scratch
     )
     return hits
@@ -280,7 +280,7 @@ def secrets_in(text: str, grade: TextGrade | None = None) -> list[str]:
         return []
     return [
         rule.code
-        for rule in _hinted_rules(text)
+        for rule in _prefiltered_rules(text)
         if (rule.overrules_words or grade is TextGrade.NONE) and any(map(rule.confirms, rule.pattern.finditer(text)))
     ]
 
@@ -293,13 +293,13 @@ def secrets_in_prose(text: str) -> list[str]:
     grade = grade_of(text)
     if grade is not TextGrade.NONE:
         return secrets_in(text, grade)
-    return [rule.code for rule in _hinted_rules(text) if rule.pattern.search(text)]
+    return [rule.code for rule in _prefiltered_rules(text) if rule.pattern.search(text)]
 
 
-def _hinted_rules(text: str) -> Sequence[Rule]:
-    hinted = sorted({number for _, number in hints_in(text.encode("utf-8", "surrogatepass"))})
-    # Hints that come after those of the rules are about all of them.
-    return [RULES[number] for number in hinted] if max(hinted, default=0) < len(RULES) else RULES
+def _prefiltered_rules(text: str) -> Sequence[Rule]:
+    numbers = sorted({number for _, number in prefilter_hits(text.encode("utf-8", "surrogatepass"))})
+    # Prefilters that come after those of the rules are about all of them.
+    return [RULES[number] for number in numbers] if max(numbers, default=0) < len(RULES) else RULES
 
 
 def is_sensitive_key(key: str) -> bool:

@@ -56,7 +56,7 @@ class LandingBucket:
             ) from None
         access = bucket_access()
         own_server = {"endpoint": access.endpoint, "virtual_hosted_style_request": False} if access.endpoint else {}
-        given = {
+        options = {
             "access_key_id": access.key_id,
             "secret_access_key": access.secret,
             "session_token": access.session_token,
@@ -66,7 +66,7 @@ class LandingBucket:
         self._copy = copy
         self._store = S3Store.from_url(
             address,
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in options.items() if value is not None},
             client_options={
                 "allow_http": bool(access.endpoint and access.endpoint.startswith("http:")),
                 "connect_timeout": _CONNECTS_WITHIN,
@@ -85,9 +85,9 @@ class LandingBucket:
         for left in self._copy.glob(f"{_DRAFT}*"):
             left.unlink(missing_ok=True)
         with self._errors():
-            there = {one["path"]: one for one in self._objects() if is_kept(one["path"])}
+            there = {meta["path"]: meta for meta in self._objects() if is_kept(meta["path"])}
         here = {f"{file.parent.name}/{file.name}": file for file in self._files()}
-        changed = [name for name, one in there.items() if name not in here or _stamp(here[name]) != _stamp_of(one)]
+        changed = [name for name, meta in there.items() if name not in here or _stamp(here[name]) != _stamp_of(meta)]
         # A landing file that stands in the copy has its sidecar.
         for of_files in (False, True):
             with ThreadPoolExecutor(_FETCHES_AT_ONCE) as pool, self._errors():
@@ -95,7 +95,7 @@ class LandingBucket:
         for name in sorted(here.keys() - there.keys(), key=lambda name: name.endswith(SIDECAR_SUFFIX)):
             here[name].unlink(missing_ok=True)
 
-    def put(self, made: Path, target: Path) -> None:
+    def put(self, draft: Path, target: Path) -> None:
         """Writes a finished file to the bucket, and then moves it to its place in the copy.
 
         Raises:
@@ -105,24 +105,24 @@ class LandingBucket:
 
         name = f"{target.parent.name}/{target.name}"
         with self._errors():
-            written = obstore.put(self._store, name, made)
+            written = obstore.put(self._store, name, draft)
             there = obstore.head(self._store, name)
             if there["e_tag"] != written["e_tag"]:
                 # Another host has written it since.
                 self._get(name)
                 return
-        _set_stamp(made, there)
-        made.replace(target)
+        _set_stamp(draft, there)
+        draft.replace(target)
 
     def days(self) -> list[date]:
         """Returns the days of which there are landing files, in order, without reading any."""
         with self._errors():
-            return sorted({day for one in self._objects() if is_kept(one["path"]) and (day := _day(one["path"]))})
+            return sorted({day for meta in self._objects() if is_kept(meta["path"]) and (day := _day(meta["path"]))})
 
     def others(self) -> list[str]:
         """Returns the names of objects that are no landing files, in order; no part of them begins with a dot."""
         with self._errors():
-            names = [one["path"] for one in self._objects() if not is_kept(one["path"])]
+            names = [meta["path"] for meta in self._objects() if not is_kept(meta["path"])]
         return sorted(name for name in names if not any(part.startswith(".") for part in name.split("/")))
 
     def _objects(self) -> Iterable[Any]:
@@ -144,15 +144,15 @@ class LandingBucket:
         target = self._copy / name
         target.parent.mkdir(exist_ok=True)
         try:
-            found = obstore.get(self._store, name)
+            response = obstore.get(self._store, name)
         except FileNotFoundError:
             return
         handle, draft = tempfile.mkstemp(prefix=_DRAFT, dir=self._copy)
         try:
             with os.fdopen(handle, "wb") as file:
-                for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                for chunk in response.stream(min_chunk_size=_CHUNK_BYTES):
                     file.write(chunk)
-            _set_stamp(Path(draft), found.meta)
+            _set_stamp(Path(draft), response.meta)
             Path(draft).replace(target)
         finally:
             Path(draft).unlink(missing_ok=True)
@@ -197,17 +197,17 @@ def _day(name: str) -> date | None:
 
 def _stamp(file: Path) -> tuple[int, int]:
     """Size and time of a file."""
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
+    stats = file.stat()
+    return stats.st_size, stats.st_mtime_ns
 
 
-def _stamp_of(one: Any) -> tuple[int, int]:
+def _stamp_of(meta: Any) -> tuple[int, int]:
     """Size of an object, and the time that a file of it has."""
-    of_content = hashlib.blake2b(str(one["e_tag"] or one["version"]).encode(), digest_size=8).digest()
+    of_content = hashlib.blake2b(str(meta["e_tag"] or meta["version"]).encode(), digest_size=8).digest()
     below_second = int.from_bytes(of_content) % _SECOND_NS
-    return int(one["size"]), int(one["last_modified"].timestamp()) * _SECOND_NS + below_second
+    return int(meta["size"]), int(meta["last_modified"].timestamp()) * _SECOND_NS + below_second
 
 
-def _set_stamp(file: Path, one: Any) -> None:
-    _, at = _stamp_of(one)
+def _set_stamp(file: Path, meta: Any) -> None:
+    _, at = _stamp_of(meta)
     os.utime(file, ns=(at, at))

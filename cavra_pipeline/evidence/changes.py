@@ -26,15 +26,15 @@ def write_change(session: Session) -> None:
     session.run(_PACKAGE, "write_change" if replaced["is_replaced"] else "write_first_change")
 
 
-def sum_up_changes(session: Session, known: int) -> None:
+def sum_up_changes(session: Session, commit_number: int) -> None:
     """Sums up, in the open transaction, the changes up to the last commit that the state knows."""
-    session.run(_PACKAGE, "sum_up_changes", {"known": known})
-    session.run(_PACKAGE, "remove_summed_changes", {"known": known})
+    session.run(_PACKAGE, "sum_up_changes", {"commit_number": commit_number})
+    session.run(_PACKAGE, "remove_summed_changes", {"commit_number": commit_number})
 
 
-def changes_after(session: Session, known: int) -> list[dict[str, Any]]:
+def changes_after(session: Session, commit_number: int) -> list[dict[str, Any]]:
     """Returns the changes after the last commit that the state knows."""
-    return session.rows(_PACKAGE, "changes_after", {"after": known})
+    return session.rows(_PACKAGE, "changes_after", {"after": commit_number})
 
 
 def note_changes(connection: sa.Connection, earliest: Iterable[datetime]) -> None:

@@ -14,7 +14,7 @@ from cavra_pipeline.boundary.verdict import LineFinding, QuarantinedLine
 from cavra_pipeline.errors import PipelineError, TransientError
 from cavra_pipeline.evidence.changes import write_change
 from cavra_pipeline.evidence.landing import Drop
-from cavra_pipeline.evidence.stage import Stage
+from cavra_pipeline.evidence.spill_buffer import SpillBuffer
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.proof.segments import mark_segments
 from cavra_pipeline.retention.horizon import Closed, closed_drops
@@ -44,7 +44,7 @@ _DROPS: Final = {
 
 
 @dataclass(slots=True)
-class ScreenedDrop:
+class ValidatedDrop:
     """What the boundary made of a landing file, its rows aside."""
 
     drop: Drop
@@ -64,54 +64,58 @@ class ScreenedDrop:
 class Group:
     """Landing files that are committed together, and their rows."""
 
-    stage: Stage
-    drops: list[ScreenedDrop] = field(default_factory=list)
+    buffer: SpillBuffer
+    drops: list[ValidatedDrop] = field(default_factory=list)
 
     @property
     def raw_bytes(self) -> int:
         """Bytes read of its landing files so far, uncompressed."""
-        return sum(screened.raw_bytes for screened in self.drops)
+        return sum(validated.raw_bytes for validated in self.drops)
 
 
-def _quarantine_rows(group: list[ScreenedDrop]) -> Rows:
+def _quarantine_rows(group: list[ValidatedDrop]) -> Rows:
     return Rows(_QUARANTINE, [
-        (one.drop.day, one.drop.file_name, source, line.line_number, line.sha256, line.reason, line.field)
-        for one in group
-        for source, line in one.quarantined
+        (validated.drop.day, validated.drop.file_name, source, line.line_number, line.sha256, line.reason, line.field)
+        for validated in group
+        for source, line in validated.quarantined
     ])  # fmt: skip
 
 
-def _findings_rows(group: list[ScreenedDrop]) -> Rows:
+def _findings_rows(group: list[ValidatedDrop]) -> Rows:
     return Rows(_FINDINGS, [
-        (one.drop.day, one.drop.file_name, source, found.line_number, found.rule, found.path, found.action,
-         found.sha256)
-        for one in group
-        for source, found in one.findings
+        (validated.drop.day, validated.drop.file_name, source, finding.line_number, finding.rule, finding.path,
+         finding.action, finding.sha256)
+        for validated in group
+        for source, finding in validated.findings
     ])  # fmt: skip
 
 
-def _drops_rows(group: list[ScreenedDrop], now: datetime) -> Rows:
+def _drops_rows(group: list[ValidatedDrop], now: datetime) -> Rows:
     at = now.replace(tzinfo=None)
     return Rows(_DROPS, [
-        (number, one.drop.day, one.drop.file_name, one.drop.fingerprint, one.sha256, one.raw_bytes,
-         one.received_count, len(one.quarantined), one.unknown_kind_count, one.dropped_field_count, None, at)
-        if one.error is None else
-        (number, one.drop.day, one.drop.file_name, "", None, 0, 0, 0, 0, 0, one.error.what, at)
-        for number, one in enumerate(group)
+        (number, validated.drop.day, validated.drop.file_name, validated.drop.fingerprint, validated.sha256,
+         validated.raw_bytes, validated.received_count, len(validated.quarantined), validated.unknown_kind_count,
+         validated.dropped_field_count, None, at)
+        if validated.error is None else
+        (number, validated.drop.day, validated.drop.file_name, "", None, 0, 0, 0, 0, 0, validated.error.what, at)
+        for number, validated in enumerate(group)
     ])  # fmt: skip
 
 
 def fingerprints(session: Session, days: Iterable[date] | None = None) -> dict[tuple[date, str], str]:
     """Returns the fingerprint of each landing file as it was ingested, by day and name; of some days, or of all."""
-    asked: dict[str, object] = {"days": None if days is None else sorted({*days})}
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "known_drops", asked)
+    parameters: dict[str, object] = {"days": None if days is None else sorted({*days})}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "ingested_drops", parameters)
     return {(row["drop_day"], row["file_name"]): row["fingerprint"] for row in rows}
 
 
 def is_committed(session: Session, group: Group) -> bool:
     """Returns whether every landing file of the group is in the warehouse as it was read."""
-    known = fingerprints(session, (one.drop.day for one in group.drops))
-    return all(known.get((one.drop.day, one.drop.file_name)) == one.drop.fingerprint for one in group.drops)
+    ingested_files = fingerprints(session, (validated.drop.day for validated in group.drops))
+    return all(
+        ingested_files.get((validated.drop.day, validated.drop.file_name)) == validated.drop.fingerprint
+        for validated in group.drops
+    )
 
 
 def commit(session: Session, group: Group, now: datetime) -> set[date]:
@@ -128,19 +132,19 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
     """
     closed = closed_drops(session)
     _check_open(closed, group)
-    readable = [screened for screened in group.drops if not screened.error]
-    with session.given(
-        given_drops=_drops_rows(group.drops, now),
-        given_quarantine=_quarantine_rows(readable),
-        given_finding_rows=_findings_rows(readable),
+    readable = [validated for validated in group.drops if not validated.error]
+    with session.staged(
+        staged_drops=_drops_rows(group.drops, now),
+        staged_quarantine=_quarantine_rows(readable),
+        staged_finding_rows=_findings_rows(readable),
     ):
         session.run(_PACKAGE, "mark_replaced_records")
         for table in ("evidence_records", "quarantine", "finding_rows", "drops", "pruned_drops"):
             session.run(_PACKAGE, "delete_replaced", table=table)
-        came = _insert_records(session, group)
+        row_count = _insert_records(session, group)
         _leave_out_past_retention(session, group, closed.horizon)
-        (most,) = session.rows(_PACKAGE, "most_came", {"came": came})
-        session.run(_PACKAGE, "mark_all_contested" if most["most_came"] else "mark_contested")
+        (share,) = session.rows(_PACKAGE, "is_most_ingested", {"row_count": row_count})
+        session.run(_PACKAGE, "mark_all_duplicated_ids" if share["is_most_ingested"] else "mark_duplicated_ids")
         session.run(_PACKAGE, "settle_versions")
         write_change(session)
         session.run(_PACKAGE, "list_changed_segments")
@@ -149,16 +153,16 @@ def commit(session: Session, group: Group, now: datetime) -> set[date]:
         session.run(_PACKAGE, "mark_unreadable_drops")
         session.run(_PACKAGE, "insert_drops")
         for table in ("quarantine", "finding_rows"):
-            session.run(_PACKAGE, "insert_given", table=table)
+            session.run(_PACKAGE, "insert_staged", table=table)
         return {row["created_day"] for row in session.rows(_PACKAGE, "touched_days")}  # type: ignore[misc]
 
 
 def _check_open(closed: Closed, group: Group) -> None:
-    for screened in group.drops:
-        if closed.holds(screened.drop.day, screened.drop.file_name):
+    for validated in group.drops:
+        if closed.holds(validated.drop.day, validated.drop.file_name):
             raise TransientError(
                 "evidence of this landing file has been pruned while it was read",
-                where=screened.drop.name,
+                where=validated.drop.name,
                 remedy="Ingest again; what stands of it stays as it is",
             )
 
@@ -170,18 +174,18 @@ def _leave_out_past_retention(session: Session, group: Group, horizon: datetime 
     rows = session.rows(_PACKAGE, "count_past_retention", at)
     if rows:
         counted = {(row["drop_day"], row["file_name"]): int(str(row["record_count"])) for row in rows}
-        for screened in group.drops:
-            screened.past_retention_count = counted.get((screened.drop.day, screened.drop.file_name), 0)
+        for validated in group.drops:
+            validated.past_retention_count = counted.get((validated.drop.day, validated.drop.file_name), 0)
         session.run(_PACKAGE, "note_past_retention", at)
         session.run(_PACKAGE, "delete_past_retention", at)
 
 
 def _watch(session: Session) -> None:
     """Keeps ``watched_records``: of a subject that is in it every current record is, and every failing one is in it."""
-    session.run(_PACKAGE, "unwatch_contested")
-    session.run(_PACKAGE, "mark_came")
+    session.run(_PACKAGE, "unwatch_duplicated_ids")
+    session.run(_PACKAGE, "mark_ingested_rows")
     session.run(_PACKAGE, "mark_newly_failing")
-    session.run(_PACKAGE, "watch_came")
+    session.run(_PACKAGE, "watch_ingested_rows")
     session.run(_PACKAGE, "find_newly_watched")
     session.run(_PACKAGE, "watch_newly_failing")
     lanes = literals(lane.name for lane in LANES.values() if lane.retries_have_new_subjects)
@@ -191,7 +195,7 @@ def _watch(session: Session) -> None:
 
 def _insert_records(session: Session, group: Group) -> int:
     """Inserts the rows, those of unreadable landing files aside, and returns how many they are."""
-    rows = group.stage.rows()
+    rows = group.buffer.rows()
     if rows is None:
         return 0
     made_here = ("drop_day", "file_name", "line_number", "is_current")
@@ -199,9 +203,9 @@ def _insert_records(session: Session, group: Group) -> int:
     bits, mask = str(LINE_BITS), str(LINE_MASK)
     # Lists by the number of the landing file: a join with a table of them takes longer.
     drops: dict[str, object] = {
-        "drop_days": [one.drop.day for one in group.drops],
-        "file_names": [None if one.error else one.drop.file_name for one in group.drops],
+        "drop_days": [validated.drop.day for validated in group.drops],
+        "file_names": [None if validated.error else validated.drop.file_name for validated in group.drops],
     }
-    with session.given(given_records=rows):
+    with session.staged(staged_records=rows):
         (inserted,) = session.rows(_PACKAGE, "insert_records", drops, columns=columns, line_bits=bits, line_mask=mask)
     return int(str(inserted["Count"]))

@@ -22,7 +22,7 @@ from cavra_pipeline.evidence.dating import dated, is_agent_session
 from cavra_pipeline.evidence.imported import NO_DIGESTS, Digests, ImportedRecords, digests_of
 from cavra_pipeline.evidence.landing import HandedOn
 from cavra_pipeline.evidence.lines import LineBatch
-from cavra_pipeline.evidence.screen import LINES, Screen, Screened
+from cavra_pipeline.evidence.validator import LINES, ValidatedLines, Validator
 
 #: Why a line is quarantined that may pass the next time: it is not remembered.
 _PASSING_REASONS: Final = frozenset({Reason.SCANNER_FAILED.value})
@@ -56,8 +56,10 @@ class Draft:
     @property
     def digests(self) -> Digests:
         """Digests of its records, those that it holds as lines and those that are quarantined for good."""
-        held = b"".join(digest for digest, line in self.quarantined if line.reason not in _PASSING_REASONS)
-        return _array(self.line_digests + held)
+        quarantined_digests = b"".join(
+            digest for digest, line in self.quarantined if line.reason not in _PASSING_REASONS
+        )
+        return _array(self.line_digests + quarantined_digests)
 
     @property
     def is_empty(self) -> bool:
@@ -74,7 +76,7 @@ class Draft:
     def handed_on(self, source_file: str) -> HandedOn:
         """Returns what was held back, as the sidecar says it."""
         quarantined = tuple(line for _, line in self.quarantined)
-        findings = tuple(found for _, found in self.findings)
+        findings = tuple(finding for _, finding in self.findings)
         return HandedOn(source_file, quarantined, findings, sum(self.dropped_field_counts))
 
     @property
@@ -82,11 +84,11 @@ class Draft:
         """How many lines, quarantined records and findings it holds."""
         return len(self.dropped_field_counts), len(self.quarantined), len(self.findings)
 
-    def leave_out(self, known: ImportedRecords) -> None:
+    def leave_out(self, imported_records: ImportedRecords) -> None:
         """Leaves out records that another import has put in place meanwhile."""
         digests, counts = _array(self.line_digests), self.dropped_field_counts
-        is_line_known = known.holds(digests)
-        is_row_known = known.holds(_array(b"".join(digest for digest, _ in self.quarantined)))
+        is_line_known = imported_records.holds(digests)
+        is_row_known = imported_records.holds(_array(b"".join(digest for digest, _ in self.quarantined)))
         rows = list(zip(self.quarantined, is_row_known, strict=True))
         gone = {digest.tobytes() for digest in digests[is_line_known]}
         gone |= {digest for (digest, _), is_known in rows if is_known}
@@ -99,7 +101,7 @@ class Draft:
         counts = array("q", (count for count, is_known in zip(counts, is_line_known, strict=True) if not is_known))
         self.add_lines(lines, digests[~is_line_known].tobytes(), counts)
         self.quarantined = [row for row, is_known in rows if not is_known]
-        self.findings = [found for found in self.findings if found[0] not in gone]
+        self.findings = [finding for finding in self.findings if finding[0] not in gone]
 
 
 @dataclass(slots=True)
@@ -121,12 +123,12 @@ class Drafts:
     Args:
         folder: Where they are made.
         today: The day under which lands what can't be dated.
-        screen: The boundary.
-        known: What came before.
+        validator: The boundary.
+        imported_records: Those of earlier imports.
     """
 
-    def __init__(self, folder: Path, today: date, screen: Screen, known: ImportedRecords) -> None:
-        self._folder, self._today, self._screen, self._known = folder, today, screen, known
+    def __init__(self, folder: Path, today: date, validator: Validator, imported_records: ImportedRecords) -> None:
+        self._folder, self._today, self._validator, self._imported_records = folder, today, validator, imported_records
         self._by_day: dict[date | None, Draft] = {}
         self._digests: list[Digests] = []
         self.counts = RecordCounts()
@@ -157,7 +159,7 @@ class Drafts:
         lines = batch.lines.drop_null()
         texts = digests_of(lines["line"].cast(pa.binary()).to_pylist())
         others = digests_of(bytes.fromhex(line.sha256) for line in batch.quarantined)
-        is_new, is_other_new = ~self._known.holds(texts), ~self._known.holds(others)
+        is_new, is_other_new = ~self._imported_records.holds(texts), ~self._imported_records.holds(others)
         self._digests += [texts, others]
         new_count = int(is_new.sum() + is_other_new.sum())
         self.counts.received_count += batch.received_count
@@ -169,16 +171,16 @@ class Drafts:
             )
             numbers = [*new.lines["line_number"].to_pylist(), *(line.line_number for line in new.quarantined)]
             digests = np.concatenate([texts[is_new], others[is_other_new]])
-            self._take_new(new, {number: one.tobytes() for number, one in zip(numbers, digests, strict=True)})
+            self._take_new(new, {number: digest.tobytes() for number, digest in zip(numbers, digests, strict=True)})
         return new_count
 
     def _take_new(self, batch: LineBatch, digests: dict[int, bytes]) -> None:
-        screened = self._screen.screen(batch.lines)
-        self._date_sessions(batch.lines, screened)
-        shown = screened.rows.select(["line_number", "created_at", "dropped_field_count"])
+        validated = self._validator.validate(batch.lines)
+        self._date_sessions(batch.lines, validated)
+        shown = validated.rows.select(["line_number", "created_at", "dropped_field_count"])
         passed = shown.sort_by("line_number").to_pylist()
         days = {row["line_number"]: row["created_at"].date() for row in passed}
-        cut = _cut_lines(batch, self._screen, screened, passed)
+        cut = _cut_lines(batch, self._validator, validated, passed)
         lines = dict(zip(batch.lines["line_number"].to_pylist(), batch.lines["line"].to_pylist(), strict=True))
         by_day: dict[date, list[dict[str, Any]]] = {}
         for row in passed:
@@ -188,33 +190,37 @@ class Drafts:
             texts = [cut[number] if number in cut else lines[number].strip() for number in numbers]
             left_out = [row["dropped_field_count"] for row in rows]
             self._draft(day).add_lines(texts, b"".join(digests[number] for number in numbers), left_out)
-        held: dict[int, date | None] = {}
-        for line in sorted([*batch.quarantined, *screened.quarantined], key=lambda line: line.line_number):
-            held[line.line_number] = line.created_at.date() if line.created_at else None
-            self._draft(held[line.line_number]).quarantined.append((digests[line.line_number], line))
-        for found in sorted(screened.findings, key=lambda finding: finding.line_number):
-            number = found.line_number
-            self._draft(held[number] if number in held else days[number]).findings.append((digests[number], found))
-        self._count(passed, len(held), len(screened.findings))
+        quarantine_days: dict[int, date | None] = {}
+        for line in sorted([*batch.quarantined, *validated.quarantined], key=lambda line: line.line_number):
+            quarantine_days[line.line_number] = line.created_at.date() if line.created_at else None
+            self._draft(quarantine_days[line.line_number]).quarantined.append((digests[line.line_number], line))
+        for finding in sorted(validated.findings, key=lambda finding: finding.line_number):
+            number = finding.line_number
+            self._draft(quarantine_days[number] if number in quarantine_days else days[number]).findings.append(
+                (digests[number], finding)
+            )
+        self._count(passed, len(quarantine_days), len(validated.findings))
 
-    def _date_sessions(self, lines: pa.Table, screened: Screened) -> None:
+    def _date_sessions(self, lines: pa.Table, validated: ValidatedLines) -> None:
         """Dates by today what CAVRA stores of an agent session without a time; no report reads it."""
-        undated = [line.line_number for line in screened.quarantined if (line.reason, line.field) == _UNDATED]
-        asked = lines.filter(pa.compute.is_in(lines["line_number"], pa.array(undated, pa.int64())))
+        undated = [line.line_number for line in validated.quarantined if (line.reason, line.field) == _UNDATED]
+        undated_lines = lines.filter(pa.compute.is_in(lines["line_number"], pa.array(undated, pa.int64())))
         texts = {
             number: dated(line.encode(), f"{self._today}T00:00:00+00:00".encode()).decode()
-            for number, line in zip(asked["line_number"].to_pylist(), asked["line"].to_pylist(), strict=True)
+            for number, line in zip(
+                undated_lines["line_number"].to_pylist(), undated_lines["line"].to_pylist(), strict=True
+            )
             if is_agent_session(line.encode())
         }
         if not texts:
             return
-        judged = self._screen.judge(pa.table([list(texts), list(texts.values())], schema=LINES))
-        screened.rows = pa.concat_tables([screened.rows, judged.rows])
-        screened.kept |= judged.kept
-        screened.quarantined = [line for line in screened.quarantined if line.line_number not in judged.kept]
-        screened.findings = [
-            *(found for found in screened.findings if found.line_number not in judged.kept),
-            *(found for found in judged.findings if found.line_number in judged.kept),
+        judged = self._validator.judge(pa.table([list(texts), list(texts.values())], schema=LINES))
+        validated.rows = pa.concat_tables([validated.rows, judged.rows])
+        validated.kept |= judged.kept
+        validated.quarantined = [line for line in validated.quarantined if line.line_number not in judged.kept]
+        validated.findings = [
+            *(finding for finding in validated.findings if finding.line_number not in judged.kept),
+            *(finding for finding in judged.findings if finding.line_number in judged.kept),
         ]
 
     def _count(self, passed: list[dict[str, Any]], quarantined_count: int, finding_count: int) -> None:
@@ -227,10 +233,12 @@ class Drafts:
         counts.newest_record_at = max([*newest, *filter(None, [counts.newest_record_at])], default=None)
 
 
-def _cut_lines(batch: LineBatch, screen: Screen, screened: Screened, passed: list[dict[str, Any]]) -> dict[int, str]:
+def _cut_lines(
+    batch: LineBatch, validator: Validator, validated: ValidatedLines, passed: list[dict[str, Any]]
+) -> dict[int, str]:
     """What may pass of the lines that can't go as they stand, by line number."""
-    wanted = {row["line_number"] for row in passed if row["dropped_field_count"]} - screened.kept.keys()
-    judged = screen.judge(
+    wanted = {row["line_number"] for row in passed if row["dropped_field_count"]} - validated.kept.keys()
+    judged = validator.judge(
         batch.lines.filter(pa.compute.is_in(batch.lines["line_number"], pa.array(wanted, pa.int64())))
     )
-    return {number: kept.line() for number, kept in (screened.kept | judged.kept).items()}
+    return {number: kept.line() for number, kept in (validated.kept | judged.kept).items()}

@@ -95,14 +95,14 @@ class Cleaner:
         self._owes_break = False
         #: The last bytes that NUL bytes and byte order marks are judged by, as if a line had ended before the file.
         self._before_nuls = self._before_marks = _NEWLINE
-        self._held = b""
+        self._trailing_marks = b""
 
     def is_clean(self, block: Block) -> bool:
         """Whether the next block of the file can be used as it is; if not, ``clean`` it."""
         if (
             not self._is_plain_text
             or self._owes_break
-            or self._held
+            or self._trailing_marks
             or not block.min()
             or block.max() >= _FIRST_BYTE_OF_BOM
         ):
@@ -125,18 +125,18 @@ class Cleaner:
         self._offset += size
         if self._has_cr_only:
             data = data.replace(_RETURN, _NEWLINE)
-        data = self._held + self._without_nuls(data)
+        data = self._trailing_marks + self._without_nuls(data)
         complete = len(data) if is_last else len(data) - _length_of_marks_at_end(data)
-        self._held = data[complete:]
+        self._trailing_marks = data[complete:]
         return self._without_marks(data[:complete])
 
     def _decoded(self, data: bytes, *, is_last: bool) -> bytes:
         if self._decoder is None:
-            if b"\0" in data and (found := _UTF16_INSIDE.search(data)):
-                raise mixed(self._name, "UTF-16", self._offset + found.start())
+            if b"\0" in data and (match := _UTF16_INSIDE.search(data)):
+                raise mixed(self._name, "UTF-16", self._offset + match.start())
             return data
-        if found := _UTF8_INSIDE.search(data):
-            raise mixed(self._name, "UTF-8", self._offset + found.start())
+        if match := _UTF8_INSIDE.search(data):
+            raise mixed(self._name, "UTF-8", self._offset + match.start())
         try:
             text = self._decoder.decode(data, is_last)
         except UnicodeDecodeError:

@@ -43,7 +43,7 @@ def record_of(row: dict[str, Any]) -> dict[str, Any]:
             _put(record, field.path, row[field.column])
     for column, listed in LISTS.items():
         if row[column] is not None:
-            entries = [{name: value for name, value in one.items() if value is not None} for one in row[column]]
+            entries = [{name: value for name, value in child.items() if value is not None} for child in row[column]]
             _put(record, listed.path, entries)
     return record
 

@@ -49,8 +49,8 @@ def boundary_digest() -> bytes:
 def digests_of(lines: Iterable[bytes]) -> Digests:
     """Returns the digest of each line; blanks around it don't count."""
     boundary = boundary_digest()
-    made = [hashlib.blake2b(line.strip(), digest_size=_DIGEST_BYTES, key=boundary).digest() for line in lines]
-    return np.frombuffer(b"".join(made), np.uint64).reshape(-1, 2)
+    digests = [hashlib.blake2b(line.strip(), digest_size=_DIGEST_BYTES, key=boundary).digest() for line in lines]
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
 def dump_digests(digests: Digests) -> str:
@@ -102,8 +102,10 @@ class ImportedRecords:
     def _sort_in(self) -> None:
         if not self._pending:
             return
-        digests = np.concatenate([self._digests, *(held for held, _ in self._pending)])
-        owners = np.concatenate([self._owners, *(np.full(len(held), owner) for held, owner in self._pending)])
+        digests = np.concatenate([self._digests, *(pending_digests for pending_digests, _ in self._pending)])
+        owners = np.concatenate(
+            [self._owners, *(np.full(len(pending_digests), owner) for pending_digests, owner in self._pending)]
+        )
         order = np.argsort(digests[:, 0], kind="stable")
         self._digests, self._owners, self._pending = digests[order], owners[order], []
 

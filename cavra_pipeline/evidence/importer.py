@@ -18,14 +18,14 @@ from cavra_pipeline.evidence.content import unreadable
 from cavra_pipeline.evidence.drafts import Draft, Drafts, RecordCounts
 from cavra_pipeline.evidence.imported import ImportedRecords, contents_in, dump_digests
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX, dump_sidecar, public_name
-from cavra_pipeline.evidence.landing_zone import held, put_file, refresh
+from cavra_pipeline.evidence.landing_zone import landing_lock, put_file, refresh
 from cavra_pipeline.evidence.leftovers import remove_leftovers, scratch_folder
 from cavra_pipeline.evidence.lines import LineBatch
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.receipts import Stamp, content_digest, is_settled, read_receipt, write_receipt
-from cavra_pipeline.evidence.screen import Screen
 from cavra_pipeline.evidence.shapes import Shape
 from cavra_pipeline.evidence.stores import read_source, source_files
+from cavra_pipeline.evidence.validator import Validator
 from cavra_pipeline.settings import Settings
 
 #: A batch takes several times its size: its lines stand in memory as bytes, as texts and as they are written.
@@ -55,9 +55,9 @@ class ImportResult(RecordCounts):
 
     def count(self, counts: RecordCounts) -> None:
         """Adds counts."""
-        for one in fields(RecordCounts):
-            if one.name != "newest_record_at":
-                setattr(self, one.name, getattr(self, one.name) + getattr(counts, one.name))
+        for counter in fields(RecordCounts):
+            if counter.name != "newest_record_at":
+                setattr(self, counter.name, getattr(self, counter.name) + getattr(counts, counter.name))
         self.newest_record_at = max(filter(None, (self.newest_record_at, counts.newest_record_at)), default=None)
 
     def add(self, other: ImportResult) -> None:
@@ -82,13 +82,13 @@ class Importer:
     def __init__(self, settings: Settings, *, now: datetime) -> None:
         self._settings, self._today = settings, now.astimezone(UTC).date()
         self._landing = settings.landing
-        self._screen = Screen(pseudonyms_of(settings))
+        self._validator = Validator(pseudonyms_of(settings))
         refresh(settings)
         remove_leftovers(settings)
-        self._known = ImportedRecords(self._landing)
+        self._imported_records = ImportedRecords(self._landing)
         #: Looked up once: whatever lands after that only costs a file its receipt.
         self._contents = contents_in(self._landing)
-        self._is_known_read = False
+        self._are_imported_read = False
 
     def import_files(
         self,
@@ -166,29 +166,29 @@ class Importer:
         result = ImportResult()
         try:
             with scratch_folder(self._landing) as folder:
-                self._import(name, batches(self._known), folder, result)
+                self._import(name, batches(self._imported_records), folder, result)
         except OSError as error:
             raise self._not_written(error) from None
         return result
 
     def _import(self, name: str, batches: Iterable[LineBatch], folder: Path, result: ImportResult) -> Drafts:
         """Writes one source as landing files. Nothing is put in place before the source was read to its end."""
-        if not self._is_known_read:
-            self._known.refresh()
-            self._is_known_read = True
-        drafts = Drafts(folder, self._today, self._screen, self._known)
+        if not self._are_imported_read:
+            self._imported_records.refresh()
+            self._are_imported_read = True
+        drafts = Drafts(folder, self._today, self._validator, self._imported_records)
         for batch in batches:
             drafts.take(batch)
         result.count(drafts.counts)
         if not any(True for _ in drafts):
             return drafts
-        with held(self._settings):
+        with landing_lock(self._settings):
             # Another import may have put some of it in place since.
-            self._known.refresh()
+            self._imported_records.refresh()
             for day, draft in drafts:
-                _leave_out(draft, self._known, result)
+                _leave_out(draft, self._imported_records, result)
                 if not draft.is_empty:
-                    result.written.append(_publish(draft, day, self._known, self._settings, name))
+                    result.written.append(_publish(draft, day, self._imported_records, self._settings, name))
         return drafts
 
     def _write_receipt(self, path: Path, shape: str, stamp: Stamp, drafts: Drafts, began_ns: int, folder: Path) -> None:
@@ -197,8 +197,8 @@ class Importer:
         except OSError:
             return
         digests = drafts.digests
-        if is_settled(path, stamp, began_ns, folder) and self._known.holds(digests).all():
-            contents = self._known.contents_with(digests)
+        if is_settled(path, stamp, began_ns, folder) and self._imported_records.holds(digests).all():
+            contents = self._imported_records.contents_with(digests)
             with suppress(OSError, PipelineError):
                 write_receipt(self._settings.home, path, shape, stamp, digest, drafts.counts.received_count, contents)
 
@@ -238,10 +238,10 @@ def _files(
             result.failures.append(error)
 
 
-def _leave_out(draft: Draft, known: ImportedRecords, result: ImportResult) -> None:
-    """Leaves out of a draft what another import has put in place meanwhile; it counts as known."""
+def _leave_out(draft: Draft, imported_records: ImportedRecords, result: ImportResult) -> None:
+    """Leaves out of a draft what another import has put in place meanwhile; it counts as imported before."""
     before = draft.sizes
-    draft.leave_out(known)
+    draft.leave_out(imported_records)
     lines, rows, findings = (old - new for old, new in zip(before, draft.sizes, strict=True))
     result.imported_count -= lines
     result.quarantined_count -= rows
@@ -249,19 +249,19 @@ def _leave_out(draft: Draft, known: ImportedRecords, result: ImportResult) -> No
     result.finding_count -= findings
 
 
-def _publish(draft: Draft, day: date, known: ImportedRecords, settings: Settings, source_file: str) -> str:
+def _publish(draft: Draft, day: date, imported_records: ImportedRecords, settings: Settings, source_file: str) -> str:
     """Moves a draft into the landing zone and returns its name, which sorts after all that are there.
 
     The sidecar goes first: a landing file that stands has its digests. One of the same content is replaced.
     """
     content = draft.content_name()
-    target = known.file_of(content)
+    target = imported_records.file_of(content)
     if target is None:
-        known.numbers[day] = known.numbers.get(day, 0) + 1
-        target = settings.landing / day.isoformat() / f"import-{known.numbers[day]:06d}-{content}.jsonl"
+        imported_records.numbers[day] = imported_records.numbers.get(day, 0) + 1
+        target = settings.landing / day.isoformat() / f"import-{imported_records.numbers[day]:06d}-{content}.jsonl"
     sidecar, digests = draft.path.with_suffix(".sidecar"), draft.digests
     sidecar.write_bytes(dump_sidecar(draft.handed_on(source_file), dump_digests(digests)))
     put_file(settings, sidecar, target.with_name(target.name + SIDECAR_SUFFIX))
     put_file(settings, draft.path, target)
-    known.add(content, target, digests)
+    imported_records.add(content, target, digests)
     return f"{target.parent.name}/{target.name}"

@@ -15,7 +15,7 @@ from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.load import IngestResult, load
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.screening import require_memory_for
+from cavra_pipeline.evidence.validation import require_memory_for
 from cavra_pipeline.limits import can_open_a_warehouse
 from cavra_pipeline.retention.apply import finish_prunings
 from cavra_pipeline.retention.horizon import closed_drops
@@ -31,13 +31,13 @@ def drops_to_ingest(session: Session, settings: Settings) -> list[Drop]:
     Raises:
         PipelineError: The landing zone can't be listed.
     """
-    closed, known = closed_drops(session), fingerprints(session)
-    changed = _changed(landing_files(settings, pseudonyms_of(settings)), known)
+    closed, ingested_files = closed_drops(session), fingerprints(session)
+    changed = _changed(landing_files(settings, pseudonyms_of(settings)), ingested_files)
     return [drop for drop in changed if not closed.holds(drop.day, drop.file_name)]
 
 
-def _changed(drops: Iterable[Drop], known: Mapping[tuple[date, str], str]) -> list[Drop]:
-    return [drop for drop in drops if known.get((drop.day, drop.file_name)) != drop.fingerprint]
+def _changed(drops: Iterable[Drop], ingested_files: Mapping[tuple[date, str], str]) -> list[Drop]:
+    return [drop for drop in drops if ingested_files.get((drop.day, drop.file_name)) != drop.fingerprint]
 
 
 def _choose(settings: Settings, drops: list[Drop], result: IngestResult, *, again: bool) -> list[Drop]:
@@ -50,8 +50,8 @@ def _choose(settings: Settings, drops: list[Drop], result: IngestResult, *, agai
         return []
     with warehouse.reading() as session:
         closed, identity = closed_drops(session), identity_of(session, where=warehouse.where)
-        known = {} if again else fingerprints(session)
-    pending = _changed(drops, known)
+        ingested_files = {} if again else fingerprints(session)
+    pending = _changed(drops, ingested_files)
     result.unchanged_count = len(drops) - len(pending)
     result.closed_drops = [drop for drop in pending if closed.holds(drop.day, drop.file_name)]
     chosen = [drop for drop in pending if not closed.holds(drop.day, drop.file_name)]

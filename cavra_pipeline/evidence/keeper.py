@@ -85,9 +85,9 @@ class HomeKeeper:
         return self._known_commit(identity) < identity.commit_number
 
     def _known_commit(self, identity: Identity) -> int:
-        known = sa.select(warehouses.c.commit_number).where(warehouses.c.warehouse_id == identity.warehouse_id)
+        query = sa.select(warehouses.c.commit_number).where(warehouses.c.warehouse_id == identity.warehouse_id)
         with self._state.reading() as connection:
-            return int(connection.scalar(known) or 0)
+            return int(connection.scalar(query) or 0)
 
     def beginning(self, session: Session) -> None:
         """Applies prunings that a process which was killed has only stored, and sums up changes that are noted."""
@@ -101,24 +101,24 @@ class HomeKeeper:
         """
         with warehouse.reading() as session:
             identity = identity_of(session, where=warehouse.where)
-            known = self._known_commit(identity)
-            if known >= identity.commit_number:
+            stored_commit = self._known_commit(identity)
+            if stored_commit >= identity.commit_number:
                 return
-            files = session.rows(_PACKAGE, "files_of_commits", {"after": known})
-            changes = changes_after(session, known)
-            secrets = found_secrets(session, after=known) if files else []
-            marks, learned = self._learned(session, files, known)
+            files = session.rows(_PACKAGE, "files_of_commits", {"after": stored_commit})
+            changes = changes_after(session, stored_commit)
+            secrets = found_secrets(session, after=stored_commit) if files else []
+            marks, learned = self._learned(session, files, stored_commit)
         self._remember(identity, learned, marks, changes, secrets)
 
-    def _learned(self, session: Session, files: _Rows, known: int) -> tuple[dict[_SegmentKey, int], Learned]:
-        """Hashes what commits after a known one have changed; returns the commit that changed each segment, too."""
-        marks = changed_after(session, known)
+    def _learned(self, session: Session, files: _Rows, stored_commit: int) -> tuple[dict[_SegmentKey, int], Learned]:
+        """Hashes what commits after the stored one have changed; returns the commit that changed each segment, too."""
+        marks = changed_after(session, stored_commit)
         stored: Iterable[_SegmentKey] = ()
-        if not known:
+        if not stored_commit:
             with self._state.reading() as connection:
                 stored = stored_segments(connection)
         hashed = hash_segments(session, {*marks, *stored}, pseudonyms_of(self.settings)) if marks or stored else []
-        return marks, Learned(files, quarantine_roots(session, known), hashed, applied_prunings(session))
+        return marks, Learned(files, quarantine_roots(session, stored_commit), hashed, applied_prunings(session))
 
     def _remember(
         self,
@@ -131,17 +131,23 @@ class HomeKeeper:
         of_warehouse = warehouses.c.warehouse_id == identity.warehouse_id
         with self._state.writing() as connection:
             note_leaks(connection, secrets)
-            found = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
+            stored_number = connection.scalar(sa.select(warehouses.c.commit_number).where(of_warehouse))
             # Another writer may have told the state of some of these commits meanwhile.
-            known = found or 0
-            files = [one for one in learned.files if one["commit_number"] > known]
+            commit_number = stored_number or 0
+            files = [file for file in learned.files if file["commit_number"] > commit_number]
             _store_files(connection, files)
-            note_changes(connection, [one["earliest"] for one in changes if one["commit_number"] > known])
-            if known < identity.commit_number:
-                segments = [one for one in learned.segments if marks.get(one.key, identity.commit_number) > known]
+            note_changes(
+                connection, [change["earliest"] for change in changes if change["commit_number"] > commit_number]
+            )
+            if commit_number < identity.commit_number:
+                segments = [
+                    segment
+                    for segment in learned.segments
+                    if marks.get(segment.key, identity.commit_number) > commit_number
+                ]
                 fresh = replace(learned, files=files, segments=segments)
                 append_entry(connection, Act.INGEST, fresh, at=database_now(connection))
-            if found is None:
+            if stored_number is None:
                 _log.warning(
                     "the state database did not know %s, as after a restored backup: it has learned from it of %d "
                     "landing files",
@@ -149,7 +155,7 @@ class HomeKeeper:
                     len(files),
                 )
                 _insert(connection, identity, UNKNOWN)
-            elif found < identity.commit_number:
+            elif stored_number < identity.commit_number:
                 connection.execute(
                     sa.update(warehouses).where(of_warehouse).values(commit_number=identity.commit_number)
                 )
@@ -164,17 +170,19 @@ class HomeKeeper:
 
         with self._state.reading() as connection:
             now = database_now(connection)
-            known = {(row.drop_day, row.file_name) for row in connection.execute(sa.select(ingested_files))}
-        if known:
+            ingested_keys = {(row.drop_day, row.file_name) for row in connection.execute(sa.select(ingested_files))}
+        if ingested_keys:
             there = {(drop.day, drop.file_name) for drop in landing_files(self.settings, pseudonyms_of(self.settings))}
-            gone = known - there
+            gone = ingested_keys - there
             self._require(gone)
-            self._require(load_again(self.settings, fresh, known & there, now=now))
+            self._require(load_again(self.settings, fresh, ingested_keys & there, now=now))
             with fresh.writing("apply prunings") as session:
                 apply_prunings(session, self._state)
-            if known - gone:
-                _log.warning("%s was rebuilt from %d landing files (%s)", self._where, len(known - gone), because)
-        self._remember_made(fresh, because if known else FIRST, set_aside_as)
+            if ingested_keys - gone:
+                _log.warning(
+                    "%s was rebuilt from %d landing files (%s)", self._where, len(ingested_keys - gone), because
+                )
+        self._remember_made(fresh, because if ingested_keys else FIRST, set_aside_as)
 
     def _require(self, missing: set[_FileKey]) -> None:
         """Refuses to go on without files, unless a pruning has emptied them or a person asked for it."""
@@ -199,13 +207,19 @@ class HomeKeeper:
             _, learned = self._learned(session, files, 0)
             secrets = found_secrets(session)
         with self._state.writing() as connection:
-            known = {(row.drop_day, row.file_name): row.sha256 for row in connection.execute(sa.select(ingested_files))}
+            ingested_digests = {
+                (row.drop_day, row.file_name): row.sha256 for row in connection.execute(sa.select(ingested_files))
+            }
             there = {(row["drop_day"], row["file_name"]): row["sha256"] for row in files}
-            if any(there.get(key) != sha256 for key, sha256 in known.items() if key in there or self.without_missing):
+            if any(
+                there.get(key) != sha256
+                for key, sha256 in ingested_digests.items()
+                if key in there or self.without_missing
+            ):
                 # It is not made from what it was made from, so any report may differ.
                 note_changes(connection, [datetime(1970, 1, 1, tzinfo=UTC)])
             is_first, are_forgotten = is_empty(connection), self.without_missing
-            differing = _differing(known, learned, is_first=is_first, are_forgotten=are_forgotten)
+            differing = _differing(ingested_digests, learned, is_first=is_first, are_forgotten=are_forgotten)
             append_entry(connection, Act.REBUILD, differing, at=database_now(connection))
             if self.without_missing:
                 connection.execute(sa.delete(ingested_files))
@@ -215,23 +229,25 @@ class HomeKeeper:
 
 
 def _insert(connection: sa.Connection, identity: Identity, because: str, set_aside_as: str | None = None) -> None:
-    made = {"made_at": database_now(connection), "made_because": because, "set_aside_as": set_aside_as}
+    origin = {"made_at": database_now(connection), "made_because": because, "set_aside_as": set_aside_as}
     of_warehouse = {"warehouse_id": identity.warehouse_id, "commit_number": identity.commit_number}
-    connection.execute(sa.insert(warehouses).values(**of_warehouse, **made))
+    connection.execute(sa.insert(warehouses).values(**of_warehouse, **origin))
 
 
-def _differing(known: Mapping[_FileKey, str], learned: Learned, *, is_first: bool, are_forgotten: bool) -> Learned:
+def _differing(
+    ingested_digests: Mapping[_FileKey, str], learned: Learned, *, is_first: bool, are_forgotten: bool
+) -> Learned:
     """What a rebuilt warehouse was made from that is not what the one before was made from; all of it for a new log."""
-    there = {(one["drop_day"], one["file_name"]): one for one in learned.files}
-    files = [one for key, one in there.items() if is_first or known.get(key) != one["sha256"]]
+    there = {(file["drop_day"], file["file_name"]): file for file in learned.files}
+    files = [file for key, file in there.items() if is_first or ingested_digests.get(key) != file["sha256"]]
     if is_first or are_forgotten:
         # The others are gone, and either nothing of them is left after a pruning, or nothing is to be known of them.
         files += [
             {
                 "drop_day": day, "file_name": name, "received_count": 0, "quarantined_count": 0,
-                "sha256": None if are_forgotten else known[day, name],
+                "sha256": None if are_forgotten else ingested_digests[day, name],
             }
-            for day, name in known.keys() - there.keys()
+            for day, name in ingested_digests.keys() - there.keys()
         ]  # fmt: skip
     return replace(learned, files=files)
 
@@ -271,5 +287,5 @@ def losses_since(connection: sa.Connection, since: datetime) -> list[tuple[datet
     """Returns when a lost warehouse was rebuilt, and why, since then."""
     c = warehouses.c
     lost = c.made_at > since, c.made_because.not_in((FIRST, UNKNOWN, REQUESTED))
-    found = connection.execute(sa.select(c.made_at, c.made_because).where(*lost).order_by(c.made_at))
-    return [(at, because) for at, because in found]
+    rows = connection.execute(sa.select(c.made_at, c.made_because).where(*lost).order_by(c.made_at))
+    return [(at, because) for at, because in rows]

@@ -118,16 +118,16 @@ def list_drops(
     landing: Path, pseudonyms: Pseudonyms, first: date | None = None, last: date | None = None
 ) -> list[Drop]:
     """Returns the landing files from ``first`` to ``last`` inclusive, in the order in which versions win."""
-    found: list[Drop] = []
+    drops: list[Drop] = []
     for day in drop_days(landing):
         if (first is None or day >= first) and (last is None or day <= last):
-            found.extend(_drops_of(landing / day.isoformat(), day, pseudonyms))
-    return sorted(found)
+            drops.extend(_drops_of(landing / day.isoformat(), day, pseudonyms))
+    return sorted(drops)
 
 
 def drop_at(path: Path, pseudonyms: Pseudonyms) -> Drop:
     """Returns the landing file at a place, without reading the rest of its folder."""
-    stats = [one.stat() for one in (path, sidecar_of(path)) if one.exists()]
+    stats = [file.stat() for file in (path, sidecar_of(path)) if file.exists()]
     day = date.fromisoformat(path.parent.name)
     return Drop(day, shown_name(path.name, pseudonyms), path, _fingerprint(stats), stats[0].st_size)
 
@@ -144,7 +144,7 @@ def _drops_of(folder: Path, day: date, pseudonyms: Pseudonyms) -> Iterator[Drop]
     for name, stat in stats.items():
         if is_landing_file(name):
             side = stats.get(name + SIDECAR_SUFFIX)
-            fingerprint = _fingerprint([one for one in (stat, side) if one is not None])
+            fingerprint = _fingerprint([file_stat for file_stat in (stat, side) if file_stat is not None])
             yield Drop(day, shown_name(name, pseudonyms), folder / name, fingerprint, stat.st_size)
 
 
@@ -257,7 +257,7 @@ class _HeldBack(msgspec.Struct):
     field: _Path | None
 
 
-class _Found(msgspec.Struct):
+class _Finding(msgspec.Struct):
     """A finding of a sidecar."""
 
     line: _Count
@@ -273,7 +273,7 @@ class _Sidecar(msgspec.Struct):
     source_file: Annotated[str, msgspec.Meta(pattern=rf"^{_SOURCE_FILE.pattern}\Z")]
     dropped_field_count: _Count
     quarantined: list[_HeldBack]
-    findings: list[_Found]
+    findings: list[_Finding]
 
 
 def load_sidecar(drop: Drop) -> HandedOn | None:
@@ -284,8 +284,8 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
     """
     try:
         read = msgspec.json.decode(sidecar_of(drop.path).read_bytes(), type=_Sidecar)
-        texts = [read.source_file, *(text for one in read.quarantined for text in (one.sha256, one.field))]
-        texts += [text for one in read.findings for text in (one.rule, one.path, one.sha256)]
+        texts = [read.source_file, *(text for line in read.quarantined for text in (line.sha256, line.field))]
+        texts += [text for finding in read.findings for text in (finding.rule, finding.path, finding.sha256)]
         if any(text and secrets_in(text) for text in texts):
             raise ValueError
     except FileNotFoundError:
@@ -298,7 +298,12 @@ def load_sidecar(drop: Drop) -> HandedOn | None:
         ) from None
     return HandedOn(
         read.source_file,
-        tuple(QuarantinedLine(one.line, one.sha256, one.reason.value, one.field, None) for one in read.quarantined),
-        tuple(LineFinding(one.line, one.rule, one.path, one.action.value, one.sha256) for one in read.findings),
+        tuple(
+            QuarantinedLine(line.line, line.sha256, line.reason.value, line.field, None) for line in read.quarantined
+        ),
+        tuple(
+            LineFinding(finding.line, finding.rule, finding.path, finding.action.value, finding.sha256)
+            for finding in read.findings
+        ),
         read.dropped_field_count,
     )

@@ -52,12 +52,12 @@ def stray_files(settings: Settings, pseudonyms: Pseudonyms) -> list[str]:
 def refresh(settings: Settings) -> None:
     """Brings this host's copy of a bucket up to date; does nothing where the landing zone is a folder."""
     if settings.landing_bucket:
-        with held(settings):
+        with landing_lock(settings):
             pass
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[None]:
+def landing_lock(settings: Settings) -> Iterator[None]:
     """Keeps others of this host from writing to the landing zone while the block runs; a copy is up to date then."""
     if settings.landing_bucket:
         # A copy may be deleted at any time.
@@ -68,12 +68,12 @@ def held(settings: Settings) -> Iterator[None]:
         yield
 
 
-def put_file(settings: Settings, made: Path, target: Path) -> None:
+def put_file(settings: Settings, draft: Path, target: Path) -> None:
     """Moves a finished file to its place in the landing zone, where it would outlive a power cut.
 
     Args:
         settings: The home.
-        made: The file, on the same disk.
+        draft: The file, on the same disk.
         target: Its place in ``settings.landing``.
 
     Raises:
@@ -82,10 +82,10 @@ def put_file(settings: Settings, made: Path, target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if bucket := _bucket(settings):
-        bucket.put(made, target)
+        bucket.put(draft, target)
         return
-    sync(made)
-    made.replace(target)
+    sync(draft)
+    draft.replace(target)
     sync(target.parent)
 
 

@@ -23,15 +23,15 @@ def found_secrets(session: Session, *, after: int = 0) -> list[dict[str, Any]]:
 
     The id is made of the line's digest, the rule and the path; where no digest is known, of the place of the line.
     """
-    asked: dict[str, object] = {"not_secrets": sorted(NOT_SECRETS), "after": after + 1 if after else 0}
-    found = session.rows(_PACKAGE, "found_secrets", asked)
-    return [{**row, "found_at": row["found_at"].replace(tzinfo=UTC)} for row in found]  # type: ignore[attr-defined]
+    parameters: dict[str, object] = {"not_secrets": sorted(NOT_SECRETS), "after": after + 1 if after else 0}
+    rows = session.rows(_PACKAGE, "found_secrets", parameters)
+    return [{**row, "found_at": row["found_at"].replace(tzinfo=UTC)} for row in rows]  # type: ignore[attr-defined]
 
 
-def note_leaks(connection: sa.Connection, found: Iterable[Mapping[str, Any]]) -> None:
+def note_leaks(connection: sa.Connection, secrets: Iterable[Mapping[str, Any]]) -> None:
     """Stores, in the open transaction of the state, those of the secrets that were never found before."""
-    rows = [dict(one) for one in found]
+    rows = [dict(secret) for secret in secrets]
     if rows:
-        known = set(connection.scalars(sa.select(leaks.c.leak_id)))
-        if new := [one for one in rows if one["leak_id"] not in known]:
+        stored_ids = set(connection.scalars(sa.select(leaks.c.leak_id)))
+        if new := [row for row in rows if row["leak_id"] not in stored_ids]:
             connection.execute(sa.insert(leaks), new)

@@ -87,5 +87,5 @@ def _sidecars_alone(landing: Path) -> list[Path]:
         folder = landing / day.isoformat()
         if folder.is_dir():
             names = {path.name for path in folder.iterdir()}
-            alone += [folder / name for name in names if (found := _SIDECAR.fullmatch(name)) and found[1] not in names]
+            alone += [folder / name for name in names if (match := _SIDECAR.fullmatch(name)) and match[1] not in names]
     return alone

@@ -21,7 +21,7 @@ from cavra_pipeline.boundary.parsing import MAX_LINE_BYTES
 from cavra_pipeline.boundary.verdict import Quarantined, QuarantinedLine, Reason
 from cavra_pipeline.evidence.content import opened
 from cavra_pipeline.evidence.encoding import Block, Cleaner
-from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
+from cavra_pipeline.evidence.validator import LINES, NO_LINES, quarantined_line
 
 #: From 4 MB on NumPy asks for huge pages, which a virtual machine may have to fetch from its host (decision 5).
 READ_BYTES: Final = 3 * 1024 * 1024
@@ -101,13 +101,13 @@ class LineReader:
         splitter = _Splitter()
         parts: list[LineBatch] = []
         while True:
-            block, held = splitter.block(READ_BYTES)
-            size = _fill(block[held:], content)
+            block, prefix_size = splitter.block(READ_BYTES)
+            size = _fill(block[prefix_size:], content)
             if not size:
                 break
-            self._digest.update(block[held : held + size].data)
+            self._digest.update(block[prefix_size : prefix_size + size].data)
             self._tick(size)
-            parts.append(splitter.split(self._cleaned(block[: held + size], held), size))
+            parts.append(splitter.split(self._cleaned(block[: prefix_size + size], prefix_size), size))
             if sum(part.raw_bytes for part in parts) >= self._batch_bytes:
                 yield _joined(parts)
                 parts = []
@@ -115,14 +115,14 @@ class LineReader:
         if any(part.received_count for part in parts):
             yield _joined(parts)
 
-    def _cleaned(self, block: Block, held: int) -> Block:
-        """Returns a block with what was read of it, past ``held`` bytes, as clean lines; most blocks are so already."""
-        fresh = block[held:]
+    def _cleaned(self, block: Block, prefix_size: int) -> Block:
+        """Returns a block with what was read of it, past its prefix, as clean lines; most blocks are so already."""
+        fresh = block[prefix_size:]
         if self._cleaner is None:
             self._cleaner = Cleaner(fresh[:_HEAD_BYTES].tobytes(), self.name)
         if self._cleaner.is_clean(fresh):
             return block
-        return np.concatenate((block[:held], self._cleaner.clean(fresh)))
+        return np.concatenate((block[:prefix_size], self._cleaner.clean(fresh)))
 
 
 def _fill(block: Block, content: IO[bytes]) -> int:

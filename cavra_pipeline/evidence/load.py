@@ -1,4 +1,4 @@
-"""Loads landing files into a warehouse: through the boundary (``screening``), then in groups (``commit``).
+"""Loads landing files into a warehouse: through the boundary (``validation``), then in groups (``commit``).
 
 Which files, and into which warehouse, is the caller's: ``ingest`` and ``keeper``.
 """
@@ -11,11 +11,11 @@ from datetime import date, datetime
 from typing import Final
 
 from cavra_pipeline.errors import OutOfMemory, PipelineError
-from cavra_pipeline.evidence.commit import Group, ScreenedDrop, commit, is_committed
+from cavra_pipeline.evidence.commit import Group, ValidatedDrop, commit, is_committed
 from cavra_pipeline.evidence.landing import Drop
 from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.screening import screen_drop, screened_groups
+from cavra_pipeline.evidence.validation import validate_drop, validated_groups
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import WriteConflict
 from cavra_pipeline.warehouse.base import ATTEMPTS, Openable, wait_after_conflict
@@ -72,7 +72,7 @@ def load_again(
     Returns:
         Those that can't be read.
     """
-    drops = [one for one in landing_files(settings, pseudonyms_of(settings)) if (one.day, one.file_name) in files]
+    drops = [drop for drop in landing_files(settings, pseudonyms_of(settings)) if (drop.day, drop.file_name) in files]
     result = IngestResult()
     load(fresh, drops, settings, result, now=now, tick=lambda _: None, again=True)
     with fresh.reading() as session:
@@ -105,7 +105,7 @@ def load(
         return
     loader = _Loader(warehouse, settings, result, now, again)
     try:
-        for group in screened_groups(drops, settings, tick):
+        for group in validated_groups(drops, settings, tick):
             loader.commit(group)
     except MemoryError:
         raise OutOfMemory(settings.landing_place) from None
@@ -131,12 +131,12 @@ class _Loader:
         The same holds where another writer of a lake was faster, because the rows of a group can be read only once.
         """
         try:
-            with group.stage, self.warehouse.writing("commit drops") as session:
+            with group.buffer, self.warehouse.writing("commit drops") as session:
                 if not self.again and is_committed(session, group):
                     raise _CommittedByOthers
                 self.result.touched_days |= commit(session, group, self.now)
-            for screened in group.drops:
-                _add(self.result, screened)
+            for validated in group.drops:
+                _add(self.result, validated)
             return
         except _CommittedByOthers:
             self.result.unchanged_count += len(group.drops)
@@ -152,8 +152,8 @@ class _Loader:
                 raise
             if len(group.drops) == 1:
                 raise _stopped(group.drops[0].drop, error) from error
-        for one in group.drops:
-            self.commit(screen_drop(one.drop, self.settings), attempt)
+        for validated in group.drops:
+            self.commit(validate_drop(validated.drop, self.settings), attempt)
 
 
 def _stopped(drop: Drop, error: Exception) -> PipelineError:
@@ -168,14 +168,14 @@ def _stopped(drop: Drop, error: Exception) -> PipelineError:
     )
 
 
-def _add(result: IngestResult, screened: ScreenedDrop) -> None:
-    result.drops.append(screened.drop)
-    result.received_count += screened.received_count
-    result.quarantined_count += len(screened.quarantined)
-    result.finding_count += len(screened.findings)
-    result.unknown_kind_count += screened.unknown_kind_count
-    result.dropped_field_count += screened.dropped_field_count
-    result.past_retention_count += screened.past_retention_count
-    result.notes += screened.notes
-    if screened.error:
-        result.failures.append(screened.error)
+def _add(result: IngestResult, validated: ValidatedDrop) -> None:
+    result.drops.append(validated.drop)
+    result.received_count += validated.received_count
+    result.quarantined_count += len(validated.quarantined)
+    result.finding_count += len(validated.findings)
+    result.unknown_kind_count += validated.unknown_kind_count
+    result.dropped_field_count += validated.dropped_field_count
+    result.past_retention_count += validated.past_retention_count
+    result.notes += validated.notes
+    if validated.error:
+        result.failures.append(validated.error)

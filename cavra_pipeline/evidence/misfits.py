@@ -33,9 +33,9 @@ _IDENTIFIER: Final = _WHOLE % IDENTIFIER
 _PROVIDER: Final = _WHOLE % f"(?i:{PROVIDER})"
 _LABEL: Final = _WHOLE % ACTOR_LABEL
 _TEXT_TYPES: Final = (Type.STRING, Type.STRINGS, Type.ACTOR)
-_FIELDS: Final = tuple(one for one in COLUMNS.values() if one.type in _TEXT_TYPES)
+_FIELDS: Final = tuple(field for field in COLUMNS.values() if field.type in _TEXT_TYPES)
 _MEMBERS: Final = {
-    column: tuple(one for one in listed.members if one.type in _TEXT_TYPES) for column, listed in LISTS.items()
+    column: tuple(field for field in listed.members if field.type in _TEXT_TYPES) for column, listed in LISTS.items()
 }
 
 Flags = npt.NDArray[np.bool_]
@@ -48,7 +48,7 @@ def misfits_in(rows: pa.Table) -> Flags:
     Raises:
         ScannerFailed: The scanner is missing or raised.
     """
-    found = np.zeros(len(rows), bool)
+    are_misfits = np.zeros(len(rows), bool)
     for declared, texts in _texts_by_format(rows):
         encoded = pa.chunked_array([column for column, _ in texts]).dictionary_encode()
         distinct = encoded.chunk(0).dictionary
@@ -57,8 +57,8 @@ def misfits_in(rows: pa.Table) -> Flags:
             # An empty text always fits, and so does a null.
             misfit = np.append(misfit, False)
             for column, (_, places) in zip(encoded.chunks, texts, strict=True):
-                found[places[misfit[np.array(column.indices.fill_null(len(distinct)))]]] = True
-    return found
+                are_misfits[places[misfit[np.array(column.indices.fill_null(len(distinct)))]]] = True
+    return are_misfits
 
 
 def _texts_by_format(rows: pa.Table) -> Iterator[tuple[Field, list[tuple[pa.Array, Places]]]]:
@@ -75,17 +75,17 @@ def _texts_by_format(rows: pa.Table) -> Iterator[tuple[Field, list[tuple[pa.Arra
     start = 0
     for batch in rows.to_batches():
         places = np.arange(start, start + len(batch))
-        for one in _FIELDS:
-            column = batch.column(one.column)
-            if one.type is Type.STRINGS:
-                take(one, column.flatten(), places[pc.list_parent_indices(column)])
+        for field in _FIELDS:
+            column = batch.column(field.column)
+            if field.type is Type.STRINGS:
+                take(field, column.flatten(), places[pc.list_parent_indices(column)])
             else:
-                take(one, column, places)
+                take(field, column, places)
         for name, members in _MEMBERS.items():
             listed = batch.column(name)
             entries, places_of_entries = listed.flatten(), places[pc.list_parent_indices(listed)]
-            for one in members:
-                take(one, entries.field(one.column), places_of_entries)
+            for field in members:
+                take(field, entries.field(field.column), places_of_entries)
         start += len(batch)
     return ((fields[rule], columns) for rule, columns in texts.items())
 

@@ -25,7 +25,7 @@ from cavra_pipeline.evidence.landing import Drop, drop_at
 from cavra_pipeline.evidence.landing_zone import put_file
 from cavra_pipeline.evidence.leftovers import locked
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.screening import screen_drop
+from cavra_pipeline.evidence.validation import validate_drop
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.warehouse import Session, repeated
 
@@ -68,7 +68,7 @@ def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **f
     Raises:
         PipelineError: The text ``None`` stands where a value is missing.
     """
-    made = {
+    evidence_record = {
         "schema_version": _SCHEMA,
         "product": "CAVRA",
         "session_id": session_id,
@@ -80,8 +80,8 @@ def record(kind: str, *, session_id: str, created_at: datetime, signer: str, **f
         "metadata_kind": kind if kind.startswith("release-") else KIND_PREFIX + kind,
         **fields,
     }
-    _require_values(made)
-    return made
+    _require_values(evidence_record)
+    return evidence_record
 
 
 #: What evidence called its own subjects; a name that somebody else gave may be any.
@@ -89,12 +89,14 @@ _SUBJECTS: Final = frozenset({"plan_id", "run_id", "health_id", "event_id"})
 _NONE: Final = re.compile(r"(?<![A-Za-z0-9])None(?![A-Za-z0-9])")
 
 
-def _require_values(made: Mapping[str, Any]) -> None:
+def _require_values(evidence_record: Mapping[str, Any]) -> None:
     """Refuses a record in which a missing value was turned into text: in its identity, or as all of a field."""
-    if _NONE.search(made["session_id"]) or any(map(_is_none, (v for k, v in made.items() if k not in _SUBJECTS))):
+    if _NONE.search(evidence_record["session_id"]) or any(
+        map(_is_none, (v for k, v in evidence_record.items() if k not in _SUBJECTS))
+    ):
         raise PipelineError(
             "a record of our own has the text None in place of a value",
-            where=made["metadata_kind"],
+            where=evidence_record["metadata_kind"],
             remedy="Report this as a defect; nothing was written",
         )
 
@@ -114,7 +116,9 @@ def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]
         PipelineError: The landing zone can't be written.
     """
     target = settings.landing / now.astimezone(UTC).date().isoformat() / f"{PREFIX}{name}.jsonl"
-    content = "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in records)
+    content = "".join(
+        json.dumps(evidence_record, ensure_ascii=False, separators=(",", ":")) + "\n" for evidence_record in records
+    )
     try:
         _write(settings, target, content.encode())
     except OSError as error:
@@ -133,9 +137,9 @@ def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, An
         PipelineError: The landing zone can't be written, or a record of ours does not pass the boundary.
     """
     drop = lay_own_drop(settings, name, records, now=now)
-    group = screen_drop(drop, settings)
-    if any(screened.error or screened.quarantined for screened in group.drops):
-        reasons = ", ".join(line.reason for screened in group.drops for _, line in screened.quarantined)
+    group = validate_drop(drop, settings)
+    if any(validated.error or validated.quarantined for validated in group.drops):
+        reasons = ", ".join(line.reason for validated in group.drops for _, line in validated.quarantined)
         raise PipelineError(
             f"evidence of our own does not pass the boundary ({reasons or 'unreadable'})",
             where=drop.name,
@@ -148,20 +152,20 @@ def _write(settings: Settings, target: Path, content: bytes) -> None:
     """Writes a whole landing file or none."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".", dir=target.parent)
-    made = Path(name)
+    draft = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         # Whoever brings the copy of a bucket up to date removes from it what was not there when the bucket was listed.
         with locked(settings.landing):
-            put_file(settings, made, target)
+            put_file(settings, draft, target)
     finally:
-        made.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def commit_own_drop(session: Session, group: Group, *, now: datetime) -> None:
     """Commits a landing file of ours inside the open transaction."""
-    with group.stage:
+    with group.buffer:
         commit(session, group, now)
 
 

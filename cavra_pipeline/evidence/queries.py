@@ -15,8 +15,8 @@ EVERY: Final = 2**62
 
 def day_counts(session: Session, days: list[date]) -> dict[date, dict[str, Any]]:
     """Counts what each of the landing days brought; a day without a landing file counts nothing and is there too."""
-    asked = {"days": days, "first": min(days), "last": max(days)}
-    rows = session.stream(_PACKAGE, "day_counts", asked, word_columns=", ".join(WORD_COLUMNS))
+    parameters = {"days": days, "first": min(days), "last": max(days)}
+    rows = session.stream(_PACKAGE, "day_counts", parameters, word_columns=", ".join(WORD_COLUMNS))
     return {row.pop("drop_day"): row for row in rows}
 
 
@@ -37,7 +37,7 @@ def list_findings(session: Session, most: int = EVERY) -> list[dict[str, object]
 
 def schema_differences(session: Session) -> list[str]:
     """Returns the columns in which the warehouse differs from the declared table; none is right."""
-    found = {str(row["column_name"]): str(row["data_type"]) for row in session.rows(_PACKAGE, "warehouse_columns")}
+    columns = {str(row["column_name"]): str(row["data_type"]) for row in session.rows(_PACKAGE, "warehouse_columns")}
     declared = {name for name, _, _ in EVIDENCE_COLUMNS}
-    missing = [f"{name} is missing" for name in sorted(declared - found.keys())]
-    return missing + [f"{name} is not declared" for name in sorted(found.keys() - declared)]
+    missing = [f"{name} is missing" for name in sorted(declared - columns.keys())]
+    return missing + [f"{name} is not declared" for name in sorted(columns.keys() - declared)]

@@ -26,9 +26,9 @@ from cavra_pipeline.boundary.allowlist import MAX_NUMBER, allowlist_of
 from cavra_pipeline.boundary.fields import Field, Type
 from cavra_pipeline.boundary.kinds import KINDS
 from cavra_pipeline.boundary.scanner import hit_lines
-from cavra_pipeline.boundary.secrets import HINTS, compiled
+from cavra_pipeline.boundary.secrets import PREFILTERS, compiled
 from cavra_pipeline.evidence.misfits import misfits_in
-from cavra_pipeline.evidence.typed import UNKNOWN_KIND, Lines, RecordTables
+from cavra_pipeline.evidence.rows import UNKNOWN_KIND, Lines, RecordTables
 
 Array = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
@@ -45,7 +45,7 @@ _SPACED_COLONS: Final = (r"[ \t\r]:", r":(?:[\t\r]| [ \t\r])")
 #: Timestamps that msgspec reads and DuckDB does not, or beyond the years 1 to 9999 once their offset counts.
 _RARE_TIMESTAMPS: Final = (r'[0-9]z"', r"[0-9]t[0-9]", '"(?:0001|9999)-')
 #: Patterns that send a line to the slow path. A match too many costs time only; one too few would be a hole.
-_PATTERNS: Final = (*HINTS, _UNSAFE_ACTOR, *_SPACED_COLONS, *_RARE_TIMESTAMPS)
+_PATTERNS: Final = (*PREFILTERS, _UNSAFE_ACTOR, *_SPACED_COLONS, *_RARE_TIMESTAMPS)
 
 _WHOLE: Any = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _NUMBER: Any = Annotated[float, msgspec.Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
@@ -110,11 +110,11 @@ class _Block:
             lines = pc.binary_join_element_wise(pc.utf8_rtrim(lines, "\n"), "\n", "")
             self.bytes, self.starts, self.ends = _bytes_of(lines)
         self._lines, self._view = lines, self.bytes.data
-        self.doubtful = np.array(lines.is_null())
-        self.doubtful[self._lines_of(self._hint_ends(scratch) - 1)] = True
-        self.doubtful[self._lines_of(np.flatnonzero(self.bytes == _BACKSLASH))] = True
+        self.needs_review = np.array(lines.is_null())
+        self.needs_review[self._lines_of(self._prefilter_ends(scratch) - 1)] = True
+        self.needs_review[self._lines_of(np.flatnonzero(self.bytes == _BACKSLASH))] = True
 
-    def _hint_ends(self, scratch: hyperscan.Scratch) -> Array:
+    def _prefilter_ends(self, scratch: hyperscan.Scratch) -> Array:
         ends = array("q")
         _database().scan(
             self.bytes.data, match_event_handler=lambda _, __, end, *___: ends.append(end), scratch=scratch
@@ -132,7 +132,7 @@ class _Block:
 
     def plain_lines(self) -> Iterator[tuple[int, memoryview]]:
         """Yields the lines that need no review, each with its number."""
-        places = np.flatnonzero(~self.doubtful)
+        places = np.flatnonzero(~self.needs_review)
         starts, ends = self.starts[places].tolist(), self.ends[places].tolist()
         for place, start, end in zip(places.tolist(), starts, ends, strict=True):
             yield place, self._view[start:end]
@@ -165,9 +165,9 @@ class RecordReader:
             ScannerFailed: The scanner is missing or raised.
         """
         reading = _Reading(self._tables, lines)
-        for batch in (one for one in lines.to_batches() if len(one)):
+        for batch in (batch for batch in lines.to_batches() if len(batch)):
             reading.check(_Block(batch["line"], self._scratch))
-        return reading.rows(), reading.doubtful
+        return reading.rows(), reading.needs_review
 
 
 @dataclass(slots=True)
@@ -186,7 +186,7 @@ class _Reading:
 
     def __init__(self, tables: RecordTables, lines: pa.Table) -> None:
         self._tables, self._numbers = tables, lines["line_number"].to_numpy()
-        self.doubtful = np.zeros(len(lines), bool)
+        self.needs_review = np.zeros(len(lines), bool)
         self._key_counts = np.zeros(len(lines), np.int64)
         self._by_kind: defaultdict[str, _Plain] = defaultdict(_Plain)
         self._differing: list[tuple[int, bytes]] = []
@@ -196,7 +196,7 @@ class _Reading:
         """Sorts the lines of the next block by kind; one that is not as declared is checked once more later."""
         first, end = self._size, self._size + len(block.ends)
         self._size = end
-        self.doubtful[first:end] = block.doubtful
+        self.needs_review[first:end] = block.needs_review
         self._key_counts[first:end] = block.key_counts()
         decode, places_of = _decoder().decode, defaultdict[str, list[int]](list)
         for place, line in block.plain_lines():
@@ -215,7 +215,7 @@ class _Reading:
         rows = pa.concat_tables([*tables, self._rows_without_undeclared()])
         misfits = misfits_in(rows)
         if misfits.any():
-            self.doubtful[rows["line_number"].to_numpy()[misfits]] = True
+            self.needs_review[rows["line_number"].to_numpy()[misfits]] = True
             rows = rows.filter(pa.array(~misfits))
         numbers = pa.array(self._numbers[rows["line_number"].to_numpy()])
         return rows.set_column(0, rows.schema.field(0), numbers)
@@ -240,7 +240,7 @@ class _Reading:
         for (place, line), is_hit in zip(self._differing, hits, strict=True):
             cut = None if is_hit else _cut(line, int(self._key_counts[place]))
             if cut is None:
-                self.doubtful[place] = True
+                self.needs_review[place] = True
                 continue
             kind, text, dropped_count = cut
             by_kind[kind].numbers.append(place)

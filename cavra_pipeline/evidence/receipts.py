@@ -38,11 +38,12 @@ class Stamp:
     @classmethod
     def of(cls, path: Path) -> Stamp | None:
         """Returns the stamp of a file and of those beside it; None if it is no regular file."""
-        found = [_stat_of(path.with_name(path.name + suffix)) for suffix in _BESIDE]
-        if found[0] is None or not stat.S_ISREG(found[0].st_mode):
+        stats = [_stat_of(path.with_name(path.name + suffix)) for suffix in _BESIDE]
+        if stats[0] is None or not stat.S_ISREG(stats[0].st_mode):
             return None
         return cls(tuple(
-            (one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) if one else () for one in found
+            (file_stat.st_dev, file_stat.st_ino, file_stat.st_size, file_stat.st_mtime_ns, file_stat.st_ctime_ns)
+            if file_stat else () for file_stat in stats
         ))  # fmt: skip
 
     @property
@@ -114,8 +115,8 @@ def content_digest(path: Path) -> str:
         if suffix and not beside.exists():
             continue
         with beside.open("rb") as file:
-            own = hashlib.file_digest(file, hashlib.blake2b)
-        digest.update(suffix.encode() + b"\0" + own.digest())
+            file_digest = hashlib.file_digest(file, hashlib.blake2b)
+        digest.update(suffix.encode() + b"\0" + file_digest.digest())
     return digest.hexdigest()
 
 
@@ -165,8 +166,8 @@ def is_settled(path: Path, stamp: Stamp, began_ns: int, folder: Path) -> bool:
 def clock_ns(folder: Path) -> int:
     """Returns the instant by the file system's clock; the earliest there is where nothing can be written."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as made:
-            return os.fstat(made.fileno()).st_mtime_ns
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return 0
 

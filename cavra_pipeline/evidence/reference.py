@@ -34,8 +34,8 @@ def _kinds() -> Iterator[str]:
         name = kind.name.replace(KIND_PREFIX, "…-")
         payload = payload_key(kind.name.removeprefix(KIND_PREFIX)) + "."
         paths = (field.path.replace(payload, "payload.") for field in kind.fields if field not in ENVELOPE)
-        own = ", ".join(f"`{path}`" for path in paths)
-        yield f"| `{name}` | {kind.record_type} | {kind.lane or 'by its source'} | {own} |"
+        listed_paths = ", ".join(f"`{path}`" for path in paths)
+        yield f"| `{name}` | {kind.record_type} | {kind.lane or 'by its source'} | {listed_paths} |"
 
 
 def _rules() -> Iterator[str]:

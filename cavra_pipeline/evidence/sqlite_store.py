@@ -119,9 +119,9 @@ def _payloads(connection: sqlite3.Connection) -> Iterator[bytes]:
 
 def _failure(error: sqlite3.Error, name: str, *, is_without_log: bool) -> UnreadableFile:
     code = getattr(error, "sqlite_errorname", type(error).__name__)
-    known = next((said for start, said in _FAILURES.items() if code.startswith(start)), None)
-    if known:
-        return UnreadableFile(f"{known[0]} ({code})", where=name, remedy=known[1])
+    explanation = next((said for start, said in _FAILURES.items() if code.startswith(start)), None)
+    if explanation:
+        return UnreadableFile(f"{explanation[0]} ({code})", where=name, remedy=explanation[1])
     if is_without_log:
         return UnreadableFile(
             _NO_LOG, where=name, remedy=f"Copy both files while no program has the store open, or {_BACKUP}"

@@ -24,9 +24,9 @@ from cavra_pipeline.evidence.content import UnreadableFile, opened, sniffed
 from cavra_pipeline.evidence.encoding import encoding_of
 from cavra_pipeline.evidence.landing import SIDECAR_SUFFIX
 from cavra_pipeline.evidence.lines import LineBatch, LineReader, notes_on_nuls
-from cavra_pipeline.evidence.screen import LINES, NO_LINES, quarantined_line
 from cavra_pipeline.evidence.shapes import Shape, shape_of
 from cavra_pipeline.evidence.sqlite_store import sqlite_payloads
+from cavra_pipeline.evidence.validator import LINES, NO_LINES, quarantined_line
 
 #: Endings that ``import`` picks up from a folder.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".sqlite", ".sqlite3", ".db")
@@ -47,7 +47,7 @@ def source_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    found = sorted(
+    files = sorted(
         Path(folder, name)
         for folder, _, names in os.walk(path, onerror=_not_listed)
         for name in names
@@ -55,13 +55,13 @@ def source_files(path: Path) -> list[Path]:
         and Path(folder, name).is_file()
         and not _is_handed_on(Path(folder, name), names)
     )
-    if not found:
+    if not files:
         raise PipelineError(
             "the folder holds no evidence file",
             where=str(path),
             remedy=f"Name a folder with files that end in {', '.join(SUFFIXES)} (.gz and .zst are read too)",
         )
-    return found
+    return files
 
 
 def _is_handed_on(path: Path, names: list[str]) -> bool:
@@ -104,15 +104,17 @@ def read_source(
     """
     with opened(source, name) as content:
         head, content = sniffed(content)
-        found = shape_of(head, name)
-        if shape not in (None, found):
+        actual_shape = shape_of(head, name)
+        if shape not in (None, actual_shape):
             raise UnreadableFile(
-                f"it is {found.value}, not {shape.value}", where=name, remedy="Name the store, or correct its type"
+                f"it is {actual_shape.value}, not {shape.value}",
+                where=name,
+                remedy="Name the store, or correct its type",
             )
-        if found is Shape.SQLITE_STORE:
+        if actual_shape is Shape.SQLITE_STORE:
             yield from record_batches(sqlite_payloads(source, content, name, note), batch_bytes, tick)
             notes = []
-        elif found is Shape.JSON_STORE:
+        elif actual_shape is Shape.JSON_STORE:
             stores = _JsonStores(content, encoding_of(head, name), name)
             yield from record_batches(stores.records(), batch_bytes, tick)
             notes = notes_on_nuls(name, stores.nul_count)
@@ -129,10 +131,10 @@ def read_source(
 def _check_lines(batch: LineBatch, name: str) -> None:
     """Refuses JSON lines among which a JSON store stands: as one line, all its records would be quarantined unseen."""
     is_store = pa.compute.starts_with(batch.lines["line"], _STORE_LINE)
-    found = batch.lines.filter(pa.compute.fill_null(is_store, False))["line_number"]
-    if len(found):
+    store_lines = batch.lines.filter(pa.compute.fill_null(is_store, False))["line_number"]
+    if len(store_lines):
         raise UnreadableFile(
-            f"a JSON store stands among the JSON lines (line {found[0]})",
+            f"a JSON store stands among the JSON lines (line {store_lines[0]})",
             where=name,
             remedy="Import the store from a file of its own",
         )

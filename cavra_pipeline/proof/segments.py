@@ -70,7 +70,7 @@ def hash_segments(session: Session, keys: Iterable[tuple[str, date]], pseudonyms
         return []
     days = [day for _, day in wanted]
     bounds: dict[str, object] = {"first_day": min(days), "last_day": max(days)}
-    with session.given(given_segments=Rows(_KEY, wanted)):
+    with session.staged(staged_segments=Rows(_KEY, wanted)):
         kinds = {str(row["metadata_kind"]) for row in session.rows(PACKAGE, "kinds_of_segments", bounds)}
         found = {
             (row["lane"], row["segment_day"]): _segment(row["lane"], row["segment_day"], row["leaves"], pseudonyms)

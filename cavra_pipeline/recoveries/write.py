@@ -16,7 +16,7 @@ from cavra_pipeline.errors import Accepts, UsageError, did_you_mean, use_one_of
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
-from cavra_pipeline.evidence.typed import subject_of
+from cavra_pipeline.evidence.rows import subject_of
 from cavra_pipeline.lanes import CLOSED_STATES, FAILURE_SOURCES, LANES, LOOKBACK_HOURS
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.recoveries.history import PACKAGE, RecoveryHistory, recovery_history

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, ascending, identify, instant, naive_utc
-from cavra_pipeline.evidence.typed import subject_of
+from cavra_pipeline.evidence.rows import subject_of
 from cavra_pipeline.lanes import LANES, Gate
 from cavra_pipeline.recoveries.history import RecoveryParameters
 from cavra_pipeline.recoveries.report import recovery_reports

@@ -56,7 +56,7 @@ def _apply(session: Session, state: State, number: int) -> None:
     with state.reading() as c:
         pruning = dict(c.execute(sa.select(prunings).where(prunings.c.pruning_number == number)).mappings().one())
         drops = c.execute(sa.select(pruned_drops).where(pruned_drops.c.pruning_number == number)).mappings().all()
-    with session.given(given_drops=Rows(_DROPS, [tuple(one[name] for name in _DROPS) for one in drops])):
+    with session.staged(staged_drops=Rows(_DROPS, [tuple(one[name] for name in _DROPS) for one in drops])):
         _remove(session, naive_utc(pruning["horizon"]))
     counted: dict[str, list[dict[str, Any]]] = pruning.pop("counts")
     pruning |= {name: naive_utc(pruning[name]) for name in ("horizon", "pruned_at")}
@@ -64,7 +64,7 @@ def _apply(session: Session, state: State, number: int) -> None:
         numbered = [{**row, "pruning_number": number} for row in rows]
         if numbered:
             types = {name: _TYPES.get(name, "BIGINT") for name in numbered[0]}
-            with session.given(given_rows=Rows(types, [tuple(row[name] for name in types) for row in numbered])):
+            with session.staged(staged_rows=Rows(types, [tuple(row[name] for name in types) for row in numbered])):
                 session.run(PACKAGE, "mirror_rows", table=table)
 
 
@@ -128,13 +128,13 @@ def store_pruning(
 
 
 def _remove(session: Session, horizon: datetime) -> None:
-    """Removes what the pruning in ``given_drops`` removed, and what the ingest left out after it."""
+    """Removes what the pruning in ``staged_drops`` removed, and what the ingest left out after it."""
     at: dict[str, object] = {"horizon": horizon}
     session.run(PACKAGE, "insert_pruned_drops")
     session.run(PACKAGE, "mark_late", at)
     session.run(PACKAGE, "mark_pruned_lines", at)
     session.run(PACKAGE, "add_older_versions", {**at, "is_new": False})
-    session.run(PACKAGE, "mark_contested")
+    session.run(PACKAGE, "mark_duplicated_ids")
     session.run(PACKAGE, "count_late")
     session.run(PACKAGE, "list_changed_segments")
     mark_segments(session)

@@ -118,7 +118,7 @@ def _survey(session: Session, horizon: datetime) -> Pruned:
         session.run(PACKAGE, "mark_open_subjects", {**of_lane, "has_new_subjects": lane.retries_have_new_subjects})
         session.run(PACKAGE, "mark_settling", of_lane)
     session.run(PACKAGE, "mark_open_recoveries", {**at, "closed_states": CLOSED_STATES})
-    session.run(PACKAGE, "mark_told_subjects", escalations)
+    session.run(PACKAGE, "mark_needed_plans", escalations)
     failures: dict[str, object] = {"sources": FAILURE_SOURCES, "lookback_hours": LOOKBACK_HOURS}
     session.run(PACKAGE, "mark_causes", {**at, **failures})
     session.run(PACKAGE, "mark_removable", escalations)

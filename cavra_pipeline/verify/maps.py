@@ -46,7 +46,7 @@ def map_entries(session: Session, lane: Lane, salt: bytes, subjects: Collection[
         subjects: Of their pairs only, in a lane whose retries keep their subject.
     """
     records = _records(lane, _LEAF, of_subjects=subjects is not None)
-    with session.given(given_subjects=given_subjects(subjects or ())):
+    with session.staged(given_subjects=given_subjects(subjects or ())):
         # A dict for each row would take a tenth of the time.
         rows: list[tuple[Any, ...]] = session.tuples(
             statement(PACKAGE, "pair_histories", records=records, place=PLACE, pair="true"), {"lane": lane.name}
@@ -62,7 +62,7 @@ def history_of(session: Session, lane: Lane, pair: pairs.Pair) -> list[bytes]:
         "SELECT subject FROM retried_subjects WHERE lane = $lane AND first_subject = $subject AND provider = $provider",
         of_pair,
     )
-    with session.given(given_subjects=given_subjects([subject, *(str(one) for (one,) in retries)])):
+    with session.staged(given_subjects=given_subjects([subject, *(str(one) for (one,) in retries)])):
         rows = session.rows(
             PACKAGE, "pair_histories", of_pair,
             records=_records(lane, "{text}", of_subjects=True), place=PLACE,

@@ -146,11 +146,11 @@ def _updated(
     if files is None or lane.retries_have_new_subjects:
         return None
     of_lane: dict[str, object] = {"lane": lane.name}
-    with session.given(given_files=Rows(_FILES, files)):
+    with session.staged(given_files=Rows(_FILES, files)):
         subjects = [str(row["subject"]) for row in session.rows(PACKAGE, "subjects_of_files", of_lane)]
     if len(subjects) * _FEW > len(stored.entries):
         return None
-    with session.given(given_subjects=given_subjects(subjects)):
+    with session.staged(given_subjects=given_subjects(subjects)):
         changes = {row["place"]: b"" for row in session.stream(PACKAGE, "pairs_of_subjects", of_lane, place=PLACE)}
     changes |= {entry[:_HASH]: entry for entry in map_entries(session, lane, salt, subjects)}
     touched = {int.from_bytes(place, "big") >> BITS - _DEPTH for place in changes}

@@ -130,8 +130,8 @@ class Session:
         self._connection.interrupt()
 
     @contextmanager
-    def given(self, **tables: pa.Table | pa.RecordBatchReader | Rows) -> Iterator[None]:
-        """Lends tables to the statements run inside, under their names."""
+    def staged(self, **tables: pa.Table | pa.RecordBatchReader | Rows) -> Iterator[None]:
+        """Stages tables for the statements run inside, under their names."""
         for name, table in tables.items():
             if isinstance(table, Rows):
                 self._make(name, table)
@@ -144,7 +144,7 @@ class Session:
             with suppress(duckdb.TransactionException):
                 for name, table in tables.items():
                     if isinstance(table, Rows):
-                        self.run(_PACKAGE, "drop_given", table=name)
+                        self.run(_PACKAGE, "drop_staged", table=name)
                     else:
                         self._connection.unregister(name)
 
@@ -154,7 +154,7 @@ class Session:
         lists: dict[str, object] = {
             column: list(of_column) for column, of_column in zip(table.types, values, strict=True)
         }
-        self.run(_PACKAGE, "create_given", lists, table=name, columns=columns)
+        self.run(_PACKAGE, "create_staged", lists, table=name, columns=columns)
 
     def _execute(self, sql: str, parameters: dict[str, object] | None) -> duckdb.DuckDBPyConnection:
         with _failures():

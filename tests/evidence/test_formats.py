@@ -11,7 +11,7 @@ from cavra_pipeline.boundary.fields import LISTS, Format, Type
 from cavra_pipeline.boundary.formats import TextGrade, grade_of, is_actor_label, is_provider
 from cavra_pipeline.boundary.kinds import COLUMNS
 from cavra_pipeline.evidence.misfits import misfits_in
-from cavra_pipeline.evidence.typed import TYPED
+from cavra_pipeline.evidence.rows import ROW_SCHEMA
 
 WORDS = [
     "plan-0042", "retryPlanId", "HttpRequestId", "cavra.go_backend.rollback_drill", "urn:cavra:plan:0001",
@@ -78,9 +78,9 @@ def row_with(column: str, value: object) -> pa.Table:
         pa.array([value if field.name == column else None], field.type)
         if field.name != "line_number"
         else pa.array([1], field.type)
-        for field in TYPED
+        for field in ROW_SCHEMA
     ]
-    return pa.Table.from_arrays(arrays, schema=TYPED)
+    return pa.Table.from_arrays(arrays, schema=ROW_SCHEMA)
 
 
 def is_misfit(column: str, value: object) -> bool:

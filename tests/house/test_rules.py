@@ -23,7 +23,7 @@ SHELLS = {
 #: Where a clock may be read: where a person or Dagster calls from.
 CALLERS = {*SHELLS, "cli/common.py"}
 #: Where a statement may be put together from the names of the declared tables, and where DuckDB is opened.
-SQL_MAKERS = {"warehouse/schema.py", "evidence/screen.py"}
+SQL_MAKERS = {"warehouse/schema.py", "evidence/validator.py"}
 DUCKDB_OPENERS = {"warehouse/connection.py", "warehouse/lake_engine.py", "upgrade/__init__.py"}
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns",
           "datetime.datetime.now", "datetime.date.today"}  # fmt: skip
@@ -165,7 +165,7 @@ def test_the_domain_does_not_read_the_clock() -> None:
 
 
 def test_only_the_owner_of_the_connection_and_those_in_memory_connect_to_duckdb() -> None:
-    in_memory = [DOMAIN / "evidence" / "typed.py", DOMAIN / "warehouse" / "schema.py"]
+    in_memory = [DOMAIN / "evidence" / "rows.py", DOMAIN / "warehouse" / "schema.py"]
     others = [path for path in but(EVERY_MODULE, *DUCKDB_OPENERS) if path not in in_memory]
     connecting = {"duckdb.connect", "duckdb.sql", "duckdb.execute"}
 

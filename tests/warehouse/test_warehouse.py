@@ -156,13 +156,13 @@ def test_a_first_transaction_that_fails_leaves_an_empty_file_that_the_next_one_f
 
 
 @pytest.mark.parametrize("rows", [[], [(1, None)], [(2, "b"), (1, "a")]])
-def test_rows_are_lent_to_the_statements_inside_and_to_no_other(rows: list[tuple[object, ...]], tmp_path: Path) -> None:
+def test_rows_are_staged_for_the_statements_inside_and_no_other(rows: list[tuple[object, ...]], tmp_path: Path) -> None:
     warehouse = FileWarehouse(tmp_path / "warehouse.duckdb")
     with warehouse.writing("a test") as session:
         for _ in range(2):
-            with session.given(lent=Rows({"number": "BIGINT", "name": "VARCHAR"}, rows)):
-                assert session.tuples("SELECT * FROM lent") == rows
-            found = session.tuples("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'lent'")
+            with session.staged(staged_rows=Rows({"number": "BIGINT", "name": "VARCHAR"}, rows)):
+                assert session.tuples("SELECT * FROM staged_rows") == rows
+            found = session.tuples("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'staged_rows'")
             assert found == [(0,)]
 
 

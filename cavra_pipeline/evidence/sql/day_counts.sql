@@ -30,7 +30,7 @@ read AS (
     GROUP BY drop_day
 ),
 
-held AS (
+rejected_counts AS (
     SELECT drop_day, count(*) AS quarantine FROM quarantine WHERE drop_day BETWEEN $first AND $last GROUP BY drop_day
 ),
 
@@ -41,7 +41,7 @@ gone AS (
     GROUP BY drop_day
 ),
 
-found AS (
+finding_counts AS (
     SELECT drop_day, count(*) AS findings FROM findings WHERE drop_day BETWEEN $first AND $last GROUP BY drop_day
 )
 
@@ -50,7 +50,7 @@ SELECT
 FROM (SELECT unnest($days::DATE[]) AS drop_day)
 LEFT JOIN read USING (drop_day)
 LEFT JOIN kept USING (drop_day)
-LEFT JOIN held USING (drop_day)
-LEFT JOIN found USING (drop_day)
+LEFT JOIN rejected_counts USING (drop_day)
+LEFT JOIN finding_counts USING (drop_day)
 LEFT JOIN gone USING (drop_day)
 ORDER BY drop_day

@@ -1,5 +1,5 @@
 DELETE FROM evidence_records
-USING given_drops AS given
+USING staged_drops AS staged
 WHERE
     evidence_records.created_at < $horizon
-    AND evidence_records.drop_day = given.drop_day AND evidence_records.file_name = given.file_name
+    AND evidence_records.drop_day = staged.drop_day AND evidence_records.file_name = staged.file_name

@@ -1,3 +1,3 @@
-DELETE FROM {{table}} AS held
-USING given_drops AS given
-WHERE given.error IS NULL AND held.drop_day = given.drop_day AND held.file_name = given.file_name
+DELETE FROM {{table}} AS stored
+USING staged_drops AS staged
+WHERE staged.error IS NULL AND stored.drop_day = staged.drop_day AND stored.file_name = staged.file_name

@@ -1,4 +1,4 @@
 INSERT INTO drops BY NAME
-SELECT given_drops.* EXCLUDE (number), (SELECT commit_number + 1 FROM identity) AS commit_number
-FROM given_drops
+SELECT staged_drops.* EXCLUDE (number), (SELECT commit_number + 1 FROM identity) AS commit_number
+FROM staged_drops
 ANTI JOIN drops USING (drop_day, file_name)

@@ -5,5 +5,5 @@ SELECT
     $file_names[(line_number >> {{line_bits}}) + 1],
     line_number & {{line_mask}},
     true
-FROM given_records
+FROM staged_records
 WHERE $file_names[(line_number >> {{line_bits}}) + 1] IS NOT NULL

@@ -4,6 +4,6 @@ SELECT coalesce(lane, '') AS lane, created_at::DATE AS segment_day FROM replaced
 UNION
 SELECT coalesce(lane, ''), created_at::DATE
 FROM evidence_records
-SEMI JOIN (SELECT drop_day, file_name FROM given_drops WHERE error IS NULL) AS given USING (drop_day, file_name)
+SEMI JOIN (SELECT drop_day, file_name FROM staged_drops WHERE error IS NULL) AS staged USING (drop_day, file_name)
 UNION
-SELECT coalesce(lane, ''), created_at::DATE FROM evidence_records WHERE session_id IN (SELECT session_id FROM contested)
+SELECT coalesce(lane, ''), created_at::DATE FROM evidence_records WHERE session_id IN (SELECT session_id FROM duplicated_ids)

@@ -1,16 +1,16 @@
 -- The earliest instant of which an answer may differ: records that came or went, and other versions of their ids, which
 -- may be current now or no longer. A record that stands in another line of its landing file has not changed.
 INSERT INTO evidence_changes
-WITH given AS (
+WITH staged_records AS (
     SELECT session_id, created_at, hash(*COLUMNS(* EXCLUDE (line_number, is_current))) AS digest
     FROM evidence_records
-    SEMI JOIN (SELECT drop_day, file_name FROM given_drops WHERE error IS NULL) AS given USING (drop_day, file_name)
+    SEMI JOIN (SELECT drop_day, file_name FROM staged_drops WHERE error IS NULL) AS staged USING (drop_day, file_name)
 ),
 
 changed AS (
-    (SELECT session_id, created_at, digest FROM replaced EXCEPT ALL FROM given)
+    (SELECT session_id, created_at, digest FROM replaced EXCEPT ALL FROM staged_records)
     UNION ALL
-    (FROM given EXCEPT ALL SELECT session_id, created_at, digest FROM replaced)
+    (FROM staged_records EXCEPT ALL SELECT session_id, created_at, digest FROM replaced)
 )
 
 SELECT (SELECT commit_number + 1 FROM identity), min(created_at)

@@ -1,1 +1,1 @@
-INSERT INTO pruned_drops BY NAME SELECT *, true AS is_closed FROM given_drops
+INSERT INTO pruned_drops BY NAME SELECT *, true AS is_closed FROM staged_drops

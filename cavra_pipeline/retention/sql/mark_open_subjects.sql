@@ -31,12 +31,12 @@ needed AS (
         AND record_type IN ('delivery', 'execution', 'acknowledgement', 'approval')
 ),
 
-known AS (
+needed_roots AS (
     SELECT subject FROM needed
     UNION
     SELECT roots.root FROM needed INNER JOIN roots USING (subject)
 )
 
-SELECT $lane, subject FROM known WHERE subject IS NOT NULL
+SELECT $lane, subject FROM needed_roots WHERE subject IS NOT NULL
 UNION
-SELECT $lane, roots.subject FROM roots WHERE roots.root IN (SELECT subject FROM known)
+SELECT $lane, roots.subject FROM roots WHERE roots.root IN (SELECT subject FROM needed_roots)

@@ -28,7 +28,7 @@ stays AS (
     WHERE record_type IN ('delivery', 'execution', 'acknowledgement', 'approval', 'escalation_plan')
     AND (
         (lane, subject) IN (SELECT (lane, subject) FROM open_subjects)
-        OR lane = $lane AND subject IN (SELECT subject FROM told_subjects)
+        OR lane = $lane AND subject IN (SELECT subject FROM needed_plans)
     )
     UNION
     SELECT row_id FROM old WHERE stamp.id IN (SELECT session_id FROM settling_deliveries)

@@ -1,1 +1,1 @@
-INSERT INTO {{table}} BY NAME SELECT * FROM given_rows
+INSERT INTO {{table}} BY NAME SELECT * FROM staged_rows

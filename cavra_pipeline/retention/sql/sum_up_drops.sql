@@ -1,7 +1,7 @@
 -- What goes of each landing file, and the lines from before the horizon that stay. Every file that held evidence from before the
 -- horizon is closed, also where all of it stays.
 WITH gone AS (
-    SELECT drop_day, file_name, NULL AS line_number, 0 AS records, 0 AS quarantined, 0 AS found
+    SELECT drop_day, file_name, NULL AS line_number, 0 AS records, 0 AS quarantined, 0 AS findings
     FROM drops
     WHERE drop_day < $horizon::DATE
     UNION ALL
@@ -19,7 +19,7 @@ WITH gone AS (
 
 SELECT
     drop_day, file_name, sum(records)::BIGINT AS record_count, sum(quarantined)::BIGINT AS quarantined_count,
-    sum(found)::BIGINT AS finding_count,
+    sum(findings)::BIGINT AS finding_count,
     coalesce(list(line_number ORDER BY line_number) FILTER (line_number IS NOT NULL), []) AS remaining_lines
 FROM gone
 GROUP BY drop_day, file_name

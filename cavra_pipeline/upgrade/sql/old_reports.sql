@@ -1,5 +1,5 @@
-SELECT held.*, made.document::VARCHAR AS document
-FROM kept_reports AS held
-INNER JOIN reports AS made
-    ON held.report = made.report AND held.lane IS NOT DISTINCT FROM made.lane AND held.report_day = made.report_day
-    AND held.report_id = made.report_id
+SELECT saved.*, report_versions.document::VARCHAR AS document
+FROM kept_reports AS saved
+INNER JOIN reports AS report_versions
+    ON saved.report = report_versions.report AND saved.lane IS NOT DISTINCT FROM report_versions.lane
+    AND saved.report_day = report_versions.report_day AND saved.report_id = report_versions.report_id

@@ -22,18 +22,18 @@ chains AS (
     INNER JOIN edges ON edges.child = chains.root AND edges.provider = chains.provider
 ),
 
-known AS (
+stored_roots AS (
     SELECT subject AS child, provider, first_subject AS root
     FROM retried_subjects
     WHERE lane = lane_name AND since <= until
 )
 
-SELECT child, provider, root FROM known
+SELECT child, provider, root FROM stored_roots
 UNION ALL
 -- What leads into a circle stands for itself.
 SELECT
     chains.child, chains.provider,
-    CASE WHEN known.root = known.child THEN chains.child ELSE coalesce(known.root, chains.root) END
+    CASE WHEN stored_roots.root = stored_roots.child THEN chains.child ELSE coalesce(stored_roots.root, chains.root) END
 FROM chains
 ANTI JOIN edges ON edges.child = chains.root AND edges.provider = chains.provider
-LEFT JOIN known ON known.child = chains.root AND known.provider = chains.provider
+LEFT JOIN stored_roots ON stored_roots.child = chains.root AND stored_roots.provider = chains.provider

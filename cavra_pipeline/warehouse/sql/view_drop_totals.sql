@@ -5,7 +5,7 @@ SELECT
     drops.received_count,
     coalesce(kept.accepted_count, 0) AS accepted_count,
     coalesce(kept.superseded_count, 0) AS superseded_count,
-    coalesce(held.quarantined_count, 0) AS quarantined_count,
+    coalesce(rejected.quarantined_count, 0) AS quarantined_count,
     coalesce(gone.pruned_count, 0) AS pruned_count
 FROM drops
 LEFT JOIN (
@@ -17,7 +17,7 @@ LEFT JOIN (
 ) AS kept USING (drop_day, file_name)
 LEFT JOIN (
     SELECT drop_day, file_name, count(*) AS quarantined_count FROM quarantine GROUP BY ALL
-) AS held USING (drop_day, file_name)
+) AS rejected USING (drop_day, file_name)
 LEFT JOIN (
     SELECT drop_day, file_name, sum(record_count + quarantined_count)::BIGINT AS pruned_count
     FROM pruned_drops

@@ -20,12 +20,12 @@ import pyarrow as pa
 
 from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.commit import LINE_BITS, LINE_MASK, Group, ScreenedDrop
+from cavra_pipeline.evidence.commit import LINE_BITS, LINE_MASK, Group, ValidatedDrop
 from cavra_pipeline.evidence.landing import Drop, HandedOn, load_sidecar, name_findings
 from cavra_pipeline.evidence.lines import READ_BYTES, LineReader
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
-from cavra_pipeline.evidence.screen import LINES, NO_LINES, Screen, Screened
-from cavra_pipeline.evidence.stage import ROWS_IN_A_GROUP, Stage
+from cavra_pipeline.evidence.spill_buffer import ROWS_IN_A_GROUP, SpillBuffer
+from cavra_pipeline.evidence.validator import LINES, NO_LINES, ValidatedLines, Validator
 from cavra_pipeline.limits import require_memory
 from cavra_pipeline.settings import Settings
 
@@ -33,13 +33,13 @@ _COMMIT_BYTES: Final = 512 * 1024 * 1024
 #: Below this size one thread finishes before a second could start.
 _SMALL_BYTES: Final = 4 * 1024 * 1024
 #: Typed rows take about three quarters of their lines, so what is held in memory stays near ten batches.
-_STAGE_BATCHES: Final = 10
-#: While its lines are read, this part of a batch is in memory twice.
-_PARCELS_IN_A_BATCH: Final = 3
+_BUFFERED_BATCHES: Final = 10
+#: A batch takes this part of its limit: while its lines are read, they are in memory twice.
+_BATCHES_IN_LIMIT: Final = 3
 
 
 @dataclass(slots=True)
-class _Parcel:
+class _Batch:
     """Lines that go through the boundary at once: a part of a big landing file, or many small files of a group."""
 
     group: Group
@@ -61,74 +61,74 @@ class _Parcel:
         return lines
 
 
-def _parcels(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[_Parcel]:
+def _batches(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[_Batch]:
     """Reads the landing files in order. No part holds lines of two groups."""
-    parcel = _Parcel(_group(settings))
+    batch = _Batch(_group(settings))
     for drop in drops:
-        group = parcel.group
-        screened = ScreenedDrop(drop)
-        group.drops.append(screened)
-        for lines in _read(screened, len(group.drops) - 1, tick):
-            parcel.take(lines)
-            if parcel.row_count >= ROWS_IN_A_GROUP or parcel.raw_bytes >= settings.batch_bytes // _PARCELS_IN_A_BATCH:
-                yield parcel
-                parcel = _Parcel(group)
+        group = batch.group
+        validated = ValidatedDrop(drop)
+        group.drops.append(validated)
+        for lines in _read(validated, len(group.drops) - 1, tick):
+            batch.take(lines)
+            if batch.row_count >= ROWS_IN_A_GROUP or batch.raw_bytes >= settings.batch_bytes // _BATCHES_IN_LIMIT:
+                yield batch
+                batch = _Batch(group)
         if group.raw_bytes >= _COMMIT_BYTES or drop is drops[-1]:
-            parcel.ends_group = True
-            yield parcel
-            parcel = _Parcel(_group(settings))
+            batch.ends_group = True
+            yield batch
+            batch = _Batch(_group(settings))
 
 
 def _group(settings: Settings) -> Group:
-    return Group(Stage(settings.home, _STAGE_BATCHES * settings.batch_bytes))
+    return Group(SpillBuffer(settings.home, _BUFFERED_BATCHES * settings.batch_bytes))
 
 
-def _read(screened: ScreenedDrop, number: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
+def _read(validated: ValidatedDrop, number: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
     """Reads one landing file; one that can't be read to its end is taken as an error, whole."""
-    drop = screened.drop
+    drop = validated.drop
     reader = LineReader(drop.path, name=drop.name, batch_bytes=READ_BYTES, tick=tick)
     try:
         handed_on = load_sidecar(drop)
         for batch in reader:
-            screened.raw_bytes += batch.raw_bytes
-            screened.received_count += batch.received_count
-            screened.quarantined += [(drop.file_name, line) for line in batch.quarantined]
+            validated.raw_bytes += batch.raw_bytes
+            validated.received_count += batch.received_count
+            validated.quarantined += [(drop.file_name, line) for line in batch.quarantined]
             numbers = pa.array(batch.lines["line_number"].to_numpy() + (number << LINE_BITS))
             yield batch.lines.set_column(0, LINES.field("line_number"), numbers)
     except PipelineError as error:
-        screened.error = error
+        validated.error = error
         return
-    screened.sha256, screened.notes = reader.sha256, reader.notes
-    screened.findings += [(drop.file_name, found) for found in name_findings(drop)]
+    validated.sha256, validated.notes = reader.sha256, reader.notes
+    validated.findings += [(drop.file_name, finding) for finding in name_findings(drop)]
     if handed_on:
-        _hand_on(screened, handed_on)
+        _hand_on(validated, handed_on)
 
 
-class _ScreeningPool:
-    """Screens that work side by side, each with a thread of its own."""
+class _ValidationPool:
+    """Validators that work side by side, each with a thread of its own."""
 
     def __init__(self, size: int, pseudonyms: Pseudonyms) -> None:
         self.size, self._pseudonyms = size, pseudonyms
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="screen")
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="validator")
         self._of_thread = threading.local()
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def submit(self, parcel: _Parcel) -> Future[Screened]:
-        return self._threads.submit(self._screen, parcel)
+    def submit(self, batch: _Batch) -> Future[ValidatedLines]:
+        return self._threads.submit(self._validate, batch)
 
-    def _screen(self, parcel: _Parcel) -> Screened:
-        if not hasattr(self._of_thread, "screen"):
-            self._of_thread.screen = Screen(self._pseudonyms)
-        screen: Screen = self._of_thread.screen
-        return screen.screen(parcel.hand_over())
+    def _validate(self, batch: _Batch) -> ValidatedLines:
+        if not hasattr(self._of_thread, "validator"):
+            self._of_thread.validator = Validator(self._pseudonyms)
+        validator: Validator = self._of_thread.validator
+        return validator.validate(batch.hand_over())
 
 
 @cache
-def _small_pool(process_id: int, pseudonyms: Pseudonyms) -> _ScreeningPool:  # noqa: ARG001 -- a fork needs its own
-    """The screen that the small landing files of a process share; making one costs more than they do."""
-    return _ScreeningPool(1, pseudonyms)
+def _small_pool(process_id: int, pseudonyms: Pseudonyms) -> _ValidationPool:  # noqa: ARG001 -- a fork needs its own
+    """The validator that the small landing files of a process share; making one costs more than they do."""
+    return _ValidationPool(1, pseudonyms)
 
 
 def _are_small(drops: Sequence[Drop]) -> bool:
@@ -150,46 +150,46 @@ def require_memory_for(drops: Sequence[Drop], settings: Settings) -> None:
 
 
 @contextmanager
-def _screening_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ScreeningPool]:
+def _validation_pool(drops: Sequence[Drop], settings: Settings) -> Iterator[_ValidationPool]:
     pseudonyms = pseudonyms_of(settings)
     if _are_small(drops):
         yield _small_pool(os.getpid(), pseudonyms)
         return
     require_memory_for(drops, settings)
-    pool = _ScreeningPool(_thread_count(settings), pseudonyms)
+    pool = _ValidationPool(_thread_count(settings), pseudonyms)
     try:
         yield pool
     finally:
         pool.close()
 
 
-def _screened(parcels: Iterator[_Parcel], pool: _ScreeningPool) -> Iterator[Group]:
+def _validated(batches: Iterator[_Batch], pool: _ValidationPool) -> Iterator[Group]:
     """Passes the parts through the boundary, one on each thread; yields each group when it is complete."""
-    waiting: deque[tuple[_Parcel, Future[Screened]]] = deque()
+    waiting: deque[tuple[_Batch, Future[ValidatedLines]]] = deque()
 
     def first() -> Iterator[Group]:
-        parcel, future = waiting.popleft()
-        _unpack(parcel.group, future.result())
-        if parcel.ends_group:
-            yield parcel.group
+        batch, future = waiting.popleft()
+        _unpack(batch.group, future.result())
+        if batch.ends_group:
+            yield batch.group
 
-    for parcel in parcels:
-        waiting.append((parcel, pool.submit(parcel)))
+    for batch in batches:
+        waiting.append((batch, pool.submit(batch)))
         if len(waiting) > pool.size:
             yield from first()
     while waiting:
         yield from first()
 
 
-def _unpack(group: Group, screened: Screened) -> None:
-    rows = screened.rows
-    group.stage.add(rows)
-    for line in screened.quarantined:
+def _unpack(group: Group, validated: ValidatedLines) -> None:
+    rows = validated.rows
+    group.buffer.add(rows)
+    for line in validated.quarantined:
         drop, line_number = _origin(group, line.line_number)
         drop.quarantined.append((drop.drop.file_name, replace(line, line_number=line_number)))
-    for found in screened.findings:
-        drop, line_number = _origin(group, found.line_number)
-        drop.findings.append((drop.drop.file_name, replace(found, line_number=line_number)))
+    for finding in validated.findings:
+        drop, line_number = _origin(group, finding.line_number)
+        drop.findings.append((drop.drop.file_name, replace(finding, line_number=line_number)))
     numbers = rows["line_number"].to_numpy() >> LINE_BITS
     unknown = np.bincount(numbers[rows["record_type"].is_null().to_numpy()], minlength=len(group.drops))
     dropped = np.bincount(numbers, weights=rows["dropped_field_count"].to_numpy(), minlength=len(group.drops))
@@ -198,18 +198,18 @@ def _unpack(group: Group, screened: Screened) -> None:
         group.drops[number].dropped_field_count += int(dropped[number])
 
 
-def _origin(group: Group, line_number: int) -> tuple[ScreenedDrop, int]:
+def _origin(group: Group, line_number: int) -> tuple[ValidatedDrop, int]:
     return group.drops[line_number >> LINE_BITS], line_number & LINE_MASK
 
 
-def _hand_on(screened: ScreenedDrop, handed_on: HandedOn) -> None:
-    screened.received_count += len(handed_on.quarantined)
-    screened.dropped_field_count += handed_on.dropped_field_count
-    screened.quarantined += [(handed_on.source_file, line) for line in handed_on.quarantined]
-    screened.findings += [(handed_on.source_file, found) for found in handed_on.findings]
+def _hand_on(validated: ValidatedDrop, handed_on: HandedOn) -> None:
+    validated.received_count += len(handed_on.quarantined)
+    validated.dropped_field_count += handed_on.dropped_field_count
+    validated.quarantined += [(handed_on.source_file, line) for line in handed_on.quarantined]
+    validated.findings += [(handed_on.source_file, finding) for finding in handed_on.findings]
 
 
-def screened_groups(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[Group]:
+def validated_groups(drops: list[Drop], settings: Settings, tick: Callable[[int], None]) -> Iterator[Group]:
     """Takes landing files through the boundary and yields them in groups, each ready to be committed.
 
     Args:
@@ -220,11 +220,11 @@ def screened_groups(drops: list[Drop], settings: Settings, tick: Callable[[int],
     Raises:
         OutOfMemory: A memory limit is too low for what is to be read.
     """
-    with _screening_pool(drops, settings) as pool:
-        yield from _screened(_parcels(drops, settings, tick), pool)
+    with _validation_pool(drops, settings) as pool:
+        yield from _validated(_batches(drops, settings, tick), pool)
 
 
-def screen_drop(drop: Drop, settings: Settings) -> Group:
-    """Takes one landing file through the boundary, ready to be committed inside ``with group.stage``."""
-    (group,) = screened_groups([drop], settings, lambda _: None)
+def validate_drop(drop: Drop, settings: Settings) -> Group:
+    """Takes one landing file through the boundary, ready to be committed inside ``with group.buffer``."""
+    (group,) = validated_groups([drop], settings, lambda _: None)
     return group

@@ -47,7 +47,7 @@ _OUTCOME: Final = pa.struct([("provider", pa.string()), ("is_failed", pa.bool_()
 
 #: A row: the number of its line, every declared column, the lists of objects, what the record means,
 #: and how many fields were left out of it. An unknown kind has no record type.
-TYPED: Final = pa.schema([
+ROW_SCHEMA: Final = pa.schema([
     ("line_number", pa.int64()),
     *((name, _ARROW_TYPES[field.type]) for name, field in COLUMNS.items()),
     *_ENTRIES.items(),
@@ -58,7 +58,7 @@ TYPED: Final = pa.schema([
     ("dropped_field_count", pa.int64()),
 ])  # fmt: skip
 # Made of no batches: `empty_table` would import pandas, with every command.
-NO_ROWS: Final = pa.Table.from_batches([], schema=TYPED)
+NO_ROWS: Final = pa.Table.from_batches([], schema=ROW_SCHEMA)
 
 #: No line may stay in a cache, or be written to a folder for what does not fit into memory.
 _CONFIGURATION: Final[dict[str, Any]] = {
@@ -122,14 +122,16 @@ class RecordTables:
                 raise ValueError(f"lines that passed can't be read: {type(error).__name__}") from None
         if len(read) != len(lines.numbers):
             raise ValueError(f"{len(lines.numbers)} lines became {len(read)} rows")
-        known = {name: read.column(name) for name in read.column_names}
-        known["line_number"] = pa.array(lines.numbers, pa.int64())
-        known["dropped_field_count"] = pa.array(lines.dropped or [0] * len(read), pa.int64())
+        read_columns = {name: read.column(name) for name in read.column_names}
+        read_columns["line_number"] = pa.array(lines.numbers, pa.int64())
+        read_columns["dropped_field_count"] = pa.array(lines.dropped or [0] * len(read), pa.int64())
         columns = [
-            known[column.name].cast(column.type) if column.name in known else nulls(column.type, len(read))
-            for column in TYPED
+            read_columns[column.name].cast(column.type)
+            if column.name in read_columns
+            else nulls(column.type, len(read))
+            for column in ROW_SCHEMA
         ]
-        return pa.Table.from_arrays(columns, schema=TYPED), read.column("key_count").to_numpy()
+        return pa.Table.from_arrays(columns, schema=ROW_SCHEMA), read.column("key_count").to_numpy()
 
     def of_kinds(self, kinds: Mapping[str, Lines]) -> pa.Table:
         """Reads lines of several kinds, as ``of_kind`` does."""
@@ -204,9 +206,9 @@ def _column(declared: Field, place: str) -> str:
 
 
 def _columns(fields: Sequence[Field]) -> Iterator[str]:
-    for one in fields:
-        if "[]" not in one.path:
-            yield f"{_column(one, _place(one.path))} AS {one.column}"
+    for declared in fields:
+        if "[]" not in declared.path:
+            yield f"{_column(declared, _place(declared.path))} AS {declared.column}"
 
 
 def _place(path: str) -> str:
@@ -214,7 +216,7 @@ def _place(path: str) -> str:
 
 
 def _entries(listed: Listed) -> str:
-    members = ", ".join(f"'{one.column}': {_column(one, f'd.{one.column}')}" for one in listed.members)
+    members = ", ".join(f"'{member.column}': {_column(member, f'd.{member.column}')}" for member in listed.members)
     return f"list_transform({_place(listed.path)}, lambda d: {{ {members} }}) AS {listed.column}"
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS
-from cavra_pipeline.evidence.typed import UNKNOWN_KIND, Lines, RecordTables
+from cavra_pipeline.evidence.rows import UNKNOWN_KIND, Lines, RecordTables
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_name
 from cavra_pipeline.sql import statement

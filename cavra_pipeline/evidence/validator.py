@@ -1,7 +1,7 @@
 """The boundary over batches of lines: typed rows, quarantine and findings out. Decides nothing by itself.
 
-A line that holds no hint of a secret and reads plainly by the declared table passes as it stands (``reader.py``); every
-other line is judged by itself (``boundary.py``). Rows are made of both in the same way (``typed.py``).
+A line in which no prefilter matches and that reads plainly by the declared table passes as it stands (``reader.py``);
+every other line is judged by itself (``judge.py``). Rows are made of both in the same way (``rows.py``).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from cavra_pipeline.boundary.pseudonyms import Pseudonyms
 from cavra_pipeline.boundary.scanner import ScannerFailed, hit_lines
 from cavra_pipeline.boundary.verdict import Finding, Kept, LineFinding, Quarantined, QuarantinedLine
 from cavra_pipeline.evidence.reader import RecordReader
-from cavra_pipeline.evidence.typed import NO_ROWS, UNKNOWN_KIND, Lines, RecordTables
+from cavra_pipeline.evidence.rows import NO_ROWS, UNKNOWN_KIND, Lines, RecordTables
 
 LINES: Final = pa.schema([("line_number", pa.int64()), ("line", pa.string())])
 NO_LINES: Final = pa.Table.from_batches([], schema=LINES)
 
 
 @dataclass(slots=True)
-class Screened:
+class ValidatedLines:
     """What the boundary made of some lines.
 
     Attributes:
@@ -51,7 +51,7 @@ def sha256_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 
-class Screen:
+class Validator:
     """The boundary. One thread at a time may use it.
 
     Args:
@@ -69,7 +69,7 @@ class Screen:
     def _reader(self) -> RecordReader:
         return RecordReader(self._tables)
 
-    def screen(self, lines: pa.Table) -> Screened:
+    def validate(self, lines: pa.Table) -> ValidatedLines:
         """Puts lines through the boundary.
 
         Args:
@@ -79,24 +79,24 @@ class Screen:
             What may pass, what is quarantined and what was found.
         """
         try:
-            rows, doubtful = self._reader.read(lines)
+            rows, needs_review = self._reader.read(lines)
         except ScannerFailed:
             # The slow path quarantines what can't be scanned.
             return self.judge(lines)
-        if not doubtful.any():
-            return Screened(rows)
-        screened = self.judge(lines.filter(pa.array(doubtful)), at_once=True)
-        screened.rows = pa.concat_tables([rows, screened.rows])
-        return screened
+        if not needs_review.any():
+            return ValidatedLines(rows)
+        validated = self.judge(lines.filter(pa.array(needs_review)), at_once=True)
+        validated.rows = pa.concat_tables([rows, validated.rows])
+        return validated
 
-    def judge(self, lines: pa.Table, *, at_once: bool = False) -> Screened:
+    def judge(self, lines: pa.Table, *, at_once: bool = False) -> ValidatedLines:
         """Judges each line by itself.
 
         Args:
-            lines: As ``screen`` takes them.
+            lines: As ``validate`` takes them.
             at_once: Whether the scanner reads all lines first, and only those in which it finds something again.
         """
-        screened = Screened()
+        validated = ValidatedLines()
         texts = {
             number: line.rstrip("\r\n").encode()
             for number, line in zip(lines["line_number"].to_pylist(), lines["line"].to_pylist(), strict=True)
@@ -105,13 +105,13 @@ class Screen:
         scanned = _without_hits(texts) if at_once else frozenset()
         for number, raw in texts.items():
             verdict = boundary.judge(raw, self._pseudonyms, is_scanned=number in scanned)
-            screened.findings.extend(_at(number, raw, verdict.findings))
+            validated.findings.extend(_at(number, raw, verdict.findings))
             if isinstance(verdict, Quarantined):
-                screened.quarantined.append(quarantined_line(number, raw, verdict))
+                validated.quarantined.append(quarantined_line(number, raw, verdict))
             else:
-                screened.kept[number] = verdict
-        screened.rows = self._tables.of_kinds(_by_kind(screened.kept))
-        return screened
+                validated.kept[number] = verdict
+        validated.rows = self._tables.of_kinds(_by_kind(validated.kept))
+        return validated
 
 
 def _without_hits(lines: Mapping[int, bytes]) -> frozenset[int]:
@@ -129,19 +129,19 @@ def _without_hits(lines: Mapping[int, bytes]) -> frozenset[int]:
 def _by_kind(kept: Mapping[int, Kept]) -> dict[str, Lines]:
     """What may pass of judged lines as lines of their kinds."""
     by_kind: defaultdict[str, Lines] = defaultdict(Lines)
-    for number, one in kept.items():
-        kind = str(one.record.get("metadata_kind"))
+    for number, verdict in kept.items():
+        kind = str(verdict.record.get("metadata_kind"))
         lines = by_kind[kind if kind in KINDS else UNKNOWN_KIND]
         lines.numbers.append(number)
-        lines.dropped.append(one.dropped_field_count)
-        lines.texts.append(msgspec.json.encode(one.record) + b"\n")
+        lines.dropped.append(verdict.dropped_field_count)
+        lines.texts.append(msgspec.json.encode(verdict.record) + b"\n")
     return by_kind
 
 
 def _at(number: int, raw: bytes, findings: tuple[Finding, ...]) -> Iterator[LineFinding]:
     digest = sha256_of(raw) if findings else None
-    for found in findings:
-        yield LineFinding(number, found.rule, found.path, found.action.value, digest)
+    for finding in findings:
+        yield LineFinding(number, finding.rule, finding.path, finding.action.value, digest)
 
 
 def quarantined_line(number: int, raw: bytes, verdict: Quarantined) -> QuarantinedLine:

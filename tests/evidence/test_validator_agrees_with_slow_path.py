@@ -19,7 +19,7 @@ import pytest
 from cavra_pipeline.boundary.fields import Field, Format, Type
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KIND_PREFIX, KINDS
 from cavra_pipeline.boundary.verdict import Kept, Quarantined
-from cavra_pipeline.evidence.screen import LINES, Screen, Screened
+from cavra_pipeline.evidence.validator import LINES, ValidatedLines, Validator
 from cavra_pipeline.lanes import LANES
 from tests.support import PSEUDONYMS, judged
 
@@ -103,8 +103,8 @@ EXTRA_KEYS = (
 
 
 @pytest.fixture(scope="module")
-def screen() -> Screen:
-    return Screen(PSEUDONYMS)
+def validator() -> Validator:
+    return Validator(PSEUDONYMS)
 
 
 def value_of(field: Field, chance: Random) -> Any:
@@ -235,15 +235,15 @@ def lines_of(chance: Random) -> list[str]:
     return lines + lines[:1]
 
 
-def blockwise(table: pa.Table) -> Screened:
-    return Screen(PSEUDONYMS).screen(table)
+def blockwise(table: pa.Table) -> ValidatedLines:
+    return Validator(PSEUDONYMS).validate(table)
 
 
-def report(screened: Screened) -> tuple[Any, ...]:
+def report(validated: ValidatedLines) -> tuple[Any, ...]:
     return (
-        screened.rows.sort_by("line_number").to_pylist(),
-        sorted(screened.quarantined, key=lambda line: line.line_number),
-        sorted(screened.findings, key=lambda found: (found.line_number, found.rule, found.path)),
+        validated.rows.sort_by("line_number").to_pylist(),
+        sorted(validated.quarantined, key=lambda line: line.line_number),
+        sorted(validated.findings, key=lambda found: (found.line_number, found.rule, found.path)),
     )
 
 
@@ -257,11 +257,11 @@ def fuzzed(chance: Random, count: int) -> list[str]:
 
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.slow
-def test_both_paths_agree_on_every_spoiled_line(screen: Screen) -> None:
+def test_both_paths_agree_on_every_spoiled_line(validator: Validator) -> None:
     left, seed = int(os.environ.get("CAVRA_FUZZ_LINES", "3000")), int(os.environ.get("CAVRA_FUZZ_SEED", "1"))
     while left > 0:
         lines = fuzzed(Random(seed), min(left, 2000))
-        assert_agreement(screen, lines)
+        assert_agreement(validator, lines)
         left, seed = left - len(lines), seed + 1
 
 
@@ -276,10 +276,10 @@ def told(verdict: Kept | Quarantined) -> tuple[object, ...]:
     return (verdict.findings, *((verdict.reason, verdict.field) if isinstance(verdict, Quarantined) else ()))
 
 
-def assert_agreement(screen: Screen, lines: list[str]) -> None:
+def assert_agreement(validator: Validator, lines: list[str]) -> None:
     table = pa.table([list(range(1, len(lines) + 1)), lines], schema=LINES)
-    rows, quarantined, findings = report(screen.screen(table))
-    expected_rows, expected_quarantined, expected_findings = report(screen.judge(table))
+    rows, quarantined, findings = report(validator.validate(table))
+    expected_rows, expected_quarantined, expected_findings = report(validator.judge(table))
     assert quarantined == expected_quarantined, lines
     assert findings == expected_findings, lines
     for row, expected in zip(rows, expected_rows, strict=True):
@@ -308,45 +308,45 @@ def assert_agreement(screen: Screen, lines: list[str]) -> None:
     ],
 )
 def test_a_line_is_not_judged_by_another_that_only_looks_alike(
-    screen: Screen, first: dict[str, Any], second: dict[str, Any]
+    validator: Validator, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": list(KINDS)[2]}
-    assert_agreement(screen, [json.dumps({**base, **fields}) for fields in (first, second, first)])
+    assert_agreement(validator, [json.dumps({**base, **fields}) for fields in (first, second, first)])
 
 
-def test_a_key_that_comes_twice_inside_of_a_field_that_is_dropped_is_seen(screen: Screen) -> None:
+def test_a_key_that_comes_twice_inside_of_a_field_that_is_dropped_is_seen(validator: Validator) -> None:
     base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": list(KINDS)[2]}
     once = json.dumps({**base, "note": {"a": 1, "b": 2}})
-    assert_agreement(screen, [once, once.replace('"b"', '"a"')])
+    assert_agreement(validator, [once, once.replace('"b"', '"a"')])
 
 
-def test_a_key_with_a_blank_before_its_colon_is_a_key(screen: Screen) -> None:
+def test_a_key_with_a_blank_before_its_colon_is_a_key(validator: Validator) -> None:
     base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": list(KINDS)[2]}
     plain = json.dumps(base)
     assert_agreement(
-        screen, [plain, plain.replace("{", '{"note" : 1, '), plain.replace("{", '{"plan_id": ":", "note" :1, ')]
+        validator, [plain, plain.replace("{", '{"note" : 1, '), plain.replace("{", '{"plan_id": ":", "note" :1, ')]
     )
 
 
-def test_an_element_of_a_delivery_that_is_no_object_is_not_taken_for_one(screen: Screen) -> None:
+def test_an_element_of_a_delivery_that_is_no_object_is_not_taken_for_one(validator: Validator) -> None:
     base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": DELIVERY_KIND}
     attempt = {"provider": "slack"}
     elements: tuple[Any, ...] = (attempt, "x", 5, None, {})
     lines = [json.dumps({**base, "delivery": {"deliveries": [attempt, element]}}) for element in elements]
-    assert_agreement(screen, lines)
+    assert_agreement(validator, lines)
 
 
-def test_clean_records_never_reach_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_records_never_reach_the_slow_path(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = Random(5)
     lines = [json.dumps({**clean_record(Random(chance.randrange(20))), "session_id": f"s-{n}"}) for n in range(500)]
     assert passes_as_it_stands(monkeypatch, lines)
 
 
 def passes_as_it_stands(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> bool:
-    screen = Screen(PSEUDONYMS)
-    monkeypatch.setattr(screen, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
-    screened = screen.screen(pa.table([list(range(len(lines))), lines], schema=LINES))
-    return bool(sorted(screened.rows["line_number"].to_pylist()) == list(range(len(lines))))
+    validator = Validator(PSEUDONYMS)
+    monkeypatch.setattr(validator, "judge", lambda table: pytest.fail(f"{len(table)} lines were judged one by one"))
+    validated = validator.validate(pa.table([list(range(len(lines))), lines], schema=LINES))
+    return bool(sorted(validated.rows["line_number"].to_pylist()) == list(range(len(lines))))
 
 
 @pytest.mark.parametrize(
@@ -420,29 +420,29 @@ def passes_as_it_stands(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> bo
         pytest.param('"metadata_kind": "x-else", "note": {"a": [1, null]}', id="a kind that is not declared"),
     ],
 )
-def test_what_the_hints_look_for_is_judged_as_the_reference_judges_it(screen: Screen, fields: str) -> None:
+def test_what_the_prefilters_look_for_is_judged_as_the_reference_judges_it(validator: Validator, fields: str) -> None:
     base = {"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": DELIVERY_KIND}
     plain = json.dumps(base)
     others = [plain.replace("{", "{" + fields + ", ", 1), plain[:-1] + ", " + fields + "}"]
-    assert_agreement(screen, [plain, *others, plain, others[0].replace(DELIVERY_KIND, "x-else")])
+    assert_agreement(validator, [plain, *others, plain, others[0].replace(DELIVERY_KIND, "x-else")])
 
 
 @pytest.mark.parametrize(
     "broken",
     ['{"a" 1}', '{"a": 1 "b": 2}', '{"a": 01}', '{"a": tru}', "[{}", "{} {}", '{"a": 1', "}"],
 )
-def test_one_line_that_is_no_json_costs_only_itself(screen: Screen, broken: str) -> None:
+def test_one_line_that_is_no_json_costs_only_itself(validator: Validator, broken: str) -> None:
     plain = json.dumps({"session_id": "s-1", "created_at": "2026-06-25T10:00:00Z", "metadata_kind": DELIVERY_KIND})
-    assert_agreement(screen, [plain, broken, plain])
+    assert_agreement(validator, [plain, broken, plain])
 
 
 @pytest.mark.parametrize("created_at", ["2026-06-25T10:00:00Z", "2026-06-25t10:00:00z"])
 @pytest.mark.parametrize("kind", [{}, {"metadata_kind": None}])
 def test_a_record_without_a_kind_is_kept_whichever_path_reads_it(
-    screen: Screen, created_at: str, kind: dict[str, None]
+    validator: Validator, created_at: str, kind: dict[str, None]
 ) -> None:
     line = json.dumps({"session_id": "s-1", "created_at": created_at, **kind})
-    assert_agreement(screen, [line, line])
+    assert_agreement(validator, [line, line])
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
@@ -461,13 +461,13 @@ def test_lines_that_come_in_several_blocks_are_read_like_those_of_one() -> None:
 
 
 @pytest.mark.slow
-def test_a_screen_keeps_nothing_of_the_lines_before() -> None:
+def test_a_validator_keeps_nothing_of_the_lines_before() -> None:
     chance = Random(12)
     first, second = ([line for _ in range(20) for line in lines_of(chance)] for _ in range(2))
     tables = [pa.table([list(range(len(lines))), lines], schema=LINES) for lines in (first, second)]
-    screen = Screen(PSEUDONYMS)
-    held = screen.screen(tables[0])
-    again = report(screen.screen(tables[1]))
+    validator = Validator(PSEUDONYMS)
+    held = validator.validate(tables[0])
+    again = report(validator.validate(tables[1]))
     assert again == report(blockwise(tables[1]))
     assert report(held) == report(blockwise(tables[0]))
 
@@ -483,13 +483,15 @@ def test_a_screen_keeps_nothing_of_the_lines_before() -> None:
         {"event_id": "ya29.", "left": "out"},
     ],
 )
-def test_what_the_reference_let_through_is_read_again_with_the_same_rows(screen: Screen, more: dict[str, Any]) -> None:
+def test_what_the_slow_path_let_through_is_read_again_with_the_same_rows(
+    validator: Validator, more: dict[str, Any]
+) -> None:
     stamped = {"session_id": "s-1", "created_at": "2026-06-25T12:00:00+02:00", "metadata_kind": DELIVERY_KIND}
     lines = [json.dumps({**stamped, **more}, ensure_ascii=escaped) for escaped in (True, False)]
-    assert_agreement(screen, [*lines, json.dumps(stamped)])
+    assert_agreement(validator, [*lines, json.dumps(stamped)])
 
 
 @pytest.mark.parametrize("lines", [['{"a" 1}'], ['{"a" 1}', '{"session_id": "s-1"}']])
-def test_lines_of_which_none_is_let_through_leave_no_row(screen: Screen, lines: list[str]) -> None:
-    assert_agreement(screen, lines)
-    assert len(screen.screen(pa.table([list(range(len(lines))), lines], schema=LINES)).rows) == 0
+def test_lines_of_which_none_is_let_through_leave_no_row(validator: Validator, lines: list[str]) -> None:
+    assert_agreement(validator, lines)
+    assert len(validator.validate(pa.table([list(range(len(lines))), lines], schema=LINES)).rows) == 0

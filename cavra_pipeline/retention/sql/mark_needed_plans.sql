@@ -1,6 +1,6 @@
 -- Escalation plans that reports still need: those with evidence after the horizon, and those that name a recovery
 -- which reports after it name.
-CREATE OR REPLACE TEMP TABLE told_subjects AS
+CREATE OR REPLACE TEMP TABLE needed_plans AS
 WITH planned AS (
     SELECT DISTINCT coalesce(nullif(plan_id, ''), session_id) AS subject
     FROM escalation_plans

@@ -1,4 +1,4 @@
-"""Where typed rows wait for their commit: in memory, past a limit in a file that has no name. Allowlisted fields only.
+"""Buffers typed rows before their commit; above a limit they spill to a file without a name. Allowlisted fields only.
 
 The file is unlinked before its first byte, so it is gone with the process, however that ends.
 """
@@ -15,14 +15,14 @@ from typing import IO, Any, Final
 import pyarrow as pa
 
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.typed import nulls
+from cavra_pipeline.evidence.rows import nulls
 
 _COMPRESSION: Final = "lz4"
 #: Rows in one row group of DuckDB. DuckDB reads batches of that size a third faster than ones a tenth of it.
 ROWS_IN_A_GROUP: Final = 122_880
 
 
-class Stage:
+class SpillBuffer:
     """Rows in no certain order.
 
     Args:
@@ -34,19 +34,19 @@ class Stage:
         self._folder, self._limit_bytes = folder, limit_bytes
         #: Batches by which of their columns are null throughout: joined with others, nulls would take memory.
         self._loose: defaultdict[tuple[bool, ...], list[pa.RecordBatch]] = defaultdict(list)
-        self._held: list[pa.Table] = []
-        self._held_bytes = 0
+        self._tables: list[pa.Table] = []
+        self._table_bytes = 0
         self._file: IO[bytes] | None = None
         self._writer: Any = None
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> SpillBuffer:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loose.clear()
-        self._held = []
+        self._tables = []
         if self._file:
             self._file.close()
 
@@ -70,18 +70,20 @@ class Stage:
             nulls(column.type, len(joined)) if is_null else column.combine_chunks()
             for column, is_null in zip(joined.columns, are_null, strict=True)
         ]
-        self._held.append(pa.Table.from_arrays(columns, schema=joined.schema))
-        self._held_bytes += sum(one.nbytes for one, is_null in zip(columns, are_null, strict=True) if not is_null)
-        if self._held_bytes > self._limit_bytes:
+        self._tables.append(pa.Table.from_arrays(columns, schema=joined.schema))
+        self._table_bytes += sum(
+            column.nbytes for column, is_null in zip(columns, are_null, strict=True) if not is_null
+        )
+        if self._table_bytes > self._limit_bytes:
             self._write_out()
 
     def _write_out(self) -> None:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 -- closed with the stage
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 -- closed with the buffer
                 options = pa.ipc.IpcWriteOptions(compression=_COMPRESSION)
-                self._writer = pa.ipc.new_stream(self._file, self._held[0].schema, options=options)
-            for rows in self._held:
+                self._writer = pa.ipc.new_stream(self._file, self._tables[0].schema, options=options)
+            for rows in self._tables:
                 self._writer.write_table(rows)
         except OSError as error:
             raise PipelineError(
@@ -89,15 +91,15 @@ class Stage:
                 where=str(self._folder),
                 remedy="Free some disk space and repeat; nothing of this landing file was committed",
             ) from None
-        self._held, self._held_bytes = [], 0
+        self._tables, self._table_bytes = [], 0
 
     def rows(self) -> pa.RecordBatchReader | None:
         """Returns all rows for one statement to read once, or None if there are none. What was read is let go of."""
         for are_null in list(self._loose):
             self._join(are_null)
         if self._file is None:
-            held, self._held = self._held, []
-            return pa.RecordBatchReader.from_batches(held[0].schema, _batches_of(held)) if held else None
+            tables, self._tables = self._tables, []
+            return pa.RecordBatchReader.from_batches(tables[0].schema, _batches_of(tables)) if tables else None
         self._write_out()
         self._writer.close()
         self._file.seek(0)

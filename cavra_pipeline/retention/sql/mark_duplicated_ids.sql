@@ -1,4 +1,4 @@
-CREATE OR REPLACE TEMP TABLE contested AS
+CREATE OR REPLACE TEMP TABLE duplicated_ids AS
 SELECT DISTINCT session_id
 FROM evidence_records
 WHERE rowid IN (SELECT row_id FROM late UNION ALL SELECT row_id FROM removable)

@@ -1,8 +1,0 @@
--- As mark_contested, but asked of every id: one pass over hashes, for when most records just came. Ids that share a hash
--- or were settled before are settled again, which changes nothing.
-CREATE OR REPLACE TEMP TABLE contested AS
-SELECT session_id FROM replaced
-UNION
-SELECT session_id
-FROM evidence_records
-WHERE hash(session_id) IN (SELECT hash(session_id) FROM evidence_records GROUP BY ALL HAVING count(*) > 1)

@@ -1,1 +1,0 @@
-SELECT 2 * $came > count(*) AS most_came FROM evidence_records
