@@ -42,13 +42,14 @@ def allowlist_of(kind: str) -> Allowlist:
     """Returns the allowlist of a kind; an unknown kind has the envelope only."""
     fields = fields_of(kind)
     tree: dict[str, Any] = {}
-    for one in fields:
-        *parents, last = one.path.split(".")
+    for declared in fields:
+        *parents, last = declared.path.split(".")
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[last] = one
-    return Allowlist(frozenset(one.path for one in fields), tuple(one.path for one in fields if one.required), tree)
+        node[last] = declared
+    required = tuple(declared.path for declared in fields if declared.required)
+    return Allowlist(frozenset(declared.path for declared in fields), required, tree)
 
 
 @dataclass(slots=True)

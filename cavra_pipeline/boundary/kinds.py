@@ -178,8 +178,10 @@ def _final_reporting() -> Iterator[Kind]:
     retention = "artifact_bundle_count expiring_bundle_count expired_bundle_count failed_closeout_delivery_count"
     names = f"health_id alert_level alert_count {retention}"
     yield _kind(f"{stem}-closeout-retention-health", "retention_health_report", names)
-    reference = "archive_provider archive_hash export_id verification_id release_record_ref retention_until legal_hold"
-    yield _kind(f"{stem}-immutable-archive-reference", "archive_reference", f"reference_id {reference}")
+    archive_fields = (
+        "archive_provider archive_hash export_id verification_id release_record_ref retention_until legal_hold"
+    )
+    yield _kind(f"{stem}-immutable-archive-reference", "archive_reference", f"reference_id {archive_fields}")
     review = f"review_id {release} retention_until legal_hold"
     yield _kind(f"{stem}-closeout-retention-review-request", "retention_review", f"{review} review_state")
     yield _kind(

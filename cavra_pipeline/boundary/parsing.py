@@ -27,8 +27,8 @@ class Ambiguous(Object):
 
 
 def _object(pairs: list[tuple[str, object]]) -> Object:
-    made = dict(pairs)
-    return made if len(made) == len(pairs) else Ambiguous(made)
+    fields = dict(pairs)
+    return fields if len(fields) == len(pairs) else Ambiguous(fields)
 
 
 def _not_json(_literal: str) -> NoReturn:

@@ -48,9 +48,11 @@ def hits_in(text: bytes) -> list[Hit]:
         ScannerFailed: The scanner is missing or raised.
     """
     try:
-        found = _scanner().scan(text.replace(b"\0", b" "), timeout=TIMEOUT_SECONDS)
+        matches = _scanner().scan(text.replace(b"\0", b" "), timeout=TIMEOUT_SECONDS)
         return [
-            Hit(one.location["start_offset"], one.location["end_offset"], one.rule_id) for one in found if one.visible
+            Hit(match.location["start_offset"], match.location["end_offset"], match.rule_id)
+            for match in matches
+            if match.visible
         ]
     except Exception as error:  # noqa: BLE001 -- nothing may pass unscanned, and the error's own text may quote content
         raise ScannerFailed(type(error).__name__) from None
@@ -66,8 +68,8 @@ def hit_lines(text: bytes, ends: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     Raises:
         ScannerFailed: The scanner is missing or raised.
     """
-    found = np.zeros(len(ends), bool)
+    are_hit = np.zeros(len(ends), bool)
     for start, end, _ in hits_in(text) if text else ():
         first, last = np.searchsorted(ends, [start, max(start, end - 1)], side="right")
-        found[first : last + 1] = True
-    return found
+        are_hit[first : last + 1] = True
+    return are_hit

@@ -97,7 +97,7 @@ class Search:
     @property
     def secret_field(self) -> str | None:
         """The allowlisted field of the first finding of a secret in one, or None."""
-        return next((one.path for one in self.findings if one.action is Action.QUARANTINED), None)
+        return next((finding.path for finding in self.findings if finding.action is Action.QUARANTINED), None)
 
     def run(self, record: Object) -> None:
         """Searches the record.
@@ -139,7 +139,7 @@ class Search:
     def _hit(self) -> set[int]:
         """The texts, by number, in which a prefilter or a secret of the scanner ends or begins."""
         encoded = [text.value.encode("utf-8", "replace") for text in self._texts]
-        ends = list(accumulate(len(one) + 1 for one in encoded))
+        ends = list(accumulate(len(text) + 1 for text in encoded))
         joined = b"\n".join(encoded)
         hit = {bisect_right(ends, end - 1) for end, _ in prefilter_hits(joined)}
         for start, end, _ in () if self.is_scanned else _scanned(joined):
@@ -177,8 +177,8 @@ def _codes(text: _Text) -> list[str]:
     if grade is TextGrade.PURE:
         return []
     is_prose = text.key.is_actor and grade is TextGrade.NONE
-    own = secrets_in_prose(text.value) if is_prose else secrets_in(text.value, grade)
-    return own or sorted({rule for _, _, rule in _scanned(text.value.encode("utf-8", "replace"))})
+    codes = secrets_in_prose(text.value) if is_prose else secrets_in(text.value, grade)
+    return codes or sorted({rule for _, _, rule in _scanned(text.value.encode("utf-8", "replace"))})
 
 
 def _is_credential(text: _Text) -> bool:
