@@ -24,7 +24,7 @@ from cavra_pipeline.warehouse import Warehouse
 from cavra_pipeline.warehouse.catalog import EVIDENCE_RECORDS, TABLES, VIEWS
 from cavra_pipeline.warehouse.frames import as_python, in_utc
 from cavra_pipeline.warehouse.opening import open_warehouse
-from cavra_pipeline.warehouse.questions import Narrowing, as_of_instant, asked_days, read_table
+from cavra_pipeline.warehouse.questions import Narrowing, as_of_instant, read_table, requested_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +81,9 @@ def reports(
         remedy = f"Use one of {', '.join(REPORTS)}; frames.frame reads tables of the warehouse"
         raise UsageError("there is no such saved report", where=name[:80], remedy=remedy)
     report, lane = REPORTS[name]
-    until, wanted = as_of_instant(as_of), asked_days(days)
+    until, wanted = as_of_instant(as_of), requested_days(days)
     which = SavedReports(report, lane, first=wanted[0] if wanted else None, last=wanted[-1] if wanted else None)
-    rows = list_reports(state_of(_settings(home), is_lent=True), which, with_documents=True)
+    rows = list_reports(state_of(_settings(home), is_borrowed=True), which, with_documents=True)
     chosen = [
         row
         for row in reversed(rows)
@@ -128,7 +128,7 @@ def warehouse_at(home: Home = None, busy_wait_seconds: float | None = None) -> W
     """
     settings = _settings(home)
     wait = settings.busy_wait_seconds if busy_wait_seconds is None else busy_wait_seconds
-    return open_warehouse(settings.but(busy_wait_seconds=wait), is_lent=True)
+    return open_warehouse(settings.but(busy_wait_seconds=wait), is_borrowed=True)
 
 
 def _settings(home: Home) -> Settings:
@@ -148,14 +148,14 @@ def _documents(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     names = dict.fromkeys(name for row in rows for name in row["document"])
-    made: dict[str, Any] = {"report_day": pd.Series([row["report_day"] for row in rows], dtype="datetime64[ms]")}
+    columns: dict[str, Any] = {"report_day": pd.Series([row["report_day"] for row in rows], dtype="datetime64[ms]")}
     for name in names:
         values = pd.Series([row["document"].get(name) for row in rows], dtype=object)
-        made[name] = _typed(name, values)
-    return pd.DataFrame(made)
+        columns[name] = _typed_series(name, values)
+    return pd.DataFrame(columns)
 
 
-def _typed(name: str, values: pd.Series[Any]) -> Any:
+def _typed_series(name: str, values: pd.Series[Any]) -> Any:
     """Gives a member of documents its type; what holds lists or objects stays as it is."""
     import pandas as pd
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What the metadata of an input may ask for.
-_ASKED: Final = ("as_of", "columns")
+_NARROWING: Final = ("as_of", "columns")
 
 
 class CavraFrames(dg.ConfigurableResource["CavraFrames"]):
@@ -67,13 +67,13 @@ class CavraIOManager(dg.ConfigurableIOManager):
         """
         name = context.asset_key.path[-1]
         days = list(context.asset_partition_keys) if context.has_asset_partitions else None
-        asked = _asked(name, context.definition_metadata)
-        lent = CavraFrames(home=self.home, busy_wait_seconds=self.busy_wait_seconds)
+        narrowing = _narrowing_of(name, context.definition_metadata)
+        tables = CavraFrames(home=self.home, busy_wait_seconds=self.busy_wait_seconds)
         if name not in frames.REPORTS:
-            return lent.frame(name, days=days, as_of=asked.get("as_of"), columns=asked.get("columns"))
-        if asked:
+            return tables.frame(name, days=days, as_of=narrowing.get("as_of"), columns=narrowing.get("columns"))
+        if narrowing:
             raise UsageError("a saved report is loaded whole", where=name, remedy="Leave the metadata of the input out")
-        return lent.reports(name, days=days)
+        return tables.reports(name, days=days)
 
     def handle_output(self, context: dg.OutputContext, _obj: object) -> None:
         """Refuses: these tables are written by the pipeline alone.
@@ -89,13 +89,13 @@ class CavraIOManager(dg.ConfigurableIOManager):
         )
 
 
-def _asked(name: str, metadata: Any) -> dict[str, Any]:
-    asked = {key: value for key, value in (metadata or {}).items() if not key.startswith("dagster/")}
-    for key in asked.keys() - set(_ASKED):
-        remedy = f"Use {' or '.join(_ASKED)}"
+def _narrowing_of(name: str, metadata: Any) -> dict[str, Any]:
+    narrowing = {key: value for key, value in (metadata or {}).items() if not key.startswith("dagster/")}
+    for key in narrowing.keys() - set(_NARROWING):
+        remedy = f"Use {' or '.join(_NARROWING)}"
         raise UsageError("there is no such metadata of an input", where=f"{name}: {key[:80]}", remedy=remedy)
     # Dagster may hand metadata on in values of its own.
-    return {key: getattr(value, "value", value) for key, value in asked.items()}
+    return {key: getattr(value, "value", value) for key, value in narrowing.items()}
 
 
 def cavra_tables(
@@ -113,8 +113,8 @@ def cavra_tables(
     """
     for name in names:
         if name not in frames.REPORTS and name not in frames.WAREHOUSE_TABLES:
-            known = (*frames.WAREHOUSE_TABLES, *frames.REPORTS)
-            raise UsageError("there is no such table", where=name[:80], remedy=f"Use one of {', '.join(known)}")
+            table_names = (*frames.WAREHOUSE_TABLES, *frames.REPORTS)
+            raise UsageError("there is no such table", where=name[:80], remedy=f"Use one of {', '.join(table_names)}")
     settings = load_settings()
     days = partitions or drop_days(settings)
     return [

@@ -130,7 +130,7 @@ def _pseudonyms(settings: Settings) -> str:
 
 
 def _state(settings: Settings) -> str:
-    state = state_of(settings.but(busy_wait_seconds=_WAITS), is_lent=True)
+    state = state_of(settings.but(busy_wait_seconds=_WAITS), is_borrowed=True)
     with state.reading() as c:
         c.execute(sa.select(1)).all()
     return f"{c.dialect.name} answers"

@@ -95,7 +95,7 @@ def retry_health_reports(
     """
     generated_by = actor_label(generated_by, where="generated_by")
     require_answerable(session, instants, looks_back=timedelta(hours=parameters.window_hours))
-    known = session.known()
+    known = session.cache()
     of = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
     if unknown := [at for at in of if of[at] not in known]:
         for asked in stretches(session, lane, unknown):

@@ -112,7 +112,7 @@ def _whole_runs(
     session: Session, asked: Sequence[datetime], horizon: datetime | None
 ) -> dict[datetime, Sequence[FailureRun]]:
     """The runs that each instant may see: one statement over the whole history, remembered, serves almost all."""
-    known, key = session.known(), (_PACKAGE, "failure_runs")
+    known, key = session.cache(), (_PACKAGE, "failure_runs")
     last = datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
     runs: dict[datetime, Sequence[FailureRun]] = {}
     for stretch in shared_stretches(session, [*asked, last]):
@@ -178,7 +178,7 @@ class OpenIncidents:
 
 def open_incidents(session: Session, instants: Sequence[datetime]) -> OpenIncidents:
     """Finds the open incident of every pair at each instant: that of the provider as a whole before a lane's."""
-    known, key = session.known(), (_PACKAGE, "open_incidents", *instants)
+    known, key = session.cache(), (_PACKAGE, "open_incidents", *instants)
     if key not in known:
         known[key] = {at: _of_pairs(seen) for at, seen in incidents(session, instants, is_open=True).items()}
     return OpenIncidents(known[key])

@@ -39,17 +39,17 @@ class StateBusy(TransientError):
 class State:
     """The state database of a home, or of all the homes that share it."""
 
-    def __init__(self, url: str, busy_wait_seconds: float = 120.0, *, is_lent: bool = False) -> None:
+    def __init__(self, url: str, busy_wait_seconds: float = 120.0, *, is_borrowed: bool = False) -> None:
         """Connects to nothing yet.
 
         Args:
             url: SQLAlchemy URL of an SQLite file or a PostgreSQL database.
             busy_wait_seconds: How long a transaction waits for another.
-            is_lent: Whether the database is another's: it is read, and neither made nor brought up to date.
+            is_borrowed: Whether the database is another's: it is read, and neither made nor brought up to date.
         """
         self.url: Final = sa.make_url(url)
         self._busy_wait_seconds: Final = busy_wait_seconds
-        self._is_lent: Final = is_lent
+        self._is_borrowed: Final = is_borrowed
         self._is_sqlite: Final = self.url.get_backend_name() == _SQLITE
         self._engine: Final = self._make_engine()
         self._is_ready = False
@@ -82,9 +82,9 @@ class State:
             StateBusy: Another process held the database for too long.
             PipelineError: The database can't be reached or written, or belongs to a newer release.
         """
-        if self._is_lent:
+        if self._is_borrowed:
             raise PipelineError(
-                "it is only read here", where=self.where, remedy="Use state_of without is_lent to write"
+                "it is only read here", where=self.where, remedy="Use state_of without is_borrowed to write"
             )
         self._make_ready()
         with self._errors_named(), self._alone() as connection:
@@ -117,7 +117,7 @@ class State:
 
         @sa.event.listens_for(engine, "connect")
         def _configure(connection: sqlite3.Connection, _: object) -> None:
-            if self._is_lent:
+            if self._is_borrowed:
                 connection.execute("PRAGMA query_only = ON")
                 return
             # A name in the folder is not enough: what is stored must outlive a power cut.
@@ -135,31 +135,33 @@ class State:
         path = Path(self.url.database) if self._is_sqlite and self.url.database else None
         if self._is_ready and (path is None or path.exists()):
             return
-        if path and self._is_lent and not path.exists():
+        if path and self._is_borrowed and not path.exists():
             raise self._absent()
-        if path and not self._is_lent:
+        if path and not self._is_borrowed:
             _make_private(path)
         with self._errors_named():
             with self._engine.connect() as connection:
-                found = _revision(connection)
-            if found == _MOVED:
+                revision = _revision(connection)
+            if revision == _MOVED:
                 raise self._moved()
-            if found is not None and found > REVISION:
+            if revision is not None and revision > REVISION:
                 raise PipelineError(
-                    f"the state database has revision {found}, this release reads up to {REVISION}",
+                    f"the state database has revision {revision}, this release reads up to {REVISION}",
                     where=self.where,
                     remedy="Upgrade cavra-pipeline, or name another CAVRA_STATE_URL",
                 )
-            if found != REVISION and self._is_lent:
-                raise self._absent(found)
-            if found != REVISION:
+            if revision != REVISION and self._is_borrowed:
+                raise self._absent(revision)
+            if revision != REVISION:
                 self._migrate()
         self._is_ready = True
 
-    def _absent(self, found: str | None = None) -> PipelineError:
-        """A database that is lent is not there, or is that of an earlier release."""
+    def _absent(self, revision: str | None = None) -> PipelineError:
+        """A borrowed database is not there, or is that of an earlier release."""
         what = (
-            f"the state database is that of an earlier release ({found})" if found else "there is no state database yet"
+            f"the state database is that of an earlier release ({revision})"
+            if revision
+            else "there is no state database yet"
         )
         return PipelineError(what, where=self.where, remedy="Run: cavra-pipeline ingest")
 
@@ -178,12 +180,14 @@ class State:
 
         def steps(revision: str | tuple[str, ...], _: MigrationContext) -> list[MigrationStep]:
             newer = reversed(list(script.iterate_revisions("head", revision, implicit_base=True)))
-            return [MigrationStep.upgrade_from_script(script.revision_map, one) for one in newer]
+            return [
+                MigrationStep.upgrade_from_script(script.revision_map, script_revision) for script_revision in newer
+            ]
 
         # Alembic's commands keep state of the process, which Dagster's threads use at the same time.
         with self._alone() as connection:
-            found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "fn": steps})
-            found.run_migrations(connection=connection)
+            context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "fn": steps})
+            context.run_migrations(connection=connection)
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -257,15 +261,15 @@ def _make_private(path: Path) -> None:
 
 
 @cache
-def _opened(url: str, busy_wait_seconds: float, is_lent: bool) -> State:
-    return State(url, busy_wait_seconds, is_lent=is_lent)
+def _opened(url: str, busy_wait_seconds: float, is_borrowed: bool) -> State:
+    return State(url, busy_wait_seconds, is_borrowed=is_borrowed)
 
 
-def state_of(settings: Settings, *, is_lent: bool = False) -> State:
+def state_of(settings: Settings, *, is_borrowed: bool = False) -> State:
     """Returns the state database that the settings name; a process makes one object for each.
 
     Args:
         settings: The home.
-        is_lent: Whether it is only read, and neither made nor brought up to date.
+        is_borrowed: Whether it is only read, and neither made nor brought up to date.
     """
-    return _opened(settings.state_url, settings.busy_wait_seconds, is_lent)
+    return _opened(settings.state_url, settings.busy_wait_seconds, is_borrowed)

@@ -155,22 +155,22 @@ class Relation:
     """How rows of two tables belong together.
 
     Attributes:
-        one: Table of which each row is named by any number of rows of the other.
-        many: The other table.
+        parent: Table of which each row is named by any number of rows of the other.
+        child: The other table.
         columns: The columns that match.
-        verb: What ``one`` does to ``many``, for the diagram.
+        verb: What ``parent`` does to ``child``, for the diagram.
         is_single: Whether at most one row names each.
     """
 
-    one: str
-    many: str
+    parent: str
+    child: str
     columns: tuple[str, ...]
     verb: str
     is_single: bool = False
 
 
-def _relation(one: str, many: str, columns: str, verb: str, is_single: bool = False) -> Relation:
-    return Relation(one, many, tuple(columns.split()), verb, is_single)
+def _relation(parent: str, child: str, columns: str, verb: str, is_single: bool = False) -> Relation:
+    return Relation(parent, child, tuple(columns.split()), verb, is_single)
 
 
 def _kinds_of_evidence() -> Iterator[Relation]:

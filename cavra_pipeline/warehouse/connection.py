@@ -64,7 +64,7 @@ class FileWarehouse(Warehouse):
         memory_limit: DuckDB memory limit, or None for its default.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
         keeper: Rebuilds the file; None for a file that is filled by its caller.
-        is_lent: Whether the file is another's: it is neither made nor set aside.
+        is_borrowed: Whether the file is another's: it is neither made nor set aside.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class FileWarehouse(Warehouse):
     memory_limit: str | None = None
     memory: Memory | None = field(default=None, compare=False)
     keeper: Keeper | None = field(default=None, compare=False)
-    is_lent: bool = False
+    is_borrowed: bool = False
 
     @property
     def where(self) -> str:
@@ -127,7 +127,7 @@ class FileWarehouse(Warehouse):
             if not has_sign(error, _DAMAGE_SIGNS):
                 raise
             connection.close()
-            if self.is_lent:
+            if self.is_borrowed:
                 raise PipelineError(
                     "the file is damaged", where=str(self.path), remedy="Move it away, then run: cavra-pipeline ingest"
                 ) from None
@@ -189,7 +189,7 @@ class FileWarehouse(Warehouse):
                     raise self._foreign() from None
                 because = REFUSED
             keep_as = self._name_aside()
-        elif self.is_lent:
+        elif self.is_borrowed:
             raise PipelineError("there is no warehouse yet", where=str(self.path), remedy="Run: cavra-pipeline ingest")
         self._make(because, keep_as)
         try:
@@ -373,5 +373,5 @@ class FileWarehouse(Warehouse):
 
 def _holder_in(message: str) -> str:
     """Returns the name of the process that holds the file, as DuckDB's message gives it."""
-    found = re.search(r"held in (\S+) \(PID (\d+)\)", message)
-    return f"process {found[2]} ({Path(found[1]).name})" if found else "another program"
+    match = re.search(r"held in (\S+) \(PID (\d+)\)", message)
+    return f"process {match[2]} ({Path(match[1]).name})" if match else "another program"

@@ -55,9 +55,9 @@ def _diagram(by_table: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     yield from ("```mermaid", "erDiagram")
     for relation in RELATIONS:
         said = f"{relation.verb} ({', '.join(relation.columns)})"
-        yield f'    {relation.one} {_ENDS[relation.is_single]} {relation.many} : "{said}"'
-    for name in dict.fromkeys(name for relation in RELATIONS for name in (relation.one, relation.many)):
-        named = {column for each in RELATIONS if name in (each.one, each.many) for column in each.columns}
+        yield f'    {relation.parent} {_ENDS[relation.is_single]} {relation.child} : "{said}"'
+    for name in dict.fromkeys(name for relation in RELATIONS for name in (relation.parent, relation.child)):
+        named = {column for each in RELATIONS if name in (each.parent, each.child) for column in each.columns}
         yield f"    {name} {{"
         for row in by_table[name]:
             column = str(row["column_name"])

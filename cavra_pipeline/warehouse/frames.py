@@ -81,8 +81,8 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = flat.to_pandas(types_mapper=dtype, date_as_object=False)
     for number in nested:
         values = [value for chunk in table.column(number).chunks for value in _values(chunk)]
-        made = pd.Series(values, dtype=object, index=frame.index)
-        frame.insert(number, table.column_names[number], made, allow_duplicates=True)
+        series = pd.Series(values, dtype=object, index=frame.index)
+        frame.insert(number, table.column_names[number], series, allow_duplicates=True)
     return frame
 
 

@@ -137,7 +137,7 @@ class LakeWarehouse(Warehouse):
         busy_wait_seconds: How long to wait for other writers.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
         keeper: Rebuilds it; None for one that is filled by its caller.
-        is_lent: Whether it is another's: it is read, and neither made nor rebuilt.
+        is_borrowed: Whether it is another's: it is read, and neither made nor rebuilt.
     """
 
     lake: Lake
@@ -145,7 +145,7 @@ class LakeWarehouse(Warehouse):
     busy_wait_seconds: float = 120.0
     memory: Memory | None = field(default=None, compare=False)
     keeper: Keeper | None = field(default=None, compare=False)
-    is_lent: bool = False
+    is_borrowed: bool = False
 
     @property
     def where(self) -> str:
@@ -207,8 +207,8 @@ class LakeWarehouse(Warehouse):
 
     def _data_bytes(self) -> int:
         with self._transaction(read_only=True) as session:
-            (found,) = session.rows(_PACKAGE, "lake_size", lake=lake_engine.NAME)
-        return int(str(found["data_bytes"]))
+            (size,) = session.rows(_PACKAGE, "lake_size", lake=lake_engine.NAME)
+        return int(str(size["data_bytes"]))
 
     def _opened(self, stack: ExitStack) -> Session | None:
         """Opens a snapshot for as long as the stack is; returns None, with nothing open, if the lake must be made."""
@@ -238,7 +238,7 @@ class LakeWarehouse(Warehouse):
 
     def _renew(self) -> None:
         """Makes the lake in its writer's turn, unless somebody has just done so."""
-        if self.is_lent:
+        if self.is_borrowed:
             raise PipelineError("there is no warehouse yet", where=self.where, remedy="Run: cavra-pipeline ingest")
         with self._turn("make the warehouse") as lease:
             if (reason := self._why_not()) is not None:
@@ -326,11 +326,11 @@ class _Unfinished(Openable):
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Lends the open transaction."""
+        """Yields the open transaction."""
         yield self.session
 
     @contextmanager
     def writing(self, act: str) -> Iterator[Session]:  # noqa: ARG002 -- no one waits for it
-        """Lends the open transaction and counts what was written as a commit."""
+        """Yields the open transaction and counts what was written as a commit."""
         yield self.session
         schema.count_commit(self.session)

@@ -98,10 +98,10 @@ def _of_url(text: str) -> Mapping[str, str]:
 
 def _of_words(text: str) -> Mapping[str, str]:
     words = text.split()
-    found = [_WORD.fullmatch(word) for word in words]
-    if not words or None in found:
+    matches = [_WORD.fullmatch(word) for word in words]
+    if not words or None in matches:
         raise _refused("the address is not one of NAME=VALUE, with blanks between")
-    return {one[1]: one[2] for one in found if one}
+    return {match[1]: match[2] for match in matches if match}
 
 
 def _refused(what: str) -> UsageError:

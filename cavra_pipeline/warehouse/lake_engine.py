@@ -46,9 +46,9 @@ def cursor(lake: Lake, *, makes: bool) -> duckdb.DuckDBPyConnection:
         key = os.getpid(), lake
         if key not in _engines:
             _engines[key] = _open(lake, makes=makes)
-        found = _engines[key].cursor()
-    found.execute(f"USE {NAME}")
-    return found
+        connection = _engines[key].cursor()
+    connection.execute(f"USE {NAME}")
+    return connection
 
 
 def close(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
@@ -93,8 +93,8 @@ def extension(name: str) -> Path:
         UsageError: It is not installed.
     """
     package = f"duckdb_extension_{name}"
-    found = importlib.util.find_spec(package)
-    for folder in found.submodule_search_locations or () if found else ():
+    spec = importlib.util.find_spec(package)
+    for folder in spec.submodule_search_locations or () if spec else ():
         path = Path(folder) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
         if path.is_file():
             return path
@@ -138,9 +138,9 @@ def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -
         return f"ATTACH {literal(f'ducklake:sqlite:{lake.sqlite}')} AS {NAME} ({_listed(options)})"
     # libpq waits without end for a server that is cut off, unless the address says how long.
     server = {"connect_timeout": "10", **dict(lake.server)}
-    held = {IN_SECRET[name]: literal(value) for name, value in server.items() if name in IN_SECRET}
+    credentials = {IN_SECRET[name]: literal(value) for name, value in server.items() if name in IN_SECRET}
     # An address shows in duckdb_databases() and in messages; a secret does not.
-    connection.execute(f"CREATE OR REPLACE SECRET {_SECRET} (TYPE postgres, {_listed(held)})")
+    connection.execute(f"CREATE OR REPLACE SECRET {_SECRET} (TYPE postgres, {_listed(credentials)})")
     options |= {"META_SECRET": literal(_SECRET), "METADATA_SCHEMA": literal(_CATALOG_SCHEMA)}
     others = " ".join(f"{name}={value}" for name, value in server.items() if name not in IN_SECRET)
     return f"ATTACH {literal(f'ducklake:postgres:{others}')} AS {NAME} ({_listed(options)})"
@@ -148,13 +148,13 @@ def _attach(lake: Lake, connection: duckdb.DuckDBPyConnection, *, makes: bool) -
 
 def bucket_options(access: BucketAccess) -> dict[str, str]:
     """What opens the bucket, as DuckDB's secret holds it."""
-    found = {
+    values = {
         "KEY_ID": access.key_id,
         "SECRET": access.secret,
         "SESSION_TOKEN": access.session_token,
         "REGION": access.region,
     }
-    options = {name: literal(value) for name, value in found.items() if value}
+    options = {name: literal(value) for name, value in values.items() if value}
     if access.endpoint:
         address = urlsplit(access.endpoint)
         options["ENDPOINT"] = literal(address.netloc)

@@ -12,7 +12,7 @@ from cavra_pipeline.warehouse.session import Memory
 
 
 def open_warehouse(
-    settings: Settings, *, keeper: Keeper | None = None, memory: Memory | None = None, is_lent: bool = False
+    settings: Settings, *, keeper: Keeper | None = None, memory: Memory | None = None, is_borrowed: bool = False
 ) -> Warehouse:
     """Returns the warehouse that the settings name, with their limits.
 
@@ -20,7 +20,7 @@ def open_warehouse(
         settings: The home.
         keeper: Rebuilds it; None for one that is filled by its caller.
         memory: What readers have worked out from the evidence, or None to work everything out each time.
-        is_lent: Whether it is only read, and neither made nor rebuilt.
+        is_borrowed: Whether it is only read, and neither made nor rebuilt.
 
     Raises:
         UsageError: The address of a lake is not whole, or the packages that it needs are not installed.
@@ -33,7 +33,7 @@ def open_warehouse(
             settings.memory_limit,
             memory,
             keeper,
-            is_lent,
+            is_borrowed,
         )
     # Only here: the file needs nothing of it.
     from cavra_pipeline.warehouse.lake import LakeWarehouse
@@ -45,7 +45,7 @@ def open_warehouse(
         settings.busy_wait_seconds,
         memory,
         keeper,
-        is_lent,
+        is_borrowed,
     )
 
 

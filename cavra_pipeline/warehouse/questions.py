@@ -69,14 +69,14 @@ def read_table(session: Session, table_or_sql: str, narrowing: Narrowing) -> pa.
     Raises:
         UsageError: There is no such table or column, the query can't be run, or it can't be narrowed so.
     """
-    known = _columns(session)
+    tables = _columns(session)
     as_of = as_of_instant(narrowing.get("as_of"))
-    days = asked_days(narrowing.get("days"))
+    days = requested_days(narrowing.get("days"))
     name = table_or_sql.strip()
     is_name = name.replace("_", "").isalnum()
     if is_name:
         query = _Query(
-            _listing(name, known, narrowing.get("columns")), frozenset({name}), frozenset(), True, frozenset()
+            _listing(name, tables, narrowing.get("columns")), frozenset({name}), frozenset(), True, frozenset()
         )
         if narrowing.get("parameters"):
             raise UsageError("a table takes no parameters", where=name, remedy="Give a query that uses them")
@@ -84,7 +84,7 @@ def read_table(session: Session, table_or_sql: str, narrowing: Narrowing) -> pa.
         query = _parsed(session, name)
         if narrowing.get("columns") is not None:
             raise UsageError("a query names its columns itself", where="columns", remedy="Leave columns out")
-    _narrow(session, query, known, as_of, days)
+    _narrow(session, query, tables, as_of, days)
     values = {key: _bound(value) for key, value in (narrowing.get("parameters") or {}).items()}
     if _AS_OF in query.parameters and as_of is not None:
         values.setdefault(_AS_OF, naive_utc(as_of))
@@ -96,68 +96,68 @@ def read_table(session: Session, table_or_sql: str, narrowing: Narrowing) -> pa.
         # DuckDB guesses among its own tables too.
         for table in sorted(query.tables):
             if f"table with name {table} does" in error.what.lower():
-                _named(table, known, "table")
+                _named(table, tables, "table")
         raise
 
 
-def as_of_instant(asked: datetime | str | None) -> datetime | None:
+def as_of_instant(value: datetime | str | None) -> datetime | None:
     """Returns the instant in UTC; one without an offset is UTC.
 
     Raises:
         UsageError: It is not an ISO-8601 timestamp.
     """
-    if asked is None or isinstance(asked, str):
-        return parse_as_of(asked) if asked else None
-    return asked if asked.tzinfo else asked.replace(tzinfo=UTC)
+    if value is None or isinstance(value, str):
+        return parse_as_of(value) if value else None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def asked_days(asked: date | str | Iterable[date | str] | None) -> list[date] | None:
+def requested_days(value: date | str | Iterable[date | str] | None) -> list[date] | None:
     """Returns distinct days in order, or None for all.
 
     Raises:
         UsageError: One of them is no day.
     """
-    if asked is None:
+    if value is None:
         return None
-    each: Iterable[date | str] = [asked] if isinstance(asked, date | str) else asked
+    each: Iterable[date | str] = [value] if isinstance(value, date | str) else value
     try:
-        return sorted({_day(one) for one in each})
+        return sorted({_day(day) for day in each})
     except (ValueError, TypeError):
         raise UsageError(
             "the value is not a day", where="days", remedy="Write days as YYYY-MM-DD, or give dates"
         ) from None
 
 
-def _day(one: date | str) -> date:
-    if isinstance(one, datetime):
-        return one.date()
-    return one if isinstance(one, date) else date.fromisoformat(one)
+def _day(value: date | str) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    return value if isinstance(value, date) else date.fromisoformat(value)
 
 
 def _columns(session: Session) -> Columns:
-    found: dict[str, tuple[str, ...]] = {}
+    columns: dict[str, tuple[str, ...]] = {}
     for row in session.rows(_PACKAGE, "columns"):
         table = str(row["table_name"])
-        found[table] = (*found.get(table, ()), str(row["column_name"]))
-    return found
+        columns[table] = (*columns.get(table, ()), str(row["column_name"]))
+    return columns
 
 
-def _listing(name: str, known: Columns, columns: Sequence[str] | None) -> str:
+def _listing(name: str, tables: Columns, columns: Sequence[str] | None) -> str:
     """The query that lists a table: by its instant, then its key, then, where rows may share that, everything."""
-    there = _named(name, known, "table")
+    there = _named(name, tables, "table")
     for column in columns or ():
         _named(column, dict.fromkeys(there), f"column of {name}")
     key = KEYS.get(name, ())
     rest = () if key in IS_UNIQUE else there
-    order = ", ".join(dict.fromkeys((*(one for one in _INSTANTS if one in there), *key, *rest)))
+    order = ", ".join(dict.fromkeys((*(instant for instant in _INSTANTS if instant in there), *key, *rest)))
     selected = ", ".join(f'"{column}"' for column in (there if columns is None else columns))
     return statement(_PACKAGE, "list_table", table=name, columns=selected, order=order)
 
 
-def _named(name: str, known: Mapping[str, Any], what: str) -> Any:
-    if name not in known:
-        raise UsageError(f"there is no such {what}", where=name[:80], remedy=use_one_of(name, sorted(known)))
-    return known[name]
+def _named(name: str, declared: Mapping[str, Any], what: str) -> Any:
+    if name not in declared:
+        raise UsageError(f"there is no such {what}", where=name[:80], remedy=use_one_of(name, sorted(declared)))
+    return declared[name]
 
 
 def _parsed(session: Session, text: str) -> _Query:
@@ -177,7 +177,7 @@ def _parsed(session: Session, text: str) -> _Query:
         _without_end(text),
         frozenset(node["table_name"].lower() for node in tables),
         frozenset(node["table_name"].lower() for node in tables if node.get("schema_name") or node.get("catalog_name")),
-        any(one["type"] == "ORDER_MODIFIER" for one in tree["node"]["modifiers"]),
+        any(modifier["type"] == "ORDER_MODIFIER" for modifier in tree["node"]["modifiers"]),
         frozenset(node["identifier"] for node in nodes if node.get("class") == "PARAMETER"),
     )
 
@@ -194,24 +194,24 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
         yield tree
         tree = list(tree.values())
     if isinstance(tree, list):
-        for one in tree:
-            yield from _nodes(one)
+        for node in tree:
+            yield from _nodes(node)
 
 
-def _narrow(session: Session, query: _Query, known: Columns, as_of: datetime | None, days: list[date] | None) -> None:
+def _narrow(session: Session, query: _Query, tables: Columns, as_of: datetime | None, days: list[date] | None) -> None:
     """Puts a temporary view of the same name before each table that the query names."""
     if as_of is None and days is None:
         return
     ((database,),) = session.tuples("SELECT current_database()")
     quoted = '"{}"'.format(str(database).replace('"', '""'))
-    for table in sorted(query.tables & known.keys()):
+    for table in sorted(query.tables & tables.keys()):
         if table in query.qualified:
             raise UsageError(
                 "the query names the table with its schema, so as_of and days can't narrow it",
                 where=table,
                 remedy="Write the table's name alone",
             )
-        conditions = [*_up_to(table, known[table], as_of), *_of_days(table, known[table], days)]
+        conditions = [*_up_to(table, tables[table], as_of), *_of_days(table, tables[table], days)]
         session.run(_PACKAGE, "narrow", table=table, database=quoted, condition=" AND ".join(conditions))
 
 

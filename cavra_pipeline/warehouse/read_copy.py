@@ -95,7 +95,7 @@ class ReadCopy:
         """
         self._warehouse, self._clock = warehouse, clock
         self._changed = threading.Condition()
-        self._asked = threading.Event()
+        self._request = threading.Event()
         self._is_closed = False
         self._quiet_until = 0.0
         self._cost = 0.0
@@ -106,7 +106,7 @@ class ReadCopy:
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Session, CopyState]]:
-        """Lends the newest copy."""
+        """Yields the newest copy."""
         with self._changed:
             copy = self._copy
             copy.take()
@@ -137,12 +137,12 @@ class ReadCopy:
     def close(self) -> None:
         """Ends the thread that renews the copy, and closes it."""
         self._is_closed = True
-        self._asked.set()
+        self._request.set()
         self._thread.join(timeout=10)
         self._copy.retire()
 
     def _wait(self, seconds: float) -> bool:
-        self._asked.set()
+        self._request.set()
         with self._changed:
             return (
                 self._changed.wait_for(lambda: not self._is_behind() or self._quiet_until > time.monotonic(), seconds)
@@ -154,14 +154,14 @@ class ReadCopy:
 
     def _keep_fresh(self) -> None:
         while True:
-            self._asked.wait(_POLL_SECONDS)
-            self._asked.clear()
+            self._request.wait(_POLL_SECONDS)
+            self._request.clear()
             if self._is_closed:
                 return
             if not self._is_behind():
                 continue
             try:
-                made = self._make(self._copy.state.generation + 1, _ATTEMPT_SECONDS)
+                copy = self._make(self._copy.state.generation + 1, _ATTEMPT_SECONDS)
             except PipelineError as error:
                 self.failure = None if isinstance(error, WarehouseBusy) else error
                 with self._changed:
@@ -169,7 +169,7 @@ class ReadCopy:
                     self._changed.notify_all()
                 continue
             with self._changed:
-                old, self._copy, self.failure = self._copy, made, None
+                old, self._copy, self.failure = self._copy, copy, None
                 self._changed.notify_all()
             old.retire()
             time.sleep(min(self._cost * _SPACING, 5.0))
@@ -185,11 +185,11 @@ class ReadCopy:
                 _copy_file(self._warehouse.path, target)
                 if self._warehouse.log.exists():
                     _copy_file(self._warehouse.log, self._warehouse.at(target).log)
-            made = _Copy(self._warehouse, target, stamp, CopyState(generation, copied_at, is_behind=False))
+            copy = _Copy(self._warehouse, target, stamp, CopyState(generation, copied_at, is_behind=False))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._cost = time.monotonic() - started
-        return made
+        return copy
 
 
 def _copy_file(source: Path, target: Path) -> None:

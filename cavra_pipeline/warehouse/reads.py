@@ -26,7 +26,7 @@ class Reads(Protocol):
     failure: PipelineError | None
 
     def reading(self) -> AbstractContextManager[tuple[Session, CopyState]]:
-        """Lends the newest state of the warehouse that can be read now."""
+        """Yields the newest state of the warehouse that can be read now."""
 
     def wait_for_newer(self) -> None:
         """Waits a moment for what is committed now, if it can't be read yet."""
@@ -74,7 +74,7 @@ class SnapshotReads:
 
     @contextmanager
     def reading(self) -> Iterator[tuple[Session, CopyState]]:
-        """Lends a snapshot."""
+        """Yields a snapshot."""
         begun_at = self._clock()
         with self._warehouse.reading() as session:
             yield session, CopyState(self._generation_of(session), begun_at, is_behind=False)
@@ -108,8 +108,8 @@ class SnapshotReads:
         """The number of a snapshot; one that is older than the newest seen has none, so that it is not kept."""
         identity = identity_of(session, where=self._warehouse.where)
         with self._lock:
-            known, generation = self._newest
-            if identity != known and not _is_older(identity, known):
+            newest, generation = self._newest
+            if identity != newest and not _is_older(identity, newest):
                 self._newest = identity, generation + 1
             self._read_at, self.failure = time.monotonic(), None
             return self._newest[1] if identity == self._newest[0] else 0

@@ -149,14 +149,16 @@ PROJECTIONS: Final = ("deliveries", "acknowledgements", "retry_plans", "worker_r
 @cache
 def projected_columns() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Returns, for each projection of ``evidence``, the columns of it that each column is made of."""
-    found = {}
+    columns_by_view = {}
     with duckdb.connect(config={"threads": 1}) as connection:
         for name in PROJECTIONS:
             _, select = statement(_PACKAGE, f"view_{name}").split(" AS\n", 1)
             ((parsed,),) = connection.execute("SELECT json_serialize_sql(?)", [select]).fetchall()
             columns = json.loads(parsed)["statements"][0]["node"]["select_list"]
-            found[name] = {one["alias"] or one["column_names"][-1]: tuple(_columns_in(one)) for one in columns}
-    return found
+            columns_by_view[name] = {
+                column["alias"] or column["column_names"][-1]: tuple(_columns_in(column)) for column in columns
+            }
+    return columns_by_view
 
 
 def _columns_in(parsed: object) -> Iterator[str]:
@@ -164,8 +166,8 @@ def _columns_in(parsed: object) -> Iterator[str]:
     if isinstance(parsed, dict) and parsed.get("class") == "COLUMN_REF":
         yield parsed["column_names"][-1]
     elif isinstance(parsed, dict | list):
-        for one in parsed.values() if isinstance(parsed, dict) else parsed:
-            yield from _columns_in(one)
+        for node in parsed.values() if isinstance(parsed, dict) else parsed:
+            yield from _columns_in(node)
 
 
 def _create_tables(session: Session, storage: Storage) -> None:

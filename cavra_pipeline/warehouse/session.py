@@ -38,13 +38,13 @@ class Memory:
     """Remembers answers about one state of the evidence; whoever wants to share answers shares it."""
 
     def __init__(self) -> None:
-        self._held: tuple[str, dict[Hashable, Any]] = ("", {})
+        self._marked_cache: tuple[str, dict[Hashable, Any]] = ("", {})
 
     def of(self, mark: str) -> dict[Hashable, Any]:
-        """Returns what is known of the evidence with this mark; what was known of another is forgotten."""
-        if self._held[0] != mark:
-            self._held = (mark, {})
-        return self._held[1]
+        """Returns the cache for the evidence with this mark, and forgets that of any other."""
+        if self._marked_cache[0] != mark:
+            self._marked_cache = (mark, {})
+        return self._marked_cache[1]
 
 
 class Session:
@@ -115,8 +115,8 @@ class Session:
                     remedy="Check the files that it reads; where it reads tables alone, the warehouse may be damaged",
                 ) from None
 
-    def known(self) -> dict[Hashable, Any]:
-        """Returns what was worked out from the evidence as it is, to add to; nothing without a memory."""
+    def cache(self) -> dict[Hashable, Any]:
+        """Returns the mutable cache for the current evidence; an empty dict without a memory."""
         if self._memory is None:
             return {}
         return self._memory.of(str(self.rows(_PACKAGE, "evidence_mark")[0]["mark"]))

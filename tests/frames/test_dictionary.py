@@ -31,16 +31,16 @@ def test_every_table_view_and_column_has_a_comment_also_after_compaction(tmp_pat
     assert query(home, UNCOMMENTED) == []
 
 
-@pytest.mark.parametrize("relation", RELATIONS, ids=lambda one: f"{one.one}-{one.many}")
+@pytest.mark.parametrize("relation", RELATIONS, ids=lambda relation: f"{relation.parent}-{relation.child}")
 @pytest.mark.slow
 def test_a_relation_of_the_diagram_holds_in_the_recorded_month(month: Settings, relation: Relation) -> None:
-    one, many, columns = relation.one, relation.many, ", ".join(relation.columns)
+    parent, child, columns = relation.parent, relation.child, ", ".join(relation.columns)
     most = "SELECT max(rows) FROM (SELECT count(*) AS rows FROM {} WHERE {} IS NOT NULL GROUP BY {})"
 
-    assert query(month, f"SELECT count(*) > 0 FROM {many} JOIN {one} USING ({columns})") == [(True,)]
-    assert query(month, most.format(one, relation.columns[0], columns)) == [(1,)]
+    assert query(month, f"SELECT count(*) > 0 FROM {child} JOIN {parent} USING ({columns})") == [(True,)]
+    assert query(month, most.format(parent, relation.columns[0], columns)) == [(1,)]
     if relation.is_single:
-        assert query(month, most.format(many, relation.columns[0], columns)) == [(1,)]
+        assert query(month, most.format(child, relation.columns[0], columns)) == [(1,)]
 
 
 @pytest.mark.parametrize("table", KEYS)

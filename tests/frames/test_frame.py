@@ -278,7 +278,7 @@ def test_a_query_whose_own_file_is_missing_never_sets_the_warehouse_aside(tmp_pa
     assert not list(home.home.glob("*.refused-*"))
 
 
-def test_a_damaged_warehouse_that_is_lent_is_left_where_it_is(tmp_path: Path) -> None:
+def test_a_damaged_warehouse_that_is_borrowed_is_left_where_it_is(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery(at(n), session_id=f"d{n}") for n in range(200)])
     intact, raised = home.warehouse.read_bytes(), list[PipelineError]()
     # DuckDB's blocks, after three headers of 4,096 bytes.
@@ -311,8 +311,8 @@ def test_saved_reports_neither_make_the_state_database_nor_bring_it_up_to_date(t
         assert c.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchall() == [("0001",)]
 
 
-def test_nothing_is_written_through_a_state_database_that_is_lent(tmp_path: Path) -> None:
-    lent = state_of(ingested(tmp_path, [delivery()]), is_lent=True)
+def test_nothing_is_written_through_a_borrowed_state_database(tmp_path: Path) -> None:
+    lent = state_of(ingested(tmp_path, [delivery()]), is_borrowed=True)
 
     with pytest.raises(PipelineError), lent.writing() as c:
         c.execute(sa.text("DELETE FROM ingested_files"))

@@ -146,8 +146,8 @@ def test_a_pruning_makes_the_memory_forget(home: Settings, shared: Warehouse, ma
 
 def test_a_writer_has_no_memory_because_evidence_may_change_under_it(shared: Warehouse) -> None:
     with shared.writing("a test") as session:
-        session.known()["a question"] = "an answer"
-        assert session.known() == {}
+        session.cache()["a question"] = "an answer"
+        assert session.cache() == {}
 
 
 def test_evidence_is_written_only_where_the_mark_is_left() -> None:
