@@ -50,7 +50,9 @@ class Note:
     @property
     def text(self) -> str:
         """The whole note; one without a signature is unsigned."""
-        lines = (f"\u2014 {name} {base64.b64encode(key + made).decode()}\n" for name, key, made in self.signatures)
+        lines = (
+            f"\u2014 {name} {base64.b64encode(key + signature).decode()}\n" for name, key, signature in self.signatures
+        )
         return f"{self.checkpoint.text}\n{''.join(lines)}"
 
 
@@ -98,13 +100,13 @@ def parse_note(text: str, where: str) -> Note:
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:
-    found = _SIGNATURE_LINE.fullmatch(line)
-    if not found:
+    match = _SIGNATURE_LINE.fullmatch(line)
+    if not match:
         raise ValueError
-    raw = _exact_base64(found[2])
+    raw = _exact_base64(match[2])
     if len(raw) <= _KEY_ID_BYTES:
         raise ValueError
-    return found[1], raw[:_KEY_ID_BYTES], raw[_KEY_ID_BYTES:]
+    return match[1], raw[:_KEY_ID_BYTES], raw[_KEY_ID_BYTES:]
 
 
 def _exact_base64(text: str) -> bytes:

@@ -64,9 +64,9 @@ class Learned:
     prunings: frozenset[int] = frozenset()
 
 
-def quarantine_roots(session: Session, known: int) -> dict[tuple[date, str], str]:
+def quarantine_roots(session: Session, commit_number: int) -> dict[tuple[date, str], str]:
     """Returns the root over the rejected lines of each landing file that commits after a given one have read."""
-    rows = session.stream(PACKAGE, "quarantine_of_commits", {"after": known})
+    rows = session.stream(PACKAGE, "quarantine_of_commits", {"after": commit_number})
     return {
         (day, name): root_of([leaf_hash(_rejected_line(row)) for row in lines]).hex()
         for (day, name), lines in groupby(rows, key=lambda row: (row["drop_day"], row["file_name"]))
@@ -97,11 +97,11 @@ def append_entry(connection: sa.Connection, act: Act, learned: Learned, *, at: d
     """
     peaks, known_pruning = _newest(connection)
     before = stored_segments(connection)
-    changed = [one for one in learned.segments if before.get(one.key, _nothing(one)) != one]
+    changed = [segment for segment in learned.segments if before.get(segment.key, _nothing(segment)) != segment]
     applied = sorted(number for number in learned.prunings if number > known_pruning)
     if not (learned.files or changed or applied):
         return False
-    after = {**before, **{one.key: one for one in changed}}
+    after = {**before, **{segment.key: segment for segment in changed}}
     entry = {
         "act": Act.PRUNE if applied and act is Act.INGEST and not learned.files else act,
         "at": at.isoformat(),
@@ -109,7 +109,7 @@ def append_entry(connection: sa.Connection, act: Act, learned: Learned, *, at: d
         "number": peaks.size + 1,
         "previous": peaks.root.hex(),
         "prunings": [pruning_document(connection, number) for number in applied],
-        "segments": [_change(before.get(one.key), one) for one in sorted(changed)],
+        "segments": [_change(before.get(segment.key), segment) for segment in sorted(changed)],
         "segments_root": segments_root(after.values()),
         "version": _VERSION,
     }
@@ -119,14 +119,14 @@ def append_entry(connection: sa.Connection, act: Act, learned: Learned, *, at: d
 
 
 def append_map(
-    connection: sa.Connection, said: Mapping[str, Any], *, known: tuple[Any, ...] | None, at: datetime
+    connection: sa.Connection, said: Mapping[str, Any], *, read_mark: tuple[Any, ...] | None, at: datetime
 ) -> Checkpoint | None:
     """Appends an entry with the map of a lane's pairs, unless the newest entry has the same.
 
     Args:
         connection: The state database, open for writing.
         said: Lane, root and counts of the map.
-        known: The mark of the log (``log_mark``) when the evidence was read that the map is of.
+        read_mark: The mark of the log (``log_mark``) when the evidence was read that the map is of.
         at: By the database's clock.
 
     Returns:
@@ -135,7 +135,7 @@ def append_map(
     Raises:
         PipelineError: The newest entry is damaged.
     """
-    if log_mark(connection) != known:
+    if log_mark(connection) != read_mark:
         return None
     peaks, known_pruning = _newest(connection)
     newest = _entry(connection, peaks.size)
@@ -155,7 +155,7 @@ def _store_entry(connection: sa.Connection, entry: Mapping[str, Any], peaks: Pea
         sa.insert(log_entries).values(
             entry_number=peaks.size,
             entry=canonical_json(entry),
-            peaks=[one.hex() for one in peaks.hashes],
+            peaks=[peak.hex() for peak in peaks.hashes],
             pruning_number=pruning_number,
         )
     )
@@ -166,7 +166,7 @@ def _newest(connection: sa.Connection) -> tuple[Peaks, int]:
     if row is None:
         return Peaks(), 0
     try:
-        return Peaks(row.entry_number, [bytes.fromhex(one) for one in json.loads(row.peaks)]), row.pruning_number
+        return Peaks(row.entry_number, [bytes.fromhex(peak) for peak in json.loads(row.peaks)]), row.pruning_number
     except (ValueError, TypeError):
         raise _damaged(row.entry_number) from None
 
@@ -275,15 +275,15 @@ def _file(row: Mapping[str, Any], learned: Learned) -> dict[str, Any]:
 
 def pruning_document(connection: sa.Connection, number: int) -> dict[str, Any]:
     """Returns what an entry says of a pruning, from what the state stores of it."""
-    found = connection.execute(sa.select(prunings).where(prunings.c.pruning_number == number)).mappings().one()
+    pruning = connection.execute(sa.select(prunings).where(prunings.c.pruning_number == number)).mappings().one()
     of_files = sa.select(pruned_drops).where(pruned_drops.c.pruning_number == number)
     rows = sorted((dict(row) for row in connection.execute(of_files).mappings()), key=_place)
     drops = [{"drop_day": str(row["drop_day"]), **{name: row[name] for name in _PRUNED_OF_FILE}} for row in rows]
     return {
         "number": number,
-        "horizon": found["horizon"].isoformat(),
-        **{name: found[name] for name in _PRUNED_COUNTS},
-        "sha256": sha256(canonical_bytes({"counts": found["counts"], "drops": drops})).hexdigest(),
+        "horizon": pruning["horizon"].isoformat(),
+        **{name: pruning[name] for name in _PRUNED_COUNTS},
+        "sha256": sha256(canonical_bytes({"counts": pruning["counts"], "drops": drops})).hexdigest(),
     }
 
 
@@ -301,12 +301,13 @@ def _store_segments(connection: sa.Connection, changed: Sequence[Segment]) -> No
         return
     same = _segments.lane == sa.bindparam("of_lane"), _segments.segment_day == sa.bindparam("of_day")
     connection.execute(
-        sa.delete(segments_table).where(*same), [{"of_lane": one.lane, "of_day": one.day} for one in changed]
+        sa.delete(segments_table).where(*same),
+        [{"of_lane": segment.lane, "of_day": segment.day} for segment in changed],
     )
     rows = [
-        {"lane": one.lane, "segment_day": one.day, "record_count": one.size, "root": one.root}
-        for one in changed
-        if one.size
+        {"lane": segment.lane, "segment_day": segment.day, "record_count": segment.size, "root": segment.root}
+        for segment in changed
+        if segment.size
     ]
     if rows:
         connection.execute(sa.insert(segments_table), rows)

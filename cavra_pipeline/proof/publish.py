@@ -42,7 +42,7 @@ class Growth:
             "root": self.against.root.hex(),
             "is_consistent": self.is_consistent,
             "reason": self.reason,
-            "proof": [one.hex() for one in self.proof],
+            "proof": [digest.hex() for digest in self.proof],
         }
 
 

@@ -51,9 +51,9 @@ def mark_segments(session: Session) -> None:
     session.run(PACKAGE, "mark_segments")
 
 
-def changed_after(session: Session, known: int) -> dict[tuple[str, date], int]:
+def changed_after(session: Session, commit_number: int) -> dict[tuple[str, date], int]:
     """Returns the segments that commits after a given one have changed, each with the last commit that did."""
-    rows = session.rows(PACKAGE, "touched_segments", {"after": known})
+    rows = session.rows(PACKAGE, "touched_segments", {"after": commit_number})
     return {(row["lane"], row["segment_day"]): row["commit_number"] for row in rows}  # type: ignore[misc]
 
 
@@ -72,11 +72,11 @@ def hash_segments(session: Session, keys: Iterable[tuple[str, date]], pseudonyms
     bounds: dict[str, object] = {"first_day": min(days), "last_day": max(days)}
     with session.staged(staged_segments=Rows(_KEY, wanted)):
         kinds = {str(row["metadata_kind"]) for row in session.rows(PACKAGE, "kinds_of_segments", bounds)}
-        found = {
+        segments = {
             (row["lane"], row["segment_day"]): _segment(row["lane"], row["segment_day"], row["leaves"], pseudonyms)
             for row in session.stream(PACKAGE, "hash_segments", bounds, leaves=_leaves(kinds))
         }
-    return [found.get(key, Segment(*key, 0, "")) for key in wanted]
+    return [segments.get(key, Segment(*key, 0, "")) for key in wanted]
 
 
 def salt_of(pseudonyms: Pseudonyms, lane: str, day: date) -> bytes:
@@ -86,8 +86,8 @@ def salt_of(pseudonyms: Pseudonyms, lane: str, day: date) -> bytes:
 
 def segments_root(segments: Iterable[Segment]) -> str:
     """Returns the root over segments, as hexadecimal digits; those without records don't count."""
-    ordered = sorted(one for one in segments if one.size)
-    documents = (one.document() | {"lane": one.lane, "day": str(one.day)} for one in ordered)
+    ordered = sorted(segment for segment in segments if segment.size)
+    documents = (segment.document() | {"lane": segment.lane, "day": str(segment.day)} for segment in ordered)
     return root_of([leaf_hash(canonical_bytes(document)) for document in documents]).hex()
 
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def sign(checkpoint: Checkpoint, key: Ed25519PrivateKey) -> Note:
     """Returns the checkpoint signed under the name of its log."""
     public_key = key.public_key().public_bytes_raw()
-    made = key.sign(checkpoint.text.encode())
-    return Note(checkpoint, ((checkpoint.origin, key_id(checkpoint.origin, public_key), made),))
+    signature = key.sign(checkpoint.text.encode())
+    return Note(checkpoint, ((checkpoint.origin, key_id(checkpoint.origin, public_key), signature),))
 
 
 def not_installed(package: str = "cryptography") -> PipelineError:

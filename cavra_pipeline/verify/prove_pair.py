@@ -117,7 +117,7 @@ def _logged(settings: Settings, lane: Lane, read: LaneRead, said: dict[str, Any]
     """The head of the log and its entries up to the one with the map, which is appended unless it is the newest."""
     state = state_of(settings)
     with state.writing() as connection:
-        head = append_map(connection, said, known=read.mark, at=database_now(connection))
+        head = append_map(connection, said, read_mark=read.mark, at=database_now(connection))
     if head is None:
         raise _moved(lane)
     with state.reading() as connection:

@@ -207,7 +207,7 @@ def test_a_false_map_in_the_log_is_a_difference_of_the_home(tmp_path: Path, fals
 
     with state_of(home).writing() as connection:
         true = json.loads(list(entries_of(connection))[-1])["map"]
-        assert append_map(connection, {**true, **false}, known=log_mark(connection), at=NOW)
+        assert append_map(connection, {**true, **false}, read_mark=log_mark(connection), at=NOW)
     found = verify_home(home, now=NOW).differences
     assert what in {one.what for one in found}
     assert {(one.part, one.number) for one in found} == {(Part.COMMIT_LOG, 3)}
