@@ -87,12 +87,12 @@ class Source:
         """
         if self.header_source is None:
             return {}
-        found = self.header_source.read(environ)
-        if isinstance(found, Secret) and HEADER_VALUE.fullmatch(found.reveal()):
-            return {self.header: found}
+        secret = self.header_source.read(environ)
+        if isinstance(secret, Secret) and HEADER_VALUE.fullmatch(secret.reveal()):
+            return {self.header: secret}
         where = f"sources.{self.name}.{self.header_source.key}"
-        if isinstance(found, Fault):
-            raise PipelineError(found.what, where=where, remedy=_sentence(found.remedy))
+        if isinstance(secret, Fault):
+            raise PipelineError(secret.what, where=where, remedy=_sentence(secret.remedy))
         raise PipelineError("its value cannot go into a header", where=where, remedy="Use printable ASCII on one line")
 
 
@@ -113,12 +113,12 @@ class Sources:
     @property
     def usable(self) -> list[Source]:
         """The sources that can be used, in the order of the file."""
-        return [one for one in self.by_name.values() if isinstance(one, Source)]
+        return [source for source in self.by_name.values() if isinstance(source, Source)]
 
     @property
     def step_minutes(self) -> int:
         """Minutes between two checks of which sources are due: a divisor of an hour and of each cadence."""
-        return gcd(60, *(one.every_minutes for one in self.usable))
+        return gcd(60, *(source.every_minutes for source in self.usable))
 
     def named(self, name: str) -> Source:
         """Returns the source of that name.
@@ -128,13 +128,13 @@ class Sources:
             PipelineError: It is there and can't be used; with every fault of it.
         """
         self.require()
-        found = self.by_name.get(name)
-        if found is None:
-            known = ", ".join(self.by_name) or "none is there"
-            raise UsageError("there is no such source", where=str(self.path), remedy=f"Name one of: {known}")
-        if isinstance(found, Source):
-            return found
-        raise _refusal(f"{self.path}: {name}", found)
+        source = self.by_name.get(name)
+        if source is None:
+            names = ", ".join(self.by_name) or "none is there"
+            raise UsageError("there is no such source", where=str(self.path), remedy=f"Name one of: {names}")
+        if isinstance(source, Source):
+            return source
+        raise _refusal(f"{self.path}: {name}", source)
 
     def require(self) -> None:
         """Passes if there is a file of sources that names one.
@@ -270,15 +270,15 @@ class _Reader:
         if not isinstance(header, str) or not HEADER_NAME.fullmatch(header) or header.lower() in RESERVED_HEADERS:
             self._fault("header", "it is not a header name of your own", "give a name such as Authorization")
             header = ""
-        given = [key for key in ("header_env", "header_file") if key in self.entry]
-        if len(given) != 1:
-            if given:
+        pointer_keys = [key for key in ("header_env", "header_file") if key in self.entry]
+        if len(pointer_keys) != 1:
+            if pointer_keys:
                 self._fault("header_env", "it contradicts header_file", "keep one of the two")
             elif "header" in self.entry:
                 self._fault("header", "it has no value", "set header_env or header_file")
             return header, None
-        pointer = self.entry[given[0]]
-        source = SecretSource(given[0], pointer if isinstance(pointer, str) else "", self.folder)
+        pointer = self.entry[pointer_keys[0]]
+        source = SecretSource(pointer_keys[0], pointer if isinstance(pointer, str) else "", self.folder)
         fault = source.form_fault()
         if fault:
             self._fault(fault.where, fault.what, fault.remedy)

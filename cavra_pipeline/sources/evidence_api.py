@@ -121,10 +121,10 @@ class Walk:
         self._offsets |= {_OFFSET.sub(r"\1", key.created_at) for key in keys}
         pairs = list(pairwise(keys))
         # A JSON store whose ids happen to run backwards in time must not be taken for an SQLite store.
-        is_by_id = all(one.session_id < other.session_id for one, other in pairs)
+        is_by_id = all(key.session_id < other.session_id for key, other in pairs)
         self._is_newest_first &= not is_by_id and len(self._offsets) == 1
         self._is_newest_first &= all(
-            (other.created_at, one.session_id) < (one.created_at, other.session_id) for one, other in pairs
+            (other.created_at, key.session_id) < (key.created_at, other.session_id) for key, other in pairs
         )
 
     def _page(self, offset: int) -> _Page:

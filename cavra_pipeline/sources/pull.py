@@ -78,7 +78,7 @@ def _import(
     importer = Importer(settings, now=now)
     if source.type == API:
         walk = _walk(settings, source, environ, before, now)
-        result = importer.import_batches(source.name, lambda known: _batches(walk, known))
+        result = importer.import_batches(source.name, lambda imported_records: _batches(walk, imported_records))
         return result, walk.is_full, walk.request_count
     path = source.path or settings.home
     if path.exists() and path.is_dir() is not (source.type == FOLDER):
@@ -107,10 +107,10 @@ def _walk(
     return Walk(source.url, headers, route, time.monotonic, may_stop_early=may_stop_early(before, now))
 
 
-def _batches(walk: Walk, known: ImportedRecords) -> Iterator[LineBatch]:
+def _batches(walk: Walk, imported_records: ImportedRecords) -> Iterator[LineBatch]:
     def are_known(batch: LineBatch) -> bool:
         lines = digests_of(batch.lines["line"].cast(pa.binary()).to_pylist())
         others = digests_of(bytes.fromhex(line.sha256) for line in batch.quarantined)
-        return bool(known.holds(np.concatenate([lines, others])).all())
+        return bool(imported_records.holds(np.concatenate([lines, others])).all())
 
     return walk.batches(are_known)

@@ -123,14 +123,16 @@ def may_stop_early(before: PullState | None, now: datetime) -> bool:
     return full_walk_at is not None and now - full_walk_at < FULL_WALK_EVERY
 
 
-def due_sources(sources: Sources, known: Mapping[str, PullState], now: datetime) -> list[Source]:
+def due_sources(sources: Sources, states: Mapping[str, PullState], now: datetime) -> list[Source]:
     """Returns the sources that are due at a tick: their cadence has passed since their last pull began.
 
     A pull begins a little after the tick that asks for it, so half a step between ticks is forgiven.
     """
     slack = timedelta(minutes=sources.step_minutes) / 2
     return [
-        one for one in sources.usable if one.name not in known or now - known[one.name].started_at + slack >= one.every
+        source
+        for source in sources.usable
+        if source.name not in states or now - states[source.name].started_at + slack >= source.every
     ]
 
 
@@ -140,22 +142,22 @@ def is_silent(source: Source, pulls: PullState, now: datetime) -> bool:
     return bool(limit) and pulls.arrived_at is not None and now - pulls.arrived_at > limit
 
 
-def problems(sources: Sources, known: Mapping[str, PullState], watched_since: datetime, now: datetime) -> list[Signal]:
+def problems(sources: Sources, states: Mapping[str, PullState], watched_since: datetime, now: datetime) -> list[Signal]:
     """Returns what is wrong with the sources now.
 
     Args:
         sources: The sources.
-        known: What is remembered of their pulls.
+        states: What is stored of their pulls, by source.
         watched_since: When a source that was never pulled could have been pulled first.
         now: The instant.
     """
-    found = [Signal(UNREADABLE, WHOLE_FILE, "critical", watched_since, "malformed")] if sources.faults else []
+    signals = [Signal(UNREADABLE, WHOLE_FILE, "critical", watched_since, "malformed")] if sources.faults else []
     for name, source in sources.by_name.items():
         if not isinstance(source, Source):
-            found.append(Signal(UNREADABLE, name, "critical", watched_since, "malformed"))
+            signals.append(Signal(UNREADABLE, name, "critical", watched_since, "malformed"))
             continue
-        found += _problems_of(source, known.get(name), watched_since, now)
-    return found
+        signals += _problems_of(source, states.get(name), watched_since, now)
+    return signals
 
 
 def _problems_of(source: Source, pulls: PullState | None, watched_since: datetime, now: datetime) -> list[Signal]:

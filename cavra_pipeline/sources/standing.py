@@ -23,12 +23,12 @@ NEVER_PULLED: Final = "never_pulled"
 _STATES: Final = {SILENT: "silent", UNREADABLE: "unreadable"}
 
 
-def sources_document(sources: Sources, known: Mapping[str, PullState], now: datetime) -> dict[str, Any]:
+def sources_document(sources: Sources, pull_states: Mapping[str, PullState], now: datetime) -> dict[str, Any]:
     """Returns how the sources of a home stand at an instant.
 
     Args:
         sources: The sources of ``sources.yaml``.
-        known: What is remembered of their pulls.
+        pull_states: What is stored of their pulls, by source.
         now: The instant, UTC.
 
     Returns:
@@ -36,25 +36,27 @@ def sources_document(sources: Sources, known: Mapping[str, PullState], now: date
         ``sources``, a row for each entry in the order of the file. Ages are in whole minutes.
     """
     # Since when a source that was never pulled could have been is not known here; it is shown as that.
-    wrong = {one.subject: one for one in problems(sources, known, now, now)}
-    rows = [_row(name, found, known.get(name), wrong.get(name), now) for name, found in sources.by_name.items()]
-    levels = {one.severity for one in wrong.values()}
+    wrong = {signal.subject: signal for signal in problems(sources, pull_states, now, now)}
+    rows = [_row(name, source, pull_states.get(name), wrong.get(name), now) for name, source in sources.by_name.items()]
+    levels = {signal.severity for signal in wrong.values()}
     states = Counter(row["state"] for row in rows)
     return {
         "as_of": instant(now),
-        "alert_level": next((one for one in SEVERITIES[::-1] if one in levels), "healthy" if rows else "unknown"),
+        "alert_level": next(
+            (severity for severity in SEVERITIES[::-1] if severity in levels), "healthy" if rows else "unknown"
+        ),
         "source_count": len(rows),
         "silent_count": states[_STATES[SILENT]],
         "unreadable_count": states[_STATES[UNREADABLE]],
-        "faults": [asdict(one) for one in sources.faults],
+        "faults": [asdict(fault) for fault in sources.faults],
         "sources": rows,
     }
 
 
 def _row(
-    name: str, found: Source | tuple[Fault, ...], pulls: PullState | None, wrong: Signal | None, now: datetime
+    name: str, declared: Source | tuple[Fault, ...], pulls: PullState | None, wrong: Signal | None, now: datetime
 ) -> dict[str, Any]:
-    source = found if isinstance(found, Source) else None
+    source = declared if isinstance(declared, Source) else None
     pulled_at, newest_at = (pulls.pulled_at, pulls.newest_record_at) if pulls else (None, None)
     right = ARRIVING if pulled_at else NEVER_PULLED
     return {
@@ -74,7 +76,7 @@ def _row(
         "known_record_count": pulls.known_count if pulls else None,
         "quarantined_record_count": pulls.quarantined_count if pulls else None,
         "failure": pulls.failure if pulls else None,
-        "faults": [] if isinstance(found, Source) else [asdict(one) for one in found],
+        "faults": [] if isinstance(declared, Source) else [asdict(fault) for fault in declared],
     }
 
 
