@@ -56,7 +56,7 @@ def _apply(session: Session, state: State, number: int) -> None:
     with state.reading() as c:
         pruning = dict(c.execute(sa.select(prunings).where(prunings.c.pruning_number == number)).mappings().one())
         drops = c.execute(sa.select(pruned_drops).where(pruned_drops.c.pruning_number == number)).mappings().all()
-    with session.staged(staged_drops=Rows(_DROPS, [tuple(one[name] for name in _DROPS) for one in drops])):
+    with session.staged(staged_drops=Rows(_DROPS, [tuple(drop[name] for name in _DROPS) for drop in drops])):
         _remove(session, naive_utc(pruning["horizon"]))
     counted: dict[str, list[dict[str, Any]]] = pruning.pop("counts")
     pruning |= {name: naive_utc(pruning[name]) for name in ("horizon", "pruned_at")}
@@ -123,7 +123,7 @@ def store_pruning(
             number = c.execute(sa.select(sa.func.coalesce(sa.func.max(prunings.c.pruning_number), 0) + 1)).scalar_one()
         numbered = {"pruning_number": number}
         c.execute(sa.insert(prunings), {**pruning, **aware, **numbered, "counts": counts})
-        if rows := [{**{name: one[name] for name in _DROPS if name in one}, **numbered} for one in drops]:
+        if rows := [{**{name: drop[name] for name in _DROPS if name in drop}, **numbered} for drop in drops]:
             c.execute(sa.insert(pruned_drops), rows)
 
 

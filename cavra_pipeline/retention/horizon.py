@@ -19,8 +19,8 @@ _NOTHING: Final = timedelta()
 
 def horizon_of(session: Session) -> datetime | None:
     """Returns the horizon in force, UTC without a zone, or None if nothing was ever pruned."""
-    found = session.rows(PACKAGE, "horizon")[0]["horizon"]
-    return found if isinstance(found, datetime) else None
+    horizon = session.rows(PACKAGE, "horizon")[0]["horizon"]
+    return horizon if isinstance(horizon, datetime) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,8 +106,8 @@ def prune(warehouse: Warehouse, state: State, day: date, *, now: datetime) -> Pr
 
 def _survey(session: Session, horizon: datetime) -> Pruned:
     """Marks what can go and counts it."""
-    standing = horizon_of(session)
-    if standing is not None and horizon < standing:
+    last_horizon = horizon_of(session)
+    if last_horizon is not None and horizon < last_horizon:
         return Pruned()
     at: dict[str, object] = {"horizon": horizon}
     escalations = {**at, "lane": LANES["recovery_escalation"].name}
