@@ -143,8 +143,8 @@ def _copy_landing_zone(settings: Settings, target: Settings) -> int:
         files = [file for drop in drops for file in (sidecar_of(drop.path), drop.path) if file.exists()]
         with scratch_folder(target.landing) as folder:
             for file in files:
-                made = shutil.copy2(file, folder)
-                put_file(target, Path(made), target.landing / file.parent.name / file.name)
+                copy = shutil.copy2(file, folder)
+                put_file(target, Path(copy), target.landing / file.parent.name / file.name)
     return len(files)
 
 
@@ -198,14 +198,14 @@ def _digest(row: tuple[Any, ...]) -> bytes:
 
 def _reports(settings: Settings, now: datetime) -> dict[str, str]:
     """The health report and the plan of each lane, as text."""
-    made: dict[str, str] = {}
+    reports: dict[str, str] = {}
     with warehouse_of(settings).reading() as session:
         for lane in LANES.values():
             (health,) = retry_health_reports(session, lane, health_parameters(lane), instants=[now], now=now)
             (plan,) = retry_plans(session, lane, retry_policy(lane), instants=[now], now=now)
-            made[f"the health report of {lane.name}"] = canonical_json(health)
-            made[f"the retry plan of {lane.name}"] = canonical_json(plan)
-    return made
+            reports[f"the health report of {lane.name}"] = canonical_json(health)
+            reports[f"the retry plan of {lane.name}"] = canonical_json(plan)
+    return reports
 
 
 def _close(old: State, copied: Mapping[str, list[bytes]]) -> None:

@@ -141,12 +141,12 @@ def committing(state: State, act: str, deadline: float, busy: Callable[[str], Pi
 
 def _take_turn(lease: Lease) -> str | None:
     """Takes the committer's lease; returns who holds it, if somebody does."""
-    held = sa.select(leases.c.run_id).where(leases.c.run_id.startswith(_COMMITTER), leases.c.expires_ms > now_ms())
+    query = sa.select(leases.c.run_id).where(leases.c.run_id.startswith(_COMMITTER), leases.c.expires_ms > now_ms())
     with lease.state.reading() as connection:
-        holder = connection.scalar(held)
+        holder = connection.scalar(query)
     if holder is None:
         with lease.state.writing() as connection:
-            holder = connection.scalar(held)
+            holder = connection.scalar(query)
             if holder is None:
                 connection.execute(sa.delete(leases).where(leases.c.run_id.startswith(_COMMITTER)))
                 expires_ms = now_ms() + int(lease.seconds * 1000)

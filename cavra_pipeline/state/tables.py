@@ -21,8 +21,8 @@ class Instant(sa.TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
         """Returns the column type of the database."""
-        own = sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True)
-        return dialect.type_descriptor(own)
+        column_type = sa.String(27) if dialect.name == "sqlite" else sa.DateTime(timezone=True)
+        return dialect.type_descriptor(column_type)
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
         """Returns the value to store; an instant without a zone is a defect of the caller."""

@@ -83,8 +83,8 @@ def upgrade(settings: Settings, *, without_missing: bool = False) -> Upgraded:
             return Upgraded()
         rows, handled_days = _state_rows(old), _handled_days(old)
     with state_of(settings).writing() as connection:
-        known = sa.select(t.warehouses.c.warehouse_id).where(t.warehouses.c.warehouse_id == _MARK)
-        is_new = connection.scalar(known) is None
+        query = sa.select(t.warehouses.c.warehouse_id).where(t.warehouses.c.warehouse_id == _MARK)
+        is_new = connection.scalar(query) is None
         if is_new:
             for name, some in rows.items():
                 if some:
@@ -108,9 +108,9 @@ class _UpgradeKeeper(HomeKeeper):
         """Fills the warehouse as ever, then handles leaks."""
         HomeKeeper.fill(self, fresh, because=because, set_aside_as=set_aside_as)
         with state_of(self.settings).writing() as connection:
-            for one in self.handled_days:
-                of_day = t.leaks.c.drop_day == one["drop_day"], t.leaks.c.handled_at.is_(None)
-                connection.execute(sa.update(t.leaks).where(*of_day).values(handled_at=_aware(one["handled_at"])))
+            for row in self.handled_days:
+                of_day = t.leaks.c.drop_day == row["drop_day"], t.leaks.c.handled_at.is_(None)
+                connection.execute(sa.update(t.leaks).where(*of_day).values(handled_at=_aware(row["handled_at"])))
 
 
 @contextmanager
@@ -136,16 +136,16 @@ def _old_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection | None]:
         ) from None
     try:
         try:
-            (found,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (None,)
+            (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (None,)
         except duckdb.CatalogException:
-            found = None
-        if found not in (None, _VERSION):
+            version = None
+        if version not in (None, _VERSION):
             raise PipelineError(
-                f"the warehouse has schema version {found}, and only version {_VERSION} was ever released",
+                f"the warehouse has schema version {version}, and only version {_VERSION} was ever released",
                 where=str(path),
                 remedy="Move it away and run: cavra-pipeline ingest",
             )
-        yield connection if found else None
+        yield connection if version else None
     finally:
         connection.close()
 
@@ -163,14 +163,14 @@ def _aware(value: Any) -> Any:
 def _state_rows(old: duckdb.DuckDBPyConnection) -> dict[str, list[_Row]]:
     """The rows of each table of the state."""
     rows = {name: _same(old, name, gone) for name, gone in _SAME.items()}
-    for one in rows["alerts"]:
-        if one["kind"] == "secret_finding" and one["state"] == "acknowledged":
-            one |= {"state": "resolved", "resolved_at": one["acknowledged_at"]}
-    notices = [_with_json(one, ("told", "document")) for one in _rows(old, "FROM alert_outbox ORDER BY created_at")]
-    rows["alert_outbox"] = [_notice(one) for one in notices]
+    for alert in rows["alerts"]:
+        if alert["kind"] == "secret_finding" and alert["state"] == "acknowledged":
+            alert |= {"state": "resolved", "resolved_at": alert["acknowledged_at"]}
+    notices = [_with_json(row, ("told", "document")) for row in _rows(old, "FROM alert_outbox ORDER BY created_at")]
+    rows["alert_outbox"] = [_notice(notice) for notice in notices]
     retries = _rows(old, statement(_PACKAGE, "old_retries"))
     rows["send_intents"] = [*map(_retry_intent, retries), *map(_notice_intent, notices)]
-    rows["saved_reports"] = [_report(one) for one in _rows(old, statement(_PACKAGE, "old_reports"))]
+    rows["saved_reports"] = [_report(row) for row in _rows(old, statement(_PACKAGE, "old_reports"))]
     rows["prunings"], rows["pruned_drops"] = _pruning(old)
     rows["ingested_files"] = _rows(
         old, "SELECT drop_day, file_name, coalesce(sha256, '') AS sha256, ingested_at FROM drops WHERE error IS NULL"
@@ -179,8 +179,8 @@ def _state_rows(old: duckdb.DuckDBPyConnection) -> dict[str, list[_Row]]:
 
 
 def _same(old: duckdb.DuckDBPyConnection, name: str, gone: tuple[str, ...]) -> list[_Row]:
-    rows = [_with_json(one, _JSON) for one in _rows(old, f"FROM {name} ORDER BY ALL")]
-    return [{key: value for key, value in one.items() if key not in gone} for one in rows]
+    rows = [_with_json(row, _JSON) for row in _rows(old, f"FROM {name} ORDER BY ALL")]
+    return [{key: value for key, value in row.items() if key not in gone} for row in rows]
 
 
 def _with_json(row: _Row, names: tuple[str, ...]) -> _Row:
@@ -189,9 +189,9 @@ def _with_json(row: _Row, names: tuple[str, ...]) -> _Row:
 
 def _notice(row: _Row) -> _Row:
     document = row["document"]
-    own = {column.name for column in t.alert_outbox.columns}
+    column_names = {column.name for column in t.alert_outbox.columns}
     of_document = {"alert_ids": document["alert_ids"], "health_id": document["facts"].get("evidence_health_id")}
-    return {name: value for name, value in {**row, **of_document}.items() if name in own}
+    return {name: value for name, value in {**row, **of_document}.items() if name in column_names}
 
 
 def _notice_intent(row: _Row) -> _Row:
@@ -241,10 +241,10 @@ def _intent(row: _Row, intent_id: str, idempotency_id: str, purpose: str, subjec
 
 
 def _report(row: _Row) -> _Row:
-    own = {column.name for column in t.saved_reports.columns}
-    made = {name: value for name, value in row.items() if name in own}
+    column_names = {column.name for column in t.saved_reports.columns}
+    stored = {name: value for name, value in row.items() if name in column_names}
     document = zstd.compress(str(row["document"]).encode(), 1)
-    return {**made, "lane": row["lane"] or t.EVERY_LANE, "change_number": 0, "document": document}
+    return {**stored, "lane": row["lane"] or t.EVERY_LANE, "change_number": 0, "document": document}
 
 
 def _pruning(old: duckdb.DuckDBPyConnection) -> tuple[list[_Row], list[_Row]]:
@@ -253,10 +253,10 @@ def _pruning(old: duckdb.DuckDBPyConnection) -> tuple[list[_Row], list[_Row]]:
     if summed["horizon"] is None:
         return [], []
     counts = {
-        table: [{name: _text(value) for name, value in one.items()} for one in _rows(old, f"FROM {table}")]
+        table: [{name: _text(value) for name, value in row.items()} for row in _rows(old, f"FROM {table}")]
         for table in ("pruned_lanes", "pruned_providers")
     }
-    drops = [{**one, "pruning_number": 1} for one in _rows(old, statement(_PACKAGE, "old_pruned_drops"))]
+    drops = [{**row, "pruning_number": 1} for row in _rows(old, statement(_PACKAGE, "old_pruned_drops"))]
     return [{**summed, "pruning_number": 1, "counts": counts}], drops
 
 
