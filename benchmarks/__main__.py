@@ -133,10 +133,10 @@ def complaints(rounds: list[dict[str, Result]], records: int, document: Result) 
     )
     counts |= {"ingest_unchanged": 1, "ingest_faulty": records, "year": 4 * 365}
     wrong = [
-        f"{case}: {one[case]['count']}, expected {count}"
-        for one in rounds
+        f"{case}: {measured[case]['count']}, expected {count}"
+        for measured in rounds
         for case, count in counts.items()
-        if one[case]["count"] != count
+        if measured[case]["count"] != count
     ]
     filled = document.get("backfill", {})
     if filled and (filled["plain_ingest"]["count"], filled["single_run"]["count"]) != (
@@ -151,9 +151,9 @@ def summarise(rounds: list[dict[str, Result]]) -> dict[str, Result]:
     """The median over the rounds of each case: seconds, ratio to the round's raw load, peak memory."""
     return {
         case: {
-            "seconds": median(one[case]["seconds"] for one in rounds),
-            "ratio": median(one[case]["seconds"] / one["raw"]["seconds"] for one in rounds),
-            "peak_mb": max(one[case]["peak_mb"] for one in rounds),
+            "seconds": median(measured[case]["seconds"] for measured in rounds),
+            "ratio": median(measured[case]["seconds"] / measured["raw"]["seconds"] for measured in rounds),
+            "peak_mb": max(measured[case]["peak_mb"] for measured in rounds),
         }
         for case, _, _ in LINES
     }
@@ -162,9 +162,9 @@ def summarise(rounds: list[dict[str, Result]]) -> dict[str, Result]:
 def table(summary: dict[str, Result], growth: list[Result]) -> str:
     rows = ["| case | seconds | x raw | bar | peak MB |", "| --- | ---: | ---: | ---: | ---: |"]
     for case, title, bar in LINES:
-        one = summary[case]
+        figures = summary[case]
         limit = "" if bar is None else f"{bar:g}"
-        rows.append(f"| {title} | {one['seconds']:.2f} | {one['ratio']:.3f} | {limit} | {one['peak_mb']} |")
+        rows.append(f"| {title} | {figures['seconds']:.2f} | {figures['ratio']:.3f} | {limit} | {figures['peak_mb']} |")
     rows += [
         "",
         f"A year of reports is {summary['year']['seconds'] / summary['health_warm']['seconds']:.1f} x one report; "
@@ -172,7 +172,7 @@ def table(summary: dict[str, Result], growth: list[Result]) -> str:
     ]
     if growth:
         rows += ["", "| days there | one new day, seconds |", "| ---: | ---: |"]
-    rows += [f"| {one['days']} | {one['seconds']:.3f} |" for one in growth]
+    rows += [f"| {step['days']} | {step['seconds']:.3f} |" for step in growth]
     return "\n".join(rows)
 
 
@@ -185,9 +185,9 @@ def backfill_table(filled: Result) -> str:
         ("plain ingest", "plain_ingest"),
         ("single Dagster run: ingest and every report", "single_run"),
     ):
-        one = filled[case]
-        ratio = one["seconds"] / filled["plain_ingest"]["seconds"]
-        rows.append(f"| {title} | {one['seconds']:.2f} | {ratio:.2f} | {one['peak_mb']} |")
+        result = filled[case]
+        ratio = result["seconds"] / filled["plain_ingest"]["seconds"]
+        rows.append(f"| {title} | {result['seconds']:.2f} | {ratio:.2f} | {result['peak_mb']} |")
     return "\n".join(rows)
 
 

@@ -86,7 +86,7 @@ async def read_on(url: str, clients: int, seconds: float) -> tuple[list[float], 
     answers: Counter[str] = Counter()
     until = time.perf_counter() + seconds
 
-    async def one(number: int) -> None:
+    async def ask_in_turn(number: int) -> None:
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             turn = number
             while time.perf_counter() < until:
@@ -99,7 +99,7 @@ async def read_on(url: str, clients: int, seconds: float) -> tuple[list[float], 
                 answers[status] += 1
                 turn += 1
 
-    await asyncio.gather(*(one(number) for number in range(clients)))
+    await asyncio.gather(*(ask_in_turn(number) for number in range(clients)))
     return spent, answers
 
 

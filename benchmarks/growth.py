@@ -51,7 +51,9 @@ def named(record: Record, number: int) -> Record:
     if (plan := record.get("plan_id")) is None:
         return record
     if number >= FAILING_FOR_GOOD and "delivery" in record and number % 3 == 2:
-        deliveries = [{**one, "success": True, "status_code": 200} for one in record["delivery"]["deliveries"]]
+        deliveries = [
+            {**delivery, "success": True, "status_code": 200} for delivery in record["delivery"]["deliveries"]
+        ]
         record = {**record, "delivery_success": True, "failed_providers": [], "delivery": {"deliveries": deliveries},
                   "status_codes": [200] * len(deliveries)}  # fmt: skip
     return {**record, "plan_id": f"{repository(plan)}/{plan}"}
@@ -63,8 +65,8 @@ def write_day(home: Settings, number: int, count: int) -> datetime:
     folder = home.landing / start.date().isoformat()
     folder.mkdir()
     with (folder / "evidence.jsonl").open("wb") as file:
-        made = records(count, seed=number, start=start, span=DAY, first=number * count)
-        for which, record in enumerate(made, number * count):
+        day_records = records(count, seed=number, start=start, span=DAY, first=number * count)
+        for which, record in enumerate(day_records, number * count):
             file.write(json.dumps(named(record, which)).encode() + b"\n")
     return start + DAY
 
@@ -76,11 +78,11 @@ def warm(home: Settings, at: datetime) -> Iterator[tuple[str, float]]:
         for name in ("health", "plan"):
             times = []
             for number in range(ASKS + 1):
-                asked: dict[str, Any] = {"instants": [at + timedelta(microseconds=number)], "now": at}
+                arguments: dict[str, Any] = {"instants": [at + timedelta(microseconds=number)], "now": at}
                 if name == "health":
-                    times.append(seconds(lambda: retry_health_reports(session, LANE, health, **asked)))  # noqa: B023
+                    times.append(seconds(lambda: retry_health_reports(session, LANE, health, **arguments)))  # noqa: B023
                 else:
-                    times.append(seconds(lambda: retry_plans(session, LANE, policy, **asked)))  # noqa: B023
+                    times.append(seconds(lambda: retry_plans(session, LANE, policy, **arguments)))  # noqa: B023
             yield name, median(times[1:])
 
 
@@ -100,11 +102,11 @@ def grow(home: Settings, millions: list[int]) -> None:
             at = write_day(home, written, count)
             written += 1
             singles.append(seconds(lambda: ingest(home, now=at)))  # noqa: B023
-        found = {"one day more": median(singles), **dict(warm(home, at))}
-        first = first or found
+        medians = {"one day more": median(singles), **dict(warm(home, at))}
+        first = first or medians
         print(
             f"{size:4} million, {written:3} days of {count:,}:  "
-            + "   ".join(f"{name} {value:7.3f} s x {value / first[name]:5.2f}" for name, value in found.items()),
+            + "   ".join(f"{name} {value:7.3f} s x {value / first[name]:5.2f}" for name, value in medians.items()),
             flush=True,
         )
 

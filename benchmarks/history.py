@@ -38,10 +38,10 @@ def _report(report: str, at: datetime) -> Callable[[Path], int]:
     def make(folder: Path) -> int:
         with warehouse_of(Settings(home=folder / "clean")).reading() as session:
             if report == "health":
-                found = retry_health_reports(session, LANE, health_parameters(LANE), instants=[at], now=NOW)[0]
+                document = retry_health_reports(session, LANE, health_parameters(LANE), instants=[at], now=NOW)[0]
             else:
-                found = retry_plans(session, LANE, retry_policy(LANE, {}), instants=[at], now=NOW)[0]
-        return int(found["evidence_record_count"])
+                document = retry_plans(session, LANE, retry_policy(LANE, {}), instants=[at], now=NOW)[0]
+        return int(document["evidence_record_count"])
 
     return make
 
@@ -74,19 +74,20 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="cavra-history-"))
     try:
         megabytes = fill(folder, options.records)
-        found: dict[str, Result] = {}
+        results: dict[str, Result] = {}
         for case in WARM:
             rounds = [run(case, folder, "benchmarks.history") for _ in range(options.rounds)]
-            found[case] = {**rounds[0], "seconds": median(one["seconds"] for one in rounds)}
-        found["year"] = run("year", folder, "benchmarks.history")
+            results[case] = {**rounds[0], "seconds": median(result["seconds"] for result in rounds)}
+        results["year"] = run("year", folder, "benchmarks.history")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    one = mean(found[f"{report}_end"]["seconds"] for report in REPORTS)
+    report_seconds = mean(results[f"{report}_end"]["seconds"] for report in REPORTS)
     print("| case | seconds | peak MB |\n| --- | ---: | ---: |")
-    for case, result in found.items():
+    for case, result in results.items():
         print(f"| {case} | {result['seconds']:.2f} | {result['peak_mb']} |")
-    print(f"\nThe year is {found['year']['seconds'] / one:.1f} x one report (health and plan at the end, mean).\n")
-    print(json.dumps({**vars(options), "warehouse_mb": megabytes, "cases": found}))
+    year_seconds = results["year"]["seconds"]
+    print(f"\nThe year is {year_seconds / report_seconds:.1f} x one report (health and plan at the end, mean).\n")
+    print(json.dumps({**vars(options), "warehouse_mb": megabytes, "cases": results}))
 
 
 def _case() -> None:

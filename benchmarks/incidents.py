@@ -64,9 +64,9 @@ def _break(record: Record, provider: str) -> None:
     if provider in record["providers"] and provider not in record["failed_providers"]:
         record["failed_providers"].append(provider)
         record["delivery_success"] = False
-        for entry in record["delivery"]["deliveries"]:
-            if entry["provider"] == provider:
-                entry |= {"success": False, "status_code": 503}
+        for delivery in record["delivery"]["deliveries"]:
+            if delivery["provider"] == provider:
+                delivery |= {"success": False, "status_code": 503}
 
 
 def fill_with_outages(folder: Path, count: int) -> Settings:
@@ -85,15 +85,15 @@ def cases(session: Session) -> dict[str, Callable[[int], int]]:
 
     def plan(number: int) -> int:
         lane = LANES["executive_report"]
-        (made,) = retry_plans(session, lane, retry_policy(lane, {}), instants=[_at(number)], now=NOW)
-        return int(made["decision_count"])
+        (document,) = retry_plans(session, lane, retry_policy(lane, {}), instants=[_at(number)], now=NOW)
+        return int(document["decision_count"])
 
     return {
         REFERENCE: count,
-        OPEN: lambda n: _found(incident_reports(session, instants=[_at(n)], now=NOW, is_open=True), 1),
-        ALL: lambda n: _found(incident_reports(session, instants=[_at(n)], now=NOW), OUTAGES),
+        OPEN: lambda n: _incident_count(incident_reports(session, instants=[_at(n)], now=NOW, is_open=True), 1),
+        ALL: lambda n: _incident_count(incident_reports(session, instants=[_at(n)], now=NOW), OUTAGES),
         PLAN: plan,
-        YEAR: lambda n: _found(
+        YEAR: lambda n: _incident_count(
             incident_reports(session, instants=[at - timedelta(minutes=n + 1) for at in DAYS], now=NOW), OUTAGES
         ),
     }
@@ -103,10 +103,10 @@ def _at(number: int) -> datetime:
     return START + SPAN - timedelta(minutes=number + 1)
 
 
-def _found(reports: list[dict[str, Any]], least: int) -> int:
+def _incident_count(reports: list[dict[str, Any]], least: int) -> int:
     """How many incidents the last report has; nothing if an outage is missing from it."""
-    told = {(one["provider"], one["began_at"][:10]) for one in reports[-1]["incidents"]}
-    return len(told) if len(told) >= least else 0
+    incidents = {(incident["provider"], incident["began_at"][:10]) for incident in reports[-1]["incidents"]}
+    return len(incidents) if len(incidents) >= least else 0
 
 
 def main() -> None:

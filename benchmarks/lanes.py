@@ -91,7 +91,7 @@ def _recovery(record: Record, number: int) -> Record:
 def fill(folder: Path, count: int, make: Callable[[int], Iterator[Record]] = of_all_lanes) -> Settings:
     """Makes a home of that many records, by default of all lanes, in a drop for each month."""
     settings = Settings(home=folder).prepare()
-    for number, month in groupby(enumerate(make(count)), lambda one: one[0] * DROPS // count):
+    for number, month in groupby(enumerate(make(count)), lambda numbered: numbered[0] * DROPS // count):
         day = settings.landing / (START + SPAN * (number + 1) / DROPS).date().isoformat()
         day.mkdir(exist_ok=True)
         with (day / "evidence.jsonl").open("w") as file:
@@ -158,13 +158,13 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     ratios = {
-        name: median(one / reference for one, reference in zip(seconds, taken[REFERENCE], strict=True))
+        name: median(spent / reference for spent, reference in zip(seconds, taken[REFERENCE], strict=True))
         for name, seconds in taken.items()
     }
     print("| report | seconds, median | processor | x reference |\n| --- | ---: | ---: | ---: |")
     for name, seconds in taken.items():
         print(f"| {name} | {median(seconds):.3f} | {median(processor[name]):.3f} | {ratios[name]:.1f} |")
-    print("\n" + json.dumps({**vars(options), "seconds": {name: median(one) for name, one in taken.items()}}))
+    print("\n" + json.dumps({**vars(options), "seconds": {name: median(spent) for name, spent in taken.items()}}))
     slow = [name for name, seconds in taken.items() if median(seconds) > BAR_SECONDS]
     if slow or empty:
         sys.exit(f"over {BAR_SECONDS} s: {slow}; rests on nothing: {sorted(set(empty))}")

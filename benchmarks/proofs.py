@@ -70,9 +70,10 @@ def measure(settings: Settings, rounds: int, *, with_verification: bool) -> None
     print(f"\n{len(proof):,} bytes, {len(json.loads(proof)['records'])} records of the pair")
     if with_verification:
         print()
-        found = timed("home verified", lambda: verify_home(settings, now=NOW))
+        verification = timed("home verified", lambda: verify_home(settings, now=NOW))
         print(
-            f"\n{found.record_count:,} records, {found.segment_count:,} segments, {len(found.differences)} differences"
+            f"\n{verification.record_count:,} records, {verification.segment_count:,} segments, "
+            f"{len(verification.differences)} differences"
         )
 
 
@@ -88,15 +89,15 @@ def compare_ingests(records_count: int, rounds: int) -> None:
             # The one that comes first has the colder disk.
             for case in ("ingest_clean", "ingest_unproven")[:: 1 - 2 * (number % 2)]:
                 remove_warehouses(folder)
-                one = run(case, folder)
-                if one["count"] != records_count:
-                    raise RuntimeError(f"{case}: {one['count']} of {records_count} records")
-                taken[case] = one["cpu_seconds"]
-                print(f"| {case} | {one['seconds']:.2f} | {one['cpu_seconds']:.2f} |", flush=True)
+                result = run(case, folder)
+                if result["count"] != records_count:
+                    raise RuntimeError(f"{case}: {result['count']} of {records_count} records")
+                taken[case] = result["cpu_seconds"]
+                print(f"| {case} | {result['seconds']:.2f} | {result['cpu_seconds']:.2f} |", flush=True)
             ratios.append(taken["ingest_clean"] / taken["ingest_unproven"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    listed = ", ".join(f"{one:.3f}" for one in ratios)
+    listed = ", ".join(f"{ratio:.3f}" for ratio in ratios)
     print(f"\nwith proofs to without, processor time: {median(ratios):.3f} ({listed})")
 
 

@@ -68,27 +68,27 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def asked(home: Settings, kind: str) -> tuple[float, str]:
+def timed_report(home: Settings, kind: str) -> tuple[float, str]:
     """Seconds of a warm report, the median of some, and the report."""
-    times, found = [], ""
+    times, report = [], ""
     with warehouse_of(home).reading() as session:
         for number in range(ASKS + 1):
             at = NOW + timedelta(seconds=number)
             began = time.perf_counter()
             if kind == "plan":
-                (made,) = retry_plans(session, LANE, retry_policy(LANE), instants=[at], now=at)
+                (document,) = retry_plans(session, LANE, retry_policy(LANE), instants=[at], now=at)
             else:
-                (made,) = retry_health_reports(session, LANE, health_parameters(LANE), instants=[at], now=at)
+                (document,) = retry_health_reports(session, LANE, health_parameters(LANE), instants=[at], now=at)
             times.append(time.perf_counter() - began)
-            found = canonical_json(made)
-    return median(times[1:]), found
+            report = canonical_json(document)
+    return median(times[1:]), report
 
 
 def data_files(home: Settings) -> int:
     """Data files that the lake uses now."""
     with warehouse_of(home).reading() as session:
-        (found,) = session.rows("cavra_pipeline.warehouse", "lake_size", lake=lake_engine.NAME)
-    return int(str(found["file_count"]))
+        (size,) = session.rows("cavra_pipeline.warehouse", "lake_size", lake=lake_engine.NAME)
+    return int(str(size["file_count"]))
 
 
 def main() -> int:
@@ -124,7 +124,7 @@ def measure(file: Settings, lake: Settings, count: int, ingests: int) -> int:
     _row(f"ingest of {count:,} records", loaded["file"], loaded["lake"])
     is_same = True
     for kind in ("health", "plan"):
-        (of_file, report), (of_lake, other) = asked(file, kind), asked(lake, kind)
+        (of_file, report), (of_lake, other) = timed_report(file, kind), timed_report(lake, kind)
         is_same &= report == other
         _row(f"{kind}, warm", of_file, of_lake)
     small = {home.home.name: _small_ingests(home, ingests) for home in (file, lake)}
@@ -132,7 +132,7 @@ def measure(file: Settings, lake: Settings, count: int, ingests: int) -> int:
     before = data_files(lake)
     took = seconds(warehouse_of(lake).compact)
     print(f"compaction: {took:.1f} s; {before} data files before, {data_files(lake)} after")
-    is_same &= asked(file, "health")[1] == asked(lake, "health")[1]
+    is_same &= timed_report(file, "health")[1] == timed_report(lake, "health")[1]
     print("answers: the same" if is_same else "answers: DIFFERENT")
     return 0 if is_same else 1
 

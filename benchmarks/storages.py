@@ -36,9 +36,9 @@ def new_home(folder: Path, days: int, records: int, database: str | None) -> Set
     instance.mkdir(parents=True)
     storage = {} if database is None else {"storage": {"postgres": {"postgres_url": database}}}
     (instance / "dagster.yaml").write_text(yaml.safe_dump({"telemetry": {"enabled": False}, **storage}))
-    with dg.DagsterInstance.from_config(str(instance)) as made:
+    with dg.DagsterInstance.from_config(str(instance)) as instance_of_home:
         # Two processes that make its databases at once may fail.
-        assert made.get_runs_count() == 0
+        assert instance_of_home.get_runs_count() == 0
     home = home_of(folder)
     for number in range(days):
         start = datetime.combine(FIRST, datetime.min.time(), UTC) + timedelta(days=number)
@@ -57,10 +57,10 @@ def refresh(folder: Path, days: int) -> None:
     """Makes every day in one run and prints the seconds."""
     from cavra_pipeline.definitions import materialize
 
-    made: list[bool] = []
-    asked = [FIRST + timedelta(days=number) for number in range(days)]
-    took = seconds(lambda: made.append(materialize(home_of(folder), "daily_close", asked)))
-    print(json.dumps({"success": made == [True], "seconds": took}))
+    outcomes: list[bool] = []
+    days_to_close = [FIRST + timedelta(days=number) for number in range(days)]
+    took = seconds(lambda: outcomes.append(materialize(home_of(folder), "daily_close", days_to_close)))
+    print(json.dumps({"success": outcomes == [True], "seconds": took}))
 
 
 def tick_sensors(folder: Path) -> None:
@@ -89,14 +89,14 @@ def measured(folder: Path, days: int) -> float:
     finally:
         (folder / ENOUGH).touch()
         sensors.wait(120)
-    found = json.loads(done.stdout.splitlines()[-1])
+    result = json.loads(done.stdout.splitlines()[-1])
     ticked = json.loads((folder / SENSORS_LOG).read_text())
     print(
-        f"{folder.name:12} {days} days in {found['seconds']:7.1f} s   success: {found['success']}   "
+        f"{folder.name:12} {days} days in {result['seconds']:7.1f} s   success: {result['success']}   "
         f"{ticked['ticks']} ticks, the longest {ticked['longest']:.2f} s",
         flush=True,
     )
-    return float(found["seconds"]) if found["success"] else float("nan")
+    return float(result["seconds"]) if result["success"] else float("nan")
 
 
 def main() -> int:
