@@ -92,7 +92,7 @@ class Search:
     _texts: list[_Text] = field(default_factory=list, repr=False)
     _labels: dict[str, tuple[str, bool]] = field(default_factory=dict, repr=False)
     #: Where in the findings a secret is, by rule and value.
-    _found: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+    _places: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
 
     @property
     def secret_field(self) -> str | None:
@@ -161,7 +161,7 @@ class Search:
     def _find(self, code: str, path: str, value: str) -> None:
         """Notes a secret once for a record, wherever else it stands: at the first allowlisted path, else the first."""
         is_inside = self._is_inside(path)
-        place = self._found.setdefault((code, value), len(self.findings))
+        place = self._places.setdefault((code, value), len(self.findings))
         if place == len(self.findings):
             self.findings.append(Finding(code, path, Action.QUARANTINED if is_inside else Action.DROPPED))
         elif is_inside and self.findings[place].action is Action.DROPPED:

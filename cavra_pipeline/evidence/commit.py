@@ -45,7 +45,7 @@ _DROPS: Final = {
 
 @dataclass(slots=True)
 class ValidatedDrop:
-    """What the boundary made of a landing file, its rows aside."""
+    """A landing file after validation, without its rows: rejected lines, findings, counts."""
 
     drop: Drop
     quarantined: list[tuple[str, QuarantinedLine]] = field(default_factory=list)

@@ -236,7 +236,7 @@ class Drafts:
 def _cut_lines(
     batch: LineBatch, validator: Validator, validated: ValidatedLines, passed: list[dict[str, Any]]
 ) -> dict[int, str]:
-    """What may pass of the lines that can't go as they stand, by line number."""
+    """Returns what may pass of lines with undeclared fields, by line number."""
     wanted = {row["line_number"] for row in passed if row["dropped_field_count"]} - validated.kept.keys()
     judged = validator.judge(
         batch.lines.filter(pa.compute.is_in(batch.lines["line_number"], pa.array(wanted, pa.int64())))

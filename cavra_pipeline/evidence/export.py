@@ -36,7 +36,7 @@ def export_records(session: Session, *, since: datetime | None = None, made_here
 
 
 def record_of(row: dict[str, Any]) -> dict[str, Any]:
-    """Puts the columns back where their kind has them; what is null is left out."""
+    """Rebuilds the nested record from its columns; omits nulls."""
     record: dict[str, Any] = {}
     for field in fields_of(str(row["metadata_kind"])):
         if "[]" not in field.path and row[field.column] is not None:

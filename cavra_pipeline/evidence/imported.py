@@ -1,4 +1,4 @@
-"""What came before: which records the landing files of earlier imports hold, each by a digest of its bytes.
+"""Records of earlier imports, each known by a digest of its bytes.
 
 The digests stand in the sidecar of the landing file that holds the records, and nowhere else: what is gone from the
 landing zone is not remembered either, so no record is lost by it (docs/decisions/0023-import-by-record.md).
@@ -123,7 +123,7 @@ class ImportedRecords:
         return places, (self._digests[places] == digests).all(axis=1)
 
     def holds(self, digests: Digests) -> npt.NDArray[np.bool_]:
-        """Tells of each digest whether a landing file holds its record."""
+        """Returns for each digest whether a landing file holds its record."""
         return self._places(digests)[1]
 
     def contents_with(self, digests: Digests) -> set[str]:

@@ -237,7 +237,7 @@ def _insert(connection: sa.Connection, identity: Identity, because: str, set_asi
 def _differing(
     ingested_digests: Mapping[_FileKey, str], learned: Learned, *, is_first: bool, are_forgotten: bool
 ) -> Learned:
-    """What a rebuilt warehouse was made from that is not what the one before was made from; all of it for a new log."""
+    """Returns what a rebuilt warehouse holds that differs from the one before; all of it for a new log."""
     there = {(file["drop_day"], file["file_name"]): file for file in learned.files}
     files = [file for key, file in there.items() if is_first or ingested_digests.get(key) != file["sha256"]]
     if is_first or are_forgotten:

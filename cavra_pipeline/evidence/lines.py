@@ -168,7 +168,7 @@ class _Splitter:
         self._is_newline = np.empty(0, bool)
 
     def block(self, size: int) -> tuple[Block, int]:
-        """Makes a block that begins with what the one before left unfinished, and says how much that is."""
+        """Returns a buffer that begins with the previous block's partial line, and the length of that prefix."""
         block = np.empty(len(self._rest) + size, np.uint8)
         block[: len(self._rest)] = self._rest
         return block, len(self._rest)
@@ -215,10 +215,10 @@ class _Splitter:
         lengths = np.diff(offsets)
         quarantined: list[QuarantinedLine] = []
         is_text = np.ones(len(ends), dtype=bool)
-        is_doubtful = lengths > MAX_LINE_BYTES
+        needs_check = lengths > MAX_LINE_BYTES
         if not _is_utf8(block):
-            is_doubtful[np.searchsorted(ends, np.flatnonzero(block > _LAST_ASCII), side="right")] = True
-        for row in np.flatnonzero(is_doubtful):
+            needs_check[np.searchsorted(ends, np.flatnonzero(block > _LAST_ASCII), side="right")] = True
+        for row in np.flatnonzero(needs_check):
             line = block[offsets[row] : offsets[row + 1]]
             raw = line.tobytes().rstrip(b"\r\n")
             if len(raw) > MAX_LINE_BYTES:

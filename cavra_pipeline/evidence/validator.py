@@ -31,7 +31,7 @@ NO_LINES: Final = pa.Table.from_batches([], schema=LINES)
 
 @dataclass(slots=True)
 class ValidatedLines:
-    """What the boundary made of some lines.
+    """Result of validating some lines.
 
     Attributes:
         rows: The lines that may pass as typed rows; first those that passed as they stand, then those that were judged.
@@ -70,7 +70,7 @@ class Validator:
         return RecordReader(self._tables)
 
     def validate(self, lines: pa.Table) -> ValidatedLines:
-        """Puts lines through the boundary.
+        """Validates lines: each passes the boundary, as it is or judged by itself.
 
         Args:
             lines: ``line_number`` and ``line``, valid UTF-8, in order; nulls are passed over.
@@ -127,7 +127,7 @@ def _without_hits(lines: Mapping[int, bytes]) -> frozenset[int]:
 
 
 def _by_kind(kept: Mapping[int, Kept]) -> dict[str, Lines]:
-    """What may pass of judged lines as lines of their kinds."""
+    """Groups what may pass of judged lines by kind."""
     by_kind: defaultdict[str, Lines] = defaultdict(Lines)
     for number, verdict in kept.items():
         kind = str(verdict.record.get("metadata_kind"))
@@ -145,5 +145,5 @@ def _at(number: int, raw: bytes, findings: tuple[Finding, ...]) -> Iterator[Line
 
 
 def quarantined_line(number: int, raw: bytes, verdict: Quarantined) -> QuarantinedLine:
-    """Makes the row that stands for a line which may not pass."""
+    """Returns the quarantine row of a rejected line."""
     return QuarantinedLine(number, sha256_of(raw), verdict.reason.value, verdict.field, verdict.created_at)
