@@ -15,10 +15,10 @@ from cavra_pipeline.assets.metadata import show_days, table
 from cavra_pipeline.assets.registry import KINDS, WAREHOUSE_POOL, owners_of, transient_retried
 from cavra_pipeline.assets.tables import ROW_COUNT, code_of, column_lineage, warehouse_table
 from cavra_pipeline.escaping import visible
+from cavra_pipeline.evidence.emitted import day_marks
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.landing_zone import landing_files
 from cavra_pipeline.evidence.load import IngestResult
-from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.evidence.queries import day_counts, schema_differences
 from cavra_pipeline.executive.words import are, count

@@ -12,8 +12,8 @@ from typing import Final
 
 import dagster as dg
 
+from cavra_pipeline.evidence.emitted import day_marks
 from cavra_pipeline.evidence.landing_zone import landing_files
-from cavra_pipeline.evidence.own import day_marks
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.jobs import EVIDENCE, asset_key, sources
 from cavra_pipeline.retention.prune import horizon_day

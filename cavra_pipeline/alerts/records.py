@@ -16,7 +16,7 @@ from cavra_pipeline.alerts.lifecycle import alert_lane
 from cavra_pipeline.alerts.model import Alert
 from cavra_pipeline.alerts.store import mark_recorded, unrecorded_notices
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY
-from cavra_pipeline.evidence.own import record, save_own_drop
+from cavra_pipeline.evidence.emitted import record, save_emitted_drop
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
@@ -36,7 +36,7 @@ def record_plans(settings: Settings) -> None:
     plans = {plan_id: list(same) for plan_id, same in groupby(rows, key=lambda row: row["plan_id"])}
     for plan_id, same in plans.items():
         at = same[0]["created_at"]
-        save_own_drop(settings, plan_id, [_plan_record(same)], now=at, act="record an alert plan")
+        save_emitted_drop(settings, plan_id, [_plan_record(same)], now=at, act="record an alert plan")
     if plans:
         with state_of(settings).writing() as c:
             mark_recorded(c, plans)
@@ -87,4 +87,4 @@ def record_acknowledgement(
         )
         for about in [{"provider": provider, "plan_id": plan_id} for provider, plan_id in plans.items()] or [{}]
     ]
-    save_own_drop(settings, f"acknowledgement-{name}", written, now=now, act="record an acknowledgement")
+    save_emitted_drop(settings, f"acknowledgement-{name}", written, now=now, act="record an acknowledgement")

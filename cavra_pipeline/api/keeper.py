@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from cavra_pipeline.documents import canonical_json
-from cavra_pipeline.evidence.own import lay_own_drop
+from cavra_pipeline.evidence.emitted import lay_emitted_drop
 from cavra_pipeline.settings import Settings
 
 _Waiting = tuple[dict[str, Any], "Future[None]"]
@@ -64,7 +64,7 @@ class EvidenceWriter:
         records = [record for record, _ in batch]
         digest = hashlib.sha256(canonical_json(records).encode()).hexdigest()[:24]
         try:
-            lay_own_drop(self._settings, f"api-{digest}", records, now=self._clock())
+            lay_emitted_drop(self._settings, f"api-{digest}", records, now=self._clock())
         except Exception as error:  # noqa: BLE001 -- handed to whoever waits
             self.failed_count += len(batch)
             for _, kept in batch:

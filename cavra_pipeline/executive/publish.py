@@ -15,7 +15,7 @@ from cavra_pipeline.boundary.fields import ROUTES
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.documents import digest_of
 from cavra_pipeline.escaping import visible
-from cavra_pipeline.evidence.own import record
+from cavra_pipeline.evidence.emitted import record
 from cavra_pipeline.executive.words import are, risk_lines, route_lines
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.retry.first_delivery import Announcement

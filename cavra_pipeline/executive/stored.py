@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cavra_pipeline.boundary.judge import is_safe_identifier
 from cavra_pipeline.documents import PRODUCT, SCHEMA_PREFIX, instant
 from cavra_pipeline.errors import Accepts
+from cavra_pipeline.evidence.emitted import save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.executive.cavra_names import cavra_executive_report, cavra_plan, cavra_recovery_report
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import (
@@ -96,7 +96,7 @@ def store_escalation_plan(
         )  # fmt: skip
         recoveries = cavra_recovery_report(session, parameters, as_of=now, now=now, generated_by=generated_by)
     written = plan_record(plan, made_at=now)
-    save_own_drop(settings, written["session_id"], [written], now=now, act="record an escalation plan")
+    save_emitted_drop(settings, written["session_id"], [written], now=now, act="record an escalation plan")
     return cavra_plan(plan, recoveries), written
 
 
@@ -156,7 +156,7 @@ def store_schedule_run(
         report, of_report = make_executive_report(session, settings, parameters, generated_by=generated_by, now=now)
     run_id, when = report_run_id(report), schedule.at(now)
     of_run = schedule_run_record(report, run_id=run_id, schedule=when, made_at=now)
-    save_own_drop(settings, of_run["session_id"], [of_report, of_run], now=now, act="record an executive report")
+    save_emitted_drop(settings, of_run["session_id"], [of_report, of_run], now=now, act="record an executive report")
     names = ("escalation_count", "failed_execution_count", "open_recovery_count", "slo_breached_count")
     run = {
         "schema_version": f"{SCHEMA_PREFIX}recovery-executive-report-schedule-run.v1",

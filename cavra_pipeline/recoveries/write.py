@@ -13,9 +13,9 @@ from cavra_pipeline.boundary.judge import actor_label, is_safe_identifier
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.documents import digest_of, instant, naive_utc
 from cavra_pipeline.errors import Accepts, UsageError, did_you_mean, use_one_of
+from cavra_pipeline.evidence.emitted import CLOCK_SLACK, date_after, record, save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
 from cavra_pipeline.evidence.rows import subject_of
 from cavra_pipeline.lanes import CLOSED_STATES, FAILURE_SOURCES, LANES, LOOKBACK_HOURS
 from cavra_pipeline.provider_names import provider_name
@@ -93,7 +93,7 @@ def build_playbook(
         failure_count=failures,
         **{payload_key(PLAYBOOK): {"provider_playbooks": entries}},
     )
-    save_own_drop(settings, f"playbook-{digest}", [written], now=now, act="record a recovery playbook")
+    save_emitted_drop(settings, f"playbook-{digest}", [written], now=now, act="record a recovery playbook")
     return written
 
 
@@ -174,7 +174,7 @@ def close_recovery(
         closure_state=state,
         **({"external_ref": external_ref} if external_ref else {}),
     )
-    save_own_drop(settings, f"closure-{digest}", [written], now=at, act="record a recovery's closure")
+    save_emitted_drop(settings, f"closure-{digest}", [written], now=at, act="record a recovery's closure")
     return written
 
 

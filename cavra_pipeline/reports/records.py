@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cavra_pipeline.boundary.kinds import KIND_PREFIX, fields_of, payload_key
-from cavra_pipeline.evidence.own import record
+from cavra_pipeline.evidence.emitted import record
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.policy import POLICY_MEMBERS
 

@@ -14,9 +14,9 @@ from cavra_pipeline.boundary.secrets import secrets_in
 from cavra_pipeline.boundary.verdict import Quarantined
 from cavra_pipeline.documents import digest_of, naive_utc
 from cavra_pipeline.errors import UsageError, did_you_mean, use_one_of
+from cavra_pipeline.evidence.emitted import CLOCK_SLACK, date_after, record, save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import CLOCK_SLACK, date_after, record, save_own_drop
 from cavra_pipeline.evidence.pseudonym_key import pseudonyms_of
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.provider_names import provider_name
@@ -148,7 +148,7 @@ def _write(
         **({"external_ref": external_ref} if external_ref else {}),
     )
     _require_safe(settings, written)
-    save_own_drop(settings, f"acknowledgement-{digest}", [written], now=now, act="record an acknowledgement")
+    save_emitted_drop(settings, f"acknowledgement-{digest}", [written], now=now, act="record an acknowledgement")
     return written
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import ConnectorProblem, DeliverySettings
 from cavra_pipeline.documents import digest_of, instant, naive_utc
-from cavra_pipeline.evidence.own import CLOCK_SLACK
+from cavra_pipeline.evidence.emitted import CLOCK_SLACK
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.clearance import cleared_pairs
 from cavra_pipeline.retry.first_delivery import FIRST_DELIVERIES

@@ -18,9 +18,9 @@ from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.connectors import DeliveryOutcome, Grade, Notification, Severity
 from cavra_pipeline.documents import digest_of, instant
 from cavra_pipeline.errors import UsageError
+from cavra_pipeline.evidence.emitted import save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.policy import retry_policy
 from cavra_pipeline.retry.records import delivery_record, idempotency_id
@@ -111,7 +111,7 @@ class Announcement:
         """
         if self.records and not (self.requested_at is None and self._is_recorded(settings)):
             name = str(self.records[0]["session_id"])
-            save_own_drop(settings, name, self.records, now=now, act="record what was made")
+            save_emitted_drop(settings, name, self.records, now=now, act="record what was made")
 
     def _is_recorded(self, settings: Settings) -> bool:
         with warehouse_of(settings).reading() as session:

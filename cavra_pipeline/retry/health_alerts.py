@@ -13,7 +13,7 @@ from typing import Any, Final
 from cavra_pipeline.boundary.judge import actor_label
 from cavra_pipeline.documents import PRODUCT, SCHEMA_PREFIX, identify, instant, naive_utc
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.own import record
+from cavra_pipeline.evidence.emitted import record
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.reports.health import HealthParameters, retry_health_reports
 from cavra_pipeline.retry.first_delivery import Announcement

@@ -12,7 +12,7 @@ from typing import Any, Final
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, payload_key
 from cavra_pipeline.connectors import DeliveryOutcome, Notification
 from cavra_pipeline.documents import canonical_json, digest_of, instant
-from cavra_pipeline.evidence.own import record
+from cavra_pipeline.evidence.emitted import record
 from cavra_pipeline.lanes import LANES, Lane
 from cavra_pipeline.sending.engine import Purpose
 from cavra_pipeline.sending.intents import Intent

@@ -18,9 +18,9 @@ from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.connectors import PROBLEM_REASONS, DeliveryOutcome
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, PRODUCT, SCHEMA_PREFIX, instant, naive_utc
 from cavra_pipeline.errors import PipelineError, UsageError
+from cavra_pipeline.evidence.emitted import record, save_emitted_drop
 from cavra_pipeline.evidence.ingest import ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import record, save_own_drop
 from cavra_pipeline.lanes import Gate, Lane
 from cavra_pipeline.reports.incidents import incidents, is_to_be_probed
 from cavra_pipeline.reports.plan import retry_plans
@@ -298,7 +298,7 @@ def _record_run(
 ) -> None:
     """Saves the worker-run record, dry or live, and that of the plan it is based on."""
     records = [_run_record(request, document, now=now), _plan_record(request, plan)]
-    save_own_drop(settings, f"worker-run-{document['run_id']}", records, now=now, act="record a worker run")
+    save_emitted_drop(settings, f"worker-run-{document['run_id']}", records, now=now, act="record a worker run")
 
 
 def _run_record(request: WorkerRequest, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import ConnectorProblem, DeliveryOutcome, Grade, Notification
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.own import save_own_drop
+from cavra_pipeline.evidence.emitted import save_emitted_drop
 from cavra_pipeline.sending.intents import (
     ANSWERED,
     CLAIMED,
@@ -170,7 +170,7 @@ class Engine:
             at = max(at, datetime.fromisoformat(after))
         name = intent.intent_id if outcome else f"{intent.intent_id}-skipped"
         if records := self.purpose.evidence(intent, outcome, at):
-            save_own_drop(self.settings, name, records, now=at, act="record a send")
+            save_emitted_drop(self.settings, name, records, now=at, act="record a send")
         with self.state.writing() as connection:
             self.settle(connection, intent, outcome, at=at)
         return at

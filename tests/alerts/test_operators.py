@@ -47,7 +47,9 @@ def events(one: Desk) -> list[str]:
     return [event for (event,) in query_state(one.settings, "SELECT event FROM alert_events ORDER BY event_number")]
 
 
-@pytest.mark.parametrize(("module", "name"), [(records, "save_own_drop"), (operators, "save"), (operators, "alerts")])
+@pytest.mark.parametrize(
+    ("module", "name"), [(records, "save_emitted_drop"), (operators, "save"), (operators, "alerts")]
+)
 def test_after_a_crash_at_any_step_a_repeat_acknowledges_and_leaves_one_record(
     desk: Desk, module: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +160,7 @@ def test_whoever_waits_for_the_warehouse_holds_no_state(desk: Desk) -> None:
     assert state_of_alert(desk) == ("acknowledged", "on-call")
 
 
-@pytest.mark.parametrize("step", ["save_own_drop", "mark_recorded"])
+@pytest.mark.parametrize("step", ["save_emitted_drop", "mark_recorded"])
 def test_after_a_crash_at_any_step_a_plan_is_recorded_once(
     desk: Desk, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from cavra_pipeline.errors import PipelineError, TransientError, UsageError
 from cavra_pipeline.evidence.bucket import is_kept
+from cavra_pipeline.evidence.emitted import save_emitted_drop
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.ingest import drops_to_ingest, ingest
 from cavra_pipeline.evidence.keeper import rebuild, warehouse_of
 from cavra_pipeline.evidence.landing import list_drops
 from cavra_pipeline.evidence.landing_zone import landing_days, landing_files, stray_files
-from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.moving import move
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.verify.home import verify_home
@@ -136,14 +136,14 @@ def test_a_lost_copy_is_fetched_again_and_nothing_is_read_twice(host: MakeHost, 
 def test_evidence_of_our_own_is_in_the_bucket_before_the_warehouse_has_it(host: MakeHost, server: BucketServer) -> None:
     one, other = host("one"), host("other")
 
-    save_own_drop(one, "test", [delivery(at(5), failed=["slack"])], now=NOW, act="test")
+    save_emitted_drop(one, "test", [delivery(at(5), failed=["slack"])], now=NOW, act="test")
     with warehouse_of(one).reading() as session:
         assert drops_to_ingest(session, one) == []
     assert ingest(other, now=NOW).received_count == 1
 
     server.stop()
     with pytest.raises(TransientError, match="the bucket of the landing zone can't be reached"):
-        save_own_drop(one, "later", [delivery(at(4), failed=["slack"])], now=NOW, act="test")
+        save_emitted_drop(one, "later", [delivery(at(4), failed=["slack"])], now=NOW, act="test")
     with warehouse_of(one).reading() as session:
         assert session.tuples("SELECT count(*) FROM deliveries") == [(1,)]
 

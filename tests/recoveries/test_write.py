@@ -10,7 +10,7 @@ import pytest
 
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND
 from cavra_pipeline.errors import UsageError, checked
-from cavra_pipeline.evidence.own import CLOCK_SLACK
+from cavra_pipeline.evidence.emitted import CLOCK_SLACK
 from cavra_pipeline.lanes import FAILURE_SOURCES
 from cavra_pipeline.recoveries.write import PlaybookParameters, build_playbook, close_recovery
 from cavra_pipeline.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence.own import CLOCK_SLACK
+from cavra_pipeline.evidence.emitted import CLOCK_SLACK
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, ALERT_STATES, CLEARING_STATES, LANES
 from cavra_pipeline.retry.acknowledge import acknowledge, withdraw
 from cavra_pipeline.settings import Settings

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from cavra_pipeline.boundary.kinds import KINDS
+from cavra_pipeline.evidence.emitted import save_emitted_drop
 from cavra_pipeline.evidence.export import export_records
 from cavra_pipeline.evidence.importer import import_evidence
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.records import health_record, plan_record
 from cavra_pipeline.retry.acknowledge import acknowledge
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for lane in LANES.values():
         records = [plan_record(ask_plan(home, lane.name, NOW, now=NOW), now=NOW),
                    health_record(ask_health(home, lane.name, NOW, now=NOW), now=NOW)]  # fmt: skip
-        save_own_drop(home, f"reports-{lane.name}", records, now=NOW, act="save reports")
+        save_emitted_drop(home, f"reports-{lane.name}", records, now=NOW, act="save reports")
         worker(home, provider, lane=lane.name)
         if lane.takes_acknowledgements:
             said = {"subject": "subject-1", "provider": "slack", "state": "resolved", "by": "on-call"}

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import UsageError
-from cavra_pipeline.evidence import own as own_module
+from cavra_pipeline.evidence import emitted
+from cavra_pipeline.evidence.emitted import save_emitted_drop
 from cavra_pipeline.evidence.keeper import warehouse_of
-from cavra_pipeline.evidence.own import save_own_drop
 from cavra_pipeline.executive.escalation import escalation_plan
 from cavra_pipeline.executive.publish import escalation, report_announcement, report_run_id
 from cavra_pipeline.executive.report import executive_reports
@@ -163,7 +163,7 @@ def test_stopped_after_any_statement_and_given_again_each_connector_gets_one_mes
 
 
 @pytest.mark.parametrize(
-    ("module", "step"), [(own_module, "write_own_drop"), (own_module, "commit_own_drop"), (Engine, "settle")]
+    ("module", "step"), [(emitted, "write_emitted_drop"), (emitted, "commit_emitted_drop"), (Engine, "settle")]
 )
 def test_an_answer_that_was_stored_is_recorded_and_not_asked_for_again(
     home: Settings, provider: Provider, monkeypatch: pytest.MonkeyPatch, module: Any, step: str
@@ -312,12 +312,12 @@ def test_of_two_commands_that_plan_the_same_at_once_one_sends(
     other = Provider(provider.clock)
 
     def meanwhile(*arguments: Any, **named: Any) -> Any:
-        monkeypatch.setattr(first_delivery_module, "save_own_drop", save_own_drop)
+        monkeypatch.setattr(first_delivery_module, "save_emitted_drop", save_emitted_drop)
         provider.clock.move(0.01)
         send(home, other, run_id="other")
-        save_own_drop(*arguments, **named)
+        save_emitted_drop(*arguments, **named)
 
-    monkeypatch.setattr(first_delivery_module, "save_own_drop", meanwhile)
+    monkeypatch.setattr(first_delivery_module, "save_emitted_drop", meanwhile)
     sent = send(home, provider, run_id="first")
 
     assert (len(provider.sent), len(other.sent)) == (0, 2)

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from cavra_pipeline.connectors import Grade, Notification
 from cavra_pipeline.connectors.deliver import DeliveryOutcome
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence import own as own_module
+from cavra_pipeline.evidence import emitted
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, CLEARING_STATES, LANES
 from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.retry.acknowledge import acknowledge
@@ -133,8 +133,8 @@ class Loop(RuleBasedStateMachine):
     @rule(
         step=st.sampled_from(
             [
-                (own_module, "write_own_drop"),
-                (own_module, "commit_own_drop"),
+                (emitted, "write_emitted_drop"),
+                (emitted, "commit_emitted_drop"),
                 (engine_module, "outcome_document"),
                 (engine_module.Engine, "settle"),
             ]

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from cavra_pipeline.boundary.kinds import payload_key
 from cavra_pipeline.connectors import Grade
 from cavra_pipeline.errors import PipelineError, UsageError
-from cavra_pipeline.evidence import own as own_module
+from cavra_pipeline.evidence import emitted
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.reports.store import save_plan
 from cavra_pipeline.sending import engine as engine_module
@@ -207,7 +207,7 @@ def test_a_floor_outlives_a_crash_between_the_drop_and_the_warehouse(
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     provider.answers, provider.floor = [Grade.THROTTLED, Grade.DELIVERED], timedelta(hours=10)
-    crash_in(monkeypatch, own_module, "commit_own_drop")
+    crash_in(monkeypatch, emitted, "commit_emitted_drop")
     with pytest.raises(Crash):
         worker(home, provider)
     monkeypatch.undo()
@@ -226,7 +226,7 @@ def test_a_refusal_outlives_a_crash_between_the_drop_and_the_warehouse(
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
     provider.answers = [Grade.REJECTED]
-    crash_in(monkeypatch, own_module, "commit_own_drop")
+    crash_in(monkeypatch, emitted, "commit_emitted_drop")
     with pytest.raises(Crash):
         worker(home, provider)
     monkeypatch.undo()
@@ -338,7 +338,7 @@ def test_a_crash_between_the_drop_and_the_warehouse_loses_nothing_and_sends_noth
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = armed_home(tmp_path, ACKNOWLEDGED)
-    crash_in(monkeypatch, own_module, "commit_own_drop")
+    crash_in(monkeypatch, emitted, "commit_emitted_drop")
     with pytest.raises(Crash):
         worker(home, provider)
     monkeypatch.undo()
@@ -360,7 +360,7 @@ def test_an_answer_that_could_not_be_recorded_is_recorded_by_the_next_run_dry_or
         home = armed_home(tmp_path / str(is_live), ACKNOWLEDGED)
         sent = len(provider.sent)
         with monkeypatch.context() as patched:
-            crash_in(patched, own_module, "write_own_drop", error=full)
+            crash_in(patched, emitted, "write_emitted_drop", error=full)
             with pytest.raises(PipelineError, match="the landing zone"):
                 worker(home, provider)
         assert intents(home) == [("answered", 1, None)]
@@ -446,7 +446,7 @@ def test_retries_that_a_failed_run_did_not_reach_are_free(
     lines = [delivery(at(60), lane="executive_report", subject=f"run-{n}", failed=["slack"]) for n in range(4)]
     home = armed_home(tmp_path, lines)
     full = PipelineError("the warehouse is full", where="here", remedy="Free some disk space")
-    crash_in(monkeypatch, own_module, "commit_own_drop", call=2, error=full)
+    crash_in(monkeypatch, emitted, "commit_emitted_drop", call=2, error=full)
     with pytest.raises(PipelineError, match="full"):
         worker(home, provider, lane="executive_report")
     monkeypatch.undo()
@@ -464,7 +464,7 @@ def test_what_went_wrong_first_is_told_when_the_run_can_not_be_recorded_either(
     def full(*_: Any, **__: Any) -> None:
         raise PipelineError(f"no room for write {len(provider.sent)}", where="here", remedy="Free some disk space")
 
-    monkeypatch.setattr(own_module, "write_own_drop", full)
+    monkeypatch.setattr(emitted, "write_emitted_drop", full)
     with pytest.raises(PipelineError, match="no room for write 1"):
         worker(home, provider)
 

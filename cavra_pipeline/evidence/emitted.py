@@ -109,7 +109,7 @@ def _is_none(value: object) -> bool:
     return value == "None"
 
 
-def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Drop:
+def lay_emitted_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Drop:
     """Writes records as a landing file of today, whole and on disk; the next ingest brings them into the warehouse.
 
     Raises:
@@ -130,13 +130,13 @@ def lay_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]
     return drop_at(target, pseudonyms_of(settings))
 
 
-def write_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
+def write_emitted_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime) -> Group:
     """Writes records as a landing file of today and takes them through the boundary, ready to be committed.
 
     Raises:
         PipelineError: The landing zone can't be written, or a record of ours does not pass the boundary.
     """
-    drop = lay_own_drop(settings, name, records, now=now)
+    drop = lay_emitted_drop(settings, name, records, now=now)
     group = validate_drop(drop, settings)
     if any(validated.error or validated.quarantined for validated in group.drops):
         reasons = ", ".join(line.reason for validated in group.drops for _, line in validated.quarantined)
@@ -163,13 +163,15 @@ def _write(settings: Settings, target: Path, content: bytes) -> None:
         draft.unlink(missing_ok=True)
 
 
-def commit_own_drop(session: Session, group: Group, *, now: datetime) -> None:
+def commit_emitted_drop(session: Session, group: Group, *, now: datetime) -> None:
     """Commits a landing file of ours inside the open transaction."""
     with group.buffer:
         commit(session, group, now)
 
 
-def save_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime, act: str) -> None:
+def save_emitted_drop(
+    settings: Settings, name: str, records: Sequence[dict[str, Any]], *, now: datetime, act: str
+) -> None:
     """Writes records as a landing file of today and commits it. Safe to repeat: the same records are the same file.
 
     Args:
@@ -184,8 +186,8 @@ def save_own_drop(settings: Settings, name: str, records: Sequence[dict[str, Any
     """
 
     def write_and_commit() -> None:
-        drop = write_own_drop(settings, name, records, now=now)
+        drop = write_emitted_drop(settings, name, records, now=now)
         with warehouse_of(settings).writing(act) as session:
-            commit_own_drop(session, drop, now=now)
+            commit_emitted_drop(session, drop, now=now)
 
     repeated(write_and_commit)

@@ -9,7 +9,7 @@ import pytest
 
 from cavra_pipeline.alerts.operators import acknowledge_alert
 from cavra_pipeline.errors import PipelineError
-from cavra_pipeline.evidence.own import record
+from cavra_pipeline.evidence.emitted import record
 from tests.alerts.support import desk, signal
 from tests.support import AS_OF, query
 
