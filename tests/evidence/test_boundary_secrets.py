@@ -118,7 +118,7 @@ def test_a_secret_in_an_allowlisted_list_is_quarantined(code: str, value: str) -
 
 
 @FAMILIES
-def test_what_breaks_a_rule_holds_the_hint_of_that_rule(code: str, value: str) -> None:
+def test_what_breaks_a_rule_matches_the_prefilter_of_that_rule(code: str, value: str) -> None:
     prefilters = [rule.prefilter for rule in RULES if rule.code == code]
     hits: list[int] = []
     compiled(prefilters).scan(value.encode(), match_event_handler=lambda number, *_: hits.append(number))
