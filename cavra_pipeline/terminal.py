@@ -182,8 +182,8 @@ class Terminal:
         own = text.split("\n")
         if not self.is_interactive:
             return own
-        room = self._console.width - _GAP
-        return [line for one in own for line in textwrap.wrap(one, room, break_long_words=False) or [""]]
+        fill = textwrap.TextWrapper(self._console.width - _GAP, break_long_words=False, break_on_hyphens=False)
+        return [line for one in own for line in fill.wrap(one) or [""]]
 
     @contextmanager
     def bytes_progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:

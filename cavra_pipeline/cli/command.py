@@ -19,6 +19,8 @@ TABLE, JSON, CSV = FORMS = ("table", "json", "csv")
 _FORM: Final = "cavra_pipeline.form"
 _OUTPUT: Final = "--output"
 _OF_OUTPUT: Final = "Output"
+#: Stands for a hyphen while a line is wrapped.
+_NO_BREAK: Final = "\N{NON-BREAKING HYPHEN}"
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -27,12 +29,31 @@ def name_of(parameter: click.Parameter) -> str:
     return parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
 
 
+class _Formatter(click.HelpFormatter):
+    """Help that breaks no line within a name: click's own breaks behind hyphens, and can't be set not to."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _NO_BREAK))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *spans: int) -> None:
+        super().write_dl([(name, text.replace("-", _NO_BREAK)) for name, text in rows], *spans)
+
+    def write(self, string: str) -> None:
+        super().write(string.replace(_NO_BREAK, "-"))
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
 class HelpCommand(click.Command):
     """A command whose help ends with examples.
 
     Args:
         examples: Whole command lines, each of which runs as it stands.
     """
+
+    context_class = _Context
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
@@ -84,6 +105,7 @@ class HelpGroup(click.Group):
         examples: Whole command lines.
     """
 
+    context_class = _Context
     command_class = HelpCommand
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -65,7 +66,9 @@ def test_h_explains_each_command_in_plain_text(words: tuple[str, ...], tmp_path:
 
     assert (short.code, short.out) == (0, long.out)
     assert "\\b" not in short.out
-    assert max(map(len, command(tmp_path, *words, "-h", environ={"COLUMNS": "80"}).out.splitlines())) <= 80
+    narrow = command(tmp_path, *words, "-h", environ={"COLUMNS": "80"}).out.splitlines()
+    assert max(map(len, narrow)) <= 80
+    assert not [line for line in narrow if re.search(r"\w-$", line)], "a name is broken at its hyphen"
     assert list(tmp_path.iterdir()) == []
 
 
