@@ -96,7 +96,7 @@ def _changed_history(
 def _leak_signal(one: OpenLeaks) -> Signal:
     day = one.drop_day.isoformat()
     evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": one.newest}
-    return Signal(SECRET_FINDING, day, "warning", one.found_at, None, one.count, evidence)
+    return Signal(SECRET_FINDING, day, "critical", one.found_at, None, one.count, evidence)
 
 
 def _instant(text: str) -> datetime:

@@ -181,7 +181,7 @@ _TABLE: Final = (
     ),
     AlertKind(
         SECRET_FINDING,
-        "warning",
+        "critical",
         "a source carries secrets",
         "Rotate what leaked, fix the source, then resolve this alert by hand.",
         ends_by_hand=True,

@@ -217,7 +217,7 @@ ACKNOWLEDGEMENTS = "/api/v1/lanes/recovery_escalation/acknowledgements"
 def test_a_leak_is_resolved_over_http_and_an_alert_that_ends_by_itself_is_not(tmp_path: Path) -> None:
     home = ingested(tmp_path, [delivery()])
     signals = [
-        Signal("secret_finding", "2026-06-25", "warning", NOW, evidence={"newest_leak": 1}),
+        Signal("secret_finding", "2026-06-25", "critical", NOW, evidence={"newest_leak": 1}),
         Signal("failed_run", "daily_close", "critical", NOW),
     ]
     watch_pass(home, Observation(["secret_finding", "failed_run"], signals), clock=lambda: NOW)

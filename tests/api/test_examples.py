@@ -89,7 +89,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]
     )
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": {"exports": SOURCE}}))
     pull(home, read_sources(home.sources_file).named("exports"), {}, clock=lambda: NOW)
-    signals = [Signal("secret_finding", DAY, "warning", NOW, evidence={"newest_leak": 1})]
+    signals = [Signal("secret_finding", DAY, "critical", NOW, evidence={"newest_leak": 1})]
     watch_pass(home, Observation(["secret_finding"], signals), clock=lambda: NOW)
     with Receiver() as receiver, served(home, dagster=OneRefresh()) as one:
         monkeypatch.setenv("SLACK", receiver.script("/slack", answer(200, "ok")))

@@ -102,7 +102,7 @@ def test_what_is_not_accepted_is_said_with_a_remedy(home: Settings, words: list[
 
 def test_a_leaked_secret_is_resolved_and_an_alert_that_ends_by_itself_is_not(home: Settings) -> None:
     now = datetime.now(UTC)
-    leak = Signal("secret_finding", "2026-06-25", "warning", now, evidence={"newest_leak": 1})
+    leak = Signal("secret_finding", "2026-06-25", "critical", now, evidence={"newest_leak": 1})
     watch_pass(home, Observation(["secret_finding"], [leak]), clock=lambda: now)
     ids = {one["kind"]: one["alert_id"] for one in answer("list")["alerts"]}
 

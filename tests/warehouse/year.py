@@ -253,7 +253,7 @@ class Year:
         with state_of(self.settings).reading() as c:
             signals += [
                 Signal(
-                    "secret_finding", one.drop_day.isoformat(), "warning", one.found_at, None, one.count,
+                    "secret_finding", one.drop_day.isoformat(), "critical", one.found_at, None, one.count,
                     {"drop_day": one.drop_day.isoformat(), "newest_leak": one.newest},
                 )
                 for one in open_leaks(c)
