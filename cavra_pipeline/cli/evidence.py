@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 import click
 
 from cavra_pipeline import frames
+from cavra_pipeline.alerts.leaks import open_leaks
 from cavra_pipeline.cli.command import TABLE, answers, command, form_of_answer
 from cavra_pipeline.cli.common import (
     RANGE,
@@ -23,6 +24,7 @@ from cavra_pipeline.cli.common import (
     home,
     instant_option,
     reading,
+    reading_state,
 )
 from cavra_pipeline.cli.tables import short_time
 from cavra_pipeline.cli.when import read_start
@@ -339,7 +341,8 @@ def quarantine() -> None:
     Use the SHA-256 to find the line in its source.
     """
     columns = ("drop_day", "source_file", "line_number", "reason", "sha256", "field", "file_name")
-    _list("Quarantine", list_quarantine, columns)
+    steps = ("Correct what was rejected at its source, then import it again:", "cavra-pipeline import PATH")
+    _list("Quarantine", list_quarantine, columns, steps)
 
 
 @command("findings", "cavra-pipeline findings", "cavra-pipeline findings --json")
@@ -349,14 +352,20 @@ def findings() -> None:
 
     The value itself is never shown.
     """
-    _list("Findings", list_findings, ("drop_day", "source_file", "line_number", "rule", "path", "action", "file_name"))
+    columns = ("drop_day", "source_file", "line_number", "rule", "path", "action", "file_name")
+    with reading_state() as c:
+        is_leaked = bool(open_leaks(c))
+    steps = ("Rotate each leaked secret, then resolve its alert:", "cavra-pipeline alerts") if is_leaked else ()
+    _list("Findings", list_findings, columns, steps)
 
 
 #: Headings of the tables, short so that the digest has room; CSV and JSON have the columns' own names.
 _SHOWN_AS: Final = {"drop_day": "day", "source_file": "file", "line_number": "line"}
 
 
-def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...]) -> None:
+def _list(
+    title: str, read: Callable[..., list[dict[str, object]]], columns: tuple[str, ...], steps: Sequence[str]
+) -> None:
     with reading() as session:
         rows = read(session)
 
@@ -367,5 +376,7 @@ def _list(title: str, read: Callable[..., list[dict[str, object]]], columns: tup
         names = [name for name in columns if name != "file_name"]
         shown = [[str(row[c])[:_DIGEST_SHOWN] if c == "sha256" else row[c] for c in names] for row in rows]
         console.table(f"{title}: {len(rows)}", [_SHOWN_AS.get(c, c) for c in names], shown)
+        if steps:
+            console.next(*steps)
 
     answer({"count": len(rows), title.lower(): rows}, show, title.lower(), columns)

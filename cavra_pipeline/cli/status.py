@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from cavra_pipeline.alerts.leaks import open_leaks
 from cavra_pipeline.alerts.operators import list_alerts
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import AS_OF, answer, clock, daemon_of, home, next_command
@@ -24,7 +25,7 @@ from cavra_pipeline.cli.tables import (
 from cavra_pipeline.evidence.ingest import drops_to_ingest
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.words import count
-from cavra_pipeline.executive.wrong import what_is_wrong
+from cavra_pipeline.executive.wrong import Wrong, what_is_wrong
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.retry.sender import host_connectors, host_problems
 from cavra_pipeline.state import state_of
@@ -46,11 +47,13 @@ def status(as_of: datetime | None) -> None:
         document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
+        leaks = {one.drop_day.isoformat(): one.count for one in open_leaks(c)}
     document |= {
         "alerts": {
             "open_count": listed_alerts["alert_count"],
             "critical_count": sum(one["severity"] == "critical" for one in listed_alerts["alerts"]),
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
+            "leaked_secret_count": sum(leaks.values()),
         },
         "daemon": daemon_of(settings, now),
         "live_lanes": sorted(settings.live_lanes),
@@ -60,7 +63,9 @@ def status(as_of: datetime | None) -> None:
         },
     }
     document["next"] = _next(document, is_of_now=as_of is None)
-    answer(document, lambda console, found: _show(console, found, is_of_now=as_of is None), _lane_rows)
+    is_daemon_off_now = as_of is None and is_daemon_off(document["daemon"])
+    wrong = what_is_wrong(document, leaks, is_daemon_off=is_daemon_off_now)
+    answer(document, lambda console, found: _show(console, found, wrong, is_of_now=as_of is None), _lane_rows)
 
 
 def _lane_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -79,6 +84,7 @@ def _next(document: Mapping[str, Any], *, is_of_now: bool) -> str:
         (is_of_now and is_daemon_off(document["daemon"]), "cavra-pipeline dev"),
         (bool(document["connectors"]["problem_count"]), "cavra-pipeline connectors test"),
         (bool(document["incidents"]), next_command("incidents --open")),
+        (bool(document["alerts"]["leaked_secret_count"]), "cavra-pipeline findings"),
         (bool(wrong), next_command(f"retry-health --lane {wrong[0]}") if wrong else ""),
         (bool(document["recoveries"]["recovery_open_count"]), next_command("recoveries")),
         (bool(document["alerts"]["open_count"]), "cavra-pipeline alerts"),
@@ -86,10 +92,10 @@ def _next(document: Mapping[str, Any], *, is_of_now: bool) -> str:
     return next((words for holds, words in ways if holds), next_command("dashboard"))
 
 
-def _show(console: Terminal, document: Mapping[str, Any], *, is_of_now: bool) -> None:
+def _show(console: Terminal, document: Mapping[str, Any], wrong: Sequence[Wrong], *, is_of_now: bool) -> None:
     evidence, alerts = document["evidence"], document["alerts"]
     connectors, daemon = document["connectors"], document["daemon"]
-    wrong = connectors["problem_count"]
+    to_fix = connectors["problem_count"]
     now = "" if is_of_now else "now: "
     console.facts(
         "Status",
@@ -104,14 +110,13 @@ def _show(console: Terminal, document: Mapping[str, Any], *, is_of_now: bool) ->
             ("daemon", now + daemon_words(daemon)),
             (
                 "connectors",
-                f"{now}{', '.join(connectors['on']) or 'none configured'}{f'; {wrong} to fix' if wrong else ''}",
+                f"{now}{', '.join(connectors['on']) or 'none configured'}{f'; {to_fix} to fix' if to_fix else ''}",
             ),
             ("live lanes", f"{now}{', '.join(document['live_lanes']) or 'none on this host: runs are dry'}"),
         ],
     )
     if evidence["record_count"]:
-        wrong_now = what_is_wrong(document, is_daemon_off=is_of_now and is_daemon_off(daemon))
-        show_wrong(console, "What is wrong" if wrong_now else "Nothing is wrong.", wrong_now)
+        show_wrong(console, "What is wrong" if wrong else "Nothing is wrong.", wrong)
     rows = [
         (
             name,

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from cavra_pipeline.alerts.leaks import open_leaks
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
 from cavra_pipeline.demo.telling import MONTH_HOURS, Reports, what_was_wrong
 from cavra_pipeline.errors import PipelineError, UsageError
@@ -24,6 +25,7 @@ from cavra_pipeline.reports.health import health_of_lanes
 from cavra_pipeline.reports.overview import overview
 from cavra_pipeline.reports.store import days_between
 from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 
 _MARK: Final = "demo.json"
 _UNTIL: Final = "month_ends_at"
@@ -61,7 +63,9 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     say(f"ingesting and reporting on {first} to {today} in Dagster ...")
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:
-        wrong = what_is_wrong(overview(session, as_of=now, now=now))
+        found = overview(session, as_of=now, now=now)
+    with state_of(settings).reading() as c:
+        wrong = what_is_wrong(found, {one.drop_day.isoformat(): one.count for one in open_leaks(c)})
     earlier = what_was_wrong(
         _health(settings, now), early, outage=month.story("worker_outage"), late=month.story("late_day")
     )

@@ -32,11 +32,14 @@ class Wrong:
 _DAEMON_OFF: Final = Wrong("Dagster's daemon is not running: no retry on schedule, no alert", ("dev",), is_of_now=True)
 
 
-def what_is_wrong(overview: Mapping[str, Any], *, is_daemon_off: bool = False) -> list[Wrong]:
+def what_is_wrong(
+    overview: Mapping[str, Any], leaks: Mapping[str, int] | None = None, *, is_daemon_off: bool = False
+) -> list[Wrong]:
     """Returns what is wrong, causes before what follows from them; none if nothing is wrong.
 
     Args:
         overview: How the home stands, as `reports.overview` returns it.
+        leaks: How many leaked secrets of each landing day no one has handled.
         is_daemon_off: Whether no Dagster daemon runs where one should; the demo ends without one by design.
     """
     incidents, lanes, down = overview["incidents"], overview["lanes"].values(), _down(overview)
@@ -44,6 +47,7 @@ def what_is_wrong(overview: Mapping[str, Any], *, is_daemon_off: bool = False) -
     return [
         *([_DAEMON_OFF] if is_daemon_off else []),
         *(Wrong(incident_sentence(one, overview["as_of"]), ("incidents --open",)) for one in incidents),
+        *_leaked(leaks or {}),
         *_down_line(down),
         *(_of_lane(lane, worker_interval(lane)) for lane in lanes if lane["usual_interval_minutes"]),
         *_recoveries(overview["recoveries"]),
@@ -62,6 +66,12 @@ def some(names: list[str]) -> str:
     """Lists the first names, and says how many more there are."""
     more = len(names) - _MOST_NAMED
     return listed([*names[:_MOST_NAMED], *([f"{more:,} more"] if more > 0 else [])])
+
+
+def _leaked(leaks: Mapping[str, int]) -> Iterator[Wrong]:
+    if leaks:
+        secrets = count(sum(leaks.values()), "leaked secret")
+        yield Wrong(f"{secrets} to rotate, in evidence of {some([*leaks])}", ("findings", "alerts"), is_of_now=True)
 
 
 def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:

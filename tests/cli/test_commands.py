@@ -276,7 +276,7 @@ def test_the_demo_takes_the_real_path_and_says_what_is_wrong_and_where_to_look(t
     now, earlier, pages = said.out.split("\n\n")
     heading = now.splitlines()[0]
     items = [" ".join(one.split()) for part in (now, earlier) for one in part.split("\n-  ")[1:]]
-    assert (len(items), heading[:16], heading[-29:]) == (9, "What is wrong as", "and the command that shows it")
+    assert (len(items), heading[:16], heading[-29:]) == (10, "What is wrong as", "and the command that shows it")
     assert re.findall(r"http://\S+", pages) == [
         "http://127.0.0.1:8765", "http://127.0.0.1:8765/#/executive", "http://127.0.0.1:3000",
     ]  # fmt: skip

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
+from cavra_pipeline.alerts.signals import Observation, Signal
+from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli.common import clock
 from cavra_pipeline.cli.doctor import _PARTS, _tried
 from cavra_pipeline.daemon import daemon_state
@@ -145,6 +147,23 @@ def test_what_is_worse_than_a_held_retry_is_said_beside_it(tmp_path: Path, has_f
     assert "1 of 1 due retry is held for an acknowledgement" in wrong
     assert ("recovery_escalation: 1 retry failed or was skipped" in wrong) == has_failed
     assert "1 failing delivery needs an acknowledgement" not in wrong
+
+
+def test_a_leaked_secret_is_wrong_until_a_person_has_resolved_its_alert(tmp_path: Path) -> None:
+    home = home_with(tmp_path, [delivery(evidence_token="ghp_" + "a1B2" * 9)])
+    take_in(home)
+    sentence = "-  1 leaked secret to rotate, in evidence of 2026-06-25"
+    leak = Signal(
+        "secret_finding", "2026-06-25", "critical", at(0), evidence={"drop_day": "2026-06-25", "newest_leak": 1}
+    )
+    watch_pass(home, Observation(["secret_finding"], [leak]), clock=lambda: at(0))
+
+    assert sentence in command(home.home, "status", *AS_OF).out
+    assert "Rotate each leaked secret" in command(home.home, "findings").out
+    (alert,) = command(home.home, "alerts", "--json").document["alerts"]
+    assert command(home.home, "alerts", "resolve", alert["alert_id"], "--by", "security").code == 0
+    assert "leaked" not in command(home.home, "status", *AS_OF).out
+    assert "next:" not in command(home.home, "findings").out
 
 
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
