@@ -328,3 +328,5 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
         columns = ("subject", "provider", "first tried", "exhausted")
         console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
         console.print("exhausted: when its attempts are used up if every retry fails", style="dim")
+        first = min(document["pairs"], key=lambda one: (one["exhausted_at"] is None, one["exhausted_at"]))
+        console.next(next_command(f"explain {first[subject]} {first['provider']}"))
