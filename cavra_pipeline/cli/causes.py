@@ -14,7 +14,7 @@ from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import answers, command
 from cavra_pipeline.cli.common import ANY_LANE, AS_OF, answer, clock, home, lane_option, next_command, of_lanes, reading
 from cavra_pipeline.cli.report_tables import unless_empty
-from cavra_pipeline.cli.tables import near_time, short_time
+from cavra_pipeline.cli.tables import near_time, said, short_time
 from cavra_pipeline.declared import options_of
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.errors import UsageError, checked, did_you_mean
@@ -37,19 +37,6 @@ _NEVER: Final = {
     "not_retryable": "no attempt left",
     "schedule_disabled": "schedule is off",
     "not_due": "not due until then",
-}
-#: Decisions of a retry plan, and why a plan or a worker run decided so; what is not here is said as it stands.
-_WORDS: Final = {
-    "retry": "due",
-    "wait": "waiting",
-    "suppress": "exhausted",
-    "max_retry_attempts_reached": "no attempt is left",
-    "non_retryable_status_code": "the policy never retries its status",
-    "retry_delay_not_elapsed": "its delay has not passed yet",
-    "retry_delay_elapsed": "its delay has passed",
-    "acknowledgement": "no acknowledgement",
-    "approval": "no approval",
-    **{cause: said.what for cause, said in CAUSE_WORDS.items()},
 }
 #: What a delivery may wait for that only a person gives.
 _BY_A_PERSON: Final = ("acknowledgement", "approval")
@@ -227,7 +214,7 @@ def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lane
     """Shows why a delivery waits, lane by lane."""
     for one in document["explanations"]:
         needs = [
-            RELEASE_WORDS[need["needs"]].format(at=f"{short_time(need['at'])} UTC", detail=_said(need["detail"]))
+            RELEASE_WORDS[need["needs"]].format(at=f"{short_time(need['at'])} UTC", detail=said(need["detail"]))
             for need in one["released_by"]
         ]
         console.facts(
@@ -281,19 +268,14 @@ def _state(one: Mapping[str, Any]) -> str:
     held = next((need["needs"] for need in one["released_by"] if need["needs"] in _BY_A_PERSON), None)
     if one["state"] == "retry" and held:
         return f"held: it needs an {held}"
-    state = "ready" if one["state"] == "retry" else _said(one["state"])
-    return ": ".join(filter(None, [state, _said(one["reason"])]))
-
-
-def _said(name: str | None) -> str:
-    """Says a decision, an outcome or a reason in words."""
-    return _WORDS.get(name or "", (name or "").replace("_", " "))
+    state = "ready" if one["state"] == "retry" else said(one["state"])
+    return ": ".join(filter(None, [state, said(one["reason"])]))
 
 
 def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
     is_early = line["reason"] == "retry_delay_not_elapsed"
-    outcome = "waiting" if is_early else _said(line["outcome"])
-    reason = _said(line["reason"]) or line["status_code"] or line["by"]
+    outcome = "waiting" if is_early else said(line["outcome"])
+    reason = said(line["reason"]) or line["status_code"] or line["by"]
     happened = ", ".join(str(one) for one in (outcome, reason if line["outcome"] != "delivered" else None) if one)
     times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
     told = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))

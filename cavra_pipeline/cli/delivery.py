@@ -22,7 +22,7 @@ from cavra_pipeline.cli.common import (
     home,
     lane_option,
 )
-from cavra_pipeline.cli.tables import say_if_later, short_time, show_connector_problems
+from cavra_pipeline.cli.tables import said, say_if_later, short_time, show_connector_problems
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.lanes import ACKNOWLEDGEMENT_STATES, LANES, Gate, Lane
 from cavra_pipeline.reports.plan import decision_columns
@@ -176,7 +176,7 @@ def _connectors() -> tuple[dict[str, Any], bool]:
 
 
 def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
-    rows = [(one["connector"], one["state"]) for one in document["connectors"]]
+    rows = [(one["connector"], said(one["state"])) for one in document["connectors"]]
     if rows:
         console.table("Connectors that are on", ("connector", "state"), rows)
     else:
@@ -205,10 +205,10 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     rows: list[tuple[Any, ...]] = []
     for decision in document["selected_retries"]:
         sent = outcomes.get((decision[subject], decision["provider"]))
-        state = f"{sent['execution_status']} ({sent['reason']})" if sent else "selected"
+        state = f"{sent['execution_status']} ({said(sent['reason'])})" if sent else "selected"
         rows.append((decision[subject], decision["provider"], state))
     rows += [(d[subject], d["provider"], f"held: needs an {needed}") for d in document["acknowledgement_pending"]]
-    rows += [(d[subject], d["provider"], f"held: {d['held_because']}") for d in document["held_retries"]]
+    rows += [(d[subject], d["provider"], f"held: {said(d['held_because'])}") for d in document["held_retries"]]
     if rows:
         console.table("Retries", ("subject", "provider", "state"), rows, is_last_folded=True)
         console.next(f"cavra-pipeline explain {rows[0][0]} {rows[0][1]}")

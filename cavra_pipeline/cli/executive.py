@@ -15,7 +15,7 @@ import click
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import JSON, answers, answers_as, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
-from cavra_pipeline.cli.tables import level, short_time
+from cavra_pipeline.cli.tables import level, said, short_time
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.evidence.keeper import warehouse_of
 from cavra_pipeline.executive.escalation import escalation_plan
@@ -193,4 +193,4 @@ def _show_delivery(console: Terminal, sent: Mapping[str, Any] | None) -> None:
     if sent["dry_run"]:
         console.print(f"Dry run: would notify {', '.join(sent['providers']) or 'no one'}: {sent['title']}")
     for outcome in sent["outcomes"]:
-        console.print(f"{outcome['provider']}: {outcome['grade'] or 'not sent'} ({outcome['reason']})")
+        console.print(f"{outcome['provider']}: {outcome['grade'] or 'not sent'} ({said(outcome['reason'])})")

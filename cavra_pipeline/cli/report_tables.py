@@ -14,6 +14,7 @@ from cavra_pipeline.cli.tables import (
     duration_or_never,
     level,
     near_time,
+    said,
     short_time,
     show_plan_states,
 )
@@ -262,7 +263,7 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
         console.table("Deliveries", ("provider", "delivered", "failed"), providers)
-    if skipped := [(reason.replace("_", " "), number) for reason, number in document["skipped_reasons"].items()]:
+    if skipped := [(said(reason), number) for reason, number in document["skipped_reasons"].items()]:
         console.table("Skipped retries", ("reason", "retries"), skipped)
     console.part()
     console.print(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from cavra_pipeline.cli.common import clock, next_command
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.wrong import Wrong, some
+from cavra_pipeline.reports.cause_words import CAUSE_WORDS, REASON_WORDS
 from cavra_pipeline.terminal import Styled, Terminal, lines, shown
 
 _LEVEL_STYLES: Final = {
@@ -25,8 +26,27 @@ _LEVEL_STYLES: Final = {
 NO_EVIDENCE: Final = "no evidence yet; cavra-pipeline demo brings a recorded month"
 #: Where a failing delivery stands in a retry plan (glossary), what can go now first.
 PLAN_STATES: Final = ("ready", "held", "waiting", "exhausted")
+#: Decisions of a retry plan, and why a plan or a worker run decided so; what is not here is said as it stands.
+_WORDS: Final = {
+    "retry": "due",
+    "wait": "waiting",
+    "suppress": "exhausted",
+    "max_retry_attempts_reached": "no attempt is left",
+    "non_retryable_status_code": "the policy never retries its status",
+    "retry_delay_not_elapsed": "its delay has not passed yet",
+    "retry_delay_elapsed": "its delay has passed",
+    "acknowledgement": "no acknowledgement",
+    "approval": "no approval",
+    **{cause: words.what for cause, words in CAUSE_WORDS.items()},
+    **REASON_WORDS,
+}
 #: What a list needs beside its sentences, in columns.
 _OF_A_LIST: Final = 5
+
+
+def said(name: str | None) -> str:
+    """Says a decision, an outcome or a reason in words."""
+    return _WORDS.get(name or "", (name or "").replace("_", " "))
 
 
 def level(name: str) -> Styled:

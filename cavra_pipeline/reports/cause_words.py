@@ -1,6 +1,7 @@
-"""Words for people about causes: what each cause of an incident is, what to do, and what releases a waiting delivery.
+"""Words for people about causes: what each cause of an incident is, what to do, and why a delivery waits.
 
-The command line, the executive report and the console (through its ``lanes.js``) all say these.
+The command line, the executive report and the console (through its ``lanes.js``) all say these, but the reasons: the
+command line alone.
 """
 
 from __future__ import annotations
@@ -45,6 +46,28 @@ CAUSE_WORDS: Final[Mapping[str, CauseWords]] = {
 }
 #: The step for recoveries past their limit: on the overview, of the alert, and where recoveries are listed.
 RECOVERY_STEP: Final = "Fix the connector, then record each recovery as resolved or mitigated."
+#: Why a due retry was held, or an execution skipped, by the name that a worker run or CAVRA gives it.
+REASON_WORDS: Final[Mapping[str, str]] = {
+    "claimed_by_another_run": "another run is sending it now",
+    "already_executed": "this failure has been retried",
+    "later_evidence": "it has a newer delivery",
+    "subject_not_sendable": "its subject can't be sent",
+    "provider_incident": "an incident is open, and this run probes once",
+    "over_the_limit_of_this_run": "the limit of this run is reached",
+    "provider_asked_to_wait": "the provider asked to wait",
+    "provider_refused_it": "the provider refused it for good",
+    "no_connector": "this host has no such connector",
+    "connector_misconfigured": "the connector has a fault",
+    "connector_secret_unusable": "a secret of the connector is missing or malformed",
+    "connectors_file_unusable": "the connector file can't be read",
+    "connector_config_not_configured": "no connector was configured",
+    "audit_package_not_found": "CAVRA did not find its audit package",
+    "auditor_export_not_found": "CAVRA did not find its auditor export",
+    "recovery_escalation_plan_not_found": "CAVRA did not find its escalation plan",
+    "recovery_executive_report_schedule_run_not_found": "CAVRA did not find its executive report",
+    "recovery_escalation_retry_health_not_found": "CAVRA did not find its recovery health report",
+    "recovery_executive_report_delivery_retry_health_not_found": "CAVRA did not find its executive health report",
+}
 #: By the need that `causes.explain` names; ``{at}`` stands for its instant and ``{detail}`` for its detail.
 RELEASE_WORDS: Final[Mapping[str, str]] = {
     "policy": "a policy that allows another attempt",
