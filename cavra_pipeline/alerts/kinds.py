@@ -106,7 +106,7 @@ _TABLE: Final = (
         "stale_retry_plan",
         "warning",
         "the newest retry plan is stale",
-        "Make a new retry plan before anything is retried.",
+        "Check that the lane's worker runs: each run makes a new retry plan.",
         inhibited_by=_DOWN,
         is_told_by_subject=True,
     ),

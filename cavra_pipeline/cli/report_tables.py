@@ -130,7 +130,10 @@ def show_health(
     if report["alerts"]:
         found = list(zip(report["alerts"], report["recommended_actions"], strict=True))
         found.sort(key=lambda one: one[0]["severity"] != "critical")
-        rows = [(level(alert["severity"]), lines(alert["message"], shown(action, "dim"))) for alert, action in found]
+        rows = [
+            (level(alert["severity"]), lines(alert["message"], shown(_step(report, alert, action), "dim")))
+            for alert, action in found
+        ]
         console.facts("Problems, and what to do", rows)
     if slots:
         console.table(
@@ -160,6 +163,12 @@ def show_health(
         console.next(f"cavra-pipeline ack --lane {report['lane']} {first} --state acknowledged --by LABEL")
     elif report["unresolved_delivery_count"]:
         console.next(next_command(f"retry-plan --lane {report['lane']}"))
+
+
+def _step(report: Mapping[str, Any], alert: Mapping[str, Any], action: str) -> str:
+    """What to do about a problem: a worker that is down makes no plan, so its run is all that a stale plan needs."""
+    is_plan = alert["category"] == f"stale_{LANES[report['lane']].alert_name}_retry_plan"
+    return "The worker's next run makes a new one." if is_plan and report["missed_worker_count"] else action
 
 
 def _for_a_person(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -166,6 +166,15 @@ def test_a_leaked_secret_is_wrong_until_a_person_has_resolved_its_alert(tmp_path
     assert "next:" not in command(home.home, "findings").out
 
 
+@pytest.mark.parametrize("last_run", [5, 600])
+def test_a_stale_plan_asks_for_nothing_beside_a_worker_that_is_down(tmp_path: Path, last_run: int) -> None:
+    home = ingested(tmp_path, [worker_run(at(last_run)), plan(at(600))])
+    said = command(home.home, "retry-health", "--lane", "recovery_escalation", *AS_OF).out
+
+    assert ("The worker's next run makes a new one." in said) == (last_run == 600)
+    assert ("Make a new retry plan before anything is retried." in said) == (last_run == 5)
+
+
 def test_status_fits_one_screen_and_its_next_command_runs(settings: Settings) -> None:
     said = command(settings.home, "status", *AS_OF, environ={"COLUMNS": "80"})
 
