@@ -160,11 +160,11 @@ def _skipped_text(skipped: Mapping[str, int]) -> str:
 
 def _execution_action(report: Mapping[str, Any], skipped: Mapping[str, int]) -> str:
     """Says what to do about unresolved executions; a connector is named only where one is at fault."""
-    steps = []
-    if int(report["unresolved_failed_execution_count"]) > sum(skipped.values()):
-        steps.append("fix the connectors of those that failed")
+    steps, count = [], int(report["unresolved_failed_execution_count"])
+    if count > sum(skipped.values()):
+        steps.append("fix its connector" if count == 1 else "fix the connectors of those that failed")
     if "connector_config_not_configured" in skipped:
-        steps.append("configure the missing connectors")
+        steps.append("configure its connector" if count == 1 else "configure the missing connectors")
     if set(skipped) - {"connector_config_not_configured"}:
         steps.append("find out why the others were skipped" if steps else "find out why nothing was sent")
-    return f"{'; '.join(steps).capitalize()}. Then retry or resolve them."
+    return f"{'; '.join(steps).capitalize()}. Then retry or resolve {'it' if count == 1 else 'them'}."

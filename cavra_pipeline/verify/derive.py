@@ -274,16 +274,20 @@ def _in_window(pairs: LanePairs, start: datetime) -> Document:
 
 
 def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off: bool) -> Iterator[Document]:
-    failed = report["unresolved_failed_execution_count"] > sum(skipped.values())
+    unresolved = report["unresolved_failed_execution_count"]
     missing = "connector_config_not_configured"
-    steps = ["fix the connectors of those that failed"] * failed
-    steps += ["configure the missing connectors"] * (missing in skipped)
+    fix, configure, them = (
+        ("fix its connector", "configure its connector", "it")
+        if unresolved == 1
+        else ("fix the connectors of those that failed", "configure the missing connectors", "them")
+    )
+    steps = [fix] * (unresolved > sum(skipped.values())) + [configure] * (missing in skipped)
     if skipped.keys() - {missing}:
         steps.append("find out why the others were skipped" if steps else "find out why nothing was sent")
     reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in skipped.items())
     facts = report | {
         "is_schedule_disabled": is_off,
-        "execution_action": f"{'; '.join(steps).capitalize()}. Then retry or resolve them.",
+        "execution_action": f"{'; '.join(steps).capitalize()}. Then retry or resolve {them}.",
         "skipped_text": f" Skipped, so nothing was sent: {reasons}." if skipped else "",
     }
     for of in ("latest_worker_age", "latest_retry_plan_age"):
