@@ -197,6 +197,6 @@ def exit_with(failures: Iterable[PipelineError], notes: Iterable[str] = ()) -> N
     for note in notes:
         err.print("note:", note)
     for failure in failures:
-        err.failure("failed:", failure)
+        err.failure("error:", failure)
         code = EXIT_FAILED
     sys.exit(code)

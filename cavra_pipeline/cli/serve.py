@@ -112,7 +112,7 @@ def refresh(first: date | None, last: date | None, run_id: str | None) -> None:
 def _exit_after_run(succeeded: bool) -> NoReturn:
     """Ends the command as its Dagster run ended."""
     if not succeeded:
-        standard_error().print(shown("failed:", "red"), "a Dagster run did; its log is above, and in the Dagster UI")
+        standard_error().print(shown("error:", "red"), "a Dagster run failed; its log is above, and in the Dagster UI")
     sys.exit(0 if succeeded else EXIT_FAILED)
 
 

@@ -168,7 +168,7 @@ def test_a_source_that_can_not_be_read_ends_with_1_and_one_document(
 
     said = command(settings.home, "import", str(tmp_path / name), "--json")
 
-    refused(said.code, 1, said.err, f"failed: {tmp_path / name}: ", says)
+    refused(said.code, 1, said.err, f"error: {tmp_path / name}: ", says)
     assert said.document["drops_written"] == []
     assert len(said.document["failures"]) == 1
     assert (landed(settings), tables(settings)) == (before, rows)
