@@ -111,7 +111,7 @@ class RecordedMonth:
                 ended_at=parse_as_of(story["ended_at"]) if story["ended_at"] else None,
                 lanes=tuple(LANES) if story["lanes"] == "all" else tuple(story["lanes"]),
                 providers=tuple(story["providers"]),
-                sentence=story["sentence"],
+                sentence=_INSTANT.sub(lambda found: found[0][:16].replace("T", " "), story["sentence"]),
                 ids=story["ids"],
             )
             for story in yaml.safe_load(self._moved(text))
