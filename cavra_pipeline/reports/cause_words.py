@@ -1,7 +1,7 @@
 """Words for people about causes: what each cause of an incident is, what to do, and why a delivery waits.
 
-The command line, the executive report and the console (through its ``lanes.js``) all say these, but the reasons: the
-command line alone.
+The command line, the executive report and the console (through its ``lanes.js``) all say these, but the reasons:
+health reports and the command line.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ REASON_WORDS: Final[Mapping[str, str]] = {
     "connector_misconfigured": "the connector has a fault",
     "connector_secret_unusable": "a secret of the connector is missing or malformed",
     "connectors_file_unusable": "the connector file can't be read",
+    "dry_run": "dry run",
+    "other": "another reason",
     "connector_config_not_configured": "no connector was configured",
     "audit_package_not_found": "CAVRA did not find its audit package",
     "auditor_export_not_found": "CAVRA did not find its auditor export",

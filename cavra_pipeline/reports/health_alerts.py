@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.lanes import Gate, Lane
+from cavra_pipeline.reports.cause_words import REASON_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _age_text(minutes: int | None) -> str:
 def _skipped_text(skipped: Mapping[str, int]) -> str:
     if not skipped:
         return ""
-    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in sorted(skipped.items()))
+    reasons = ", ".join(f"{count:,} ({REASON_WORDS[reason]})" for reason, count in sorted(skipped.items()))
     return f" Skipped, so nothing was sent: {reasons}."
 
 

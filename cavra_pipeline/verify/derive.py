@@ -284,7 +284,7 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
     steps = [fix] * (unresolved > sum(skipped.values())) + [configure] * (missing in skipped)
     if skipped.keys() - {missing}:
         steps.append("find out why the others were skipped" if steps else "find out why nothing was sent")
-    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in skipped.items())
+    reasons = ", ".join(f"{count:,} ({lane['reasons'][reason]})" for reason, count in skipped.items())
     facts = report | {
         "is_schedule_disabled": is_off,
         "execution_action": f"{'; '.join(steps).capitalize()}. Then retry or resolve {them}.",

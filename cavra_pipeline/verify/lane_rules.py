@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from cavra_pipeline.boundary.fields import SKIP_REASONS
 from cavra_pipeline.boundary.kinds import DELIVERY_KIND, KINDS
 from cavra_pipeline.documents import SCHEMA_PREFIX
 from cavra_pipeline.executive.counts import AUDITS, ESCALATIONS
@@ -18,6 +19,7 @@ from cavra_pipeline.lanes import (
     Lane,
 )
 from cavra_pipeline.recoveries.causes import CAUSES
+from cavra_pipeline.reports.cause_words import REASON_WORDS
 from cavra_pipeline.reports.health_alerts import RULES
 from cavra_pipeline.reports.plan import policy_in_force
 from cavra_pipeline.reports.policy import retry_policy
@@ -79,6 +81,7 @@ def _rules(lane: Lane) -> dict[str, Any]:
         "failed_delivery_field": lane.failed_delivery_field,
         "plan_schema": f"{SCHEMA_PREFIX}{lane.retry_plan_kind}.v1",
         "health_schema": f"{SCHEMA_PREFIX}{lane.health_kind}.v1",
+        "reasons": {reason: REASON_WORDS[reason] for reason in (*SKIP_REASONS, "other")},
         "alerts": [
             [category, rule.severity, rule.count, list(rule.messages), rule.action]
             for rule in RULES
