@@ -89,7 +89,7 @@ def resolve(alert: str, by: str) -> None:
 @click.option("--subject", metavar="TEXT", help="Exactly as alerts list --output csv has it.")
 @click.option("--for", "span", metavar="SPAN", help="How long, such as 30m, 4h or 2d.")
 @instant_option("--from first", "When it begins; now if not given.", read_start)
-@instant_option("--until last", "When it ends, a later instant, in place of --for.", read_end)
+@instant_option("--until last", "When it ends, in place of --for: 2026-11-28T08:00.", read_end)
 @click.option("--comment", required=True, metavar="LABEL", help="Why, as a public-safe label.")
 @BY
 @answers

@@ -17,7 +17,7 @@ import click
 import sqlalchemy as sa
 
 from cavra_pipeline.cli.command import CSV, JSON, Named, form_of_answer
-from cavra_pipeline.cli.when import INSTANT_HELP, read_day, read_instant
+from cavra_pipeline.cli.when import read_day, read_instant
 from cavra_pipeline.documents import DEFAULT_GENERATED_BY, instant
 from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.keeper import warehouse_of
@@ -77,7 +77,7 @@ def instant_option(
     name: str, help_text: str, read: Callable[[str, datetime], datetime] = read_instant
 ) -> Callable[[F], F]:
     """Returns an option whose value is an instant in UTC."""
-    return click.option(*name.split(), callback=_read_by(read), metavar="WHEN", help=f"{help_text} {INSTANT_HELP}.")
+    return click.option(*name.split(), callback=_read_by(read), metavar="WHEN", help=help_text)
 
 
 def day_option(name: str, help_text: str) -> Callable[[F], F]:
@@ -87,7 +87,7 @@ def day_option(name: str, help_text: str) -> Callable[[F], F]:
 
 LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
 ANY_LANE: Final = lane_option(help=f"One of {', '.join(LANES)}; every lane in use if not given.")
-AS_OF: Final = instant_option("--as-of", "Ignore records created later; now if not given.")
+AS_OF: Final = instant_option("--as-of", "As of then: 2d (ago), or 2026-11-28T08:00.")
 GENERATED_BY: Final = click.option(
     "--generated-by", default=DEFAULT_GENERATED_BY, show_default=True, help="Public-safe actor label."
 )

@@ -50,7 +50,7 @@ from cavra_pipeline.warehouse.frames import as_python, in_utc
 from cavra_pipeline.warehouse.questions import read_table
 
 _STDIN: Final = "-"
-_UP_TO: Final = instant_option("--as-of", "Only records created up to then.")
+_UP_TO: Final = instant_option("--as-of", "Only records up to then: 2d (ago), or 2026-11-28T08:00.")
 _STRAYS_SHOWN: Final = 10
 _DIGEST_SHOWN: Final = 12
 
@@ -265,7 +265,7 @@ def pseudonym(value: str) -> None:
 
 
 @command("export", "cavra-pipeline export > made-here.jsonl", "cavra-pipeline export --since 7d > last-week.jsonl")
-@instant_option("--since", "Leave out records created before.", read_start)
+@instant_option("--since", "Leave out older records: 2d (ago), or 2026-11-28T08:00.", read_start)
 @click.option("--all", "everything", is_flag=True, help="Write all evidence, for another home; never for CAVRA.")
 def export(since: datetime | None, everything: bool) -> None:
     """Write the records made here as JSON lines, for CAVRA.

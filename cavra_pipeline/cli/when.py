@@ -10,7 +10,6 @@ from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import UsageError
 from cavra_pipeline.reports.store import evaluated_at
 
-INSTANT_HELP: Final = "ISO-8601 (UTC without an offset), a day, yesterday, or an age such as 2d, 3h"
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,4})\s*([mhd])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 _DAYS: Final = {"today": 0, "yesterday": 1}
