@@ -74,7 +74,7 @@ _TABLE: Final = (
         "daemon_down",
         "critical",
         "the Dagster daemon does not run",
-        "Start the daemon (cavra-pipeline dev, or the service), then check for missed runs (cavra-pipeline slots).",
+        "Start the daemon (cavra-pipeline dev, or its service); cavra-pipeline scheduled-runs lists what was missed.",
         is_told_by_subject=True,
     ),
     AlertKind(

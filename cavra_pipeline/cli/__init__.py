@@ -43,7 +43,7 @@ _COMMANDS: Final = {
     "Ask what is wrong": (
         *(reports.dashboard, reports.retry_health_command, reports.retry_plan_command),
         *(causes.incidents, causes.explain_command, causes.forecast_command, recoveries.recoveries),
-        *(recoveries.closure, slots.slots, alerts.alerts, executive.executive_report_command),
+        *(recoveries.closure, slots.scheduled_runs, alerts.alerts, executive.executive_report_command),
     ),
     "Act on it": (delivery.worker, delivery.ack, executive.escalate, recoveries.playbook, recoveries.recovery),
     "Look into the data": (
@@ -61,6 +61,7 @@ _COMMANDS: Final = {
 
 @click.group(
     cls=HelpGroup,
+    aliases={"slots": "scheduled-runs"},
     headings={heading: [str(one.name) for one in commands] for heading, commands in _COMMANDS.items()},
     examples=[
         "cavra-pipeline demo",

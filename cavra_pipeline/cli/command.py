@@ -102,6 +102,7 @@ class HelpGroup(click.Group):
 
     Args:
         headings: The names of the commands under each heading; without headings there is one list.
+        aliases: Older names of commands, which help and completion leave out.
         examples: Whole command lines.
     """
 
@@ -112,12 +113,17 @@ class HelpGroup(click.Group):
         self,
         *args: Any,
         headings: Mapping[str, Sequence[str]] | None = None,
+        aliases: Mapping[str, str] | None = None,
         examples: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"context_settings": _CONTEXT, **kwargs})
-        self._headings = headings or {}
+        self._headings, self._aliases = headings or {}, aliases or {}
         self.examples = tuple(examples)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Returns the command of that name, or of an older one."""
+        return super().get_command(ctx, self._aliases.get(cmd_name, cmd_name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands under their headings, each on one line at 80 columns."""

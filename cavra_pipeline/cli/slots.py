@@ -1,4 +1,4 @@
-"""The command `cavra-pipeline slots`: the ledger of scheduled runs as a picture, a table or one JSON document."""
+"""The command `scheduled-runs`: the ledger of scheduled runs as a picture, a table or one JSON document."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ _DEFAULT_DAYS: Final = 7
 _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "unknown": "cyan"}
 
 
-@command("slots", "cavra-pipeline slots", "cavra-pipeline slots --schedule recovery_retry_worker --from 2d --json")
+@command(
+    "scheduled-runs",
+    "cavra-pipeline scheduled-runs",
+    "cavra-pipeline scheduled-runs --schedule recovery_retry_worker --from 2d --json",
+)
 @click.option(
     "--schedule",
     type=Named(str, SCHEDULE_NAMES),
@@ -35,7 +39,7 @@ _STYLES: Final = {"missed": "bold red", "late": "yellow", "early": "yellow", "un
 @instant_option("--from first", "Where the range begins; 7 days back if not given.", read_start)
 @instant_option("--to last", "Where the range ends, inclusive; now if not given.", read_end)
 @answers
-def slots(schedule: str | None, first: datetime | None, last: datetime | None) -> None:
+def scheduled_runs(schedule: str | None, first: datetime | None, last: datetime | None) -> None:
     """List scheduled runs: on time, late or missed."""
     if schedule is not None and schedule not in SCHEDULE_NAMES:
         raise UsageError("there is no such schedule", where="schedule", remedy=use_one_of(schedule, SCHEDULE_NAMES))

@@ -45,7 +45,7 @@ TABLES = {
         "sql",
         "SELECT lane, provider, count(*) AS failures FROM delivery_outcomes WHERE is_failed GROUP BY 1, 2",
     ),
-    "slots": ("slots", "--from", "2026-11-27", "--to", "2026-11-28"),
+    "scheduled-runs": ("scheduled-runs", "--from", "2026-11-27", "--to", "2026-11-28"),
     "alerts": ("alerts",),
     "connectors": ("connectors",),
     "open": ("open",),

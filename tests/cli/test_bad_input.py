@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "misspelt kind of alert": (["alerts", "history", "--kind", "mised_run"], ["--kind", "Did you mean missed_run?"]),
     "as-of of month 13": (["dashboard", "--as-of", "2026-13-25T00:00:00Z"], ["--as-of", "2026-06-25T15:07:25Z"]),
     "as-of past the end of time": (["dashboard", "--as-of", "9999-12-31T23:59:59-12:00"], ["--as-of"]),
-    "range from no instant": (["slots", "--from", "soon"], ["--from", "2026-06-25T15:07:25Z"]),
+    "range from no instant": (["scheduled-runs", "--from", "soon"], ["--from", "2026-06-25T15:07:25Z"]),
     "day that is none": (["ingest", "--from", "2026-02-30"], ["2026-02-30", "YYYY-MM-DD"]),
     "day of another shape": (["ingest", "--to", "25.06.2026"], ["25.06.2026", "YYYY-MM-DD"]),
     "from after to": (["ingest", "--from", "2026-06-26", "--to", "2026-06-25"], ["after --to 2026-06-25"]),

@@ -107,7 +107,7 @@ class _Places(dict[str, str]):
 
 @pytest.mark.parametrize("range_", [["--from", "0001-01-01"], ["--from", INSTANTS[0]], ["--to", "0001-01-01"]])
 def test_scheduled_runs_are_listed_from_the_first_instant_on(settings: Settings, range_: list[str]) -> None:
-    said = command(settings.home, "slots", *range_, "--json")
+    said = command(settings.home, "scheduled-runs", *range_, "--json")
 
     assert (said.code, said.document["from"][:10]) == (0, "0001-01-01")
 

@@ -201,7 +201,7 @@ LISTS = (
     ["retry-health", "--lane", "executive_report"], ["incidents"], ["forecast"],
     ["forecast", "--lane", "recovery_escalation"],
     ["forecast", "--lane", "acknowledgement_audit"], ["escalate"], ["alerts", "list"], ["alerts", "history"],
-    ["worker", "--lane", "executive_report"], ["slots", "--from", "2026-06-25"], ["connectors", "list"],
+    ["worker", "--lane", "executive_report"], ["scheduled-runs", "--from", "2026-06-25"], ["connectors", "list"],
     ["connectors", "test"], ["playbook", "--min-failure-count", "1"],
 )  # fmt: skip
 

@@ -40,6 +40,14 @@ def test_the_list_of_commands_shows_each_whole_and_once_at_80_columns() -> None:
     assert sum(line.endswith(":") and not line.startswith(" ") for line in lines) >= 7
 
 
+def test_an_older_name_of_a_command_works_and_is_not_listed(tmp_path: Path) -> None:
+    old, new = (command(tmp_path, name, "--help") for name in ("slots", "scheduled-runs"))
+
+    assert old.code == 0
+    assert old.out.split("\n", 1)[1] == new.out.split("\n", 1)[1]
+    assert " slots " not in command(tmp_path, "--help").out
+
+
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_each_command_has_a_short_line_and_examples_that_click_understands(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,7 +87,7 @@ def test_h_explains_each_command_in_plain_text(words: tuple[str, ...], tmp_path:
         (["dashboard", "--as-fo", "2d"], "--as-of"),
         (["retry-plan", "--lane", "auditor-exprt"], "Did you mean auditor_export?"),
         (["dashboard", "--output", "jsn"], "Did you mean json?"),
-        (["slots", "--schedule", "recovery_retry_wroker"], "Did you mean recovery_retry_worker?"),
+        (["scheduled-runs", "--schedule", "recovery_retry_wroker"], "Did you mean recovery_retry_worker?"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )

@@ -1,4 +1,4 @@
-"""The command `slots`: a picture, a table, one document; and the counts beside the outages of a health report."""
+"""`scheduled-runs`: a picture, a table, one document; and the counts beside the outages of a health report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def answer(*arguments: str) -> str:
 def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Settings) -> None:
     keep(home, [Verdict(VerdictKind.ON_TIME, None, AT), DOWN, Verdict(VerdictKind.LATE, None, AT + 3 * GAP)])
 
-    said = answer("slots", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
+    said = answer("scheduled-runs", "--from", "2026-06-25", "--to", "2026-06-26T12:00:00Z")
 
     assert "2026-06-25  .D\n" in said
     assert "2026-06-26  l\n" in said
@@ -72,7 +72,7 @@ def test_the_picture_has_a_line_a_day_and_a_capital_for_each_cause(home: Setting
 def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then(home: Settings) -> None:
     keep(home, [Verdict(VerdictKind.ON_TIME, None, AT, "run-1"), DOWN])
 
-    document = json.loads(answer("slots", "--json", "--from", "2026-06-25", "--to", "2026-06-27"))
+    document = json.loads(answer("scheduled-runs", "--json", "--from", "2026-06-25", "--to", "2026-06-27"))
 
     assert document["slot_count"] == sum(document["counts"].values()) == 2
     assert document["counts"]["missed"] == 1
@@ -87,10 +87,10 @@ def test_the_document_counts_every_slot_once_and_keeps_the_configuration_of_then
 
 def test_the_range_holds_both_its_ends(home: Settings) -> None:
     keep(home, [DOWN, DOWN, DOWN])
-    asked = ["slots", "--json", "--from", (AT + GAP).isoformat(), "--to", (AT + GAP).isoformat()]
+    asked = ["scheduled-runs", "--json", "--from", (AT + GAP).isoformat(), "--to", (AT + GAP).isoformat()]
 
     assert [one["expected_at"] for one in json.loads(answer(*asked))["slots"]] == [(AT + GAP).isoformat()]
-    day = json.loads(answer("slots", "--json", "--from", "2026-06-26", "--to", "2026-06-26"))
+    day = json.loads(answer("scheduled-runs", "--json", "--from", "2026-06-26", "--to", "2026-06-26"))
     assert [one["expected_at"] for one in day["slots"]] == [(AT + 2 * GAP).isoformat()]
 
 
@@ -108,11 +108,11 @@ def test_a_slot_judged_again_is_the_same_slot_and_is_revised_only_by_a_gain(home
 
 
 def test_an_empty_ledger_says_who_writes_it_and_wrong_ranges_are_refused(home: Settings) -> None:
-    said = answer("slots")
+    said = answer("scheduled-runs")
     assert "Dagster's daemon records them" in said
     assert "next: cavra-pipeline dev" in said
     for wrong in (["--schedule", "x"], ["--from", "2026-06-02", "--to", "2026-06-01"]):
-        done = CliRunner().invoke(cli, ["slots", *wrong])
+        done = CliRunner().invoke(cli, ["scheduled-runs", *wrong])
         assert isinstance(done.exception, UsageError)
 
 

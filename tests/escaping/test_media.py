@@ -48,7 +48,7 @@ COMMANDS = [
     ["findings"],
     ["alerts"],
     ["alerts", "history"],
-    ["slots"],
+    ["scheduled-runs"],
 ]
 DOCUMENTS = [
     *(["executive-report", "--as-of", STAMP, "--output", form] for form in ("markdown", "html")),
