@@ -37,9 +37,9 @@ _ID_SHOWN: Final = len("alert-") + 8
 @answers
 @click.pass_context
 def alerts(context: click.Context) -> None:
-    """List what is wrong now; acknowledge or silence it.
+    """List what sensors found wrong; acknowledge or silence it.
 
-    Without a command: list.
+    Without a command: list. CAVRA's health alerts about a lane are another thing: cavra-pipeline ack.
     """
     if context.invoked_subcommand is None:
         context.invoke(list_command)

@@ -90,7 +90,7 @@ def worker(
     "subject",
     required=True,
     metavar="ID",
-    help="What was notified: a plan, or the health report of an alert lane.",
+    help="What was notified: a plan, or the health report of a health alert.",
 )
 @click.option("--provider", required=True, metavar="NAME", help="The provider it is acknowledged for.")
 @click.option("--state", metavar="STATE", help=f"One of {', '.join(ACKNOWLEDGEMENT_STATES)}.")
@@ -102,8 +102,9 @@ def ack(lane: Lane, subject: str, provider: str, state: str | None, is_withdrawn
     """Acknowledge a failing delivery, so that it may be retried.
 
     acknowledged, accepted and resolved release its retry; any other state holds it. In a lane of health alerts it says
-    that somebody handles the alert. --withdraw takes an acknowledgement back. retry-health --lane LANE lists what is
-    missing. An alert of this host is acknowledged by alerts ack.
+    that somebody handles the health alert. --withdraw takes an acknowledgement back.
+
+    retry-health --lane LANE lists what is missing. What the command alerts lists is acknowledged by alerts ack.
     """
     if (state is None) == (not is_withdrawn):
         raise UsageError(

@@ -266,9 +266,9 @@ def show_dashboard(console: Terminal, document: Mapping[str, Any]) -> None:
          lane["outstanding_alert_acknowledgement_count"])
         for name, lane in lanes
     ]  # fmt: skip
-    columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alerts")
+    columns = ("lane", "delivered", "failed", "skipped", "acks", "approvals", "alert acks")
     console.table("Retries, and what needs a person", columns, gaps)
-    console.print("acks, approvals: missing for a retry; alerts: health alerts to acknowledge", style="dim")
+    console.print("acks, approvals: missing for a retry; alert acks: health alerts to acknowledge", style="dim")
     providers = [(name, p["delivered"], p["failed"]) for name, p in document["deliveries_by_provider"].items()]
     if providers:
         console.table("Deliveries", ("provider", "delivered", "failed"), providers)

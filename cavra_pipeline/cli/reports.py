@@ -67,7 +67,7 @@ _FAILING_LEVELS: Final = {"warning": ("warning", "critical"), "critical": ("crit
 @GENERATED_BY
 @answers
 @options_of(HealthParameters, "Expectations")
-@click.option("--fail-on", type=OneOf(list(_FAILING_LEVELS)), help="Exit 3 at or above this alert level.")
+@click.option("--fail-on", type=OneOf(list(_FAILING_LEVELS)), help="Exit 3 if a lane is at this level or worse.")
 def retry_health_command(
     lane: Lane | None,
     as_of: datetime | None,
@@ -77,7 +77,7 @@ def retry_health_command(
 ) -> None:
     """Show worker freshness, stale plans, gaps and failures.
 
-    Also: which acknowledgements and approvals are missing, and what to do about each alert. CSV lists the alerts.
+    Also: which acknowledgements and approvals are missing, and what to do about each problem. CSV lists the problems.
     """
     now = clock()
     with reading() as session:

@@ -79,7 +79,7 @@ RULES: Final = (
             "1 health alert needs an acknowledgement.",
             "{count} health alerts need an acknowledgement.",
         ),
-        "Acknowledge each alert for its provider, or resolve it.",
+        "Acknowledge each health alert for its provider, or resolve it.",
     ),
     AlertRule(
         _named("failed_{}_retry_execution"),
