@@ -71,7 +71,7 @@ _COMMANDS: Final = {
 )
 @click.version_option(version(_NAME), prog_name=_NAME)
 def cli() -> None:
-    """Show which failed rollback-drill notifications are stuck, why, and what to do.
+    """Show which rollback-drill notifications are stuck, why, and what to do.
 
     Reads redacted CAVRA evidence into a DuckDB warehouse and answers with health reports and retry plans. Everything
     lives under CAVRA_HOME (default: .cavra in the current folder). Each command explains itself: COMMAND -h

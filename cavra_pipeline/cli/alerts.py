@@ -164,7 +164,8 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
     is_idle = tables.is_daemon_off(daemon_of(settings, clock()))
     if document["alerts"]:
-        console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, document["alerts"]))
+        ordered = sorted(document["alerts"], key=lambda one: (one["severity"], bool(one["muted_by"])))
+        console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, ordered))
     else:
         console.print("Open alerts: none")
         if is_idle:

@@ -133,8 +133,9 @@ def forecast_command(
 
     def show_it(console: Terminal, document: Mapping[str, Any]) -> None:
         if idle:
-            which = "No lane is live" if len(idle) == len(lanes) > 1 else f"{listed(idle)}: not live"
-            console.print(f"This is what live runs would do. {which} on this host.")
+            are_not = f"{listed(idle)} {'is' if len(idle) == 1 else 'are'} not"
+            which = "No lane is" if len(idle) == len(lanes) > 1 else are_not
+            console.print(f"This is what live runs would do. {which} live on this host.")
         (_show_forecast if lane else _show_forecasts)(console, document)
 
     show = unless_empty(show_it, "Forecast", is_empty=is_empty)

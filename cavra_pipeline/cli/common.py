@@ -89,7 +89,11 @@ LANE: Final = lane_option(required=True, help=f"One of {', '.join(LANES)}.")
 ANY_LANE: Final = lane_option(help=f"One of {', '.join(LANES)}; every lane in use if not given.")
 AS_OF: Final = instant_option("--as-of", "As of then: 2d (ago), or 2026-11-28T08:00.")
 GENERATED_BY: Final = click.option(
-    "--generated-by", default=DEFAULT_GENERATED_BY, show_default=True, help="Public-safe actor label."
+    "--generated-by",
+    default=DEFAULT_GENERATED_BY,
+    show_default=True,
+    metavar="LABEL",
+    help="Public-safe label of who.",
 )
 BY: Final = click.option("--by", required=True, metavar="LABEL", help="Public-safe label of who; no e-mail address.")
 LIVE: Final = click.option("--live", is_flag=True, help="Send. The host's CAVRA_LIVE_LANES must allow it.")

@@ -75,9 +75,10 @@ def retry_health_command(
     fail_on: str | None,
     **parameters: int | None,
 ) -> None:
-    """Show worker freshness, stale plans, gaps and failures.
+    """Show what is wrong in each lane, and what to do about it.
 
-    Also: which acknowledgements and approvals are missing, and what to do about each problem. CSV lists the problems.
+    Whether its worker runs, its plans are fresh, what failed, and which acknowledgements and approvals are missing.
+    CSV lists the problems.
     """
     now = clock()
     with reading() as session:

@@ -30,9 +30,17 @@ CONSOLE_PORT: Final = 8765
 
 
 @command("api", "cavra-pipeline api", "cavra-pipeline api --port 9000")
-@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; others need tokens.")
 @click.option(
-    "--port", "-p", type=click.IntRange(1, 65535), default=CONSOLE_PORT, show_default=True, help="Port to listen on."
+    "--host", default=LOOPBACK, metavar="ADDRESS", show_default=True, help="Address to listen on; others need tokens."
+)
+@click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    default=CONSOLE_PORT,
+    show_default=True,
+    help="Port to listen on.",
 )
 @click.option("--allowed-host", "allowed", multiple=True, metavar="NAME", help="A further name of this host.")
 def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
@@ -76,7 +84,13 @@ def api(host: str, port: int, allowed: tuple[str, ...]) -> None:
 @command("api-token", "cavra-pipeline api-token --name grafana --scope read >> tokens")
 @click.option("--name", required=True, metavar="LABEL", help="Public-safe name of who will use it, without spaces.")
 @click.option(
-    "--scope", "scopes", multiple=True, default=("read",), show_default=True, help=f"Repeatable: {', '.join(SCOPES)}."
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="SCOPE",
+    default=("read",),
+    show_default=True,
+    help=f"Repeatable: {', '.join(SCOPES)}.",
 )
 def api_token(name: str, scopes: tuple[str, ...]) -> None:
     """Make a token for the HTTP API.
@@ -163,16 +177,26 @@ def open_command(what: str, is_printed: bool) -> None:
 
 
 @command("dev", "cavra-pipeline dev", "cavra-pipeline dev --port 3001 --console-port 8766")
-@click.option("--port", "-p", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI.")
+@click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    default=3000,
+    show_default=True,
+    help="Port of the UI.",
+)
 @click.option(
     "--host",
     default=LOOPBACK,
+    metavar="ADDRESS",
     show_default=True,
     help="The address; the UI has no login: keep it on loopback.",
 )
 @click.option(
     "--console-port",
     type=click.IntRange(1, 65535),
+    metavar="PORT",
     default=CONSOLE_PORT,
     show_default=True,
     help="Port of the console.",

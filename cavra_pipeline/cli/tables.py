@@ -91,7 +91,7 @@ def daemon_words(found: Mapping[str, Any]) -> str:
     heartbeat, silent = f"heartbeat {ago(found['age_minutes'])}", some(found["silent"])
     if found["state"] == "alive":
         return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
-    return f"{silent} silent, last {heartbeat}; cavra-pipeline dev starts it"
+    return f"not running, last {heartbeat}; cavra-pipeline dev starts it"
 
 
 def is_daemon_off(found: Mapping[str, Any]) -> bool:
