@@ -47,7 +47,8 @@ def status(as_of: datetime | None) -> None:
         document["evidence"]["files_to_ingest_count"] = len(drops_to_ingest(session, settings))
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
-        leaks = {one.drop_day.isoformat(): one.count for one in open_leaks(c)}
+        last_day = (as_of or now).date()
+        leaks = {one.drop_day.isoformat(): one.count for one in open_leaks(c) if one.drop_day <= last_day}
     document |= {
         "alerts": {
             "open_count": listed_alerts["alert_count"],

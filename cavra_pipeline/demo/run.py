@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from cavra_pipeline.alerts.leaks import open_leaks
+from cavra_pipeline.alerts.leaks import handle_leaks, open_leaks
 from cavra_pipeline.demo.month import LATE_FILE, MONTH_FILE, RecordedMonth
 from cavra_pipeline.demo.telling import MONTH_HOURS, Reports, what_was_wrong
 from cavra_pipeline.errors import PipelineError, UsageError
@@ -105,7 +105,7 @@ def claim_home(settings: Settings, month: RecordedMonth) -> bool:
     mark = settings.home / _MARK
     is_again = mark.exists()
     if is_again:
-        _clear(settings)
+        _clear(settings, month.until)
     elif list_drops(settings.landing, pseudonyms_of(settings)):
         raise PipelineError(
             "the home holds evidence of its own, which a demo must not mix with",
@@ -116,8 +116,14 @@ def claim_home(settings: Settings, month: RecordedMonth) -> bool:
     return is_again
 
 
-def _clear(settings: Settings) -> None:
-    """Removes the evidence of an earlier demo, and what the state knows of its files; the history of runs stays."""
+def _clear(settings: Settings, now: datetime) -> None:
+    """Removes the evidence of an earlier demo, and what the state knows of its files; the history of runs stays.
+
+    Its secrets are invented, so none has to be rotated.
+    """
+    with state_of(settings).writing() as c:
+        for one in open_leaks(c):
+            handle_leaks(c, one.drop_day.isoformat(), newest=one.newest, now=now)
     shutil.rmtree(settings.landing)
     rebuild(settings.prepare(), without_missing=True)
 

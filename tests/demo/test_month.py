@@ -18,7 +18,7 @@ from cavra_pipeline.errors import PipelineError, UsageError
 from cavra_pipeline.evidence.importer import ImportResult, import_evidence
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.settings import Settings
-from tests.support import ask_health, ask_plan, delivery, drop, files_holding, home_with, query, take_in
+from tests.support import ask_health, ask_plan, delivery, drop, files_holding, home_with, query, query_state, take_in
 
 pytestmark = pytest.mark.slow
 
@@ -229,14 +229,16 @@ def test_there_are_27_stories_in_order_of_time_each_of_lanes_that_exist() -> Non
 
 
 def test_a_later_demo_replaces_an_earlier_one_but_no_evidence_of_the_home_s_own(tmp_path: Path) -> None:
-    home = home_with(tmp_path, [delivery(session_id="first")])
+    home = home_with(tmp_path, [delivery(session_id="first", evidence_token="ghp_" + "a1B2" * 9)])
     take_in(home)
     with pytest.raises(PipelineError, match="holds evidence of its own"):
         claim_home(home, MONTH)
     assert query(home, "SELECT session_id FROM evidence") == [("first",)]
+    assert query_state(home, "SELECT count(*) FROM leaks WHERE handled_at IS NULL") == [(1,)]
 
     (home.home / "demo.json").write_text("{}")
     claim_home(home, MONTH)
+    assert query_state(home, "SELECT count(*) FROM leaks WHERE handled_at IS NULL") == [(0,)]
     drop(home, [delivery(session_id="second")])
     assert take_in(home).failures == []
     assert query(home, "SELECT session_id FROM evidence") == [("second",)]
