@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -127,16 +129,24 @@ def _write_bundle(bundle: bytes, output: Path | None) -> None:
     path = output or Path(f"{report_id}.zip")
     put_in_place(path, lambda file: file.write(bundle))
     document = {"report_id": report_id, "report_sha256": digest, "bundle": str(path), "byte_count": len(bundle)}
-    text = f"{report_id}: proven by {path} ({len(bundle):,} bytes); check it: python3 {path}"
-    answer(document, lambda console, _: console.print(text, soft_wrap=True))
+    text = f"{report_id}: proven by {path} ({len(bundle):,} bytes)"
+    answer(document, _shown(text, f"python3 {shlex.quote(str(path))}"))
 
 
 def _write_pair(proof: bytes, path: Path) -> None:
     state = json.loads(proof)["state"]
     put_in_place(path, lambda file: file.write(proof))
     document = {"state": state, "proof": str(path), "byte_count": len(proof)}
-    text = f"{in_words(state)}: proven by {path} ({len(proof):,} bytes); check it: cavra-pipeline verify {path}"
-    answer(document, lambda console, _: console.print(text, soft_wrap=True))
+    text = f"{in_words(state)}: proven by {path} ({len(proof):,} bytes)"
+    answer(document, _shown(text, f"cavra-pipeline verify {shlex.quote(str(path))}"))
+
+
+def _shown(text: str, after: str) -> Callable[[Terminal, Any], None]:
+    def show(console: Terminal, _document: Any) -> None:
+        console.print(text, soft_wrap=True)
+        console.next(after)
+
+    return show
 
 
 @command("verify", "cavra-pipeline verify plan.zip", "cavra-pipeline verify --home")

@@ -81,7 +81,7 @@ def import_command(paths: tuple[str, ...], of_sources: bool) -> None:
         result = import_evidence(settings, sources, now=clock(), tick=tick)
     # A table of nothing above the failures would say nothing.
     shown = [] if result.failures and not result.received_count else _import_facts(settings, result)
-    answer(_import_document(result), _facts("Import" if shown else "", shown))
+    answer(_import_document(result), _facts("Import" if shown else "", shown, _after(result)))
     exit_with(result.failures, result.notes)
 
 
@@ -108,7 +108,7 @@ def _import_sources(settings: Settings, names: Sequence[str]) -> None:
         heads = ("source", "read", "new", "known", "quarantined", "newest (UTC)")
         shown = [[*(row[name] for name in columns[:-1]), short_time(instant(row["newest_record_at"]))] for row in rows]
         console.table("Sources", heads, shown)
-        console.facts("Import", _import_facts(settings, result))
+        _facts("Import", _import_facts(settings, result), _after(result))(console, None)
 
     answer(_import_document(result) | {"sources": rows}, show, "sources")
     exit_with(result.failures, result.notes)
@@ -135,12 +135,20 @@ def _import_facts(settings: Settings, result: ImportResult) -> list[tuple[str, A
         ("fields left out", result.dropped_field_count),
         ("landing files", f"{len(result.written)} written"),
         ("landing zone", settings.landing_place),
-        *([("next", "cavra-pipeline ingest")] if result.written else []),
     ]
 
 
-def _facts(title: str, pairs: Sequence[tuple[str, Any]]) -> Callable[[Terminal, Any], None]:
-    return lambda console, _document: console.facts(title, pairs)
+def _after(result: ImportResult) -> str:
+    return "cavra-pipeline ingest" if result.written else ""
+
+
+def _facts(title: str, pairs: Sequence[tuple[str, Any]], after: str = "") -> Callable[[Terminal, Any], None]:
+    def show(console: Terminal, _document: Any) -> None:
+        console.facts(title, pairs)
+        if after:
+            console.next(after)
+
+    return show
 
 
 def _size_of(sources: Sequence[Path | IO[bytes]]) -> int:
@@ -189,7 +197,7 @@ def ingest(first: date | None, last: date | None) -> None:
         ("fields left out", result.dropped_field_count),
         ("warehouse", warehouse_of(settings).where),
     ]
-    answer(document, _facts("Ingest", shown))
+    answer(document, _facts("Ingest", shown, "cavra-pipeline status" if result.drops else ""))
     if not (form_of_answer() != TABLE or result.drops or result.unchanged_count):
         err.print(f"The landing zone {settings.landing_place} holds no file yet: cavra-pipeline import PATH fills it.")
     closed, left_out = len(result.closed_drops), result.past_retention_count
