@@ -48,7 +48,7 @@ def _show(console: Terminal, found: Verified) -> None:
         without = "" if found.checked_time_stamp_count else "; CAVRA_TIMESTAMP_CA_FILE names no root certificate"
         checked = f"signatures of {found.checked_time_stamp_count:,} checked{without}"
         rows.append(("time stamps", f"{found.time_stamp_count:,}; {checked}"))
-    console.facts("Verified", rows)
+    console.facts("What was verified", rows)
     for one in found.differences:
         console.print(f"{one.part}: {one.where}: {one.what}", soft_wrap=True)
     console.print("intact" if found.is_intact else count(len(found.differences), "difference"))
