@@ -78,7 +78,7 @@ def prove_command(
     output_file: Path | None,
     **given: Any,
 ) -> None:
-    """Write a report, or the state of one delivery, with its proof.
+    """Write a report, or the state of a delivery, with proof.
 
     The proof of a report has the records it is based on, the commit log and a verifier. That of a delivery has its
     records and its place in a map of the lane's deliveries, some kilobytes; the verifier of any bundle checks it.
