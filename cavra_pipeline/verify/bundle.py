@@ -85,8 +85,8 @@ def _without(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [
-        {name: of for name, of in one.items() if name != _OF_OTHER_LANES} if isinstance(one, Mapping) else one
-        for one in value
+        {name: row[name] for name in row if name != _OF_OTHER_LANES} if isinstance(row, Mapping) else row
+        for row in value
     ]
 
 
@@ -102,7 +102,7 @@ def make_bundle(proven: Proven, key: Ed25519PrivateKey | None = None) -> bytes:
         container.REPORT: canonical_bytes(proven.report),
         container.LOG: b"".join(entry + b"\n" for entry in proven.entries),
         container.CHECKPOINT: proven.checkpoint.text.encode(),
-        **{f"{container.EVIDENCE}{day}.jsonl": _text(one) for day, one in proven.days.items()},
+        **{f"{container.EVIDENCE}{day}.jsonl": _text(disclosed_day) for day, disclosed_day in proven.days.items()},
     }
     if key:
         files[container.KEY] = public_text(
@@ -134,8 +134,8 @@ def proven_report(bundle: bytes) -> tuple[str, str]:
 
 def is_own_verifier(bundle: bytes) -> bool:
     """Returns whether the verifier in a bundle, which `check` found in order, is the one of this release."""
-    own, found = verifier_files(), container.unpack(bundle)
-    return own == {name: found[name] for name in found if name == container.MAIN or name.startswith(container.CODE)}
+    ours, files = verifier_files(), container.unpack(bundle)
+    return ours == {name: files[name] for name in files if name == container.MAIN or name.startswith(container.CODE)}
 
 
 def public_text(name: str, public_key: bytes) -> str:
@@ -154,7 +154,7 @@ def _statement(proven: Proven, files: Mapping[str, bytes]) -> dict[str, Any]:
         "predicate": {
             "report": check.about(dict(proven.report)),
             "log": {"origin": log.origin, "size": log.size},
-            "salts": {day: one.salt.hex() for day, one in proven.days.items()},
+            "salts": {day: disclosed_day.salt.hex() for day, disclosed_day in proven.days.items()},
             "map_salt": proven.map_salt.hex(),
             "pruned": proven.pruned,
             "made_by": proven.made_by,

@@ -14,17 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import container as of
-from . import executive, pairs
+from . import container, executive, pairs
 from .container import NotProven, canonical, leaf, need, root_of
-from .derive import REPORT_IDS, derive
+from .derive import REPORT_IDS, Document, derive
 from .signatures import PAYLOAD_TYPE, PublicKey, checkpoint, exact_base64, is_signed, public_key, to_sign
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://cavra-pipeline.example/proof/report/v1"
 #: Differences of a report that are named.
 MOST_NAMED = 5
-Document = dict[str, Any]
 #: Lane and UTC day of a segment.
 Place = tuple[str, str]
 
@@ -32,7 +30,7 @@ Place = tuple[str, str]
 def checks(
     raw: bytes, lanes: Document, *, key: str | None = None, against: str | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Checks a bundle or a light proof, yielding each part that holds and what was found of it.
+    """Checks a bundle or a light proof, yielding each part that holds and what it shows.
 
     Args:
         raw: The bundle, or the light proof of a pair.
@@ -46,43 +44,43 @@ def checks(
     if raw[:1] == b"{":
         yield from pairs.checks(raw, lanes, key=key, against=against)
         return
-    files = of.unpack(raw)
-    envelope = json.loads(files[of.ATTESTATION])
+    files = container.unpack(raw)
+    envelope = json.loads(files[container.ATTESTATION])
     payload = base64.b64decode(envelope["payload"])
-    statement, report = json.loads(payload), json.loads(files[of.REPORT])
-    said, folders = statement["predicate"], _folders(report, lanes)
+    statement, report = json.loads(payload), json.loads(files[container.REPORT])
+    predicate, folders = statement["predicate"], _folders(report, lanes)
     types = statement["_type"], statement["predicateType"], envelope["payloadType"]
     need(types == (STATEMENT_TYPE, PREDICATE_TYPE, PAYLOAD_TYPE), "file: the attestation is of another type")
-    need(said["report"] == about(report), "report: the attestation is of another")
+    need(predicate["report"] == about(report), "report: the attestation is of another")
     yield "file", _files(files, statement["subject"])
-    is_signed_by = key or (files[of.KEY].decode() if envelope["signatures"] else "")
-    signer = public_key(is_signed_by, said["log"]["origin"]) if is_signed_by else None
+    is_signed_by = key or (files[container.KEY].decode() if envelope["signatures"] else "")
+    signer = public_key(is_signed_by, predicate["log"]["origin"]) if is_signed_by else None
     yield "signature", _signed(envelope, payload, signer, "your key" if key else "the key in the bundle; is it theirs?")
-    lines = files[of.LOG].split(b"\n")[:-1]
-    hashes, entries = [leaf(one) for one in lines], [json.loads(one) for one in lines]
-    origin, size, root = checkpoint(files[of.CHECKPOINT].decode(), signer)
+    lines = files[container.LOG].split(b"\n")[:-1]
+    hashes, entries = [*map(leaf, lines)], [*map(json.loads, lines)]
+    origin, size, root = checkpoint(files[container.CHECKPOINT].decode(), signer)
     need(origin == f"cavra-pipeline/{hashes[0].hex()[:16]}", "log: the checkpoint is that of another log")
     is_whole = size == len(lines) and root == base64.b64encode(root_of(hashes)).decode()
-    need(is_whole and said["log"] == {"origin": origin, "size": size}, "log: it is not that of the checkpoint")
+    need(is_whole and predicate["log"] == {"origin": origin, "size": size}, "log: it is not that of the checkpoint")
     old_size = _older(checkpoint(against, signer), origin, hashes) if against else size
     segments, changes = _replay(entries, folders.keys(), old_size)
     yield "log", f"entries 1 to {size}; checkpoint {root}"
     if against:
         changed = "; ".join(changes) or "no day up to its last has changed"
         yield "history", f"it grew out of your checkpoint at entry {old_size}. In what was disclosed: {changed}"
-    records = _records(files, report, segments, lanes, said["salts"])
-    counted, days = sum(map(len, records.values())), len({place[-10:] for place in said["salts"]})
+    records = _records(files, report, segments, lanes, predicate["salts"])
+    counted, days = sum(map(len, records.values())), len({place[-10:] for place in predicate["salts"]})
     whose = "the lane" if len(folders) == 1 else "the home"
     yield "evidence", f"{_many(counted, 'record')} of {_many(days, 'day')}: all that {whose} had until then"
-    pruned = said["pruned"]
-    need(not any(pruned.values()) or any(one["prunings"] for one in entries), "log: it names no pruning")
-    need(canonical(report) == files[of.REPORT], "report: it is not written as it must be")
+    pruned = predicate["pruned"]
+    need(not any(pruned.values()) or any(entry["prunings"] for entry in entries), "log: it names no pruning")
+    need(canonical(report) == files[container.REPORT], "report: it is not written as it must be")
     if "lane" not in report:
         yield from _executive(report, lanes, records, entries, pruned)
-        gone = sum(one["record_count"] for one in pruned.values())
+        gone = sum(counts["record_count"] for counts in pruned.values())
     else:
         lane = lanes[report["lane"]]
-        yield from _maps(entries, lane, records[lane["name"]], segments, said)
+        yield from _maps(entries, lane, records[lane["name"]], segments, predicate)
         _same(report, derive(report, lane, records[lane["name"]], pruned))
         yield "report", "recomputed from the records, and the same in every member"
         gone = pruned["record_count"]
@@ -94,27 +92,25 @@ def about(report: Document) -> Document:
     """Returns what an attestation says of its report: id, instant, and the lane of one that has a lane."""
     if "lane" not in report:
         return {"id": report[executive.ID], "as_of": report["as_of"]}
-    return {
-        "id": next(report[one] for one in REPORT_IDS if one in report),
-        **{name: report[name] for name in ("lane", "as_of")},
-    }
+    report_id = next(report[name] for name in REPORT_IDS if name in report)
+    return {"id": report_id, "lane": report["lane"], "as_of": report["as_of"]}
 
 
 def _folders(report: Document, lanes: Document) -> dict[str, str]:
     """The lanes that a report is based on, and where their records are; a report without a lane is based on all."""
     if "lane" in report:
-        return {report["lane"]: of.EVIDENCE}
-    return {name: f"{of.EVIDENCE}{name or of.NO_LANE}/" for name in lanes}
+        return {report["lane"]: container.EVIDENCE}
+    return {name: f"{container.EVIDENCE}{name or container.NO_LANE}/" for name in lanes}
 
 
 def _is_of(record: Document, lane: str, lanes: Document) -> bool:
     """Whether a record may be in a segment of a lane; one of no lane is of none of those that there are."""
-    kind, source, of_none = record.get("metadata_kind"), record.get("connector_delivery_source"), lanes[""]
+    kind, source, no_lane = record.get("metadata_kind"), record.get("connector_delivery_source"), lanes[""]
     if lane:
         return kind in lanes[lane]["types"] and source in (None, lanes[lane]["source"])
-    if kind == of_none["delivery"]:
-        return source not in {one["source"] for name, one in lanes.items() if name}
-    return kind in of_none["types"] or all(kind not in one["types"] for one in lanes.values())
+    if kind == no_lane["delivery"]:
+        return source not in {rules["source"] for name, rules in lanes.items() if name}
+    return kind in no_lane["types"] or all(kind not in rules["types"] for rules in lanes.values())
 
 
 def _executive(
@@ -127,19 +123,20 @@ def _executive(
 
 
 def _same(report: Document, again: Document) -> None:
-    found = [*_differences(report, again)]
-    need(not found, "report: " + "; ".join(found[:MOST_NAMED]))
+    differences = [*_differences(report, again)]
+    need(not differences, "report: " + "; ".join(differences[:MOST_NAMED]))
 
 
 def _files(files: Mapping[str, bytes], subjects: Sequence[Document]) -> str:
-    attested = {one["name"]: one["digest"]["sha256"] for one in subjects}
-    digests = {name: digest for name, digest in of.digests_of(files).items() if name != of.ATTESTATION}
+    attested = {subject["name"]: subject["digest"]["sha256"] for subject in subjects}
+    digests = {name: digest for name, digest in container.digests_of(files).items() if name != container.ATTESTATION}
     odd = sorted(name for name in attested | digests if attested.get(name) != digests.get(name))
     need(not odd, f"file: not as attested: {', '.join(odd)}")
-    known = {of.MAIN, of.README, of.REPORT, of.LOG, of.CHECKPOINT, of.KEY}
-    is_known = all(name in known or name.startswith((of.EVIDENCE, of.CODE)) for name in digests)
-    need(is_known, "file: the archive holds others than a bundle has")
-    need(files[of.SUMS] == of.sums_of(files), f"file: {of.ATTESTATION} or {of.SUMS} was changed")
+    names = {container.MAIN, container.README, container.REPORT, container.LOG, container.CHECKPOINT, container.KEY}
+    is_bundle = all(name in names or name.startswith((container.EVIDENCE, container.CODE)) for name in digests)
+    need(is_bundle, "file: the archive holds others than a bundle has")
+    is_listed = files[container.SUMS] == container.sums_of(files)
+    need(is_listed, f"file: {container.ATTESTATION} or {container.SUMS} was changed")
     return f"{_many(len(files), 'file')}, none added, missing or changed"
 
 
@@ -150,8 +147,8 @@ def _many(count: int, what: str) -> str:
 def _signed(envelope: Document, payload: bytes, signer: PublicKey | None, whose: str) -> str:
     if not signer:
         return "none, so nothing shows who made the bundle, only that it fits together"
-    signatures = [exact_base64(one["sig"]) for one in envelope["signatures"]]
-    is_ours = any(is_signed(signer.raw, to_sign(payload), one) for one in signatures)
+    signatures = [exact_base64(signature["sig"]) for signature in envelope["signatures"]]
+    is_ours = any(is_signed(signer.raw, to_sign(payload), signature) for signature in signatures)
     need(is_ours, "signature: the attestation is not signed by the key")
     return f"by {signer.name}+{signer.key_id.hex()}, {whose}"
 
@@ -170,9 +167,9 @@ def _replay(entries: list[Document], lanes: Collection[str], old_size: int) -> t
     segments: dict[Place, Document] = {}
     changes, ends = list[str](), dict.fromkeys(lanes, "")
     for number, entry in enumerate(entries, 1):
-        for one in entry["segments"]:
-            place = one["lane"], one["day"]
-            need(segments.get(place) == one["before"], f"log: entry {number} does not follow from those before it")
+        for change in entry["segments"]:
+            place = change["lane"], change["day"]
+            need(segments.get(place) == change["before"], f"log: entry {number} does not follow from those before it")
             end = ends.get(place[0], "")
             if number <= old_size and place[0] in ends:
                 ends[place[0]] = max(end, place[1])
@@ -180,10 +177,10 @@ def _replay(entries: list[Document], lanes: Collection[str], old_size: int) -> t
                 files = ", ".join(f"{file['drop_day']}/{file['file_name']}" for file in entry["files"])
                 where = f"{place[1]} of {place[0] or 'no lane'}" if len(ends) > 1 else place[1]
                 changes.append(f"{where} by entry {number} ({entry['act']} {files or 'without landing files'})")
-            segments[place] = one["after"]
-    segments = {place: one for place, one in segments.items() if one}
-    listed = [{"lane": place[0], "day": place[1], **one} for place, one in sorted(segments.items())]
-    root = root_of([leaf(canonical(one)) for one in listed]).hex()
+            segments[place] = change["after"]
+    segments = {place: segment for place, segment in segments.items() if segment}
+    listed = [{"lane": lane, "day": day, **segment} for (lane, day), segment in sorted(segments.items())]
+    root = root_of([leaf(canonical(segment)) for segment in listed]).hex()
     need(root == entries[-1]["segments_root"], "log: its segments are not those of its last entry")
     return segments, changes
 
@@ -198,87 +195,83 @@ def _records(
     unknown = sorted({lane for lane, _ in segments} - folders.keys()) if len(folders) > 1 else []
     need(not unknown, f"evidence: the log has lanes that this verifier doesn't know: {', '.join(unknown)}")
     wanted = {
-        f"{folders[lane]}{day}.jsonl": (lane, day, one)
-        for (lane, day), one in segments.items() if lane in folders and day <= last
+        f"{folders[lane]}{day}.jsonl": (lane, day, segment)
+        for (lane, day), segment in segments.items() if lane in folders and day <= last
     }  # fmt: skip
-    odd = sorted(wanted.keys() ^ {name for name in files if name.startswith(of.EVIDENCE)})
+    odd = sorted(wanted.keys() ^ {name for name in files if name.startswith(container.EVIDENCE)})
     need(not odd, f"evidence: days that the log and the bundle don't both have: {', '.join(map(_place, odd))}")
     records: dict[str, list[Document]] = {lane: [] for lane in folders}
     for name, (lane, day, segment) in sorted(wanted.items()):
         lines, place = files[name].split(b"\n")[:-1], _place(name)
         root = root_of([leaf(bytes.fromhex(salts[place])), *map(leaf, lines)]).hex()
-        need(
-            {"root": root, "size": len(lines)} == segment, f"evidence: the records of {place} are not those of the log"
-        )
+        is_segment = {"root": root, "size": len(lines)} == segment
+        need(is_segment, f"evidence: the records of {place} are not those of the log")
         of_day = [*map(json.loads, lines)]
-        places = [(datetime.fromisoformat(one["created_at"]), one["session_id"]) for one in of_day]
+        places = [(datetime.fromisoformat(record["created_at"]), record["session_id"]) for record in of_day]
         in_order = places == sorted(places) and {at.astimezone(UTC).date().isoformat() for at, _ in places} == {day}
         need(in_order, f"evidence: the records of {place} are of another day or out of order")
         records[lane] += of_day
     need(salts.keys() == set(map(_place, wanted)), "evidence: there are salts of other days")
-    for lane, some in records.items():
-        need(all(_is_of(one, lane, lanes) for one in some), "evidence: it holds records of another lane")
-    ids = [one["session_id"] for some in records.values() for one in some]
+    for lane, of_lane in records.items():
+        need(all(_is_of(record, lane, lanes) for record in of_lane), "evidence: it holds records of another lane")
+    ids = [record["session_id"] for of_lane in records.values() for record in of_lane]
     need(len({*ids}) == len(ids), "evidence: a record is there twice")
     return records
 
 
 def _place(name: str) -> str:
     """What a file of records is called in messages and among the salts."""
-    return name[len(of.EVIDENCE) : -len(".jsonl")]
+    return name[len(container.EVIDENCE) : -len(".jsonl")]
 
 
 def _maps(
-    entries: list[Document],
-    lane: Document,
-    records: list[Document],
-    segments: Mapping[Place, Document],
-    said: Document,
-) -> Iterator[tuple[str, str]]:
+    entries: list[Document], lane: Document, records: list[Document], segments: Mapping[Place, Document],
+    predicate: Document,
+) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Checks the maps for light proofs that are of the disclosed records, where these are all that the lane has."""
     maps = newest_maps(entries, lane["name"])
-    if not maps or {day for of, day in segments if of == lane["name"]} != said["salts"].keys():
+    if not maps or {day for name, day in segments if name == lane["name"]} != predicate["salts"].keys():
         return
-    texts = {one["session_id"]: canonical(one) for one in records}
-    made = pairs.map_of(lane, records, texts, bytes.fromhex(said["map_salt"])).root().hex()
-    for one in maps:
-        need(one["map"]["root"] == made, f"log: the map of entry {one['number']} is not that of the records")
+    texts = {record["session_id"]: canonical(record) for record in records}
+    root = pairs.map_of(lane, records, texts, bytes.fromhex(predicate["map_salt"])).root().hex()
+    for entry in maps:
+        need(entry["map"]["root"] == root, f"log: the map of entry {entry['number']} is not that of the records")
     yield "map", f"entry {maps[-1]['number']}: light proofs by it are of these records"
 
 
 def newest_maps(entries: Sequence[Document], lane: str) -> list[Document]:
     """Returns the entries with a map of a lane after its last change: those of the records that it has now."""
-    is_of_lane = [any(one["lane"] == lane for one in entry["segments"]) for entry in entries]
-    last = max((number for number, is_ours in enumerate(is_of_lane) if is_ours), default=-1)
-    return [one for one in entries[last + 1 :] if one["act"] == "map" and one["map"]["lane"] == lane]
+    changes_lane = [any(change["lane"] == lane for change in entry["segments"]) for entry in entries]
+    last = max((index for index, changes in enumerate(changes_lane) if changes), default=-1)
+    return [entry for entry in entries[last + 1 :] if entry["act"] == "map" and entry["map"]["lane"] == lane]
 
 
-def _differences(given: Any, again: Any, path: str = "") -> Iterator[str]:
+def _differences(report: Any, again: Any, path: str = "") -> Iterator[str]:
     """What a report and the records say differently; its id, which follows from the rest, comes last."""
-    if isinstance(given, dict) and isinstance(again, dict):
-        for name in sorted(given.keys() | again.keys(), key=lambda name: (name in REPORT_IDS, name)):
+    if isinstance(report, dict) and isinstance(again, dict):
+        for name in sorted(report.keys() | again.keys(), key=lambda name: (name in REPORT_IDS, name)):
             missing = "nothing"
-            yield from _differences(given.get(name, missing), again.get(name, missing), f"{path}.{name}".strip("."))
-    elif isinstance(given, list) and isinstance(again, list) and len(given) == len(again):
-        for number, pair in enumerate(zip(given, again, strict=True)):
-            yield from _differences(*pair, f"{path}[{number}]")
-    elif canonical(given) != canonical(again):
-        said, right = (f"{len(one)} entries" if isinstance(one, list) else json.dumps(one) for one in (given, again))
+            yield from _differences(report.get(name, missing), again.get(name, missing), f"{path}.{name}".strip("."))
+    elif isinstance(report, list) and isinstance(again, list) and len(report) == len(again):
+        for number, values in enumerate(zip(report, again, strict=True)):
+            yield from _differences(*values, f"{path}[{number}]")
+    elif canonical(report) != canonical(again):
+        said, right = (f"{len(v)} entries" if isinstance(v, list) else json.dumps(v) for v in (report, again))
         yield f"{path} says {said}, the records say {right}"
 
 
 def judged(
     raw: bytes, lanes: Document, *, key: str | None = None, against: str | None = None
 ) -> tuple[list[tuple[str, str]], str]:
-    """Returns what of a bundle holds, and what does not, empty if all does; the arguments are those of `checks`."""
-    held: list[tuple[str, str]] = []
+    """Returns the parts of a bundle that hold, and what does not; the arguments are those of `checks`."""
+    proven: list[tuple[str, str]] = []
     try:
-        held.extend(checks(raw, lanes, key=key, against=against))
+        proven.extend(checks(raw, lanes, key=key, against=against))
     except NotProven as fault:
-        return held, str(fault)
+        return proven, str(fault)
     except Exception as error:  # noqa: BLE001 -- whatever a broken bundle leads to, it is not proven
-        return held, f"file: it can't be read ({type(error).__name__})"
-    return held, ""
+        return proven, f"file: it can't be read ({type(error).__name__})"
+    return proven, ""
 
 
 def run(arguments: Sequence[str], lanes: Document) -> tuple[list[str], int]:
@@ -287,11 +280,10 @@ def run(arguments: Sequence[str], lanes: Document) -> tuple[list[str], int]:
     parser.add_argument("bundle", type=Path, nargs="?", default=arguments[0], help="this file if none is named")
     parser.add_argument("--key", type=Path, help="public key that you got elsewhere")
     parser.add_argument("--against", type=Path, help="checkpoint that you have kept")
-    given = parser.parse_args(arguments[1:])
-    key, against = (path and path.read_text("utf-8") for path in (given.key, given.against))
-    held, fault = judged(given.bundle.read_bytes(), lanes, key=key, against=against)
-    said = [f"ok   {part}: {found}" for part, found in held] + (
-        [f"no   {fault}", "NOT PROVEN"] if fault else ["PROVEN"]
-    )
-    shown = ["".join(one if one.isprintable() else ascii(one)[1:-1] for one in line) for line in said]
-    return shown, 1 if fault else 0
+    options = parser.parse_args(arguments[1:])
+    key, against = (path and path.read_text("utf-8") for path in (options.key, options.against))
+    proven, fault = judged(options.bundle.read_bytes(), lanes, key=key, against=against)
+    lines = [f"ok   {part}: {shown}" for part, shown in proven]
+    lines += [f"no   {fault}", "NOT PROVEN"] if fault else ["PROVEN"]
+    printable = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines]
+    return printable, 1 if fault else 0

@@ -49,20 +49,21 @@ def root_of(level: list[bytes]) -> bytes:
 
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Returns a zip archive without compression, of which every byte follows from the files."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w") as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
         for name in sorted(files):
-            entry = zipfile.ZipInfo(name)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16
-            archive.writestr(entry, files[name])
-    return made.getvalue()
+            member = zipfile.ZipInfo(name)
+            member.create_system, member.external_attr = 3, 0o644 << 16
+            archive.writestr(member, files[name])
+    return content.getvalue()
 
 
 def unpack(raw: bytes) -> dict[str, bytes]:
     """Returns the files of an archive that `pack` made."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        need(all(one.compress_type == zipfile.ZIP_STORED for one in archive.infolist()), "file: it is compressed")
-        files = {one.filename: archive.read(one) for one in archive.infolist()}
+        members = archive.infolist()
+        need(all(member.compress_type == zipfile.ZIP_STORED for member in members), "file: it is compressed")
+        files = {member.filename: archive.read(member) for member in members}
     need(pack(files) == raw, "file: it holds other bytes than its files")
     return files
 

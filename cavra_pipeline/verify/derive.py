@@ -12,10 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 REPORT_IDS = ("retry_plan_id", "health_id")
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEVER_RAN: dict[str, Any] = {"started_at": None, "ended_at": None, "missed_runs": 1}
 Document = dict[str, Any]
 Pair = tuple[str, str]
@@ -36,7 +36,7 @@ def due_at(moment: datetime, span: timedelta) -> datetime | None:
 
 @dataclass(order=True)
 class LaneRecord:
-    """A record; entries sort from the oldest to the newest."""
+    """A record; records sort from the oldest to the newest."""
 
     at: datetime
     session_id: str
@@ -45,8 +45,8 @@ class LaneRecord:
 
     def value(self, *names: str) -> Any:
         """The first of these members that the record or its payload has and that is not empty."""
-        places = [self.raw, *(one for one in self.raw.values() if isinstance(one, dict))]
-        return next((one[name] for name in names for one in places if one.get(name) not in (None, "")), None)
+        parts = [self.raw, *(value for value in self.raw.values() if isinstance(value, dict))]
+        return next((part[name] for name in names for part in parts if part.get(name) not in (None, "")), None)
 
     def status(self) -> Any:
         """How an execution ended."""
@@ -56,72 +56,97 @@ class LaneRecord:
         """What an acknowledgement says."""
         return self.raw.get("acknowledgement_state")
 
+    def provider(self) -> str:
+        """The provider that it names; empty if none."""
+        return provider_of(self.raw.get("provider"))
+
     def outcomes(self) -> dict[str, tuple[bool, int | None]]:
         """Whether a delivery failed, and its status, for each provider."""
         tried, failed = ([*filter(None, map(provider_of, self.raw.get(f"{o}providers", ())))] for o in ("", "failed_"))
         codes = self.raw.get("status_codes", [])
         status = dict(zip(tried[::-1], codes[::-1], strict=True)) if len(codes) == len(tried) else {}
-        said = {provider_of(one.get("provider")): one for one in self.raw.get("delivery", {}).get("deliveries", ())}
-        status |= {provider: one["status_code"] for provider, one in said.items() if "status_code" in one}
+        sent = {provider_of(part.get("provider")): part for part in self.raw.get("delivery", {}).get("deliveries", ())}
+        status |= {provider: part["status_code"] for provider, part in sent.items() if "status_code" in part}
         is_failed = self.raw.get("delivery_success") is not True
-        return {one: (one in failed if failed else is_failed, status.get(one)) for one in (*tried, *failed)}
+        return {name: (name in failed if failed else is_failed, status.get(name)) for name in (*tried, *failed)}
+
+    def has_failed(self) -> bool:
+        """Whether a delivery failed at any of its providers."""
+        return any(is_failed for is_failed, _ in self.outcomes().values())
+
+
+def lane_records(rules: Document, records: Iterable[Document]) -> list[LaneRecord]:
+    """Returns records as `LanePairs` reads them; the rules are those of their lane."""
+    types, moment = rules["types"], datetime.fromisoformat
+    return [LaneRecord(moment(r["created_at"]), r["session_id"], types[r["metadata_kind"]], r) for r in records]
+
+
+class Attempt(NamedTuple):
+    """A delivery of a pair: its record, whether it failed, and its status code."""
+
+    record: LaneRecord
+    is_failed: bool
+    code: int | None
 
 
 class LanePairs:
-    """What the records of a lane up to an instant say of its pairs of a subject and a provider."""
+    """The pairs of a subject and a provider that a lane's records up to an instant have."""
 
-    def __init__(self, lane: Document, entries: Sequence[LaneRecord], as_of: datetime) -> None:
-        self.lane, self.as_of, self.entries = lane, as_of, sorted(one for one in entries if one.at <= as_of)
+    def __init__(self, lane: Document, records: Sequence[LaneRecord], as_of: datetime) -> None:
+        self.lane, self.as_of, self.records = lane, as_of, sorted(r for r in records if r.at <= as_of)
         self.links: dict[str, Pair] = {}
         self.parents: dict[Pair, str] = {}
-        sent = {one.session_id: self.subject(one) for one in self.of("delivery")}
-        for one in self.of("execution") if lane["retries_have_new_subjects"] else ():
-            new, failed = one.value("delivery_metadata_id", "new_delivery_id"), self.subject(one)
+        sent = {delivery.session_id: self.subject(delivery) for delivery in self.of("delivery")}
+        for execution in self.of("execution") if lane["retries_have_new_subjects"] else ():
+            new, failed = execution.value("delivery_metadata_id", "new_delivery_id"), self.subject(execution)
             if new and failed and new not in self.links:
-                self.links[new] = failed, provider_of(one.raw.get("provider"))
+                self.links[new] = failed, execution.provider()
                 if sent.get(new, "") not in ("", failed):
-                    self.parents.setdefault((sent[new], self.links[new][1]), failed)
-        self.pairs: defaultdict[Pair, list[tuple[LaneRecord, bool, int | None]]] = defaultdict(list)
-        for one in self.of("delivery"):
-            failed, at = self.links.get(one.session_id, ("", ""))
-            for provider, outcome in one.outcomes().items():
-                subject = self.first(failed, provider) if provider == at else sent[one.session_id]
+                    self.parents.setdefault((sent[new], execution.provider()), failed)
+        self.attempts: defaultdict[Pair, list[Attempt]] = defaultdict(list)
+        for delivery in self.of("delivery"):
+            failed, at = self.links.get(delivery.session_id, ("", ""))
+            for provider, outcome in delivery.outcomes().items():
+                subject = self.first(failed, provider) if provider == at else sent[delivery.session_id]
                 if subject:
-                    self.pairs[subject, provider].append((one, *outcome))
-        self.failing = {pair: tries for pair, tries in sorted(self.pairs.items()) if all(one[1] for one in tries)}
+                    self.attempts[subject, provider].append(Attempt(delivery, *outcome))
+        self.failing = {
+            pair: tries for pair, tries in sorted(self.attempts.items()) if all(attempt.is_failed for attempt in tries)
+        }
 
     def of(self, *types: str, since: datetime | None = None) -> list[LaneRecord]:
         """The records of some types, oldest first."""
-        return [one for one in self.entries if one.type in types and (since is None or one.at > since)]
+        return [record for record in self.records if record.type in types and (since is None or record.at > since)]
 
-    def subject(self, one: LaneRecord) -> str:
+    def subject(self, record: LaneRecord) -> str:
         """A record's own subject; empty if it has none."""
-        names = self.lane["subject_fields"] if one.type == "delivery" else [self.lane["subject_field"]]
-        raw = {**one.raw, "event_id": ""} if one.raw.get("event_id") == one.raw.get("event_type") else one.raw
-        return next((raw[name] for name in names if raw.get(name)), "")
+        names = self.lane["subject_fields"] if record.type == "delivery" else [self.lane["subject_field"]]
+        if record.raw.get("event_id") == record.raw.get("event_type"):
+            names = [name for name in names if name != "event_id"]
+        return next((record.raw[name] for name in names if record.raw.get(name)), "")
 
     def first(self, subject: str, provider: str) -> str:
         """The subject at the beginning of a chain of retries; a circle has none."""
-        seen, found = {subject}, subject
-        while (found, provider) in self.parents:
-            found = self.parents[found, provider]
-            if found in seen:
+        seen, first = {subject}, subject
+        while (first, provider) in self.parents:
+            first = self.parents[first, provider]
+            if first in seen:
                 return subject
-            seen.add(found)
-        return found
+            seen.add(first)
+        return first
 
-    def said(self, *types: str) -> dict[Pair, list[LaneRecord]]:
+    def by_pair(self, *types: str) -> dict[Pair, list[LaneRecord]]:
         """The records of some types about each pair, oldest first."""
-        found: dict[Pair, list[LaneRecord]] = {}
-        for one in self.of(*types):
-            provider = provider_of(one.raw.get("provider"))
-            found.setdefault((self.first(self.subject(one), provider), provider), []).append(one)
-        return found
+        by_pair: defaultdict[Pair, list[LaneRecord]] = defaultdict(list)
+        for record in self.of(*types):
+            provider = record.provider()
+            by_pair[self.first(self.subject(record), provider), provider].append(record)
+        return by_pair
 
     def decisions(self, policy: Document) -> Iterator[Document]:
         """What a policy decides of each failing pair."""
-        for (subject, provider), tries in self.failing.items():
-            (latest, _, code), count, minutes = tries[-1], len(tries), policy["max_retry_delay_minutes"]
+        for (subject, provider), attempts in self.failing.items():
+            (latest, _, code), count, minutes = attempts[-1], len(attempts), policy["max_retry_delay_minutes"]
             base, factor = policy["base_retry_delay_minutes"], float(policy["backoff_multiplier"])
             if not base or (count - 1) * math.log(factor) <= 600:
                 minutes = base and min(minutes, base * factor ** (count - 1))
@@ -136,27 +161,28 @@ class LanePairs:
                 self.lane["subject_field"]: subject, "provider": provider, "action": action, "retry_count": count,
                 "reason": {"wait": "retry_delay_not_elapsed", "retry": "retry_delay_elapsed"}.get(action, reason),
                 "max_retry_attempts": policy["max_retry_attempts"], "retry_delay_minutes": microseconds // 60_000_000,
-                "first_delivery_id": tries[0][0].session_id, "latest_delivery_id": latest.session_id,
+                "first_delivery_id": attempts[0].record.session_id, "latest_delivery_id": latest.session_id,
                 "latest_delivery_at": latest.at.isoformat(),
                 "next_retry_at": due.isoformat() if due and not is_over else None,
-                "failed_status_codes": sorted({one[2] for one in tries if one[2] is not None}),
+                "failed_status_codes": sorted({attempt.code for attempt in attempts if attempt.code is not None}),
             }  # fmt: skip
 
     def gaps(self, decisions: Iterable[Document]) -> dict[str, list[Document]]:
         """The pairs that wait for an acknowledgement, and those that wait for an approval."""
         gaps: dict[str, list[Document]] = {"acknowledgement": [], "approval": []}
-        answers, events = self.said("acknowledgement"), self.said("approval", "execution")
+        acknowledgements, events = self.by_pair("acknowledgement"), self.by_pair("approval", "execution")
         names = (self.lane["subject_field"], self.lane["decision_field"], "provider")
-        for one in decisions:
-            pair = one[names[0]], one["provider"]
-            gap = {name: one[name] for name in names if name} | {"since": self.failing[pair][0][0].at.isoformat()}
-            state = answers[pair][-1].answer() if pair in answers else None
+        for decision in decisions:
+            pair = decision[names[0]], decision["provider"]
+            since = self.failing[pair][0].record.at.isoformat()
+            gap = {name: decision[name] for name in names if name} | {"since": since}
+            state = acknowledgements[pair][-1].answer() if pair in acknowledgements else None
             if self.lane["gate"] == "acknowledgement" and state not in self.lane["clearing"]:
                 gaps["acknowledgement"].append(gap | {"acknowledgement_state": state})
-            said = [each for each in events.get(pair, ()) if each.type == "approval" or each.status() == "delivered"]
-            states = [each.raw.get("approval_state") or None for each in said if each.type == "approval"]
-            is_approved = states[-1:] == ["approved"] and said[-1].type == "approval"
-            if self.lane["gate"] == "approval" and one["action"] == "retry" and not is_approved:
+            ends = [end for end in events.get(pair, ()) if end.type == "approval" or end.status() == "delivered"]
+            states = [end.raw.get("approval_state") or None for end in ends if end.type == "approval"]
+            is_approved = states[-1:] == ["approved"] and ends[-1].type == "approval"
+            if self.lane["gate"] == "approval" and decision["action"] == "retry" and not is_approved:
                 gaps["approval"].append(gap | {"approval_state": states[-1] if states else None})
         return gaps
 
@@ -164,40 +190,43 @@ class LanePairs:
         """What becomes of the failing pairs of each provider by the lane's own policy."""
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         left = []
-        for one in self.decisions(self.lane["policy"]):
-            is_left = one["action"] != "suppress"
-            counts[one["provider"]]["cleared_count" if is_left else "suppressed_count"] += 1
-            left += [one | {"action": "retry"}] if is_left else []
-        for one in [gap for gaps in self.gaps(left).values() for gap in gaps]:
-            counts[one["provider"]].update(cleared_count=-1, uncleared_count=1)
+        for decision in self.decisions(self.lane["policy"]):
+            is_left = decision["action"] != "suppress"
+            counts[decision["provider"]]["cleared_count" if is_left else "suppressed_count"] += 1
+            left += [decision | {"action": "retry"}] if is_left else []
+        for gap in [gap for gaps in self.gaps(left).values() for gap in gaps]:
+            counts[gap["provider"]].update(cleared_count=-1, uncleared_count=1)
         return counts
 
     def outstanding(self) -> int:
         """How many pairs the newest alert plan of each health report requires and no one has answered."""
-        plans = {one.raw.get("health_id"): one.raw for one in self.of("alert_plan")}
-        said = self.of("acknowledgement")
-        states = {(one.raw.get("health_id"), provider_of(one.raw.get("provider"))): one.answer() for one in said}
-        wanted = {(of, provider_of(p)) for of in plans for p in plans[of].get("acknowledgement_required_providers", ())}
-        return sum(states.get(pair) not in ("acknowledged", "resolved") for pair in wanted if all(pair))
+        plans = {
+            p.raw.get("health_id"): p.raw.get("acknowledgement_required_providers", ()) for p in self.of("alert_plan")
+        }
+        states = {(r.raw.get("health_id"), r.provider()): r.answer() for r in self.of("acknowledgement")}
+        required = {(health_id, provider_of(name)) for health_id, names in plans.items() for name in names}
+        return sum(states.get(pair) not in ("acknowledged", "resolved") for pair in required if all(pair))
 
     def unresolved(self) -> list[LaneRecord]:
         """The newest execution of each pair that failed or was skipped, and that nothing has closed."""
-        settled, answers = self.pairs.keys() - self.failing.keys(), self.said("acknowledgement")
-        closed = {pair for pair, said in answers.items() if said[-1].answer() in ("dismissed", "resolved")}
-        newest = {pair: said[-1] for pair, said in self.said("execution").items()}
-        return [one for pair, one in newest.items() if one.status() != "delivered" and pair not in settled | closed]
+        closed = self.attempts.keys() - self.failing.keys()
+        for pair, acknowledgements in self.by_pair("acknowledgement").items():
+            if acknowledgements[-1].answer() in ("dismissed", "resolved"):
+                closed.add(pair)
+        newest = {pair: executions[-1] for pair, executions in self.by_pair("execution").items()}
+        return [last for pair, last in newest.items() if last.status() != "delivered" and pair not in closed]
 
 
 def _skipped(executions: Sequence[LaneRecord]) -> dict[str, int]:
-    reasons = (one.value("skipped", "skip_reason") or "other" for one in executions if one.status() == "skipped")
-    return dict(sorted(Counter(reasons).items()))
+    skipped = (execution for execution in executions if execution.status() == "skipped")
+    return dict(sorted(Counter(execution.value("skipped", "skip_reason") or "other" for execution in skipped).items()))
 
 
-def retry_plan(pairs: LanePairs, given: Document, pruned: Mapping[str, int]) -> Document:
-    """Works a retry plan out by the policy of a given one (contract section 6)."""
-    decisions = list(pairs.decisions(given))
-    count = Counter(one["action"] for one in decisions)
-    return {name: given[name] for name in pairs.lane["policy"]} | {
+def retry_plan(pairs: LanePairs, parameters: Document, pruned: Mapping[str, int]) -> Document:
+    """Works a retry plan out by the policy of another (contract section 6)."""
+    decisions = list(pairs.decisions(parameters))
+    count = Counter(decision["action"] for decision in decisions)
+    return {name: parameters[name] for name in pairs.lane["policy"]} | {
         "alert_level": "critical" if count["retry"] + count["suppress"] else "warning" if count["wait"] else "healthy",
         "decision_count": len(decisions), "retryable_count": count["retry"], "waiting_count": count["wait"],
         "suppressed_count": count["suppress"], "retry_decisions": decisions,
@@ -205,14 +234,14 @@ def retry_plan(pairs: LanePairs, given: Document, pruned: Mapping[str, int]) -> 
     }  # fmt: skip
 
 
-def retry_health(pairs: LanePairs, given: Document, pruned: Mapping[str, int]) -> Document:
-    """Works a health report out by the parameters of a given one (contract section 7)."""
+def retry_health(pairs: LanePairs, parameters: Document, pruned: Mapping[str, int]) -> Document:
+    """Works a health report out by the parameters of another (contract section 7)."""
     at, lane, runs, plans = pairs.as_of, pairs.lane, pairs.of("worker_run"), pairs.of("retry_plan")
-    interval, stale = given["expected_interval_minutes"] * MINUTE, given["stale_metadata_minutes"] * MINUTE
-    start = at - min(60 * given["window_hours"] * MINUTE, at - datetime.min.replace(tzinfo=UTC))
-    record_count = len(pairs.entries) + pruned["record_count"]
+    interval, stale = parameters["expected_interval_minutes"] * MINUTE, parameters["stale_metadata_minutes"] * MINUTE
+    start = at - min(60 * parameters["window_hours"] * MINUTE, at - datetime.min.replace(tzinfo=UTC))
+    record_count = len(pairs.records) + pruned["record_count"]
     is_in_use = lane["is_always_in_use"] or record_count > 0
-    age, plan_age = (at - of[-1].at if of else timedelta.max for of in (runs, plans))
+    age, plan_age = (at - records[-1].at if records else timedelta.max for records in (runs, plans))
     ends = [other.at for other in runs[1:]] + [at]
     outages = [
         {
@@ -225,13 +254,13 @@ def retry_health(pairs: LanePairs, given: Document, pruned: Mapping[str, int]) -
     outages = (outages if runs else [NEVER_RAN]) if is_in_use else []
     gaps, unresolved = pairs.gaps(pairs.decisions(lane["policy"])), pairs.unresolved()
     report = {
-        **{name: given[name] for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")},
+        **{name: parameters[name] for name in ("expected_interval_minutes", "stale_metadata_minutes", "window_hours")},
         **_in_window(pairs, start),
         "evidence_record_count": record_count,
         "latest_worker_run_id": runs[-1].raw.get("run_id", runs[-1].session_id) if runs else None,
         "latest_worker_age_minutes": age // MINUTE if runs else None,
         "missed_worker_count": int(is_in_use and age > 2 * interval),
-        "missed_run_count": sum(int(one["missed_runs"]) for one in outages),
+        "missed_run_count": sum(int(outage["missed_runs"]) for outage in outages),
         "latest_retry_plan_id": plans[-1].raw.get("retry_plan_id", plans[-1].session_id) if plans else None,
         "latest_retry_plan_age_minutes": plan_age // MINUTE if plans else None,
         "stale_retry_plan_count": int(is_in_use and plan_age > stale),
@@ -239,13 +268,13 @@ def retry_health(pairs: LanePairs, given: Document, pruned: Mapping[str, int]) -
         "unresolved_delivery_count": len(pairs.failing),
         "outstanding_alert_acknowledgement_count": pairs.outstanding() if lane["delivers_alerts"] else 0,
         "unresolved_failed_execution_count": len(unresolved),
-        **{f"{of}_gaps": listed for of, listed in gaps.items()},
-        **{f"{of}_pending_count": len(listed) for of, listed in gaps.items()},
+        **{f"{gate}_gaps": of_gate for gate, of_gate in gaps.items()},
+        **{f"{gate}_pending_count": len(of_gate) for gate, of_gate in gaps.items()},
     }
     alerts = list(_alerts(lane, report, _skipped(unresolved), any(map(_is_off, runs[-1:])))) if is_in_use else []
-    levels = [one["severity"] for one in alerts] + (["healthy"] if is_in_use else ["unknown"])
+    levels = [alert["severity"] for alert in alerts] + (["healthy"] if is_in_use else ["unknown"])
     report["alert_level"] = "critical" if "critical" in levels else levels[0]
-    report["recommended_actions"] = [one.pop("action") for one in alerts]
+    report["recommended_actions"] = [alert.pop("action") for alert in alerts]
     return report | {"alerts": alerts, "alert_count": len(alerts)}
 
 
@@ -257,16 +286,17 @@ def _in_window(pairs: LanePairs, start: datetime) -> Document:
     runs, plans = pairs.of("worker_run", since=start), pairs.of("retry_plan", since=start)
     executions, sent = pairs.of("execution", since=start), pairs.of("delivery", since=start)
     after = set()
-    for tries in pairs.pairs.values():
-        settled = next((one[0] for one in tries if not one[1]), None)
-        after |= {one[0].session_id for one in tries if one[1] and settled and one[0] > settled and one[0].at > start}
-    delivered, skipped = sum(one.status() == "delivered" for one in executions), _skipped(executions)
+    for attempts in pairs.attempts.values():
+        success = next((attempt.record for attempt in attempts if not attempt.is_failed), None)
+        failures = [attempt.record for attempt in attempts if attempt.is_failed and attempt.record.at > start]
+        after |= {record.session_id for record in failures if success and record > success}
+    delivered, skipped = sum(execution.status() == "delivered" for execution in executions), _skipped(executions)
     return {
-        "worker_run_count": len(runs), "dry_run_count": sum(one.raw.get("dry_run") is not False for one in runs),
-        "selected_retry_count": sum(one.raw.get("selected_retry_count", 0) for one in runs),
+        "worker_run_count": len(runs), "dry_run_count": sum(run.raw.get("dry_run") is not False for run in runs),
+        "selected_retry_count": sum(run.raw.get("selected_retry_count", 0) for run in runs),
         "disabled_schedule_count": sum(map(_is_off, runs)),
-        "retry_plan_count": len(plans), "retryable_count": sum(one.raw.get("retryable_count", 0) for one in plans),
-        pairs.lane["failed_delivery_field"]: sum(any(o[0] for o in one.outcomes().values()) for one in sent),
+        "retry_plan_count": len(plans), "retryable_count": sum(plan.raw.get("retryable_count", 0) for plan in plans),
+        pairs.lane["failed_delivery_field"]: sum(delivery.has_failed() for delivery in sent),
         "failed_after_delivery_count": len(after), "execution_record_count": len(executions),
         "failed_execution_count": len(executions) - delivered, "delivered_execution_count": delivered,
         "skipped_execution_count": sum(skipped.values()), "skipped_reasons": skipped,
@@ -290,10 +320,10 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
         "execution_action": f"{'; '.join(steps).capitalize()}. Then retry or resolve {them}.",
         "skipped_text": f" Skipped, so nothing was sent: {reasons}." if skipped else "",
     }
-    for of in ("latest_worker_age", "latest_retry_plan_age"):
-        facts[f"{of}_text"] = _age_text(report[f"{of}_minutes"])
-    for of in ("expected_interval", "stale_metadata"):
-        facts[f"{of}_text"] = _span(report[f"{of}_minutes"])
+    for name in ("latest_worker_age", "latest_retry_plan_age"):
+        facts[f"{name}_text"] = _age_text(report[f"{name}_minutes"])
+    for name in ("expected_interval", "stale_metadata"):
+        facts[f"{name}_text"] = _span(report[f"{name}_minutes"])
     for category, severity, counted, messages, action in lane["alerts"]:
         if count := int(facts[counted]):
             message = messages[0 if count == 1 else -1].format(count=f"{count:,}", **facts)
@@ -318,12 +348,10 @@ def derive(report: Document, lane: Document, records: Sequence[Document], pruned
         records: Every record of the lane up to the day of the report.
         pruned: How many records and deliveries of the lane retention has removed.
     """
-    types, moment = lane["types"], datetime.fromisoformat
-    entries = [LaneRecord(moment(r["created_at"]), r["session_id"], types[r["metadata_kind"]], r) for r in records]
-    pairs = LanePairs(lane, entries, moment(report["as_of"]).astimezone(UTC))
+    pairs = LanePairs(lane, lane_records(lane, records), datetime.fromisoformat(report["as_of"]).astimezone(UTC))
     is_plan = "retry_plan_id" in report
     kind, name, work = ("plan", "retry_plan_id", retry_plan) if is_plan else ("health", "health_id", retry_health)
-    made = {"as_of": pairs.as_of.isoformat(), "product": "CAVRA", "lane": lane["name"], name: ""}
-    made |= {"schema_version": lane[f"{kind}_schema"]} | work(pairs, report, pruned)
-    text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return made | {name: f"retry-{kind}-{lane['name']}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"}
+    again = {"as_of": pairs.as_of.isoformat(), "product": "CAVRA", "lane": lane["name"], name: ""}
+    again |= {"schema_version": lane[f"{kind}_schema"]} | work(pairs, report, pruned)
+    text = json.dumps(again, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return again | {name: f"retry-{kind}-{lane['name']}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"}

@@ -54,7 +54,7 @@ class Difference:
         file = f"{self.drop_day}/{self.file_name}" if self.file_name else ""
         number = f"number {self.number}" if self.number else ""
         return ", ".join(
-            one for one in (self.table, file, self.report, self.lane, self.day, self.report_id, number) if one
+            part for part in (self.table, file, self.report, self.lane, self.day, self.report_id, number) if part
         )
 
 

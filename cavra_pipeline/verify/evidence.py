@@ -81,32 +81,32 @@ def derive(settings: Settings, path: Path, *, now: datetime) -> tuple[FileWareho
         rows = connection.execute(
             sa.select(ingested_files.c.drop_day, ingested_files.c.file_name, ingested_files.c.sha256)
         )
-        known = {(day, name): sha256 for day, name, sha256 in rows}
+        ingested = {(day, name): sha256 for day, name, sha256 in rows}
         emptied = emptied_files(connection)
     there = {(drop.day, drop.file_name) for drop in landing_files(settings, pseudonyms_of(settings))}
-    unread = load_again(settings, fresh, known.keys() & there, now=now)
+    unread = load_again(settings, fresh, ingested.keys() & there, now=now)
     with fresh.writing("apply prunings") as session:
         read = {(row[0], row[1]): row[2] for row in session.tuples("SELECT drop_day, file_name, sha256 FROM drops")}
         apply_prunings(session, state)
-    found = [of_file("it is gone", *key) for key in sorted(known.keys() - there - emptied)]
-    found += [of_file("it can't be read any more", *key) for key in sorted(unread)]
-    found += [
+    differences = [of_file("it is gone", *key) for key in sorted(ingested.keys() - there - emptied)]
+    differences += [of_file("it can't be read any more", *key) for key in sorted(unread)]
+    differences += [
         of_file("its bytes are not those that were ingested", *key)
-        for key in sorted(known.keys() & there - unread)
-        if read.get(key) != known[key]
+        for key in sorted(ingested.keys() & there - unread)
+        if read.get(key) != ingested[key]
     ]
-    return fresh, found, len(known.keys() & there)
+    return fresh, differences, len(ingested.keys() & there)
 
 
 def check_segments(settings: Settings, derived: Session) -> Iterator[Difference]:
     """Yields the segments of the state that are not those of the derived evidence."""
     with state_of(settings).reading() as connection:
         stored = stored_segments(connection)
-    made = hash_segments(derived, changed_after(derived, 0).keys() | stored.keys(), pseudonyms_of(settings))
-    for one in made:
-        if stored.get(one.key) != (one if one.size else None):
+    segments = hash_segments(derived, changed_after(derived, 0).keys() | stored.keys(), pseudonyms_of(settings))
+    for segment in segments:
+        if stored.get(segment.key) != (segment if segment.size else None):
             what = "its evidence in the landing zone has another root than the stored one"
-            yield Difference(Part.SEGMENT, what, lane=one.lane, day=str(one.day))
+            yield Difference(Part.SEGMENT, what, lane=segment.lane, day=str(segment.day))
 
 
 def check_warehouse(session: Session, derived: Path) -> Iterator[Difference]:

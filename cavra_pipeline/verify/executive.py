@@ -12,10 +12,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from .container import canonical
-from .derive import MINUTE, Document, LanePairs, LaneRecord, retry_health
-from .pairs import entries_of
+from .derive import HOUR, MINUTE, Document, LanePairs, LaneRecord, lane_records, retry_health
 from .providers import broken_providers, explained, usual_interval
-from .recoveries import HOUR, RETRIES, EntryCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
+from .recoveries import RETRIES, OpeningCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
 
 ID = "executive_report_id"
 #: What the records do not decide in a report, or is words: it is in the report's id, and not recomputed.
@@ -40,7 +39,7 @@ def numbers_of(report: Document) -> Document:
     """Returns a report without its words."""
     numbers = {name: value for name, value in report.items() if name not in WORDS[""]}
     for place in WORDS.keys() - {""}:
-        numbers[place] = [{name: of for name, of in one.items() if name not in WORDS[place]} for one in report[place]]
+        numbers[place] = [{name: row[name] for name in row if name not in WORDS[place]} for row in report[place]]
     return numbers
 
 
@@ -66,12 +65,12 @@ class HomeRecords:
         self.days, self.slo = report["window_days"], report["slo_minutes"] * MINUTE
         self.start = self.window_start(self.at)
         self.pairs = {
-            name: LanePairs(lanes[name], entries_of(lanes[name], records[name]), self.at)
+            name: LanePairs(lanes[name], lane_records(lanes[name], records[name]), self.at)
             for name in self.rules["lanes"]
         }
-        others = [one for one in records[""] if one.get("metadata_kind") in self.rules["types"]]
-        self.others = sorted(one for one in entries_of(self.rules, others) if one.at <= self.at)
-        self.known = self.recoveries(self.start, self.at)
+        declared = [record for record in records[""] if record.get("metadata_kind") in self.rules["types"]]
+        self.others = sorted(record for record in lane_records(self.rules, declared) if record.at <= self.at)
+        self.now = self.recoveries(self.start, self.at)
 
     def window_start(self, at: datetime) -> datetime:
         """The midnight with which the window of an instant begins."""
@@ -86,34 +85,34 @@ class HomeRecords:
         last = self.start - min(timedelta.resolution, self.start - datetime.min.replace(tzinfo=UTC))
         earlier = self.window_start(last)
         then = self.recoveries(earlier, last)
-        is_seen = any(one.type == "playbook" and one.at <= earlier for one in self.others)
+        is_seen = any(record.type == "playbook" and record.at <= earlier for record in self.others)
         return then.counts(then.all) if is_seen and not (horizon and horizon > earlier) else None
 
     def routes(self) -> list[Document]:
         """The routes of the escalation plan."""
         notices = PlanNotices(self.pairs[self.rules["escalations"]], self.rules["clearing"])
         failed = self.pairs[self.rules["audits"]].unresolved()
-        return in_order([*self.known.routes(notices), *retry_routes(failed)])
+        return in_order([*self.now.routes(notices), *retry_routes(failed)])
 
     def deliveries(self) -> list[Document]:
         """Attempts in the window by provider, over all lanes."""
         counts: defaultdict[str, Counter[bool]] = defaultdict(Counter)
         for pairs in self.pairs.values():
-            for one in pairs.of("delivery"):
-                for provider, (is_failed, _) in one.outcomes().items() if one.at >= self.start else ():
+            for delivery in pairs.of("delivery"):
+                for provider, (is_failed, _) in delivery.outcomes().items() if delivery.at >= self.start else ():
                     counts[provider][is_failed] += 1
         return [
             {
-                "provider": provider, "delivered_count": of[False], "failed_count": of[True],
-                "delivered_percent": of[False] * 100 // of.total(),
+                "provider": provider, "delivered_count": count[False], "failed_count": count[True],
+                "delivered_percent": count[False] * 100 // count.total(),
             }
-            for provider, of in sorted(counts.items())
+            for provider, count in sorted(counts.items())
         ]  # fmt: skip
 
     def unplanned(self) -> int:
         """How many failing notifications no escalation plan up to the instant names."""
         pairs = self.pairs[self.rules["escalations"]]
-        plans = {one.raw.get("plan_id") or one.session_id for one in pairs.of("escalation_plan")}
+        plans = {plan.raw.get("plan_id") or plan.session_id for plan in pairs.of("escalation_plan")}
         return sum(subject not in plans for subject, _ in pairs.failing)
 
 
@@ -121,71 +120,69 @@ def _lane(home: HomeRecords, name: str) -> tuple[Document, Document | None]:
     """What a report says of a lane, and the lane's health, None where nothing is known of it."""
     pairs, lane = home.pairs[name], home.lanes[name]
     pruned = home.pruned.get(name, {"record_count": 0, "delivery_count": 0, "latest_record_at": None})
-    newest = [one.at.isoformat() for one in pairs.entries[-1:]] + [pruned["latest_record_at"]]
-    said = {
+    newest = [record.at.isoformat() for record in pairs.records[-1:]] + [pruned["latest_record_at"]]
+    row = {
         "lane": name, "title": name.replace("_", " ").capitalize(), **_activity(pairs, home.start),
         "expected_interval_minutes": lane["health"]["expected_interval_minutes"], "usual_interval_minutes": None,
         "failing_notice_count": len(pairs.failing),
-        "evidence_record_count": len(pairs.entries) + pruned["record_count"],
+        "evidence_record_count": len(pairs.records) + pruned["record_count"],
         "latest_record_at": max(filter(None, newest), key=datetime.fromisoformat, default=None),
     }  # fmt: skip
-    if not said["evidence_record_count"]:
+    if not row["evidence_record_count"]:
         nothing = dict.fromkeys(("outage_count", "open_outage_count", "outage_minutes"), 0)
         level = "warning" if lane["is_always_in_use"] else "unknown"
-        return said | nothing | {
+        return row | nothing | {
             "state": "no_evidence", "alert_level": level, "unresolved_failed_execution_count": 0, "outages": [],
             "latest_worker_age_minutes": None,
         }, None  # fmt: skip
     hours = -((home.start - home.at) // HOUR) or 1
     health = retry_health(pairs, lane["health"] | {"window_hours": hours}, pruned)
-    outages = [one for of in health["outages"] for one in _outage(of, home.start, home.at)]
-    return said | {name: health[name] for name in ("alert_level", FAILED, "latest_worker_age_minutes")} | {
-        "state": "outage" if any(one["ended_at"] is None for one in outages) else "running",
-        "outage_count": len(outages), "open_outage_count": sum(one["ended_at"] is None for one in outages),
-        "outage_minutes": sum(one["minutes_in_window"] for one in outages), "outages": outages,
-        "usual_interval_minutes": usual_interval(pairs, home.start, said["expected_interval_minutes"] * MINUTE),
+    outages = [part for outage in health["outages"] for part in _outage(outage, home.start, home.at)]
+    open_count = sum(outage["ended_at"] is None for outage in outages)
+    return row | {name: health[name] for name in ("alert_level", FAILED, "latest_worker_age_minutes")} | {
+        "state": "outage" if open_count else "running", "outage_count": len(outages), "open_outage_count": open_count,
+        "outage_minutes": sum(outage["minutes_in_window"] for outage in outages), "outages": outages,
+        "usual_interval_minutes": usual_interval(pairs, home.start, row["expected_interval_minutes"] * MINUTE),
     }, health  # fmt: skip
 
 
 def _outage(outage: Document, start: datetime, at: datetime) -> Iterator[Document]:
-    began, ended = (of and datetime.fromisoformat(of) for of in (outage["started_at"], outage["ended_at"]))
+    began, ended = (text and datetime.fromisoformat(text) for text in (outage["started_at"], outage["ended_at"]))
     if not ended or ended > start:
         yield outage | {"minutes_in_window": ((ended or at) - max(began or start, start)) // MINUTE}
 
 
 def _activity(pairs: LanePairs, start: datetime) -> dict[str, int]:
-    seen = [one for one in pairs.entries if one.at >= start]
-    of = Counter(one.type for one in seen)
-    ends = Counter(one.status() for one in seen if one.type == "execution")
-    failed = sum(one.type == "delivery" and any(o[0] for o in one.outcomes().values()) for one in seen)
-    live = sum(one.type == "worker_run" and one.raw.get("dry_run") is False for one in seen)
-    counts = (of["delivery"], failed, of["acknowledgement"], of["worker_run"], live)
+    records = [record for record in pairs.records if record.at >= start]
+    count = Counter(record.type for record in records)
+    ends = Counter(record.status() for record in records if record.type == "execution")
+    failed = sum(record.type == "delivery" and record.has_failed() for record in records)
+    live = sum(record.type == "worker_run" and record.raw.get("dry_run") is False for record in records)
+    counts = (count["delivery"], failed, count["acknowledgement"], count["worker_run"], live)
     return dict(zip(ACTIVITY, (*counts, ends["delivered"], ends["failed"], ends["skipped"]), strict=True))
 
 
 def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) -> Iterator[tuple[str, str, int]]:
     """Severity and category of each risk, and how many open recoveries wait for its action."""
     yield from _unknown(home, report)
-    for one in report["broken_providers"]:
-        yield one["severity"], "broken_provider", one["open_recovery_count"]
+    for provider in report["broken_providers"]:
+        yield provider["severity"], "broken_provider", provider["open_recovery_count"]
     for need in ("decide", "resume", "notify", "acknowledge"):
-        if rows := [one for one in report["open_recoveries"] if one["need"] == need]:
-            yield "critical" if any(one["slo_status"] == "breached" for one in rows) else "warning", need, 0
+        if rows := [row for row in report["open_recoveries"] if row["need"] == need]:
+            yield "critical" if any(row["slo_status"] == "breached" for row in rows) else "warning", need, 0
     if report["slo_at_risk_count"]:
         yield "warning", "slo_at_risk", 0
     if sum(day["opened_count"] - day["closed_count"] for day in report["closure_trend"]) > 0:
         yield "warning", "growing_backlog", 0
-    slow = {one["lane"] for one in report["lanes"] if one["usual_interval_minutes"]}
-    for name, of in health.items():
+    slow = {row["lane"] for row in report["lanes"] if row["usual_interval_minutes"]}
+    for name, lane_health in health.items():
         if name in slow:
-            yield "critical" if of["missed_worker_count"] else "warning", "worker_interval", 0
-    by_cause = explained(home.pairs, report["broken_providers"])
+            yield "critical" if lane_health["missed_worker_count"] else "warning", "worker_interval", 0
+    by_provider = explained(home.pairs, report["broken_providers"])
+    covered = {"missed_worker_count": slow, "stale_retry_plan_count": slow, FAILED: by_provider}
     for counted in home.rules["alerts"]:
-        said = {"missed_worker_count": slow, "stale_retry_plan_count": slow, FAILED: by_cause}.get(counted, set())
-        severities = [
-            one for name, of in health.items() if name not in said for one in _alerted(home.lanes[name], of, counted)
-        ]
-        if severities:
+        lanes = [name for name in health if name not in covered.get(counted, ())]
+        if severities := [s for name in lanes for s in _alerted(home.lanes[name], health[name], counted)]:
             yield severities[0], counted.removeprefix("is_").removesuffix("_count"), 0
     if home.unplanned():
         yield "warning", "unplanned_failure", 0
@@ -196,7 +193,7 @@ def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, in
     if not report["evidence_record_count"]:
         yield "critical", "no_evidence", 0
         return
-    silent = {one["lane"] for one in report["lanes"] if not one["evidence_record_count"]}
+    silent = {row["lane"] for row in report["lanes"] if not row["evidence_record_count"]}
     if report["recovery_state"] == "no_playbook":
         yield "warning", "no_playbook", 0
     if any(home.lanes[name]["is_always_in_use"] for name in silent):
@@ -210,15 +207,15 @@ def _alerted(lane: Document, health: Document, counted: str) -> list[str]:
     is_stale = counted == "stale_retry_plan_count" and health["missed_worker_count"]
     if counted in OF_PROVIDERS or is_stale:
         return []
-    raised = {one["category"] for one in health["alerts"]}
+    raised = {alert["category"] for alert in health["alerts"]}
     return [row[1] for row in lane["alerts"] if row[2] == counted and row[0] in raised]
 
 
 def _quarantined(log: Sequence[Document], home: HomeRecords) -> int:
     """Rejected lines of the landing files of the window's days, by the newest entry of the log on each file."""
-    files = {(one["drop_day"], one["file_name"]): one for entry in log for one in entry["files"]}
+    files = {(file["drop_day"], file["file_name"]): file for entry in log for file in entry["files"]}
     first, last = home.start.date().isoformat(), home.at.date().isoformat()
-    return sum(one.get("quarantined_count", 0) for (day, _), one in files.items() if first <= day <= last)
+    return sum(file.get("quarantined_count", 0) for (day, _), file in files.items() if first <= day <= last)
 
 
 def derive_executive(
@@ -235,46 +232,47 @@ def derive_executive(
         pruned: What retention has removed of each lane: records, deliveries, and when the newest was created.
     """
     home = HomeRecords(report, lanes, records, pruned)
-    known, routes, rows, health = home.known, home.routes(), list[Document](), dict[str, Document]()
+    now, routes, rows, health = home.now, home.routes(), list[Document](), dict[str, Document]()
     for name in home.rules["lanes"]:
-        row, of = _lane(home, name)
+        row, lane_health = _lane(home, name)
         rows.append(row)
-        health |= {name: of} if of else {}
-    opened = most_urgent_first(one for one in routes if one["category"] != RETRIES)
-    horizons = [datetime.fromisoformat(of["horizon"]).replace(tzinfo=UTC) for one in log for of in one["prunings"]]
-    newest = [one["latest_record_at"] for one in rows] + [one.at.isoformat() for one in known.records[-1:]]
-    state = "open" if opened else "none_open" if known.playbook_count else "no_playbook"
-    made: Document = {
+        health |= {name: lane_health} if lane_health else {}
+    opened = most_urgent_first(route for route in routes if route["category"] != RETRIES)
+    retries = [route for route in routes if route["category"] == RETRIES]
+    horizons = [datetime.fromisoformat(p["horizon"]).replace(tzinfo=UTC) for entry in log for p in entry["prunings"]]
+    newest = [row["latest_record_at"] for row in rows] + [record.at.isoformat() for record in now.records[-1:]]
+    state = "open" if opened else "none_open" if now.playbook_count else "no_playbook"
+    numbers: Document = {
         name: report[name] for name in ("slo_minutes", "window_days")
     } | {
         "schema_version": home.rules["executive_schema"], "product": "CAVRA", "as_of": home.at.isoformat(),
         "window_start": home.start.isoformat(), "escalation_count": len(routes), "open_recovery_count": len(opened),
-        "recovery_state": state, "slo_breached_count": sum(one["slo_status"] == "breached" for one in opened),
-        "slo_at_risk_count": sum(one["slo_state"] == "at_risk" for one in routes),
-        "failed_execution_count": sum(one["failure_count"] for one in routes if one["category"] == RETRIES),
-        "evidence_record_count": len(known.records) + sum(one["evidence_record_count"] for one in rows),
+        "recovery_state": state, "slo_breached_count": sum(route["slo_status"] == "breached" for route in opened),
+        "slo_at_risk_count": sum(route["slo_state"] == "at_risk" for route in routes),
+        "failed_execution_count": sum(route["failure_count"] for route in retries),
+        "evidence_record_count": len(now.records) + sum(row["evidence_record_count"] for row in rows),
         "quarantined_record_count": _quarantined(log, home),
         "latest_record_at": max(filter(None, newest), key=datetime.fromisoformat, default=None),
-        "activity": {name: sum(one[name] for one in rows) for name in ACTIVITY},
-        "recoveries": known.totals(), "recoveries_before": home.before(max(horizons, default=None)),
-        "recoveries_by_provider": known.grouped("provider", lambda one: one.provider),
-        "recoveries_by_cause": known.grouped("cause", EntryCauses(_delivered(home), home.rules).of),
-        "open_by_need": dict(Counter(one["need"] for one in routes)), "closure_trend": known.by_day(),
-        "backlog": known.backlog(home.days), "deliveries_by_provider": home.deliveries(), "lanes": rows,
+        "activity": {name: sum(row[name] for row in rows) for name in ACTIVITY},
+        "recoveries": now.totals(), "recoveries_before": home.before(max(horizons, default=None)),
+        "recoveries_by_provider": now.grouped("provider", lambda recovery: recovery.provider),
+        "recoveries_by_cause": now.grouped("cause", OpeningCauses(_delivered(home), home.rules).of),
+        "open_by_need": dict(Counter(route["need"] for route in routes)), "closure_trend": now.by_day(),
+        "backlog": now.backlog(home.days), "deliveries_by_provider": home.deliveries(), "lanes": rows,
         "broken_providers": broken_providers(home.pairs, opened), "open_recoveries": opened,
-        "failed_retries": [one for one in routes if one["category"] == RETRIES],
+        "failed_retries": retries,
     }  # fmt: skip
-    risks = sorted(_risks(home, made, health), key=lambda one: (one[0] != "critical", -one[2]))
-    worst = [one["severity"] for one in routes] + [one["alert_level"] for one in rows] + [one[0] for one in risks]
-    level = next((one for one in ("critical", "warning") if one in worst), "healthy")
+    risks = sorted(_risks(home, numbers, health), key=lambda risk: (risk[0] != "critical", -risk[2]))
+    levels = {r["severity"] for r in routes} | {row["alert_level"] for row in rows} | {risk[0] for risk in risks}
+    level = next((level for level in ("critical", "warning") if level in levels), "healthy")
     names = ("severity", "category", "freed_recovery_count")
-    return made | {
-        "key_risks": [dict(zip(names, one, strict=True)) for one in risks], "alert_level": level,
-        "state": STATES[level] if made["evidence_record_count"] else "no_evidence", ID: id_of(report),
+    return numbers | {
+        "key_risks": [dict(zip(names, risk, strict=True)) for risk in risks], "alert_level": level,
+        "state": STATES[level] if numbers["evidence_record_count"] else "no_evidence", ID: id_of(report),
     }  # fmt: skip
 
 
 def _delivered(home: HomeRecords) -> Iterator[LaneRecord]:
-    yield from (one for one in home.others if one.type == "delivery")
+    yield from (record for record in home.others if record.type == "delivery")
     for pairs in home.pairs.values():
         yield from pairs.of("delivery")

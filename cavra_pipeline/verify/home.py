@@ -51,13 +51,13 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
     with scratch_folder(settings.home, _PREFIX) as folder:
         path = folder / "derived.duckdb"
         with state.reading() as connection:
-            found = Verified(differences=list(check_log(connection)))
-            before, found.segment_count = log_mark(connection), len(stored_segments(connection))
-            found.entry_count = connection.scalar(sa.select(sa.func.max(log_entries.c.entry_number))) or 0
+            verified = Verified(differences=list(check_log(connection)))
+            before, verified.segment_count = log_mark(connection), len(stored_segments(connection))
+            verified.entry_count = connection.scalar(sa.select(sa.func.max(log_entries.c.entry_number))) or 0
             hashes = [leaf_hash(entry) for entry in entries_of(connection)]
-        found.differences += check_time_stamps(settings, hashes, found)
-        derived, of_files, found.landing_file_count = derive(settings, path, now=now)
-        found.differences += of_files
+        verified.differences += check_time_stamps(settings, hashes, verified)
+        derived, of_files, verified.landing_file_count = derive(settings, path, now=now)
+        verified.differences += of_files
         with warehouse.reading() as session:
             # A commit that was made just now is not in the log yet.
             is_ahead = HomeKeeper(settings).is_ahead_of_state(identity_of(session, where=warehouse.where))
@@ -65,18 +65,18 @@ def verify_home(settings: Settings, *, now: datetime) -> Verified:
                 is_changed = log_mark(connection) != before
             if is_ahead or is_changed:
                 raise _changed(settings)
-            found.differences += check_warehouse(session, path)
+            verified.differences += check_warehouse(session, path)
             ((count,),) = session.tuples("SELECT count(*) FROM evidence")
-            found.record_count = int(str(count))
+            verified.record_count = int(str(count))
         with derived.reading() as session, state.reading() as connection:
-            found.differences += check_segments(settings, session)
-            found.differences += check_maps(settings, session, entries_of(connection))
-            found.differences += check_reports(connection, session, found, now=now)
+            verified.differences += check_segments(settings, session)
+            verified.differences += check_maps(settings, session, entries_of(connection))
+            verified.differences += check_reports(connection, session, verified, now=now)
             is_changed = log_mark(connection) != before
         if is_changed:
             raise _changed(settings)
-    found.differences.sort()
-    return found
+    verified.differences.sort()
+    return verified
 
 
 def _finish_what_was_killed(settings: Settings, warehouse: Warehouse) -> None:

@@ -40,7 +40,7 @@ class _Replay:
         text = row.entry.encode()
         before = self.peaks.root.hex()
         self.peaks.append(leaf_hash(text))
-        if row.peaks != canonical_json([one.hex() for one in self.peaks.hashes]):
+        if row.peaks != canonical_json([node.hex() for node in self.peaks.hashes]):
             yield "the entry, or one before it, is not the one that was appended"
         try:
             entry = json.loads(text)
@@ -57,29 +57,29 @@ class _Replay:
             yield "the entry is no map of a lane's pairs, or says more than that"
         if entry["segments"] and not (entry["files"] or entry["prunings"] or entry["act"] == Act.REBUILD):
             yield "segments changed, and no landing file or pruning says why"
-        for one in entry["segments"]:
-            key = one["lane"], one["day"]
-            if self.segments.pop(key, None) != one["before"]:
+        for change in entry["segments"]:
+            key = change["lane"], change["day"]
+            if self.segments.pop(key, None) != change["before"]:
                 yield f"the segment of {key[0] or 'no lane'}, {key[1]} was another before it"
-            if one["after"]:
-                self.segments[key] = one["after"]
-        for one in entry["files"]:
-            key = one["drop_day"], one["file_name"]
+            if change["after"]:
+                self.segments[key] = change["after"]
+        for file in entry["files"]:
+            key = file["drop_day"], file["file_name"]
             self.files.pop(key, None)
-            if one["sha256"] is not None:
-                self.files[key] = one["sha256"]
-        self.prunings |= {one["number"]: one for one in entry["prunings"]}
+            if file["sha256"] is not None:
+                self.files[key] = file["sha256"]
+        self.prunings |= {pruning["number"]: pruning for pruning in entry["prunings"]}
         if entry["segments_root"] != segments_root(_segment(*item) for item in self.segments.items()):
             yield "the root over all segments is another"
 
 
 def _is_map(entry: dict[str, Any]) -> bool:
-    said = entry["map"]
+    lane_map = entry["map"]
     is_alone = entry["act"] == Act.MAP and not (entry["files"] or entry["prunings"] or entry["segments"])
-    is_named = said.keys() == {"lane", "root", "pair_count", "pruned_record_count"} and said["lane"] in LANES
-    counts = said["pair_count"], said["pruned_record_count"]
-    is_counted = all(type(one) is int and one >= 0 for one in counts)
-    return is_alone and is_named and is_counted and bool(_DIGEST.fullmatch(said["root"]))
+    is_named = lane_map.keys() == {"lane", "root", "pair_count", "pruned_record_count"} and lane_map["lane"] in LANES
+    counts = lane_map["pair_count"], lane_map["pruned_record_count"]
+    is_counted = all(type(count) is int and count >= 0 for count in counts)
+    return is_alone and is_named and is_counted and bool(_DIGEST.fullmatch(lane_map["root"]))
 
 
 def _segment(key: _Key, document: dict[str, Any]) -> Segment:
@@ -104,7 +104,7 @@ def check_log(connection: sa.Connection) -> Iterator[Difference]:
 
 
 def _segments(connection: sa.Connection, replay: _Replay) -> Iterator[Difference]:
-    stored = {(lane, str(day)): one.document() for (lane, day), one in stored_segments(connection).items()}
+    stored = {(lane, str(day)): segment.document() for (lane, day), segment in stored_segments(connection).items()}
     for lane, day in sorted(stored.keys() | replay.segments.keys()):
         if stored.get((lane, day)) != replay.segments.get((lane, day)):
             what = "the stored segment is not the one of the commit log"

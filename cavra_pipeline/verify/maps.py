@@ -20,6 +20,7 @@ from cavra_pipeline.settings import Settings
 from cavra_pipeline.sql import literal, statement
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.check import newest_maps
+from cavra_pipeline.verify.derive import Pair
 from cavra_pipeline.verify.differences import Difference, Part
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.prove import disclosed, map_salt, pruned_of
@@ -33,7 +34,7 @@ _LEAF: Final = "unhex(sha256(chr(0) || {text}))"
 
 def given_subjects(subjects: Iterable[str]) -> Rows:
     """Returns subjects as the table ``given_subjects`` that statements read."""
-    return Rows({"subject": "VARCHAR"}, [(one,) for one in subjects])
+    return Rows({"subject": "VARCHAR"}, [(subject,) for subject in subjects])
 
 
 def map_entries(session: Session, lane: Lane, salt: bytes, subjects: Collection[str] | None = None) -> list[bytes]:
@@ -54,7 +55,7 @@ def map_entries(session: Session, lane: Lane, salt: bytes, subjects: Collection[
     return sorted(place + pairs.history_root(pairs.pair_salt(salt, place), history) for place, history in rows)
 
 
-def history_of(session: Session, lane: Lane, pair: pairs.Pair) -> list[bytes]:
+def history_of(session: Session, lane: Lane, pair: Pair) -> list[bytes]:
     """Returns the records of a pair that its state is judged by, oldest first, as they are hashed."""
     subject, provider = pair
     of_pair: dict[str, object] = {"lane": lane.name, "subject": subject, "provider": provider}
@@ -62,7 +63,7 @@ def history_of(session: Session, lane: Lane, pair: pairs.Pair) -> list[bytes]:
         "SELECT subject FROM retried_subjects WHERE lane = $lane AND first_subject = $subject AND provider = $provider",
         of_pair,
     )
-    with session.staged(given_subjects=given_subjects([subject, *(str(one) for (one,) in retries)])):
+    with session.staged(given_subjects=given_subjects([subject, *(str(retry) for (retry,) in retries)])):
         rows = session.rows(
             PACKAGE, "pair_histories", of_pair,
             records=_records(lane, "{text}", of_subjects=True), place=PLACE,
@@ -71,13 +72,13 @@ def history_of(session: Session, lane: Lane, pair: pairs.Pair) -> list[bytes]:
     return [text.encode() for row in rows for text in row["history"]]  # type: ignore[attr-defined]
 
 
-def first_subject(session: Session, lane: Lane, pair: pairs.Pair) -> str:
+def first_subject(session: Session, lane: Lane, pair: Pair) -> str:
     """Returns the subject that was tried first of a pair; its own unless it is that of a retry."""
-    found = session.tuples(
+    subjects = session.tuples(
         "SELECT first_subject FROM retried_subjects WHERE lane = $lane AND subject = $subject AND provider = $provider",
         {"lane": lane.name, "subject": pair[0], "provider": pair[1]},
     )
-    return str(found[0][0]) if found else pair[0]
+    return str(subjects[0][0]) if subjects else pair[0]
 
 
 def _records(lane: Lane, content: str, *, of_subjects: bool) -> str:
@@ -96,12 +97,12 @@ def _records(lane: Lane, content: str, *, of_subjects: bool) -> str:
     )  # fmt: skip
 
 
-def document_of(lane: Lane, made: pairs.PairMap, pruned_record_count: int) -> dict[str, Any]:
+def document_of(lane: Lane, lane_map: pairs.PairMap, pruned_record_count: int) -> dict[str, Any]:
     """Returns what an entry of the log says of a lane's map."""
     return {
         "lane": lane.name,
-        "root": made.root().hex(),
-        "pair_count": len(made.entries),
+        "root": lane_map.root().hex(),
+        "pair_count": len(lane_map.entries),
         "pruned_record_count": pruned_record_count,
     }
 
@@ -116,19 +117,21 @@ def check_maps(settings: Settings, derived: Session, log: Iterable[bytes]) -> It
     """
     try:
         entries = [json.loads(entry) for entry in log]
-        maps = {lane: found for lane in LANES.values() if (found := newest_maps(entries, lane.name))}
-        last_pruning = max((one["number"] for one in entries if one["prunings"]), default=0)
+        maps = {
+            lane: entries_of_lane for lane in LANES.values() if (entries_of_lane := newest_maps(entries, lane.name))
+        }
+        last_pruning = max((entry["number"] for entry in entries if entry["prunings"]), default=0)
     except (ValueError, KeyError, TypeError, AttributeError):
         return
-    for lane, found in maps.items():
-        made = document_of(lane, verified_map(settings, derived, lane), pruned_of(derived, lane)["record_count"])
-        for one in found:
+    for lane, entries_of_lane in maps.items():
+        expected = document_of(lane, verified_map(settings, derived, lane), pruned_of(derived, lane)["record_count"])
+        for entry in entries_of_lane:
             # A pruning may remove records that no segment has any more, so the count before it was another.
-            left_out = "pruned_record_count" if one["number"] < last_pruning else ""
-            odd = sorted(name for name in made if name != left_out and one["map"].get(name) != made[name])
+            left_out = "pruned_record_count" if entry["number"] < last_pruning else ""
+            odd = sorted(name for name in expected if name != left_out and entry["map"].get(name) != expected[name])
             if odd:
                 what = f"its map is not that of the lane's evidence: {', '.join(odd)}"
-                yield Difference(Part.COMMIT_LOG, what, lane=lane.name, number=one["number"])
+                yield Difference(Part.COMMIT_LOG, what, lane=lane.name, number=entry["number"])
 
 
 def verified_map(settings: Settings, derived: Session, lane: Lane) -> pairs.PairMap:

@@ -13,10 +13,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from .container import canonical, leaf, need, root_of
-from .derive import LanePairs, LaneRecord
+from .derive import Document, LanePairs, LaneRecord, Pair, lane_records
 from .signatures import checkpoint, exact_base64, is_signed, public_key, to_sign
 
 TYPE = "https://cavra-pipeline.example/proof/pair/v1"
@@ -28,8 +27,6 @@ BITS = 256
 TYPES = ("delivery", "execution", "acknowledgement", "approval")
 #: To this depth the nodes of a map are remembered: its root and any way through it share them.
 REMEMBERED = 12
-Document = dict[str, Any]
-Pair = tuple[str, str]
 
 
 def key_of(lane: str, pair: Pair) -> bytes:
@@ -74,14 +71,14 @@ class PairMap:
     def _node(self, way: int, depth: int, first: int, last: int) -> bytes:
         if last - first <= 1:
             return place_hash(self.entries[first]) if last > first else EMPTY
-        found = self.nodes.get((depth, way)) if depth <= REMEMBERED else None
-        if found is None:
+        node = self.nodes.get((depth, way)) if depth <= REMEMBERED else None
+        if node is None:
             left, below = 2 * way, depth + 1
             middle = self._middle(left | 1, below, first, last)
-            found = node_hash(self._node(left, below, first, middle), self._node(left | 1, below, middle, last))
+            node = node_hash(self._node(left, below, first, middle), self._node(left | 1, below, middle, last))
             if depth <= REMEMBERED:
-                self.nodes[depth, way] = found
-        return found
+                self.nodes[depth, way] = node
+        return node
 
 
 def bit_of(key: bytes, depth: int) -> int:
@@ -110,34 +107,26 @@ def inclusion_root(at: int, size: int, hashed: bytes, path: Sequence[bytes]) -> 
     """Returns the root of a log from one of its entries and the path from there (RFC 9162, section 2.1.3.2)."""
     last = size - 1
     need(0 <= at <= last, "log: it has no such entry")
-    for one in path:
+    for sibling in path:
         need(last, "log: the path of the entry is too long")
         if at & 1 or at == last:
-            hashed = node_hash(one, hashed)
+            hashed = node_hash(sibling, hashed)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            hashed = node_hash(hashed, one)
+            hashed = node_hash(hashed, sibling)
         at, last = at >> 1, last >> 1
     need(not last, "log: the path of the entry is too short")
     return hashed
 
 
-def entries_of(lane: Document, records: Sequence[Document]) -> list[LaneRecord]:
-    """Returns the records of a lane as it works with them."""
-    types, moment = lane["types"], datetime.fromisoformat
-    return [
-        LaneRecord(moment(one["created_at"]), one["session_id"], types[one["metadata_kind"]], one) for one in records
-    ]
-
-
 def histories(pairs: LanePairs) -> dict[Pair, list[LaneRecord]]:
     """Returns what each pair of a lane is judged by: deliveries, executions, acknowledgements, approvals; in order."""
-    found = {pair: {one.session_id: one for one, *_ in tries} for pair, tries in pairs.pairs.items()}
-    for pair, said in pairs.said(*TYPES[1:]).items():
+    by_id = {pair: {a.record.session_id: a.record for a in attempts} for pair, attempts in pairs.attempts.items()}
+    for pair, records in pairs.by_pair(*TYPES[1:]).items():
         if all(pair):
-            found.setdefault(pair, {}).update((one.session_id, one) for one in said)
-    return {pair: sorted(of.values()) for pair, of in found.items()}
+            by_id.setdefault(pair, {}).update((record.session_id, record) for record in records)
+    return {pair: sorted(records.values()) for pair, records in by_id.items()}
 
 
 def map_of(lane: Document, records: Sequence[Document], texts: Mapping[str, bytes], salt: bytes) -> PairMap:
@@ -149,12 +138,13 @@ def map_of(lane: Document, records: Sequence[Document], texts: Mapping[str, byte
         texts: Each by its `session_id`, as it is hashed.
         salt: Hides the histories of all pairs of the lane; that of a pair follows from it.
     """
-    entries, made = entries_of(lane, records), list[bytes]()
-    pairs = LanePairs(lane, entries, max((one.at for one in entries), default=EVER))
-    for of, said in histories(pairs).items():
-        place = key_of(lane["name"], of)
-        made.append(place + history_root(pair_salt(salt, place), [leaf(texts[one.session_id]) for one in said]))
-    return PairMap(sorted(made))
+    parsed, entries = lane_records(lane, records), list[bytes]()
+    pairs = LanePairs(lane, parsed, max((record.at for record in parsed), default=EVER))
+    for pair, history in histories(pairs).items():
+        place = key_of(lane["name"], pair)
+        leaves = [leaf(texts[record.session_id]) for record in history]
+        entries.append(place + history_root(pair_salt(salt, place), leaves))
+    return PairMap(sorted(entries))
 
 
 def pair_salt(salt: bytes, place: bytes) -> bytes:
@@ -162,23 +152,23 @@ def pair_salt(salt: bytes, place: bytes) -> bytes:
     return hmac.digest(salt, place, "sha256")[:16]
 
 
-def state_of(lane: Document, pair: Pair, entries: Sequence[LaneRecord], as_of: datetime) -> Document:
+def state_of(lane: Document, pair: Pair, records: Sequence[LaneRecord], as_of: datetime) -> Document:
     """Returns what the history of a pair says of it, by the lane's own policy (contract sections 6 and 7)."""
-    pairs = LanePairs(lane, entries, as_of)
-    tries, failing = pairs.pairs.get(pair, []), pair in pairs.failing
+    pairs = LanePairs(lane, records, as_of)
+    attempts, failing = pairs.attempts.get(pair, []), pair in pairs.failing
     names = lane["subject_field"], "provider"
-    decided = [one for one in pairs.decisions(lane["policy"]) if tuple(one[name] for name in names) == pair]
-    said, approved = pairs.said("acknowledgement").get(pair), pairs.said("approval").get(pair)
-    answer = said[-1].answer() if said else None
+    decision = next((d for d in pairs.decisions(lane["policy"]) if tuple(d[name] for name in names) == pair), {})
+    acknowledgements, approvals = (pairs.by_pair(type_).get(pair) for type_ in ("acknowledgement", "approval"))
+    answer = acknowledgements[-1].answer() if acknowledgements else None
     return {
-        "delivery_count": len(tries),
-        "failure_count": sum(one[1] for one in tries),
-        "is_delivered": bool(tries) and not failing,
-        "action": decided[0]["action"] if decided else None,
-        "reason": decided[0]["reason"] if decided else None,
+        "delivery_count": len(attempts),
+        "failure_count": sum(attempt.is_failed for attempt in attempts),
+        "is_delivered": bool(attempts) and not failing,
+        "action": decision.get("action"),
+        "reason": decision.get("reason"),
         "is_acknowledged": answer in lane["clearing"],
         "acknowledgement_state": answer,
-        "approval_state": approved[-1].raw.get("approval_state") if approved else None,
+        "approval_state": approvals[-1].raw.get("approval_state") if approvals else None,
     }
 
 
@@ -188,23 +178,23 @@ def in_words(state: Document) -> str:
     is_over = state["reason"] == "max_retry_attempts_reached"
     then = "delivered" if state["is_delivered"] else "exhausted" if is_over else state["action"] or "never sent"
     answer = state["acknowledgement_state"]
-    said = "not acknowledged" if answer is None else f"acknowledgement: {answer}"
-    return f"{then}; {failures}; {said}"
+    acknowledged = "not acknowledged" if answer is None else f"acknowledgement: {answer}"
+    return f"{then}; {failures}; {acknowledged}"
 
 
 def checks(raw: bytes, lanes: Document, *, key: str | None, against: str | None) -> Iterator[tuple[str, str]]:
     """Checks a light proof, as `check.checks` does a bundle."""
-    given = json.loads(raw)
-    need(canonical(given) + b"\n" == raw, "file: it is not written as it must be")
-    need(given["type"] == TYPE, "file: it is a proof of another type")
-    need(given.keys() == MEMBERS, "file: it holds others than a proof of a pair has")
-    digest, content = given["sha256"], content_of(given)
+    proof = json.loads(raw)
+    need(canonical(proof) + b"\n" == raw, "file: it is not written as it must be")
+    need(proof["type"] == TYPE, "file: it is a proof of another type")
+    need(proof.keys() == MEMBERS, "file: it holds others than a proof of a pair has")
+    digest, content = proof["sha256"], content_of(proof)
     need(hashlib.sha256(content).hexdigest() == digest, "file: it was changed")
     yield "file", f"{len(raw):,} bytes"
-    note, entry_text = given["checkpoint"], given["entry"].encode()
-    is_signed_by = key or given["key"]
+    note, entry_text = proof["checkpoint"], proof["entry"].encode()
+    is_signed_by = key or proof["key"]
     signer = public_key(is_signed_by, note.split("\n")[0]) if is_signed_by else None
-    signed = exact_base64(given["signature"])
+    signed = exact_base64(proof["signature"])
     is_ours = is_signed(signer.raw, to_sign(content, SIGNED_TYPE), signed) if signer else not signed
     need(is_ours, "signature: the proof is not signed by the key")
     origin, size, root = checkpoint(note, signer)
@@ -214,24 +204,24 @@ def checks(raw: bytes, lanes: Document, *, key: str | None, against: str | None)
     yield "signature", f"by {signer.name}+{signer.key_id.hex()}, {whose}" if signer else "none: it only fits together"
     entry = json.loads(entry_text)
     mapped = entry["map"]
-    first, *path_of_first = (bytes.fromhex(one) for one in given["first_path"])
+    first, *path_of_first = map(bytes.fromhex, proof["first_path"])
     need(origin == f"cavra-pipeline/{first.hex()[:16]}", "log: the checkpoint is that of another log")
-    path = [bytes.fromhex(one) for one in given["entry_path"]]
+    path = [*map(bytes.fromhex, proof["entry_path"])]
     reached = {inclusion_root(0, size, first, path_of_first)}
     reached.add(inclusion_root(entry["number"] - 1, size, leaf(entry_text), path))
     need(reached == {exact_base64(root)}, "log: the entry is not in the log of the checkpoint")
-    need((entry["act"], mapped["lane"]) == ("map", given["lane"]), "log: the entry is no map of the lane")
+    need((entry["act"], mapped["lane"]) == ("map", proof["lane"]), "log: the entry is no map of the lane")
     need(entry["number"] == size, "log: the map is not its newest entry, so the lane may have changed since")
     yield "log", f"entry {entry['number']} of {size} is the map of {mapped['pair_count']:,} pairs; checkpoint {root}"
     if against:
         need((origin, size, root) == checkpoint(against, signer), "history: your checkpoint is another; ask for growth")
         yield "history", "your checkpoint is the one of this proof"
-    yield from _pair(given, lanes[given["lane"]], mapped)
+    yield from _pair(proof, lanes[proof["lane"]], mapped)
 
 
-def content_of(given: Document) -> bytes:
+def content_of(proof: Document) -> bytes:
     """Returns what of a light proof is hashed and signed."""
-    return canonical({name: value for name, value in given.items() if name not in ("sha256", "signature")})
+    return canonical({name: value for name, value in proof.items() if name not in ("sha256", "signature")})
 
 
 #: What a light proof has.
@@ -241,26 +231,26 @@ MEMBERS = frozenset({
 })  # fmt: skip
 
 
-def _pair(given: Document, lane: Document, mapped: Document) -> Iterator[tuple[str, str]]:
-    pair = given["subject"], given["provider"]
-    place, texts = key_of(lane["name"], pair), [canonical(one) for one in given["records"]]
-    beside, end = [bytes.fromhex(one) for one in given["map_path"]], EMPTY
+def _pair(proof: Document, lane: Document, mapped: Document) -> Iterator[tuple[str, str]]:
+    pair = proof["subject"], proof["provider"]
+    place, texts = key_of(lane["name"], pair), [*map(canonical, proof["records"])]
+    beside, end = [*map(bytes.fromhex, proof["map_path"])], EMPTY
     need(len(beside) <= BITS, "pair: the way through the map is too long")
     if texts:
-        end = place_hash(place + history_root(bytes.fromhex(given["salt"]), [*map(leaf, texts)]))
-        need(given["other"] is None, "pair: it has a history and another one's place")
-    elif given["other"]:
-        other, root = (bytes.fromhex(one) for one in given["other"])
+        end = place_hash(place + history_root(bytes.fromhex(proof["salt"]), [*map(leaf, texts)]))
+        need(proof["other"] is None, "pair: it has a history and another one's place")
+    elif proof["other"]:
+        other, root = map(bytes.fromhex, proof["other"])
         same = all(bit_of(other, depth) == bit_of(place, depth) for depth in range(len(beside)))
         need(other != place and len(other) == len(root) == len(EMPTY) and same, "pair: it is the one that is left out")
         end = place_hash(other + root)
     need(map_root(place, beside, end).hex() == mapped["root"], "pair: its history is not that of the map")
     counted = f"{len(texts)} records" if len(texts) != 1 else "1 record"
     yield "pair", f"{counted}: all that the lane had of it"
-    as_of, entries = datetime.fromisoformat(given["as_of"]), entries_of(lane, given["records"])
-    need(all(one.at <= as_of for one in entries), "state: there are records of a later instant")
-    need(state_of(lane, pair, entries, as_of) == given["state"], "state: the records say otherwise")
-    yield "state", in_words(given["state"])
+    as_of, records = datetime.fromisoformat(proof["as_of"]), lane_records(lane, proof["records"])
+    need(all(record.at <= as_of for record in records), "state: there are records of a later instant")
+    need(state_of(lane, pair, records, as_of) == proof["state"], "state: the records say otherwise")
+    yield "state", in_words(proof["state"])
     if mapped["pruned_record_count"]:
         yield (
             "retention",

@@ -54,11 +54,11 @@ def witnesses_of(connection: sa.Connection, origin: str) -> list[Witness]:
     c = send_intents.c
     posted = intents_where(connection, c.purpose == CHECKPOINTS.name, c.subject == origin, c.state == DONE)
     newest: dict[str, Witness] = {}
-    for one in posted:
-        size = one.message.facts["size"]
-        known = newest.get(one.provider)
-        if one.completed_at and isinstance(size, int) and (known is None or known.size < size):
-            newest[one.provider] = Witness(one.provider, size, one.completed_at)
+    for intent in posted:
+        size = intent.message.facts["size"]
+        witness = newest.get(intent.provider)
+        if intent.completed_at and isinstance(size, int) and (witness is None or witness.size < size):
+            newest[intent.provider] = Witness(intent.provider, size, intent.completed_at)
     return [newest[name] for name in sorted(newest)]
 
 
@@ -109,8 +109,8 @@ def post_checkpoint(
 
 def _is_posted(settings: Settings, intent: Intent) -> bool:
     with state_of(settings).reading() as connection:
-        (found,) = intents_where(connection, send_intents.c.intent_id == intent.intent_id)
-    if found.state != DONE:
+        (stored,) = intents_where(connection, send_intents.c.intent_id == intent.intent_id)
+    if stored.state != DONE:
         raise TransientError("another command posts this checkpoint", where=intent.provider, remedy="Repeat it later")
     return False
 

@@ -71,9 +71,9 @@ def prove_report(
         PipelineError: The warehouse does not hold what the commit log says, or the key can't be read.
     """
     with opened or warehouse_of(settings).reading() as session:
-        (made,) = make_reports(session, report, lane, instants=[as_of], now=now, parameters=parameters or {})
-        read = read_lane(session, settings, lane, _last_day(made))
-    return bundle_of(settings, read, made, lane)
+        (document,) = make_reports(session, report, lane, instants=[as_of], now=now, parameters=parameters or {})
+        read = read_lane(session, settings, lane, _last_day(document))
+    return bundle_of(settings, read, document, lane)
 
 
 def prove_saved_report(settings: Settings, report: str, lane: Lane, day: date) -> bytes:
@@ -214,7 +214,7 @@ def bundle_of(settings: Settings, read: LaneRead, report: Mapping[str, Any], lan
 def _has_map(read: LaneRead, lane: Lane) -> bool:
     """Returns whether a verifier checks a map by the records: whoever has the salt can test guesses at other pairs."""
     try:
-        return read.has_all_days and bool(newest_maps([json.loads(one) for one in read.entries], lane.name))
+        return read.has_all_days and bool(newest_maps([json.loads(entry) for entry in read.entries], lane.name))
     except (ValueError, KeyError, TypeError):
         return False
 

@@ -61,9 +61,9 @@ def prove_executive_report(
 def _read_home(session: Session, settings: Settings, last_day: date) -> LaneRead:
     read, pseudonyms = read_log(session, settings, NO_LANE, last_day), pseudonyms_of(settings)
     days = {
-        f"{lane.name if lane else FOLDER_OF_NO_LANE}/{day}": one
+        f"{lane.name if lane else FOLDER_OF_NO_LANE}/{day}": disclosed_day
         for lane in (*LANES.values(), None)
-        for day, one in disclosed(session, lane, last_day, pseudonyms).items()
+        for day, disclosed_day in disclosed(session, lane, last_day, pseudonyms).items()
     }
     return replace(read, days=days, pruned=_pruned(session))
 

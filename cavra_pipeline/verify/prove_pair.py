@@ -27,6 +27,7 @@ from cavra_pipeline.state import database_now, state_of
 from cavra_pipeline.verify import pairs
 from cavra_pipeline.verify.bundle import public_text
 from cavra_pipeline.verify.check import judged
+from cavra_pipeline.verify.derive import Pair, lane_records
 from cavra_pipeline.verify.lane_rules import lane_rules
 from cavra_pipeline.verify.maps import document_of, first_subject, history_of
 from cavra_pipeline.verify.prove import LaneRead, map_salt, pruned_of, read_log
@@ -61,26 +62,26 @@ def prove_pair(settings: Settings, lane: Lane, subject: str, provider: str, *, a
         records, pruned = history_of(session, lane, pair), pruned_of(session, lane)["record_count"]
     if read.is_outdated(settings):
         raise _moved(lane)
-    made = stored.pairs
-    head, log = _logged(settings, lane, read, document_of(lane, made, pruned))
+    lane_map = stored.pairs
+    head, log = _logged(settings, lane, read, document_of(lane, lane_map, pruned))
     store_map(settings, lane, stored)
     key = load_key(settings.signing_key_file) if settings.signing_key_file else None
-    leaves, entry = [leaf_hash(one) for one in log], len(log) - 1
-    beside, end = made.path(place)
+    leaves, entry = [leaf_hash(text) for text in log], len(log) - 1
+    beside, end = lane_map.path(place)
     document: dict[str, Any] = {
         "type": pairs.TYPE,
         "lane": lane.name,
         "subject": subject,
         "provider": pair[1],
         "as_of": instant(as_of.astimezone(UTC)),
-        "state": pairs.state_of(rules, pair, pairs.entries_of(rules, list(map(json.loads, records))), as_of),
+        "state": pairs.state_of(rules, pair, lane_records(rules, list(map(json.loads, records))), as_of),
         "salt": pairs.pair_salt(salt, place).hex() if records else "",
         "records": [json.loads(text) for text in records],
-        "map_path": [one.hex() for one in beside],
+        "map_path": [node.hex() for node in beside],
         "other": None if end is None or end.startswith(place) else [end[: len(place)].hex(), end[len(place) :].hex()],
         "entry": log[entry].decode(),
-        "entry_path": [one.hex() for one in inclusion_proof(leaves, entry)],
-        "first_path": [one.hex() for one in [leaves[0], *inclusion_proof(leaves, 0)]],
+        "entry_path": [node.hex() for node in inclusion_proof(leaves, entry)],
+        "first_path": [node.hex() for node in [leaves[0], *inclusion_proof(leaves, 0)]],
         "checkpoint": (sign(head, key) if key else Note(head)).text,
         "key": public_text(head.origin, key.public_key().public_bytes_raw()) if key else None,
     }
@@ -102,7 +103,7 @@ def store_maps(settings: Settings) -> None:
         store_map(settings, lane, stored)
 
 
-def _refuse_a_retry(first: str, pair: pairs.Pair) -> None:
+def _refuse_a_retry(first: str, pair: Pair) -> None:
     """Refuses the subject of a retry: its deliveries are those of the subject at the beginning of the chain."""
     subject, provider = pair
     if first != subject:

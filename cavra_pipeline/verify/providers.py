@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
-from .derive import MINUTE, Document, LanePairs, provider_of
+from .derive import MINUTE, Attempt, Document, LanePairs
 
 GRAVE, REGULAR = 3, 5
 RETRIED = ("cleared_count", "uncleared_count", "suppressed_count")
@@ -18,25 +17,25 @@ Lanes = Mapping[str, LanePairs]
 def unresolved_retries(lanes: Lanes) -> dict[str, Counter[tuple[str, bool]]]:
     """Unresolved retries of each lane, by provider and by whether they were skipped."""
     return {
-        name: Counter((provider_of(one.raw.get("provider")), one.status() == "skipped") for one in pairs.unresolved())
+        name: Counter((execution.provider(), execution.status() == "skipped") for execution in pairs.unresolved())
         for name, pairs in lanes.items()
     }
 
 
 def explained(lanes: Lanes, broken: Sequence[Document]) -> set[str]:
     """The lanes whose unresolved retries are all to providers that fail now."""
-    failing = {one["provider"] for one in broken if one["is_failing_now"]}
+    failing = {row["provider"] for row in broken if row["is_failing_now"]}
     retries = unresolved_retries(lanes)
-    return {name for name, of in retries.items() if all(at in failing for at, _ in of)}
+    return {name for name, counts in retries.items() if all(provider in failing for provider, _ in counts)}
 
 
 def newest_successes(lanes: Lanes) -> dict[str, datetime]:
     """When something was last delivered at each provider, in any lane."""
     newest: dict[str, datetime] = {}
-    for one in (each for pairs in lanes.values() for each in pairs.of("delivery")):
-        for provider, (is_failed, _) in one.outcomes().items():
+    for delivery in (delivery for pairs in lanes.values() for delivery in pairs.of("delivery")):
+        for provider, (is_failed, _) in delivery.outcomes().items():
             if not is_failed:
-                newest[provider] = max(one.at, newest.get(provider, one.at))
+                newest[provider] = max(delivery.at, newest.get(provider, delivery.at))
     return newest
 
 
@@ -46,34 +45,36 @@ def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]
     It fails now if nothing has succeeded there since its oldest failure, or since the newest attempts of three.
     """
     retries, newest = sum(unresolved_retries(lanes).values(), Counter[tuple[str, bool]]()), newest_successes(lanes)
-    failing: defaultdict[str, list[tuple[str, Sequence[Any]]]] = defaultdict(list)
+    failing: defaultdict[str, list[tuple[str, list[Attempt]]]] = defaultdict(list)
     for name, pairs in lanes.items():
-        for (_, provider), tries in pairs.failing.items():
-            failing[provider].append((name, tries))
-    of_lanes = [pairs.retry_counts() for pairs in lanes.values()]
-    found = []
-    for provider in sorted(failing.keys() | {one["provider"] for one in opened}):
-        missing, its = failing.get(provider, []), [one for one in opened if one["provider"] == provider]
-        late, most = sum(one["slo_status"] == "breached" for one in its), max((len(of) for _, of in missing), default=0)
-        since = min((tries[0][0].at for _, tries in missing), default=None)
+        for (_, provider), attempts in pairs.failing.items():
+            failing[provider].append((name, attempts))
+    lane_counts = [pairs.retry_counts() for pairs in lanes.values()]
+    rows = []
+    for provider in sorted(failing.keys() | {route["provider"] for route in opened}):
+        failures = failing.get(provider, [])
+        recoveries = [route for route in opened if route["provider"] == provider]
+        late = sum(route["slo_status"] == "breached" for route in recoveries)
+        most = max((len(attempts) for _, attempts in failures), default=0)
+        since = min((attempts[0].record.at for _, attempts in failures), default=None)
         success, failed = newest.get(provider), retries[provider, False]
-        after = sum(success is None or tries[-1][0].at > success for _, tries in missing)
+        after = sum(success is None or attempts[-1].record.at > success for _, attempts in failures)
         is_now = since is not None and (success is None or success < since or after >= GRAVE)
-        is_grave = late or (is_now and (failed or max(len(missing), most) >= GRAVE))
-        found.append({
+        is_grave = late or (is_now and (failed or max(len(failures), most) >= GRAVE))
+        rows.append({
             "provider": provider, "severity": "critical" if is_grave else "warning", "is_failing_now": is_now,
-            "open_recovery_count": len(its), "slo_breached_count": late, "failing_notice_count": len(missing),
+            "open_recovery_count": len(recoveries), "slo_breached_count": late, "failing_notice_count": len(failures),
             "failed_retry_count": failed, "failing_since": since and since.isoformat(),
-            "lanes": sorted({name for name, _ in missing}),
-            **{name: sum(of[provider][name] for of in of_lanes if provider in of) for name in RETRIED},
+            "lanes": sorted({name for name, _ in failures}),
+            **{name: sum(counts[provider][name] for counts in lane_counts if provider in counts) for name in RETRIED},
         })  # fmt: skip
     order = ("open_recovery_count", "is_failing_now", "failing_notice_count")
-    return sorted(found, key=lambda one: (one["severity"] != "critical", *(-one[name] for name in order)))
+    return sorted(rows, key=lambda row: (row["severity"] != "critical", *(-row[name] for name in order)))
 
 
 def usual_interval(pairs: LanePairs, start: datetime, expected: timedelta) -> int | None:
     """How often a worker runs that runs regularly, but less often than expected; read off its runs."""
-    runs = [one.at for one in pairs.of("worker_run")]
+    runs = [run.at for run in pairs.of("worker_run")]
     gaps = sorted(end - run for run, end in pairwise(runs) if end > start and end - run > 2 * expected)
     if len(gaps) < REGULAR or len(gaps) * 3 < sum(run >= start for run in runs):
         return None

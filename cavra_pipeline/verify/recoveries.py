@@ -11,40 +11,39 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from .derive import MINUTE, Document, LanePairs, LaneRecord, due_at, provider_of
+from .derive import DAY, HOUR, MINUTE, Document, LanePairs, LaneRecord, due_at, provider_of
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 RETRIES = "retry-execution"
 Span = tuple[datetime, datetime | None]
 
 
 @dataclass
-class PlaybookEntry:
-    """An entry of a playbook, and what had been said of it up to an instant, oldest first."""
+class RecordedRecovery:
+    """An entry of a playbook, and the states recorded of it up to an instant, oldest first."""
 
     opened: datetime
     playbook_id: str
     provider: str
     entry: Document
-    said: list[tuple[datetime, str]]
-    closing: Sequence[str]
+    states: list[tuple[datetime, str]]
+    closed_states: Sequence[str]
 
     def state(self) -> str:
-        """What was said last."""
-        return self.said[-1][1] if self.said else "open"
+        """The newest state."""
+        return self.states[-1][1] if self.states else "open"
 
     def closed(self) -> datetime | None:
         """When it was closed; None while it is open."""
-        return self.said[-1][0] if self.said and self.state() in self.closing else None
+        return self.states[-1][0] if self.states and self.state() in self.closed_states else None
 
     def spans(self) -> list[Span]:
         """From when until when it was open; a closure from before it was opened counts from then."""
         spans: list[Span] = [(self.opened, None)]
-        for at, state in self.said:
+        for at, state in self.states:
             moment, is_open = max(at, self.opened), spans[-1][1] is None
-            if is_open and state in self.closing:
+            if is_open and state in self.closed_states:
                 spans[-1] = spans[-1][0], moment
-            elif not is_open and state not in self.closing:
+            elif not is_open and state not in self.closed_states:
                 spans.append((moment, None))
         return spans
 
@@ -55,72 +54,76 @@ class PlaybookEntry:
 
 @dataclass
 class RecoveriesAt:
-    """The recoveries that had opened at an instant, as records of no lane tell them.
+    """The recoveries that had opened at an instant, from the records of no lane.
 
     The window begins at `start`; a recovery may be open for `slo`.
     """
 
-    entries: Sequence[LaneRecord]
+    records: Sequence[LaneRecord]
     rules: Document
     start: datetime
     at: datetime
     slo: timedelta
-    all: list[PlaybookEntry] = field(default_factory=list)
-    records: list[LaneRecord] = field(default_factory=list)
+    all: list[RecordedRecovery] = field(default_factory=list)
     playbook_count: int = 0
 
     def __post_init__(self) -> None:
         """Reads playbooks and closures."""
-        self.records = sorted(one for one in self.entries if one.at <= self.at and one.type in ("playbook", "closure"))
-        said = defaultdict(list)
-        for one in self.records:
-            if one.type == "closure":
-                place = one.raw.get("playbook_id", ""), provider_of(one.raw.get("provider"))
-                said[place].append((one.at, one.raw.get("closure_state", "other")))
-        for one in self.records:
-            self.playbook_count += one.type == "playbook"
-            for entry in one.raw.get("connector_recovery_playbook", {}).get("provider_playbooks", ()):
-                place = one.raw.get("playbook_id", ""), provider_of(entry.get("provider"))
-                self.all.append(PlaybookEntry(one.at, *place, entry, said.get(place, []), self.rules["closed_states"]))
+        self.records = sorted(r for r in self.records if r.at <= self.at and r.type in ("playbook", "closure"))
+        states = defaultdict(list)
+        for record in self.records:
+            if record.type == "closure":
+                key = record.raw.get("playbook_id", ""), record.provider()
+                states[key].append((record.at, record.raw.get("closure_state", "other")))
+        for record in self.records:
+            self.playbook_count += record.type == "playbook"
+            for entry in record.raw.get("connector_recovery_playbook", {}).get("provider_playbooks", ()):
+                key = record.raw.get("playbook_id", ""), provider_of(entry.get("provider"))
+                recovery = RecordedRecovery(record.at, *key, entry, states.get(key, []), self.rules["closed_states"])
+                self.all.append(recovery)
 
-    def counts(self, some: Sequence[PlaybookEntry]) -> Document:
+    def counts(self, recoveries: Sequence[RecordedRecovery]) -> Document:
         """How many of them are open or past their limit, and what the window brought."""
-        lately = [at - one.opened for one in some if (at := one.closed()) and at >= self.start]
-        in_time = sum(span <= self.slo for span in lately)
+        spans = self.closed_spans(recoveries)
+        in_time = sum(span <= self.slo for span in spans)
         return {
-            "open_count": sum(one.closed() is None for one in some),
-            "slo_breached_count": sum(one.closed() is None and self.is_late(one, self.at) for one in some),
-            "opened_in_window_count": sum(one.opened >= self.start for one in some),
-            "closed_in_window_count": len(lately),
-            "closed_within_limit_percent": in_time * 100 // len(lately) if lately else None,
+            "open_count": sum(recovery.closed() is None for recovery in recoveries),
+            "slo_breached_count": sum(r.closed() is None and self.is_late(r, self.at) for r in recoveries),
+            "opened_in_window_count": sum(recovery.opened >= self.start for recovery in recoveries),
+            "closed_in_window_count": len(spans),
+            "closed_within_limit_percent": in_time * 100 // len(spans) if spans else None,
         }
 
-    def is_late(self, one: PlaybookEntry, moment: datetime) -> bool:
+    def closed_spans(self, recoveries: Sequence[RecordedRecovery]) -> list[timedelta]:
+        """How long those were open that closed in the window, from the shortest on."""
+        return sorted(at - r.opened for r in recoveries if (at := r.closed()) and at >= self.start)
+
+    def is_late(self, recovery: RecordedRecovery, moment: datetime) -> bool:
         """Whether a recovery is older than its limit at a moment, open or not."""
-        return moment - one.opened > self.slo
+        return moment - recovery.opened > self.slo
 
     def totals(self) -> Document:
         """The counts of all, and what only all together have."""
-        spans = sorted(at - one.opened for one in self.all if (at := one.closed()) and at >= self.start)
-        again = sum(start >= self.start for one in self.all for start, _ in one.spans()[1:])
+        spans = self.closed_spans(self.all)
+        reopened = sum(start >= self.start for recovery in self.all for start, _ in recovery.spans()[1:])
         return self.counts(self.all) | {
-            "opened_count": len(self.all), "closed_count": sum(one.closed() is not None for one in self.all),
-            "reopened_in_window_count": again, "closed_late_in_window_count": sum(span > self.slo for span in spans),
+            "opened_count": len(self.all), "closed_count": sum(r.closed() is not None for r in self.all),
+            "reopened_in_window_count": reopened, "closed_late_in_window_count": sum(span > self.slo for span in spans),
             "median_minutes_to_close": spans[len(spans) // 2] // MINUTE if spans else None,
         }  # fmt: skip
 
-    def grouped(self, name: str, key: Callable[[PlaybookEntry], str]) -> list[Document]:
+    def grouped(self, name: str, key: Callable[[RecordedRecovery], str]) -> list[Document]:
         """The counts of each group that has any, those with most open recoveries first."""
         groups = defaultdict(list)
-        for one in self.all:
-            groups[key(one)].append(one)
+        for recovery in self.all:
+            groups[key(recovery)].append(recovery)
         rows = [{name: group} | self.counts(groups[group]) for group in sorted(groups)]
         counted = ("open_count", "slo_breached_count", "opened_in_window_count", "closed_in_window_count")
-        return sorted((row for row in rows if any(row[of] for of in counted)), key=lambda row: -row["open_count"])
+        return sorted((row for row in rows if any(row[c] for c in counted)), key=lambda row: -row["open_count"])
 
     def by_day(self) -> list[Document]:
         """Opened and closed on each UTC day of the window, and open at its end."""
-        spans = [span for one in self.all for span in one.spans()]
+        spans = [span for recovery in self.all for span in recovery.spans()]
         first, last = self.start.date(), self.at.date()
         return [
             {
@@ -138,14 +141,14 @@ class RecoveriesAt:
         """
         step = (6 if window_days <= 31 else 24) * HOUR
         moments = [self.start + number * step for number in range((self.at - self.start) // step + 1)]
-        starts = {start for one in self.all for start, _ in one.spans()}
-        late = [one.opened for one in self.all if self.at - one.opened > self.slo]
+        starts = {start for recovery in self.all for start, _ in recovery.spans()}
+        late = [recovery.opened for recovery in self.all if self.is_late(recovery, self.at)]
         rises = starts | {opened + self.slo + timedelta.resolution for opened in late}
         rows, before = list[Document](), self.start
         for moment in moments if moments[-1] == self.at else [*moments, self.at]:
-            within = [self.open_and_late(each) for each in rises if before < each <= moment]
+            within = [self.open_and_late(rise) for rise in rises if before < rise <= moment]
             now = self.open_and_late(moment)
-            most = [max(of) for of in zip(now, self.open_and_late(before), *within, strict=True)]
+            most = [max(counts) for counts in zip(now, self.open_and_late(before), *within, strict=True)]
             rows.append({
                 "at": moment.isoformat(), "open_count": now[0], "breached_count": now[1],
                 "most_open_count": most[0], "most_breached_count": most[1],
@@ -155,85 +158,84 @@ class RecoveriesAt:
 
     def open_and_late(self, moment: datetime) -> tuple[int, int]:
         """How many were open at a moment, and how many of them past their limit."""
-        then = [one for one in self.all if one.is_open_at(moment)]
-        return len(then), sum(self.is_late(one, moment) for one in then)
+        then = [recovery for recovery in self.all if recovery.is_open_at(moment)]
+        return len(then), sum(self.is_late(recovery, moment) for recovery in then)
 
     def routes(self, notices: PlanNotices) -> Iterator[Document]:
         """A route of the escalation plan for each open recovery."""
-        for one in self.all:
-            if one.closed() is None:
-                age, late = self.at - one.opened, self.is_late(one, self.at)
-                due = due_at(one.opened, self.slo)
-                through, acknowledged = notices.of(one)
+        for recovery in self.all:
+            if recovery.closed() is None:
+                age, late = self.at - recovery.opened, self.is_late(recovery, self.at)
+                due = due_at(recovery.opened, self.slo)
+                through, acknowledged = notices.of(recovery)
                 yield {
-                    "provider": one.provider, "category": one.entry.get("category"), "playbook_id": one.playbook_id,
+                    "provider": recovery.provider, "playbook_id": recovery.playbook_id,
+                    "category": recovery.entry.get("category"), "failure_count": recovery.entry.get("failure_count"),
                     "severity": "critical" if late else "warning", "slo_status": "breached" if late else "open",
                     "slo_state": "breached" if late else "at_risk" if 4 * age >= 3 * self.slo else "within",
-                    "closure_state": one.state(), "opened_at": one.opened.isoformat(), "age_minutes": age // MINUTE,
-                    "slo_due_at": due and due.isoformat(), "failure_count": one.entry.get("failure_count"),
+                    "closure_state": recovery.state(), "opened_at": recovery.opened.isoformat(),
+                    "slo_due_at": due and due.isoformat(), "age_minutes": age // MINUTE,
                     "notified_through": through, "acknowledged": acknowledged,
-                    "need": _need(one.state(), through, acknowledged=acknowledged),
+                    "need": _need(recovery.state(), through, acknowledged=acknowledged),
                 }  # fmt: skip
 
 
 def _need(state: str, through: Sequence[str], *, acknowledged: bool) -> str:
-    said = {"escalated": "decide", "deferred": "resume", "reopened": "fix_again"}.get(state)
-    return said or ("close" if acknowledged else "acknowledge" if through else "notify")
+    need = {"escalated": "decide", "deferred": "resume", "reopened": "fix_again"}.get(state)
+    return need or ("close" if acknowledged else "acknowledge" if through else "notify")
 
 
 class PlanNotices:
-    """Which escalation plans named a recovery, where they arrived, and what was said of them."""
+    """Which escalation plans named a recovery, where they arrived, and how they were acknowledged."""
 
     def __init__(self, pairs: LanePairs, clearing: Sequence[str]) -> None:
         """Reads the lane of the escalation plans."""
         self.clearing = clearing
         self.plans: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self.arrived: defaultdict[str, set[str]] = defaultdict(set)
-        self.said: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-        for one in pairs.of("escalation_plan"):
-            for route in one.raw.get("recovery_escalation_plan", {}).get("escalation_routes", ()):
-                place = route.get("playbook_id", ""), provider_of(route.get("provider"))
-                self.plans[place].add(one.raw.get("plan_id") or one.session_id)
-        for one in pairs.of("delivery"):
-            for provider, (is_failed, _) in one.outcomes().items():
+        self.answers: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for plan in pairs.of("escalation_plan"):
+            for route in plan.raw.get("recovery_escalation_plan", {}).get("escalation_routes", ()):
+                key = route.get("playbook_id", ""), provider_of(route.get("provider"))
+                self.plans[key].add(plan.raw.get("plan_id") or plan.session_id)
+        for delivery in pairs.of("delivery"):
+            for provider, (is_failed, _) in delivery.outcomes().items():
                 if not is_failed:
-                    self.arrived[pairs.subject(one)].add(provider)
-        for one in pairs.of("acknowledgement"):
-            self.said[pairs.subject(one)][provider_of(one.raw.get("provider"))] = one.answer()
+                    self.arrived[pairs.subject(delivery)].add(provider)
+        for acknowledgement in pairs.of("acknowledgement"):
+            self.answers[pairs.subject(acknowledgement)][acknowledgement.provider()] = acknowledgement.answer()
 
-    def of(self, one: PlaybookEntry) -> tuple[list[str], bool]:
+    def of(self, recovery: RecordedRecovery) -> tuple[list[str], bool]:
         """Where notifications of a recovery arrived, and whether somebody has acknowledged one."""
-        plans = self.plans.get((one.playbook_id, one.provider), set()) if one.playbook_id else set()
+        plans = self.plans.get((recovery.playbook_id, recovery.provider), set()) if recovery.playbook_id else set()
         through = sorted({provider for plan in plans for provider in self.arrived.get(plan, ())})
-        return through, any(said in self.clearing for plan in plans for said in self.said.get(plan, {}).values())
+        return through, any(a in self.clearing for plan in plans for a in self.answers.get(plan, {}).values())
 
 
-class EntryCauses:
-    """Why each recovery opened, as the statuses of the failures in the hours before tell."""
+class OpeningCauses:
+    """Why each recovery opened, by the status codes of the failures in the hours before."""
 
     def __init__(self, deliveries: Iterable[LaneRecord], rules: Document) -> None:
         """Reads the failures that playbooks count."""
         self.rules, self.failures = rules, defaultdict[str, list[tuple[datetime, int]]](list)
-        for one in deliveries:
-            if one.raw.get("connector_delivery_source") in rules["failure_sources"]:
-                for provider, (is_failed, code) in one.outcomes().items():
+        for delivery in deliveries:
+            if delivery.raw.get("connector_delivery_source") in rules["failure_sources"]:
+                for provider, (is_failed, code) in delivery.outcomes().items():
                     if is_failed:
-                        self.failures[provider].append((one.at, code or 0))
+                        self.failures[provider].append((delivery.at, code or 0))
 
-    def of(self, one: PlaybookEntry) -> str:
+    def of(self, recovery: RecordedRecovery) -> str:
         """The cause of a recovery."""
-        longest = self.rules["lookback_hours"] * HOUR
-        codes = {code for at, code in self.failures.get(one.provider, ()) if timedelta() <= one.opened - at <= longest}
-        causes = {
-            next((of for of, low, high in self.rules["causes"] if low <= code <= high), "mixed") for code in codes
-        }
+        longest, failures = self.rules["lookback_hours"] * HOUR, self.failures.get(recovery.provider, ())
+        codes = {code for at, code in failures if timedelta() <= recovery.opened - at <= longest}
+        causes = {next((c for c, low, high in self.rules["causes"] if low <= code <= high), "mixed") for code in codes}
         return causes.pop() if len(causes) == 1 else "mixed" if causes else "unknown"
 
 
 def retry_routes(unresolved: Iterable[LaneRecord]) -> Iterator[Document]:
     """A route for each provider with retries that failed or were skipped; none has an age or a limit."""
     nothing = dict.fromkeys(("closure_state", "slo_status", "slo_state", "opened_at", "slo_due_at", "age_minutes"))
-    for provider, count in Counter(provider_of(one.raw.get("provider")) for one in unresolved).items():
+    for provider, count in Counter(execution.provider() for execution in unresolved).items():
         yield {
             "provider": provider, "category": RETRIES, "severity": "critical", "playbook_id": "", **nothing,
             "failure_count": count, "notified_through": [], "acknowledged": False, "need": "review_retries",
@@ -253,6 +255,6 @@ def in_order(routes: Iterable[Document]) -> list[Document]:
 
 def most_urgent_first(routes: Iterable[Document]) -> list[Document]:
     """Open recoveries as every list of them has them: past their limit first, then the newest."""
-    by_name = sorted(routes, key=lambda one: (one["playbook_id"], one["provider"]))
-    newest = sorted(by_name, key=lambda one: datetime.fromisoformat(one["opened_at"]), reverse=True)
-    return sorted(newest, key=lambda one: one["slo_status"] != "breached")
+    by_name = sorted(routes, key=lambda route: (route["playbook_id"], route["provider"]))
+    newest = sorted(by_name, key=lambda route: datetime.fromisoformat(route["opened_at"]), reverse=True)
+    return sorted(newest, key=lambda route: route["slo_status"] != "breached")

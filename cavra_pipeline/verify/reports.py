@@ -49,8 +49,8 @@ def check_reports(
     """
     again: defaultdict[tuple[str, str, str], list[tuple[_Row, dict[str, Any]]]] = defaultdict(list)
     outdated, horizon = _outdated(connection), connection.scalar(sa.select(sa.func.max(prunings.c.horizon)))
-    for found in connection.execute(sa.select(saved_reports).order_by(*saved_reports.primary_key)).mappings():
-        row = {str(name): value for name, value in found.items()}
+    for mapping in connection.execute(sa.select(saved_reports).order_by(*saved_reports.primary_key)).mappings():
+        row = {str(name): value for name, value in mapping.items()}
         verified.report_count += 1
         document = _document(row)
         faults = ["the document can't be read"] if document is None else list(_faults(row, document))
@@ -94,7 +94,7 @@ def _faults(row: _Row, document: Mapping[str, Any]) -> Iterator[str]:
     """Yields what of a saved report does not fit its document."""
     report: str = _BASE.get(row["report"]) or row["report"]
     try:
-        said = {
+        expected = {
             "lane": document.get("lane") or EVERY_LANE,
             "report_id": document[store.ID_FIELDS[report]],
             "as_of": parse_as_of(document["as_of"]),
@@ -102,9 +102,11 @@ def _faults(row: _Row, document: Mapping[str, Any]) -> Iterator[str]:
             "evidence_record_count": document["evidence_record_count"],
         }
         if report == row["report"]:
-            said["report_day"] = said["as_of"].date()
-        yield from (f"its column {name} is not what the document says" for name in said if row[name] != said[name])
-        if _id_of(report, document) != said["report_id"]:
+            expected["report_day"] = expected["as_of"].date()
+        yield from (
+            f"its column {name} is not what the document says" for name in expected if row[name] != expected[name]
+        )
+        if _id_of(report, document) != expected["report_id"]:
             yield "the document is not the one that its id was made from"
     except (KeyError, TypeError, ValueError, AttributeError, PipelineError):
         yield "the document is not one of such a report"
@@ -113,8 +115,8 @@ def _faults(row: _Row, document: Mapping[str, Any]) -> Iterator[str]:
 def _id_of(report: str, document: Mapping[str, Any]) -> str:
     """The id that a document's content makes."""
     field = store.ID_FIELDS[report]
-    found = _ID.fullmatch(document[field])
-    return identify(found[1], {**attested(document), field: ""}) if found else ""
+    match = _ID.fullmatch(document[field])
+    return identify(match[1], {**attested(document), field: ""}) if match else ""
 
 
 def _made_again(
@@ -127,13 +129,13 @@ def _made_again(
 ) -> Iterator[Difference]:
     instants = [row["as_of"] for row, _ in saved]
     try:
-        made = store.make_reports(
+        remade = store.make_reports(
             derived, report, LANES[lane] if lane else None, instants=instants, now=now, parameters=values
         )
     except (PipelineError, KeyError):
         yield from (_difference(row, "no such report can be made") for row, _ in saved)
         return
-    for (row, document), again in zip(saved, made, strict=True):
+    for (row, document), again in zip(saved, remade, strict=True):
         if _of_evidence(document) != _of_evidence(again):
             yield _difference(row, "its evidence makes another report")
 

@@ -79,13 +79,13 @@ class PublicKey(NamedTuple):
 
 def public_key(text: str, origin: str) -> PublicKey:
     """Returns a key from its 64 hexadecimal digits, or as C2SP signed notes have it; `origin` names the log."""
-    said = text.removesuffix("\n")
-    name, key_id, encoded = said.split("+", 2) if "+" in said else (origin, "", "")
-    raw = exact_base64(encoded) if encoded else ED25519 + bytes.fromhex(said)
-    made = hashlib.sha256(f"{name}\n".encode() + raw).hexdigest()[:8]
-    is_whole = raw[:1] == ED25519 and len(raw) == 33 and (key_id == made if encoded else raw[1:].hex() == said)
+    line = text.removesuffix("\n")
+    name, key_id, encoded = line.split("+", 2) if "+" in line else (origin, "", "")
+    raw = exact_base64(encoded) if encoded else ED25519 + bytes.fromhex(line)
+    digest = hashlib.sha256(f"{name}\n".encode() + raw).hexdigest()[:8]
+    is_whole = raw[:1] == ED25519 and len(raw) == 33 and (key_id == digest if encoded else raw[1:].hex() == line)
     need(is_whole, "signature: the key is not written as it must be")
-    return PublicKey(name, raw[1:], bytes.fromhex(made))
+    return PublicKey(name, raw[1:], bytes.fromhex(digest))
 
 
 def checkpoint(text: str, key: PublicKey | None) -> tuple[str, int, str]:
@@ -93,8 +93,8 @@ def checkpoint(text: str, key: PublicKey | None) -> tuple[str, int, str]:
     head, _, tail = text.partition("\n\n")
     if key:
         lines = [line for line in tail.split("\n") if line.startswith(f"\u2014 {key.name} ")]
-        signed = [exact_base64(line.rpartition(" ")[2]) for line in lines]
-        is_ours = any(one[:4] == key.key_id and is_signed(key.raw, f"{head}\n".encode(), one[4:]) for one in signed)
+        signatures = [exact_base64(line.rpartition(" ")[2]) for line in lines]
+        is_ours = any(s[:4] == key.key_id and is_signed(key.raw, f"{head}\n".encode(), s[4:]) for s in signatures)
         need(is_ours, "signature: the checkpoint is not signed by the key")
     # git strips the empty line that ends an unsigned one.
     origin, size, root = head.removesuffix("\n").split("\n")

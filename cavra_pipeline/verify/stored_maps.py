@@ -27,7 +27,7 @@ from cavra_pipeline.warehouse.schema import VERSION
 _FOLDER: Final = "pair_maps"
 _FILES: Final = {"drop_day": "DATE", "file_name": "VARCHAR"}
 _HASH: Final = len(EMPTY)
-_ENTRY: Final = 2 * _HASH
+_ENTRY_SIZE: Final = 2 * _HASH
 #: The nodes of this depth are stored: those above follow from them, those below from few pairs.
 _DEPTH: Final = REMEMBERED
 #: With more of the subjects touched than one in so many, all of the map is made again.
@@ -79,12 +79,12 @@ def store_map(settings: Settings, lane: Lane, stored: StoredMap) -> None:
     """
     if not stored.is_new:
         return
-    path, made = _path(settings, lane), stored.pairs
+    path, lane_map = _path(settings, lane), stored.pairs
     path.parent.mkdir(exist_ok=True)
-    made.root()
+    lane_map.root()
     # A part of the map that has one pair at most has no node.
-    nodes = (made.nodes.get((_DEPTH, part), EMPTY) for part in range(1 << _DEPTH))
-    content = b"".join([json.dumps(stored.basis).encode(), b"\n", *nodes, *made.entries])
+    nodes = (lane_map.nodes.get((_DEPTH, part), EMPTY) for part in range(1 << _DEPTH))
+    content = b"".join([json.dumps(stored.basis).encode(), b"\n", *nodes, *lane_map.entries])
 
     def save(file: IO[bytes]) -> None:
         file.write(_digest(content) + b"\n")
@@ -119,23 +119,25 @@ def _load(path: Path) -> StoredMap | None:
     if digest != _digest(whole):
         return None
     basis, _, content = whole.partition(b"\n")
-    starts = range(0, _HASH << _DEPTH, _HASH), range(_HASH << _DEPTH, len(content), _ENTRY)
+    starts = range(0, _HASH << _DEPTH, _HASH), range(_HASH << _DEPTH, len(content), _ENTRY_SIZE)
     nodes = {(_DEPTH, start // _HASH): content[start : start + _HASH] for start in starts[0]}
-    made = PairMap([content[start : start + _ENTRY] for start in starts[1]], nodes)
-    return StoredMap(made, json.loads(basis), is_new=False)
+    lane_map = PairMap([content[start : start + _ENTRY_SIZE] for start in starts[1]], nodes)
+    return StoredMap(lane_map, json.loads(basis), is_new=False)
 
 
-def _files_since(log: Sequence[bytes], known: int) -> list[tuple[date, str]] | None:
+def _files_since(log: Sequence[bytes], entry_number: int) -> list[tuple[date, str]] | None:
     """The landing files read after an entry; None if not only new files were read, so that records may have gone."""
-    before, after = ([json.loads(entry) for entry in part] for part in (log[:known], log[known:]))
-    read = [_file(one) for entry in after for one in entry["files"]]
-    is_only_new = len({*read}) == len(read) and not {*read} & {_file(one) for entry in before for one in entry["files"]}
+    before, after = ([json.loads(entry) for entry in part] for part in (log[:entry_number], log[entry_number:]))
+    read = [_file(file) for entry in after for file in entry["files"]]
+    is_only_new = len({*read}) == len(read) and not {*read} & {
+        _file(file) for entry in before for file in entry["files"]
+    }
     is_ingest = all(entry["act"] in ("ingest", "map") and not entry["prunings"] for entry in after)
     return read if is_only_new and is_ingest else None
 
 
-def _file(said: dict[str, Any]) -> tuple[date, str]:
-    return date.fromisoformat(said["drop_day"]), said["file_name"]
+def _file(file: dict[str, Any]) -> tuple[date, str]:
+    return date.fromisoformat(file["drop_day"]), file["file_name"]
 
 
 def _updated(
@@ -162,9 +164,9 @@ def _updated(
 
 def _spliced(entries: list[bytes], changes: Mapping[bytes, bytes]) -> list[bytes]:
     """Entries of which those at some places are others, or gone."""
-    made, at = list[bytes](), 0
+    spliced, at = list[bytes](), 0
     for place, entry in sorted(changes.items()):
         first = bisect_left(entries, place, at)
-        made += [*entries[at:first], entry] if entry else entries[at:first]
+        spliced += [*entries[at:first], entry] if entry else entries[at:first]
         at = first + (first < len(entries) and entries[first].startswith(place))
-    return made + entries[at:]
+    return spliced + entries[at:]

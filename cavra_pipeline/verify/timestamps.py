@@ -65,7 +65,7 @@ def time_stamp(settings: Settings, note: Note) -> TimeStamp:
             "no time-stamping authority is configured", where=_ADDRESS, remedy="Set it to the address of one"
         )
     text, request = note.text.encode(), _request(note.text.encode())
-    answer = _asked(settings, request)
+    answer = _request_stamp(settings, request)
     at = _checked(settings, answer, text, nonce=request.nonce)
     path = _path(settings, note)
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -112,16 +112,16 @@ class InvalidStamp(PipelineError):
     """An answer that is no stamp of a checkpoint by an authority that is trusted."""
 
 
-def check_time_stamps(settings: Settings, hashes: list[bytes], found: Verified) -> Iterator[Difference]:
+def check_time_stamps(settings: Settings, hashes: list[bytes], verified: Verified) -> Iterator[Difference]:
     """Yields the stored stamps that do not hold, and those of checkpoints that this log never had.
 
     Args:
         settings: The home.
         hashes: Leaf hashes of the commit log's entries.
-        found: Where to count; no signature is checked where no root certificate is configured.
+        verified: Where to count; no signature is checked where no root certificate is configured.
     """
     for path in sorted(_folder(settings).glob("*.tsr")):
-        found.time_stamp_count += 1
+        verified.time_stamp_count += 1
         text, answer = _read(path.with_suffix(".txt")), _read(path)
         if text is None or answer is None:
             yield _differs(path, "the checkpoint that it stamps is gone")
@@ -134,7 +134,7 @@ def check_time_stamps(settings: Settings, hashes: list[bytes], found: Verified) 
         if not _is_of_log(checkpoint, hashes):
             yield _differs(path, "the log has not grown out of the checkpoint that it stamps", checkpoint.size)
         if settings.timestamp_ca_file and _is_installed():
-            found.checked_time_stamp_count += 1
+            verified.checked_time_stamp_count += 1
             try:
                 _checked(settings, answer, text, nonce=None)
             except InvalidStamp as error:
@@ -188,7 +188,7 @@ def _request(text: bytes) -> TimeStampRequest:
     return TimestampRequestBuilder().data(text).hash_algorithm(HashAlgorithm.SHA256).build()
 
 
-def _asked(settings: Settings, request: TimeStampRequest) -> bytes:
+def _request_stamp(settings: Settings, request: TimeStampRequest) -> bytes:
     url = Secret(settings.timestamp_url or "")
     try:
         answer = exchange(
@@ -234,18 +234,18 @@ def _checked(settings: Settings, answer: bytes, text: bytes, *, nonce: int | Non
         raise not_installed("rfc3161-client") from None
     roots = _roots(settings)
     try:
-        found: TimeStampResponse = decode_timestamp_response(answer)
+        response: TimeStampResponse = decode_timestamp_response(answer)
     except ValueError:
         raise _invalid("it is no time stamp") from None
-    if found.status != 0:
-        raise _invalid(f"the authority has refused it (status {found.status})")
+    if response.status != 0:
+        raise _invalid(f"the authority has refused it (status {response.status})")
     builder = VerifierBuilder(roots=roots, nonce=nonce)
     try:
-        builder.build().verify_message(found, text)
+        builder.build().verify_message(response, text)
     except (VerificationError, ValueError):
         # What the library says of it names parts of its own.
         raise _invalid("it is not one of this checkpoint by an authority whose root certificate is trusted") from None
-    return found.tst_info.gen_time.astimezone(UTC)
+    return response.tst_info.gen_time.astimezone(UTC)
 
 
 def _roots(settings: Settings) -> list[Certificate]:

@@ -16,16 +16,16 @@ records AS ({{records}}),
 histories AS (
     SELECT coalesce(links.subject, sent.subject) AS subject, sent.provider, created_at, session_id, content
     FROM (
-        SELECT subject, unnest(list_distinct(outcomes.apply(lambda one: one.provider))) AS provider, created_at,
+        SELECT subject, unnest(list_distinct(outcomes.apply(lambda outcome: outcome.provider))) AS provider, created_at,
             session_id, content
         FROM records
         WHERE record_type = 'delivery'
     ) AS sent
     LEFT JOIN links ON links.retried_as = sent.session_id AND links.provider = sent.provider
     UNION ALL
-    SELECT coalesce(roots.first_subject, said.subject), said.provider, created_at, session_id, content
-    FROM records AS said
-    LEFT JOIN roots ON roots.child = said.subject AND roots.provider = said.provider
+    SELECT coalesce(roots.first_subject, record.subject), record.provider, created_at, session_id, content
+    FROM records AS record
+    LEFT JOIN roots ON roots.child = record.subject AND roots.provider = record.provider
     WHERE record_type <> 'delivery'
 )
 
