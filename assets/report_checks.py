@@ -9,7 +9,7 @@ from cavra_pipeline.assets.report_metadata import why
 from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.jobs import WHY
 from cavra_pipeline.lanes import Lane
-from cavra_pipeline.reports.store import ASKED, Report, SavedReports, judged_by, list_reports
+from cavra_pipeline.reports.store import REQUESTED_AS, Report, SavedReports, judged_by, list_reports
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import EVERY_LANE
 
@@ -70,5 +70,5 @@ def own(is_what_if: bool, shown: Mapping[str, Any]) -> dg.AssetCheckResult:
 def own_reports(kept: Sequence[Report]) -> dg.AssetCheckResult:
     """Returns the same for the reports of a run."""
     asked = [one for one in kept if one.is_what_if]
-    saved_as = {"saved_as": ASKED[asked[0].report], "newest_report_id": asked[-1].report_id} if asked else {}
+    saved_as = {"saved_as": REQUESTED_AS[asked[0].report], "newest_report_id": asked[-1].report_id} if asked else {}
     return own(bool(asked), {"what_if_count": len(asked), **saved_as})

@@ -53,7 +53,7 @@ def cavra_recoveries(
             report = cavra_recovery_report(session, parameters, as_of=now, now=now, generated_by=label)
         record = recovery_record(report, now=now) if caller.may_save else None
         if record:
-            other = is_what_if(RECOVERIES, None, parameters.model_dump(), as_of=now, own=now)
+            other = is_what_if(RECOVERIES, None, parameters.model_dump(), as_of=now, end=now)
             service.made(RECOVERIES, None, report, record, is_what_if=other)
         return {"report": report, "metadata": record}, state
 

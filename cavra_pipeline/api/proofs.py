@@ -21,7 +21,7 @@ from cavra_pipeline.lanes import lane_named
 from cavra_pipeline.proof.basis import basis_of
 from cavra_pipeline.proof.checkpoint import Checkpoint
 from cavra_pipeline.proof.publish import EmptyLog, checkpoint_document, publish, signer_of
-from cavra_pipeline.reports.store import ASKED, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
+from cavra_pipeline.reports.store import REQUESTED_AS, RETRY_HEALTH, RETRY_PLAN, SavedReports, list_reports
 from cavra_pipeline.state import state_of
 from cavra_pipeline.verify.bundle import proven_report
 from cavra_pipeline.verify.posting import witnesses_of
@@ -31,7 +31,9 @@ from cavra_pipeline.warehouse import Session
 
 _ASKED: Final = set(models.ReportQuery.model_fields)
 #: Reports that have a bundle, by what they may be saved as.
-_PROVEN: Final = {saved_as: report for report in (RETRY_PLAN, RETRY_HEALTH) for saved_as in (report, ASKED[report])}
+_PROVEN: Final = {
+    saved_as: report for report in (RETRY_PLAN, RETRY_HEALTH) for saved_as in (report, REQUESTED_AS[report])
+}
 _NOTHING: Final = "Nothing was ingested yet, so there is no checkpoint."
 
 router = APIRouter(tags=["proofs"])

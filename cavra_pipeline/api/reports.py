@@ -60,7 +60,7 @@ def answer_health(
             report = retry_health_reports(session, lane, parameters, instants=[asked], now=now, generated_by=label)[0]
         record = health_record(report, now=now) if is_kept else None
         if record:
-            other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, own=now)
+            other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, end=now)
             service.made(RETRY_HEALTH, lane.name, report, record, is_what_if=other)
         return {"health": report, "metadata": record}, state
 
@@ -105,7 +105,7 @@ def answer_plan(
             plan = retry_plans(session, lane, policy, instants=[asked], now=now, generated_by=label)[0]
             beside = {"pending": _pending(session, lane, plan, asked)} if with_pending else {}
         record = plan_record(plan, now=now)
-        other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, own=now)
+        other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, end=now)
         service.made(RETRY_PLAN, lane.name, plan, record, is_what_if=other)
         if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
@@ -181,7 +181,7 @@ def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Ans
         health = health_of_lanes(session, instants=[at], now=now)
         recovered = recovery_reports(session, RecoveryParameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
-        closed = closures_of(session, health, recovered, asked=[naive_utc(at)], made_by=made_by)
+        closed = closures_of(session, health, recovered, instants=[naive_utc(at)], made_by=made_by)
         return {
             "as_of": instant(at),
             "generated_at": instant(now),
@@ -216,7 +216,7 @@ def _over_all_lanes(
         with service.reading() as (session, state):
             now, as_of = service.instants(asked.as_of)
             document = make(session, as_of, now)
-        if caller.may_save and not is_what_if(report, None, parameters or {}, as_of=as_of, own=now):
+        if caller.may_save and not is_what_if(report, None, parameters or {}, as_of=as_of, end=now):
             service.made(report, None, document, None)
         return document, state
 

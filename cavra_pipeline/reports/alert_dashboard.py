@@ -57,17 +57,17 @@ def alert_dashboard(session: Session, alerts: AlertSource, *, as_of: datetime) -
         The level, the counts, and up to 20 entries ``outstanding_acknowledgements``. Where CAVRA counts every alert
         plan it also counts successes, and nothing is a warning.
     """
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "plan_kind": alerts.kinds.plan,
         "acknowledgement_kind": alerts.kinds.acknowledgement,
         "as_of": naive_utc(as_of),
     }
-    (row,) = session.rows(_PACKAGE, "alert_plan_counts", {**asked, "source": alerts.delivery_source})
+    (row,) = session.rows(_PACKAGE, "alert_plan_counts", {**parameters, "source": alerts.delivery_source})
     counts = {name: int(str(value)) for name, value in row.items()}
     outstanding = session.rows(
         _PACKAGE,
         "unanswered_alert_plans",
-        {**asked, "every_plan": alerts.counts_every_plan, "answering": list(ANSWERING_STATES)},
+        {**parameters, "every_plan": alerts.counts_every_plan, "answering": list(ANSWERING_STATES)},
     )
     failed, selected = counts.pop("failed_delivery_count"), counts.pop("selected_provider_count")
     shared = {

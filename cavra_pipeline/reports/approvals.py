@@ -35,7 +35,7 @@ class Approvals:
 def approvals(session: Session, lane: Lane, instants: Sequence[datetime], subjects: Iterable[str]) -> Approvals:
     """Reads the approvals of some subjects of a lane up to the last of ascending instants."""
     events: dict[_Pair, list[dict[str, Any]]] = {}
-    asked: dict[str, object] = {"lane": lane.name, "until": instants[-1], "subjects": sorted(set(subjects))}
-    for row in session.rows(_PACKAGE, "approvals", asked):
+    parameters: dict[str, object] = {"lane": lane.name, "until": instants[-1], "subjects": sorted(set(subjects))}
+    for row in session.rows(_PACKAGE, "approvals", parameters):
         events.setdefault((str(row["subject"]), str(row["provider"])), []).append(row)
     return Approvals(events)

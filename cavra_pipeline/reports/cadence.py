@@ -25,9 +25,9 @@ def usual_interval(
     """
     expected = timedelta(minutes=expected_interval_minutes)
     gaps = [
-        ((moment_of(one["ended_at"]) or at) - started + expected, one["ended_at"] is not None)
-        for one in outages
-        if (started := moment_of(one["started_at"]))
+        ((moment_of(outage["ended_at"]) or at) - started + expected, outage["ended_at"] is not None)
+        for outage in outages
+        if (started := moment_of(outage["started_at"]))
     ]
     whole = sorted(gap for gap, is_over in gaps if is_over)
     if len(whole) < _REGULAR or len(whole) * 3 < run_count or whole[-1] * 2 > whole[0] * 3:

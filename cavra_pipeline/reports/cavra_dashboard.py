@@ -115,7 +115,7 @@ def notification_dashboard(session: Session, *, as_of: datetime) -> dict[str, An
     plans = _total(rows, metadata_kind=f"{_DRILLS}notification-plan")
     audits = [row for row in deliveries if row["delivery_source"] == SOURCE]
     tried, lost = _total(audits), _total(audits, "failed_delivery_count")
-    asked: dict[str, object] = {"plan_kind": f"{KIND_PREFIX}plan", "source": SOURCE, "as_of": at}
+    parameters: dict[str, object] = {"plan_kind": f"{KIND_PREFIX}plan", "source": SOURCE, "as_of": at}
     return {
         "schema_version": f"{_SCHEMA}notification-dashboard.v1",
         "product": PRODUCT,
@@ -129,7 +129,7 @@ def notification_dashboard(session: Session, *, as_of: datetime) -> dict[str, An
         "acknowledgement_audit_package_count": _total(rows, metadata_kind=PACKAGE_KIND),
         f"{_PREFIX}success_count": tried - lost,
         f"{_PREFIX}success_rate": round((tried - lost) / tried, 4) if tried else None,
-        f"{_PREFIX}providers": [row["provider"] for row in session.rows(PACKAGE, "audit_providers", asked)],
+        f"{_PREFIX}providers": [row["provider"] for row in session.rows(PACKAGE, "audit_providers", parameters)],
         f"{_PREFIX}health": "critical" if lost else "healthy",
         **_counts(rows),
         # A notification plan is stored by its envelope: which acknowledgements it requires is not known.
@@ -167,21 +167,21 @@ def _counts(rows: _Rows) -> dict[str, int | None]:
 
 def _of_lane(lane: Lane, rows: _Rows) -> Iterator[tuple[str, int]]:
     """Counts of a retry ladder; CAVRA calls each by the kind of its executions."""
-    own = [row for row in rows if row["lane"] == lane.name]
+    lane_rows = [row for row in rows if row["lane"] == lane.name]
     ladder = lane.execution_kind.removesuffix("retry-execution-record")
-    yield f"{ladder}retry-plan", _total(own, record_type="retry_plan")
-    yield f"{ladder}retryable", _total(own, "retryable_count", record_type="retry_plan")
-    yield lane.worker_run_kind, _total(own, record_type="worker_run")
-    yield lane.execution_kind, _total(own, record_type="execution")
-    yield f"{ladder}retry-execution-success", _total(own, "delivered_execution_count")
-    yield f"{ladder}retry-execution-failed", _total(own, "failed_execution_count")
+    yield f"{ladder}retry-plan", _total(lane_rows, record_type="retry_plan")
+    yield f"{ladder}retryable", _total(lane_rows, "retryable_count", record_type="retry_plan")
+    yield lane.worker_run_kind, _total(lane_rows, record_type="worker_run")
+    yield lane.execution_kind, _total(lane_rows, record_type="execution")
+    yield f"{ladder}retry-execution-success", _total(lane_rows, "delivered_execution_count")
+    yield f"{ladder}retry-execution-failed", _total(lane_rows, "failed_execution_count")
     if lane.acknowledgement_kind:
-        yield lane.acknowledgement_kind, _total(own, record_type="acknowledgement")
+        yield lane.acknowledgement_kind, _total(lane_rows, record_type="acknowledgement")
     if lane.cavra and lane.cavra.health:
-        yield lane.health_kind, _total(own, record_type="health_report")
-        yield f"{lane.health_kind}-alert", _total(own, "alert_count", record_type="health_report")
+        yield lane.health_kind, _total(lane_rows, record_type="health_report")
+        yield f"{lane.health_kind}-alert", _total(lane_rows, "alert_count", record_type="health_report")
     if lane.alerts_of:
-        yield f"{lane.kind_stem}-plan", _total(own, record_type="alert_plan")
+        yield f"{lane.kind_stem}-plan", _total(lane_rows, record_type="alert_plan")
 
 
 def _kinds_alone() -> Iterator[str]:

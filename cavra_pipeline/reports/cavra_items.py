@@ -25,14 +25,14 @@ _RECOVERY: Final = LANES["recovery_health_alert"]
 _IsOpen = Callable[[datetime], bool]
 
 
-def cavra_open_items(session: Session, asked: Sequence[datetime]) -> list[list[str]]:
+def cavra_open_items(session: Session, instants: Sequence[datetime]) -> list[list[str]]:
     """Returns the names of CAVRA's open items at each instant, in CAVRA's order.
 
     Args:
         session: An open warehouse.
-        asked: Ascending instants, UTC without a zone.
+        instants: Ascending instants, UTC without a zone.
     """
-    until = asked[-1]
+    until = instants[-1]
     executive, recovery = AlertKinds.named(_EXECUTIVE.kind_stem), AlertKinds.named(_RECOVERY.kind_stem)
     items: dict[str, _IsOpen] = {
         "executive_retry_health_alert_delivery_failed": _delivery_failed(session, _EXECUTIVE.delivery_source, until),
@@ -46,28 +46,28 @@ def cavra_open_items(session: Session, asked: Sequence[datetime]) -> list[list[s
         "final_archive_health_alert_delivery_failed": _delivery_failed(session, ARCHIVE_SOURCE, until),
         "final_archive_health_alert_acknowledgement_outstanding": _outstanding(session, ARCHIVE, until),
     }
-    return [[name for name, is_open in items.items() if is_open(at)] for at in asked]
+    return [[name for name, is_open in items.items() if is_open(at)] for at in instants]
 
 
 def _delivery_failed(session: Session, source: str, until: datetime) -> _IsOpen:
     return _since(session, "first_failed_delivery", {"source": source, "until": until})
 
 
-def _since(session: Session, statement: str, asked: dict[str, object]) -> _IsOpen:
-    failed_at = session.rows(PACKAGE, statement, asked)[0]["failed_at"]
+def _since(session: Session, statement: str, parameters: dict[str, object]) -> _IsOpen:
+    failed_at = session.rows(PACKAGE, statement, parameters)[0]["failed_at"]
     return lambda at: isinstance(failed_at, datetime) and failed_at <= at
 
 
 def _outstanding(session: Session, kinds: AlertKinds, until: datetime, *, is_newest_only: bool = False) -> _IsOpen:
     """CAVRA takes any acknowledgement that was ever given, and of some alerts counts every plan."""
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "plan_kind": kinds.plan,
         "acknowledgement_kind": kinds.acknowledgement,
         "answering": ANSWERING_STATES,
         "is_newest_only": is_newest_only,
         "until": until,
     }
-    spans = list(session.stream(PACKAGE, "unanswered_spans", asked))
+    spans = list(session.stream(PACKAGE, "unanswered_spans", parameters))
     started = sorted(span["started_at"] for span in spans)
     ended = sorted(span["ended_at"] for span in spans if span["ended_at"] is not None)
     return lambda at: bisect_right(started, at) > bisect_right(ended, at)

@@ -29,10 +29,10 @@ def cleared_pairs(
     """
     if lane.gate is Gate.APPROVAL:
         pairs = [_pair(lane, decision) for decision in decisions]
-        known = approvals(session, lane, moments, (subject for subject, _ in pairs))
-        return frozenset(pair for pair in pairs if all(known.at(pair, moment)[1] for moment in moments))
-    asked = {"lane": lane.name, "as_of": moments[0], "until": moments[1], "clearing": CLEARING_STATES}
-    rows = session.rows(_PACKAGE, "cleared_pairs", asked)
+        pair_approvals = approvals(session, lane, moments, (subject for subject, _ in pairs))
+        return frozenset(pair for pair in pairs if all(pair_approvals.at(pair, moment)[1] for moment in moments))
+    parameters = {"lane": lane.name, "as_of": moments[0], "until": moments[1], "clearing": CLEARING_STATES}
+    rows = session.rows(_PACKAGE, "cleared_pairs", parameters)
     return frozenset((str(row["subject"]), str(row["provider"])) for row in rows)
 
 
@@ -45,7 +45,7 @@ def held_retries(session: Session, lane: Lane, plan: Mapping[str, Any], at: date
         plan: A retry plan of the lane.
         at: Its instant, in UTC without a zone.
     """
-    due = [one for one in plan["retry_decisions"] if one["action"] == "retry"]
+    due = [decision for decision in plan["retry_decisions"] if decision["action"] == "retry"]
     return uncleared_pairs(session, lane, due, at)
 
 
@@ -54,7 +54,7 @@ def uncleared_pairs(session: Session, lane: Lane, decisions: Sequence[Mapping[st
     if lane.gate is Gate.REQUEST or not decisions:
         return []
     cleared = cleared_pairs(session, lane, decisions, (at, at))
-    return [pair for pair in (_pair(lane, one) for one in decisions) if pair not in cleared]
+    return [pair for pair in (_pair(lane, decision) for decision in decisions) if pair not in cleared]
 
 
 def _pair(lane: Lane, decision: Mapping[str, Any]) -> _Pair:

@@ -53,15 +53,15 @@ def closure_reports(
         UsageError: The label is not public-safe, or evidence of an instant has been pruned.
     """
     generated_by = actor_label(generated_by, where="generated_by")
-    asked = ascending(instants)
-    if not asked:
+    ascending_instants = ascending(instants)
+    if not ascending_instants:
         return []
-    moments = [at.replace(tzinfo=UTC) for at in asked]
+    moments = [at.replace(tzinfo=UTC) for at in ascending_instants]
     health = health_of_lanes(session, instants=moments, now=now)
     recoveries = recovery_reports(session, RecoveryParameters(), instants=moments, now=now)
     made_by = {"generated_at": instant(now), "generated_by": generated_by}
-    made = closures_of(session, health, recoveries, asked=asked, made_by=made_by)
-    return [made[asked.index(naive_utc(at))] for at in instants]
+    reports = closures_of(session, health, recoveries, instants=ascending_instants, made_by=made_by)
+    return [reports[ascending_instants.index(naive_utc(at))] for at in instants]
 
 
 def closures_of(
@@ -69,7 +69,7 @@ def closures_of(
     health: Mapping[str, Sequence[Mapping[str, Any]]],
     recoveries: Sequence[Mapping[str, Any]],
     *,
-    asked: Sequence[datetime],
+    instants: Sequence[datetime],
     made_by: Mapping[str, object],
 ) -> list[dict[str, Any]]:
     """Makes the closure report of each instant from the health and recovery reports that are made already.
@@ -78,15 +78,15 @@ def closures_of(
         session: An open warehouse.
         health: By lane, its health report as of each instant.
         recoveries: The recovery report as of each instant.
-        asked: Ascending instants, UTC without a zone.
+        instants: Ascending instants, UTC without a zone.
         made_by: ``generated_at`` and ``generated_by``.
     """
-    archive = _unresolved_archive_deliveries(session, asked)
-    unanswered = outstanding_counts(session, ARCHIVE, asked)
-    theirs = cavra_open_items(session, asked)
-    made = []
-    for n, at in enumerate(asked):
-        of_lanes = {name: reports[n] for name, reports in health.items()}
+    archive = _unresolved_archive_deliveries(session, instants)
+    unanswered = outstanding_counts(session, ARCHIVE, instants)
+    theirs = cavra_open_items(session, instants)
+    reports = []
+    for n, at in enumerate(instants):
+        of_lanes = {name: of_lane[n] for name, of_lane in health.items()}
         items = {
             **_alert_items(of_lanes),
             f"{_ARCHIVE_NAME}_unresolved_delivery": archive[n],
@@ -94,8 +94,8 @@ def closures_of(
             "open_recovery": recoveries[n]["recovery_open_count"],
             **_gap_items(of_lanes),
         }
-        made.append(_report(items, theirs[n], of_lanes, at, made_by))
-    return made
+        reports.append(_report(items, theirs[n], of_lanes, at, made_by))
+    return reports
 
 
 def _report(
@@ -137,15 +137,15 @@ def _gap_items(health: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return {"acknowledgement_gap": sum(health[name]["acknowledgement_pending_count"] for name in waiting)}
 
 
-def _unresolved_archive_deliveries(session: Session, asked: Sequence[datetime]) -> list[int]:
+def _unresolved_archive_deliveries(session: Session, instants: Sequence[datetime]) -> list[int]:
     """Counts at each instant the pairs of an archive-reference health report and a provider that nothing reached."""
     pairs: list[dict[str, Any]] = session.rows(
         PACKAGE,
         "archive_pairs",
-        {"source": ARCHIVE_SOURCE, "until": asked[-1]},
+        {"source": ARCHIVE_SOURCE, "until": instants[-1]},
         subject=subject_of(("health_id", "event_id")),
     )
     return [
         sum(pair["tried_at"] <= at and (pair["arrived_at"] is None or pair["arrived_at"] > at) for pair in pairs)
-        for at in asked
+        for at in instants
     ]

@@ -49,17 +49,19 @@ def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime)
     Returns:
         A dashboard for each instant, in the order of the instants.
     """
-    asked = ascending(instants)
-    parameters: dict[str, object] = {"instants": asked}
-    counted = _up_to_each(session.rows(_PACKAGE, "lane_counts", parameters, lane_counts=lane_counts()), len(asked))
-    delivered = _up_to_each(session.rows(_PACKAGE, "provider_counts", parameters), len(asked))
-    skipped = _up_to_each(session.rows(_PACKAGE, "skip_counts", parameters), len(asked))
+    ascending_instants = ascending(instants)
+    parameters: dict[str, object] = {"instants": ascending_instants}
+    counted = _up_to_each(
+        session.rows(_PACKAGE, "lane_counts", parameters, lane_counts=lane_counts()), len(ascending_instants)
+    )
+    delivered = _up_to_each(session.rows(_PACKAGE, "provider_counts", parameters), len(ascending_instants))
+    skipped = _up_to_each(session.rows(_PACKAGE, "skip_counts", parameters), len(ascending_instants))
     boundary = session.rows(_PACKAGE, "boundary_counts", parameters)
-    moments = [at.replace(tzinfo=UTC) for at in asked]
+    moments = [at.replace(tzinfo=UTC) for at in ascending_instants]
     health = health_of_lanes(session, instants=moments, now=now)
     recoveries = recovery_reports(session, RecoveryParameters(), instants=moments, now=now)
-    closures = closures_of(session, health, recoveries, asked=asked, made_by={})
-    made = {
+    closures = closures_of(session, health, recoveries, instants=ascending_instants, made_by={})
+    documents = {
         at: _dashboard(
             {lane: reports[n] for lane, reports in health.items()},
             counted[n],
@@ -74,28 +76,28 @@ def dashboards(session: Session, *, instants: Sequence[datetime], now: datetime)
             as_of=instant(at),
             generated_at=instant(now),
         )
-        for n, at in enumerate(asked)
+        for n, at in enumerate(ascending_instants)
     }
-    return [made[naive_utc(at)] for at in instants]
+    return [documents[naive_utc(at)] for at in instants]
 
 
 _Key = tuple[Any, ...]
 _Totals = dict[_Key, Counter[str]]
 
 
-def _up_to_each(rows: Iterable[Mapping[str, Any]], instants: int) -> list[_Totals]:
+def _up_to_each(rows: Iterable[Mapping[str, Any]], instant_count: int) -> list[_Totals]:
     """Adds up what each instant sees more than the one before it, by lane, or by lane and provider."""
-    standing: list[_Totals] = []
+    totals_of_instants: list[_Totals] = []
     totals: _Totals = {}
     by_number = {number: list(more) for number, more in groupby(rows, key=lambda row: row["number"])}
-    for number in range(1, instants + 1):
+    for number in range(1, instant_count + 1):
         totals = {key: Counter(total) for key, total in totals.items()}
         for row in by_number.get(number, []):
             key = tuple(row[name] for name in ("lane", "provider", "reason") if name in row)
             more = {name: count for name, count in row.items() if name.endswith("_count")}
             totals.setdefault(key, Counter()).update(more)
-        standing.append(totals)
-    return standing
+        totals_of_instants.append(totals)
+    return totals_of_instants
 
 
 def _dashboard(
@@ -116,8 +118,10 @@ def _dashboard(
             **{name: row[name] for name in _COUNTS},
             "open_outage_count": sum(outage["ended_at"] is None for outage in report["outages"]),
             **{name: report[field] for name, field in _OPEN},
-            "skipped_reasons": _by_reason({key: one for key, one in skipped.items() if key[0] == lane}),
-            "deliveries_by_provider": _by_provider({key: one for key, one in delivered.items() if key[0] == lane}),
+            "skipped_reasons": _by_reason({key: totals for key, totals in skipped.items() if key[0] == lane}),
+            "deliveries_by_provider": _by_provider(
+                {key: totals for key, totals in delivered.items() if key[0] == lane}
+            ),
         }
     summed = (*_COUNTS, "open_outage_count", *(name for name, _ in _OPEN))
     document: dict[str, Any] = {

@@ -42,13 +42,13 @@ def unresolved_pairs(session: Session, lane: Lane, at: datetime) -> list[dict[st
 
 
 def _rows(session: Session, lane: Lane, instants: Sequence[datetime], *, is_by_subject: bool) -> list[dict[str, Any]]:
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "lane": lane.name,
         "instants": list(instants),
         "closing": CLOSING_STATES,
         "is_by_subject": is_by_subject,
     }
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", asked)
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_executions", parameters)
     return rows
 
 

@@ -84,17 +84,17 @@ class FailureRun:
 
     def view(self, at: datetime) -> RunView:
         """Returns what tells apart the instants that see the run differently."""
-        seen = bisect_right(self.failures, at, key=lambda one: one.at)
+        seen = bisect_right(self.failures, at, key=lambda failure: failure.at)
         return seen, bisect_right(self.settled, at), self.ended_at(at) is not None
 
     def failures_until(self, at: datetime) -> Sequence[Failure]:
         """Returns the failures that an instant sees."""
-        return self.failures[: bisect_right(self.failures, at, key=lambda one: one.at)]
+        return self.failures[: bisect_right(self.failures, at, key=lambda failure: failure.at)]
 
     def open_pairs(self, at: datetime) -> list[Pair]:
         """Returns its (lane, subject) pairs that have not been delivered at an instant, sorted."""
-        seen = (one for one in self.failures_until(at) if one.subject is not None)
-        return sorted({one.pair for one in seen if one.settled_at is None or one.settled_at > at})
+        seen = (failure for failure in self.failures_until(at) if failure.subject is not None)
+        return sorted({failure.pair for failure in seen if failure.settled_at is None or failure.settled_at > at})
 
 
 def least_subjects(failed: int, outcomes: int) -> int:
@@ -124,13 +124,15 @@ def failure_runs(
         provider: Only runs of this provider; None for all.
     """
     earliest = horizon or datetime.min  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
-    found: list[dict[str, Any]] = session.rows(
+    rows_of_scopes: list[dict[str, Any]] = session.rows(
         _PACKAGE,
         "newest_failures",
         {"since": earliest, "until": until, "least_subjects": _LEAST_SUBJECTS[0][1]},
         failures=_failures(),
     )
-    scopes = {(row["provider"], row["scope"]): row["since"] for row in found if provider in (None, row["provider"])}
+    scopes = {
+        (row["provider"], row["scope"]): row["since"] for row in rows_of_scopes if provider in (None, row["provider"])
+    }
     if is_open:
         reach = _reach_of_open(session, scopes, earliest, until)
     else:
@@ -164,9 +166,9 @@ def _reach_of_open(
     until = at
     for back in _LOOKS_BACK:
         since = _before(at, back, earliest)
-        asked = {"since": since, "until": until, "providers": sorted({provider for provider, _ in left})}
+        parameters = {"since": since, "until": until, "providers": sorted({provider for provider, _ in left})}
         newest: dict[tuple[str, str], datetime] = {}
-        rows: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_successes", asked)
+        rows: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_successes", parameters)
         for row in rows:
             provider, success_at = row["provider"], row["success_at"]
             for scope in ("", row["lane"]):
@@ -209,15 +211,15 @@ def _subjects(
     """The subject that was tried first of each failure, by lane, record and provider, and when it was delivered."""
     if not groups:
         return {}
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "session_ids": sorted({row["session_id"] for group in groups for row in group}),
         "since": min(group[0]["created_at"] for group in groups),
         "until": until,
     }
     lanes = [literal(lane.name) for lane in LANES.values() if lane.retries_have_new_subjects]
     roots = "\nUNION ALL\n".join(statement(_PACKAGE, "roots_of_lane", lane=name).rstrip() for name in lanes)
-    found: list[dict[str, Any]] = session.rows(_PACKAGE, "subjects_of_failures", asked, roots=roots)
-    return {(row["lane"], row["session_id"], row["provider"]): (row["subject"], row["settled_at"]) for row in found}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "subjects_of_failures", parameters, roots=roots)
+    return {(row["lane"], row["session_id"], row["provider"]): (row["subject"], row["settled_at"]) for row in rows}
 
 
 def _run(
@@ -232,9 +234,9 @@ def _run(
         )
     least = _least(first)
     firsts: dict[Pair, datetime] = {}
-    for one in failures:
-        if one.subject is not None:
-            firsts.setdefault(one.pair, one.at)
+    for failure in failures:
+        if failure.subject is not None:
+            firsts.setdefault(failure.pair, failure.at)
     if len(firsts) < least:
         return None
     return FailureRun(
@@ -244,13 +246,13 @@ def _run(
         first["last_success_at"],
         first["ended_at"],
         list(firsts.values())[least - 1],
-        sorted(one.settled_at for one in failures if one.settled_at is not None),
+        sorted(failure.settled_at for failure in failures if failure.settled_at is not None),
     )
 
 
 def _by_failure(runs: Iterable[FailureRun]) -> dict[tuple[str, str], FailureRun]:
     """The incident of a provider as a whole that each failed delivery is part of."""
-    return {(run.provider, one.session_id): run for run in runs for one in run.failures}
+    return {(run.provider, failure.session_id): run for run in runs for failure in run.failures}
 
 
 def _placed(run: FailureRun, of_provider: Mapping[tuple[str, str], FailureRun]) -> FailureRun:
@@ -258,6 +260,8 @@ def _placed(run: FailureRun, of_provider: Mapping[tuple[str, str], FailureRun]) 
     outer = of_provider.get((run.provider, run.failures[0].session_id))
     if outer is None:
         return run
-    outside = (one.at for one in run.failures if of_provider.get((run.provider, one.session_id)) is not outer)
+    outside = (
+        failure.at for failure in run.failures if of_provider.get((run.provider, failure.session_id)) is not outer
+    )
     until = next(outside, datetime.max)  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
     return replace(run, is_inside=(outer.is_incident_from, until))

@@ -73,15 +73,15 @@ def lane_at_a_glance(
             for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
         ],
         "outstanding_acknowledgements": outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of)),
-        "outage_open_since": _first(one["started_at"] for one in health["outages"] if one["ended_at"] is None),
+        "outage_open_since": _first(outage["started_at"] for outage in health["outages"] if outage["ended_at"] is None),
         "usual_interval_minutes": usual_interval_of(health),
-        "oldest_gap_since": _first(one["since"] for one in health["acknowledgement_gaps"]),
+        "oldest_gap_since": _first(gap["since"] for gap in health["acknowledgement_gaps"]),
     }
 
 
 def _without_incident(plan: Mapping[str, Any]) -> dict[str, int]:
     """The number of failing deliveries behind no open provider incident, by provider."""
-    loose = (one["provider"] for one in plan["retry_decisions"] if one["provider_incident_id"] is None)
+    loose = (decision["provider"] for decision in plan["retry_decisions"] if decision["provider_incident_id"] is None)
     return dict(sorted(Counter(loose).items()))
 
 
@@ -91,4 +91,4 @@ def _named(lane: Lane, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]
 
 
 def _first(instants: Iterable[str | None]) -> str | None:
-    return min((one for one in instants if one), default=None)
+    return min((at for at in instants if at), default=None)

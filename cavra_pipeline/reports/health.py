@@ -63,9 +63,9 @@ def health_parameters(lane: Lane, **values: Any) -> HealthParameters:
     Raises:
         UsageError: A value is unknown or outside what is accepted; the message names it.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    set_values = {name: value for name, value in values.items() if value is not None}
     defaults = {name: getattr(lane, name) for name in ("expected_interval_minutes", "stale_metadata_minutes")}
-    return checked(HealthParameters, {**defaults, **given})
+    return checked(HealthParameters, {**defaults, **set_values})
 
 
 def retry_health_reports(
@@ -95,13 +95,13 @@ def retry_health_reports(
     """
     generated_by = actor_label(generated_by, where="generated_by")
     require_answerable(session, instants, looks_back=timedelta(hours=parameters.window_hours))
-    known = session.cache()
-    of = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
-    if unknown := [at for at in of if of[at] not in known]:
-        for asked in stretches(session, lane, unknown):
-            made = _reports(session, lane, parameters, asked=asked, now=now, generated_by=generated_by)
-            known.update({of[at]: report for at, report in zip(asked, made, strict=True)})
-    return [{**known[of[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
+    cache = session.cache()
+    keys = {at: (_PACKAGE, lane.name, parameters, generated_by, at) for at in ascending(instants)}
+    if missing := [at for at in keys if keys[at] not in cache]:
+        for stretch in stretches(session, lane, missing):
+            reports = _reports(session, lane, parameters, instants=stretch, now=now, generated_by=generated_by)
+            cache.update({keys[at]: report for at, report in zip(stretch, reports, strict=True)})
+    return [{**cache[keys[naive_utc(at)]], "generated_at": instant(now)} for at in instants]
 
 
 def health_of_lanes(
@@ -125,19 +125,22 @@ def _reports(
     lane: Lane,
     parameters: HealthParameters,
     *,
-    asked: Sequence[datetime],
+    instants: Sequence[datetime],
     now: datetime,
     generated_by: str,
 ) -> list[dict[str, Any]]:
     """Makes the report of each instant; the instants are ascending, in UTC without a zone."""
     interval, window = parameters.expected_interval_minutes, parameters.window_hours
-    facts = facts_of(session, lane, asked, interval_minutes=interval, window_hours=window)
-    made: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
-    reports = [_report(lane, parameters, at, found, **made) for at, found in zip(asked, facts, strict=True)]
+    facts = facts_of(session, lane, instants, interval_minutes=interval, window_hours=window)
+    generated: dict[str, Any] = {"generated_at": instant(now), "generated_by": generated_by}
+    reports = [
+        _report(lane, parameters, at, instant_facts, **generated)
+        for at, instant_facts in zip(instants, facts, strict=True)
+    ]
     if any(report[gaps] for report in reports for gaps in _GAPS):
         # Beside the gaps and outside the id: other lanes decide what an incident is.
-        names = open_incidents(session, asked)
-        for at, report in zip(asked, reports, strict=True):
+        names = open_incidents(session, instants)
+        for at, report in zip(instants, reports, strict=True):
             report.update({gaps: names.beside(at, lane, report[gaps]) for gaps in _GAPS})
     return reports
 

@@ -19,14 +19,14 @@ _PACKAGE: Final = "cavra_pipeline.reports"
 
 
 def facts_of(
-    session: Session, lane: Lane, asked: Sequence[datetime], *, interval_minutes: int, window_hours: int
+    session: Session, lane: Lane, instants: Sequence[datetime], *, interval_minutes: int, window_hours: int
 ) -> list[dict[str, Any]]:
     """Reads what a health report says of each instant.
 
     Args:
         session: An open warehouse.
         lane: The retry ladder.
-        asked: One of the lane's ``stretches``.
+        instants: One of the lane's ``stretches``.
         interval_minutes: The worker's cadence.
         window_hours: How far back the counts in the window reach.
 
@@ -34,22 +34,26 @@ def facts_of(
         For each instant its counts, the newest worker run and retry plan, gaps and outages.
     """
     window = timedelta(hours=window_hours)
-    about: dict[str, object] = {"lane": lane.name, "instants": asked}
-    starts = [shifted(at, -window) for at in asked]
+    about: dict[str, object] = {"lane": lane.name, "instants": instants}
+    starts = [shifted(at, -window) for at in instants]
     windowed: dict[str, object] = {**about, "window_starts": starts}
 
     records = session.rows(_PACKAGE, "lane_records", windowed)
     since = {name: records[0][name] for name in ("runs_since", "plans_since")}
     newest: list[dict[str, Any]] = session.rows(_PACKAGE, "newest_records", {**about, **since})
     counts = session.rows(_PACKAGE, "windowed_counts", windowed)
-    failing, gaps = _failing(session, lane, asked)
+    failing, gaps = _failing(session, lane, instants)
     lists: dict[str, Sequence[Any]] = {
         "unresolved_delivery_count": failing,
-        "unresolved_executions": [by_reason(one) for one in unresolved_executions(session, lane, asked)],
+        "unresolved_executions": [
+            by_reason(unresolved) for unresolved in unresolved_executions(session, lane, instants)
+        ],
         **gaps,
-        "outstanding_alert_acknowledgement_count": outstanding_counts(session, AlertKinds.of(lane), asked),
-        "skipped_reasons": _skipped_reasons(session, windowed, len(asked)),
-        "outages": _outages(session, {**windowed, "runs_since": since["runs_since"]}, newest, asked, interval_minutes),
+        "outstanding_alert_acknowledgement_count": outstanding_counts(session, AlertKinds.of(lane), instants),
+        "skipped_reasons": _skipped_reasons(session, windowed, len(instants)),
+        "outages": _outages(
+            session, {**windowed, "runs_since": since["runs_since"]}, newest, instants, interval_minutes
+        ),
     }
     return [
         {
@@ -58,7 +62,7 @@ def facts_of(
             **counts[n],
             **{name: of_instant[n] for name, of_instant in lists.items()},
         }
-        for n in range(len(asked))
+        for n in range(len(instants))
     ]
 
 
@@ -66,7 +70,7 @@ def _outages(
     session: Session,
     windowed: Mapping[str, object],
     newest: Sequence[Mapping[str, Any]],
-    asked: Sequence[datetime],
+    instants: Sequence[datetime],
     interval_minutes: int,
 ) -> list[list[dict[str, object]]]:
     """Those that ended in the window of each instant, and then the one that has not ended, if any."""
@@ -74,10 +78,12 @@ def _outages(
     parameters = {**windowed, "interval_minutes": interval_minutes}
     ended = spread(
         session.rows(_PACKAGE, "outages", parameters),
-        len(asked),
+        len(instants),
         lambda row: _outage(row["run_at"], row["next_run_at"], row["next_run_at"] - row["run_at"], interval),
     )
-    return [[*ended[n], *_open_outage(at, newest[n]["latest_worker_run_at"], interval)] for n, at in enumerate(asked)]
+    return [
+        [*ended[n], *_open_outage(at, newest[n]["latest_worker_run_at"], interval)] for n, at in enumerate(instants)
+    ]
 
 
 def _outage(run_at: datetime, ended_at: datetime | None, missed: timedelta, interval: timedelta) -> dict[str, object]:
@@ -96,21 +102,21 @@ def _open_outage(at: datetime, latest: datetime | None, interval: timedelta) -> 
 
 
 def _failing(
-    session: Session, lane: Lane, asked: Sequence[datetime]
+    session: Session, lane: Lane, instants: Sequence[datetime]
 ) -> tuple[list[int], dict[str, list[list[dict[str, object]]]]]:
     """Returns how many pairs are failing at each instant, and which of them wait for a person."""
-    none: list[list[dict[str, object]]] = [[] for _ in asked]
+    none: list[list[dict[str, object]]] = [[] for _ in instants]
     if lane.gate is Gate.APPROVAL:
         # Of each failing pair there is one decision.
-        decided = decided_retries(session, lane, retry_policy(lane), asked)
-        gaps = _approval_gaps(session, lane, asked, decided)
-        return count_standing(decided, len(asked)), {"acknowledgement_gaps": none, "approval_gaps": gaps}
-    about: dict[str, object] = {"lane": lane.name, "instants": asked, "clearing": CLEARING_STATES}
+        decided = decided_retries(session, lane, retry_policy(lane), instants)
+        gaps = _approval_gaps(session, lane, instants, decided)
+        return count_standing(decided, len(instants)), {"acknowledgement_gaps": none, "approval_gaps": gaps}
+    about: dict[str, object] = {"lane": lane.name, "instants": instants, "clearing": CLEARING_STATES}
     rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_deliveries", about)
-    is_asked = lane.gate is Gate.ACKNOWLEDGEMENT
-    unanswered = [row for row in rows if is_asked and not row["is_acknowledged"]]
-    gaps = spread(unanswered, len(asked), lambda row: _gap(row, lane))
-    return count_standing(rows, len(asked)), {"acknowledgement_gaps": gaps, "approval_gaps": none}
+    needs_acknowledgement = lane.gate is Gate.ACKNOWLEDGEMENT
+    unanswered = [row for row in rows if needs_acknowledgement and not row["is_acknowledged"]]
+    gaps = spread(unanswered, len(instants), lambda row: _gap(row, lane))
+    return count_standing(rows, len(instants)), {"acknowledgement_gaps": gaps, "approval_gaps": none}
 
 
 def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
@@ -123,15 +129,15 @@ def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:
 
 
 def _approval_gaps(
-    session: Session, lane: Lane, asked: Sequence[datetime], decided: Sequence[Mapping[str, Any]]
+    session: Session, lane: Lane, instants: Sequence[datetime], decided: Sequence[Mapping[str, Any]]
 ) -> list[list[dict[str, object]]]:
     """At each instant the pairs to retry by the lane's own policy that have no approval (contract section 7)."""
-    gaps: list[list[dict[str, object]]] = [[] for _ in asked]
+    gaps: list[list[dict[str, object]]] = [[] for _ in instants]
     retried = [row for row in decided if row["action"] == "retry"]
-    known = approvals(session, lane, asked, (row["subject"] for row in retried))
+    pair_approvals = approvals(session, lane, instants, (row["subject"] for row in retried))
     for row in retried:
         for n in range(row["first_seen"] - 1, row["last_seen"]):
-            state, is_approved = known.at((row["subject"], row["provider"]), asked[n])
+            state, is_approved = pair_approvals.at((row["subject"], row["provider"]), instants[n])
             if not is_approved:
                 beside = {lane.decision_field: row[lane.decision_field]} if lane.decision_field else {}
                 gaps[n].append(

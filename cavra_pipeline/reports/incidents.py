@@ -56,11 +56,11 @@ def incident_reports(
     Raises:
         UsageError: The evidence of an instant has been pruned.
     """
-    found = incidents(session, instants, is_open=is_open)
+    by_instant = incidents(session, instants, is_open=is_open)
     name = provider_name(provider) if provider else None
     reports = []
     for at in instants:
-        rows = [one for one in found[naive_utc(at)] if name in (None, one["provider"])]
+        rows = [incident for incident in by_instant[naive_utc(at)] if name in (None, incident["provider"])]
         reports.append(
             {
                 "schema_version": "cavra-pipeline.provider-incidents.v1",
@@ -68,7 +68,7 @@ def incident_reports(
                 "as_of": instant(naive_utc(at)),
                 "generated_at": instant(now),
                 "incident_count": len(rows),
-                "open_incident_count": sum(one["ended_at"] is None for one in rows),
+                "open_incident_count": sum(incident["ended_at"] is None for incident in rows),
                 "incidents": rows,
             }
         )
@@ -89,57 +89,59 @@ def incidents(
         UsageError: The evidence of an instant has been pruned.
     """
     horizon = require_answerable(session, instants)
-    asked = ascending(instants)
-    if is_open and len(asked) == 1:
-        newest: Sequence[FailureRun] = failure_runs(session, asked[0], horizon=horizon, is_open=True)
-        runs = {asked[0]: newest}
+    ascending_instants = ascending(instants)
+    if is_open and len(ascending_instants) == 1:
+        newest: Sequence[FailureRun] = failure_runs(session, ascending_instants[0], horizon=horizon, is_open=True)
+        runs = {ascending_instants[0]: newest}
     else:
-        runs = _whole_runs(session, asked, horizon)
-    made: dict[tuple[int, RunView], dict[str, Any]] = {}
-    found: dict[datetime, list[dict[str, Any]]] = {}
-    for at in asked:
+        runs = _whole_runs(session, ascending_instants, horizon)
+    shared: dict[tuple[int, RunView], dict[str, Any]] = {}
+    by_instant: dict[datetime, list[dict[str, Any]]] = {}
+    for at in ascending_instants:
         seen = []
         for run in runs[at]:
             if run.is_incident(at) and not (is_open and run.ended_at(at)):
                 key = id(run), run.view(at)
-                made[key] = made.get(key) or _incident(run, at)
-                seen.append(made[key])
-        found[at] = sorted(seen, key=lambda one: (one["began_at"], one["provider"], one["lane"] or ""))
-    return found
+                shared[key] = shared.get(key) or _incident(run, at)
+                seen.append(shared[key])
+        by_instant[at] = sorted(
+            seen, key=lambda incident: (incident["began_at"], incident["provider"], incident["lane"] or "")
+        )
+    return by_instant
 
 
 def _whole_runs(
-    session: Session, asked: Sequence[datetime], horizon: datetime | None
+    session: Session, instants: Sequence[datetime], horizon: datetime | None
 ) -> dict[datetime, Sequence[FailureRun]]:
     """The runs that each instant may see: one statement over the whole history, remembered, serves almost all."""
-    known, key = session.cache(), (_PACKAGE, "failure_runs")
+    cache, key = session.cache(), (_PACKAGE, "failure_runs")
     last = datetime.max  # noqa: DTZ901 -- the warehouse keeps UTC without a zone
     runs: dict[datetime, Sequence[FailureRun]] = {}
-    for stretch in shared_stretches(session, [*asked, last]):
+    for stretch in shared_stretches(session, [*instants, last]):
         if stretch[-1] < last:
-            found: Sequence[FailureRun] = failure_runs(session, stretch[-1], horizon=horizon)
+            of_stretch: Sequence[FailureRun] = failure_runs(session, stretch[-1], horizon=horizon)
         else:
-            if key not in known:
-                known[key] = failure_runs(session, last, horizon=horizon)
-            found = known[key]
-        runs.update(dict.fromkeys(stretch, found))
+            if key not in cache:
+                cache[key] = failure_runs(session, last, horizon=horizon)
+            of_stretch = cache[key]
+        runs.update(dict.fromkeys(stretch, of_stretch))
     return runs
 
 
 def _incident(run: FailureRun, at: datetime) -> dict[str, Any]:
     failures = run.failures_until(at)
-    codes = {one.status_code for one in failures}
+    codes = {failure.status_code for failure in failures}
     named = {"provider": run.provider, "lane": run.lane, "began_at": instant(run.began_at)}
     return {
         "incident_id": identify("provider-incident", named),
         "provider": run.provider,
         "lane": run.lane,
-        "lanes": sorted({one.lane for one in failures}),
+        "lanes": sorted({failure.lane for failure in failures}),
         "began_at": named["began_at"],
         "last_success_at": instant(run.last_success_at),
         "ended_at": instant(run.ended_at(at)),
         "failure_count": len(failures),
-        "subject_count": len({one.pair for one in failures if one.subject is not None}),
+        "subject_count": len({failure.pair for failure in failures if failure.subject is not None}),
         "pairs": [{"lane": lane, "subject": subject} for lane, subject in run.open_pairs(at)],
         "status_codes": sorted(code for code in codes if code is not None),
         "cause": cause_of(codes),
@@ -148,8 +150,8 @@ def _incident(run: FailureRun, at: datetime) -> dict[str, Any]:
 
 def cause_of(codes: Iterable[int | None]) -> str:
     """Returns why a provider fails, by the statuses of all its failures; None stands for no answer."""
-    given = frozenset(codes)
-    return next((name for name, fitting in _CAUSES if given <= fitting), MIXED)
+    code_set = frozenset(codes)
+    return next((name for name, fitting in _CAUSES if code_set <= fitting), MIXED)
 
 
 class OpenIncidents:
@@ -164,30 +166,35 @@ class OpenIncidents:
         """Returns the id of the open incident of a pair at an instant, or None."""
         return self._by_instant[at].get((lane.name, str(subject), str(provider)))
 
-    def beside(self, at: datetime, lane: Lane, entries: Iterable[dict[str, object]]) -> list[dict[str, object]]:
-        """Returns the entries with ``provider_incident_id``; entries that instants share are shared again."""
-        return [self._beside(one, self.of(at, lane, one[lane.subject_field], one["provider"])) for one in entries]
+    def beside(self, at: datetime, lane: Lane, rows: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+        """Returns the rows with ``provider_incident_id``; rows that instants share are shared again."""
+        return [self._beside(row, self.of(at, lane, row[lane.subject_field], row["provider"])) for row in rows]
 
-    def _beside(self, entry: dict[str, object], incident_id: str | None) -> dict[str, object]:
-        key = id(entry), incident_id
+    def _beside(self, row: dict[str, object], incident_id: str | None) -> dict[str, object]:
+        key = id(row), incident_id
         if key not in self._named:
-            # The entry is kept too: no other may have its id meanwhile.
-            self._named[key] = entry, type(entry)({**entry, "provider_incident_id": incident_id})
+            # The row is kept too: no other may have its id meanwhile.
+            self._named[key] = row, type(row)({**row, "provider_incident_id": incident_id})
         return self._named[key][1]
 
 
 def open_incidents(session: Session, instants: Sequence[datetime]) -> OpenIncidents:
     """Finds the open incident of every pair at each instant: that of the provider as a whole before a lane's."""
-    known, key = session.cache(), (_PACKAGE, "open_incidents", *instants)
-    if key not in known:
-        known[key] = {at: _of_pairs(seen) for at, seen in incidents(session, instants, is_open=True).items()}
-    return OpenIncidents(known[key])
+    cache, key = session.cache(), (_PACKAGE, "open_incidents", *instants)
+    if key not in cache:
+        cache[key] = {at: _of_pairs(seen) for at, seen in incidents(session, instants, is_open=True).items()}
+    return OpenIncidents(cache[key])
 
 
 def _of_pairs(seen: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str, str], str]:
     named: dict[tuple[str, str, str], str] = {}
-    for one in sorted(seen, key=lambda incident: incident["lane"] is None):
-        named.update({(pair["lane"], pair["subject"], one["provider"]): one["incident_id"] for pair in one["pairs"]})
+    for incident in sorted(seen, key=lambda incident: incident["lane"] is None):
+        named.update(
+            {
+                (pair["lane"], pair["subject"], incident["provider"]): incident["incident_id"]
+                for pair in incident["pairs"]
+            }
+        )
     return named
 
 
@@ -202,7 +209,7 @@ def incidents_of_pair(runs: Iterable[FailureRun], at: datetime, lane: Lane, subj
     return [
         _incident(run, at)
         for run in runs
-        if run.is_incident(at) and pair in {one.pair for one in run.failures_until(at)}
+        if run.is_incident(at) and pair in {failure.pair for failure in run.failures_until(at)}
     ]
 
 

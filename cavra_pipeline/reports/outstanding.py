@@ -58,11 +58,11 @@ def outstanding_pairs(session: Session, kinds: AlertKinds | None, at: datetime) 
 def _rows(session: Session, kinds: AlertKinds | None, instants: Sequence[datetime]) -> list[dict[str, Any]]:
     if kinds is None:
         return []
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "plan_kind": kinds.plan,
         "acknowledgement_kind": kinds.acknowledgement,
         "answering": ANSWERING_STATES,
         "instants": list(instants),
     }
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "outstanding_acknowledgements", asked)
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "outstanding_acknowledgements", parameters)
     return rows

@@ -41,22 +41,22 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
     }
     (incidents,) = incident_reports(session, instants=[as_of], now=now, is_open=True)
     (recoveries,) = recovery_reports(session, RecoveryParameters(), instants=[as_of], now=now)
-    (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
+    (newest_evidence,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(as_of)})
     before, boundary = session.rows(
         _PACKAGE, "boundary_counts", {"instants": [naive_utc(shifted(as_of, -_NEWS)), naive_utc(as_of)]}
     )
-    newest = found["newest_record_at"]
+    newest = newest_evidence["newest_record_at"]
     age = naive_utc(as_of) - newest if isinstance(newest, datetime) else None
     return {
         "as_of": instant(as_of),
         "alert_level": alert_level([str(lane["alert_level"]) for lane in lanes.values()]),
         "evidence": {
-            "record_count": found["record_count"],
+            "record_count": newest_evidence["record_count"],
             "newest_record_at": instant(newest),
             "newest_record_age_minutes": None if age is None else whole_minutes(age),
             "news_since": shifted(as_of, timedelta(days=1) - _NEWS).date().isoformat(),
-            "week_quarantined_count": _came("quarantined_record_count", before, boundary),
-            "week_finding_count": _came("redaction_finding_count", before, boundary),
+            "week_quarantined_count": _increase("quarantined_record_count", before, boundary),
+            "week_finding_count": _increase("redaction_finding_count", before, boundary),
         },
         "lanes": lanes,
         "incidents": incidents["incidents"],
@@ -64,14 +64,14 @@ def overview(session: Session, *, as_of: datetime, now: datetime) -> dict[str, A
     }
 
 
-def _came(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+def _increase(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
     return int(after[name]) - int(before[name])
 
 
 def has_evidence(session: Session, at: datetime) -> bool:
     """Returns whether a home has any evidence record at an instant."""
-    (found,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
-    return bool(found["record_count"])
+    (newest_evidence,) = session.rows(_PACKAGE, "newest_evidence", {"as_of": naive_utc(at)})
+    return bool(newest_evidence["record_count"])
 
 
 def _lane(session: Session, lane: Lane, health: Mapping[str, Any], as_of: datetime, now: datetime) -> dict[str, Any]:

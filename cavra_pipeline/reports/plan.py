@@ -61,28 +61,28 @@ def retry_plans(
     generated_by = actor_label(generated_by, where="generated_by")
     require_answerable(session, instants)
     plans: dict[datetime, dict[str, Any]] = {}
-    for asked in stretches(session, lane, ascending(instants)):
-        counted = session.rows(_PACKAGE, "count_deliveries", {"lane": lane.name, "instants": asked})
-        decided = decided_retries(session, lane, policy, asked)
-        standing = spread(decided, len(asked), lambda row: _decision(row, lane, policy))
+    for stretch in stretches(session, lane, ascending(instants)):
+        counted = session.rows(_PACKAGE, "count_deliveries", {"lane": lane.name, "instants": stretch})
+        decided = decided_retries(session, lane, policy, stretch)
+        decisions = spread(decided, len(stretch), lambda row: _decision(row, lane, policy))
         counts = {
-            action: count_standing((row for row in decided if row["action"] == action), len(asked))
+            action: count_standing((row for row in decided if row["action"] == action), len(stretch))
             for action in ("retry", "wait", "suppress")
         }
-        names = open_incidents(session, asked) if decided else None
-        for n, at in enumerate(asked):
+        names = open_incidents(session, stretch) if decided else None
+        for n, at in enumerate(stretch):
             actions = {action: count[n] for action, count in counts.items()}
             rests_on = counted[n]["evidence_record_count"]
-            plan = _plan(lane, policy, at, standing[n], actions, rests_on, instant(now), generated_by)
+            plan = _plan(lane, policy, at, decisions[n], actions, rests_on, instant(now), generated_by)
             # Beside the decisions and outside the id: other lanes decide what an incident is.
             if names:
-                plan["retry_decisions"] = names.beside(at, lane, standing[n])
+                plan["retry_decisions"] = names.beside(at, lane, decisions[n])
             plans[at] = plan
     return [plans[naive_utc(at)] for at in instants]
 
 
 def decided_retries(
-    session: Session, lane: Lane, policy: RetryPolicy, asked: Sequence[datetime]
+    session: Session, lane: Lane, policy: RetryPolicy, instants: Sequence[datetime]
 ) -> list[dict[str, Any]]:
     """Decides on each failing pair of a lane.
 
@@ -90,7 +90,7 @@ def decided_retries(
         session: An open warehouse.
         lane: The retry ladder.
         policy: Bounds and delays.
-        asked: One of the lane's ``stretches``.
+        instants: One of the lane's ``stretches``.
 
     Returns:
         A row for each decision and the instants that see it, ``first_seen`` to ``last_seen``, numbered from 1.
@@ -100,7 +100,7 @@ def decided_retries(
         "decide_retries",
         {
             "lane": lane.name,
-            "instants": asked,
+            "instants": instants,
             **_delay_parameters(policy),
             "non_retryable": list(policy.non_retryable_status_codes),
         },

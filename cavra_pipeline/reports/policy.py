@@ -67,9 +67,9 @@ def retry_policy(lane: Lane, values: Mapping[str, Any] | None = None) -> RetryPo
     Raises:
         UsageError: A field is unknown or outside its bounds; the message names it and what is accepted.
     """
-    given = {name: value for name, value in (values or {}).items() if value is not None}
-    delay = 0 if given.get("allow_immediate_retry") is True else lane.retry_delay_minutes
-    return checked(RetryPolicy, {"retry_delay_minutes": delay, **given}, within="retry_policy.")
+    set_values = {name: value for name, value in (values or {}).items() if value is not None}
+    delay = 0 if set_values.get("allow_immediate_retry") is True else lane.retry_delay_minutes
+    return checked(RetryPolicy, {"retry_delay_minutes": delay, **set_values}, within="retry_policy.")
 
 
 def policy_values(plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cavra_pipeline.documents import parse_as_of
 from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.lanes import Lane
 from cavra_pipeline.reports.policy import policy_values
-from cavra_pipeline.reports.store import ASKED_PLAN, RETRY_PLAN, document_of, make_reports
+from cavra_pipeline.reports.store import REQUESTED_PLAN, RETRY_PLAN, document_of, make_reports
 from cavra_pipeline.state import State
 from cavra_pipeline.state.tables import saved_reports
 from cavra_pipeline.warehouse import Session
@@ -26,7 +26,9 @@ def replan(session: Session, state: State, lane: Lane, retry_plan_id: str, *, no
         PipelineError: No plan of that id is saved for the lane, or its evidence has changed since.
     """
     is_it = (
-        _saved.report.in_([RETRY_PLAN, ASKED_PLAN]) & (_saved.report_id == retry_plan_id) & (_saved.lane == lane.name)
+        _saved.report.in_([RETRY_PLAN, REQUESTED_PLAN])
+        & (_saved.report_id == retry_plan_id)
+        & (_saved.lane == lane.name)
     )
     with state.reading() as c:
         newest = sa.select(saved_reports).where(is_it).order_by(_saved.generated_at.desc()).limit(1)

@@ -36,10 +36,10 @@ CLOSURE: Final = "closure"
 #: Reports over all lanes, in the order in which they are made.
 OVER_ALL_LANES: Final = (RECOVERIES, CLOSURE, DASHBOARD)
 #: Names under which requested reports are saved: as of another instant or by other parameters than the day's own.
-ASKED: Final = {report: f"asked_{report}" for report in (RETRY_PLAN, RETRY_HEALTH, *OVER_ALL_LANES)}
-ASKED_PLAN: Final = ASKED[RETRY_PLAN]
+REQUESTED_AS: Final = {report: f"asked_{report}" for report in (RETRY_PLAN, RETRY_HEALTH, *OVER_ALL_LANES)}
+REQUESTED_PLAN: Final = REQUESTED_AS[RETRY_PLAN]
 #: The names of saved reports.
-SAVED_AS: Final = (*ASKED, *ASKED.values())
+SAVED_AS: Final = (*REQUESTED_AS, *REQUESTED_AS.values())
 #: Days of reports that are made in one pass and saved in one transaction: all of them, or none.
 DAYS_TOGETHER: Final = 366
 #: Level of zstd; what the others take: docs/decisions/0022-state-database.md.
@@ -101,9 +101,9 @@ def judged_by(report: str, lane: Lane | None, values: Mapping[str, Any]) -> Any:
     return retry_policy(lane, values) if report == RETRY_PLAN else health_parameters(lane, **values)
 
 
-def is_what_if(report: str, lane: Lane | None, values: Mapping[str, Any], *, as_of: datetime, own: datetime) -> bool:
-    """Returns whether a report is not the day's own: as of another instant than ``own``, or by other parameters."""
-    return as_of != own or judged_by(report, lane, values) != judged_by(report, lane, {})
+def is_what_if(report: str, lane: Lane | None, values: Mapping[str, Any], *, as_of: datetime, end: datetime) -> bool:
+    """Returns whether a report is not the day's own: as of another instant than its ``end``, or by other parameters."""
+    return as_of != end or judged_by(report, lane, values) != judged_by(report, lane, {})
 
 
 def make_reports(
@@ -173,26 +173,26 @@ def save_reports(
     """
     lane = lane_named(lane_name) if lane_name else None
     values, asked_for = parameters or {}, parse_as_of(as_of) if as_of else None
-    own = {day: evaluated_at(day, now) for day in days}
-    moment_of = {day: asked_for or moment for day, moment in own.items()}
+    ends = {day: evaluated_at(day, now) for day in days}
+    moment_of = {day: asked_for or moment for day, moment in ends.items()}
     back = _looks_back(report, lane, values)
     with warehouse.reading() as session:
         days = answerable_days(session, moment_of, looks_back=back)
-    for some in _batches(days, DAYS_TOGETHER):
+    for batch in _batches(days, DAYS_TOGETHER):
         try:
             # Read before the evidence: a change that is noted later may not be in it.
             newest = newest_change(state)
-            moments = [moment_of[day] for day in some]
+            moments = [moment_of[day] for day in batch]
             with warehouse.reading() as session:
-                made = make_reports(session, report, lane, instants=moments, now=now, parameters=values)
-            other = [is_what_if(report, lane, values, as_of=moment_of[day], own=own[day]) for day in some]
-            reports = [Report(report, lane_name, *one) for one in zip(some, made, other, strict=True)]
-            _save(state, [one for one in reports if not one.is_what_if], newest, now)
-            _save_asked(state, [one for one in reports if one.is_what_if], now)
+                documents = make_reports(session, report, lane, instants=moments, now=now, parameters=values)
+            other = [is_what_if(report, lane, values, as_of=moment_of[day], end=ends[day]) for day in batch]
+            reports = [Report(report, lane_name, *fields) for fields in zip(batch, documents, other, strict=True)]
+            _save(state, [new for new in reports if not new.is_what_if], newest, now)
+            _save_requested(state, [new for new in reports if new.is_what_if], now)
         except UsageError:
             raise
         except Exception as error:
-            raise _stopped(report, lane_name, some[0], some[-1], error) from error
+            raise _stopped(report, lane_name, batch[0], batch[-1], error) from error
         yield from reports
 
 
@@ -219,25 +219,26 @@ def _save(state: State, reports: Sequence[Report], change_number: int, now: date
     """Puts reports in place of those of their days in one transaction; those that say the same are left alone."""
     if not reports:
         return
-    one = reports[0]
+    first = reports[0]
     of_days = (
-        (_saved.report == one.report)
-        & (_saved.lane == (one.lane or EVERY_LANE))
-        & _saved.report_day.in_([each.day for each in reports])
+        (_saved.report == first.report)
+        & (_saved.lane == (first.lane or EVERY_LANE))
+        & _saved.report_day.in_([report.day for report in reports])
     )
     with state.reading() as c:
         rows = c.execute(
             sa.select(_saved.report_day, _saved.report_id, _saved.future_record_count, _saved.document).where(of_days)
         )
         saved = {row.report_day: (row.report_id, row.future_record_count, row.document) for row in rows}
-    fresh = [each for each in reports if each.day not in saved or not _says_the_same(each, *saved[each.day])]
-    values = [_values(each, each.report, change_number, now) for each in fresh]
+    fresh = [report for report in reports if report.day not in saved or not _says_the_same(report, *saved[report.day])]
+    values = [_values(report, report.report, change_number, now) for report in fresh]
     with state.writing() as c:
         if fresh:
-            c.execute(sa.delete(saved_reports).where(of_days, _saved.report_day.in_([each.day for each in fresh])))
+            c.execute(sa.delete(saved_reports).where(of_days, _saved.report_day.in_([report.day for report in fresh])))
             c.execute(sa.insert(saved_reports), values)
         # The others were made again from evidence of now and say the same, so no change before has outdated them.
-        confirmed = sa.tuple_(_saved.report_day, _saved.report_id).in_([(each.day, each.report_id) for each in reports])
+        ids = [(report.day, report.report_id) for report in reports]
+        confirmed = sa.tuple_(_saved.report_day, _saved.report_id).in_(ids)
         c.execute(
             sa.update(saved_reports)
             .where(of_days, confirmed, _saved.change_number < change_number, is_outdated())
@@ -245,21 +246,22 @@ def _save(state: State, reports: Sequence[Report], change_number: int, now: date
         )
 
 
-def _says_the_same(one: Report, report_id: str, future_record_count: int | None, packed: bytes) -> bool:
+def _says_the_same(report: Report, report_id: str, future_record_count: int | None, packed: bytes) -> bool:
     """Compares a report with a saved one: by its id, and by what the id leaves out but evidence decides."""
-    if (one.report_id, one.document.get("future_record_count")) != (report_id, future_record_count):
+    if (report.report_id, report.document.get("future_record_count")) != (report_id, future_record_count):
         return False
-    return _NAMED_INCIDENTS.findall(canonical_bytes(one.document)) == _NAMED_INCIDENTS.findall(zstd.decompress(packed))
+    named = _NAMED_INCIDENTS.findall
+    return named(canonical_bytes(report.document)) == named(zstd.decompress(packed))
 
 
-def _values(one: Report, saved_as: str, change_number: int, now: datetime) -> dict[str, Any]:
-    document = one.document
+def _values(report: Report, saved_as: str, change_number: int, now: datetime) -> dict[str, Any]:
+    document = report.document
     return {
         "report": saved_as,
-        "lane": one.lane or EVERY_LANE,
-        "report_day": one.day,
+        "lane": report.lane or EVERY_LANE,
+        "report_day": report.day,
         "as_of": parse_as_of(document["as_of"]),
-        "report_id": one.report_id,
+        "report_id": report.report_id,
         "alert_level": document.get("alert_level"),
         "evidence_record_count": document["evidence_record_count"],
         "future_record_count": document.get("future_record_count"),
@@ -291,20 +293,20 @@ def save_every_report(warehouse: Warehouse, state: State, days: Sequence[date], 
 
 
 def save_plan(state: State, plan: dict[str, Any], *, now: datetime) -> None:
-    """Saves a plan that somebody asked for, by its id, so that a worker run can execute it."""
-    _save_asked(state, [Report(RETRY_PLAN, plan["lane"], parse_as_of(plan["as_of"]).date(), plan)], now)
+    """Saves a requested plan, by its id, so that a worker run can execute it."""
+    _save_requested(state, [Report(RETRY_PLAN, plan["lane"], parse_as_of(plan["as_of"]).date(), plan)], now)
 
 
-def _save_asked(state: State, reports: Sequence[Report], now: datetime) -> None:
-    """Saves reports that somebody asked for, each by its id; the state is not held where there is none."""
+def _save_requested(state: State, reports: Sequence[Report], now: datetime) -> None:
+    """Saves requested reports, each by its id; the state is not held where there is none."""
     if not reports:
         return
     with state.writing() as c:
-        for one in reports:
-            saved_as = ASKED[one.report]
-            same = (_saved.report == saved_as) & (_saved.report_day == one.day) & (_saved.report_id == one.report_id)
+        for report in reports:
+            saved_as, day = REQUESTED_AS[report.report], report.day
+            same = (_saved.report == saved_as) & (_saved.report_day == day) & (_saved.report_id == report.report_id)
             c.execute(sa.delete(saved_reports).where(same))
-            c.execute(sa.insert(saved_reports), _values(one, saved_as, 0, now))
+            c.execute(sa.insert(saved_reports), _values(report, saved_as, 0, now))
 
 
 def days_between(first: date, last: date) -> list[date]:
@@ -378,7 +380,7 @@ def days_to_remake(state: State) -> dict[date, int]:
     change = evidence_changes.c
     newest = (
         sa.select(_saved.report, _saved.report_day, _saved.as_of, sa.func.max(change.change_number).label("number"))
-        .where(_saved.report.in_(ASKED))
+        .where(_saved.report.in_(REQUESTED_AS))
         .where(change.change_number > _saved.change_number, change.earliest <= _saved.as_of)
         .group_by(_saved.report, _saved.lane, _saved.report_day, _saved.report_id, _saved.as_of)
     )

@@ -16,23 +16,23 @@ from cavra_pipeline.warehouse import Session
 _PACKAGE: Final = "cavra_pipeline.reports"
 
 
-def stretches(session: Session, lane: Lane, asked: Sequence[datetime]) -> list[list[datetime]]:
+def stretches(session: Session, lane: Lane, instants: Sequence[datetime]) -> list[list[datetime]]:
     """Parts ascending instants, in UTC without a zone, into lists that one statement may answer together."""
-    return _parted(session, [lane], asked)
+    return _parted(session, [lane], instants)
 
 
-def shared_stretches(session: Session, asked: Sequence[datetime]) -> list[list[datetime]]:
+def shared_stretches(session: Session, instants: Sequence[datetime]) -> list[list[datetime]]:
     """Parts ascending instants as `stretches` does, for a statement that reads every lane."""
-    return _parted(session, LANES.values(), asked)
+    return _parted(session, LANES.values(), instants)
 
 
-def _parted(session: Session, lanes: Iterable[Lane], asked: Sequence[datetime]) -> list[list[datetime]]:
+def _parted(session: Session, lanes: Iterable[Lane], instants: Sequence[datetime]) -> list[list[datetime]]:
     apart: set[datetime] = set()
-    for lane in lanes if asked else ():
+    for lane in lanes if instants else ():
         if lane.retries_have_new_subjects:
             rows: list[dict[str, Any]] = session.rows(
-                _PACKAGE, "unlinked_instants", {"lane": lane.name, "instants": list(asked)}
+                _PACKAGE, "unlinked_instants", {"lane": lane.name, "instants": list(instants)}
             )
-            apart.update(asked[row["number"] - 1] for row in rows)
-    together = sorted(set(asked) - apart)
+            apart.update(instants[row["number"] - 1] for row in rows)
+    together = sorted(set(instants) - apart)
     return [part for part in (together, *([at] for at in sorted(apart))) if part]

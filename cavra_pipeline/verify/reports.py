@@ -27,7 +27,7 @@ _saved: Final = saved_reports.c
 #: Members that its evidence does not decide: who asked and when, and what came after its instant. A document that is
 #: stored by this release has the first alone.
 _BESIDE: Final = ("generated_by", "generated_at", "future_record_count")
-_BASE: Final = {name: report for report, name in store.ASKED.items()}
+_BASE: Final = {name: report for report, name in store.REQUESTED_AS.items()}
 _KEY: Final = ("report", "lane", "report_day", "report_id")
 _ID: Final = re.compile(r"(.+)-[0-9a-f]{24}")
 _Row = Mapping[str, Any]

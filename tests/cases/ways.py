@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from cavra_pipeline.reports.store import ASKED, SavedReports, list_reports
+from cavra_pipeline.reports.store import REQUESTED_AS, SavedReports, list_reports
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.state import state_of
 from tests.cli.command import command
@@ -78,7 +78,7 @@ def _newest(settings: Settings, report: str, lane: str | None) -> dict[str, Any]
     """The document that was saved last, as a day's own report or as one that somebody asked for."""
     found = [
         one
-        for saved_as in (report, ASKED[report])
+        for saved_as in (report, REQUESTED_AS[report])
         for one in list_reports(
             state_of(settings), SavedReports(report=saved_as, lane=lane, first=DAY, last=DAY), with_documents=True
         )

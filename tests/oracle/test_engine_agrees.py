@@ -111,7 +111,7 @@ class Home:
     def _closures(self, session: Session) -> Iterator[str]:
         """From the health and recovery reports that were made last with the defaults, as the product has them."""
         asked = [naive_utc(at) for at in self.instants]
-        answers = closures_of(session, self.health, self.recoveries, asked=asked, made_by={})
+        answers = closures_of(session, self.health, self.recoveries, instants=asked, made_by={})
         for at, answer in zip(self.instants, answers, strict=True):
             report = closure_of(self.records, {name: self.ladder(name, at) for name in (*LANES, ARCHIVE.name)})
             counts = {"_".join(filter(None, name)): count for name, count in report.pop("counts").items()}

@@ -4,7 +4,7 @@ WITH named AS (
     FROM evidence
     WHERE metadata_kind = $plan_kind AND created_at <= $as_of::TIMESTAMP
     UNION ALL
-    SELECT unnest(list_transform(outcomes, lambda one: one.provider))
+    SELECT unnest(list_transform(outcomes, lambda outcome: outcome.provider))
     FROM deliveries
     WHERE connector_delivery_source = $source AND created_at <= $as_of::TIMESTAMP
 )

@@ -5,9 +5,9 @@ WITH placed AS (
     FROM evidence
     WHERE lane IS NOT NULL AND created_at <= list_min($instants::TIMESTAMP[])
     UNION ALL
-    SELECT asked.number, evidence.*
+    SELECT instants.number, evidence.*
     FROM evidence
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE lane IS NOT NULL AND evidence.created_at > list_min($instants::TIMESTAMP[])
 )
 

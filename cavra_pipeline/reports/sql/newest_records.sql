@@ -1,7 +1,7 @@
 -- The newest worker run and the newest retry plan at each instant.
-WITH came AS (
+WITH by_instant AS (
     SELECT
-        asked.number,
+        instants.number,
         arg_max({
             'id': coalesce(run_id, session_id), 'at': created_at, 'is_schedule_enabled': schedule_enabled
         }, (created_at, session_id)) FILTER (record_type = 'worker_run') AS run,
@@ -9,24 +9,24 @@ WITH came AS (
             'id': coalesce(retry_plan_id, session_id), 'at': created_at
         }, (created_at, session_id)) FILTER (record_type = 'retry_plan') AS plan
     FROM evidence
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE
         lane = $lane AND created_at >= least(
             coalesce($runs_since::TIMESTAMP, TIMESTAMP '-infinity'),
             coalesce($plans_since::TIMESTAMP, TIMESTAMP '-infinity')
         )
         AND created_at <= list_max($instants::TIMESTAMP[]) AND record_type IN ('worker_run', 'retry_plan')
-    GROUP BY asked.number
+    GROUP BY instants.number
 ),
 
 newest AS (
     SELECT
-        asked.number,
-        last_value(came.run IGNORE NULLS) OVER so_far AS run,
-        last_value(came.plan IGNORE NULLS) OVER so_far AS plan
-    FROM asked($instants::TIMESTAMP[]) AS asked
-    LEFT JOIN came USING (number)
-    WINDOW so_far AS (ORDER BY asked.number)
+        instants.number,
+        last_value(by_instant.run IGNORE NULLS) OVER so_far AS run,
+        last_value(by_instant.plan IGNORE NULLS) OVER so_far AS plan
+    FROM asked($instants::TIMESTAMP[]) AS instants
+    LEFT JOIN by_instant USING (number)
+    WINDOW so_far AS (ORDER BY instants.number)
 )
 
 SELECT

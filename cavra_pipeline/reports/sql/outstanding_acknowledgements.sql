@@ -2,13 +2,13 @@
 -- arg_max passes over null; the newest counts also where it says nothing.
 WITH required AS (
     SELECT
-        asked.number,
+        instants.number,
         plan.health_id,
         arg_max(coalesce(plan.acknowledgement_required_providers, []), {'at': plan.created_at, 'id': plan.session_id}) AS providers
     FROM evidence AS plan
-    INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON plan.created_at <= asked.as_of
+    INNER JOIN asked($instants::TIMESTAMP[]) AS instants ON plan.created_at <= instants.as_of
     WHERE plan.metadata_kind = $plan_kind AND plan.health_id <> ''
-    GROUP BY asked.number, plan.health_id
+    GROUP BY instants.number, plan.health_id
 ),
 
 pairs AS (
@@ -19,14 +19,14 @@ pairs AS (
 
 answered AS (
     SELECT
-        asked.number,
+        instants.number,
         answer.health_id,
         provider_name(answer.provider) AS provider,
         arg_max(coalesce(answer.acknowledgement_state, ''), {'at': answer.created_at, 'id': answer.session_id}) AS state
     FROM evidence AS answer
-    INNER JOIN asked($instants::TIMESTAMP[]) AS asked ON answer.created_at <= asked.as_of
+    INNER JOIN asked($instants::TIMESTAMP[]) AS instants ON answer.created_at <= instants.as_of
     WHERE answer.metadata_kind = $acknowledgement_kind
-    GROUP BY asked.number, answer.health_id, provider_name(answer.provider)
+    GROUP BY instants.number, answer.health_id, provider_name(answer.provider)
 )
 
 SELECT pairs.number, pairs.health_id, pairs.provider, nullif(answered.state, '') AS acknowledgement_state

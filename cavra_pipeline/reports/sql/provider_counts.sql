@@ -5,9 +5,9 @@ WITH placed AS (
     FROM delivery_outcomes
     WHERE lane IS NOT NULL AND created_at <= list_min($instants::TIMESTAMP[])
     UNION ALL
-    SELECT asked.number, lane, provider, is_failed
+    SELECT instants.number, lane, provider, is_failed
     FROM delivery_outcomes
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON delivery_outcomes.created_at <= asked.as_of
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON delivery_outcomes.created_at <= instants.as_of
     WHERE lane IS NOT NULL AND delivery_outcomes.created_at > list_min($instants::TIMESTAMP[])
 )
 

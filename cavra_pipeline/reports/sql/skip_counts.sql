@@ -1,9 +1,9 @@
 -- Executions that were skipped, by lane and reason, that each instant sees and the instants before it do not. Pruned ones
 -- are before every instant.
 WITH placed AS (
-    SELECT asked.number, evidence.lane, coalesce(nullif(evidence.skip_reason, ''), 'other') AS reason
+    SELECT instants.number, evidence.lane, coalesce(nullif(evidence.skip_reason, ''), 'other') AS reason
     FROM evidence
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
+    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE evidence.lane IS NOT NULL AND evidence.record_type = 'execution' AND evidence.status = 'skipped'
 )
 

@@ -1,6 +1,6 @@
 -- The subject that was tried first of each of some failed outcomes (contract section 4a), and when a delivery of that pair
 -- first succeeded. Of the deliveries only those of these subjects, and their retries, are read.
-WITH asked AS MATERIALIZED (
+WITH failed_outcomes AS MATERIALIZED (
     SELECT lane, session_id, subject, outcome.provider AS provider
     FROM (
         SELECT lane, session_id, subject, unnest(outcomes) AS outcome
@@ -24,8 +24,8 @@ links AS (
 ),
 
 failures AS MATERIALIZED (
-    SELECT asked.lane, asked.session_id, asked.provider, coalesce(roots.root, links.subject, asked.subject) AS subject
-    FROM asked
+    SELECT failed.lane, failed.session_id, failed.provider, coalesce(roots.root, links.subject, failed.subject) AS subject
+    FROM failed_outcomes AS failed
     LEFT JOIN links USING (lane, session_id, provider)
     LEFT JOIN roots ON roots.lane = links.lane AND roots.child = links.subject AND roots.provider = links.provider
 ),

@@ -1,7 +1,7 @@
 -- How many pairs' newest execution failed or was skipped, that are not settled and that no answer closes, at each instant,
--- by provider and by the reason why one was skipped, and by subject if asked. Read from the histories of those pairs:
+-- by provider and by the reason why one was skipped, and by subject if wanted. Read from the histories of those pairs:
 -- executions, successful deliveries and acknowledgements, in order of (created_at, session_id).
-WITH said AS MATERIALIZED (
+WITH records AS MATERIALIZED (
     FROM attributed_records($lane, list_max($instants::TIMESTAMP[]))
 ),
 
@@ -14,7 +14,7 @@ deliveries AS MATERIALIZED (
 -- What was settled before the first instant is at none.
 suspects AS MATERIALIZED (
     SELECT DISTINCT subject, provider
-    FROM said
+    FROM records
     ANTI JOIN (FROM deliveries WHERE created_at <= list_min($instants::TIMESTAMP[])) AS settled
         USING (subject, provider)
     WHERE record_type = 'execution' AND execution_status <> 'delivered'
@@ -26,7 +26,7 @@ histories AS (
         -- The newest counts also where it says nothing.
         CASE WHEN record_type = 'acknowledgement' THEN coalesce(acknowledgement_state, '') END AS answer,
         CASE WHEN record_type = 'execution' THEN {'status': execution_status, 'reason': skip_reason} END AS execution
-    FROM said
+    FROM records
     SEMI JOIN suspects USING (subject, provider)
     WHERE record_type IN ('execution', 'acknowledgement')
     UNION ALL
