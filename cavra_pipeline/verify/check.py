@@ -1,4 +1,4 @@
-"""Checks a proof bundle with Python 3.11 and nothing else; goes into every bundle. The format is in docs/proof.md.
+"""Checks a proof bundle with Python 3.11 alone; goes into every bundle. The format is in docs/proof-format.md.
 
 What belongs here: the archive, digests, signatures, the commit log, the evidence. `derive` recomputes the report.
 Imports are relative, since in a bundle this package has another name.
@@ -21,7 +21,7 @@ from .signatures import PAYLOAD_TYPE, PublicKey, checkpoint, exact_base64, is_si
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://cavra-pipeline.example/proof/report/v1"
-#: Differences of a report that are named.
+#: At most this many differences of a report are named.
 MOST_NAMED = 5
 #: Lane and UTC day of a segment.
 Place = tuple[str, str]
@@ -89,7 +89,7 @@ def checks(
 
 
 def about(report: Document) -> Document:
-    """Returns what an attestation says of its report: id, instant, and the lane of one that has a lane."""
+    """Returns how an attestation names its report: id, instant, and the lane if it has one."""
     if "lane" not in report:
         return {"id": report[executive.ID], "as_of": report["as_of"]}
     report_id = next(report[name] for name in REPORT_IDS if name in report)
@@ -97,14 +97,14 @@ def about(report: Document) -> Document:
 
 
 def _folders(report: Document, lanes: Document) -> dict[str, str]:
-    """The lanes that a report is based on, and where their records are; a report without a lane is based on all."""
+    """Returns the folder of each lane that a report is based on; a report without a lane is based on all."""
     if "lane" in report:
         return {report["lane"]: container.EVIDENCE}
     return {name: f"{container.EVIDENCE}{name or container.NO_LANE}/" for name in lanes}
 
 
 def _is_of(record: Document, lane: str, lanes: Document) -> bool:
-    """Whether a record may be in a segment of a lane; one of no lane is of none of those that there are."""
+    """Returns whether a record belongs to a lane, or, if `lane` is empty, to none."""
     kind, source, no_lane = record.get("metadata_kind"), record.get("connector_delivery_source"), lanes[""]
     if lane:
         return kind in lanes[lane]["types"] and source in (None, lanes[lane]["source"])
@@ -116,14 +116,14 @@ def _is_of(record: Document, lane: str, lanes: Document) -> bool:
 def _executive(
     report: Document, lanes: Document, records: Mapping[str, list[Document]], log: list[Document], pruned: Document
 ) -> Iterator[tuple[str, str]]:
-    again = executive.derive_executive(report, lanes, records, log, pruned)
-    _same(executive.numbers_of(report), again)
+    recomputed = executive.derive_executive(report, lanes, records, log, pruned)
+    _same(executive.numbers_of(report), recomputed)
     yield "report", "its numbers recomputed from records and log, and the same"
     yield "words", f"the report's id is the digest of all of it. Not recomputed: {', '.join(executive.words())}"
 
 
-def _same(report: Document, again: Document) -> None:
-    differences = [*_differences(report, again)]
+def _same(report: Document, recomputed: Document) -> None:
+    differences = [*_differences(report, recomputed)]
     need(not differences, "report: " + "; ".join(differences[:MOST_NAMED]))
 
 
@@ -154,8 +154,8 @@ def _signed(envelope: Document, payload: bytes, signer: PublicKey | None, whose:
 
 
 def _older(older: tuple[str, int, str], origin: str, hashes: list[bytes]) -> int:
-    theirs, size, root = older
-    need(theirs == origin, "history: your checkpoint is that of another log")
+    old_origin, size, root = older
+    need(old_origin == origin, "history: your checkpoint is that of another log")
     need(0 < size <= len(hashes), f"history: your checkpoint has {size} entries, more than the bundle's {len(hashes)}")
     is_grown = root == base64.b64encode(root_of(hashes[:size])).decode()
     need(is_grown, "history: the log did not grow out of your checkpoint; what it had committed was rewritten")
@@ -163,7 +163,7 @@ def _older(older: tuple[str, int, str], origin: str, hashes: list[bytes]) -> int
 
 
 def _replay(entries: list[Document], lanes: Collection[str], old_size: int) -> tuple[dict[Place, Document], list[str]]:
-    """The segments after all entries, and what entries after the old ones have changed up to the lanes' old ends."""
+    """Returns the segments after all entries, and the changes since the old checkpoint to days that it already had."""
     segments: dict[Place, Document] = {}
     changes, ends = list[str](), dict.fromkeys(lanes, "")
     for number, entry in enumerate(entries, 1):
@@ -189,7 +189,7 @@ def _records(
     files: Mapping[str, bytes], report: Document, segments: Mapping[Place, Document], lanes: Document,
     salts: Mapping[str, str],
 ) -> dict[str, list[Document]]:  # fmt: skip
-    """The records of each lane, oldest first, which must be all that the log has up to the day of the report."""
+    """Returns the records of each lane, oldest first, after checking that they are all of the log up to the day."""
     folders = _folders(report, lanes)
     last = datetime.fromisoformat(report["as_of"]).astimezone(UTC).date().isoformat()
     unknown = sorted({lane for lane, _ in segments} - folders.keys()) if len(folders) > 1 else []
@@ -220,7 +220,7 @@ def _records(
 
 
 def _place(name: str) -> str:
-    """What a file of records is called in messages and among the salts."""
+    """Returns the name of a file of records in messages and among the salts."""
     return name[len(container.EVIDENCE) : -len(".jsonl")]
 
 
@@ -228,7 +228,7 @@ def _maps(
     entries: list[Document], lane: Document, records: list[Document], segments: Mapping[Place, Document],
     predicate: Document,
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
-    """Checks the maps for light proofs that are of the disclosed records, where these are all that the lane has."""
+    """Checks the lane's newest maps of light proofs, if the bundle discloses all records of the lane."""
     maps = newest_maps(entries, lane["name"])
     if not maps or {day for name, day in segments if name == lane["name"]} != predicate["salts"].keys():
         return
@@ -240,23 +240,23 @@ def _maps(
 
 
 def newest_maps(entries: Sequence[Document], lane: str) -> list[Document]:
-    """Returns the entries with a map of a lane after its last change: those of the records that it has now."""
+    """Returns the log's entries with a map of a lane, since the lane's last change."""
     changes_lane = [any(change["lane"] == lane for change in entry["segments"]) for entry in entries]
     last = max((index for index, changes in enumerate(changes_lane) if changes), default=-1)
     return [entry for entry in entries[last + 1 :] if entry["act"] == "map" and entry["map"]["lane"] == lane]
 
 
-def _differences(report: Any, again: Any, path: str = "") -> Iterator[str]:
-    """What a report and the records say differently; its id, which follows from the rest, comes last."""
-    if isinstance(report, dict) and isinstance(again, dict):
-        for name in sorted(report.keys() | again.keys(), key=lambda name: (name in REPORT_IDS, name)):
-            missing = "nothing"
-            yield from _differences(report.get(name, missing), again.get(name, missing), f"{path}.{name}".strip("."))
-    elif isinstance(report, list) and isinstance(again, list) and len(report) == len(again):
-        for number, values in enumerate(zip(report, again, strict=True)):
+def _differences(report: Any, recomputed: Any, path: str = "") -> Iterator[str]:
+    """Yields each difference between a report and the recomputed one; the id, which follows from the rest, is last."""
+    if isinstance(report, dict) and isinstance(recomputed, dict):
+        for name in sorted(report.keys() | recomputed.keys(), key=lambda name: (name in REPORT_IDS, name)):
+            values = report.get(name, "nothing"), recomputed.get(name, "nothing")
+            yield from _differences(*values, f"{path}.{name}".strip("."))
+    elif isinstance(report, list) and isinstance(recomputed, list) and len(report) == len(recomputed):
+        for number, values in enumerate(zip(report, recomputed, strict=True)):
             yield from _differences(*values, f"{path}[{number}]")
-    elif canonical(report) != canonical(again):
-        said, right = (f"{len(v)} entries" if isinstance(v, list) else json.dumps(v) for v in (report, again))
+    elif canonical(report) != canonical(recomputed):
+        said, right = (f"{len(v)} entries" if isinstance(v, list) else json.dumps(v) for v in (report, recomputed))
         yield f"{path} says {said}, the records say {right}"
 
 

@@ -1,4 +1,4 @@
-"""What bundles are made of: canonical JSON, digests, trees (RFC 6962), the archive.
+"""The parts of a bundle: canonical JSON, digests, trees (RFC 6962), the archive.
 
 Python 3.11 and nothing else; goes into every bundle.
 """
@@ -20,17 +20,17 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys
 
 
 class NotProven(Exception):
-    """What does not hold, in a person's words."""
+    """A check that failed; its text says which, for a person."""
 
 
 def need(holds: object, what: str) -> None:
-    """Stops at what does not hold."""
+    """Raises `NotProven` unless a check holds."""
     if not holds:
         raise NotProven(what)
 
 
 def canonical(document: object) -> bytes:
-    """Returns the one JSON text of a document."""
+    """Returns the canonical JSON text of a document."""
     return _ENCODER.encode(document).encode()
 
 
@@ -48,7 +48,7 @@ def root_of(level: list[bytes]) -> bytes:
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Returns a zip archive without compression, of which every byte follows from the files."""
+    """Returns a zip archive without compression, the same bytes for the same files."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name in sorted(files):
@@ -69,7 +69,7 @@ def unpack(raw: bytes) -> dict[str, bytes]:
 
 
 def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Returns the digests of files by their names, in order; that of a list of digests is left out."""
+    """Returns the digests of files by their names, in order, without the list of digests itself."""
     return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files) if name != SUMS}
 
 

@@ -1,6 +1,6 @@
-"""Works a report out again from the records of its lane (contract sections 4, 4a, 6 and 7) with Python 3.11 alone.
+"""Recomputes a report from the records of its lane (contract sections 4, 4a, 6 and 7) with Python 3.11 alone.
 
-Written from the contract; neither DuckDB nor the engine has a part in it. Goes into every proof bundle.
+Written from the contract, without DuckDB or code of the engine. Goes into every proof bundle.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Pair = tuple[str, str]
 
 
 def provider_of(name: object) -> str:
-    """Returns a provider's name as names are compared."""
+    """Returns a provider's name in the form in which names are compared."""
     return str(name or "").strip(" \t\r\n").lower().replace("-", "_")
 
 
 def due_at(moment: datetime, span: timedelta) -> datetime | None:
-    """Returns the instant a span later, or None past the last one there is."""
+    """Returns the instant a span later; None if it is past the end of the calendar."""
     try:
         return moment + span
     except OverflowError:
@@ -44,24 +44,24 @@ class LaneRecord:
     raw: Document = field(compare=False)
 
     def value(self, *names: str) -> Any:
-        """The first of these members that the record or its payload has and that is not empty."""
+        """Returns the first of these members that is not empty, in the record or its payload."""
         parts = [self.raw, *(value for value in self.raw.values() if isinstance(value, dict))]
         return next((part[name] for name in names for part in parts if part.get(name) not in (None, "")), None)
 
     def status(self) -> Any:
-        """How an execution ended."""
+        """Returns how an execution ended."""
         return self.raw.get("execution_status", "delivered" if self.value("delivery_success") else "failed")
 
     def answer(self) -> Any:
-        """What an acknowledgement says."""
+        """Returns the state that an acknowledgement records."""
         return self.raw.get("acknowledgement_state")
 
     def provider(self) -> str:
-        """The provider that it names; empty if none."""
+        """Returns the provider that the record names; empty if none."""
         return provider_of(self.raw.get("provider"))
 
     def outcomes(self) -> dict[str, tuple[bool, int | None]]:
-        """Whether a delivery failed, and its status, for each provider."""
+        """Returns for each provider of a delivery whether it failed, and the status code."""
         tried, failed = ([*filter(None, map(provider_of, self.raw.get(f"{o}providers", ())))] for o in ("", "failed_"))
         codes = self.raw.get("status_codes", [])
         status = dict(zip(tried[::-1], codes[::-1], strict=True)) if len(codes) == len(tried) else {}
@@ -71,12 +71,12 @@ class LaneRecord:
         return {name: (name in failed if failed else is_failed, status.get(name)) for name in (*tried, *failed)}
 
     def has_failed(self) -> bool:
-        """Whether a delivery failed at any of its providers."""
+        """Returns whether a delivery failed at any of its providers."""
         return any(is_failed for is_failed, _ in self.outcomes().values())
 
 
 def lane_records(rules: Document, records: Iterable[Document]) -> list[LaneRecord]:
-    """Returns records as `LanePairs` reads them; the rules are those of their lane."""
+    """Returns records with their instant and type, by the rules of their lane."""
     types, moment = rules["types"], datetime.fromisoformat
     return [LaneRecord(moment(r["created_at"]), r["session_id"], types[r["metadata_kind"]], r) for r in records]
 
@@ -90,7 +90,7 @@ class Attempt(NamedTuple):
 
 
 class LanePairs:
-    """The pairs of a subject and a provider that a lane's records up to an instant have."""
+    """The pairs of a subject and a provider in a lane's records up to an instant."""
 
     def __init__(self, lane: Document, records: Sequence[LaneRecord], as_of: datetime) -> None:
         self.lane, self.as_of, self.records = lane, as_of, sorted(r for r in records if r.at <= as_of)
@@ -115,18 +115,18 @@ class LanePairs:
         }
 
     def of(self, *types: str, since: datetime | None = None) -> list[LaneRecord]:
-        """The records of some types, oldest first."""
+        """Returns the records of some types, oldest first."""
         return [record for record in self.records if record.type in types and (since is None or record.at > since)]
 
     def subject(self, record: LaneRecord) -> str:
-        """A record's own subject; empty if it has none."""
+        """Returns a record's own subject; empty if it has none."""
         names = self.lane["subject_fields"] if record.type == "delivery" else [self.lane["subject_field"]]
         if record.raw.get("event_id") == record.raw.get("event_type"):
             names = [name for name in names if name != "event_id"]
         return next((record.raw[name] for name in names if record.raw.get(name)), "")
 
     def first(self, subject: str, provider: str) -> str:
-        """The subject at the beginning of a chain of retries; a circle has none."""
+        """Returns the subject at the beginning of a chain of retries; in a circle the subject itself."""
         seen, first = {subject}, subject
         while (first, provider) in self.parents:
             first = self.parents[first, provider]
@@ -136,7 +136,7 @@ class LanePairs:
         return first
 
     def by_pair(self, *types: str) -> dict[Pair, list[LaneRecord]]:
-        """The records of some types about each pair, oldest first."""
+        """Returns the records of some types by the pair that they are about, oldest first."""
         by_pair: defaultdict[Pair, list[LaneRecord]] = defaultdict(list)
         for record in self.of(*types):
             provider = record.provider()
@@ -144,7 +144,7 @@ class LanePairs:
         return by_pair
 
     def decisions(self, policy: Document) -> Iterator[Document]:
-        """What a policy decides of each failing pair."""
+        """Yields the decision of a policy on each failing pair."""
         for (subject, provider), attempts in self.failing.items():
             (latest, _, code), count, minutes = attempts[-1], len(attempts), policy["max_retry_delay_minutes"]
             base, factor = policy["base_retry_delay_minutes"], float(policy["backoff_multiplier"])
@@ -168,7 +168,7 @@ class LanePairs:
             }  # fmt: skip
 
     def gaps(self, decisions: Iterable[Document]) -> dict[str, list[Document]]:
-        """The pairs that wait for an acknowledgement, and those that wait for an approval."""
+        """Returns the pairs that wait for an acknowledgement, and those that wait for an approval."""
         gaps: dict[str, list[Document]] = {"acknowledgement": [], "approval": []}
         acknowledgements, events = self.by_pair("acknowledgement"), self.by_pair("approval", "execution")
         names = (self.lane["subject_field"], self.lane["decision_field"], "provider")
@@ -187,7 +187,7 @@ class LanePairs:
         return gaps
 
     def retry_counts(self) -> dict[str, Counter[str]]:
-        """What becomes of the failing pairs of each provider by the lane's own policy."""
+        """Counts the failing pairs of each provider by what the lane's own policy decides."""
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         left = []
         for decision in self.decisions(self.lane["policy"]):
@@ -199,7 +199,7 @@ class LanePairs:
         return counts
 
     def outstanding(self) -> int:
-        """How many pairs the newest alert plan of each health report requires and no one has answered."""
+        """Counts the pairs that the newest alert plan of a health report requires and no one has answered."""
         plans = {
             p.raw.get("health_id"): p.raw.get("acknowledgement_required_providers", ()) for p in self.of("alert_plan")
         }
@@ -208,7 +208,7 @@ class LanePairs:
         return sum(states.get(pair) not in ("acknowledged", "resolved") for pair in required if all(pair))
 
     def unresolved(self) -> list[LaneRecord]:
-        """The newest execution of each pair that failed or was skipped, and that nothing has closed."""
+        """Returns the newest execution of each pair, if it failed or was skipped and nothing has closed it."""
         closed = self.attempts.keys() - self.failing.keys()
         for pair, acknowledgements in self.by_pair("acknowledgement").items():
             if acknowledgements[-1].answer() in ("dismissed", "resolved"):
@@ -223,7 +223,7 @@ def _skipped(executions: Sequence[LaneRecord]) -> dict[str, int]:
 
 
 def retry_plan(pairs: LanePairs, parameters: Document, pruned: Mapping[str, int]) -> Document:
-    """Works a retry plan out by the policy of another (contract section 6)."""
+    """Computes a retry plan by the policy of another (contract section 6)."""
     decisions = list(pairs.decisions(parameters))
     count = Counter(decision["action"] for decision in decisions)
     return {name: parameters[name] for name in pairs.lane["policy"]} | {
@@ -235,7 +235,7 @@ def retry_plan(pairs: LanePairs, parameters: Document, pruned: Mapping[str, int]
 
 
 def retry_health(pairs: LanePairs, parameters: Document, pruned: Mapping[str, int]) -> Document:
-    """Works a health report out by the parameters of another (contract section 7)."""
+    """Computes a health report by the parameters of another (contract section 7)."""
     at, lane, runs, plans = pairs.as_of, pairs.lane, pairs.of("worker_run"), pairs.of("retry_plan")
     interval, stale = parameters["expected_interval_minutes"] * MINUTE, parameters["stale_metadata_minutes"] * MINUTE
     start = at - min(60 * parameters["window_hours"] * MINUTE, at - datetime.min.replace(tzinfo=UTC))
@@ -321,7 +321,8 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
         "skipped_text": f" Skipped, so nothing was sent: {reasons}." if skipped else "",
     }
     for name in ("latest_worker_age", "latest_retry_plan_age"):
-        facts[f"{name}_text"] = _age_text(report[f"{name}_minutes"])
+        age = report[f"{name}_minutes"]
+        facts[f"{name}_text"] = "none yet" if age is None else f"{_span(age)} ago"
     for name in ("expected_interval", "stale_metadata"):
         facts[f"{name}_text"] = _span(report[f"{name}_minutes"])
     for category, severity, counted, messages, action in lane["alerts"]:
@@ -330,17 +331,13 @@ def _alerts(lane: Document, report: Document, skipped: Mapping[str, int], is_off
             yield {"severity": severity, "category": category, "message": message, "action": action.format(**facts)}
 
 
-def _age_text(minutes: int | None) -> str:
-    return "none yet" if minutes is None else f"{_span(minutes)} ago"
-
-
-def _span(age: int) -> str:
-    parts = [(age // 1440, "d"), (age // 60 % 24, "h"), (age % 60, "min")][(age < 1440) + (age < 60) :][:2]
-    return " ".join(f"{n} {unit}" for n, unit in parts if n) or "0 min"
+def _span(minutes: int) -> str:
+    parts = [(minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min")]
+    return " ".join(f"{n} {unit}" for n, unit in parts[(minutes < 1440) + (minutes < 60) :][:2] if n) or "0 min"
 
 
 def derive(report: Document, lane: Document, records: Sequence[Document], pruned: Mapping[str, int]) -> Document:
-    """Works a report out again, by the parameters that stand in it.
+    """Recomputes a report by its own parameters.
 
     Args:
         report: The report, a retry plan or retry health.
@@ -351,7 +348,7 @@ def derive(report: Document, lane: Document, records: Sequence[Document], pruned
     pairs = LanePairs(lane, lane_records(lane, records), datetime.fromisoformat(report["as_of"]).astimezone(UTC))
     is_plan = "retry_plan_id" in report
     kind, name, work = ("plan", "retry_plan_id", retry_plan) if is_plan else ("health", "health_id", retry_health)
-    again = {"as_of": pairs.as_of.isoformat(), "product": "CAVRA", "lane": lane["name"], name: ""}
-    again |= {"schema_version": lane[f"{kind}_schema"]} | work(pairs, report, pruned)
-    text = json.dumps(again, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return again | {name: f"retry-{kind}-{lane['name']}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"}
+    recomputed = {"as_of": pairs.as_of.isoformat(), "product": "CAVRA", "lane": lane["name"], name: ""}
+    recomputed |= {"schema_version": lane[f"{kind}_schema"]} | work(pairs, report, pruned)
+    text = json.dumps(recomputed, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return recomputed | {name: f"retry-{kind}-{lane['name']}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"}

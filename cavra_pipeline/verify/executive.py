@@ -1,4 +1,4 @@
-"""Works the numbers of an executive report out again from all records of a home, with Python 3.11 alone.
+"""Recomputes the numbers of an executive report from all records of a home, with Python 3.11 alone.
 
 What belongs here: lanes, deliveries, risks. Recoveries are in `recoveries`, what is wrong at a provider in `providers`,
 health in `derive`. Goes into bundles.
@@ -17,7 +17,7 @@ from .providers import broken_providers, explained, usual_interval
 from .recoveries import RETRIES, OpeningCauses, PlanNotices, RecoveriesAt, in_order, most_urgent_first, retry_routes
 
 ID = "executive_report_id"
-#: What the records do not decide in a report, or is words: it is in the report's id, and not recomputed.
+#: Members that are sentences or that the records do not decide: part of the report's id, and not recomputed.
 WORDS = {
     "": ("headline", "what_to_do", "what_happened", "recommended_actions", "recovery_report_id", "escalation_plan_id"),
     "key_risks": ("risk", "action", "role"),
@@ -30,7 +30,7 @@ ACTIVITY = (
     "delivered_execution_count", "failed_execution_count", "skipped_execution_count",
 )  # fmt: skip
 FAILED = "unresolved_failed_execution_count"
-#: Alerts of a lane that the risks of its providers say.
+#: Alerts of a lane that the risks of its providers cover.
 OF_PROVIDERS = {"unresolved_delivery_count", "acknowledgement_pending_count", "approval_pending_count"}
 STATES = {"critical": "action_needed", "warning": "needs_attention", "healthy": "under_control"}
 
@@ -44,12 +44,12 @@ def numbers_of(report: Document) -> Document:
 
 
 def words() -> list[str]:
-    """Returns what is not recomputed, by its place."""
+    """Returns the paths of the members that are not recomputed."""
     return [f"{place}[].{name}".removeprefix("[].") for place, names in WORDS.items() for name in names]
 
 
 def id_of(report: Document) -> str:
-    """Returns the id that follows from all of a report, its words too."""
+    """Returns the id of a report, which is a digest of all of it, words included."""
     return f"executive-report-{sha256(canonical({**report, ID: ''})).hexdigest()[:24]}"
 
 
@@ -59,7 +59,7 @@ class HomeRecords:
     def __init__(
         self, report: Document, lanes: Document, records: Mapping[str, Sequence[Document]], pruned: Document
     ) -> None:
-        """Sorts the records by lane; of those without one only declared kinds say anything."""
+        """Pairs the records of each lane; of records without a lane, only declared kinds count."""
         self.rules, self.lanes, self.pruned = lanes[""], lanes, pruned
         self.at = datetime.fromisoformat(report["as_of"]).astimezone(UTC)
         self.days, self.slo = report["window_days"], report["slo_minutes"] * MINUTE
@@ -73,15 +73,15 @@ class HomeRecords:
         self.now = self.recoveries(self.start, self.at)
 
     def window_start(self, at: datetime) -> datetime:
-        """The midnight with which the window of an instant begins."""
+        """Returns the midnight at which the window of an instant begins."""
         return datetime.fromordinal(max(1, at.toordinal() - self.days + 1)).replace(tzinfo=UTC)
 
     def recoveries(self, start: datetime, at: datetime) -> RecoveriesAt:
-        """The recoveries of an instant."""
+        """Returns the recoveries of an instant."""
         return RecoveriesAt(self.others, self.rules, start, at, self.slo)
 
     def before(self, horizon: datetime | None) -> Document | None:
-        """Counts of recoveries in the window before; None where it was not seen whole."""
+        """Returns the counts of recoveries in the window before; None if the records do not cover all of it."""
         last = self.start - min(timedelta.resolution, self.start - datetime.min.replace(tzinfo=UTC))
         earlier = self.window_start(last)
         then = self.recoveries(earlier, last)
@@ -89,13 +89,13 @@ class HomeRecords:
         return then.counts(then.all) if is_seen and not (horizon and horizon > earlier) else None
 
     def routes(self) -> list[Document]:
-        """The routes of the escalation plan."""
+        """Returns the routes of the escalation plan."""
         notices = PlanNotices(self.pairs[self.rules["escalations"]], self.rules["clearing"])
         failed = self.pairs[self.rules["audits"]].unresolved()
         return in_order([*self.now.routes(notices), *retry_routes(failed)])
 
     def deliveries(self) -> list[Document]:
-        """Attempts in the window by provider, over all lanes."""
+        """Counts the attempts in the window by provider, over all lanes."""
         counts: defaultdict[str, Counter[bool]] = defaultdict(Counter)
         for pairs in self.pairs.values():
             for delivery in pairs.of("delivery"):
@@ -110,14 +110,14 @@ class HomeRecords:
         ]  # fmt: skip
 
     def unplanned(self) -> int:
-        """How many failing notifications no escalation plan up to the instant names."""
+        """Counts the failing notifications that no escalation plan up to the instant names."""
         pairs = self.pairs[self.rules["escalations"]]
         plans = {plan.raw.get("plan_id") or plan.session_id for plan in pairs.of("escalation_plan")}
         return sum(subject not in plans for subject, _ in pairs.failing)
 
 
 def _lane(home: HomeRecords, name: str) -> tuple[Document, Document | None]:
-    """What a report says of a lane, and the lane's health, None where nothing is known of it."""
+    """Returns a lane's row of the report, and its health report, None without evidence."""
     pairs, lane = home.pairs[name], home.lanes[name]
     pruned = home.pruned.get(name, {"record_count": 0, "delivery_count": 0, "latest_record_at": None})
     newest = [record.at.isoformat() for record in pairs.records[-1:]] + [pruned["latest_record_at"]]
@@ -163,7 +163,7 @@ def _activity(pairs: LanePairs, start: datetime) -> dict[str, int]:
 
 
 def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) -> Iterator[tuple[str, str, int]]:
-    """Severity and category of each risk, and how many open recoveries wait for its action."""
+    """Yields severity and category of each risk, and the number of open recoveries that wait for its action."""
     yield from _unknown(home, report)
     for provider in report["broken_providers"]:
         yield provider["severity"], "broken_provider", provider["open_recovery_count"]
@@ -189,7 +189,7 @@ def _risks(home: HomeRecords, report: Document, health: Mapping[str, Document]) 
 
 
 def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, int]]:
-    """Risks that lie in what the evidence does not say."""
+    """Yields the risks of missing or rejected evidence."""
     if not report["evidence_record_count"]:
         yield "critical", "no_evidence", 0
         return
@@ -203,7 +203,7 @@ def _unknown(home: HomeRecords, report: Document) -> Iterator[tuple[str, str, in
 
 
 def _alerted(lane: Document, health: Document, counted: str) -> list[str]:
-    """The severity of a lane's alert of a rule, if it has one that no other risk says."""
+    """Returns the severity of a lane's alert on a count, if it has one that no other risk covers."""
     is_stale = counted == "stale_retry_plan_count" and health["missed_worker_count"]
     if counted in OF_PROVIDERS or is_stale:
         return []
@@ -212,7 +212,7 @@ def _alerted(lane: Document, health: Document, counted: str) -> list[str]:
 
 
 def _quarantined(log: Sequence[Document], home: HomeRecords) -> int:
-    """Rejected lines of the landing files of the window's days, by the newest entry of the log on each file."""
+    """Counts the rejected lines of the window's landing files, by the newest entry of the log on each file."""
     files = {(file["drop_day"], file["file_name"]): file for entry in log for file in entry["files"]}
     first, last = home.start.date().isoformat(), home.at.date().isoformat()
     return sum(file.get("quarantined_count", 0) for (day, _), file in files.items() if first <= day <= last)
@@ -222,7 +222,7 @@ def derive_executive(
     report: Document, lanes: Document, records: Mapping[str, Sequence[Document]], log: Sequence[Document],
     pruned: Document,
 ) -> Document:  # fmt: skip
-    """Works the numbers of a report out again, by the limit and the window that stand in it.
+    """Recomputes the numbers of a report by its own limit and window.
 
     Args:
         report: The report.

@@ -1,7 +1,7 @@
-"""A light proof: what happened to one pair of a subject and a provider, by a sparse Merkle map of a lane's pairs.
+"""Checks a light proof: the history of one pair of a subject and a provider, in a sparse Merkle map of a lane's pairs.
 
 Python 3.11 and nothing else; goes into every bundle. The place of a pair in the map follows from its name, so that the
-map has one history of it, or none. The format is in docs/proof.md.
+map has one history of it, or none. The format is in docs/proof-format-answers.md.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SIGNED_TYPE = "application/vnd.cavra-pipeline.pair+json"
 EMPTY = bytes(32)
 EVER = datetime.max.replace(tzinfo=UTC)
 BITS = 256
-#: What a pair is judged by.
+#: Types of the records that make the history of a pair.
 TYPES = ("delivery", "execution", "acknowledgement", "approval")
-#: To this depth the nodes of a map are remembered: its root and any way through it share them.
+#: Down to this depth the nodes of a map are cached: its root and every path share them.
 REMEMBERED = 12
 
 
@@ -35,24 +35,24 @@ def key_of(lane: str, pair: Pair) -> bytes:
 
 
 def history_root(salt: bytes, leaves: Sequence[bytes]) -> bytes:
-    """Returns the root over the records of a pair; the salt hides them from who sees the root alone."""
+    """Returns the root over the records of a pair; without the salt no one can test a guess at them."""
     # Most pairs have one record.
     return node_hash(leaf(salt), leaves[0]) if len(leaves) == 1 else root_of([leaf(salt), *leaves])
 
 
 @dataclass
 class PairMap:
-    """The map of a lane: its entries, the place and the root of each pair's history in one, in order."""
+    """The map of a lane; an entry is the place of a pair and the root of its history, and they are in order."""
 
     entries: list[bytes]
     nodes: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def root(self) -> bytes:
-        """The root of the map."""
+        """Returns the root of the map."""
         return self._node(0, 0, 0, len(self.entries))
 
     def path(self, place: bytes) -> tuple[list[bytes], bytes | None]:
-        """The nodes beside the way to a place, from the root on, and the entry at which the way ends, if any."""
+        """Returns the nodes beside the path to a place, from the root on, and the entry at its end, if any."""
         first, last, way, beside = 0, len(self.entries), 0, list[bytes]()
         while last - first > 1:
             depth, left = len(beside) + 1, 2 * way
@@ -87,17 +87,17 @@ def bit_of(key: bytes, depth: int) -> int:
 
 
 def place_hash(entry: bytes) -> bytes:
-    """Returns the hash of a part of the map that holds one pair; the whole place is in it."""
+    """Returns the hash of a part of the map with one pair, over its whole place."""
     return hashlib.sha256(b"\2" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Returns the hash of a part of the map that holds more."""
+    """Returns the hash of a part of the map with more pairs."""
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
 def map_root(key: bytes, beside: Sequence[bytes], end: bytes) -> bytes:
-    """Returns the root of a map from the way to a place and the hash of what lies at its end."""
+    """Returns the root of a map from the path to a place and the hash at its end."""
     for depth in range(len(beside) - 1, -1, -1):
         end = node_hash(beside[depth], end) if bit_of(key, depth) else node_hash(end, beside[depth])
     return end
@@ -121,7 +121,7 @@ def inclusion_root(at: int, size: int, hashed: bytes, path: Sequence[bytes]) -> 
 
 
 def histories(pairs: LanePairs) -> dict[Pair, list[LaneRecord]]:
-    """Returns what each pair of a lane is judged by: deliveries, executions, acknowledgements, approvals; in order."""
+    """Returns the deliveries, executions, acknowledgements and approvals of each pair of a lane, oldest first."""
     by_id = {pair: {a.record.session_id: a.record for a in attempts} for pair, attempts in pairs.attempts.items()}
     for pair, records in pairs.by_pair(*TYPES[1:]).items():
         if all(pair):
@@ -153,7 +153,7 @@ def pair_salt(salt: bytes, place: bytes) -> bytes:
 
 
 def state_of(lane: Document, pair: Pair, records: Sequence[LaneRecord], as_of: datetime) -> Document:
-    """Returns what the history of a pair says of it, by the lane's own policy (contract sections 6 and 7)."""
+    """Returns the state of a pair by its history and the lane's own policy (contract sections 6 and 7)."""
     pairs = LanePairs(lane, records, as_of)
     attempts, failing = pairs.attempts.get(pair, []), pair in pairs.failing
     names = lane["subject_field"], "provider"
@@ -161,15 +161,12 @@ def state_of(lane: Document, pair: Pair, records: Sequence[LaneRecord], as_of: d
     acknowledgements, approvals = (pairs.by_pair(type_).get(pair) for type_ in ("acknowledgement", "approval"))
     answer = acknowledgements[-1].answer() if acknowledgements else None
     return {
-        "delivery_count": len(attempts),
-        "failure_count": sum(attempt.is_failed for attempt in attempts),
+        "delivery_count": len(attempts), "failure_count": sum(attempt.is_failed for attempt in attempts),
         "is_delivered": bool(attempts) and not failing,
-        "action": decision.get("action"),
-        "reason": decision.get("reason"),
-        "is_acknowledged": answer in lane["clearing"],
-        "acknowledgement_state": answer,
+        "action": decision.get("action"), "reason": decision.get("reason"),
+        "is_acknowledged": answer in lane["clearing"], "acknowledgement_state": answer,
         "approval_state": approvals[-1].raw.get("approval_state") if approvals else None,
-    }
+    }  # fmt: skip
 
 
 def in_words(state: Document) -> str:
@@ -220,11 +217,11 @@ def checks(raw: bytes, lanes: Document, *, key: str | None, against: str | None)
 
 
 def content_of(proof: Document) -> bytes:
-    """Returns what of a light proof is hashed and signed."""
+    """Returns the part of a light proof that is hashed and signed."""
     return canonical({name: value for name, value in proof.items() if name not in ("sha256", "signature")})
 
 
-#: What a light proof has.
+#: The members of a light proof.
 MEMBERS = frozenset({
     "type", "lane", "subject", "provider", "as_of", "state", "salt", "records", "map_path", "other", "entry",
     "entry_path", "first_path", "checkpoint", "key", "sha256", "signature",

@@ -1,4 +1,4 @@
-"""Works out what is wrong at each provider, over all lanes of a home, with Python 3.11 alone. Goes into bundles."""
+"""Finds the broken providers of a home, over all its lanes, with Python 3.11 alone. Goes into bundles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Lanes = Mapping[str, LanePairs]
 
 
 def unresolved_retries(lanes: Lanes) -> dict[str, Counter[tuple[str, bool]]]:
-    """Unresolved retries of each lane, by provider and by whether they were skipped."""
+    """Counts the unresolved retries of each lane, by provider and by whether they were skipped."""
     return {
         name: Counter((execution.provider(), execution.status() == "skipped") for execution in pairs.unresolved())
         for name, pairs in lanes.items()
@@ -23,14 +23,14 @@ def unresolved_retries(lanes: Lanes) -> dict[str, Counter[tuple[str, bool]]]:
 
 
 def explained(lanes: Lanes, broken: Sequence[Document]) -> set[str]:
-    """The lanes whose unresolved retries are all to providers that fail now."""
+    """Returns the lanes whose unresolved retries are all to providers that fail now."""
     failing = {row["provider"] for row in broken if row["is_failing_now"]}
     retries = unresolved_retries(lanes)
     return {name for name, counts in retries.items() if all(provider in failing for provider, _ in counts)}
 
 
 def newest_successes(lanes: Lanes) -> dict[str, datetime]:
-    """When something was last delivered at each provider, in any lane."""
+    """Returns when each provider last accepted a delivery, in any lane."""
     newest: dict[str, datetime] = {}
     for delivery in (delivery for pairs in lanes.values() for delivery in pairs.of("delivery")):
         for provider, (is_failed, _) in delivery.outcomes().items():
@@ -40,7 +40,7 @@ def newest_successes(lanes: Lanes) -> dict[str, datetime]:
 
 
 def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]:
-    """Each provider that deliveries fail at or that has an open recovery, the gravest first.
+    """Returns each provider with failing deliveries or an open recovery, the gravest first.
 
     It fails now if nothing has succeeded there since its oldest failure, or since the newest attempts of three.
     """
@@ -73,7 +73,7 @@ def broken_providers(lanes: Lanes, opened: Sequence[Document]) -> list[Document]
 
 
 def usual_interval(pairs: LanePairs, start: datetime, expected: timedelta) -> int | None:
-    """How often a worker runs that runs regularly, but less often than expected; read off its runs."""
+    """Returns the interval, in minutes, of a worker that runs regularly but less often than expected; else None."""
     runs = [run.at for run in pairs.of("worker_run")]
     gaps = sorted(end - run for run, end in pairwise(runs) if end > start and end - run > 2 * expected)
     if len(gaps) < REGULAR or len(gaps) * 3 < sum(run >= start for run in runs):

@@ -1,6 +1,6 @@
-"""Works recoveries out from the records of a home (contract section 11) with Python 3.11 alone.
+"""Computes recoveries from the records of a home (contract section 11) with Python 3.11 alone.
 
-Written from the contract, and otherwise than the engine: each number is counted at its own instant. Goes into bundles.
+Written from the contract; unlike the engine, it counts each number at its own instant. Goes into bundles.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class RecordedRecovery:
     closed_states: Sequence[str]
 
     def state(self) -> str:
-        """The newest state."""
+        """Returns the newest state."""
         return self.states[-1][1] if self.states else "open"
 
     def closed(self) -> datetime | None:
-        """When it was closed; None while it is open."""
+        """Returns when it was closed; None while it is open."""
         return self.states[-1][0] if self.states and self.state() in self.closed_states else None
 
     def spans(self) -> list[Span]:
-        """From when until when it was open; a closure from before it was opened counts from then."""
+        """Returns the spans in which it was open; a closure from before its opening counts from the opening."""
         spans: list[Span] = [(self.opened, None)]
         for at, state in self.states:
             moment, is_open = max(at, self.opened), spans[-1][1] is None
@@ -48,7 +48,7 @@ class RecordedRecovery:
         return spans
 
     def is_open_at(self, moment: datetime) -> bool:
-        """Whether it was open at a moment up to the instant."""
+        """Returns whether it was open at a moment up to the instant."""
         return any(start <= moment and (end is None or end > moment) for start, end in self.spans())
 
 
@@ -83,7 +83,7 @@ class RecoveriesAt:
                 self.all.append(recovery)
 
     def counts(self, recoveries: Sequence[RecordedRecovery]) -> Document:
-        """How many of them are open or past their limit, and what the window brought."""
+        """Counts those that are open or past their limit, and those that the window opened or closed."""
         spans = self.closed_spans(recoveries)
         in_time = sum(span <= self.slo for span in spans)
         return {
@@ -95,15 +95,15 @@ class RecoveriesAt:
         }
 
     def closed_spans(self, recoveries: Sequence[RecordedRecovery]) -> list[timedelta]:
-        """How long those were open that closed in the window, from the shortest on."""
+        """Returns how long each one that closed in the window had been open, ascending."""
         return sorted(at - r.opened for r in recoveries if (at := r.closed()) and at >= self.start)
 
     def is_late(self, recovery: RecordedRecovery, moment: datetime) -> bool:
-        """Whether a recovery is older than its limit at a moment, open or not."""
+        """Returns whether a recovery is older than its limit at a moment, open or not."""
         return moment - recovery.opened > self.slo
 
     def totals(self) -> Document:
-        """The counts of all, and what only all together have."""
+        """Returns the counts of all recoveries, and those that the report has for all only."""
         spans = self.closed_spans(self.all)
         reopened = sum(start >= self.start for recovery in self.all for start, _ in recovery.spans()[1:])
         return self.counts(self.all) | {
@@ -113,7 +113,7 @@ class RecoveriesAt:
         }  # fmt: skip
 
     def grouped(self, name: str, key: Callable[[RecordedRecovery], str]) -> list[Document]:
-        """The counts of each group that has any, those with most open recoveries first."""
+        """Returns the counts of each group that has any, those with most open recoveries first."""
         groups = defaultdict(list)
         for recovery in self.all:
             groups[key(recovery)].append(recovery)
@@ -122,7 +122,7 @@ class RecoveriesAt:
         return sorted((row for row in rows if any(row[c] for c in counted)), key=lambda row: -row["open_count"])
 
     def by_day(self) -> list[Document]:
-        """Opened and closed on each UTC day of the window, and open at its end."""
+        """Counts those opened and closed on each UTC day of the window, and those open at its end."""
         spans = [span for recovery in self.all for span in recovery.spans()]
         first, last = self.start.date(), self.at.date()
         return [
@@ -135,7 +135,7 @@ class RecoveriesAt:
         ]  # fmt: skip
 
     def backlog(self, window_days: int) -> list[Document]:
-        """How many were open, and past their limit, every six hours (daily over a long window) and at the instant.
+        """Counts those open and those past their limit every six hours (daily over a long window) and at the instant.
 
         Beside them the most of each step: a count rises only where a recovery opens or has just passed its limit.
         """
@@ -157,12 +157,12 @@ class RecoveriesAt:
         return rows
 
     def open_and_late(self, moment: datetime) -> tuple[int, int]:
-        """How many were open at a moment, and how many of them past their limit."""
+        """Counts those open at a moment, and those of them past their limit."""
         then = [recovery for recovery in self.all if recovery.is_open_at(moment)]
         return len(then), sum(self.is_late(recovery, moment) for recovery in then)
 
     def routes(self, notices: PlanNotices) -> Iterator[Document]:
-        """A route of the escalation plan for each open recovery."""
+        """Yields a route of the escalation plan for each open recovery."""
         for recovery in self.all:
             if recovery.closed() is None:
                 age, late = self.at - recovery.opened, self.is_late(recovery, self.at)
@@ -206,7 +206,7 @@ class PlanNotices:
             self.answers[pairs.subject(acknowledgement)][acknowledgement.provider()] = acknowledgement.answer()
 
     def of(self, recovery: RecordedRecovery) -> tuple[list[str], bool]:
-        """Where notifications of a recovery arrived, and whether somebody has acknowledged one."""
+        """Returns where notifications of a recovery arrived, and whether somebody has acknowledged one."""
         plans = self.plans.get((recovery.playbook_id, recovery.provider), set()) if recovery.playbook_id else set()
         through = sorted({provider for plan in plans for provider in self.arrived.get(plan, ())})
         return through, any(a in self.clearing for plan in plans for a in self.answers.get(plan, {}).values())
@@ -225,7 +225,7 @@ class OpeningCauses:
                         self.failures[provider].append((delivery.at, code or 0))
 
     def of(self, recovery: RecordedRecovery) -> str:
-        """The cause of a recovery."""
+        """Returns the cause of a recovery."""
         longest, failures = self.rules["lookback_hours"] * HOUR, self.failures.get(recovery.provider, ())
         codes = {code for at, code in failures if timedelta() <= recovery.opened - at <= longest}
         causes = {next((c for c, low, high in self.rules["causes"] if low <= code <= high), "mixed") for code in codes}
@@ -233,7 +233,7 @@ class OpeningCauses:
 
 
 def retry_routes(unresolved: Iterable[LaneRecord]) -> Iterator[Document]:
-    """A route for each provider with retries that failed or were skipped; none has an age or a limit."""
+    """Yields a route for each provider with retries that failed or were skipped; none has an age or a limit."""
     nothing = dict.fromkeys(("closure_state", "slo_status", "slo_state", "opened_at", "slo_due_at", "age_minutes"))
     for provider, count in Counter(execution.provider() for execution in unresolved).items():
         yield {
@@ -243,7 +243,7 @@ def retry_routes(unresolved: Iterable[LaneRecord]) -> Iterator[Document]:
 
 
 def in_order(routes: Iterable[Document]) -> list[Document]:
-    """Routes as a plan lists them: critical ones first, then most failures, then the oldest."""
+    """Returns routes in the order of a plan: critical ones first, then most failures, then the oldest."""
 
     def urgency(route: Mapping[str, Any]) -> tuple[Any, ...]:
         age = -1 if route["age_minutes"] is None else route["age_minutes"]
@@ -254,7 +254,7 @@ def in_order(routes: Iterable[Document]) -> list[Document]:
 
 
 def most_urgent_first(routes: Iterable[Document]) -> list[Document]:
-    """Open recoveries as every list of them has them: past their limit first, then the newest."""
+    """Returns open recoveries in the order of every list of them: past their limit first, then the newest."""
     by_name = sorted(routes, key=lambda route: (route["playbook_id"], route["provider"]))
     newest = sorted(by_name, key=lambda route: datetime.fromisoformat(route["opened_at"]), reverse=True)
     return sorted(newest, key=lambda route: route["slo_status"] != "breached")

@@ -1,4 +1,4 @@
-"""Signatures of bundles, verified: Ed25519 (RFC 8032, section 5.1.7), DSSE, C2SP signed notes.
+"""Verifies signatures of bundles: Ed25519 (RFC 8032, section 5.1.7), DSSE, C2SP signed notes.
 
 Python 3.11 and nothing else; goes into every bundle.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .container import need
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-#: How a key of this kind begins in a signed note.
+#: First byte of an Ed25519 key in a signed note.
 ED25519 = b"\1"
 P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
@@ -63,14 +63,14 @@ def to_sign(payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
 
 
 def exact_base64(text: str) -> bytes:
-    """Reads base64 of which no bit is spare."""
+    """Decodes base64, and refuses a text that its bytes would not encode to."""
     raw = base64.b64decode(text, validate=True)
     need(base64.b64encode(raw).decode() == text, "base64 is not written as it must be")
     return raw
 
 
 class PublicKey(NamedTuple):
-    """A key under the name of a log: its name, its 32 bytes, and the 4 bytes that name it in a note."""
+    """A public key: the name of its log, its 32 bytes, and the 4 bytes of its id in a note."""
 
     name: str
     raw: bytes
@@ -78,7 +78,7 @@ class PublicKey(NamedTuple):
 
 
 def public_key(text: str, origin: str) -> PublicKey:
-    """Returns a key from its 64 hexadecimal digits, or as C2SP signed notes have it; `origin` names the log."""
+    """Returns a key from its 64 hexadecimal digits, or from its form in a C2SP signed note; `origin` names the log."""
     line = text.removesuffix("\n")
     name, key_id, encoded = line.split("+", 2) if "+" in line else (origin, "", "")
     raw = exact_base64(encoded) if encoded else ED25519 + bytes.fromhex(line)
