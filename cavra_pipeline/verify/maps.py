@@ -32,8 +32,8 @@ PLACE: Final = """unhex(sha256(concat('["', $lane, '",', to_json(subject), ',', 
 _LEAF: Final = "unhex(sha256(chr(0) || {text}))"
 
 
-def given_subjects(subjects: Iterable[str]) -> Rows:
-    """Returns subjects as the table ``given_subjects`` that statements read."""
+def staged_subjects(subjects: Iterable[str]) -> Rows:
+    """Returns subjects as the table ``staged_subjects`` that statements read."""
     return Rows({"subject": "VARCHAR"}, [(subject,) for subject in subjects])
 
 
@@ -47,7 +47,7 @@ def map_entries(session: Session, lane: Lane, salt: bytes, subjects: Collection[
         subjects: Of their pairs only, in a lane whose retries keep their subject.
     """
     records = _records(lane, _LEAF, of_subjects=subjects is not None)
-    with session.staged(given_subjects=given_subjects(subjects or ())):
+    with session.staged(staged_subjects=staged_subjects(subjects or ())):
         # A dict for each row would take a tenth of the time.
         rows: list[tuple[Any, ...]] = session.tuples(
             statement(PACKAGE, "pair_histories", records=records, place=PLACE, pair="true"), {"lane": lane.name}
@@ -63,7 +63,7 @@ def history_of(session: Session, lane: Lane, pair: Pair) -> list[bytes]:
         "SELECT subject FROM retried_subjects WHERE lane = $lane AND first_subject = $subject AND provider = $provider",
         of_pair,
     )
-    with session.staged(given_subjects=given_subjects([subject, *(str(retry) for (retry,) in retries)])):
+    with session.staged(staged_subjects=staged_subjects([subject, *(str(retry) for (retry,) in retries)])):
         rows = session.rows(
             PACKAGE, "pair_histories", of_pair,
             records=_records(lane, "{text}", of_subjects=True), place=PLACE,
@@ -82,7 +82,7 @@ def first_subject(session: Session, lane: Lane, pair: Pair) -> str:
 
 
 def _records(lane: Lane, content: str, *, of_subjects: bool) -> str:
-    chosen = statement(PACKAGE, "of_given_subjects") if of_subjects else "true"
+    chosen = statement(PACKAGE, "of_staged_subjects") if of_subjects else "true"
     kinds = sorted(
         kind.name
         for kind in KINDS.values()

@@ -19,7 +19,7 @@ from cavra_pipeline.lanes import Lane
 from cavra_pipeline.private import put_in_place
 from cavra_pipeline.proof.merkle import leaf_hash
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.verify.maps import PACKAGE, PLACE, given_subjects, map_entries
+from cavra_pipeline.verify.maps import PACKAGE, PLACE, map_entries, staged_subjects
 from cavra_pipeline.verify.pairs import BITS, EMPTY, REMEMBERED, PairMap
 from cavra_pipeline.warehouse import Rows, Session
 from cavra_pipeline.warehouse.schema import VERSION
@@ -148,11 +148,11 @@ def _updated(
     if files is None or lane.retries_have_new_subjects:
         return None
     of_lane: dict[str, object] = {"lane": lane.name}
-    with session.staged(given_files=Rows(_FILES, files)):
+    with session.staged(staged_files=Rows(_FILES, files)):
         subjects = [str(row["subject"]) for row in session.rows(PACKAGE, "subjects_of_files", of_lane)]
     if len(subjects) * _FEW > len(stored.entries):
         return None
-    with session.staged(given_subjects=given_subjects(subjects)):
+    with session.staged(staged_subjects=staged_subjects(subjects)):
         changes = {row["place"]: b"" for row in session.stream(PACKAGE, "pairs_of_subjects", of_lane, place=PLACE)}
     changes |= {entry[:_HASH]: entry for entry in map_entries(session, lane, salt, subjects)}
     touched = {int.from_bytes(place, "big") >> BITS - _DEPTH for place in changes}

@@ -3,10 +3,10 @@ SELECT DISTINCT {{place}} AS place
 FROM (
     SELECT subject, provider_name(provider) AS provider
     FROM evidence_records
-    WHERE lane = $lane AND subject IN (SELECT subject FROM given_subjects)
+    WHERE lane = $lane AND subject IN (SELECT subject FROM staged_subjects)
     UNION ALL
     SELECT subject, unnest(outcomes).provider AS provider
     FROM evidence_records
-    WHERE lane = $lane AND subject IN (SELECT subject FROM given_subjects)
+    WHERE lane = $lane AND subject IN (SELECT subject FROM staged_subjects)
 )
 WHERE provider <> ''

@@ -3,4 +3,4 @@ SELECT DISTINCT subject
 FROM evidence_records
 WHERE
     lane = $lane AND subject <> ''
-    AND session_id IN (SELECT session_id FROM evidence_records SEMI JOIN given_files USING (drop_day, file_name))
+    AND session_id IN (SELECT session_id FROM evidence_records SEMI JOIN staged_files USING (drop_day, file_name))

@@ -1,4 +1,0 @@
-(
-    subject IN (SELECT subject FROM given_subjects)
-    OR session_id IN (SELECT retried_as FROM links WHERE subject IN (SELECT subject FROM given_subjects))
-)
