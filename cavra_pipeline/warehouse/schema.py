@@ -60,11 +60,11 @@ _UNIQUE: Final = frozenset({"session_id", "event_id", "execution_hash"})
 _RISING: Final = "line_number"
 
 #: Raised by each release that changes a table, a view or a macro: files of another version are rebuilt.
-VERSION: Final = 14
+VERSION: Final = 15
 
 #: Macros that reports ask by, in the order in which they are created.
 MACROS: Final = (
-    "asked",
+    "numbered",
     "retry_edges",
     "subject_roots",
     "attributed_outcomes",

@@ -3,16 +3,16 @@
 WITH successes AS (
     SELECT outcome.provider, opening.number, max(outcome.created_at) AS success_at
     FROM delivery_outcomes AS outcome
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON outcome.created_at <= opening.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS opening ON outcome.created_at <= opening.as_of
     WHERE NOT outcome.is_failed AND outcome.lane IS NOT NULL
     GROUP BY ALL
 ),
 
 failing AS (
-    SELECT asked.number, states.*
+    SELECT instants.number, states.*
     FROM failing_states($lane, $instants::TIMESTAMP[]) AS states
-    INNER JOIN asked($instants::TIMESTAMP[]) AS asked
-        ON asked.number >= states.first_seen AND asked.number <= states.last_seen
+    INNER JOIN numbered($instants::TIMESTAMP[]) AS instants
+        ON instants.number >= states.first_seen AND instants.number <= states.last_seen
 )
 
 SELECT

@@ -1,7 +1,7 @@
 -- What each lane did in the window of each instant. A record is in the windows of the instants from the first that sees
 -- it to the last whose window has not started after it.
 WITH starts AS (
-    SELECT as_of AS window_start, min(number) AS number FROM asked($window_starts::TIMESTAMP[]) GROUP BY as_of
+    SELECT as_of AS window_start, min(number) AS number FROM numbered($window_starts::TIMESTAMP[]) GROUP BY as_of
 ),
 
 acts AS (
@@ -30,13 +30,13 @@ counted AS (
         count(*) FILTER (status = 'failed') AS failed_execution_count,
         count(*) FILTER (status = 'skipped') AS skipped_execution_count
     FROM acts
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON acts.created_at <= opening.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS opening ON acts.created_at <= opening.as_of
     ASOF LEFT JOIN starts AS closing ON acts.created_at < closing.window_start
     GROUP BY ALL
 )
 
 SELECT
-    asked.number,
+    instants.number,
     counted.lane,
     sum(counted.delivery_count)::BIGINT AS delivery_count,
     sum(counted.failed_delivery_count)::BIGINT AS failed_delivery_count,
@@ -47,7 +47,7 @@ SELECT
     sum(counted.failed_execution_count)::BIGINT AS failed_execution_count,
     sum(counted.skipped_execution_count)::BIGINT AS skipped_execution_count
 FROM counted
-INNER JOIN asked($instants::TIMESTAMP[]) AS asked
-    ON asked.number >= counted.first_seen AND asked.number <= counted.last_seen
-GROUP BY asked.number, counted.lane
-ORDER BY asked.number, counted.lane
+INNER JOIN numbered($instants::TIMESTAMP[]) AS instants
+    ON instants.number >= counted.first_seen AND instants.number <= counted.last_seen
+GROUP BY instants.number, counted.lane
+ORDER BY instants.number, counted.lane

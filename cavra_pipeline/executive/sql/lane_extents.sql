@@ -2,11 +2,11 @@
 WITH extents AS (
     SELECT
         evidence.lane,
-        coalesce(asked.number, len($instants::TIMESTAMP[]) + 1) AS number,
+        coalesce(instants.number, len($instants::TIMESTAMP[]) + 1) AS number,
         count(*) AS records,
         max(evidence.created_at) AS latest_at
     FROM evidence
-    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS asked ON evidence.created_at <= asked.as_of
+    ASOF LEFT JOIN numbered($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE evidence.lane IS NOT NULL
     GROUP BY ALL
     UNION ALL
@@ -26,12 +26,12 @@ lanes AS (
 
 SELECT
     lanes.lane,
-    asked.number,
+    instants.number,
     coalesce(sum(placed.records) OVER so_far, 0)::BIGINT AS evidence_record_count,
     (lanes.every - coalesce(sum(placed.records) OVER so_far, 0))::BIGINT AS future_record_count,
     max(placed.latest_at) OVER so_far AS latest_record_at
 FROM lanes
-CROSS JOIN asked($instants::TIMESTAMP[]) AS asked
-LEFT JOIN placed ON placed.lane = lanes.lane AND placed.number = asked.number
-WINDOW so_far AS (PARTITION BY lanes.lane ORDER BY asked.number)
-ORDER BY lanes.lane, asked.number
+CROSS JOIN numbered($instants::TIMESTAMP[]) AS instants
+LEFT JOIN placed ON placed.lane = lanes.lane AND placed.number = instants.number
+WINDOW so_far AS (PARTITION BY lanes.lane ORDER BY instants.number)
+ORDER BY lanes.lane, instants.number

@@ -11,9 +11,9 @@ failing AS (
     LEFT JOIN planned USING (subject)
 )
 
-SELECT asked.number, count(failing.first_seen) AS unplanned_failure_count
-FROM asked($instants::TIMESTAMP[]) AS asked
+SELECT instants.number, count(failing.first_seen) AS unplanned_failure_count
+FROM numbered($instants::TIMESTAMP[]) AS instants
 LEFT JOIN failing
-    ON asked.number >= failing.first_seen AND asked.number <= failing.last_seen AND failing.planned_at > asked.as_of
-GROUP BY asked.number
-ORDER BY asked.number
+    ON instants.number >= failing.first_seen AND instants.number <= failing.last_seen AND failing.planned_at > instants.as_of
+GROUP BY instants.number
+ORDER BY instants.number

@@ -13,7 +13,7 @@ SELECT
     coalesce(sum(quarantined), 0)::BIGINT AS quarantined_record_count,
     coalesce(sum(findings), 0)::BIGINT AS redaction_finding_count,
     coalesce(sum(unknown), 0)::BIGINT AS unknown_kind_record_count
-FROM asked($instants::TIMESTAMP[]) AS instants
+FROM numbered($instants::TIMESTAMP[]) AS instants
 LEFT JOIN by_day ON by_day.drop_day <= instants.as_of::DATE
 GROUP BY instants.number
 ORDER BY instants.number

@@ -15,6 +15,6 @@ SELECT
     (SELECT count(*) FROM deliveries WHERE lane = $lane AND created_at <= list_min($instants::TIMESTAMP[]))
     + (SELECT coalesce(sum(delivery_count), 0)::BIGINT FROM pruned_lanes WHERE lane = $lane)
     + coalesce(sum(counted.more) OVER (ORDER BY instants.number), 0)::BIGINT AS evidence_record_count
-FROM asked($instants::TIMESTAMP[]) AS instants
+FROM numbered($instants::TIMESTAMP[]) AS instants
 LEFT JOIN counted USING (as_of)
 ORDER BY instants.number

@@ -14,7 +14,7 @@ WITH delayed AS (
 timed AS (
     SELECT delayed.*, coalesce(due.number, len($instants::TIMESTAMP[]) + 1) AS first_due
     FROM delayed
-    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS due ON delayed.due_at <= due.as_of
+    ASOF LEFT JOIN numbered($instants::TIMESTAMP[]) AS due ON delayed.due_at <= due.as_of
 ),
 
 decided AS (

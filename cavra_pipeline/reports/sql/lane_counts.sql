@@ -7,7 +7,7 @@ WITH placed AS (
     UNION ALL
     SELECT instants.number, evidence.*
     FROM evidence
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE lane IS NOT NULL AND evidence.created_at > list_min($instants::TIMESTAMP[])
 )
 

@@ -34,7 +34,7 @@ up_to AS (
         of_lane.whole - of_lane.up_to_first AS after_first,
         of_lane.up_to_first + pruned.pruned_count AS before_first,
         coalesce(sum(counted.more) OVER (ORDER BY instants.number), 0)::BIGINT AS since_first
-    FROM asked($instants::TIMESTAMP[]) AS instants
+    FROM numbered($instants::TIMESTAMP[]) AS instants
     LEFT JOIN counted USING (as_of)
     CROSS JOIN of_lane
     CROSS JOIN pruned

@@ -9,7 +9,7 @@ WITH by_instant AS (
             'id': coalesce(retry_plan_id, session_id), 'at': created_at
         }, (created_at, session_id)) FILTER (record_type = 'retry_plan') AS plan
     FROM evidence
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE
         lane = $lane AND created_at >= least(
             coalesce($runs_since::TIMESTAMP, TIMESTAMP '-infinity'),
@@ -24,7 +24,7 @@ newest AS (
         instants.number,
         last_value(by_instant.run IGNORE NULLS) OVER so_far AS run,
         last_value(by_instant.plan IGNORE NULLS) OVER so_far AS plan
-    FROM asked($instants::TIMESTAMP[]) AS instants
+    FROM numbered($instants::TIMESTAMP[]) AS instants
     LEFT JOIN by_instant USING (number)
     WINDOW so_far AS (ORDER BY instants.number)
 )

@@ -15,8 +15,8 @@ placed AS (
         opening.number AS first_seen,
         coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) - 1 AS last_seen
     FROM runs
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON runs.next_run_at <= opening.as_of
-    ASOF LEFT JOIN asked($window_starts::TIMESTAMP[]) AS closing ON runs.next_run_at <= closing.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS opening ON runs.next_run_at <= opening.as_of
+    ASOF LEFT JOIN numbered($window_starts::TIMESTAMP[]) AS closing ON runs.next_run_at <= closing.as_of
     WHERE date_diff('microsecond', runs.run_at, runs.next_run_at) > 2 * $interval_minutes::BIGINT * 60000000
 )
 

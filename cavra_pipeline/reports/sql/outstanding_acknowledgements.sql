@@ -6,7 +6,7 @@ WITH required AS (
         plan.health_id,
         arg_max(coalesce(plan.acknowledgement_required_providers, []), {'at': plan.created_at, 'id': plan.session_id}) AS providers
     FROM evidence AS plan
-    INNER JOIN asked($instants::TIMESTAMP[]) AS instants ON plan.created_at <= instants.as_of
+    INNER JOIN numbered($instants::TIMESTAMP[]) AS instants ON plan.created_at <= instants.as_of
     WHERE plan.metadata_kind = $plan_kind AND plan.health_id <> ''
     GROUP BY instants.number, plan.health_id
 ),
@@ -24,7 +24,7 @@ answered AS (
         provider_name(answer.provider) AS provider,
         arg_max(coalesce(answer.acknowledgement_state, ''), {'at': answer.created_at, 'id': answer.session_id}) AS state
     FROM evidence AS answer
-    INNER JOIN asked($instants::TIMESTAMP[]) AS instants ON answer.created_at <= instants.as_of
+    INNER JOIN numbered($instants::TIMESTAMP[]) AS instants ON answer.created_at <= instants.as_of
     WHERE answer.metadata_kind = $acknowledgement_kind
     GROUP BY instants.number, answer.health_id, provider_name(answer.provider)
 )

@@ -7,7 +7,7 @@ WITH placed AS (
     UNION ALL
     SELECT instants.number, lane, provider, is_failed
     FROM delivery_outcomes
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON delivery_outcomes.created_at <= instants.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON delivery_outcomes.created_at <= instants.as_of
     WHERE lane IS NOT NULL AND delivery_outcomes.created_at > list_min($instants::TIMESTAMP[])
 )
 

@@ -3,7 +3,7 @@
 WITH placed AS (
     SELECT instants.number, evidence.lane, coalesce(nullif(evidence.skip_reason, ''), 'other') AS reason
     FROM evidence
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS instants ON evidence.created_at <= instants.as_of
     WHERE evidence.lane IS NOT NULL AND evidence.record_type = 'execution' AND evidence.status = 'skipped'
 )
 

@@ -3,8 +3,8 @@ SELECT windows.number, coalesce(nullif(skip_reason, ''), 'other') AS reason, cou
 FROM evidence
 INNER JOIN (
     SELECT instants.number, instants.as_of, starts.as_of AS window_start
-    FROM asked($instants::TIMESTAMP[]) AS instants
-    INNER JOIN asked($window_starts::TIMESTAMP[]) AS starts USING (number)
+    FROM numbered($instants::TIMESTAMP[]) AS instants
+    INNER JOIN numbered($window_starts::TIMESTAMP[]) AS starts USING (number)
 ) AS windows ON evidence.created_at > windows.window_start AND evidence.created_at <= windows.as_of
 WHERE evidence.lane = $lane AND evidence.record_type = 'execution' AND evidence.status = 'skipped'
 GROUP BY windows.number, reason

@@ -30,8 +30,8 @@ spans AS (
     FROM (
         SELECT coalesce(named.since, links.sent_at) AS since, links.linked_at FROM links LEFT JOIN named USING (subject)
     ) AS span
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON span.since <= opening.as_of
-    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing ON span.linked_at <= closing.as_of
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS opening ON span.since <= opening.as_of
+    ASOF LEFT JOIN numbered($instants::TIMESTAMP[]) AS closing ON span.linked_at <= closing.as_of
 )
 
 SELECT DISTINCT unnest(range(first, after_last)) AS number

@@ -24,8 +24,8 @@ placed AS (
         opening.number AS first_seen,
         coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) - 1 AS last_seen
     FROM answers
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON answers.created_at <= opening.as_of
-    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS opening ON answers.created_at <= opening.as_of
+    ASOF LEFT JOIN numbered($instants::TIMESTAMP[]) AS closing
         ON coalesce(answers.next_at, TIMESTAMP 'infinity') <= closing.as_of
 ),
 

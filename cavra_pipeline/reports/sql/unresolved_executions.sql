@@ -58,8 +58,8 @@ placed AS (
         opening.number AS first_seen,
         coalesce(closing.number, len($instants::TIMESTAMP[]) + 1) AS first_unseen
     FROM states
-    ASOF JOIN asked($instants::TIMESTAMP[]) AS opening ON states.created_at <= opening.as_of
-    ASOF LEFT JOIN asked($instants::TIMESTAMP[]) AS closing
+    ASOF JOIN numbered($instants::TIMESTAMP[]) AS opening ON states.created_at <= opening.as_of
+    ASOF LEFT JOIN numbered($instants::TIMESTAMP[]) AS closing
         ON coalesce(states.next_at, TIMESTAMP 'infinity') <= closing.as_of
     -- What the first instant no longer sees, none does.
     WHERE

@@ -73,11 +73,11 @@ so_far AS (
 windows AS (
     SELECT instants.number, 1::HUGEINT AS way, so_far.*
     FROM so_far
-    INNER JOIN asked($instants::TIMESTAMP[]) AS instants ON instants.as_of = so_far.mark
+    INNER JOIN numbered($instants::TIMESTAMP[]) AS instants ON instants.as_of = so_far.mark
     UNION ALL
     SELECT starts.number, -1::HUGEINT AS way, so_far.*
     FROM so_far
-    INNER JOIN asked($window_starts::TIMESTAMP[]) AS starts ON starts.as_of = so_far.mark
+    INNER JOIN numbered($window_starts::TIMESTAMP[]) AS starts ON starts.as_of = so_far.mark
 )
 
 SELECT sum(way * columns(* EXCLUDE (number, way, mark)))

@@ -42,8 +42,8 @@ placed AS (
         opening.number AS first_seen,
         coalesce(closing.number, len(instants) + 1) - 1 AS last_seen
     FROM failures
-    ASOF JOIN asked(instants) AS opening ON failures.created_at <= opening.as_of
-    ASOF LEFT JOIN asked(instants) AS closing
+    ASOF JOIN numbered(instants) AS opening ON failures.created_at <= opening.as_of
+    ASOF LEFT JOIN numbered(instants) AS closing
         ON coalesce(failures.next_at, TIMESTAMP 'infinity') <= closing.as_of
 )
 

@@ -1,3 +1,0 @@
--- The instants that are asked for, in ascending order without repeats, numbered from 1.
-CREATE OR REPLACE MACRO asked(instants) AS TABLE
-SELECT unnest(instants) AS as_of, generate_subscripts(instants, 1) AS number
