@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from cavra_pipeline.alerts.signals import Observation
-from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, INCIDENT_KINDS, exhaustion_signal, incident_signals
+from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, INCIDENT_KINDS, exhaustion_signals, incident_signals
 from cavra_pipeline.jobs import PROVIDER_INCIDENTS, asset_key
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
@@ -46,8 +46,7 @@ def exhaustion_sensor(tick: SensorTick) -> TickResult:
     for lane in LANES:
         shown = _newest(tick, lane)
         forecasts |= {lane: shown} if shown else {}
-    found = [exhaustion_signal(lane, shown, tick.now) for lane, shown in forecasts.items()]
-    signals = [one for one in found if one]
+    signals = [one for lane, shown in forecasts.items() for one in exhaustion_signals(lane, shown, tick.now)]
     quiet = "Nothing will be exhausted within the hour." if forecasts else "There is no forecast yet."
     reason = in_words(signals) or quiet
     return TickResult(Observation((EXHAUSTION_AHEAD,), signals), reason, {"forecasts": forecasts})

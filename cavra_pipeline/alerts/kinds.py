@@ -67,6 +67,7 @@ UNKNOWN_CAUSES: Final = frozenset({"unknown_cause"})
 _DAEMON: Final = Inhibitor("daemon_down", "daemon_down")
 _CODE: Final = Inhibitor("code_location_down", "code_location_not_loadable")
 _OFF: Final = Inhibitor("instigator_off", "schedule_stopped", same_subject=True)
+_INCIDENT: Final = Inhibitor(PROVIDER_INCIDENT, PROVIDER_INCIDENT)
 _DOWN: Final = (_DAEMON, _CODE)
 
 _TABLE: Final = (
@@ -135,13 +136,14 @@ _TABLE: Final = (
         "critical",
         "retries failed or were skipped and have not been delivered since",
         "Find out why each of these deliveries fails, and remove the cause; then they are retried.",
-        inhibited_by=(Inhibitor(PROVIDER_INCIDENT, PROVIDER_INCIDENT),),
+        inhibited_by=(_INCIDENT,),
     ),
     AlertKind(
         "exhaustion_ahead",
         "warning",
         "deliveries are exhausted within the hour if live retries fail",
         "Fix what makes these deliveries fail before a live run makes their last retry.",
+        inhibited_by=(_INCIDENT,),
         is_told_by_subject=True,
     ),
     AlertKind(

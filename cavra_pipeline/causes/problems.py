@@ -6,6 +6,7 @@ What was found is made where the warehouse is open, shown by an asset, and read 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,6 +32,8 @@ INCIDENT_KINDS: Final = (PROVIDER_INCIDENT, FAILED_EXECUTION)
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 #: Why an execution is unresolved where its record gives no reason, and where the reason is no word.
 _FAILED, _SKIPPED = "failed", "skipped"
+#: The cause of a warning about a delivery that no open incident explains.
+_NO_INCIDENT: Final = "no_open_incident"
 _OF_INCIDENT: Final = ("incident_id", "provider", "lane", "began_at", "cause", "failure_count", "subject_count")
 
 
@@ -103,35 +106,49 @@ def exhaustion(
     """Forecasts with the lane's own policy what will be exhausted in the next 24 hours.
 
     Returns:
-        ``as_of``, ``forecast_id`` and ``exhausted_at``: how many deliveries the run at each instant exhausts.
+        ``as_of``, ``forecast_id``, ``exhausted_at``: how many deliveries the run at each instant exhausts, and
+        ``explained_at``: how many of these are of an open incident.
     """
     parameters = ForecastParameters(hours=FORECAST_HOURS)
     found = forecast(session, lane, retry_policy(lane), parameters, as_of=as_of, now=now, has_connector=has_connector)
-    counts: dict[str, int] = {}
-    for when in sorted(one["exhausted_at"] for one in found["pairs"] if one["exhausted_at"]):
-        counts[when] = counts.get(when, 0) + 1
-    return {"as_of": found["as_of"], "forecast_id": found["forecast_id"], "exhausted_at": counts}
+    pairs = sorted((one for one in found["pairs"] if one["exhausted_at"]), key=lambda one: str(one["exhausted_at"]))
+    return {
+        "as_of": found["as_of"],
+        "forecast_id": found["forecast_id"],
+        "exhausted_at": dict(Counter(one["exhausted_at"] for one in pairs)),
+        "explained_at": dict(Counter(one["exhausted_at"] for one in pairs if one["provider_incident_id"])),
+    }
 
 
-def exhaustion_signal(lane: str, shown: Mapping[str, Any], now: datetime) -> Signal | None:
+def exhaustion_signals(lane: str, shown: Mapping[str, Any], now: datetime) -> list[Signal]:
     """Returns what of a lane will be exhausted within the hour; what is exhausted by now no one can release any more.
+
+    What an open incident explains is a signal of its own, whose cause is the incident.
 
     Args:
         lane: The lane's name.
         shown: What ``exhaustion`` found.
         now: The instant.
     """
-    ahead = {_moment(when): int(count) for when, count in shown["exhausted_at"].items()}
-    soon = {when: count for when, count in ahead.items() if now < when <= now + WARNING_TIME}
+    ahead = {_moment(when): (when, int(count)) for when, count in shown["exhausted_at"].items()}
+    soon = {when: named for when, named in ahead.items() if now < when <= now + WARNING_TIME}
     if not soon:
-        return None
+        return []
     first = min(soon)
+    # A forecast of an earlier version does not say what explains it.
+    explained = sum(int(shown.get("explained_at", {}).get(text, 0)) for text, _ in soon.values())
+    counts = {PROVIDER_INCIDENT: explained, _NO_INCIDENT: sum(count for _, count in soon.values()) - explained}
     evidence: dict[str, str | int] = {
         "lane": lane,
         "forecast_id": str(shown["forecast_id"]),
         "first_exhausted_at": str(instant(first)),
     }
-    return Signal(EXHAUSTION_AHEAD, lane, "warning", first - WARNING_TIME, None, sum(soon.values()), evidence)
+    since = first - WARNING_TIME
+    return [
+        Signal(EXHAUSTION_AHEAD, lane, "warning", since, cause, count, evidence)
+        for cause, count in counts.items()
+        if count
+    ]
 
 
 def _public(text: str, otherwise: str) -> str:

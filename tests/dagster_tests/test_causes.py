@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, exhaustion_signal, incident_signals
+from cavra_pipeline.causes.problems import EXHAUSTION_AHEAD, exhaustion_signals, incident_signals
 from cavra_pipeline.sensors.causes import exhaustion_sensor, provider_incident_sensor
 from cavra_pipeline.settings import Settings
 from tests.dagster_tests.runs import EVIDENCE, checks, key, metadata_of, new_home, run
@@ -189,9 +189,45 @@ def test_a_warning_counts_what_the_next_hour_exhausts_and_nothing_before_or_afte
     counts = {now: 1, now + MICROSECOND: 2, now + hour: 4, now + hour + MICROSECOND: 8}
     shown = {"forecast_id": "forecast-1", "exhausted_at": {when.isoformat(): n for when, n in counts.items()}}
 
-    signal = exhaustion_signal(LANE, shown, now)
+    (signal,) = exhaustion_signals(LANE, shown, now)
 
-    assert signal is not None
     assert (signal.count, signal.severity, signal.since) == (6, "warning", now + MICROSECOND - hour)
     assert signal.evidence["lane"] == LANE
-    assert exhaustion_signal(LANE, {**shown, "exhausted_at": {now.isoformat(): 1}}, now) is None
+    assert exhaustion_signals(LANE, {**shown, "exhausted_at": {now.isoformat(): 1}}, now) == []
+
+
+def test_a_warning_tells_apart_what_an_open_incident_explains() -> None:
+    now = datetime(2026, 6, 25, 12, 0, tzinfo=UTC)
+    soon, late = ((now + n * MINUTE).isoformat() for n in (30, 90))
+    shown = {"forecast_id": "forecast-1", "exhausted_at": {soon: 3, late: 4}, "explained_at": {soon: 2, late: 4}}
+
+    signals = exhaustion_signals(LANE, shown, now)
+
+    assert [(one.cause, one.count) for one in signals] == [("provider_incident", 2), ("no_open_incident", 1)]
+    (whole,) = exhaustion_signals(LANE, {**shown, "explained_at": {soon: 3}}, now)
+    assert (whole.cause, whole.count) == ("provider_incident", 3)
+
+
+def test_an_open_incident_mutes_the_warning_of_its_deliveries_alone(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    now = datetime.now(UTC)
+    health = f"{LANE}_retry_health"
+    others = (sent("slack", now - (500 - n) * MINUTE, LANE, f"s-{n}", 503) for n in range(1, 3))
+    settings = new_home(tmp_path, {now.date().isoformat(): [*soon_exhausted(now), *others]})
+    incidents, exhaustion = (Watch(one, settings, instance) for one in (provider_incident_sensor, exhaustion_sensor))
+
+    def warned(expected: tuple[str, str | None]) -> None:
+        ran = run(settings, [now.date()], assets=(*EVIDENCE, "provider_incidents", health), instance=instance)
+        assert ran.success
+        (last_retry, *_) = metadata_of(ran, health, now.date())["exhaustion"]["exhausted_at"]
+        at = datetime.fromisoformat(last_retry) - timedelta(minutes=30)
+        with held(settings):
+            incidents.tick(at)
+            exhaustion.tick(at)
+        assert alerts(settings)[EXHAUSTION_AHEAD, LANE] == expected
+
+    warned(("firing", "provider_incident"))
+    # The provider works again, and one delivery still fails.
+    drop(settings, [sent("slack", now - MINUTE, LANE, "s-9", None)], day=now.date().isoformat(), name="works.jsonl")
+    warned(("firing", None))
