@@ -18,6 +18,7 @@ from cavra_pipeline.executive.words import (
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
+from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
 from cavra_pipeline.reports.executions import Unresolved
 from cavra_pipeline.reports.health_alerts import RULES, AlertRule
 
@@ -37,7 +38,7 @@ _STATE_OF: Final = {"decide": "escalated", "resume": "deferred"}
 #: Facts of which no sum over lanes can be said; what is said of several lanes instead, and what to do.
 _OF_LANES: Final = {
     "missed_worker_count": (
-        "the retry worker is not running{age}.",
+        "the retry worker is down{age}.",
         "Check that the schedules are on and the Dagster daemon runs, then run the worker of each lane once.",
     ),
     "stale_retry_plan_count": (
@@ -48,10 +49,6 @@ _OF_LANES: Final = {
         "{count} retries failed or were skipped and have not been delivered since.",
         "Find out why {count} retries failed or were skipped, then retry or resolve them.",
     ),
-}
-_AGES: Final = {
-    "missed_worker_count": "latest_worker_age_minutes",
-    "stale_retry_plan_count": "latest_retry_plan_age_minutes",
 }
 #: Who takes the step of a risk, by its category; the platform team where none is named.
 _ROLES: Final = {
@@ -227,12 +224,20 @@ def _of_rule(
     else:
         message, action = _OF_LANES.get(rule.count, (rule.messages[-1], action))
         total = sum(int(health[lane].get(rule.count, 1)) for lane, _, _ in found)
-        ages = [health[lane][_AGES[rule.count]] for lane, _, _ in found] if rule.count in _AGES else []
-        age = f", for up to {short_duration(max(ages))}" if ages and None not in ages else ""
+        known = [one for lane, _, _ in found if (one := _age(rule, health[lane])) is not None]
+        age = f", for up to {short_duration(max(known))}" if len(known) == len(found) else ""
         message, action = (text.format(count=f"{total:,}", age=age) for text in (message, action))
     where = listed(titles) if len(titles) <= _MOST_NAMED else count(len(titles), "lane")
     category = rule.count.removeprefix("is_").removesuffix("_count")
     return _risk(rule.severity, category, f"{where}: {_lowered(message)}", action)
+
+
+def _age(rule: AlertRule, health: Mapping[str, Any]) -> int | None:
+    """For how many minutes a worker has been down, or how old a plan is; None of other rules, and where unknown."""
+    if rule.count == "missed_worker_count":
+        since = outage_open_since(health["outages"])
+        return down_minutes(since, health["as_of"]) if since else None
+    return health["latest_retry_plan_age_minutes"] if rule.count == "stale_retry_plan_count" else None
 
 
 def _lowered(sentence: str) -> str:

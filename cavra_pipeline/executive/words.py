@@ -12,6 +12,7 @@ from cavra_pipeline.durations import short_duration
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.provider_names import provider_title
 from cavra_pipeline.recoveries.report import NO_PLAYBOOK
+from cavra_pipeline.reports.cadence import down_minutes, outage_open_since
 from cavra_pipeline.reports.cause_words import CAUSE_WORDS
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -119,17 +120,23 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     said += [f"{lane['title']}: {worker_interval(lane)}." for lane in report["lanes"] if lane["usual_interval_minutes"]]
     down = [lane for lane in report["lanes"] if lane["outage_count"] and not lane["usual_interval_minutes"]]
     if down:
-        longest = max(down, key=lambda lane: lane["outage_minutes"])
+        longest = max(down, key=lambda lane: _downtime(lane, report["as_of"]))
         still = sum(bool(lane["open_outage_count"]) for lane in down)
         said.append(
             f"The retry {'worker' if len(down) == 1 else 'workers'} of {count(len(down), 'lane')} "
             f"{'was' if len(down) == 1 else 'were'} down, {still:,} of them now; "
-            f"{longest['title']} longest: {standing(longest)}."
+            f"{longest['title']} longest: {standing(longest, report['as_of'])}."
         )
     return said
 
 
-def standing(lane: Mapping[str, Any]) -> str:
+def _downtime(lane: Mapping[str, Any], as_of: str) -> int:
+    """The minutes of a worker's open outage, whole; without one, those of its outages in the window."""
+    since = outage_open_since(lane["outages"])
+    return down_minutes(since, as_of) if since else int(lane["outage_minutes"])
+
+
+def standing(lane: Mapping[str, Any], as_of: str) -> str:
     """Says in words how a lane's worker ran in the window, and for how long one that is down has been so."""
     if lane["state"] == "no_evidence":
         return "no evidence"
@@ -138,10 +145,10 @@ def standing(lane: Mapping[str, Any]) -> str:
     if lane["usual_interval_minutes"]:
         usual, expected = (short_duration(lane[f"{name}_interval_minutes"]) for name in ("usual", "expected"))
         return f"every {usual}, expected {expected}"
-    outages, age = count(lane["outage_count"], "outage"), lane["latest_worker_age_minutes"]
-    if not lane["open_outage_count"]:
-        return f"{outages}, {short_duration(lane['outage_minutes'])}"
-    return "never ran" if age is None else f"{outages}, down for {short_duration(age)}"
+    if lane["latest_worker_age_minutes"] is None:
+        return "never ran"
+    down = "down for " if lane["open_outage_count"] else ""
+    return f"{count(lane['outage_count'], 'outage')}, {down}{short_duration(_downtime(lane, as_of))}"
 
 
 def missed_words(report: Mapping[str, Any]) -> str:

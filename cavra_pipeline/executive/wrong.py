@@ -10,6 +10,7 @@ from typing import Any, Final
 from cavra_pipeline.durations import short_duration
 from cavra_pipeline.executive.words import are, count, incident_sentence, listed, worker_interval
 from cavra_pipeline.lanes import LANES
+from cavra_pipeline.reports.cadence import down_minutes
 
 _MOST_NAMED: Final = 3
 
@@ -75,12 +76,12 @@ def _leaked(leaks: Mapping[str, int]) -> Iterator[Wrong]:
 
 
 def _down(overview: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The lanes whose worker has missed runs up to now, each with how long its last run is ago."""
+    """The lanes whose worker has missed runs up to now, each with for how long."""
     return [
-        (name, "never ran" if age is None else f"for {short_duration(age)}")
+        (name, f"for {short_duration(down_minutes(since, overview['as_of']))}" if since else "never ran")
         for name, lane in overview["lanes"].items()
-        for age in [lane["latest_worker_age_minutes"]]
-        if age is None or (lane["outage_open_since"] and not lane["usual_interval_minutes"])
+        for since in [lane["outage_open_since"]]
+        if lane["latest_worker_age_minutes"] is None or (since and not lane["usual_interval_minutes"])
     ]
 
 

@@ -1,4 +1,4 @@
-"""How often a worker runs, where that is regular but too seldom: dozens of outages then have one cause."""
+"""Since when a worker is down, and how often one runs that runs regularly but too seldom."""
 
 from __future__ import annotations
 
@@ -34,6 +34,19 @@ def usual_interval(
         return None
     usual = whole[len(whole) // 2]
     return whole_minutes(usual) if all(gap * 2 <= usual * 3 for gap, _ in gaps) else None
+
+
+def outage_open_since(outages: Iterable[Mapping[str, Any]]) -> str | None:
+    """Returns when the open outage of a health report began, which is the first missed run; None if none is open.
+
+    None as well of a worker that never ran: its first run was due at no known instant.
+    """
+    return next((one["started_at"] for one in outages if one["ended_at"] is None), None)
+
+
+def down_minutes(since: str, as_of: str) -> int:
+    """Returns for how many whole minutes a worker has been down, by when its open outage began."""
+    return whole_minutes(parse_as_of(as_of) - parse_as_of(since))
 
 
 def usual_interval_of(health: Mapping[str, Any]) -> int | None:

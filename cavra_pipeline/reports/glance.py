@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cavra_pipeline.documents import naive_utc
 from cavra_pipeline.lanes import Gate, Lane
-from cavra_pipeline.reports.cadence import usual_interval_of
+from cavra_pipeline.reports.cadence import outage_open_since, usual_interval_of
 from cavra_pipeline.reports.clearance import held_retries
 from cavra_pipeline.reports.executions import unresolved_pairs
 from cavra_pipeline.reports.health_alerts import RULES
@@ -73,7 +73,7 @@ def lane_at_a_glance(
             for alert, action in zip(health["alerts"], health["recommended_actions"], strict=True)
         ],
         "outstanding_acknowledgements": outstanding_pairs(session, AlertKinds.of(lane), naive_utc(as_of)),
-        "outage_open_since": _first(outage["started_at"] for outage in health["outages"] if outage["ended_at"] is None),
+        "outage_open_since": outage_open_since(health["outages"]),
         "usual_interval_minutes": usual_interval_of(health),
         "oldest_gap_since": _first(gap["since"] for gap in health["acknowledgement_gaps"]),
     }

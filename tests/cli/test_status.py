@@ -75,7 +75,7 @@ def test_a_worker_that_runs_under_a_disabled_schedule_is_not_said_to_be_down(tmp
     take_in(home)
     said = command(home.home, "status", *AS_OF).out
 
-    assert "1 worker is down: executive_report for 10 h" in said
+    assert "1 worker is down: executive_report for 9 h" in said
     assert "recovery_escalation for" not in said
 
 

@@ -257,16 +257,17 @@ def test_durations_are_said_in_two_units_rounded_down(minutes: int, words: str) 
 
 @pytest.mark.parametrize(
     ("last_run", "shown", "step"),
-    [(8 * 1440, "1 outage, down for 8 d", "8 d"), (600, "1 outage, down for 10 h", "10 h")],
+    [(8 * 1440, ("7 d 23 h", "7 d 23 h"), "7 d 23 h"), (600, ("9 h 30 min", "9 h"), "9 h 30 min")],
 )
-def test_an_outage_has_the_same_length_in_its_step_and_in_the_picture(
-    tmp_path: Path, last_run: int, shown: str, step: str
+def test_an_outage_counts_from_its_first_missed_run_in_its_step_and_in_the_picture(
+    tmp_path: Path, last_run: int, shown: tuple[str, str], step: str
 ) -> None:
     lanes = ("recovery_escalation", "executive_report")
     report = ask_report(ingested(tmp_path, [worker_run(at(last_run), lane=lane) for lane in lanes]))
     html = report_html(report)
-    assert f"Recovery escalation: {shown}; Executive report: {shown};" in html
-    assert f"the retry worker is not running, for up to {step}." in html
+    recovery, executive = (f"1 outage, down for {age}" for age in shown)
+    assert f"Recovery escalation: {recovery}; Executive report: {executive};" in html
+    assert f"the retry worker is down, for up to {step}." in html
 
 
 def test_a_limit_is_said_in_one_unit_where_it_fits() -> None:

@@ -343,7 +343,7 @@ def test_the_worker_of_several_lanes_is_one_risk_and_its_stale_plans_none(tmp_pa
     report = ask_report(ingested(tmp_path, records))
     (worker,) = [risk for risk in report["key_risks"] if "worker" in risk["category"]]
     assert worker["risk"] == (
-        "Recovery escalation and Executive report: the retry worker is not running, for up to 10 h."
+        "Recovery escalation and Executive report: the retry worker is down, for up to 9 h 30 min."
     )
     assert not any("stale" in risk["category"] for risk in report["key_risks"])
 
