@@ -190,7 +190,7 @@ def _show_gaps(console: Terminal, report: Mapping[str, Any], needed: str) -> Non
         for gap in report[f"{needed}_gaps"]
     ]
     if rows:
-        console.table(f"Missing {needed}s (UTC)", ("subject", "provider", "failing since", needed), rows)
+        console.table(f"{needed.capitalize()} gaps (UTC)", ("subject", "provider", "failing since", needed), rows)
 
 
 def _worker(report: Mapping[str, Any]) -> str:

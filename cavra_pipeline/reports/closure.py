@@ -25,7 +25,7 @@ ITEM_WORDS: Final = {
     "unresolved_failed_execution": "failed or skipped retries",
     "acknowledgement_outstanding": "health alerts to acknowledge",
     "open_recovery": "open recoveries",
-    "acknowledgement_gap": "acknowledgements missing",
+    "acknowledgement_gap": "acknowledgement gaps",
 }
 #: What of an alert lane's health report keeps the loop open: item, field.
 _OF_ALERTS: Final = (

@@ -90,12 +90,12 @@ def test_a_health_report_is_previewed_and_saved_only_when_asked_for(service: Ser
 def test_deliveries_that_wait_for_an_approval_have_a_table(service: Served, browser: Browser) -> None:
     with watched(browser) as seen:
         page = shown(seen.context.new_page(), f"{service.url}/#/health?lane=acknowledgement_audit&run=1")
-        page.get_by_role("heading", name="Missing approvals").wait_for(timeout=15_000)
+        page.get_by_role("heading", name="Approval gaps").wait_for(timeout=15_000)
         table = page.locator("table", has=page.locator("caption", has_text="without the approval"))
         assert table.locator("tbody th").all_inner_texts() == ["acknowledgement_audit-1", "acknowledgement_audit-2"]
         page.goto(f"{service.url}/#/health?lane=executive_report&run=1")
         page.get_by_text("Executive report: critical").wait_for(timeout=15_000)
-        assert page.get_by_role("heading", name="Missing approvals").count() == 0
+        assert page.get_by_role("heading", name="Approval gaps").count() == 0
     assert seen.complaints == []
 
 

@@ -154,12 +154,12 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
         before = outstanding()
         page = shown(seen.context.new_page(), service.url)
         page.get_by_role("link", name=f"{len(before)} health alerts to acknowledge").click()
-        waiting = page.locator("table", has=page.locator("caption", has_text="To acknowledge"))
+        waiting = page.locator("#unsettled")
         waiting.wait_for()
         alerts = waiting.locator("tbody tr").filter(has_text="Health alert")
         gaps = waiting.locator("tbody tr").filter(has_text="Failing delivery").count()
         assert alerts.count() == len(before)
-        alerts.first.get_by_role("button", name=f"Acknowledge {before[0][1]}, {before[0][2]}").click()
+        waiting.get_by_role("button", name=f"Acknowledge {before[0][1]}, {before[0][2]}").click()
         assert page.get_by_text("Acknowledged and resolved settle a health alert").is_visible()
         page.get_by_label("Your label").fill("incident-lead")
         page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
@@ -175,6 +175,36 @@ def test_health_alerts_are_acknowledged_in_the_closure_one_and_all(service: Serv
         result.get_by_text(f"{len(own)} {unit} acknowledged.").wait_for(timeout=60_000)
         assert outstanding() == [one for one in before[1:] if one not in own]
         assert waiting.locator("tbody tr").filter(has_text="Failing delivery").count() == gaps
+    assert seen.complaints == []
+
+
+def test_a_bulk_acknowledgement_leaves_what_a_person_has_decided(service: Served, browser: Browser) -> None:
+    with watched(browser) as seen, service.client() as client:
+
+        def gaps() -> list[str]:
+            lanes = client.get("/api/v1/lanes").json()["lanes"]
+            return sorted(str(gap["acknowledgement_state"]) for one in lanes for gap in one["acknowledgement_gaps"])
+
+        assert gaps() == ["None", "None", "None", "deferred"]
+        page = shown(seen.context.new_page(), f"{service.url}/#/closure")
+        page.get_by_role("button", name="Acknowledge 3 deliveries: Acknowledgement gaps").click()
+        dialog = page.get_by_role("dialog")
+        assert dialog.get_by_role("checkbox", name="(deferred)").is_checked() is False
+        page.get_by_label("Your label").fill("incident-lead")
+        dialog.get_by_role("button", name="Acknowledge").click()
+        result = page.get_by_role("region", name="Result")
+        result.get_by_text("3 deliveries acknowledged.").wait_for(timeout=60_000)
+        assert gaps() == ["deferred"]
+
+        page.get_by_role("button", name="Review 1 deferred …: Acknowledgement gaps").click()
+        page.get_by_label("Your label").fill("incident-lead")
+        dialog.get_by_role("button", name="Acknowledge").click()
+        dialog.get_by_text("Tick the deliveries that you acknowledge.").wait_for()
+        assert gaps() == ["deferred"]
+        dialog.get_by_role("checkbox", name="(deferred)").check()
+        dialog.get_by_role("button", name="Acknowledge").click()
+        result.get_by_text("1 delivery acknowledged.").wait_for(timeout=60_000)
+        assert gaps() == []
     assert seen.complaints == []
 
 

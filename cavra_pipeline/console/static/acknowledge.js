@@ -1,7 +1,7 @@
 // Acknowledgements: of one delivery, or of many at once, with the state, the label, and what came of each.
 
 import { ask } from "./api.js";
-import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, words } from "./dom.js";
+import { announce, busy, choice, during, el, field, formDialog, listed, plural, problem, providerName, words } from "./dom.js";
 import { ANSWERING_STATES, CLEARING_STATES, GATES, STATES } from "./lanes.js"; // written by the server
 import { isPast } from "./moment.js";
 
@@ -67,24 +67,44 @@ export function acknowledgeButton({ lane, subject, provider, key, context, done,
   return el("button", { type: "button", class: look, "data-key": key, "aria-label": `Acknowledge ${subject}, ${provider}`, onclick: open }, "Acknowledge");
 }
 
+/** Pairs that no one has answered yet, and those of which a person has decided something that releases no retry. */
+export const splitByAnswer = (pairs) => [pairs.filter((one) => !one.state), pairs.filter((one) => one.state)];
+
+/** Counts what people have decided, by state: "1 deferred, 2 escalated". */
+export function decidedWords(pairs) {
+  const states = splitByAnswer(pairs)[1].map((one) => words(one.state).toLowerCase());
+  return [...new Set(states)].sort().map((state) => `${states.filter((one) => one === state).length.toLocaleString("en")} ${state}`).join(", ");
+}
+
+/** What a bulk acknowledgement takes: ticked is what no one has answered. A person's decision is overridden only by a tick. */
+function pairChoice(pairs, unit) {
+  const [open, decided] = splitByAnswer(pairs);
+  const row = (one) => el("li", {}, el("label", {}, el("input", { type: "checkbox", checked: !one.state, "data-pair": pairs.indexOf(one) }),
+    `${words(one.lane)}: ${one.subject}, ${providerName(one.provider)}${one.state ? ` (${words(one.state).toLowerCase()})` : ""}`));
+  const group = (title, rows, isOpen) => rows.length > 0 && el("details", { open: isOpen }, el("summary", {}, title), el("ul", { class: "plain" }, rows.map(row)));
+  return el("div", {}, group(plural(open.length, ...unit), open, false),
+    group(`${decidedWords(pairs)}: left as decided, unless you tick it`, decided, true));
+}
+
 /**
- * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider}]. Each is recorded by itself:
- * one that is refused stops no other; closing the dialog leaves
- * those that have not been sent. `done` gets what came of each; `of` says whose deliveries they are, `look` is a class.
+ * Acknowledges many deliveries as one action. pairs: [{lane, subject, provider, state}], state being the answer so far.
+ * Each is recorded by itself: one that is refused stops no other; closing the dialog leaves those that have not been
+ * sent. `done` gets what came of each; `of` says whose deliveries they are, `look` is a class.
  */
 export function acknowledgeAllButton({ pairs, of, key, context, done, look = "main", unit = ["delivery", "deliveries"], warning = null }) {
   if (!pairs.length || !mayAct(context)) return null;
-  const list = el("details", {}, el("summary", {}, plural(pairs.length, ...unit)),
-    el("ul", { class: "plain" }, pairs.map((one) => el("li", {}, `${words(one.lane)}: ${one.subject}, ${one.provider}`))));
+  const list = pairChoice(pairs, unit);
   const progress = el("p", { class: "soft", role: "status" });
   const send = async ({ state, by }, isOpen) => {
     const results = [];
-    for (const { lane, subject, provider } of pairs) {
+    const chosen = [...list.querySelectorAll("input:checked")].map((one) => pairs[one.dataset.pair]);
+    if (!chosen.length) throw new Error(`Tick the ${unit[1]} that you acknowledge.`);
+    for (const { lane, subject, provider } of chosen) {
       if (!isOpen()) {
         results.push({ lane, subject, provider, failure: "the dialog was closed before it was sent." });
         continue;
       }
-      progress.textContent = `Acknowledging ${results.length + 1} of ${pairs.length} …`;
+      progress.textContent = `Acknowledging ${results.length + 1} of ${chosen.length} …`;
       try {
         await ask(`/lanes/${lane}/acknowledgements`, {}, { subject, provider, state, by });
         results.push({ lane, subject, provider });
@@ -95,7 +115,8 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, look = "ma
     }
     return results;
   };
-  const text = `Acknowledge ${plural(pairs.length, ...unit)}`;
+  const openCount = splitByAnswer(pairs)[0].length;
+  const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
   const open = () => actForm(text, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((one) => one.lane))], context, send, done);
   return el("button", { type: "button", class: look, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }

@@ -2,7 +2,7 @@
 
 import { actForm, mayAct } from "./acknowledge.js";
 import { ask } from "./api.js";
-import { LANES, SCHEDULES, el, facts, hash, nothing, plural, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
+import { LANES, SCHEDULES, el, facts, hash, nothing, plural, providerName, stamp, subjectOf, subjectWords, swap, tag, time, visible, words } from "./dom.js";
 import { faultOf, titleOf } from "./causes.js";
 import { liveNote } from "./delivery.js";
 import { endButton, silenceButton, silenceOf } from "./silence.js";
@@ -65,7 +65,7 @@ export async function render(params, context, root) {
         el("a", { href: hash("api", { find: "alerts" }), "data-key": "api" }, "See it in the API"))),
     el("p", { id: "said", role: "status" }),
     gaps.length > 0 && [el("h2", {}, plural(gaps.length, "delivery needs an acknowledgement", "deliveries need an acknowledgement")),
-      el("ul", { class: "plain" }, gaps.map((one) => el("li", {}, el("a", { href: hash("delivery", one), "data-key": `gap-${one.subject}-${one.provider}` }, one.subject), `, ${one.provider}`)))],
+      el("ul", { class: "plain" }, gaps.map((one) => el("li", {}, el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `gap-${one.subject}-${one.provider}` }, one.subject), `, ${providerName(one.provider)}${one.state ? ` (${words(one.state).toLowerCase()})` : ""}`)))],
     facts([["Acknowledged by", alert.acknowledged_by ?? "no one"], ["Episode", alert.episode], ["Most occurrences at once", alert.occurrence_count], ["Notifications held back", alert.swallowed_count],
       ["Last notification", alert.last_notified_at ? stamp(alert.last_notified_at) : "none"], ["Notifying", connectors?.join(", ") || "no one"]]),
     el("div", { class: basis.length > 0 && "split" },
@@ -88,7 +88,7 @@ function basisOf({ kind, evidence, causes }) {
 /** The deliveries of a lane that an alert about missing acknowledgements is about, as they are now. */
 async function gapsOf(name) {
   const lane = (await ask("/lanes")).lanes.find((one) => one.lane === name);
-  return (lane?.acknowledgement_gaps ?? []).map((one) => ({ lane: name, subject: subjectOf(name, one), provider: one.provider }));
+  return (lane?.acknowledgement_gaps ?? []).map((one) => ({ lane: name, subject: subjectOf(name, one), provider: one.provider, state: one.acknowledgement_state }));
 }
 
 /** Notifications as the glossary names them. */

@@ -1,5 +1,6 @@
 // What each cause of a provider incident means and what a person does about it (docs/incidents.md), and its card.
 
+import { decidedWords } from "./acknowledge.js";
 import { el, hash, listed, now, plural, providerName, span, stamp, subjectOf, time, words } from "./dom.js";
 import { icon } from "./icons.js";
 import { CAUSES, FIX_FIRST, GATES } from "./lanes.js"; // written by the server
@@ -29,9 +30,10 @@ export function retryWarning({ lane, retry_decisions: decisions }, incident) {
   return el("strong", {}, `${plural(due.length, "due retry", "due retries")} would fail. ${firstOf(incident)}`);
 }
 
-/** What acknowledging so many deliveries of an incident does, and what it does not. */
-export function effectOf(incident, count) {
-  const text = `${plural(count, "delivery needs", "deliveries need")} an acknowledgement. That lets the worker retry ${count === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
+/** What acknowledging deliveries of an incident does, and what it does not. */
+export function effectOf(incident, gaps) {
+  const decided = decidedWords(gaps);
+  const text = `${plural(gaps.length, "delivery needs", "deliveries need")} an acknowledgement${decided && ` (${decided})`}. That lets the worker retry ${gaps.length === 1 ? "it" : "them"}; it does not fix ${providerName(incident.provider)}.`;
   return [text, firstOf(incident)].filter(Boolean).join(" ");
 }
 
@@ -73,7 +75,7 @@ export const approvalGapsOf = (incidentId, lanes) => gaps("approval_gaps", incid
 
 const gaps = (name, incidentId, lanes) => lanes.flatMap((lane) => lane[name]
   .filter((gap) => gap.provider_incident_id === incidentId)
-  .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider })));
+  .map((gap) => ({ lane: lane.lane, subject: subjectOf(lane.lane, gap), provider: gap.provider, state: gap.acknowledgement_state ?? gap.approval_state })));
 
 /** What a lane still needs an acknowledgement of, by the open item of the closure that it counts as. */
 export function unsettledOf({ lane, acknowledgement_gaps: gaps, outstanding_acknowledgements: alerts }) {

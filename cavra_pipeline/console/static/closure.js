@@ -1,6 +1,6 @@
 // Closure: what keeps the loop from being closed now, what to do about it, and what CAVRA's own dashboard lists.
 
-import { acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
+import { acknowledgeAllButton, acknowledgeButton, decidedWords, resultsOf, splitByAnswer } from "./acknowledge.js";
 import { ask, query } from "./api.js";
 import { unsettledOf } from "./causes.js";
 import { LANES, el, hash, plural, providerName, stamp, swap, words } from "./dom.js";
@@ -67,15 +67,23 @@ function ours(items, pairs, acts, isKnown) {
     { name: "count", title: "Count", value: (one) => one.count, number: true },
     { name: "next", title: "Next", cell: (one) => {
       const [text, link] = advice(one.item, pairs);
-      return [text, " ", link && el("a", { href: link[1], "data-key": `next-${one.item}` }, link[0]), el("p", { class: "acts" }, acts(one.item))];
+      const decided = decidedWords(pairs.filter((own) => own.item === one.item));
+      return [text, decided && ` Decided, still open: ${decided}.`, " ", link && el("a", { href: link[1], "data-key": `next-${one.item}` }, link[0]), el("p", { class: "acts" }, acts(one.item))];
     } },
   ] });
 }
 
-/** What a person can acknowledge here one by one: health alerts, and failing deliveries. */
+/** What a person can acknowledge here one by one, health alerts and failing deliveries: first what no one has answered. */
 function unsettled(pairs, context, again) {
-  return pairs.length > 0 && [el("h2", { id: "unsettled", tabindex: "-1" }, "To acknowledge"),
-    table({ key: "unsettled", caption: "To acknowledge", isTitled: false, rows: pairs, columns: [
+  const [open, decided] = splitByAnswer(pairs);
+  return pairs.length > 0 && el("div", { id: "unsettled", tabindex: "-1" },
+    open.length > 0 && answers("To acknowledge", open, context, again),
+    decided.length > 0 && answers(`Decided, still open: ${decidedWords(pairs)}`, decided, context, again));
+}
+
+function answers(caption, pairs, context, again) {
+  return [el("h2", {}, caption),
+    table({ key: `unsettled-${caption}`, caption, isTitled: false, rows: pairs, columns: [
       { name: "subject", title: "Subject", value: (one) => one.subject, cell: (one) => el("a", { href: hash("delivery", { lane: one.lane, subject: one.subject, provider: one.provider }), "data-key": `of-${one.lane}-${one.subject}-${one.provider}` }, one.subject) },
       { name: "what", title: "What", value: (one) => (one.item === GAP ? "Failing delivery" : "Health alert"), cell: (one) => [one.item === GAP ? "Failing delivery" : "Health alert", el("small", {}, words(one.lane))] },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },

@@ -1,7 +1,7 @@
 // Retry Health: judge a lane now or at any past instant, see why, and act on it.
 
 import { ask, askAll, askIfThere } from "./api.js";
-import { LABEL, acknowledgeAllButton, acknowledgeButton, resultsOf } from "./acknowledge.js";
+import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultsOf, splitByAnswer } from "./acknowledge.js";
 import { causeLines, firstOf, incidentsOf } from "./causes.js";
 import { LANES, SCHEDULES, ago, announce, el, facts, field, hash, laneChoice, loading, nothing, problem, providerName, save, showDocument, span, stamp, subjectOf, swap, tag, time, words } from "./dom.js";
 import { evidenceLink } from "./overview.js";
@@ -77,7 +77,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
   const based = Object.fromEntries(lane.alerts.map((one) => [one.category, one]));
   const alerts = health.alerts.map((one, at) => ({ record_type: "", pairs: [], ...based[one.category], ...one, action: health.recommended_actions[at] }))
     .sort((a, b) => (b.severity === "critical") - (a.severity === "critical"));
-  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider }));
+  const gaps = health.acknowledgement_gaps.map((one) => ({ lane: health.lane, subject: subjectOf(health.lane, one), provider: one.provider, state: one.acknowledgement_state }));
   const causes = incidentsOf(health.lane, incidents);
   const warning = causes.filter((one) => gaps.some((gap) => gap.provider === one.provider)).map(firstOf).find(Boolean);
   const act = (subject, provider, key) => acknowledgeButton({ lane: health.lane, subject, provider, key, context, done: again });
@@ -93,7 +93,7 @@ async function report(health, metadata, lane, context, again, saveButton) {
       ["Last worker run", ago(health.latest_worker_age_minutes)], ["Last retry plan", ago(health.latest_retry_plan_age_minutes)],
       ["Missed runs", health.missed_run_count], ["Worker runs", health.worker_run_count], ["Of these dry", health.dry_run_count],
       ["Failing deliveries", health.unresolved_delivery_count], ["Retries delivered", health.delivered_execution_count], ["Retries failed", health.failed_execution_count - health.skipped_execution_count],
-      ["Retries skipped", health.skipped_execution_count], ["Unresolved retries", health.unresolved_failed_execution_count], ["Missing approvals", health.approval_pending_count],
+      ["Retries skipped", health.skipped_execution_count], ["Unresolved retries", health.unresolved_failed_execution_count], ["Approval gaps", health.approval_pending_count],
       ["Outstanding alert acknowledgements", health.outstanding_alert_acknowledgement_count], ["Records", health.evidence_record_count],
       // Seldom: shown where there is one.
       ...[["Failed after they were delivered", health.failed_after_delivery_count], ["Later records, left out", health.future_record_count]].filter(([, count]) => count),
@@ -102,14 +102,15 @@ async function report(health, metadata, lane, context, again, saveButton) {
     !(runs.isWhole && executions.isWhole) && el("p", { class: "notice" }, "Only the newest 2,000 runs and retries of the window are shown; the figures above count all."),
     el("h2", { id: "gaps", tabindex: "-1" }, "Acknowledgement gaps"),
     gaps.length > 1 && el("p", { class: "acts" }, acknowledgeAllButton({ pairs: gaps, of: words(health.lane), key: "all-gaps", context, done: again, look: warning ? null : "main", warning })),
-    table({ key: "gaps", isTitled: false, caption: "Failing deliveries without the acknowledgement that they need", rows: health.acknowledgement_gaps, empty: "none", columns: [
+    gaps.length > 0 && el("p", { class: "soft" }, decidedWords(gaps) ? `${decidedWords(gaps)}: a person has decided, and the retry stays held. The others have no answer yet.` : "No one has answered these yet."),
+    table({ key: "gaps", isTitled: false, caption: "Failing deliveries without an acknowledgement that releases them, those without an answer first", rows: splitByAnswer(health.acknowledgement_gaps.map((one) => ({ ...one, state: one.acknowledgement_state }))).flat(), empty: "none", columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },
-      { name: "state", title: "Acknowledgement", value: (one) => words(one.acknowledgement_state) || "none" },
+      { name: "state", title: "Acknowledgement", value: (one) => words(one.state), cell: (one) => (one.state ? tag("warning", words(one.state)) : "none") },
       { name: "act", title: "Action", cell: (one) => act(subjectOf(health.lane, one), one.provider, `gap-${subjectOf(health.lane, one)}-${one.provider}`) },
     ] }),
-    health.approval_gaps.length > 0 && [el("h2", {}, "Missing approvals"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, columns: [
+    health.approval_gaps.length > 0 && [el("h2", {}, "Approval gaps"), table({ key: "approvals", isTitled: false, caption: "Failing deliveries without the approval that they need", rows: health.approval_gaps, columns: [
       { name: "subject", title: "Subject", value: (one) => subjectOf(health.lane, one), cell: (one) => deliveryLink(health.lane, subjectOf(health.lane, one), one.provider) },
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) },
       { name: "since", title: "Since", value: (one) => one.since, cell: (one) => time(one.since, true) },

@@ -15,7 +15,7 @@ export async function render(params, context, root) {
   const found = incidents.find((one) => one.incident_id === params.id);
   if (!found) return nothing("No incident of that id is known at this instant.", el("a", { href: hash("incidents") }, "See all incidents"), ".");
   const gaps = gapsOf(found.incident_id, lanes);
-  const effect = gaps.length > 0 && effectOf(found, gaps.length);
+  const effect = gaps.length > 0 && effectOf(found, gaps);
   const unapproved = approvalGapsOf(found.incident_id, lanes);
   const states = new Map((await Promise.all([...new Set(found.pairs.map((one) => one.lane))].map((one) => ask(`/lanes/${one}/plan`, at)))).flatMap((made) => made.plan.retry_decisions
     .filter((one) => one.provider === found.provider).map((one) => [`${made.plan.lane} ${subjectOf(made.plan.lane, one)}`, statesOf(made)(one)])));

@@ -1,7 +1,7 @@
 // Causes first, then every lane in one table: how it is, its failing deliveries by state, and its last days.
 
 import { ask } from "./api.js";
-import { acknowledgeAllButton, resultsOf } from "./acknowledge.js";
+import { acknowledgeAllButton, decidedWords, resultsOf } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
 import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
@@ -80,7 +80,7 @@ function incidentCard(one, lanes, context, done) {
   const see = el("a", { class: isMain ? "button" : "button main", href: incidentAddress(one), "data-key": `see-${one.incident_id}` }, "Open the incident");
   return causeCard({
     level: "critical", count: one.pairs.length, unit: one.pairs.length === 1 ? "delivery" : "deliveries", title: titleOf(one), href: incidentAddress(one), since: one.began_at,
-    details: `In ${plural(one.lanes.length, "lane")}.`, next: adviceOf(one), note: gaps.length > 0 && effectOf(one, gaps.length),
+    details: `In ${plural(one.lanes.length, "lane")}.`, next: adviceOf(one), note: gaps.length > 0 && effectOf(one, gaps),
     acts: [...(isMain ? [acknowledge, see] : [see, acknowledge]), incidentRecords(one, `records-${one.incident_id}`)],
   });
 }
@@ -94,7 +94,7 @@ function looseFailures(lanes, context, done) {
   const count = shares.reduce((sum, [, one]) => sum + one, 0);
   if (!count) return [];
   const [gaps, unapproved] = [gapsOf(null, concerned), approvalGapsOf(null, concerned)];
-  const needs = [[gaps, "an acknowledgement"], [unapproved, "an approval"]].filter(([rows]) => rows.length).map(([rows, what]) => `${plural(rows.length, "needs", "need")} ${what}`);
+  const needs = [[gaps, "an acknowledgement"], [unapproved, "an approval"]].filter(([rows]) => rows.length).map(([rows, what]) => `${plural(rows.length, "needs", "need")} ${what}${decidedWords(rows) && ` (${decidedWords(rows)})`}`);
   return [causeCard({
     level: "warning", count, unit: count === 1 ? "delivery" : "deliveries",
     title: `${plural(count, "delivery", "deliveries")} failed without an open incident: ${shares.map(([name, one]) => `${providerName(name)} ${one.toLocaleString("en")}`).join(", ")}`,
