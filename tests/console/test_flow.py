@@ -264,7 +264,7 @@ def test_days_of_a_lane_are_walked_by_keys_and_lead_to_the_lane_of_then(service:
         page.keyboard.press("ArrowLeft")
         page.keyboard.press("Enter")
         page.get_by_text(f"You see {NOW.date() - timedelta(days=1)} 23:59 UTC").wait_for()
-        page.get_by_role("heading", level=1, name="Retry Health").wait_for()
+        page.get_by_role("heading", level=1, name="Retry health").wait_for()
         page.get_by_role("button", name="Menu").click()
         page.get_by_role("link", name="Executive report").click()
         page.get_by_role("heading", level=1, name="Executive report").wait_for()

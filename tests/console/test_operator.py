@@ -141,7 +141,7 @@ def test_a_past_instant_is_judged_as_it_was_then(service: Served, browser: Brows
         page.get_by_label("Lane").select_option("executive_report")
         page.get_by_text("Other parameters").click()
         page.get_by_label("Window (hours)").fill("24")
-        page.get_by_role("button", name="Run Retry Health").click()
+        page.get_by_role("button", name="Evaluate").click()
         page.get_by_role("button", name="Export as JSON").wait_for()
         with page.expect_download() as saved:
             page.get_by_role("button", name="Export as JSON").click()

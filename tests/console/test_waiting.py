@@ -121,7 +121,7 @@ def test_an_incident_counts_the_approvals_that_its_deliveries_need(service: Serv
         states = page.locator("tbody tr td:last-child").all_inner_texts()
         assert sorted(states) == ["Held: needs an approval"] * 4 + ["Ready"]
         page.get_by_role("link", name="Preview its retry plan").click()
-        page.get_by_role("heading", level=1, name="Plan a retry").wait_for()
+        page.get_by_role("heading", level=1, name="Retry plan").wait_for()
         assert page.get_by_label("Lane").input_value() == AUDIT
         assert page.get_by_label("Provider").input_value() == "servicenow"
     assert seen.complaints == []

@@ -23,11 +23,14 @@ export const causeLines = (lane, incidents, note = () => null) => incidentsOf(la
   el("a", { href: incidentAddress(one, lane), "data-key": `why-${one.incident_id}` }, titleOf(one)), ` since ${stamp(one.began_at)}. ${adviceOf(one)} `, note(one)));
 
 /** What the due retries of a plan run into: what to do before they are retried, if an incident makes them fail; else null. */
-export function retryWarning({ lane, retry_decisions: decisions }, incident) {
+export function retryWarning({ plan: { lane, retry_decisions: decisions }, pending }, incident) {
   const failing = new Set(incident.pairs.filter((one) => one.lane === lane).map((one) => one.subject));
+  const held = new Set(pending.map((one) => `${one.subject} ${one.provider}`));
   const due = decisions.filter((one) => one.action === "retry" && one.provider === incident.provider && failing.has(subjectOf(lane, one)));
   if (!due.length || !isFixedFirst(incident)) return null;
-  return el("strong", {}, `${plural(due.length, "due retry", "due retries")} would fail. ${firstOf(incident)}`);
+  const waiting = due.filter((one) => held.has(`${subjectOf(lane, one)} ${one.provider}`)).length;
+  const parts = [[due.length - waiting, "ready"], [waiting, "held"]].filter(([count]) => count).map(([count, state]) => `${count.toLocaleString("en")} ${state}`);
+  return el("strong", {}, `${parts.join(" and ")} ${due.length === 1 ? "retry" : "retries"} would fail. ${firstOf(incident)}`);
 }
 
 /** What acknowledging deliveries of an incident does, and what it does not. */

@@ -39,8 +39,8 @@ export async function render(params, context, root) {
 }
 
 const ACTS = {
-  unresolved_delivery: (lane) => ["Retry the failing deliveries once their connector works.", lane && ["Plan a retry", `#/plan${query({ lane })}`]],
-  unresolved_failed_execution: (lane) => ["Find out why these retries failed or were skipped.", lane && ["Retry Health", `#/health${query({ lane, run: 1 })}`]],
+  unresolved_delivery: (lane) => ["Retry the failing deliveries once their connector works.", lane && ["Retry plan", `#/plan${query({ lane })}`]],
+  unresolved_failed_execution: (lane) => ["Find out why these retries failed or were skipped.", lane && ["Retry health", `#/health${query({ lane, run: 1 })}`]],
   acknowledgement_outstanding: (lane) => ["Acknowledge each for the connector that it went to.", ["Open the alert plans", `#/evidence${query({ lane, record_type: "alert_plan" })}`]],
 };
 
@@ -55,7 +55,7 @@ function title(item) {
 /** What an item is about and what to do: text, and where. */
 function advice(item, pairs) {
   if (item === "open_recovery") return ["Record what became of each recovery.", ["Recoveries", "#/recoveries"]];
-  if (item === GAP) return ["Acknowledge each failing delivery, so that it may be retried.", ["Plan a retry", `#/plan${query({ lane: pairs.find((one) => one.item === item)?.lane })}`]];
+  if (item === GAP) return ["Acknowledge each failing delivery, so that it may be retried.", ["Retry plan", `#/plan${query({ lane: pairs.find((one) => one.item === item)?.lane })}`]];
   const lane = laneOf(item);
   const name = Object.keys(ACTS).find((one) => item.endsWith(one));
   return name ? ACTS[name](lane) : ["Look at its records.", ["Evidence", "#/evidence"]];

@@ -32,7 +32,7 @@ export const inShort = (made) => parts(made).map(([text]) => text).join(", ") ||
 /** The plan, its decisions (first those of the provider `shown`, if given) and exports, and what it changes against a saved one; `saveButton` makes one of a class. */
 export async function report(plan, made, policy, isPast, context, [saveButton, note], shown) {
   const [{ reports }, { incidents }] = await Promise.all([ask("/history", { lane: plan.lane, limit: 500 }), ask("/incidents", { as_of: plan.as_of, open: true })]);
-  const isDoomed = incidentsOf(plan.lane, incidents).some((one) => retryWarning(plan, one));
+  const isDoomed = incidentsOf(plan.lane, incidents).some((one) => retryWarning(made, one));
   const kept = reports.filter((one) => /retry_plan$/.test(one.report) && one.report_id !== plan.retry_plan_id)
     .sort((a, b) => b.as_of.localeCompare(a.as_of)).slice(0, 60);
   const compared = el("div", { "aria-live": "polite" });
@@ -62,7 +62,7 @@ export async function report(plan, made, policy, isPast, context, [saveButton, n
   return [
     el("section", { class: `verdict ${plan.evidence_record_count > 0 && plan.alert_level}`, "aria-label": "The plan" },
       el("p", { class: "state" }, parts(made).length ? parts(made).map(([text, level], at) => [at > 0 && ", ", el("span", { class: level }, text)]) : inShort(made)),
-      causeLines(plan.lane, incidents, (one) => retryWarning(plan, one)),
+      causeLines(plan.lane, incidents, (one) => retryWarning(made, one)),
       el("p", { class: "soft" }, `${words(plan.lane)} as of ${stamp(plan.as_of)}: at most ${plan.max_retry_attempts} attempts, after ${span(plan.base_retry_delay_minutes * 60000)}, times ${plan.backoff_multiplier} for each further failure, at most ${span(plan.max_retry_delay_minutes * 60000)}.`),
       el("p", { class: "soft" }, made.metadata ? `Plan ${plan.retry_plan_id}, requested by ${made.actor}; its evidence record is ${made.metadata.session_id}.` : `Preview only, not saved. ${note}`),
       saveButton && el("p", { class: "acts" }, saveButton(isDoomed ? null : "main"))),

@@ -1,7 +1,7 @@
 // The executive report as of now or a past instant: what to do, what is open, what happened. Also as a page to save.
 
 import { ask, askText } from "./api.js";
-import { el, facts, hash, plural, problem, providerName, save, span, stamp, swap, tag, time, unbroken, whole, words } from "./dom.js";
+import { el, facts, hash, listed, plural, problem, providerName, save, span, stamp, swap, tag, time, unbroken, whole, words } from "./dom.js";
 import { asOf } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
@@ -28,7 +28,7 @@ export async function render() {
   const more = report.recommended_actions.filter((one) => !one.number);
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
-      el("p", { class: "state" }, unbroken(report.headline)), own.length > 0 && el("p", {}, el("strong", {}, "You decide: "), own.map((one) => `${one.action.replace(/\.$/, "")} (step ${one.number}). `)),
+      el("p", { class: "state" }, unbroken(report.headline)), missed(report), own.length > 0 && el("p", {}, el("strong", {}, "You decide: "), own.map((one) => `${one.action.replace(/\.$/, "")} (step ${one.number}). `)),
       el("p", {}, el("strong", {}, "Do now: "), report.what_to_do),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
@@ -52,6 +52,13 @@ export async function render() {
       { name: "due", title: "Due", value: (one) => one.slo_due_at, cell: (one) => time(one.slo_due_at) },
       { name: "do", title: "Next step", value: (one) => one.recommended_action },
     ] }), foot];
+}
+
+/** At which providers how many notifications have not arrived, and since when, as the page says it. */
+function missed({ broken_providers: providers }) {
+  const parts = providers.filter((one) => one.failing_notice_count)
+    .map((one, at) => `${at ? one.failing_notice_count.toLocaleString("en") : `${plural(one.failing_notice_count, "notification")} sent`} to ${providerName(one.provider)} since ${stamp(one.failing_since).slice(0, 10)}`);
+  return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
 }
 
 function shareWithin(counted) {

@@ -1,4 +1,4 @@
-// Retry Health: judge a lane now or at any past instant, see why, and act on it.
+// Retry health: judge a lane now or at any past instant, see why, and act on it.
 
 import { ask, askAll, askIfThere } from "./api.js";
 import { LABEL, acknowledgeAllButton, acknowledgeButton, decidedWords, resultsOf, splitByAnswer } from "./acknowledge.js";
@@ -18,14 +18,14 @@ const PARAMETERS = ["as_of", "expected_interval_minutes", "stale_metadata_minute
 export async function render(params, context, root) {
   const { lanes } = await ask("/lanes", { as_of: asOf() });
   const result = el("div", {});
-  const form = el("form", { "aria-label": "Retry Health" },
+  const form = el("form", { "aria-label": "Retry health" },
     el("div", { class: "fields" }, laneChoice(params.lane || LANES[0])),
     el("details", { "data-key": "parameters" }, el("summary", {}, "Other parameters"), el("div", { class: "fields" },
       field("Expected interval (minutes)", number("expected_interval_minutes", 525600, params.expected_interval_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
       field("A plan is stale after (minutes)", number("stale_metadata_minutes", 525600, params.stale_metadata_minutes || ""), "1 to 525,600. Leave empty for the lane's."),
       field("Window (hours)", number("window_hours", 8784, params.window_hours || ""), "How far back counts reach. Leave empty for 168."),
       field("Requested by", el("input", { name: "generated_by", ...LABEL, value: params.generated_by || "" }), LABEL.title))),
-    el("p", { class: "acts" }, el("button", { "data-key": "run" }, "Run Retry Health")));
+    el("p", { class: "acts" }, el("button", { "data-key": "run" }, "Evaluate")));
   const maySave = !isPast() && (!context.status || context.status.scopes.includes("plan"));
   let newest = 0;
   const run = async (isSaved = false) => {

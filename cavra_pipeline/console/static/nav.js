@@ -32,7 +32,7 @@ export function drawNavigation(nav, views) {
 
 const TABS = {
   recoveries: [["recoveries", "Recoveries"], ["escalation", "Escalation plan"], ["closure", "Closure"]],
-  plan: [["plan", "Plan"], ["worker", "Worker"], ["forecast", "Forecast"]],
+  plan: [["plan", "Retry plan"], ["worker", "Worker"], ["forecast", "Forecast"]],
 };
 
 /** The tabs of a group of views, as links: each has an address of its own. */

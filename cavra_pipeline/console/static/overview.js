@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { acknowledgeAllButton, decidedWords, resultsOf } from "./acknowledge.js";
 import { idleNotice } from "./alerts.js";
 import { adviceOf, approvalGapsOf, causeCard, effectOf, firstOf, gapsOf, gateOf, incidentAddress, incidentRecords, incidentsOf, isFixedFirst, recordsLink, titleOf } from "./causes.js";
-import { LANES, ago, announce, el, hash, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
+import { LANES, ago, announce, el, hash, now, plural, providerName, setServerTime, span, stamp, swap, tag, whole, words } from "./dom.js";
 import { RECOVERY_STEP } from "./lanes.js"; // written by the server
 import { asOf, daysAgo, isPast, today } from "./moment.js";
 import { keyOf, sharesBar } from "./pictures.js";
@@ -111,10 +111,11 @@ function stoppedWorkers(lanes) {
   const down = lanes.filter((one) => (one.outage_open_since && !one.usual_interval_minutes) || hasNeverRun(one));
   if (!down.length) return [];
   const health = (one) => hash("health", { lane: one.lane, run: 1 });
-  const since = down.map((one) => one.outage_open_since).filter(Boolean).sort()[0];
+  const since = down[0].outage_open_since;
+  const length = (one) => (hasNeverRun(one) ? " (has never run)" : down.length > 1 && [" ", whole(`(${span(now() - Date.parse(one.outage_open_since))})`)]);
   return [causeCard({
     level: "critical", count: down.length, unit: down.length === 1 ? "worker" : "workers", title: down.length === 1 ? `The worker of ${words(down[0].lane).toLowerCase()} is down` : `${down.length} workers are down`,
-    href: health(down[0]), since, details: down.map((one, at) => [at > 0 && ", ", el("a", { href: health(one), "data-key": `down-${one.lane}` }, words(one.lane)), hasNeverRun(one) && " (has never run)"]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
+    href: health(down[0]), since: down.length === 1 && since, details: down.map((one, at) => [at > 0 && ", ", el("a", { href: health(one), "data-key": `down-${one.lane}` }, words(one.lane)), length(one)]).concat("."), next: "Check that the schedules are on and the Dagster daemon runs, then run each worker once.",
     note: !isPast() && "Alerts name the runs missed since the Dagster daemon first ran here; earlier ones are in each lane's health.",
     acts: [el("a", { class: "button main", href: hash("worker", { lane: down[0].lane }), "data-key": "see-worker" }, down.length === 1 ? "Open the worker" : "Open the first worker"), el("a", { class: "button", href: hash("slots"), "data-key": "see-slots" }, "Scheduled runs")],
   })];

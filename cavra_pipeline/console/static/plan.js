@@ -1,4 +1,4 @@
-// Plan Executive Retry (and the other lanes): a policy and its preview at once; saving what was seen is the second step.
+// The retry plan of a lane: a policy and its preview at once; saving what was seen is the second step.
 
 import { LABEL } from "./acknowledge.js";
 import { ask } from "./api.js";

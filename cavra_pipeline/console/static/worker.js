@@ -45,7 +45,7 @@ function next({ plan, pending }, incidents, isLive, acts, how) {
   const ready = plan.retryable_count - pending.length;
   return el("section", { class: `verdict ${ready ? "calm" : ""}`, "aria-label": "The next run" },
     el("p", { class: "state" }, ready ? `The next run would take ${plural(Math.min(ready, MAX_RETRIES), "retry", "retries")}` : "The next run would take nothing"),
-    causeLines(plan.lane, incidents, (one) => retryWarning(plan, one)),
+    causeLines(plan.lane, incidents, (one) => retryWarning({ plan, pending }, one)),
     el("p", {}, `${isLive ? "The lane is live on this host: its schedule sends them." : "The lane is not live on this host: its worker selects, and sends nothing."}${ready > MAX_RETRIES ? ` A run takes at most ${MAX_RETRIES} of the ${ready.toLocaleString("en")} that are ready.` : ""}${pending.length ? ` ${pending.length.toLocaleString("en")}${ready ? " more" : ""} ${pending.length === 1 ? "is" : "are"} held for ${gateOf(plan.lane)}.` : ""}`),
     el("p", { class: "soft" }, how), el("p", { class: "acts" }, acts));
 }
