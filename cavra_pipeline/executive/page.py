@@ -17,6 +17,7 @@ from cavra_pipeline.executive.words import (
     count,
     day_text,
     decide_words,
+    downtime_words,
     limit_words,
     listed,
     missed_words,
@@ -58,10 +59,7 @@ _COMMANDS: Final = (
     ("verify that the evidence is unchanged", "cavra-pipeline verify --home"),
     ("prove these numbers from it", "cavra-pipeline prove --report executive"),
 )
-_WHAT: Final = (
-    "A recovery is the repair of one notification channel, such as Slack or Jira, to which deliveries kept failing. "
-    "It is open until somebody closes it as resolved or mitigated."
-)
+_WHAT: Final = "A recovery is the repair of a notification channel, such as Slack, to which deliveries kept failing."
 
 
 def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> dict[str, Any]:
@@ -91,7 +89,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         "decide": decide_words(report),
         "what_to_do": steps[0] if steps else {"action": report["what_to_do"], "role": "", "then": [], "because": ""},
         "next_actions": steps[1:],
-        "more_actions": _more_actions(more),
+        "more_actions": _more_actions(more, "" if console else ", under Executive report"),
         "console": console or "",
         "what": _WHAT,
         "broken": [_broken(one, at) for one in broken],
@@ -116,6 +114,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
 def _none_broken(report: Mapping[str, Any], *, is_known: bool) -> str:
     if not report["evidence_record_count"]:
         return "Nothing is known: no evidence has arrived."
+        "downtime": " ".join(downtime_words(report)),
     recoveries = " and no recovery is open" if is_known else "; nothing is known of recoveries"
     return f"No delivery is failing{recoveries}."
 
@@ -130,12 +129,12 @@ def _action(one: Mapping[str, Any]) -> dict[str, Any]:
     return {**one, "role": f"{role[0].upper()}{role[1:]}"}
 
 
-def _more_actions(more: Sequence[Mapping[str, Any]]) -> str:
+def _more_actions(more: Sequence[Mapping[str, Any]], where: str) -> str:
     """What the page leaves out, and whose it is; the console's address follows it where somebody has named that."""
     if not more:
         return ""
     roles = dict.fromkeys(f"the {role}" for one in more for role in one["role"].split(", "))
-    return f"{are(len(more), 'further step')} in the console, under Executive report: for {listed(list(roles))}."
+    return f"{are(len(more), 'further step')} in the console{where}, for {listed(list(roles))}."
 
 
 def _facts(report: Mapping[str, Any], *, is_known: bool) -> list[dict[str, str]]:

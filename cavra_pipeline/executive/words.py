@@ -117,7 +117,12 @@ def what_happened(report: Mapping[str, Any]) -> list[str]:
     if closed:
         said.append(_closed_words(report))
     said += activity_words(report)
-    said += [f"{lane['title']}: {worker_interval(lane)}." for lane in report["lanes"] if lane["usual_interval_minutes"]]
+    return said + downtime_words(report)
+
+
+def downtime_words(report: Mapping[str, Any]) -> list[str]:
+    """Returns how the retry workers ran in the window, in sentences; none if all ran as they should."""
+    said = [f"{lane['title']}: {worker_interval(lane)}." for lane in report["lanes"] if lane["usual_interval_minutes"]]
     down = [lane for lane in report["lanes"] if lane["outage_count"] and not lane["usual_interval_minutes"]]
     if down:
         longest = max(down, key=lambda lane: _downtime(lane, report["as_of"]))

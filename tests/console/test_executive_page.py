@@ -50,6 +50,9 @@ def test_the_page_is_printed_on_one_sheet(browser: Browser, full: dict[str, Any]
     page = opened(browser, full, tmp_path)
     printed = page.pdf(prefer_css_page_size=True)
     assert printed.count(b"/Type /Page") - printed.count(b"/Type /Pages") == 1
+    page.emulate_media(media="print")
+    sizes = "[document.body, document.querySelector('tbody td')].map((one) => getComputedStyle(one).fontSize)"
+    assert page.evaluate(sizes) == ["12px", "12px"], "9 pt"
 
 
 def test_the_page_is_four_screens_of_a_phone_at_most(browser: Browser, full: dict[str, Any], tmp_path: Path) -> None:
@@ -57,3 +60,4 @@ def test_the_page_is_four_screens_of_a_phone_at_most(browser: Browser, full: dic
     height, width = page.evaluate("[document.body.scrollHeight, document.documentElement.scrollWidth]")
     assert width == PHONE["width"]
     assert height <= 4 * PHONE["height"]
+    assert page.locator("svg:visible").count() == 2
