@@ -1,7 +1,7 @@
 """Open leaks: every secret that was found, once (``evidence.leaks``), until a person has handled its alert.
 
 A leak outlives its file, its finding, the warehouse and the window of any report: only ``handle_leaks`` ends it. Each
-function runs inside the caller's transaction on the state database.
+function but ``open_leak_count`` runs inside the caller's transaction on the state database.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
+from cavra_pipeline.settings import Settings
+from cavra_pipeline.state import state_of
 from cavra_pipeline.state.tables import leaks
 
 
@@ -40,6 +42,15 @@ def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
         .order_by(leaks.c.drop_day)
     )
     return [OpenLeaks(*row) for row in c.execute(found)]
+
+
+def open_leak_count(settings: Settings, at: datetime) -> int:
+    """Returns how many secrets that were found by an instant no one had handled by then."""
+    found = sa.select(sa.func.count()).where(
+        leaks.c.found_at <= at, leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at)
+    )
+    with state_of(settings).reading() as c:
+        return int(c.scalar(found) or 0)
 
 
 def handle_leaks(c: sa.Connection, drop_day: str, *, newest: int, now: datetime) -> None:

@@ -11,6 +11,7 @@ from fastapi import Query
 from fastapi.routing import APIRouter
 from starlette.responses import Response
 
+from cavra_pipeline.alerts.leaks import open_leak_count
 from cavra_pipeline.api import models, recovery_answers
 from cavra_pipeline.api.common import Served, endpoint
 from cavra_pipeline.api.service import Answer, Service
@@ -61,7 +62,8 @@ def executive_report_as_html(service: Served, asked: Annotated[models.Recoveries
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     basis = basis_of_page(service.settings, parse_as_of(report["as_of"]))
-    page = report_html(report, basis, console_address(service.settings))
+    leak_count = open_leak_count(service.settings, parse_as_of(report["as_of"]))
+    page = report_html(report, basis, console_address(service.settings), leak_count)
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from fastapi.routing import APIRouter
 
+from cavra_pipeline.alerts.leaks import open_leak_count
 from cavra_pipeline.api import answers
 from cavra_pipeline.api.access import SCOPES
 from cavra_pipeline.api.common import Asker, Served, endpoint
@@ -39,7 +40,11 @@ def status(service: Served, caller: Asker) -> Answer:
             "is_behind": copy.is_behind,
             "failure": failure.what if failure else None,
         },
-        "evidence": {"kept_count": service.keeper.kept_count, "failed_count": service.keeper.failed_count},
+        "evidence": {
+            "kept_count": service.keeper.kept_count,
+            "failed_count": service.keeper.failed_count,
+            "open_leak_count": open_leak_count(service.settings, service.clock()),
+        },
         "dagster": {
             "url": service.settings.dagster_url,
             "assets_url": "/".join([service.settings.dagster_url, "assets", *service.settings.asset_prefix]),

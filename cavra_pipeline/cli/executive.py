@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from cavra_pipeline.alerts.leaks import open_leak_count
 from cavra_pipeline.cli import columns
 from cavra_pipeline.cli.command import JSON, answers, answers_as, command, form_of_answer
 from cavra_pipeline.cli.common import AS_OF, EXIT_FAILED, LIVE, answer, clock, home, options
@@ -120,15 +121,19 @@ def executive_report_command(
         report, run_id=report_run_id(report), made_at=clock(), requested_at=now, as_of=as_of
     )
     with _delivered(settings, announcement, providers, live) as sent:
-        basis, console = basis_of_page(settings, as_of or now), console_address(settings)
+        beside = (
+            basis_of_page(settings, as_of or now),
+            console_address(settings),
+            open_leak_count(settings, as_of or now),
+        )
         form = form_of_answer(next(iter(_PAGES)))
         if output_dir:
-            for path in write_report(output_dir, report, report_files(report, basis, console)).values():
+            for path in write_report(output_dir, report, report_files(report, *beside)).values():
                 err.print(f"wrote {path}")
         elif form == JSON:
             print_document(report_json(report))
         else:
-            print_document(_PAGES[form](report, basis, console))
+            print_document(_PAGES[form](report, *beside))
         _show_delivery(err, sent)
         sys.stdout.flush()
     _exit_for(sent)

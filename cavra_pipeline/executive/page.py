@@ -18,6 +18,7 @@ from cavra_pipeline.executive.words import (
     day_text,
     decide_words,
     downtime_words,
+    leak_words,
     limit_words,
     listed,
     missed_words,
@@ -62,13 +63,17 @@ _COMMANDS: Final = (
 _WHAT: Final = "A recovery is the repair of a notification channel, such as Slack, to which deliveries kept failing."
 
 
-def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> dict[str, Any]:
+def page_of(
+    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+) -> dict[str, Any]:
     """Returns what both pages say in words.
 
     Args:
         report: An executive report.
         basis: What it can be proven from; None if unknown.
         console: Address of the report in the console; None if unknown.
+        leak_count: Secrets that were found and that no one has handled yet. They are no part of the report, which is
+            made from the evidence alone.
     """
     at, days = read(report["as_of"]), report["window_days"]
     shown = report["open_recoveries"][:_MOST_ROWS]
@@ -77,9 +82,14 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
     actions = [one for one in report["recommended_actions"] if one["number"]]
     more = [one for one in report["recommended_actions"] if not one["number"]]
     is_known = report["recovery_state"] != NO_PLAYBOOK
-    steps = [_action(one) for one in actions]
+    steps, leaks = [_action(one) for one in actions], leak_words(leak_count)
+    if leaks and not steps:
+        steps, leaks = [{"action": leaks, "role": "Platform team", "then": [], "because": ""}], ""
+    is_calm = report["state"] == "under_control"
     return {
-        "state": _STATES[report["state"]],
+        "state": _STATES["needs_attention" if leak_count and is_calm else report["state"]],
+        "tone": "warning" if leak_count and is_calm else report["alert_level"],
+        "leaks": leaks,
         "as_of": moment_text(read(report["as_of"])),
         "window": count(report["window_days"], "day"),
         "limit": short_duration(report["slo_minutes"]),
@@ -103,6 +113,7 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
         if is_known
         else "No recovery playbook has arrived: nothing is known of recoveries.",
         "activity": " ".join(activity_words(report)) if report["evidence_record_count"] else "",
+        "downtime": " ".join(downtime_words(report)),
         "is_seldom": any(lane["usual_interval_minutes"] for lane in report["lanes"]),
         "backlog_step": "6 hours" if days <= FINE_WINDOW_DAYS else "day",
         "notes": _notes(report, basis),
@@ -114,7 +125,6 @@ def page_of(report: Mapping[str, Any], basis: Basis | None = None, console: str 
 def _none_broken(report: Mapping[str, Any], *, is_known: bool) -> str:
     if not report["evidence_record_count"]:
         return "Nothing is known: no evidence has arrived."
-        "downtime": " ".join(downtime_words(report)),
     recoveries = " and no recovery is open" if is_known else "; nothing is known of recoveries"
     return f"No delivery is failing{recoveries}."
 

@@ -37,28 +37,35 @@ def console_address(settings: Settings) -> str | None:
     return f"{settings.console_url}/#/executive" if "console_url" in settings.model_fields_set else None
 
 
-def report_markdown(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> str:
+def report_markdown(
+    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+) -> str:
     """Returns the report as Markdown; text of the evidence is escaped. Its arguments are those of ``report_files``."""
-    return markdown_of(report, page_of(report, basis, console))
+    return markdown_of(report, page_of(report, basis, console, leak_count))
 
 
-def report_html(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> str:
+def report_html(
+    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+) -> str:
     """Returns the report as one HTML page that needs no script and asks for nothing from anywhere.
 
     Its arguments are those of ``report_files``.
     """
-    return _html_of(report, page_of(report, basis, console))
+    return _html_of(report, page_of(report, basis, console, leak_count))
 
 
-def report_files(report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None) -> dict[str, str]:
+def report_files(
+    report: Mapping[str, Any], basis: Basis | None = None, console: str | None = None, leak_count: int = 0
+) -> dict[str, str]:
     """Returns the report in every form by the suffix of its file: ``json``, ``md``, ``html``.
 
     Args:
         report: An executive report.
         basis: What it can be proven from, as the foot of both pages says; None if unknown.
         console: Address of the report in the console, for what the pages leave out; None if unknown.
+        leak_count: Secrets that were found and that no one has handled yet, as both pages say; the JSON does not.
     """
-    page = page_of(report, basis, console)
+    page = page_of(report, basis, console, leak_count)
     return {"json": report_json(report), "md": markdown_of(report, page), "html": _html_of(report, page)}
 
 

@@ -179,6 +179,14 @@ def decide_words(report: Mapping[str, Any]) -> str:
     return " ".join(f"{one['action'].removesuffix('.')} (step {one['number']})." for one in own)
 
 
+def leak_words(number: int) -> str:
+    """Says how many credentials may have leaked into evidence, and what is done about it; empty if none has."""
+    if not number:
+        return ""
+    found = count(number, "possible credential was", "possible credentials were")
+    return f"{found} found in evidence. Rotate {'it' if number == 1 else 'them'}, and fix the source."
+
+
 def missing_words(report: Mapping[str, Any]) -> str:
     """Says what people have not received, most first; empty if all has arrived."""
     missing = Counter[tuple[str, ...]]()

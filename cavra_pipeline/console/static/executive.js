@@ -2,7 +2,7 @@
 
 import { ask, askText } from "./api.js";
 import { el, facts, hash, listed, plural, problem, providerName, save, span, stamp, swap, tag, time, unbroken, whole, words } from "./dom.js";
-import { asOf } from "./moment.js";
+import { asOf, isPast } from "./moment.js";
 import { executiveFoot } from "./proof.js";
 import { table } from "./table.js";
 
@@ -10,7 +10,7 @@ import { table } from "./table.js";
 const FEW = 20;
 const SLO = { breached: ["critical", "Past its limit"], at_risk: ["warning", "At risk"], within: ["healthy", "Within its limit"] };
 
-export async function render() {
+export async function render(params, { status }) {
   const report = await ask("/executive-report", { as_of: asOf() });
   const foot = await executiveFoot(report);
   const trouble = el("div", {});
@@ -29,7 +29,7 @@ export async function render() {
   return [
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
       el("p", { class: "state" }, unbroken(report.headline)), missed(report), own.length > 0 && el("p", {}, el("strong", {}, "You decide: "), own.map((one) => `${one.action.replace(/\.$/, "")} (step ${one.number}). `)),
-      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do),
+      el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leaks(status),
       el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
@@ -59,6 +59,12 @@ function missed({ broken_providers: providers }) {
   const parts = providers.filter((one) => one.failing_notice_count)
     .map((one, at) => `${at ? one.failing_notice_count.toLocaleString("en") : `${plural(one.failing_notice_count, "notification")} sent`} to ${providerName(one.provider)} since ${stamp(one.failing_since).slice(0, 10)}`);
   return parts.length > 0 && el("p", {}, `People may have missed ${listed(parts)}.`);
+}
+
+/** Secrets that were found and that no one has handled yet: the page says so too, the report itself does not. */
+function leaks(status) {
+  const count = (!isPast() && status?.evidence.open_leak_count) || 0;
+  return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "possible credential was", "possible credentials were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
 }
 
 function shareWithin(counted) {

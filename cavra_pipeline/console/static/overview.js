@@ -42,7 +42,7 @@ export async function render(params, context, root) {
   if (isEmpty && !isPast()) return emptyHome(sources, refreshPart(again));
   const causes = [...incidents.map((one) => incidentCard(one, lanes, context, acknowledged)), ...looseFailures(lanes, context, acknowledged), ...(isEmpty ? [] : stoppedWorkers(lanes)), ...recoveriesCard(glance.recoveries), ...sourcesCard(sources)]
     .sort((a, b) => b.classList.contains("critical") - a.classList.contains("critical"));
-  const others = otherPoints(lanes, quarantine.count, findings.count);
+  const others = [...leaksPoint(context), ...otherPoints(lanes, quarantine.count, findings.count)];
   const inUse = lanes.filter((one) => one.alert_level !== "unknown");
   const bad = inUse.filter((one) => one.alert_level !== "healthy");
   return [results.get(root),
@@ -140,6 +140,12 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
     details: `${wrong.map((one) => `${one.source} ${one.state === "silent" ? "is silent" : "can't be read"}`).join(", ")}.`, next: "See what each source says, and fix it there.",
     acts: [el("a", { class: "button", href: hash("sources"), "data-key": "standing-sources" }, "Sources")],
   })];
+}
+
+/** Secrets that were found and that no one has handled yet, whatever their day. */
+function leaksPoint({ status }) {
+  const count = (!isPast() && status?.evidence.open_leak_count) || 0;
+  return count ? [el("a", { href: hash("alerts"), "data-key": "also-leaks" }, `${plural(count, "possible credential")} found in evidence, to rotate`)] : [];
 }
 
 /** What needs a person and is no cause of what fails: a link each, as `status` counts them. */
