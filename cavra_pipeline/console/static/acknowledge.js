@@ -117,7 +117,7 @@ export function acknowledgeAllButton({ pairs, of, key, context, done, look = "ma
   };
   const openCount = splitByAnswer(pairs)[0].length;
   const text = openCount ? `Acknowledge ${plural(openCount, ...unit)}` : `Review ${decidedWords(pairs)} …`;
-  const open = () => actForm(text, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((one) => one.lane))], context, send, done);
+  const open = () => actForm(`Acknowledge ${unit[1]}`, [warning && el("p", {}, el("strong", {}, warning)), el("p", { class: "soft" }, LIMITS), list, progress].filter(Boolean), [stateField(pairs.map((one) => one.lane))], context, send, done);
   return el("button", { type: "button", class: look, "data-key": key, "aria-label": `${text}: ${of}`, onclick: open }, text);
 }
 

@@ -53,7 +53,7 @@ export async function render(params, context, root) {
     el("p", { class: "crumb" }, el("a", { href: hash("alerts") }, "Alerts"), ` › ${words(alert.kind)} › ${subjectWords(alert)}`),
     el("section", { class: `verdict ${isOpen ? alert.severity : "healthy"}`, "aria-label": "Verdict" },
       el("p", { class: "state" }, incident ? titleOf(incident) : [`${words(alert.kind)}: `, breakable(subjectWords(alert))]),
-      el("p", {}, tag(isOpen ? alert.severity : "healthy", stateWords(alert)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
+      el("p", {}, tag(isOpen ? alert.severity : "healthy", stateWords(alert)), ` since ${stamp(alert.since)}${alert.resolved_at ? `, resolved at ${stamp(alert.resolved_at)}` : ""}${alert.cause && !incident ? `; cause: ${faultOf(alert) ?? words(alert.cause).toLowerCase()}` : ""}.`),
       alert.kind === "exhaustion_ahead" && el("p", {}, liveNote(alert.evidence.lane ?? alert.subject, context)),
       alert.action && el("p", {}, el("strong", {}, "Next: "), alert.action),
       alert.muted_by && !silence && el("p", { class: "soft" }, `No notification is sent: ${words(alert.muted_by).toLowerCase()}.`),
@@ -79,9 +79,9 @@ const BASIS = { subject_count: "Deliveries that failed", pair_count: "Not delive
 
 /** What an alert is based on, as rows: its evidence, and how often each known cause was seen. */
 function basisOf({ kind, evidence, causes }) {
-  const shown = (name, value) => (name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
-  // The incident has a button of its own.
-  return [...Object.entries(evidence).filter(([name]) => name !== "incident_id").map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), shown(name, value)]),
+  const shown = (name, value) => (name === "provider" ? providerName(value) : name.endsWith("_at") ? stamp(value) : ["lane", "alert_kind"].includes(name) ? words(value) : String(value));
+  // The incident has a button of its own; the number of a leak says nothing to a person.
+  return [...Object.entries(evidence).filter(([name]) => !["incident_id", "newest_leak"].includes(name)).map(([name, value]) => [BASIS[name] ?? words(name).replace(/ id$/, ""), shown(name, value)]),
     ...Object.entries(causes).filter(([cause]) => cause !== "unknown_cause").map(([cause, count]) => [`Cause: ${faultOf({ kind, cause, evidence }) ?? words(cause).toLowerCase()}`, plural(count, "time")])];
 }
 
@@ -114,10 +114,11 @@ export function alertActs(one, context, again, look = null) {
   if (!mayAct(context)) return null;
   const title = nameOf(one);
   return [
-    !one.acknowledged_by && el("button", { type: "button", class: look, "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
-      onclick: () => actForm("Acknowledge an alert", `${title}: ${one.ends_by_hand ? "this resolves it." : "records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself."}`, [], context,
+    // Acknowledging one that only a person ends would resolve it before anything is rotated: Resolve says so.
+    !one.acknowledged_by && !one.ends_by_hand && el("button", { type: "button", class: look, "data-key": `take-${one.alert_id}`, "aria-label": `Acknowledge alert: ${title}`,
+      onclick: () => actForm("Acknowledge an alert", `${title}: records who takes care of it, and stops reminders until it resolves. It fixes nothing by itself.`, [], context,
         (given) => ask(`/alerts/${one.alert_id}/acknowledge`, {}, given), again, "Acknowledge alert") }, "Acknowledge alert"),
-    one.ends_by_hand && el("button", { type: "button", "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${title}`,
+    one.ends_by_hand && el("button", { type: "button", class: look, "data-key": `end-${one.alert_id}`, "aria-label": `Resolve ${title}`,
       onclick: () => actForm("Resolve an alert", `${title}: once what leaked is rotated.`, [], context,
         (given) => ask(`/alerts/${one.alert_id}/resolve`, {}, given), again, "Resolve", "Resolved") }, "Resolve"),
   ];

@@ -4,7 +4,7 @@ import { acknowledgeButton } from "./acknowledge.js";
 import { ask } from "./api.js";
 import { WHERE_APPROVED, adviceOf, faultAt, firstOf, isFixedFirst, titleOf } from "./causes.js";
 import { el, facts, hash, nothing, now, plural, problem, providerName, showDocument, span, stamp, subjectOf, swap, time, words } from "./dom.js";
-import { RELEASES } from "./lanes.js"; // written by the server
+import { GATES, RELEASES } from "./lanes.js"; // written by the server
 import { asOf } from "./moment.js";
 import { timeline } from "./pictures.js";
 import { table } from "./table.js";
@@ -51,18 +51,18 @@ export async function render(params, context, root) {
       incident && isFixedFirst(incident) && needs.includes("live_run") && el("p", {}, el("strong", {}, "First: "), adviceOf(incident)),
       incident && needs.includes("acknowledgement") && el("p", {}, `An acknowledgement lets the worker retry it; it does not fix ${providerName(incident.provider)}. ${firstOf(incident) ?? ""}`),
       el("p", { class: "acts" },
-        needs.includes("acknowledgement") && acknowledgeButton({ ...found, key: "acknowledge", look: incident && isFixedFirst(incident) ? null : "main", context, done: again }),
+        needs.includes("acknowledgement") && acknowledgeButton({ ...found, key: "acknowledge", look: found.acknowledgement_state || (incident && isFixedFirst(incident)) ? null : "main", context, done: again }),
         el("a", { class: "button", href: hash("evidence", { lane: found.lane, subject: found.subject, provider: found.provider }), "data-key": "records" }, "Open its evidence"),
         el("a", { class: "button", href: hash("plan", { lane: found.lane, run: 1 }), "data-key": "what-if" }, "Try another policy"))),
     facts([["Failures", found.retry_count], ["Failing since", found.failing_since ? stamp(found.failing_since) : "–"], [found.state === "retry" ? "Due since" : "Next retry", found.next_retry_at ? stamp(found.next_retry_at) : "–"],
-      ["Acknowledgement", words(found.acknowledgement_state) || "none"], ["Approval", words(found.approval_state) || "none"]]),
+      ...[["Acknowledgement", found.acknowledgement_state], ["Approval", found.approval_state]].filter(([name, state]) => state || GATES[found.lane] === name.toLowerCase()).map(([name, state]) => [name, words(state) || "none"])]),
     picture(found), outlook(found, pair, forecast, liveNote(found.lane, context)), story(found)];
 }
 
 function headline(found) {
   if (found.state === "suppress") return `Exhausted after ${plural(found.retry_count, "failure")}`;
   if (found.state === "wait") return `Waiting for its retry at ${stamp(found.next_retry_at)}`;
-  if (found.state === "retry") return found.released_by.map((one) => HELD[one.needs]).find(Boolean) ?? "Ready to retry";
+  if (found.state === "retry") return found.released_by.map(({ needs }) => (needs === "acknowledgement" && found.acknowledgement_state ? `Held: ${words(found.acknowledgement_state).toLowerCase()} by a person` : HELD[needs])).find(Boolean) ?? "Ready to retry";
   return found.state === "settled" ? "Delivered" : "Not failing";
 }
 
@@ -72,6 +72,7 @@ const notTried = (found, name) => (name === "acknowledgement" && found.acknowled
 function why(found) {
   if (found.state === "settled") return `it arrived at ${stamp(found.settled_at)}.`;
   const held = found.state === "retry" && found.released_by.map((one) => notTried(found, one.needs)).find(Boolean);
+  if (held && found.acknowledgement_state && found.released_by.some((one) => one.needs === "acknowledgement")) return "this state releases no retry; its delay has passed.";
   return held ? `${held}; its delay has passed.` : found.reason && `${REASONS[found.reason] ?? words(found.reason).toLowerCase()}.`;
 }
 
@@ -117,11 +118,11 @@ function outlook(found, pair, forecast, note) {
   const parts = pair.never_tried ? [`It is not tried in the next ${forecast.hours} hours: ${notTried(found, pair.never_tried) ?? words(pair.never_tried).toLowerCase()}.`]
     : [`It ${note ? "would be" : "is"} tried at ${stamp(pair.first_tried_at)}.`, pair.exhausted_at && `If every retry fails, it is exhausted at ${stamp(pair.exhausted_at)}.`, pair.delivered_at && `If retries are delivered, it arrives at ${stamp(pair.delivered_at)}.`];
   const alike = pair.alike_failure_count && `Of ${plural(pair.alike_failure_count, "failure")} like this in the 30 days before, ${pair.alike_delivered_count} were followed by a success.`;
-  return [el("h2", {}, "If nothing changes"), el("p", {}, note && `${note} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
+  return [el("h2", {}, "If nothing changes"), el("p", {}, note && !pair.never_tried && `${note} `, parts.filter(Boolean).join(" ")), alike && el("p", { class: "soft" }, alike)];
 }
 
 /** Why something of a delivery came to be: what the provider does wrong, a rule of the policy, or what the record says. */
-const reasonOf = ({ reason }, found) => faultAt(found.provider, reason) ?? (Object.hasOwn(REASONS, reason) ? REASONS[reason] : words(reason).toLowerCase());
+const reasonOf = ({ reason }, found) => faultAt(found.provider, reason) ?? { ...NEVER, ...REASONS }[reason] ?? words(reason).toLowerCase();
 
 function story(found) {
   const open = (one) => one.record_id && el("button", { type: "button", "aria-label": `Open ${one.record_id}`, "data-key": `open-${one.record_id}`, onclick: async ({ currentTarget: button }) => {

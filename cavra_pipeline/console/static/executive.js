@@ -22,7 +22,7 @@ export async function render(params, { status }) {
       swap(trouble, problem(error));
     }
   };
-  const counted = report.recoveries;
+  const [counted, days] = [report.recoveries, plural(report.window_days, "day")];
   const shown = report.recommended_actions.filter((one) => one.number);
   const own = shown.filter((one) => one.number > 1 && one.role === "executive");
   const more = report.recommended_actions.filter((one) => !one.number);
@@ -30,12 +30,12 @@ export async function render(params, { status }) {
     el("section", { class: `verdict ${report.alert_level}`, "aria-label": "Headline" },
       el("p", { class: "state" }, unbroken(report.headline)), missed(report), own.length > 0 && el("p", {}, el("strong", {}, "You decide: "), own.map((one) => `${one.action.replace(/\.$/, "")} (step ${one.number}). `)),
       el("p", {}, el("strong", {}, "Do now: "), report.what_to_do), leaks(status),
-      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${plural(report.window_days, "day")}. Preview only, not saved.`),
+      el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, over ${days}. Preview only, not saved.`),
       el("p", { class: "acts" }, el("button", { type: "button", class: "main", "data-key": "download", onclick: download }, "Download as a page"),
         el("button", { type: "button", onclick: () => save(`${report.executive_report_id}.json`, "application/json", `${JSON.stringify(report, null, 2)}\n`) }, "Export as JSON"),
         el("a", { class: "button", href: hash("escalation") }, "Escalation plan"))), trouble,
-    facts([["Open", counted.open_count], ["Past its limit", counted.slo_breached_count], ["Opened in the window", counted.opened_in_window_count], ["Closed in the window", counted.closed_in_window_count],
-      ["Of the closed, within its limit", shareWithin(counted)], ["Notifications not arrived", report.broken_providers.reduce((sum, one) => sum + one.failing_notice_count, 0)]]),
+    facts([["Open recoveries", counted.open_count], ["Past the limit", counted.slo_breached_count], [`Opened in ${days}`, counted.opened_in_window_count], [`Closed in ${days}`, counted.closed_in_window_count],
+      ["Of the closed, within the limit", shareWithin(counted)], ["Notifications not arrived", report.broken_providers.reduce((sum, one) => sum + one.failing_notice_count, 0)]]),
     el("div", { class: "split" },
       el("section", { "aria-labelledby": "actions" }, el("h2", { id: "actions" }, "What to do"), actions(shown),
         more.length > 0 && el("details", { "data-key": "more-actions" }, el("summary", {}, `${more.length} more`), actions(more, shown.length + 1))),

@@ -61,8 +61,8 @@ function counts(dashboard) {
       { name: "lane", title: "Lane", value: (one) => words(one.lane) },
       { name: "level", title: "Level", value: (one) => one.alert_level, cell: (one) => tag(one.alert_level) },
       number("evidence_record_count", "Records"), number("retry_plan_count", "Plans"), number("dry_worker_run_count", "Dry runs"), number("live_worker_run_count", "Live runs"),
-      number("delivered_execution_count", "Delivered"), number("failed_execution_count", "Failed"), number("skipped_execution_count", "Skipped"),
-      number("open_outage_count", "Open outages"), { name: "person", title: "Gaps (acknowledgement, approval)", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
+      number("delivered_execution_count", "Retries delivered"), number("failed_execution_count", "Retries failed"), number("skipped_execution_count", "Retries skipped"),
+      number("open_outage_count", "Open outages"), { name: "person", title: "Gaps", value: (one) => one.open_acknowledgement_gap_count + one.open_approval_gap_count, number: true },
     ] })),
     table({ key: "providers", caption: "Deliveries by provider", rows: providers, columns: [
       { name: "provider", title: "Provider", value: (one) => providerName(one.provider) }, number("failed", "Failed"), number("delivered", "Delivered"),

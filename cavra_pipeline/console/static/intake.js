@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { el, facts, problem, swap, words } from "./dom.js";
 import { table } from "./table.js";
 
-export async function render() {
+export async function render(params, { status }) {
   const [quarantine, findings] = await Promise.all([pages("quarantine", [
     { name: "day", title: "Day", value: (one) => one.drop_day },
     { name: "reason", title: "Reason", value: (one) => words(one.reason) },
@@ -20,7 +20,7 @@ export async function render() {
     { name: "file", title: "File", value: (one) => one.source_file },
     { name: "line", title: "Line", value: (one) => one.line_number, number: true },
   ])]);
-  return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count]]),
+  return [facts([["Quarantined lines", quarantine.count], ["Findings", findings.count], ["Possible credentials to rotate", status?.evidence.open_leak_count ?? 0]]),
     el("h2", {}, "Quarantine"), el("p", {}, "Rejected lines. Fix them at their source and import them again; use the SHA-256 to find the line."), quarantine.node,
     el("h2", {}, "Findings"), el("p", {}, "Redactions: what was removed and why. A field was dropped or its value replaced by a pseudonym, or the line was quarantined."), findings.node];
 }

@@ -173,7 +173,7 @@ function lanesTable(lanes, partitions, incidents) {
   return across("lanes", "Lanes", table({ key: "lanes", caption: "Lanes", rows: ordered, columns: [
     { name: "lane", title: "Lane", value: (one) => words(one.lane), cell: (one) => el("a", { href: hash("health", { lane: one.lane, run: 1 }), "data-key": `health-${one.lane}` }, words(one.lane)) },
     { name: "state", title: "State", value: rank, cell: (one) => [tag(one.alert_level, one.alert_level === "unknown" ? "Not in use" : undefined), causesOf(one, incidents)] },
-    { name: "worker", title: "Worker", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [whole(ago(one.latest_worker_age_minutes)), el("small", { class: "whole" }, intervals(one))]) },
+    { name: "worker", title: "Last worker run", value: (one) => one.latest_worker_age_minutes ?? Infinity, cell: (one) => (one.alert_level === "unknown" ? "–" : [whole(ago(one.latest_worker_age_minutes)), el("small", { class: "whole" }, intervals(one))]) },
     { name: "plan", title: "Failing deliveries", value: (one) => one.retryable_count + one.waiting_count + one.suppressed_count, cell: (one) => planCell(one, most) },
     { name: "days", title: `Last ${partitions.length} days`, cell: (one) => dayStrip(one.lane, partitions, isPast() ? one.alert_level : null) },
   ] }));

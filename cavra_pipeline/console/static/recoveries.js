@@ -51,7 +51,7 @@ function verdict(report) {
     !isKnown && el("p", {}, "No recovery playbook has arrived, so this is no all-clear. Ingest CAVRA's evidence, or open a playbook here: it opens a recovery for each connector that fails often."),
     isKnown && open > 0 && el("p", {}, el("strong", {}, "Next: "), unowned > 0 && `Name an owner for ${plural(unowned, "recovery", "recoveries")}. `, RECOVERY_STEP),
     el("p", { class: "soft" }, `As of ${stamp(report.as_of)}, based on ${plural(report.playbook_count, "playbook")}.`)),
-  isKnown && facts([["Open", open], ["Past its limit", late], ["Closed", report.recovery_closed_count],
+  isKnown && facts([["Open", open], ["Past the limit", late], ["Closed", report.recovery_closed_count],
     ["Closed within its limit", report.recoveries.filter((one) => one.slo_status === "closed" && Date.parse(one.closed_at) - Date.parse(one.opened_at) <= limit * 60000).length]])];
 }
 
@@ -102,7 +102,7 @@ function counts(report) {
   return el("details", { "data-key": "counts" }, el("summary", {}, "Counts by provider and by day"),
     table({ key: "providers", caption: "By provider", rows: report.provider_summary, columns: [
       provider, number("recovery_playbook_count", "Recoveries"), number("open_recovery_count", "Open"),
-      number("slo_breached_count", "Past its limit"), number("recovery_closure_count", "Closures"),
+      number("slo_breached_count", "Past the limit"), number("recovery_closure_count", "Closures"),
     ] }),
     table({ key: "days", caption: "Closures by day", rows: report.closure_trends, empty: "none so far.", columns: [
       { name: "date", title: "Day (UTC)", value: (one) => one.date }, number("closure_count", "Closures"),
