@@ -180,10 +180,10 @@ def decide_words(report: Mapping[str, Any]) -> str:
 
 
 def leak_words(number: int) -> str:
-    """Says how many credentials may have leaked into evidence, and what is done about it; empty if none has."""
+    """Says how many leaked secrets no one has handled, and what to do about them; empty if none."""
     if not number:
         return ""
-    found = count(number, "possible credential was", "possible credentials were")
+    found = count(number, "leaked secret was", "leaked secrets were")
     return f"{found} found in evidence. Rotate {'it' if number == 1 else 'them'}, and fix the source."
 
 

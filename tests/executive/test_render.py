@@ -200,14 +200,14 @@ def test_a_page_says_how_many_credentials_were_found_and_the_report_does_not(
 ) -> None:
     for render in (report_html, report_markdown):
         assert "credential" not in render(report)
-        (said,) = re.findall("[0-9]+ possible credential.*source", render(report, leak_count=1))
-        assert said == "1 possible credential was found in evidence. Rotate it, and fix the source"
+        (said,) = re.findall("[0-9]+ leaked secret.*source", render(report, leak_count=1))
+        assert said == "1 leaked secret was found in evidence. Rotate it, and fix the source"
     calm = {**report, "state": "under_control", "alert_level": "healthy", "recommended_actions": []}
     html = report_html(calm, leak_count=2)
     assert "Under control" not in html
     assert "Needs attention" in html
     assert "the next report comes as scheduled" not in html
-    assert html.count("2 possible credentials were found in evidence. Rotate them") == 1
+    assert html.count("2 leaked secrets were found in evidence. Rotate them") == 1
     assert "credential" not in report_json(report)
 
 

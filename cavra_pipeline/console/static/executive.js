@@ -64,7 +64,7 @@ function missed({ broken_providers: providers }) {
 /** Secrets that were found and that no one has handled yet: the page says so too, the report itself does not. */
 function leaks(status) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
-  return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "possible credential was", "possible credentials were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
+  return count > 0 && el("p", {}, el("strong", {}, "Also now: "), `${plural(count, "leaked secret was", "leaked secrets were")} found in evidence. Rotate ${count === 1 ? "it" : "them"}, and fix the source. `, el("a", { href: hash("alerts"), "data-key": "leaks" }, "Open the alerts"));
 }
 
 function shareWithin(counted) {

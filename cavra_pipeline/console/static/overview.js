@@ -145,7 +145,7 @@ function sourcesCard({ sources, faults, unreadable_count: unreadable }) {
 /** Secrets that were found and that no one has handled yet, whatever their day. */
 function leaksPoint({ status }) {
   const count = (!isPast() && status?.evidence.open_leak_count) || 0;
-  return count ? [el("a", { href: hash("alerts"), "data-key": "also-leaks" }, `${plural(count, "possible credential")} found in evidence, to rotate`)] : [];
+  return count ? [el("a", { href: hash("alerts"), "data-key": "also-leaks" }, `${plural(count, "leaked secret")} found in evidence, to rotate`)] : [];
 }
 
 /** What needs a person and is no cause of what fails: a link each, as `status` counts them. */
