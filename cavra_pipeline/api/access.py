@@ -47,7 +47,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _StoredToken:
     name: str
     scopes: frozenset[str]
     digest: bytes
@@ -88,22 +88,22 @@ class TokenFile:
         """
         self._path = path
         self._stamp = (0, 0, 0)
-        self._entries: tuple[_Entry, ...] = ()
+        self._tokens: tuple[_StoredToken, ...] = ()
         self._refresh()
 
     def caller(self, token: str) -> Caller | None:
-        """Returns who shows this token, or None. Every entry is compared, in the same time whichever is right.
+        """Returns who shows this token, or None. Every stored token is compared, in the same time whichever is right.
 
         Raises:
             PipelineError: The file has changed and can't be used.
         """
         self._refresh()
         digest = _digest(token) if _TOKEN.fullmatch(token) else b"\x00" * 32
-        found: Caller | None = None
-        for entry in self._entries:
-            if hmac.compare_digest(entry.digest, digest):
-                found = Caller(entry.name, entry.scopes, has_token=True)
-        return found
+        caller: Caller | None = None
+        for stored_token in self._tokens:
+            if hmac.compare_digest(stored_token.digest, digest):
+                caller = Caller(stored_token.name, stored_token.scopes, has_token=True)
+        return caller
 
     def _refresh(self) -> None:
         try:
@@ -118,14 +118,14 @@ class TokenFile:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             raise self._refused("the file can't be read", "Check its path, its owner and its mode") from None
-        entries = [
-            self._entry(number, line)
+        tokens = [
+            self._stored_token(number, line)
             for number, line in enumerate(lines, 1)
             if line.strip() and not line.lstrip().startswith("#")
         ]
-        self._entries, self._stamp = tuple(entries), stamp
+        self._tokens, self._stamp = tuple(tokens), stamp
 
-    def _entry(self, number: int, line: str) -> _Entry:
+    def _stored_token(self, number: int, line: str) -> _StoredToken:
         parts = line.split()
         remedy = "Write it as cavra-pipeline api-token prints it: NAME SCOPE,SCOPE sha256:HEX"
         if len(parts) != 3 or not _DIGEST.fullmatch(parts[2]):
@@ -137,7 +137,7 @@ class TokenFile:
             name = actor_label(parts[0], where=f"line {number}")
         except UsageError:
             raise self._refused(f"line {number} has a name that is not public-safe", remedy) from None
-        return _Entry(name, scopes, bytes.fromhex(parts[2].removeprefix("sha256:")))
+        return _StoredToken(name, scopes, bytes.fromhex(parts[2].removeprefix("sha256:")))
 
     def _refused(self, what: str, remedy: str) -> PipelineError:
         return PipelineError(what, where=f"CAVRA_API_TOKENS={self._path}", remedy=remedy)

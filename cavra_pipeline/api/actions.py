@@ -124,12 +124,12 @@ def refresh(service: Served, body: models.Days) -> Answer:
 @endpoint(router, "GET", "/api/v1/refresh/{run_id}", scope="read", answer=answers.RefreshAnswer)
 def refresh_status(service: Served, run_id: Annotated[str, Path(max_length=64)]) -> Answer:
     """Returns the status of a refresh, as Dagster reports it."""
-    found = service.dagster.run_status(run_id) if _RUN_ID.fullmatch(run_id) else None
-    if found is None:
+    run_status = service.dagster.run_status(run_id) if _RUN_ID.fullmatch(run_id) else None
+    if run_status is None:
         raise HttpProblem(
             404, "There is no refresh of that id; one that has just been asked for takes seconds to appear."
         )
-    return json_answer({**found, "ui": _ui(service.settings.dagster_url, run_id)})
+    return json_answer({**run_status, "ui": _ui(service.settings.dagster_url, run_id)})
 
 
 def _ui(url: str, run_id: str) -> str:

@@ -78,7 +78,7 @@ def create_app(
 
     app = FastAPI(lifespan=alive, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.service = None
-    routers = (*(one.router for one in _ENDPOINTS), *pages)
+    routers = (*(module.router for module in _ENDPOINTS), *pages)
     for router in routers:
         app.include_router(router)
     app.state.endpoints = [route for router in routers for route in router.routes]
@@ -110,38 +110,38 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- registered for it alone
-    known = error.status_code if error.status_code in TITLES else 500
+    http_status = error.status_code if error.status_code in TITLES else 500
     details = {
         400: "The body is not JSON.",
         404: "There is nothing at this address; /openapi.json lists what there is.",
         405: "Use one of the methods in Allow.",
     }
     headers = dict(error.headers or {})
-    if known == 405:
+    if http_status == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
-    return HttpProblem(known, details.get(known, "The request failed."), headers=headers).response()
+    return HttpProblem(http_status, details.get(http_status, "The request failed."), headers=headers).response()
 
 
 def _methods_at(request: Request) -> list[str]:
     """The methods of every endpoint at an address; Starlette would name those of the first alone."""
-    found: set[str] = set()
+    methods: set[str] = set()
     for route in request.app.state.endpoints:
         if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
-    return sorted(found)
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     """Says which value is not accepted and what is; never what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
-    found = error.errors()
+    errors = error.errors()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_absent = any(one["type"] == "missing" and one["loc"] == ("body",) for one in found)
+    is_absent = any(fault["type"] == "missing" and fault["loc"] == ("body",) for fault in errors)
     if request.method == "POST" and kind != "application/json" and not is_absent:
         return HttpProblem(415, "Send the body as application/json.").response()
-    if any(one["type"] == "json_invalid" for one in found):
+    if any(fault["type"] == "json_invalid" for fault in errors):
         return HttpProblem(400, "The body is not JSON.").response()
-    return HttpProblem(422, "See errors: each names a value and what is accepted.", faults_of(found[:50])).response()
+    return HttpProblem(422, "See errors: each names a value and what is accepted.", faults_of(errors[:50])).response()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

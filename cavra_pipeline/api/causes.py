@@ -34,43 +34,43 @@ def _answer(
 ) -> Answer:
     service.instants(as_of)
 
-    def made() -> tuple[Any, Any]:
+    def read() -> tuple[Any, Any]:
         with service.reading() as (session, state):
             now, at = service.instants(as_of)
             return make(session, at, now), state
 
-    return service.once((name, *key, as_of), made)
+    return service.once((name, *key, as_of), read)
 
 
 @endpoint(router, "GET", "/api/v1/incidents", scope="read", answer=cause_answers.Incidents)
-def incidents(service: Served, asked: Annotated[models.IncidentsQuery, Query()]) -> Answer:
+def incidents(service: Served, query: Annotated[models.IncidentsQuery, Query()]) -> Answer:
     """Lists provider incidents: which providers were or are broken, since when, and why."""
     return _answer(
         service,
         "incidents",
-        (asked.provider, asked.open),
-        asked.as_of,
+        (query.provider, query.open),
+        query.as_of,
         lambda session, at, now: incident_reports(
-            session, instants=[at], now=now, provider=asked.provider, is_open=asked.open
+            session, instants=[at], now=now, provider=query.provider, is_open=query.open
         )[0],
     )
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/forecast", scope="read", answer=cause_answers.Forecast)
-def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[models.ForecastQuery, Query()]) -> Answer:
+def lane_forecast(service: Served, lane: models.LaneName, query: Annotated[models.ForecastQuery, Query()]) -> Answer:
     """Forecasts when each failing delivery of a lane is tried, exhausted or delivered; saves nothing.
 
     The coming worker runs are simulated twice: every retry fails, every retry is delivered.
     """
-    of_lane, given = lane_named(lane), asked.model_dump(exclude_unset=True)
-    parameters = checked(ForecastParameters, {name: given.get(name) for name in ForecastParameters.model_fields})
-    policy = retry_policy(of_lane, {name: given.get(name) for name in RetryPolicy.model_fields})
+    of_lane, values = lane_named(lane), query.model_dump(exclude_unset=True)
+    parameters = checked(ForecastParameters, {name: values.get(name) for name in ForecastParameters.model_fields})
+    policy = retry_policy(of_lane, {name: values.get(name) for name in RetryPolicy.model_fields})
     has_connector = connector_check(service.settings)
     return _answer(
         service,
         "forecast",
         (lane, parameters.model_dump(), policy.model_dump()),
-        asked.as_of,
+        query.as_of,
         lambda session, at, now: forecast(
             session, of_lane, policy, parameters, as_of=at, now=now, has_connector=has_connector
         ),
@@ -78,16 +78,16 @@ def lane_forecast(service: Served, lane: models.LaneName, asked: Annotated[model
 
 
 @endpoint(router, "GET", "/api/v1/explain", scope="read", answer=cause_answers.Explanations)
-def explanation(service: Served, asked: Annotated[models.ExplainQuery, Query()]) -> Answer:
+def explanation(service: Served, query: Annotated[models.ExplainQuery, Query()]) -> Answer:
     """Explains one delivery: its records in order, its state, and what would release it."""
-    lane = lane_named(asked.lane) if asked.lane else None
+    lane = lane_named(query.lane) if query.lane else None
     has_connector = connector_check(service.settings)
 
     def make(session: Session, at: datetime, now: datetime) -> dict[str, Any]:
-        pair: dict[str, Any] = {"subject": asked.subject, "provider": asked.provider, "lane": lane}
+        pair: dict[str, Any] = {"subject": query.subject, "provider": query.provider, "lane": lane}
         try:
             return explain(session, **pair, as_of=at, now=now, has_connector=has_connector)
         except UnknownPair as error:
             raise HttpProblem(404, str(error)) from None
 
-    return _answer(service, "explain", (asked.subject, asked.provider, asked.lane), asked.as_of, make)
+    return _answer(service, "explain", (query.subject, query.provider, query.lane), query.as_of, make)

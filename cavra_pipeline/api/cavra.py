@@ -35,18 +35,18 @@ def actor_of(caller: Caller) -> dict[str, Any] | None:
     return {"actor": caller.name, "subject": caller.name, "issuer": _ISSUER, "groups": [], "repository": None}
 
 
-def speaker(caller: Caller, given: str | None) -> str | None:
+def speaker(caller: Caller, name: str | None) -> str | None:
     """Returns the token's name, which replaces the name that a request gives; that name where there is no token."""
-    return caller.name if caller.has_token else given
+    return caller.name if caller.has_token else name
 
 
-def label_of(caller: Caller, given: str | None) -> str:
+def label_of(caller: Caller, name: str | None) -> str:
     """Returns who a report is made by: the token's name, else what the request says, else CAVRA's own word.
 
     Raises:
         UsageError: The name is no public-safe label.
     """
-    return actor_label(speaker(caller, given) or cavra_models.CONSOLE, where="generated_by")
+    return actor_label(speaker(caller, name) or cavra_models.CONSOLE, where="generated_by")
 
 
 def _declare_plan(lane: Lane, paths: CavraPaths) -> None:
@@ -66,11 +66,11 @@ def _declare_health(lane: Lane, paths: CavraPaths) -> None:
         summary=f"CAVRA's own path for the health of {lane.name}.", name=f"cavra_health_{lane.name}",
     )  # fmt: skip
     def cavra_health(
-        service: Served, caller: Asker, asked: Annotated[cavra_models.CavraHealthQuery, Query()]
+        service: Served, caller: Asker, query: Annotated[cavra_models.CavraHealthQuery, Query()]
     ) -> Answer:
         """With the scope `plan` the report is saved as evidence and shows in Dagster too."""
-        parameters = health_parameters(lane, **asked.model_dump(exclude={"generated_by"}))
-        by = label_of(caller, asked.generated_by)
+        parameters = health_parameters(lane, **query.model_dump(exclude={"generated_by"}))
+        by = label_of(caller, query.generated_by)
         return answer_health(service, caller, lane, parameters, generated_by=by, as_of=None)
 
 

@@ -32,7 +32,7 @@ def refused(where: str, what: str, remedy: str) -> HttpProblem:
     return HttpProblem(400, f"{where}: {what}.", [Fault(where, what, remedy)])
 
 
-def given(name: str, value: str | None) -> str:
+def required(name: str, value: str | None) -> str:
     """Returns a value that CAVRA requires.
 
     Raises:
@@ -56,8 +56,8 @@ def _declare(lane: Lane, paths: CavraPaths) -> None:
         body: cavra_models.CavraAcknowledgementBody,
     ) -> Answer:
         """The subject need not exist. Notes and reasons are not stored."""
-        provider = provider_name(given("provider", body.provider))
-        by = given("acknowledged_by", speaker(caller, body.acknowledged_by))
+        provider = provider_name(required("provider", body.provider))
+        by = required("acknowledged_by", speaker(caller, body.acknowledged_by))
         said: dict[str, Any] = {"subject": subject, "provider": provider, "by": by}
         said["state"] = body.acknowledgement_state or DEFAULT_STATE
         try:

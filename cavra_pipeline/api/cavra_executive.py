@@ -44,11 +44,11 @@ def cavra_escalation_plan(service: Served, caller: Asker, body: cavra_models.Cav
     answer=cavra_answers.CavraExecutiveReportAnswer, summary="CAVRA's own path for the executive report.",
 )  # fmt: skip
 def cavra_executive_report(
-    service: Served, caller: Asker, asked: Annotated[cavra_models.CavraRecoveryQuery, Query()]
+    service: Served, caller: Asker, query: Annotated[cavra_models.CavraRecoveryQuery, Query()]
 ) -> Answer:
     """With the scope `plan` it is saved as evidence too."""
-    parameters = checked(RecoveryParameters, {"slo_minutes": asked.recovery_slo_minutes})
-    label = label_of(caller, asked.generated_by)
+    parameters = checked(RecoveryParameters, {"slo_minutes": query.recovery_slo_minutes})
+    label = label_of(caller, query.generated_by)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
@@ -71,7 +71,7 @@ def cavra_schedule_run(service: Served, caller: Asker, body: cavra_models.CavraS
     """Saves the run and its report as evidence."""
     parameters = checked(RecoveryParameters, {"slo_minutes": body.recovery_slo_minutes})
     label = label_of(caller, body.generated_by)
-    made = store_schedule_run(
+    schedule_run = store_schedule_run(
         service.writing_settings,
         body.schedule or RunSchedule.model_validate({}),
         parameters,
@@ -81,9 +81,9 @@ def cavra_schedule_run(service: Served, caller: Asker, body: cavra_models.CavraS
     service.written()
     return json_answer(
         {
-            "run": made.run,
-            "metadata": made.record,
-            "report_metadata": made.report_record,
+            "run": schedule_run.run,
+            "metadata": schedule_run.record,
+            "report_metadata": schedule_run.report_record,
             "actor": actor_of(caller),
         }
     )

@@ -42,17 +42,17 @@ _RENAMED: Final = {"session_id": "part_of_id", "connector_delivery_source": "del
 router = APIRouter(tags=["cavra"])
 
 
-def _filters(asked: BaseModel, **fixed: Any) -> Filters:
+def _filters(query: BaseModel, **fixed: Any) -> Filters:
     """A filter that is empty is none, as in CAVRA."""
-    given = {
+    values = {
         name: value
-        for name, value in asked.model_dump(exclude={"limit", "offset"}).items()
+        for name, value in query.model_dump(exclude={"limit", "offset"}).items()
         if value is not None and value != ""
     }
-    is_nothing = any([given.pop(name, None) is not None for name in _NOWHERE])  # noqa: C419 -- each has to go
-    if "provider" in given:
-        given["provider"] = provider_name(given["provider"])
-    named = {_RENAMED.get(name, name): value for name, value in given.items()}
+    is_nothing = any([values.pop(name, None) is not None for name in _NOWHERE])  # noqa: C419 -- each has to go
+    if "provider" in values:
+        values["provider"] = provider_name(values["provider"])
+    named = {_RENAMED.get(name, name): value for name, value in values.items()}
     return Filters(**named, **fixed, is_nothing=is_nothing)
 
 
@@ -63,23 +63,23 @@ def alerts_of(lane: Lane) -> Filters:
 
 def newest_records(session: Session, about: Filters, now: datetime) -> list[dict[str, Any]]:
     """Returns the ten newest records that pass a filter, as the dashboards show them."""
-    found: list[dict[str, Any]] = search_records(session, replace(about, until=naive_utc(now)), limit=_MOST_LATEST)[
+    records: list[dict[str, Any]] = search_records(session, replace(about, until=naive_utc(now)), limit=_MOST_LATEST)[
         "items"
     ]
-    return found
+    return records
 
 
-def _records(service: Service, asked: cavra_models.RecordsQuery, filters: Filters, **members: str) -> Answer:
+def _records(service: Service, query: cavra_models.RecordsQuery, filters: Filters, **members: str) -> Answer:
     def make(session: Session) -> dict[str, Any]:
-        return {**members, **search_records(session, filters, limit=asked.limit, offset=asked.offset)}
+        return {**members, **search_records(session, filters, limit=query.limit, offset=query.offset)}
 
-    return service.ask(("records", members, filters, asked.limit, asked.offset), make)
+    return service.ask(("records", members, filters, query.limit, query.offset), make)
 
 
 @endpoint(router, "GET", EVIDENCE, scope="read", answer=answers.CavraRecords)
-def cavra_evidence(service: Served, asked: Annotated[cavra_models.CavraEvidenceQuery, Query()]) -> Answer:
+def cavra_evidence(service: Served, query: Annotated[cavra_models.CavraEvidenceQuery, Query()]) -> Answer:
     """Lists current evidence as CAVRA's own store does, by its allowlisted fields."""
-    return _records(service, asked, _filters(asked))
+    return _records(service, query, _filters(query))
 
 
 @endpoint(router, "GET", f"{EVIDENCE}/{{session_id:path}}", scope="read", answer=answers.Record)
@@ -87,19 +87,19 @@ def cavra_evidence_record(service: Served, session_id: Annotated[str, Path(min_l
     """Gives one current record, by its allowlisted fields."""
 
     def make(session: Session) -> dict[str, Any]:
-        found = find_record(session, session_id)
-        if found is None:
+        record = find_record(session, session_id)
+        if record is None:
             raise HttpProblem(404, "evidence metadata not found")
-        return found
+        return record
 
     return service.ask(("record", session_id), make)
 
 
 @endpoint(router, "GET", NOTIFICATIONS, scope="read", answer=answers.CavraHistory)
-def cavra_notifications(service: Served, asked: Annotated[cavra_models.CavraNotificationsQuery, Query()]) -> Answer:
+def cavra_notifications(service: Served, query: Annotated[cavra_models.CavraNotificationsQuery, Query()]) -> Answer:
     """Lists the records about rollback drills and their deliveries."""
-    filters = _filters(asked, kind_prefix=DRILLS.kind_prefix, source_prefix=DRILLS.source_prefix)
-    return _records(service, asked, filters, schema_version=_SCHEMA, product=PRODUCT)
+    filters = _filters(query, kind_prefix=DRILLS.kind_prefix, source_prefix=DRILLS.source_prefix)
+    return _records(service, query, filters, schema_version=_SCHEMA, product=PRODUCT)
 
 
 def _declare_history(lane: Lane, paths: CavraPaths) -> None:
@@ -107,9 +107,9 @@ def _declare_history(lane: Lane, paths: CavraPaths) -> None:
         router, "GET", f"{DELIVERIES}/{paths.base}", scope="read", answer=answers.CavraHistory,
         summary=f"CAVRA's own path for the history of the alerts of {lane.name}.", name=f"cavra_history_{lane.name}",
     )  # fmt: skip
-    def cavra_history(service: Served, asked: Annotated[cavra_models.CavraHistoryQuery, Query()]) -> Answer:
-        filters = _filters(asked, lane=lane.name, record_types=paths.history_types)
-        return _records(service, asked, filters, schema_version=_SCHEMA, product=PRODUCT)
+    def cavra_history(service: Served, query: Annotated[cavra_models.CavraHistoryQuery, Query()]) -> Answer:
+        filters = _filters(query, lane=lane.name, record_types=paths.history_types)
+        return _records(service, query, filters, schema_version=_SCHEMA, product=PRODUCT)
 
 
 def _declare_dashboard(lane: Lane, paths: CavraPaths) -> None:

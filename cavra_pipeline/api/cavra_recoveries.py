@@ -10,7 +10,7 @@ from fastapi.routing import APIRouter
 
 from cavra_pipeline.api import cavra_answers, cavra_models
 from cavra_pipeline.api.cavra import DELIVERIES, actor_of, label_of, speaker
-from cavra_pipeline.api.cavra_acknowledgements import given, refused
+from cavra_pipeline.api.cavra_acknowledgements import refused, required
 from cavra_pipeline.api.common import Asker, Served, endpoint
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.boundary.kinds import payload_key
@@ -38,14 +38,14 @@ router = APIRouter(tags=["cavra"])
     summary="CAVRA's own path for the recovery report.",
 )  # fmt: skip
 def cavra_recoveries(
-    service: Served, caller: Asker, asked: Annotated[cavra_models.CavraRecoveryQuery, Query()]
+    service: Served, caller: Asker, query: Annotated[cavra_models.CavraRecoveryQuery, Query()]
 ) -> Answer:
     """With the scope `plan` the report is saved as evidence and shows in Dagster too.
 
     Rows have CAVRA's names too. Executions are counted over the whole history, as in CAVRA; level and state are ours.
     """
-    parameters = checked(RecoveryParameters, {"slo_minutes": asked.recovery_slo_minutes})
-    label = label_of(caller, asked.generated_by)
+    parameters = checked(RecoveryParameters, {"slo_minutes": query.recovery_slo_minutes})
+    label = label_of(caller, query.generated_by)
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
@@ -54,7 +54,7 @@ def cavra_recoveries(
         record = recovery_record(report, now=now) if caller.may_save else None
         if record:
             other = is_what_if(RECOVERIES, None, parameters.model_dump(), as_of=now, end=now)
-            service.made(RECOVERIES, None, report, record, is_what_if=other)
+            service.save_report(RECOVERIES, None, report, record, is_what_if=other)
         return {"report": report, "metadata": record}, state
 
     return service.once(("cavra_recoveries", caller.may_save, parameters.model_dump(), label), make)
@@ -88,7 +88,7 @@ def cavra_closure(
     body: cavra_models.CavraClosureBody,
 ) -> Answer:
     """The recovery need not exist. Notes and references to checks are not stored."""
-    provider, by = given("provider", body.provider), given("closed_by", speaker(caller, body.closed_by))
+    provider, by = required("provider", body.provider), required("closed_by", speaker(caller, body.closed_by))
     now: datetime = service.clock()
     try:
         record = close_recovery(

@@ -135,17 +135,17 @@ def _declare_alert(lane: Lane, paths: CavraPaths) -> None:
         with service.sending() as settings:
             ingest(settings, now=service.clock())
             with warehouse_of(settings).reading() as session:
-                made = health_alert(session, request, now=service.clock())
+                alert = health_alert(session, request, now=service.clock())
             # What was not sent asks no one for an acknowledgement.
-            said = made.announcement.without_records() if body.dry_run else made.announcement
+            said = alert.announcement.without_records() if body.dry_run else alert.announcement
             with (
-                _delivering(service, settings, said, body, made.plan["selected_providers"]) as sent,
+                _delivering(service, settings, said, body, alert.plan["selected_providers"]) as sent,
                 warehouse_of(settings).reading() as session,
             ):
                 answer = {
-                    "health": made.health,
-                    "plan": made.plan,
-                    "plan_metadata": find_record(session, made.plan["plan_id"]),
+                    "health": alert.health,
+                    "plan": alert.plan,
+                    "plan_metadata": find_record(session, alert.plan["plan_id"]),
                     **delivery_of(session, lane, sent, at=service.clock()),
                     "actor": actor_of(caller),
                 }
@@ -162,8 +162,8 @@ def _deliver_stored(
 ) -> Answer:
     connectors, by = _connectors(service.settings), label_of(caller, body.generated_by)
     parameters = checked(RecoveryParameters, {"slo_minutes": body.recovery_slo_minutes})
-    given = (body.provider or "").strip()
-    asked = _named(connectors, given) if given else None
+    provider_text = (body.provider or "").strip()
+    requested = _named(connectors, provider_text) if provider_text else None
     with service.sending() as settings:
         now = service.clock()
         warehouse = warehouse_of(settings)
@@ -174,25 +174,27 @@ def _deliver_stored(
                 wanted = None if subject == _NEWEST else subject
                 return which.find(session, wanted, parameters, now=now, by=by, most=body.most)
 
-        found = find()
-        if found is None and (subject != _NEWEST or body.dry_run):
+        stored = find()
+        if stored is None and (subject != _NEWEST or body.dry_run):
             raise HttpProblem(404, f"{which.title} not found")
         if not body.dry_run:
             _require_live(settings, which.lane)
-        if found is None:
+        if stored is None:
             which.store(settings, parameters, by, now)
-            found = find()
-        assert found is not None  # noqa: S101 -- it has just been recorded
+            stored = find()
+        assert stored is not None  # noqa: S101 -- it has just been recorded
         channels = (
-            [] if found.is_empty else asked or _named(connectors, ",".join(which.channels(found.document, settings)))
+            []
+            if stored.is_empty
+            else requested or _named(connectors, ",".join(which.channels(stored.document, settings)))
         )
         with (
-            _delivering(service, settings, found.announcement, body, channels) as sent,
+            _delivering(service, settings, stored.announcement, body, channels) as sent,
             warehouse.reading() as session,
         ):
             answer = {
-                which.name: found.document,
-                f"{which.name}_metadata": find_record(session, found.session_id),
+                which.name: stored.document,
+                f"{which.name}_metadata": find_record(session, stored.session_id),
                 **delivery_of(session, which.lane, sent, at=service.clock()),
                 "actor": actor_of(caller),
             }

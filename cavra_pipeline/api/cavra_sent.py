@@ -34,8 +34,8 @@ def delivery_of(session: Session, lane: Lane, sent: Mapping[str, Any], *, at: da
     """
     event_id = str(sent[lane.subject_field])
     # A dry run has providers and no outcomes; a message that was sent before under another id keeps that one.
-    rows = [_attempt(session, lane, one) for one in sent["outcomes"]] or [
-        {"provider": one, "success": False, "reason": _DRY, "session_id": None} for one in sent["providers"]
+    rows = [_attempt(session, lane, outcome) for outcome in sent["outcomes"]] or [
+        {"provider": provider, "success": False, "reason": _DRY, "session_id": None} for provider in sent["providers"]
     ]
     is_sent = all(row["success"] for row in rows)
     named = next((row["session_id"] for row in rows if row["session_id"]), None)
@@ -59,8 +59,8 @@ def delivery_of(session: Session, lane: Lane, sent: Mapping[str, Any], *, at: da
 
 
 def _attempt(session: Session, lane: Lane, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    found = recorded_delivery(session, lane, str(outcome["subject"]), str(outcome["provider"]))
-    return {**outcome, "session_id": found["session_id"] if found else None}
+    record = recorded_delivery(session, lane, str(outcome["subject"]), str(outcome["provider"]))
+    return {**outcome, "session_id": record["session_id"] if record else None}
 
 
 def worker_answer(
@@ -75,9 +75,9 @@ def worker_answer(
         run: What ``run_worker`` returned.
         at: When this is said.
     """
-    made = dict(enumerate(run["executions"]))
+    executions = dict(enumerate(run["executions"]))
     results = [
-        _result(session, lane, paths, decision, made.get(number), at=at)
+        _result(session, lane, paths, decision, executions.get(number), at=at)
         for number, decision in enumerate(run["selected_retries"])
     ]
     metadata = find_record(session, f"worker-run-{run['run_id']}")
@@ -106,13 +106,13 @@ def _result(
 ) -> dict[str, Any]:
     """One retry: what was decided, what it sends again, and what became of it."""
     subject = str(decision[lane.subject_field])
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "record_type": paths.sent_as, "lane": lane.name, "subject": subject, "as_of": naive_utc(at),
     }  # fmt: skip
-    found = session.rows("cavra_pipeline.retry", "newest_of_subject", asked, subject=lane.subject_field)
+    sent_records = session.rows("cavra_pipeline.retry", "newest_of_subject", parameters, subject=lane.subject_field)
     result: dict[str, Any] = {
         "decision": dict(decision),
-        paths.sent: find_record(session, str(found[0]["session_id"])) if found else None,
+        paths.sent: find_record(session, str(sent_records[0]["session_id"])) if sent_records else None,
         "delivery": None,
         "delivery_metadata": None,
         "execution_record": None,

@@ -85,8 +85,8 @@ def endpoint(
 
         @wraps(function)
         def answered(*args: Any, **kwargs: Any) -> Response:
-            made = function(*args, **kwargs)
-            return made.checked(answer).response(status) if isinstance(made, Answer) and answer else made
+            result = function(*args, **kwargs)
+            return result.checked(answer).response(status) if isinstance(result, Answer) and answer else result
 
         router.add_api_route(
             path,

@@ -28,37 +28,39 @@ from cavra_pipeline.warehouse import Session
 router = APIRouter(tags=["reports"])
 
 
-def arguments_of(service: Service, asked: models.RecoveriesQuery) -> dict[str, Any]:
+def arguments_of(service: Service, query: models.RecoveriesQuery) -> dict[str, Any]:
     """Returns the arguments of the reports here; refuses values that are not accepted before the warehouse is read."""
-    service.instants(asked.as_of)
-    parameters = checked(RecoveryParameters, asked.model_dump(exclude=set(models.ReportQuery.model_fields)))
+    service.instants(query.as_of)
+    parameters = checked(RecoveryParameters, query.model_dump(exclude=set(models.ReportQuery.model_fields)))
     return {
         "slo_minutes": parameters.slo_minutes,
-        "generated_by": actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by"),
+        "generated_by": actor_label(query.generated_by or DEFAULT_GENERATED_BY, where="generated_by"),
         "providers": service.settings.escalation_connectors,
     }
 
 
-def _report(service: Service, session: Session, asked: models.RecoveriesQuery, given: dict[str, Any]) -> dict[str, Any]:
-    now, as_of = service.instants(asked.as_of)
-    return executive_reports(session, instants=[as_of], now=now, **given)[0]
+def _report(
+    service: Service, session: Session, query: models.RecoveriesQuery, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    now, as_of = service.instants(query.as_of)
+    return executive_reports(session, instants=[as_of], now=now, **arguments)[0]
 
 
 @endpoint(router, "GET", "/api/v1/executive-report", scope="read", answer=recovery_answers.ExecutiveReport)
-def executive_report(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
+def executive_report(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Previews the executive report; saves nothing."""
-    given = arguments_of(service, asked)
+    arguments = arguments_of(service, query)
     return service.ask(
-        ("executive report", asked.model_dump()), lambda session: _report(service, session, asked, given)
+        ("executive report", query.model_dump()), lambda session: _report(service, session, query, arguments)
     )
 
 
 @endpoint(router, "GET", "/api/v1/executive-report.html", scope="read", answer=None)
-def executive_report_as_html(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
+def executive_report_as_html(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Response:
     """Previews the executive report as one HTML page to print; saves nothing."""
-    given = arguments_of(service, asked)
+    arguments = arguments_of(service, query)
     with service.reading() as (session, _):
-        report = _report(service, session, asked, given)
+        report = _report(service, session, query, arguments)
     name = f"executive-report-{report['as_of'][:10]}.html"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     basis = basis_of_page(service.settings, parse_as_of(report["as_of"]))
@@ -68,15 +70,15 @@ def executive_report_as_html(service: Served, asked: Annotated[models.Recoveries
 
 
 @endpoint(router, "GET", "/api/v1/escalation-plan", scope="read", answer=recovery_answers.EscalationPlan)
-def preview_escalation_plan(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
+def preview_escalation_plan(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Previews the escalation plan; saves nothing.
 
     A route names whom to notify of each open recovery and of each provider with unresolved retries.
     """
-    given = arguments_of(service, asked)
+    arguments = arguments_of(service, query)
 
     def make(session: Session) -> dict[str, Any]:
-        now, as_of = service.instants(asked.as_of)
-        return escalation_plan(session, as_of=as_of, now=now, **given)
+        now, as_of = service.instants(query.as_of)
+        return escalation_plan(session, as_of=as_of, now=now, **arguments)
 
-    return service.ask(("escalation plan", asked.model_dump()), make)
+    return service.ask(("escalation plan", query.model_dump()), make)

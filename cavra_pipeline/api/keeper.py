@@ -52,11 +52,11 @@ class EvidenceWriter:
         while is_open:
             batch: list[_Waiting] = []
             while not batch or (not self._queue.empty() and len(batch) < _MOST_AT_ONCE):
-                one = self._queue.get()
-                if one is None:
+                waiting_record = self._queue.get()
+                if waiting_record is None:
                     is_open = False
                     break
-                batch.append(one)
+                batch.append(waiting_record)
             if batch:
                 self._write(batch)
 

@@ -24,39 +24,39 @@ DEFAULT_DAYS: Final = 31
 router = APIRouter(tags=["lists"])
 
 
-def _filters(asked: models.PageQuery) -> dict[str, Any]:
-    return asked.model_dump(exclude={"limit", "cursor", "documents"}, by_alias=True)
+def _filters(query: models.PageQuery) -> dict[str, Any]:
+    return query.model_dump(exclude={"limit", "cursor", "documents"}, by_alias=True)
 
 
-def _evidence(service: Service, member: str, asked: models.PageQuery, filters: dict[str, Any]) -> Answer:
+def _evidence(service: Service, member: str, query: models.PageQuery, filters: dict[str, Any]) -> Answer:
     def make(session: Session) -> dict[str, Any]:
-        rows, following = pages.evidence_page(session, filters, limit=asked.limit, cursor=asked.cursor)
+        rows, following = pages.evidence_page(session, filters, limit=query.limit, cursor=query.cursor)
         return {member: rows, "next": following}
 
-    return service.ask((member, filters, asked.limit, asked.cursor), make)
+    return service.ask((member, filters, query.limit, query.cursor), make)
 
 
 @endpoint(router, "GET", "/api/v1/evidence", scope="read", answer=answers.EvidenceAnswer)
-def evidence(service: Served, asked: Annotated[models.EvidenceQuery, Query()]) -> Answer:
+def evidence(service: Served, query: Annotated[models.EvidenceQuery, Query()]) -> Answer:
     """Lists records by their allowlisted fields, in CAVRA's own shape."""
-    return _evidence(service, "records", asked, _filters(asked))
+    return _evidence(service, "records", query, _filters(query))
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/acknowledgements", scope="read", answer=answers.AcknowledgementsAnswer)
 def list_acknowledgements(
-    service: Served, lane: models.LaneName, asked: Annotated[models.AcknowledgementQuery, Query()]
+    service: Served, lane: models.LaneName, query: Annotated[models.AcknowledgementQuery, Query()]
 ) -> Answer:
     """Lists the acknowledgements of a lane."""
-    filters = {**_filters(asked), "lane": lane_named(lane).name, "record_type": "acknowledgement"}
-    return _evidence(service, "acknowledgements", asked, filters)
+    filters = {**_filters(query), "lane": lane_named(lane).name, "record_type": "acknowledgement"}
+    return _evidence(service, "acknowledgements", query, filters)
 
 
 @endpoint(router, "GET", "/api/v1/history", scope="read", answer=answers.HistoryAnswer)
-def history(service: Served, asked: Annotated[models.HistoryQuery, Query()]) -> Answer:
+def history(service: Served, query: Annotated[models.HistoryQuery, Query()]) -> Answer:
     """Lists saved reports, one for each lane and day, and saved plans."""
-    state, filters = state_of(service.settings), _filters(asked)
+    state, filters = state_of(service.settings), _filters(query)
     rows, following = pages.report_page(
-        state, filters, limit=asked.limit, cursor=asked.cursor, with_documents=asked.documents
+        state, filters, limit=query.limit, cursor=query.cursor, with_documents=query.documents
     )
     return json_answer({"reports": rows, "next": following})
 
@@ -71,32 +71,32 @@ def saved_report(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Z
     return json_answer({"report": rows[0]})
 
 
-def _boundary(service: Service, table: str, asked: models.PageQuery) -> Answer:
-    filters = _filters(asked)
+def _boundary(service: Service, table: str, query: models.PageQuery) -> Answer:
+    filters = _filters(query)
 
     def make(session: Session) -> dict[str, Any]:
-        count, (rows, following) = pages.boundary_page(session, table, filters, limit=asked.limit, cursor=asked.cursor)
+        count, (rows, following) = pages.boundary_page(session, table, filters, limit=query.limit, cursor=query.cursor)
         return {"count": count, table: rows, "next": following}
 
-    return service.ask((table, filters, asked.limit, asked.cursor), make)
+    return service.ask((table, filters, query.limit, query.cursor), make)
 
 
 @endpoint(router, "GET", "/api/v1/quarantine", scope="read", answer=answers.QuarantineAnswer)
-def quarantine(service: Served, asked: Annotated[models.QuarantineQuery, Query()]) -> Answer:
+def quarantine(service: Served, query: Annotated[models.QuarantineQuery, Query()]) -> Answer:
     """Lists quarantined lines by place, SHA-256 and reason; never their content."""
-    return _boundary(service, "quarantine", asked)
+    return _boundary(service, "quarantine", query)
 
 
 @endpoint(router, "GET", "/api/v1/findings", scope="read", answer=answers.FindingsAnswer)
-def findings(service: Served, asked: Annotated[models.FindingQuery, Query()]) -> Answer:
+def findings(service: Served, query: Annotated[models.FindingQuery, Query()]) -> Answer:
     """Lists findings by place and rule; never the value."""
-    return _boundary(service, "findings", asked)
+    return _boundary(service, "findings", query)
 
 
 @endpoint(router, "GET", "/api/v1/partitions", scope="read", answer=answers.PartitionsAnswer)
-def partitions(service: Served, asked: Annotated[models.Days, Query()]) -> Answer:
+def partitions(service: Served, query: Annotated[models.Days, Query()]) -> Answer:
     """Lists the UTC days of a range with counts of evidence and each lane's level."""
-    first, last = days_asked(service, asked, default=DEFAULT_DAYS)
+    first, last = days_asked(service, query, default=DEFAULT_DAYS)
     until = last if (last - first).days < MOST_DAYS else first + timedelta(days=MOST_DAYS - 1)
     days = days_between(first, until)
     following = (until + timedelta(days=1)).isoformat() if until < last else None
@@ -107,7 +107,7 @@ def partitions(service: Served, asked: Annotated[models.Days, Query()]) -> Answe
         counts = day_counts(session, days)
         reports: dict[object, dict[str, dict[str, Any]]] = {}
         saved = list_reports(state_of(service.settings), SavedReports(first=days[0], last=days[-1]))
-        saved.sort(key=lambda one: (one["report"], one["lane"] or "", one["generated_at"]))
+        saved.sort(key=lambda row: (row["report"], row["lane"] or "", row["generated_at"]))
         for row in saved:
             lane, report = (row["lane"] or "all", str(row["report"]))
             reports.setdefault(row["report_day"], {}).setdefault(str(lane), {})[report] = row["alert_level"]
@@ -117,9 +117,9 @@ def partitions(service: Served, asked: Annotated[models.Days, Query()]) -> Answe
     return service.ask(("partitions", first, until, following), make)
 
 
-def days_asked(service: Service, asked: models.Days, *, default: int) -> tuple[date, date]:
+def days_asked(service: Service, days: models.Days, *, default: int) -> tuple[date, date]:
     """Returns the first and the last day of a range; so many up to the last where no first is given."""
-    first, last = (getattr(asked, name) for name in ("first", "last"))
+    first, last = (getattr(days, name) for name in ("first", "last"))
     until: date = last or max(first or date.min, service.clock().astimezone(UTC).date())
     since: date = first or until - timedelta(days=min(default - 1, (until - date.min).days))
     return since, until

@@ -101,13 +101,13 @@ def _with_whole_numbers(value: Any, depth: int) -> Any:
     return [_with_whole_numbers(member, depth + 1) for member in value]
 
 
-class Asked(BaseModel):
+class RequestModel(BaseModel):
     """A request; a field that is not declared is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class MomentQuery(Asked):
+class MomentQuery(RequestModel):
     """An instant."""
 
     as_of: AsOf = None
@@ -141,7 +141,7 @@ class PlanQuery(ReportQuery):
 
 
 @with_fields_of(RetryPolicy)
-class Policy(Asked):
+class Policy(RequestModel):
     """A retry policy; defaults where a field is not given (contract section 6)."""
 
     model_config = ConfigDict(strict=True)
@@ -179,7 +179,7 @@ class PlanBody(ReportQuery):
     _whole = model_validator(mode="before")(whole_numbers)
 
 
-class AcknowledgementBody(Asked):
+class AcknowledgementBody(RequestModel):
     """An acknowledgement of a failing delivery at one provider."""
 
     subject: str = Field(
@@ -198,7 +198,7 @@ class AcknowledgementBody(Asked):
 
 
 @with_fields_of(PlaybookParameters)
-class PlaybookBody(Asked):
+class PlaybookBody(RequestModel):
     """Parameters of a recovery playbook, and who requests it (contract section 11)."""
 
     by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
@@ -206,7 +206,7 @@ class PlaybookBody(Asked):
     _whole = model_validator(mode="before")(whole_numbers)
 
 
-class RecoveryClosureBody(Asked):
+class RecoveryClosureBody(RequestModel):
     """The closure of a recovery (contract section 11)."""
 
     playbook_id: str = Field(min_length=1, max_length=512, examples=["playbook-1"])
@@ -218,7 +218,7 @@ class RecoveryClosureBody(Asked):
     by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
 
-class PageQuery(Asked):
+class PageQuery(RequestModel):
     """A page of a list."""
 
     limit: Limit = 50
@@ -247,14 +247,14 @@ class EvidenceQuery(PageQuery):
     until: AsOf = UNTIL
 
 
-class Days(Asked):
+class Days(RequestModel):
     """A range of days."""
 
     first: Day = Field(None, alias="from")
     last: Day = Field(None, alias="to")
 
 
-class CheckpointQuery(Asked):
+class CheckpointQuery(RequestModel):
     """An older checkpoint that the caller has saved."""
 
     origin: str = Field(pattern=r"^cavra-pipeline/[0-9a-f]{16}$", examples=["cavra-pipeline/0123456789abcdef"])
@@ -283,13 +283,13 @@ class FindingQuery(PageQuery, Days):
     rule: Text = None
 
 
-class AlertEventsQuery(Asked):
+class AlertEventsQuery(RequestModel):
     """Number of events."""
 
     limit: Limit = 100
 
 
-class SlotsQuery(Asked):
+class SlotsQuery(RequestModel):
     """A range of instants, the last seven days if none is given."""
 
     schedule: ScheduleName | None = None
@@ -297,13 +297,13 @@ class SlotsQuery(Asked):
     until: AsOf = UNTIL
 
 
-class AlertBody(Asked):
+class AlertBody(RequestModel):
     """Who acknowledges or resolves an alert."""
 
     by: Actor = Field(None, description="Public-safe name or team label; with a token, always the token's name.")
 
 
-class SilenceBody(Asked):
+class SilenceBody(RequestModel):
     """Alerts to mute, for how long, and why."""
 
     kind: Text = Field(

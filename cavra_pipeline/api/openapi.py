@@ -28,8 +28,8 @@ def openapi_of(app: FastAPI) -> bytes:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for made in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(made, None)
+    for unused_schema in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused_schema, None)
     schemas["Problem"] = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schemas["Problem"].pop("$defs"))
     components["securitySchemes"] = {
@@ -57,7 +57,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         or path.startswith(("/api/v1/history/", "/api/v1/checkpoints/"))
         or "{alert_id}" in path
         or "{silence_id}" in path
-        or any(one["name"] == "cursor" for one in operation.get("parameters", ()))
+        or any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ()))
     ):
         statuses.append(404)
     if path in ("/api/v1/refresh", "/api/v1/history/{report_id}/bundle") or path.endswith("/resolve"):

@@ -29,7 +29,7 @@ Page = tuple[list[dict[str, Any]], str | None]
 def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str | None) -> Page:
     """Returns current records, newest first, in CAVRA's own shape, each with what the pipeline made of it."""
     after = _opened(cursor, filters, (str, str))
-    asked = {
+    parameters = {
         **{name: filters.get(name) for name in ("lane", "record_type", "session_id", "state")},
         "subjects": _subjects(filters.get("subject")),
         "provider": provider_name(filters["provider"]) if filters.get("provider") else None,
@@ -39,14 +39,14 @@ def evidence_page(session: Session, filters: Filters, *, limit: int, cursor: str
         "after_id": after[1] if after else None,
         "most": limit + 1,
     }
-    rows = session.rows(_PACKAGE, "page_evidence", asked, columns=RECORD_COLUMNS)
+    rows = session.rows(_PACKAGE, "page_evidence", parameters, columns=RECORD_COLUMNS)
     last = rows[limit - 1] if len(rows) > limit else None
     place = [instant(last["created_at"]), last["session_id"]] if last else None
     return [_shown(row) for row in rows[:limit]], _closed(place, filters)
 
 
-def _subjects(given: str | list[str] | None) -> list[str] | None:
-    return [given] if isinstance(given, str) else given
+def _subjects(subject: str | list[str] | None) -> list[str] | None:
+    return [subject] if isinstance(subject, str) else subject
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -80,11 +80,11 @@ def boundary_page(
     after = _opened(cursor, filters, (int,))
     start = after[0] if after else 0
     word, *others = _BOUNDARY_COLUMNS[table]
-    asked = {"first": filters.get("from"), "last": filters.get("to"), "word": filters.get(word)}
+    parameters = {"first": filters.get("from"), "last": filters.get("to"), "word": filters.get(word)}
     parts = {"table": table, "word": word, "columns": ", ".join([word, *others])}
-    found = session.rows(_PACKAGE, "page_boundary", {**asked, "most": limit, "start": start}, **parts)
-    count = int(str(found[0]["total"]))
-    rows = [{name: row[name] for name in row if name != "total"} for row in found if row["drop_day"]]
+    page_rows = session.rows(_PACKAGE, "page_boundary", {**parameters, "most": limit, "start": start}, **parts)
+    count = int(str(page_rows[0]["total"]))
+    rows = [{name: row[name] for name in row if name != "total"} for row in page_rows if row["drop_day"]]
     more = start + len(rows) < count
     return count, (rows, _closed([start + len(rows)] if more and rows else None, filters))
 

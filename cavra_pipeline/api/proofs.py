@@ -29,7 +29,7 @@ from cavra_pipeline.verify.prove import OutdatedReport, prove_document, prove_re
 from cavra_pipeline.verify.prove_executive import prove_executive_report
 from cavra_pipeline.warehouse import Session
 
-_ASKED: Final = set(models.ReportQuery.model_fields)
+_REPORT_FIELDS: Final = set(models.ReportQuery.model_fields)
 #: Reports that have a bundle, by what they may be saved as.
 _PROVEN: Final = {
     saved_as: report for report in (RETRY_PLAN, RETRY_HEALTH) for saved_as in (report, REQUESTED_AS[report])
@@ -40,21 +40,21 @@ router = APIRouter(tags=["proofs"])
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/plan/bundle", scope="read", answer=None)
-def plan_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Response:
+def plan_bundle(service: Served, lane: models.LaneName, query: Annotated[models.PlanQuery, Query()]) -> Response:
     """Returns a retry plan and its proof as a bundle; saves nothing."""
-    return _of_asked(service, RETRY_PLAN, lane, asked)
+    return _report_bundle(service, RETRY_PLAN, lane, query)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/health/bundle", scope="read", answer=None)
-def health_bundle(service: Served, lane: models.LaneName, asked: Annotated[models.HealthQuery, Query()]) -> Response:
+def health_bundle(service: Served, lane: models.LaneName, query: Annotated[models.HealthQuery, Query()]) -> Response:
     """Returns a health report and its proof as a bundle; saves nothing."""
-    return _of_asked(service, RETRY_HEALTH, lane, asked)
+    return _report_bundle(service, RETRY_HEALTH, lane, query)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/proof", scope="read", answer=proof_answers.BasisAnswer)
-def proof_basis(service: Served, lane: models.LaneName, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
+def proof_basis(service: Served, lane: models.LaneName, query: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Returns what a proof of the lane is based on: records, days, checkpoint, signer and witnesses."""
-    _, as_of = service.instants(asked.as_of)
+    _, as_of = service.instants(query.as_of)
 
     def make(connection: sa.Connection) -> dict[str, Any]:
         basis = basis_of(connection, as_of, lane=lane)
@@ -69,23 +69,23 @@ def proof_basis(service: Served, lane: models.LaneName, asked: Annotated[models.
             "checkpoint": {"origin": head.origin, "size": head.size, "root": head.root.hex()},
             "signed_by": signer_of(service.settings, head),
             "witnesses": [
-                {"provider": one.provider, "size": one.size, "posted_at": instant(one.posted_at)}
-                for one in witnesses_of(connection, head.origin)
+                {"provider": witness.provider, "size": witness.size, "posted_at": instant(witness.posted_at)}
+                for witness in witnesses_of(connection, head.origin)
             ],
         }
 
-    return service.ask_state(("proof", lane, asked.as_of), make)
+    return service.ask_state(("proof", lane, query.as_of), make)
 
 
 @endpoint(router, "GET", "/api/v1/executive-report/bundle", scope="read", answer=None)
-def executive_bundle(service: Served, asked: Annotated[models.RecoveriesQuery, Query()]) -> Response:
+def executive_bundle(service: Served, query: Annotated[models.RecoveriesQuery, Query()]) -> Response:
     """Returns the executive report and the proof of its numbers as a bundle; saves nothing."""
-    now, as_of = service.instants(asked.as_of)
-    given = arguments_of(service, asked)
+    now, as_of = service.instants(query.as_of)
+    arguments = arguments_of(service, query)
     # The label of who asked is not in the bundle.
-    given.pop("generated_by")
+    arguments.pop("generated_by")
     with _proving(service) as opened:
-        return _bundle(prove_executive_report(service.settings, as_of=as_of, now=now, opened=opened, **given))
+        return _bundle(prove_executive_report(service.settings, as_of=as_of, now=now, opened=opened, **arguments))
 
 
 @endpoint(router, "GET", "/api/v1/history/{report_id}/bundle", scope="read", answer=None)
@@ -107,13 +107,13 @@ def saved_bundle(service: Served, report_id: Annotated[str, Path(pattern=r"^[A-Z
         ) from None
 
 
-def _of_asked(service: Service, report: str, lane: str, asked: models.ReportQuery) -> Response:
-    now, as_of = service.instants(asked.as_of)
-    given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
+def _report_bundle(service: Service, report: str, lane: str, query: models.ReportQuery) -> Response:
+    now, as_of = service.instants(query.as_of)
+    parameters = query.model_dump(exclude_unset=True, exclude=_REPORT_FIELDS)
     of_lane = lane_named(lane)
     with _proving(service) as opened:
         return _bundle(
-            prove_report(service.settings, report, of_lane, as_of=as_of, now=now, parameters=given, opened=opened)
+            prove_report(service.settings, report, of_lane, as_of=as_of, now=now, parameters=parameters, opened=opened)
         )
 
 
@@ -142,9 +142,9 @@ def latest_checkpoint(service: Served) -> Answer:
 
 
 @endpoint(router, "GET", "/api/v1/checkpoints/consistency", scope="read", answer=proof_answers.CheckpointAnswer)
-def checkpoint_consistency(service: Served, asked: Annotated[models.CheckpointQuery, Query()]) -> Answer:
+def checkpoint_consistency(service: Served, query: Annotated[models.CheckpointQuery, Query()]) -> Answer:
     """Returns whether the commit log extends an older checkpoint, with the consistency proof of RFC 6962."""
-    return json_answer(_checkpoint(service, Checkpoint(asked.origin, asked.size, bytes.fromhex(asked.root))))
+    return json_answer(_checkpoint(service, Checkpoint(query.origin, query.size, bytes.fromhex(query.root))))
 
 
 def _checkpoint(service: Service, against: Checkpoint | None) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from cavra_pipeline.state import state_of
 from cavra_pipeline.warehouse import Session
 
 #: What a question has beside its parameters.
-_ASKED: Final = set(models.ReportQuery.model_fields)
+_REPORT_FIELDS: Final = set(models.ReportQuery.model_fields)
 
 router = APIRouter(tags=["reports"])
 
@@ -56,12 +56,12 @@ def answer_health(
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
-            now, asked = service.instants(as_of)
-            report = retry_health_reports(session, lane, parameters, instants=[asked], now=now, generated_by=label)[0]
+            now, at = service.instants(as_of)
+            report = retry_health_reports(session, lane, parameters, instants=[at], now=now, generated_by=label)[0]
         record = health_record(report, now=now) if is_kept else None
         if record:
-            other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=asked, end=now)
-            service.made(RETRY_HEALTH, lane.name, report, record, is_what_if=other)
+            other = is_what_if(RETRY_HEALTH, lane, parameters.model_dump(), as_of=at, end=now)
+            service.save_report(RETRY_HEALTH, lane.name, report, record, is_what_if=other)
         return {"health": report, "metadata": record}, state
 
     return service.once(("health", is_kept, lane.name, parameters.model_dump(), label, as_of), make)
@@ -69,16 +69,16 @@ def answer_health(
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/health", scope="read", answer=answers.HealthAnswer)
 def lane_health(
-    service: Served, caller: Asker, lane: models.LaneName, asked: Annotated[models.SavedHealthQuery, Query()]
+    service: Served, caller: Asker, lane: models.LaneName, query: Annotated[models.SavedHealthQuery, Query()]
 ) -> Answer:
     """Returns the health report of a lane.
 
     With the scope `plan` the report is saved as evidence; `keep=false` makes a preview that is not saved.
     """
     of_lane = lane_named(lane)
-    parameters = health_parameters(of_lane, **asked.model_dump(exclude=_ASKED | {"keep"}))
-    by = asked.generated_by or DEFAULT_GENERATED_BY
-    return answer_health(service, caller, of_lane, parameters, generated_by=by, as_of=asked.as_of, keep=asked.keep)
+    parameters = health_parameters(of_lane, **query.model_dump(exclude=_REPORT_FIELDS | {"keep"}))
+    by = query.generated_by or DEFAULT_GENERATED_BY
+    return answer_health(service, caller, of_lane, parameters, generated_by=by, as_of=query.as_of, keep=query.keep)
 
 
 def answer_plan(
@@ -101,12 +101,12 @@ def answer_plan(
 
     def make() -> tuple[Any, Any]:
         with service.reading() as (session, state):
-            now, asked = service.instants(as_of)
-            plan = retry_plans(session, lane, policy, instants=[asked], now=now, generated_by=label)[0]
-            beside = {"pending": _pending(session, lane, plan, asked)} if with_pending else {}
+            now, at = service.instants(as_of)
+            plan = retry_plans(session, lane, policy, instants=[at], now=now, generated_by=label)[0]
+            beside = {"pending": _pending(session, lane, plan, at)} if with_pending else {}
         record = plan_record(plan, now=now)
-        other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=asked, end=now)
-        service.made(RETRY_PLAN, lane.name, plan, record, is_what_if=other)
+        other = is_what_if(RETRY_PLAN, lane, policy.model_dump(), as_of=at, end=now)
+        service.save_report(RETRY_PLAN, lane.name, plan, record, is_what_if=other)
         if keep:
             save_plan(state_of(service.writing_settings), plan, now=now)
         return {"plan": plan, **beside, "metadata": record, "actor": actor}, state
@@ -130,54 +130,54 @@ def make_plan(service: Served, caller: Asker, lane: models.LaneName, body: model
 
 def _pending(session: Session, lane: Lane, plan: Mapping[str, Any], at: datetime) -> list[dict[str, str]]:
     """The due retries of a plan that the lane's gate does not let go yet."""
-    held = held_retries(session, lane, plan, naive_utc(at))
-    return [{"subject": subject, "provider": provider} for subject, provider in held]
+    retries = held_retries(session, lane, plan, naive_utc(at))
+    return [{"subject": subject, "provider": provider} for subject, provider in retries]
 
 
-def _preview(service: Service, lane: Lane, asked: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
-    given = asked.model_dump(exclude_unset=True, exclude=_ASKED)
-    policy = retry_policy(lane, given)
-    label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
-    service.instants(asked.as_of)
+def _preview(service: Service, lane: Lane, query: models.PlanQuery) -> tuple[Any, dict[str, Any]]:
+    policy_values = query.model_dump(exclude_unset=True, exclude=_REPORT_FIELDS)
+    policy = retry_policy(lane, policy_values)
+    label = actor_label(query.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
+    service.instants(query.as_of)
 
     def make(session: Session) -> dict[str, Any]:
-        now, as_of = service.instants(asked.as_of)
+        now, as_of = service.instants(query.as_of)
         plan = retry_plans(session, lane, policy, instants=[as_of], now=now, generated_by=label)[0]
         return {"plan": plan, "pending": _pending(session, lane, plan, as_of)}
 
-    return make, {"lane": lane.name, **asked.model_dump()}
+    return make, {"lane": lane.name, **query.model_dump()}
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/plan", scope="read", answer=answers.PendingPlan)
-def preview_plan(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Answer:
+def preview_plan(service: Served, lane: models.LaneName, query: Annotated[models.PlanQuery, Query()]) -> Answer:
     """Previews a retry plan; saves nothing."""
-    make, question = _preview(service, lane_named(lane), asked)
+    make, question = _preview(service, lane_named(lane), query)
     return service.ask(("look", question), make)
 
 
 @endpoint(router, "GET", "/api/v1/lanes/{lane}/plan.csv", scope="read", answer=None)
-def plan_as_csv(service: Served, lane: models.LaneName, asked: Annotated[models.PlanQuery, Query()]) -> Response:
+def plan_as_csv(service: Served, lane: models.LaneName, query: Annotated[models.PlanQuery, Query()]) -> Response:
     """Previews a retry plan as CSV, a row for each decision; saves nothing."""
-    make, _ = _preview(service, lane_named(lane), asked)
+    make, _ = _preview(service, lane_named(lane), query)
     with service.reading() as (session, _):
         plan = make(session)["plan"]
     name = f"retry-plan-{lane}-{plan['as_of'][:10]}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     table, columns = io.StringIO(), decision_columns(lane_named(lane))
-    write_csv(table, columns, (map(one.get, columns) for one in plan["retry_decisions"]))
+    write_csv(table, columns, (map(decision.get, columns) for decision in plan["retry_decisions"]))
     return Response(table.getvalue(), headers=headers, media_type="text/csv; charset=utf-8")
 
 
 @endpoint(router, "GET", "/api/v1/lanes", scope="read", answer=answers.LanesAnswer)
-def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
+def lanes(service: Served, query: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Returns the state of every lane, of recoveries and of closure.
 
     Each lane is evaluated by its own parameters.
     """
-    service.instants(asked.as_of)
+    service.instants(query.as_of)
 
     def make(session: Session) -> dict[str, Any]:
-        now, at = service.instants(asked.as_of)
+        now, at = service.instants(query.as_of)
         health = health_of_lanes(session, instants=[at], now=now)
         recovered = recovery_reports(session, RecoveryParameters(), instants=[at], now=now)
         made_by = {"generated_at": instant(now), "generated_by": DEFAULT_GENERATED_BY}
@@ -192,7 +192,7 @@ def lanes(service: Served, asked: Annotated[models.MomentQuery, Query()]) -> Ans
             "closure": {name: closed[0][name] for name in _CLOSURE_GLANCE},
         }
 
-    return service.ask(("lanes", asked.as_of), make)
+    return service.ask(("lanes", query.as_of), make)
 
 
 _RECOVERIES_GLANCE: Final = (
@@ -205,64 +205,64 @@ def _over_all_lanes(
     service: Service,
     caller: Caller,
     report: str,
-    asked: models.MomentQuery,
+    query: models.MomentQuery,
     make: Callable[[Session, datetime, datetime], dict[str, Any]],
     parameters: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Returns a report over all lanes as of an instant; with the scope `plan` it shows in Dagster too."""
-    service.instants(asked.as_of)
+    service.instants(query.as_of)
 
-    def made() -> tuple[Any, Any]:
+    def read() -> tuple[Any, Any]:
         with service.reading() as (session, state):
-            now, as_of = service.instants(asked.as_of)
+            now, as_of = service.instants(query.as_of)
             document = make(session, as_of, now)
         if caller.may_save and not is_what_if(report, None, parameters or {}, as_of=as_of, end=now):
-            service.made(report, None, document, None)
+            service.save_report(report, None, document, None)
         return document, state
 
-    return service.once((report, caller.may_save, asked.model_dump()), made)
+    return service.once((report, caller.may_save, query.model_dump()), read)
 
 
 @endpoint(router, "GET", "/api/v1/dashboard", scope="read", answer=answers.Dashboard)
-def dashboard(service: Served, caller: Asker, asked: Annotated[models.MomentQuery, Query()]) -> Answer:
+def dashboard(service: Served, caller: Asker, query: Annotated[models.MomentQuery, Query()]) -> Answer:
     """Returns counts over all lanes, and for each lane.
 
     With the scope `plan` the dashboard shows in Dagster too.
     """
     return _over_all_lanes(
-        service, caller, DASHBOARD, asked, lambda session, at, now: make_dashboards(session, instants=[at], now=now)[0]
+        service, caller, DASHBOARD, query, lambda session, at, now: make_dashboards(session, instants=[at], now=now)[0]
     )
 
 
 @endpoint(router, "GET", "/api/v1/recoveries", scope="read", answer=recovery_answers.Recoveries)
-def recoveries(service: Served, caller: Asker, asked: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
+def recoveries(service: Served, caller: Asker, query: Annotated[models.RecoveriesQuery, Query()]) -> Answer:
     """Returns the recovery report: which recoveries are open, past their limit or closed.
 
     With the scope `plan` the report shows in Dagster too.
     """
-    parameters = checked(RecoveryParameters, asked.model_dump(exclude=_ASKED))
-    label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
+    parameters = checked(RecoveryParameters, query.model_dump(exclude=_REPORT_FIELDS))
+    label = actor_label(query.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     return _over_all_lanes(
         service,
         caller,
         RECOVERIES,
-        asked,
+        query,
         lambda session, at, now: recovery_reports(session, parameters, instants=[at], now=now, generated_by=label)[0],
         parameters.model_dump(),
     )
 
 
 @endpoint(router, "GET", "/api/v1/closure", scope="read", answer=recovery_answers.ClosureReport)
-def closure(service: Served, caller: Asker, asked: Annotated[models.ReportQuery, Query()]) -> Answer:
+def closure(service: Served, caller: Asker, query: Annotated[models.ReportQuery, Query()]) -> Answer:
     """Returns the closure report: each item that is still open.
 
     With the scope `plan` the report shows in Dagster too.
     """
-    label = actor_label(asked.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
+    label = actor_label(query.generated_by or DEFAULT_GENERATED_BY, where="generated_by")
     return _over_all_lanes(
         service,
         caller,
         CLOSURE,
-        asked,
+        query,
         lambda session, at, now: closure_reports(session, instants=[at], now=now, generated_by=label)[0],
     )

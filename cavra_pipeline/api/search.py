@@ -73,8 +73,8 @@ class Filters:
 
 def find_record(session: Session, session_id: str) -> dict[str, Any] | None:
     """Returns one current record by its identity, or None."""
-    found: list[dict[str, Any]] = search_records(session, Filters(session_id=session_id), limit=1)["items"]
-    return found[0] if found else None
+    records: list[dict[str, Any]] = search_records(session, Filters(session_id=session_id), limit=1)["items"]
+    return records[0] if records else None
 
 
 def search_records(session: Session, filters: Filters, *, limit: int, offset: int = 0) -> dict[str, Any]:
@@ -87,12 +87,12 @@ def search_records(session: Session, filters: Filters, *, limit: int, offset: in
         offset: Records to leave out before the page; cut to 0 and above.
     """
     most, start = min(max(limit, 1), MOST_RECORDS), min(max(offset, 0), _FARTHEST)
-    asked: dict[str, object] = {**asdict(filters), "most": most, "start": start}
+    parameters: dict[str, object] = {**asdict(filters), "most": most, "start": start}
     if filters.record_types is not None:
-        asked["record_types"] = list(filters.record_types)
+        parameters["record_types"] = list(filters.record_types)
     if filters.min_blocked is not None:
-        asked["min_blocked"] = min(max(filters.min_blocked, -_FARTHEST), _FARTHEST)
-    rows = session.rows(_PACKAGE, "search_records", asked, columns=RECORD_COLUMNS)
+        parameters["min_blocked"] = min(max(filters.min_blocked, -_FARTHEST), _FARTHEST)
+    rows = session.rows(_PACKAGE, "search_records", parameters, columns=RECORD_COLUMNS)
     items = [record_of(row) for row in rows if row["session_id"] is not None]
     return {
         "items": json.loads(json.dumps(items, default=stamp)),

@@ -198,60 +198,60 @@ class Service:
     def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState | None]]) -> Answer:
         """Answers a question, or gives the answer that somebody else got to the same one within this second."""
         key = repr(question)
-        made: Future[Answer] = Future()
+        new_answer: Future[Answer] = Future()
         with self._lock:
-            standing = self._answers.get(key)
-            is_ours = standing is None or not self._is_good(standing)
-            if is_ours and (held_over := self._held_over(standing)):
+            cached_answer = self._answers.get(key)
+            is_ours = cached_answer is None or not self._is_good(cached_answer)
+            if is_ours and (held_over := self._held_over(cached_answer)):
                 return held_over
             if is_ours:
-                self._before[key] = standing.result() if standing and not standing.exception() else None
-                self._answers[key] = made
+                self._before[key] = cached_answer.result() if cached_answer and not cached_answer.exception() else None
+                self._answers[key] = new_answer
                 self._answers.move_to_end(key)
                 while len(self._answers) > _MOST_ANSWERS:
                     self._before.pop(self._answers.popitem(last=False)[0], None)
             before = self._before.get(key)
-        if standing is not None and not is_ours:
+        if cached_answer is not None and not is_ours:
             # Somebody makes it again: no one else waits for that where there is one that is not old.
-            if before is not None and not standing.done() and _age(before) < _OLDEST_SECONDS:
+            if before is not None and not cached_answer.done() and _age(before) < _OLDEST_SECONDS:
                 return before
-            return standing.result(timeout=2 * (_TURN_SECONDS + _QUESTION_SECONDS))
+            return cached_answer.result(timeout=2 * (_TURN_SECONDS + _QUESTION_SECONDS))
         started = time.monotonic()
         try:
             document, state = make()
             answer = replace(json_answer(document, state), cost=time.monotonic() - started)
         except BaseException as error:
             with self._lock:
-                if self._answers.get(key) is made:
+                if self._answers.get(key) is new_answer:
                     del self._answers[key]
                     self._before.pop(key, None)
-            made.set_exception(error)
+            new_answer.set_exception(error)
             raise
-        made.set_result(answer)
+        new_answer.set_result(answer)
         with self._lock:
-            if self._answers.get(key) is made:
+            if self._answers.get(key) is new_answer:
                 self._before[key] = None
         return answer
 
-    def _is_good(self, standing: Future[Answer]) -> bool:
-        if not standing.done():
+    def _is_good(self, cached: Future[Answer]) -> bool:
+        if not cached.done():
             return True
-        if standing.exception() is not None:
+        if cached.exception() is not None:
             return False
-        answer = standing.result()
+        answer = cached.result()
         age, least_most = _age(answer), _SAME_SECONDS
         if answer.state is not None and not self.copy.is_current(answer.state.generation):
             return False
         return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
 
-    def _held_over(self, standing: Future[Answer] | None) -> Answer | None:
+    def _held_over(self, cached: Future[Answer] | None) -> Answer | None:
         """The answer there is, where it is not old and no one could make it again just now."""
-        if standing is None or standing.exception() is not None or _age(standing.result()) >= _SAME_SECONDS[1]:
+        if cached is None or cached.exception() is not None or _age(cached.result()) >= _SAME_SECONDS[1]:
             return None
         if self._turns.acquire(blocking=False):
             self._turns.release()
             return None
-        return standing.result()
+        return cached.result()
 
     def ask(self, question: Sequence[object], make: Callable[[Session], Any]) -> Answer:
         """Answers a question from the copy alone."""
@@ -283,7 +283,7 @@ class Service:
             self._before.clear()
         self.copy.catch_up(seconds=5.0)
 
-    def made(
+    def save_report(
         self,
         report: str,
         lane: str | None,

@@ -52,14 +52,14 @@ def alerts(service: Served) -> Answer:
 
 
 @endpoint(router, "GET", "/api/v1/alerts/events", scope="read", answer=alert_answers.AlertEventsAnswer)
-def alert_events(service: Served, asked: Annotated[models.AlertEventsQuery, Query()]) -> Answer:
+def alert_events(service: Served, query: Annotated[models.AlertEventsQuery, Query()]) -> Answer:
     """Lists events of all alerts, newest first."""
 
     def make(c: sa.Connection) -> dict[str, Any]:
-        events = alert_history(c, most=asked.limit)
+        events = alert_history(c, most=query.limit)
         return {"count": len(events), "events": events}
 
-    return service.ask_state(("alert events", asked.limit), make)
+    return service.ask_state(("alert events", query.limit), make)
 
 
 @endpoint(router, "GET", "/api/v1/alerts/{alert_id}", scope="read", answer=alert_answers.AlertStory)
@@ -145,21 +145,21 @@ def end_a_silence(service: Served, caller: Asker, silence_id: _AlertId) -> Answe
 
 
 @endpoint(router, "GET", "/api/v1/slots", scope="read", answer=answers.SlotsAnswer)
-def slots(service: Served, asked: Annotated[models.SlotsQuery, Query()]) -> Answer:
+def slots(service: Served, query: Annotated[models.SlotsQuery, Query()]) -> Answer:
     """Lists scheduled runs of a time range with their verdicts.
 
     The list is empty if the range ends before it begins.
     """
-    until = parse_as_of(asked.until) if asked.until else service.clock()
-    first = parse_as_of(asked.since) if asked.since else shifted(until, -_DEFAULT_SPAN)
+    until = parse_as_of(query.until) if query.until else service.clock()
+    first = parse_as_of(query.since) if query.since else shifted(until, -_DEFAULT_SPAN)
     first = max(first, shifted(until, -_MOST_SPAN))
 
     def make(c: sa.Connection) -> dict[str, Any]:
         after = shifted(first, -timedelta(microseconds=1))
-        rows = slots_between(c, after=after, until=until, schedule=asked.schedule)
+        rows = slots_between(c, after=after, until=until, schedule=query.schedule)
         return slots_document(rows, first, until)
 
-    return service.ask_state(("slots", asked.schedule, asked.since, asked.until), make)
+    return service.ask_state(("slots", query.schedule, query.since, query.until), make)
 
 
 @endpoint(router, "GET", "/api/v1/sources", scope="read", answer=answers.SourcesAnswer)
@@ -168,7 +168,7 @@ def sources(service: Served) -> Answer:
 
     def make() -> tuple[Any, None]:
         settings = service.settings
-        known = pull_states(state_of(settings))
-        return sources_document(read_sources(settings.sources_file), known, service.clock()), None
+        pulls = pull_states(state_of(settings))
+        return sources_document(read_sources(settings.sources_file), pulls, service.clock()), None
 
     return service.once(("sources",), make)
