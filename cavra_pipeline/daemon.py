@@ -12,7 +12,7 @@ from cavra_pipeline.errors import PipelineError
 from cavra_pipeline.event_log import DAEMON_BEFORE
 from cavra_pipeline.resources import dagster_instance
 from cavra_pipeline.settings import Settings
-from cavra_pipeline.slots.looks import LONGEST_PAUSE
+from cavra_pipeline.slots.observations import LONGEST_PAUSE
 
 
 @dataclass(frozen=True, slots=True)

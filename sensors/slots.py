@@ -25,7 +25,7 @@ from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import Location, location_of
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
-from cavra_pipeline.slots.looks import Look, longest_pause, usual_pause
+from cavra_pipeline.slots.observations import WatcherObservation, longest_pause, usual_pause
 from cavra_pipeline.slots.problems import KINDS, episode_in_words, signals_of
 from cavra_pipeline.slots.verdicts import Configuration, VerdictKind
 from cavra_pipeline.slots.watcher import Episode, Records, Seen, WatcherState, watch
@@ -60,7 +60,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
                     memory = looked = ledger.recalled(c)
             view = view.with_load_errors(context, location_of(context, settings), memory)
             seen = view.judge(memory)
-            looked = seen.only_looked(memory)
+            looked = seen.unstored_state(memory)
             if seen.judged or seen.configurations:
                 with warehouse_of(ours).reading() as session:
                     seen = view.judge(memory, session)
@@ -77,7 +77,7 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
             return dg.SensorResult(skip_reason=f"It goes on at the next tick: {busy.what}.", cursor=cursor)
         return dg.SensorResult(
             skip_reason=_reason(seen),
-            cursor=_cursor(seen.told(), last),
+            cursor=_cursor(seen.stored_state(), last),
             asset_events=_check_events(settings, memory, seen),
         )
 
@@ -92,7 +92,7 @@ def _cursor(memory: WatcherState, last: LastObservation) -> str:
 class _View:
     """What one tick sees of Dagster; its records are read once, however often slots are judged by them."""
 
-    look: Look
+    look: WatcherObservation
     configurations: Sequence[Configuration]
     dagster: Callable[[str, datetime], Records]
     pause: timedelta
@@ -104,7 +104,7 @@ class _View:
         found = records.instigators(context, place)
         schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE and one.name in SCHEDULE_NAMES}
         beats = heartbeats(instance_of(context))
-        look = Look(
+        look = WatcherObservation(
             at=now,
             daemon_id=next((beats[kind].daemon_id for kind in ("SENSOR", "SCHEDULER") if kind in beats), None),
             stopped=frozenset(name for name, one in schedules.items() if not one.is_on),

@@ -18,7 +18,7 @@ from cavra_pipeline.retry.sender import host_problems
 from cavra_pipeline.sensors import dagster_records as records
 from cavra_pipeline.sensors.alerting import SensorTick, TickResult, in_words, observing_sensor
 from cavra_pipeline.sensors.location import Location
-from cavra_pipeline.slots.looks import LONGEST_PAUSE, longest_pause
+from cavra_pipeline.slots.observations import LONGEST_PAUSE, longest_pause
 
 NAME: Final = "watcher_sensor"
 KINDS: Final = ("sensor_error", "tick_age", "run_backlog", "daemon_heartbeat", BROKEN_CONNECTOR)

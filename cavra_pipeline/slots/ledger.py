@@ -27,12 +27,12 @@ _PACKAGE: Final = "cavra_pipeline.slots"
 _S: Final = t.schedule_slots.c
 
 
-def keep_configuration(c: sa.Connection, one: Configuration) -> None:
+def keep_configuration(c: sa.Connection, configuration: Configuration) -> None:
     """Stores how a schedule is set from some instant on; storing the same again changes nothing."""
     stored = t.schedule_configurations
-    is_same = (stored.c.schedule == one.schedule) & (stored.c.valid_from == one.valid_from)
+    is_same = (stored.c.schedule == configuration.schedule) & (stored.c.valid_from == configuration.valid_from)
     if c.execute(sa.select(stored.c.schedule).where(is_same)).first() is None:
-        values = asdict(one)
+        values = asdict(configuration)
         values |= values.pop("tolerance")
         c.execute(sa.insert(stored).values(values))
 
@@ -43,31 +43,35 @@ def _configurations(c: sa.Connection) -> dict[str, list[Configuration]]:
     history: dict[str, list[Configuration]] = {}
     for row in c.execute(sa.select(stored).order_by(stored.c.schedule, stored.c.valid_from)):
         tolerance = Tolerance(**{name: getattr(row, name) for name in Tolerance.model_fields})
-        one = Configuration(row.schedule, row.valid_from, row.cron, row.time_zone, row.is_declared_on, tolerance)
-        history.setdefault(one.schedule, []).append(one)
+        configuration = Configuration(
+            row.schedule, row.valid_from, row.cron, row.time_zone, row.is_declared_on, tolerance
+        )
+        history.setdefault(configuration.schedule, []).append(configuration)
     return history
 
 
 def keep_verdicts(c: sa.Connection, judged: Iterable[Judged], *, now: datetime) -> None:
     """Stores the verdicts of slots; a slot that has one already keeps it unless the new one is a gain."""
-    for one in judged:
-        is_it = (_S.schedule == one.slot.schedule) & (_S.expected_at == one.slot.expected_at)
+    for judged_slot in judged:
+        is_it = (_S.schedule == judged_slot.slot.schedule) & (_S.expected_at == judged_slot.slot.expected_at)
         row = c.execute(sa.select(_S.verdict, _S.cause, _S.done_at, _S.run_id).where(is_it)).first()
         if row is None:
             c.execute(
                 sa.insert(t.schedule_slots).values(
-                    schedule=one.slot.schedule,
-                    expected_at=one.slot.expected_at,
-                    **_columns(one.verdict),
-                    closes_at=one.slot.closes_at,
-                    configuration_from=one.configuration_from,
+                    schedule=judged_slot.slot.schedule,
+                    expected_at=judged_slot.slot.expected_at,
+                    **_columns(judged_slot.verdict),
+                    closes_at=judged_slot.slot.closes_at,
+                    configuration_from=judged_slot.configuration_from,
                     judged_at=now,
                 )
             )
             continue
-        known = Verdict(VerdictKind(row.verdict), Cause(row.cause) if row.cause else None, row.done_at, row.run_id)
-        verdict = revised(known, one.verdict)
-        if verdict != known:
+        stored_verdict = Verdict(
+            VerdictKind(row.verdict), Cause(row.cause) if row.cause else None, row.done_at, row.run_id
+        )
+        verdict = revised(stored_verdict, judged_slot.verdict)
+        if verdict != stored_verdict:
             c.execute(sa.update(t.schedule_slots).where(is_it).values(**_columns(verdict), revised_at=now))
 
 
@@ -90,8 +94,8 @@ def recalled(c: sa.Connection) -> WatcherState:
         for at, cause in c.execute(sa.select(_S.expected_at, _S.cause).where(is_open).order_by(_S.expected_at)):
             missed.setdefault(schedule, []).append((at, Cause(cause)))
     episodes = {
-        schedule: Episode(found[0][0], found[-1][0], Counter(cause for _, cause in found))
-        for schedule, found in missed.items()
+        schedule: Episode(slots[0][0], slots[-1][0], Counter(cause for _, cause in slots))
+        for schedule, slots in missed.items()
     }
     return WatcherState(configurations=_configurations(c), judged_until=judged_until, episodes=episodes)
 
@@ -101,7 +105,7 @@ def slots_between(
 ) -> list[dict[str, Any]]:
     """Lists the slots of (``after``, ``until``] with their verdicts and configurations, by schedule and instant."""
     f = t.schedule_configurations.c
-    found = (
+    query = (
         sa.select(
             _S.schedule, _S.expected_at, _S.verdict, _S.cause, _S.done_at, _S.run_id, _S.closes_at, _S.judged_at,
             _S.revised_at, f.cron, f.time_zone, f.is_declared_on, f.grace_minutes, f.grace_percent, f.early_percent,
@@ -110,7 +114,7 @@ def slots_between(
         .where(_S.schedule == f.schedule, _S.configuration_from == f.valid_from, *_in_range(schedule, after, until))
         .order_by(_S.schedule, _S.expected_at)
     )  # fmt: skip
-    return [dict(row) for row in c.execute(found).mappings()]
+    return [dict(row) for row in c.execute(query).mappings()]
 
 
 def _in_range(schedule: str | None, after: datetime, until: datetime) -> list[sa.ColumnElement[bool]]:
@@ -128,8 +132,8 @@ def slots_of_reports(c: sa.Connection, reports: Sequence[Mapping[str, Any]]) -> 
     in_range = _in_range(
         LANES[reports[0]["lane"]].schedule, min(after for after, _ in windows), max(until for _, until in windows)
     )
-    found = sa.select(_S.expected_at, _S.verdict, _S.cause).where(*in_range).order_by(_S.expected_at)
-    rows = c.execute(found).all()
+    query = sa.select(_S.expected_at, _S.verdict, _S.cause).where(*in_range).order_by(_S.expected_at)
+    rows = c.execute(query).all()
     moments = [row.expected_at for row in rows]
     return [_counted(rows[bisect_right(moments, after) : bisect_right(moments, until)]) for after, until in windows]
 
@@ -159,5 +163,5 @@ def newest_verdict(
 
 def worker_evidence(session: Session, lane: str, *, after: datetime, until: datetime) -> list[datetime]:
     """Returns when worker-run evidence of a lane was created, in order."""
-    asked: dict[str, object] = {"lane": lane, "after": naive_utc(after), "until": naive_utc(until)}
-    return [row["created_at"].replace(tzinfo=UTC) for row in session.stream(_PACKAGE, "worker_evidence", asked)]
+    parameters: dict[str, object] = {"lane": lane, "after": naive_utc(after), "until": naive_utc(until)}
+    return [row["created_at"].replace(tzinfo=UTC) for row in session.stream(_PACKAGE, "worker_evidence", parameters)]

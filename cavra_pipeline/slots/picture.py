@@ -44,7 +44,7 @@ def picture(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
 def legend(marks: Iterable[str]) -> str:
     """Says what the marks of a picture mean."""
     used = set("".join(marks))
-    return ", ".join(f"{one} {name.replace('_', ' ')}" for name, one in MARKS.items() if one in used)
+    return ", ".join(f"{letter} {name.replace('_', ' ')}" for name, letter in MARKS.items() if letter in used)
 
 
 def slots_document(rows: list[dict[str, Any]], first_at: datetime, until: datetime) -> dict[str, Any]:

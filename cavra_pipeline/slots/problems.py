@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from cavra_pipeline.alerts.signals import Signal
-from cavra_pipeline.slots.looks import length_of
+from cavra_pipeline.slots.observations import length_of
 from cavra_pipeline.slots.verdicts import Cause
 from cavra_pipeline.slots.watcher import Episode, WatcherState
 
@@ -35,10 +35,10 @@ def signals_of(memory: WatcherState) -> Iterator[Signal]:
 
     A gap is over when it is found; its alert begins at this observation and ends at the next.
     """
-    for spell in memory.gaps:
-        kind, subject = _GAP_KINDS[spell.cause]
-        minutes = int(length_of(spell) / timedelta(minutes=1))
-        yield Signal(kind, subject, "critical", spell.started_at, spell.cause.value, evidence={"gap_minutes": minutes})
+    for gap in memory.gaps:
+        kind, subject = _GAP_KINDS[gap.cause]
+        minutes = int(length_of(gap) / timedelta(minutes=1))
+        yield Signal(kind, subject, "critical", gap.started_at, gap.cause.value, evidence={"gap_minutes": minutes})
     for schedule, episode in sorted(memory.episodes.items()):
         if episode.is_over and episode.is_told:
             continue
@@ -49,7 +49,7 @@ def signals_of(memory: WatcherState) -> Iterator[Signal]:
 
 def causes_in_words(causes: Mapping[Cause, int]) -> str:
     """Returns the causes of missed slots with their numbers, the most frequent first."""
-    ordered = sorted(causes.items(), key=lambda one: (-one[1], one[0]))
+    ordered = sorted(causes.items(), key=lambda cause_count: (-cause_count[1], cause_count[0]))
     return ", ".join(f"{count} as {CAUSE_WORDS[cause]}" for cause, count in ordered)
 
 

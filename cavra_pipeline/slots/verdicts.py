@@ -36,7 +36,7 @@ class Cause(StrEnum):
 
 
 #: Intervals that explain a slot without a tick; where several cover it, the first that is the slot's own comes first.
-_SPELL_CAUSES: Final = (Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN, Cause.CODE_LOCATION_NOT_LOADABLE)
+_INTERVAL_CAUSES: Final = (Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN, Cause.CODE_LOCATION_NOT_LOADABLE)
 #: What stopped a tick may have been seen to work up to this long before the tick was due.
 _LOOK_SLACK: Final = timedelta(minutes=1)
 #: The end of a run that has none yet.
@@ -143,7 +143,7 @@ class ScheduledRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class Interval:
     """A stretch of time in which something kept slots from running.
 
     Attributes:
@@ -175,14 +175,14 @@ class Evidence:
         ticks: The scheduler's rows for it.
         runs: The runs launched for it.
         work: When worker-run evidence says that the work was done without such a run.
-        spells: What kept slots from running, at any time.
+        intervals: What kept slots from running, at any time.
         watched_from: Since when somebody has been looking; None if no one has.
     """
 
     ticks: Sequence[Tick] = ()
     runs: Sequence[ScheduledRun] = ()
     work: Sequence[datetime] = ()
-    spells: Sequence[Spell] = ()
+    intervals: Sequence[Interval] = ()
     watched_from: datetime | None = None
 
 
@@ -228,11 +228,11 @@ def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
         + [(at, None) for at in evidence.work]
         # A tick that decides to ask for no run has done what it was there for.
         + [(tick.ended_at, None) for tick in evidence.ticks if tick.status == "skipped"],
-        key=lambda one: one[0],
+        key=lambda completion: completion[0],
     )
     if not done:
         return None
-    at, run_id = next((one for one in done if one[0] >= slot.opens_at), done[-1])
+    at, run_id = next((completion for completion in done if completion[0] >= slot.opens_at), done[-1])
     kind = (
         VerdictKind.EARLY if at < slot.opens_at else VerdictKind.ON_TIME if at <= slot.closes_at else VerdictKind.LATE
     )
@@ -258,8 +258,8 @@ def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
         return Verdict(VerdictKind.MISSED, Cause.QUEUED_TOO_LONG)
     if "success" in statuses:
         return Verdict(VerdictKind.UNKNOWN)
-    causes = {spell.cause for spell in evidence.spells if spell.explains(slot)}
-    for cause in _SPELL_CAUSES:
+    causes = {interval.cause for interval in evidence.intervals if interval.explains(slot)}
+    for cause in _INTERVAL_CAUSES:
         if cause in causes:
             return Verdict(VerdictKind.MISSED, cause)
     if evidence.watched_from is None or slot.expected_at < evidence.watched_from:
@@ -312,7 +312,7 @@ def share_out(
     starts = [first for first, _ in busy]
     due = [slot.expected_at if launched or launches else slot.opens_at for slot in slots]
     served = {at for at, run in launched if run.worked_at}
-    given: dict[datetime, list[datetime]] = {}
+    work_by_slot: dict[datetime, list[datetime]] = {}
     for at in sorted(work):
         under_way = bisect_right(starts, at) - 1
         newest = bisect_right(due, at) - 1
@@ -321,8 +321,8 @@ def share_out(
         expected_at = slots[newest].expected_at
         if expected_at not in served:
             served.add(expected_at)
-            given[expected_at] = [at]
-    return given
+            work_by_slot[expected_at] = [at]
+    return work_by_slot
 
 
 def _merged(runs: Iterable[ScheduledRun]) -> list[tuple[datetime, datetime]]:

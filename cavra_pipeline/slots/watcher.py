@@ -16,14 +16,21 @@ from typing import Final
 import msgspec
 
 from cavra_pipeline.settings import Tolerance
-from cavra_pipeline.slots.looks import LONGEST_PAUSE, USUAL_PAUSE, Look, length_of, remembered, spells_between
+from cavra_pipeline.slots.observations import (
+    LONGEST_PAUSE,
+    USUAL_PAUSE,
+    WatcherObservation,
+    intervals_between,
+    length_of,
+    remembered,
+)
 from cavra_pipeline.slots.verdicts import (
     Cause,
     Configuration,
     Evidence,
+    Interval,
     ScheduledRun,
     Slot,
-    Spell,
     Tick,
     Verdict,
     VerdictKind,
@@ -109,10 +116,11 @@ class WatcherState:
         launched_at: By schedule, the newest slot that a run was launched for.
     """
 
-    look: Look | None = None
+    # Names of fields are keys of the sensor's cursor, which outlives a release.
+    look: WatcherObservation | None = None
     watched_from: datetime | None = None
-    spells: Sequence[Spell] = ()
-    gaps: Sequence[Spell] = ()
+    spells: Sequence[Interval] = ()
+    gaps: Sequence[Interval] = ()
     configurations: Mapping[str, Sequence[Configuration]] = field(default_factory=dict)
     judged_until: Mapping[str, datetime] = field(default_factory=dict)
     open: Mapping[str, Mapping[datetime, Verdict]] = field(default_factory=dict)
@@ -127,7 +135,7 @@ class WatcherState:
     def of(cls, text: str | None) -> WatcherState | None:
         """Returns the memory that a text holds, or None if it holds none that this release reads."""
         try:
-            memory = msgspec.json.decode(text or "", type=cls, dec_hook=lambda kind, found: kind(**found))
+            memory = msgspec.json.decode(text or "", type=cls, dec_hook=lambda kind, values: kind(**values))
         except msgspec.DecodeError:
             return None
         return memory if memory.look else None
@@ -147,20 +155,24 @@ class Seen:
     judged: Sequence[Judged]
     configurations: Sequence[Configuration]
 
-    def only_looked(self, before: WatcherState) -> WatcherState:
+    def unstored_state(self, before: WatcherState) -> WatcherState:
         """Returns what to remember where verdicts could not be stored: they are due again at the next observation."""
         now = self.memory
         return replace(before, look=now.look, watched_from=now.watched_from, spells=now.spells, gaps=now.gaps)
 
-    def told(self) -> WatcherState:
+    def stored_state(self) -> WatcherState:
         """Returns the state to remember once the verdicts are stored and the signals handed on."""
-        episodes = {name: replace(one, is_told=True) for name, one in self.memory.episodes.items() if not one.is_over}
+        episodes = {
+            name: replace(episode, is_told=True)
+            for name, episode in self.memory.episodes.items()
+            if not episode.is_over
+        }
         return replace(self.memory, gaps=(), episodes=episodes)
 
 
 def watch(
     memory: WatcherState,
-    look: Look,
+    observation: WatcherObservation,
     configurations: Sequence[Configuration],
     *,
     calendar: Calendar,
@@ -172,19 +184,19 @@ def watch(
 
     Args:
         memory: State after the previous observation.
-        look: What is seen now.
+        observation: What is seen now.
         configurations: How each schedule is set now.
         calendar: Dagster's own evaluation of a cron expression.
         records: Gives what there is of a schedule since an instant.
         pause: How far apart two observations may be; a longer gap raises an alert.
         usual: How far apart they are while nothing is in the way; a longer gap with a load error has its cause.
     """
-    found = spells_between(memory.look, look, pause, usual)
-    spells = remembered(memory.spells, found)
-    watched_from = memory.watched_from or look.at
+    new_intervals = intervals_between(memory.look, observation, pause, usual)
+    intervals = remembered(memory.spells, new_intervals)
+    watched_from = memory.watched_from or observation.at
     changed: list[Configuration] = []
     after: dict[str, _Schedule] = {}
-    judge = _Judge(memory, look, spells, watched_from, calendar, records)
+    judge = _Judge(memory, observation, intervals, watched_from, calendar, records)
     for current in configurations:
         history = list(memory.configurations.get(current.schedule, ()))
         if not history or current.differs_from(history[-1]):
@@ -192,17 +204,20 @@ def watch(
             history.append(current)
         after[current.schedule] = judge.schedule(current.schedule, history)
     state = WatcherState(
-        look=look,
+        look=observation,
         watched_from=watched_from,
-        spells=spells,
-        gaps=[*memory.gaps, *(spell for spell in found if spell.schedule is None and length_of(spell) > pause)],
-        configurations={name: one.configurations for name, one in after.items()},
-        judged_until={name: one.judged_until for name, one in after.items()},
-        open={name: one.open for name, one in after.items()},
-        episodes={name: one.episode for name, one in after.items() if one.episode},
+        spells=intervals,
+        gaps=[
+            *memory.gaps,
+            *(interval for interval in new_intervals if interval.schedule is None and length_of(interval) > pause),
+        ],
+        configurations={name: schedule.configurations for name, schedule in after.items()},
+        judged_until={name: schedule.judged_until for name, schedule in after.items()},
+        open={name: schedule.open for name, schedule in after.items()},
+        episodes={name: schedule.episode for name, schedule in after.items() if schedule.episode},
         launched_at={**memory.launched_at, **judge.launched_at},
     )
-    return Seen(state, [judged for one in after.values() for judged in one.judged], changed)
+    return Seen(state, [judged for schedule in after.values() for judged in schedule.judged], changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +236,8 @@ class _Judge:
     """Judges the slots of one schedule after another; the attributes are those of ``watch`` and ``WatcherState``."""
 
     memory: WatcherState
-    look: Look
-    spells: Sequence[Spell]
+    observation: WatcherObservation
+    intervals: Sequence[Interval]
     watched_from: datetime
     calendar: Calendar
     records: Callable[[str, datetime], Records]
@@ -230,41 +245,45 @@ class _Judge:
 
     def schedule(self, name: str, history: Sequence[Configuration]) -> _Schedule:
         """Returns a schedule with every slot judged that can be; ``history`` ends with its present configuration."""
-        known = self.memory.open.get(name, {})
+        open_verdicts = self.memory.open.get(name, {})
         before = self.memory.judged_until.get(name, history[0].valid_from)
-        judged = self._judged(name, history, known, before)
-        verdicts = {**known, **{slot.expected_at: verdict for slot, verdict, _ in judged}}
+        judged = self._judged(name, history, open_verdicts, before)
+        verdicts = {**open_verdicts, **{slot.expected_at: verdict for slot, verdict, _ in judged}}
         reached = max([before, *(slot.expected_at for slot, _, _ in judged)])
         still_open = {
             at: verdict
             for at, verdict in list(verdicts.items())[-MOST_SLOTS:]
-            if verdict.kind in (VerdictKind.MISSED, VerdictKind.UNKNOWN) and at > self.look.at - STAYS_OPEN
+            if verdict.kind in (VerdictKind.MISSED, VerdictKind.UNKNOWN) and at > self.observation.at - STAYS_OPEN
         }
         oldest = min([reached, *still_open])
         in_force = [
-            one
-            for one, after in zip(history, [*history[1:], None], strict=True)
+            configuration
+            for configuration, after in zip(history, [*history[1:], None], strict=True)
             if not after or after.valid_from > oldest
         ]
-        new = [Judged(*one) for one in judged if one[1] != known.get(one[0].expected_at)]
+        new = [
+            Judged(*judged_slot)
+            for judged_slot in judged
+            if judged_slot[1] != open_verdicts.get(judged_slot[0].expected_at)
+        ]
         episode = episode_after(self.memory.episodes.get(name), new)
         return _Schedule(in_force, reached, still_open, episode, new)
 
     def _judged(
-        self, name: str, history: Sequence[Configuration], known: Mapping[datetime, Verdict], reached: datetime
+        self, name: str, history: Sequence[Configuration], open_verdicts: Mapping[datetime, Verdict], reached: datetime
     ) -> list[tuple[Slot, Verdict, datetime]]:
         """Returns the slots that have a verdict now, each with it and the start of its configuration."""
-        since = min([reached, *(at - timedelta(microseconds=1) for at in known)])
+        since = min([reached, *(at - timedelta(microseconds=1) for at in open_verdicts)])
         slots = [
             *_slots(history, since, reached, self.calendar, None),
-            *_slots(history, reached, self.look.at, self.calendar, MOST_SLOTS),
+            *_slots(history, reached, self.observation.at, self.calendar, MOST_SLOTS),
         ]
         seen = self.records(name, slots[0][0].previous_at) if slots else Records()
         known_launch = self.memory.launched_at.get(name, _NEVER)
         launched_at = max([known_launch, *(at for at, _ in seen.runs)])
         if launched_at > _NEVER:
             self.launched_at[name] = launched_at
-        launches = self.look.at - launched_at < STILL_LAUNCHES
+        launches = self.observation.at - launched_at < STILL_LAUNCHES
         work = share_out([slot for slot, _ in slots], seen.runs, seen.work, launches=launches)
         launched: dict[datetime, list[ScheduledRun]] = {}
         for at, run in seen.runs:
@@ -272,19 +291,19 @@ class _Judge:
         judged: list[tuple[Slot, Verdict, datetime]] = []
         for slot, valid_from in slots:
             at = slot.expected_at
-            if at not in known and at <= reached:
+            if at not in open_verdicts and at <= reached:
                 continue
             evidence = Evidence(
                 ticks=seen.ticks.get(at, ()),
                 runs=launched.get(at, ()),
                 work=work.get(at, ()),
-                spells=self.spells,
+                intervals=self.intervals,
                 watched_from=self.watched_from,
             )
-            verdict = decide(slot, evidence, now=self.look.at)
+            verdict = decide(slot, evidence, now=self.observation.at)
             if verdict is None:
                 break
-            judged.append((slot, revised(known[at], verdict) if at in known else verdict, valid_from))
+            judged.append((slot, revised(open_verdicts[at], verdict) if at in open_verdicts else verdict, valid_from))
         return judged
 
 
@@ -293,22 +312,22 @@ def _slots(
 ) -> list[tuple[Slot, datetime]]:
     """Returns the slots in (``since``, ``until``], the earliest first, each as it was set when it was due."""
     slots: list[tuple[Slot, datetime]] = []
-    for one, following in pairwise([*history, None]):
-        if one is None:
+    for configuration, following in pairwise([*history, None]):
+        if configuration is None:
             break
-        after = max(since, one.valid_from)
+        after = max(since, configuration.valid_from)
         end = min(until, following.valid_from) if following else until
         if after < end:
-            found = slots_of(one, calendar(one, after, end, most))
-            slots += [(slot, one.valid_from) for slot in found if after < slot.expected_at <= end]
+            due_slots = slots_of(configuration, calendar(configuration, after, end, most))
+            slots += [(slot, configuration.valid_from) for slot in due_slots if after < slot.expected_at <= end]
     return slots[:most]
 
 
 def episode_after(before: Episode | None, judged: Sequence[Judged]) -> Episode | None:
     """Returns the episode of missed slots after further verdicts of a schedule."""
     episode = before
-    for one in sorted(judged, key=lambda judged: judged.slot.expected_at):
-        at, verdict = one.slot.expected_at, one.verdict
+    for judged_slot in sorted(judged, key=lambda judged: judged.slot.expected_at):
+        at, verdict = judged_slot.slot.expected_at, judged_slot.verdict
         if verdict.kind is VerdictKind.UNKNOWN:
             continue
         if verdict.kind is not VerdictKind.MISSED:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from cavra_pipeline.slots.looks import Look
+from cavra_pipeline.slots.observations import WatcherObservation
 from cavra_pipeline.slots.verdicts import ScheduledRun
 from cavra_pipeline.slots.watcher import Records
 from tests.slots.simulation import CAUSES, MINUTE, Trouble, Truth, World, as_seen, closing
@@ -121,8 +121,8 @@ class BusyWorld(World):
 
     # --- What the watcher can see ----------------------------------------------------------------------------------
 
-    def looks(self) -> Iterator[Look]:
-        """A look each minute, with half a minute of delay at most; none while somebody is away."""
+    def observations(self) -> Iterator[WatcherObservation]:
+        """An observation each minute, with half a minute of delay at most; none while somebody is away."""
         at, blind = self.start, sorted(
             (one.start, one.end) for one in self.troubles if one.cause in ("daemon_down", "code_location_not_loadable")
         )  # fmt: skip
@@ -147,7 +147,7 @@ class BusyWorld(World):
                 at = end + timedelta(seconds=5)
                 continue
             daemon = bisect_right(restarts, at)
-            yield Look(
+            yield WatcherObservation(
                 at,
                 f"daemon {daemon}",
                 frozenset(one.schedule for one in off if one.start <= at < one.end),

@@ -1,7 +1,7 @@
 """Thirty made-up days of a Dagster instance: what its daemon would do while things break, and what is true of slots.
 
 The world decides by itself what became of a slot and why. The watcher sees only what Dagster would have kept, as far
-as it had happened by the time of the look.
+as it had happened by the time of the observation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
-from cavra_pipeline.slots.looks import Look
+from cavra_pipeline.slots.observations import WatcherObservation
 from cavra_pipeline.slots.verdicts import Configuration, ScheduledRun, Tick, Verdict
 from cavra_pipeline.slots.watcher import Records, WatcherState, watch
 
@@ -126,8 +126,8 @@ class World:
 
     # --- What the watcher can see ----------------------------------------------------------------------------------
 
-    def looks(self) -> Iterator[Look]:
-        """Every look there can be: none while the daemon is down or the code location does not load."""
+    def observations(self) -> Iterator[WatcherObservation]:
+        """Every observation there can be: none while the daemon is down or the code location does not load."""
         daemon, at = 0, self.start
         restarts = [
             one.end for one in self.troubles
@@ -140,7 +140,7 @@ class World:
                 continue
             daemon = bisect_right(restarts, at)
             off = [one for one in self.troubles if one.cause == "schedule_stopped"]
-            yield Look(
+            yield WatcherObservation(
                 at,
                 f"daemon {daemon}",
                 frozenset(one.schedule for one in off if one.start <= at < one.end),
@@ -169,19 +169,19 @@ class World:
         """The ledger at the end of the month."""
         verdicts: dict[tuple[str, datetime], Verdict] = {}
         memory = WatcherState()
-        for look in self.looks():
+        for observation in self.observations():
             configurations = [
-                Configuration(name, look.at, cron, self.time_zone, True, DEFAULT_TOLERANCE)
+                Configuration(name, observation.at, cron, self.time_zone, True, DEFAULT_TOLERANCE)
                 for name, cron in self.crons.items()
             ]
 
-            def seen_at(name: str, since: datetime, now: datetime = look.at) -> Records:
+            def seen_at(name: str, since: datetime, now: datetime = observation.at) -> Records:
                 return self.records(name, since, now)
 
-            seen = watch(memory, look, configurations, calendar=self.calendar, records=seen_at)
+            seen = watch(memory, observation, configurations, calendar=self.calendar, records=seen_at)
             for one in seen.judged:
                 verdicts[one.slot.schedule, one.slot.expected_at] = one.verdict
-            memory = seen.told()
+            memory = seen.stored_state()
         return verdicts
 
 

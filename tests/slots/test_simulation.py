@@ -31,8 +31,8 @@ FEW = [(zone, nights[number % 2], 0) for number, (zone, nights) in enumerate(NIG
 
 
 def closed(world: World) -> set[tuple[str, datetime]]:
-    """The slots whose grace had ended by the last look."""
-    last = max(look.at for look in world.looks())
+    """The slots whose grace had ended by the last observation."""
+    last = max(observation.at for observation in world.observations())
     return {
         (name, at)
         for name, known in world.slots.items()

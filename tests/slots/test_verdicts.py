@@ -12,9 +12,9 @@ from cavra_pipeline.settings import Tolerance
 from cavra_pipeline.slots.verdicts import (
     Cause,
     Evidence,
+    Interval,
     ScheduledRun,
     Slot,
-    Spell,
     Tick,
     Verdict,
     VerdictKind,
@@ -126,19 +126,19 @@ def test_a_tick_says_why_there_is_no_run() -> None:
 def test_a_slot_without_a_trace_is_explained_by_the_spell_it_fell_into(cause: Cause) -> None:
     before, after = AT - 60 * MINUTE, AT + 60 * MINUTE
 
-    assert cause_of(spells=[Spell(cause, before, after)]) is cause
-    assert cause_of(spells=[Spell(cause, before)]) is cause
-    assert cause_of(spells=[Spell(cause, AT + MINUTE, after)]) is cause, "seen well a minute before it was due"
-    assert cause_of(spells=[Spell(cause, AT + MINUTE + MICROSECOND, after)]) is Cause.UNKNOWN_CAUSE
-    assert cause_of(spells=[Spell(cause, before, AT + MICROSECOND)]) is cause
-    assert cause_of(spells=[Spell(cause, before, AT)]) is Cause.UNKNOWN_CAUSE
-    assert cause_of(spells=[Spell(cause, before, after, "another")]) is Cause.UNKNOWN_CAUSE
+    assert cause_of(intervals=[Interval(cause, before, after)]) is cause
+    assert cause_of(intervals=[Interval(cause, before)]) is cause
+    assert cause_of(intervals=[Interval(cause, AT + MINUTE, after)]) is cause, "seen well a minute before it was due"
+    assert cause_of(intervals=[Interval(cause, AT + MINUTE + MICROSECOND, after)]) is Cause.UNKNOWN_CAUSE
+    assert cause_of(intervals=[Interval(cause, before, AT + MICROSECOND)]) is cause
+    assert cause_of(intervals=[Interval(cause, before, AT)]) is Cause.UNKNOWN_CAUSE
+    assert cause_of(intervals=[Interval(cause, before, after, "another")]) is Cause.UNKNOWN_CAUSE
 
 
 def test_a_schedule_that_was_off_explains_its_slot_before_a_daemon_that_was_down_too() -> None:
-    both = [Spell(Cause.DAEMON_DOWN, AT - GAP), Spell(Cause.SCHEDULE_STOPPED, AT - GAP, None, "worker")]
+    both = [Interval(Cause.DAEMON_DOWN, AT - GAP), Interval(Cause.SCHEDULE_STOPPED, AT - GAP, None, "worker")]
 
-    assert cause_of(spells=both) is Cause.SCHEDULE_STOPPED
+    assert cause_of(intervals=both) is Cause.SCHEDULE_STOPPED
 
 
 def test_without_anybody_watching_a_slot_without_a_trace_is_unknown() -> None:
@@ -216,8 +216,8 @@ EVIDENCE = st.builds(
     ticks=st.lists(st.builds(Tick, st.sampled_from(["success", "skipped", "failure"]), INSTANTS), max_size=3),
     runs=st.lists(st.builds(ScheduledRun, st.just("r"), MAYBE, MAYBE, MAYBE, st.booleans()), max_size=3),
     work=st.lists(INSTANTS, max_size=3),
-    spells=st.lists(
-        st.builds(Spell, st.sampled_from([Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN]), INSTANTS, MAYBE), max_size=3
+    intervals=st.lists(
+        st.builds(Interval, st.sampled_from([Cause.SCHEDULE_STOPPED, Cause.DAEMON_DOWN]), INSTANTS, MAYBE), max_size=3
     ),
     watched_from=MAYBE,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the watcher makes of two looks in a row, and how one schedule's trouble leaves the others alone."""
+"""What the watcher makes of two observations in a row, and how one schedule's trouble leaves the others alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import pytest
 
 from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import DEFAULT_TOLERANCE
-from cavra_pipeline.slots.looks import MOST_SPELLS, Look, remembered, spells_between, usual_pause
-from cavra_pipeline.slots.verdicts import Cause, Configuration, Spell, VerdictKind
+from cavra_pipeline.slots.observations import (
+    MOST_INTERVALS,
+    WatcherObservation,
+    intervals_between,
+    remembered,
+    usual_pause,
+)
+from cavra_pipeline.slots.verdicts import Cause, Configuration, Interval, VerdictKind
 from cavra_pipeline.slots.watcher import Records, WatcherState, watch
 from tests.support import MICROSECOND
 
@@ -20,58 +26,64 @@ MINUTE = timedelta(minutes=1)
 USUAL = usual_pause(30)
 
 
-def causes(before: Look, after: Look) -> list[Cause]:
-    return [spell.cause for spell in spells_between(before, after)]
+def causes(before: WatcherObservation, after: WatcherObservation) -> list[Cause]:
+    return [interval.cause for interval in intervals_between(before, after)]
 
 
 def test_a_load_error_names_the_cause_of_a_gap_longer_than_usual() -> None:
-    def after(gap: timedelta) -> Look:
-        return Look(AT + gap, "one", has_load_error=True)
+    def after(gap: timedelta) -> WatcherObservation:
+        return WatcherObservation(AT + gap, "one", has_load_error=True)
 
     assert USUAL == 75 * SECOND
-    assert causes(Look(AT, "one"), after(USUAL)) == []
-    assert causes(Look(AT, "one"), after(USUAL + MICROSECOND)) == [Cause.CODE_LOCATION_NOT_LOADABLE]
-    assert causes(Look(AT, "one"), Look(AT + 5 * MINUTE, "one")) == []
-    assert causes(Look(AT, "one"), Look(AT + 5 * MINUTE + MICROSECOND, "one")) == [Cause.CODE_LOCATION_NOT_LOADABLE]
+    assert causes(WatcherObservation(AT, "one"), after(USUAL)) == []
+    assert causes(WatcherObservation(AT, "one"), after(USUAL + MICROSECOND)) == [Cause.CODE_LOCATION_NOT_LOADABLE]
+    assert causes(WatcherObservation(AT, "one"), WatcherObservation(AT + 5 * MINUTE, "one")) == []
+    assert causes(WatcherObservation(AT, "one"), WatcherObservation(AT + 5 * MINUTE + MICROSECOND, "one")) == [
+        Cause.CODE_LOCATION_NOT_LOADABLE
+    ]
 
 
 def test_another_daemon_says_that_the_one_before_was_down_however_short() -> None:
-    assert causes(Look(AT, "one"), Look(AT + SECOND, "two")) == [Cause.DAEMON_DOWN]
-    assert causes(Look(AT, None), Look(AT + SECOND, "two")) == [], "nobody knows which daemon there was"
+    assert causes(WatcherObservation(AT, "one"), WatcherObservation(AT + SECOND, "two")) == [Cause.DAEMON_DOWN]
+    assert causes(WatcherObservation(AT, None), WatcherObservation(AT + SECOND, "two")) == [], (
+        "nobody knows which daemon there was"
+    )
 
 
 @pytest.mark.parametrize("minutes", [3, 300])
 def test_a_daemon_that_went_on_after_the_last_look_could_not_load_the_code(minutes: int) -> None:
     until, now = AT + minutes * MINUTE, AT + (minutes + 1) * MINUTE
 
-    found = spells_between(Look(AT, "one"), Look(now, "two", daemon_before_until=until))
+    found = intervals_between(WatcherObservation(AT, "one"), WatcherObservation(now, "two", daemon_before_until=until))
 
-    assert found == [Spell(Cause.CODE_LOCATION_NOT_LOADABLE, AT, until), Spell(Cause.DAEMON_DOWN, until, now)]
-    assert spells_between(Look(AT, "one"), Look(now, "two", daemon_before_until=AT + SECOND)) == [
-        Spell(Cause.DAEMON_DOWN, AT, now)
-    ]
+    assert found == [Interval(Cause.CODE_LOCATION_NOT_LOADABLE, AT, until), Interval(Cause.DAEMON_DOWN, until, now)]
+    assert intervals_between(
+        WatcherObservation(AT, "one"), WatcherObservation(now, "two", daemon_before_until=AT + SECOND)
+    ) == [Interval(Cause.DAEMON_DOWN, AT, now)]
 
 
 def test_what_goes_on_is_not_forgotten_for_what_has_ended() -> None:
-    off = Spell(Cause.SCHEDULE_STOPPED, AT, None, "worker")
-    short = [Spell(Cause.DAEMON_DOWN, AT + n * MINUTE, AT + (n + 1) * MINUTE) for n in range(MOST_SPELLS + 10)]
+    off = Interval(Cause.SCHEDULE_STOPPED, AT, None, "worker")
+    short = [Interval(Cause.DAEMON_DOWN, AT + n * MINUTE, AT + (n + 1) * MINUTE) for n in range(MOST_INTERVALS + 10)]
 
     assert remembered([off], short) == [off, *short[10:]]
 
 
-# --- A whole look --------------------------------------------------------------------------------------------------
+# --- A whole observation -------------------------------------------------------------------------------------------
 
 
 def calendar(one: Configuration, after: datetime, until: datetime, most: int | None) -> Sequence[datetime]:
     return instants_around(one.cron, one.time_zone, after=after, until=until, most=most)
 
 
-def looks(crons: dict[str, str], *seen: Look) -> tuple[WatcherState, dict[tuple[str, datetime], tuple[str, str]]]:
+def observations(
+    crons: dict[str, str], *seen: WatcherObservation
+) -> tuple[WatcherState, dict[tuple[str, datetime], tuple[str, str]]]:
     memory = WatcherState()
     verdicts: dict[tuple[str, datetime], tuple[str, str]] = {}
-    for look in seen:
+    for observation in seen:
         configurations = [Configuration(name, AT, cron, "UTC", True, DEFAULT_TOLERANCE) for name, cron in crons.items()]
-        found = watch(memory, look, configurations, calendar=calendar, records=lambda *_: Records(), usual=USUAL)
+        found = watch(memory, observation, configurations, calendar=calendar, records=lambda *_: Records(), usual=USUAL)
         verdicts |= {
             (one.slot.schedule, one.slot.expected_at): (str(one.verdict.kind), str(one.verdict.cause))
             for one in found.judged
@@ -81,19 +93,19 @@ def looks(crons: dict[str, str], *seen: Look) -> tuple[WatcherState, dict[tuple[
 
 
 def test_a_slot_in_a_short_absence_has_its_cause_and_nobody_is_alarmed() -> None:
-    around = [Look(AT + n * 30 * SECOND, "one") for n in range(10)]
-    back = [Look(AT + 8 * MINUTE + n * 30 * SECOND, "two") for n in range(30)]
+    around = [WatcherObservation(AT + n * 30 * SECOND, "one") for n in range(10)]
+    back = [WatcherObservation(AT + 8 * MINUTE + n * 30 * SECOND, "two") for n in range(30)]
 
-    memory, verdicts = looks({"often": "7,22 * * * *"}, *around, *back)
+    memory, verdicts = observations({"often": "7,22 * * * *"}, *around, *back)
 
     assert verdicts["often", AT + 7 * MINUTE] == ("missed", "daemon_down")
     assert memory.gaps == [], "an absence of less than five minutes is no alert"
 
 
 def test_a_cadence_that_never_comes_leaves_the_judging_of_others_alone() -> None:
-    seen = [Look(AT + n * MINUTE, "one") for n in range(20)]
+    seen = [WatcherObservation(AT + n * MINUTE, "one") for n in range(20)]
 
-    memory, verdicts = looks({"never": "0 0 31 4 *", "often": "5 * * * *"}, *seen)
+    memory, verdicts = observations({"never": "0 0 31 4 *", "often": "5 * * * *"}, *seen)
 
     assert verdicts == {("often", AT + 5 * MINUTE): (str(VerdictKind.MISSED), str(Cause.UNKNOWN_CAUSE))}
     assert memory.open.keys() == {"never", "often"}

@@ -33,7 +33,7 @@ from cavra_pipeline.retry.worker import WorkerRequest, run_worker
 from cavra_pipeline.sensors.dagster_records import instants_around
 from cavra_pipeline.settings import Settings
 from cavra_pipeline.slots import ledger
-from cavra_pipeline.slots.looks import Look
+from cavra_pipeline.slots.observations import WatcherObservation
 from cavra_pipeline.slots.problems import KINDS as SLOT_KINDS
 from cavra_pipeline.slots.problems import signals_of
 from cavra_pipeline.slots.verdicts import Configuration
@@ -224,23 +224,23 @@ class Year:
         )  # fmt: skip
 
     def watch_slots(self) -> None:
-        """One look at the schedules: their runs are known from worker-run evidence only."""
-        look = Look(self.clock(), "daemon")
+        """One observation of the schedules: their runs are known from worker-run evidence only."""
+        observation = WatcherObservation(self.clock(), "daemon")
         configurations = [
-            Configuration(name, look.at, cron, "UTC", is_declared_on=True, tolerance=self.settings.tolerance)
+            Configuration(name, observation.at, cron, "UTC", is_declared_on=True, tolerance=self.settings.tolerance)
             for name, (_, cron) in _WATCHED.items()
         ]
         with warehouse_of(self.settings).reading() as session:
             seen = watch(
-                self.watcher, look, configurations, calendar=calendar, pause=timedelta(days=2),
-                records=lambda name, since: work_of(session, name, since, look.at),
+                self.watcher, observation, configurations, calendar=calendar, pause=timedelta(days=2),
+                records=lambda name, since: work_of(session, name, since, observation.at),
             )  # fmt: skip
         with state_of(self.settings).writing() as c:
             for one in seen.configurations:
                 ledger.keep_configuration(c, one)
-            ledger.keep_verdicts(c, seen.judged, now=look.at)
+            ledger.keep_verdicts(c, seen.judged, now=observation.at)
         watch_pass(self.settings, Observation(SLOT_KINDS, list(signals_of(seen.memory))), clock=self.clock)
-        self.watcher = seen.told()
+        self.watcher = seen.stored_state()
 
     def watch_boundary(self) -> None:
         """One look at what was quarantined in the last week, and at secrets that nobody has handled."""

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from cavra_pipeline.slots.verdicts import Cause, Spell
+from cavra_pipeline.slots.verdicts import Cause, Interval
 
 #: Observations further apart than this have a gap between them, at the usual 30 seconds between two.
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 #: Observations are no further apart while nothing is in the way, at 30 seconds between two.
 USUAL_PAUSE: Final = timedelta(seconds=75)
 #: How many intervals are remembered; more than enough for the slots that are still open.
-MOST_SPELLS: Final = 50
+MOST_INTERVALS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WatcherObservation:
     """What one observation of the watcher saw.
 
     Attributes:
@@ -48,9 +48,12 @@ def usual_pause(watch_seconds: float) -> timedelta:
     return max(USUAL_PAUSE, 2.5 * timedelta(seconds=watch_seconds))
 
 
-def spells_between(
-    before: Look | None, after: Look, pause: timedelta = LONGEST_PAUSE, usual: timedelta = USUAL_PAUSE
-) -> list[Spell]:
+def intervals_between(
+    before: WatcherObservation | None,
+    after: WatcherObservation,
+    pause: timedelta = LONGEST_PAUSE,
+    usual: timedelta = USUAL_PAUSE,
+) -> list[Interval]:
     """Returns what kept slots from running between two observations in a row.
 
     If the daemon's id has changed, the previous daemon was gone, however short the gap is.
@@ -62,8 +65,8 @@ def spells_between(
         usual: How far apart they are while nothing is in the way.
     """
     if before is None:
-        return [Spell(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
-    spells: list[Spell] = []
+        return [Interval(Cause.SCHEDULE_STOPPED, after.at, None, name) for name in sorted(after.stopped)]
+    intervals: list[Interval] = []
     is_known = before.daemon_id is not None and after.daemon_id is not None
     is_same = is_known and before.daemon_id == after.daemon_id
     gap = after.at - before.at
@@ -71,34 +74,34 @@ def spells_between(
         # A daemon that ran all along could not load the code; nor could one that outlived the previous observation.
         alive_until = after.at if is_same else max(after.daemon_before_until or before.at, before.at)
         if alive_until - before.at > usual:
-            spells.append(Spell(Cause.CODE_LOCATION_NOT_LOADABLE, before.at, alive_until))
+            intervals.append(Interval(Cause.CODE_LOCATION_NOT_LOADABLE, before.at, alive_until))
         if not is_same:
-            started_at = alive_until if spells else before.at
-            spells.append(Spell(Cause.DAEMON_DOWN, started_at, after.at))
+            started_at = alive_until if intervals else before.at
+            intervals.append(Interval(Cause.DAEMON_DOWN, started_at, after.at))
     for name in sorted(before.stopped | after.stopped):
         ended_at = None if name in after.stopped else min(after.started.get(name, after.at), after.at)
-        spells.append(Spell(Cause.SCHEDULE_STOPPED, before.at, ended_at, name))
-    return spells
+        intervals.append(Interval(Cause.SCHEDULE_STOPPED, before.at, ended_at, name))
+    return intervals
 
 
-def length_of(spell: Spell) -> timedelta:
+def length_of(interval: Interval) -> timedelta:
     """Returns how long an interval has lasted; zero while it goes on."""
-    return (spell.ended_at or spell.started_at) - spell.started_at
+    return (interval.ended_at or interval.started_at) - interval.started_at
 
 
-def remembered(spells: Sequence[Spell], new: Iterable[Spell]) -> list[Spell]:
+def remembered(intervals: Sequence[Interval], new: Iterable[Interval]) -> list[Interval]:
     """Adds new intervals to those that are known; one that goes on where an open one was is the same interval."""
-    known = list(spells)
-    for spell in new:
+    merged = list(intervals)
+    for interval in new:
         same = [
             number
-            for number, one in enumerate(known)
-            if one.ended_at is None and (one.cause, one.schedule) == (spell.cause, spell.schedule)
+            for number, earlier in enumerate(merged)
+            if earlier.ended_at is None and (earlier.cause, earlier.schedule) == (interval.cause, interval.schedule)
         ]
         if same:
-            known[same[0]] = replace(known[same[0]], ended_at=spell.ended_at)
+            merged[same[0]] = replace(merged[same[0]], ended_at=interval.ended_at)
         else:
-            known.append(spell)
+            merged.append(interval)
     # One that goes on is never forgotten, however many have ended since.
-    ended = [one for one in known if one.ended_at is not None][-MOST_SPELLS:]
-    return [one for one in known if one.ended_at is None or one in ended]
+    ended = [interval for interval in merged if interval.ended_at is not None][-MOST_INTERVALS:]
+    return [interval for interval in merged if interval.ended_at is None or interval in ended]
