@@ -62,9 +62,9 @@ def explain(
     require_answerable(session, [as_of])
     at, name = naive_utc(as_of), provider_name(provider)
     lanes = [lane] if lane else _lanes_of(session, subject, at)
-    stories = [pair_story(session, one, subject, name, at) for one in lanes]
-    found = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
-    if not found:
+    stories = [pair_story(session, pair_lane, subject, name, at) for pair_lane in lanes]
+    explanations = [_explanation(session, story, at, has_connector) for story in stories if story.lines]
+    if not explanations:
         raise UnknownPair(
             "there is no delivery, retry or acknowledgement of this subject for this provider at that instant",
             where="subject",
@@ -77,7 +77,7 @@ def explain(
         "generated_at": instant(now),
         "subject": subject,
         "provider": name,
-        "explanations": found,
+        "explanations": explanations,
     }
 
 
@@ -116,12 +116,12 @@ class _Context:
 
     def decisions(self, instants: Iterable[datetime], policy: RetryPolicy) -> dict[datetime, dict[str, Any]]:
         """Returns the decision on the pair at each instant that has one, by a policy."""
-        lane, found = self.story.lane, {}
-        for asked in stretches(self.session, lane, sorted(set(instants))):
-            for row in decided_retries(self.session, lane, policy, asked):
+        lane, decisions = self.story.lane, {}
+        for stretch in stretches(self.session, lane, sorted(set(instants))):
+            for row in decided_retries(self.session, lane, policy, stretch):
                 if (row["subject"], row["provider"]) == self.pair:
-                    found.update(dict.fromkeys(asked[row["first_seen"] - 1 : row["last_seen"]], row))
-        return found
+                    decisions.update(dict.fromkeys(stretch[row["first_seen"] - 1 : row["last_seen"]], row))
+        return decisions
 
 
 def _explanation(
@@ -131,9 +131,9 @@ def _explanation(
     context = _Context(session, story, approvals(session, story.lane, [at], [story.subject]), runs)
     decision = context.decisions([at], retry_policy(story.lane)).get(at)
     incidents = incidents_of_pair(runs, at, story.lane, story.subject)
-    open_ones = [one for one in incidents if one["ended_at"] is None]
-    lines = [*story.lines, *_passes(context, at), *(_incident_line(one) for one in incidents)]
-    lines.sort(key=lambda one: (one["at"], one["record_id"] or ""))
+    open_incidents = [incident for incident in incidents if incident["ended_at"] is None]
+    lines = [*story.lines, *_passes(context, at), *(_incident_line(incident) for incident in incidents)]
+    lines.sort(key=lambda line: (line["at"], line["record_id"] or ""))
     return {
         "lane": story.lane.name,
         "subject": story.subject,
@@ -146,7 +146,7 @@ def _explanation(
         "settled_at": instant(story.settled_at),
         "acknowledgement_state": story.acknowledged(at),
         "approval_state": context.approvals.at(context.pair, at)[0],
-        "provider_incident_id": open_ones[0]["incident_id"] if open_ones else None,
+        "provider_incident_id": open_incidents[0]["incident_id"] if open_incidents else None,
         "released_by": _releases(context, decision, at, has_connector),
         "lines": lines,
     }
@@ -184,12 +184,12 @@ def _passes(context: _Context, at: datetime) -> Iterator[dict[str, Any]]:
     rows = story.plans_and_runs(context.session, at)
     decisions = _decided(context, rows)
     for what in ("retry_plan", "worker_run"):
-        told = [
+        row_verdicts = [
             (row, *verdict)
             for row in rows
             if row["record_type"] == what and (verdict := _verdict(context, row, decisions.get(row["session_id"])))
         ]
-        for (outcome, reason), group in groupby(told, key=lambda one: (one[1], one[2])):
+        for (outcome, reason), group in groupby(row_verdicts, key=lambda row_verdict: (row_verdict[1], row_verdict[2])):
             same = [row for row, _, _ in group]
             yield {
                 **story.line(same[0], what, outcome, reason),
@@ -204,11 +204,11 @@ def _decided(context: _Context, rows: Iterable[Mapping[str, Any]]) -> dict[str, 
     by_policy = defaultdict(list)
     for row in rows:
         by_policy[_policy_of(context.story.lane, row)].append(row)
-    found = {}
+    decision_by_id = {}
     for policy, judged in by_policy.items():
         decisions = context.decisions((row["created_at"] for row in judged), policy)
-        found.update({row["session_id"]: decisions.get(row["created_at"]) for row in judged})
-    return {session_id: decision for session_id, decision in found.items() if decision}
+        decision_by_id.update({row["session_id"]: decisions.get(row["created_at"]) for row in judged})
+    return {session_id: decision for session_id, decision in decision_by_id.items() if decision}
 
 
 def _policy_of(lane: Lane, row: Mapping[str, Any]) -> RetryPolicy:
@@ -243,13 +243,13 @@ def _verdict(
     return ("held", PROBED) if row["tried_count"] == 1 and context.is_probed(at) else ("passed_over", "not_selected")
 
 
-def _incident_line(one: Mapping[str, Any]) -> dict[str, Any]:
+def _incident_line(incident: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **PairStory.empty_line(),
-        "at": one["began_at"],
-        "until": one["ended_at"],
+        "at": incident["began_at"],
+        "until": incident["ended_at"],
         "what": "provider_incident",
-        "outcome": "ended" if one["ended_at"] else "open",
-        "reason": one["cause"],
-        "incident_id": one["incident_id"],
+        "outcome": "ended" if incident["ended_at"] else "open",
+        "reason": incident["cause"],
+        "incident_id": incident["incident_id"],
     }

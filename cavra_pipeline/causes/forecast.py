@@ -71,7 +71,7 @@ def forecast(
     decisions: Sequence[dict[str, Any]] = plan["retry_decisions"]
     runs, is_on = _runs(session, lane, at, until)
     evidence = pair_evidence(session, lane, decisions, now=as_of, clock_slack=timedelta())
-    reasons = _held(lane, decisions, evidence)
+    reasons = _held_reasons(lane, decisions, evidence)
     skipped = _skipped(session, lane, at)
     free = [n for n, reason in enumerate(reasons) if reason is None]
     pairs = [_pair(lane, decisions[n], skipped, has_connector) for n in free]
@@ -85,10 +85,10 @@ def forecast(
     entries = []
     for n, decision in enumerate(decisions):
         place = places.get(n)
-        told = _tried(failing, delivered, place) if place is not None else dict.fromkeys(_TRIED)
-        never = reasons[n] or (None if told["first_tried_at"] else _never(pairs[places[n]], is_on))
+        tried_at = _tried(failing, delivered, place) if place is not None else dict.fromkeys(_TRIED)
+        never = reasons[n] or (None if tried_at["first_tried_at"] else _never(pairs[places[n]], is_on))
         counted = alike.get((decision["provider"], decision["retry_count"]), {})
-        entries.append(_entry(lane, decision, told, never, counted))
+        entries.append(_pair_forecast(lane, decision, tried_at, never, counted))
     return _document(lane, plan, parameters, entries, runs, failing, (instant(at), instant(until), instant(now)))
 
 
@@ -112,13 +112,13 @@ def _runs(session: Session, lane: Lane, at: datetime, until: datetime) -> tuple[
     return [newest + n * interval for n in numbers], True
 
 
-def _held(lane: Lane, decisions: Sequence[Mapping[str, Any]], evidence: PairEvidence) -> list[str | None]:
+def _held_reasons(lane: Lane, decisions: Sequence[Mapping[str, Any]], evidence: PairEvidence) -> list[str | None]:
     """Why no run may select each pair, by what is so at the instant; None where one may."""
     gate = {Gate.ACKNOWLEDGEMENT: "acknowledgement", Gate.APPROVAL: "approval"}.get(lane.gate)
     reasons: list[str | None] = []
-    for one in decisions:
-        pair = str(one[lane.subject_field]), str(one["provider"])
-        if one["action"] == "suppress" or not evidence.is_sendable(pair):
+    for decision in decisions:
+        pair = str(decision[lane.subject_field]), str(decision["provider"])
+        if decision["action"] == "suppress" or not evidence.is_sendable(pair):
             reasons.append("not_retryable")
         else:
             reasons.append(gate if gate and pair not in evidence.cleared else None)
@@ -164,22 +164,22 @@ def _never(pair: SimulatedPair, is_on: bool) -> str:
 
 
 def _alike(session: Session, lane: Lane, at: datetime) -> dict[tuple[str, int], dict[str, Any]]:
-    asked: dict[str, object] = {"lane": lane.name, "as_of": at, "least": _LEAST_ALIKE, "days": _ALIKE_DAYS}
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "failures_alike", asked)
+    parameters: dict[str, object] = {"lane": lane.name, "as_of": at, "least": _LEAST_ALIKE, "days": _ALIKE_DAYS}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "failures_alike", parameters)
     return {(row["provider"], row["retry_count"]): row for row in rows}
 
 
-def _entry(
+def _pair_forecast(
     lane: Lane,
     decision: Mapping[str, Any],
-    told: Mapping[str, str | None],
+    tried_at: Mapping[str, str | None],
     never_tried: str | None,
     counted: Mapping[str, Any],
 ) -> dict[str, Any]:
     kept = (lane.subject_field, "provider", "action", "retry_count", "next_retry_at", "provider_incident_id")
     return {
         **{name: decision[name] for name in kept},
-        **told,
+        **tried_at,
         "never_tried": never_tried,
         "alike_failure_count": counted.get("alike_failure_count"),
         "alike_delivered_count": counted.get("alike_delivered_count"),
@@ -208,9 +208,9 @@ def _document(
         "max_retry_deliveries": parameters.max_retry_deliveries,
         "retry_plan_id": plan["retry_plan_id"],
         "pair_count": len(entries),
-        "exhausted_count": sum(one["exhausted_at"] is not None for one in entries),
-        "delivered_count": sum(one["delivered_at"] is not None for one in entries),
-        "never_tried_count": sum(one["never_tried"] is not None for one in entries),
+        "exhausted_count": sum(pair["exhausted_at"] is not None for pair in entries),
+        "delivered_count": sum(pair["delivered_at"] is not None for pair in entries),
+        "never_tried_count": sum(pair["never_tried"] is not None for pair in entries),
         "runs": len(runs),
         "queue_peak": failing.queue_peak,
         "late_by_minutes": whole_minutes(failing.late_by),

@@ -39,8 +39,11 @@ _OF_INCIDENT: Final = ("incident_id", "provider", "lane", "began_at", "cause", "
 
 def shown_incidents(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns of each open incident what its alert needs; no subject is among it."""
-    found = (one for one in report["incidents"] if one["ended_at"] is None)
-    return [{name: one[name] for name in _OF_INCIDENT} | {"pair_count": len(one["pairs"])} for one in found]
+    incidents = (incident for incident in report["incidents"] if incident["ended_at"] is None)
+    return [
+        {name: incident[name] for name in _OF_INCIDENT} | {"pair_count": len(incident["pairs"])}
+        for incident in incidents
+    ]
 
 
 def failed_executions(session: Session, as_of: datetime) -> list[dict[str, Any]]:
@@ -57,11 +60,11 @@ def failed_executions(session: Session, as_of: datetime) -> list[dict[str, Any]]
         for pair in unresolved_pairs(session, lane, at):
             provider = pair["provider"]
             new = {"lane": lane.name, "provider": provider, "failed_at": instant(pair["failed_at"]), "causes": {}}
-            entry = entries.setdefault((provider, lane.name), new)
-            entry["failed_at"] = min(entry["failed_at"], new["failed_at"])
+            failures = entries.setdefault((provider, lane.name), new)
+            failures["failed_at"] = min(failures["failed_at"], new["failed_at"])
             is_named = names.of(at, lane, pair["subject"], provider) is not None
             cause = PROVIDER_INCIDENT if is_named else _cause(pair["reason"])
-            entry["causes"][cause] = entry["causes"].get(cause, 0) + pair["execution_count"]
+            failures["causes"][cause] = failures["causes"].get(cause, 0) + pair["execution_count"]
     return [entries[key] for key in sorted(entries)]
 
 
@@ -77,25 +80,35 @@ def incident_signals(incidents: Iterable[Mapping[str, Any]], executions: Iterabl
     The subject of an incident says since when it lasts, so that the next incident of the provider is another alert.
     """
     signals = []
-    for one in incidents:
-        scope = f"{one['provider']} in {one['lane']}" if one["lane"] else str(one["provider"])
-        subject = _public(f"{scope} since {one['began_at']}", one["incident_id"])
-        counts = {name: int(one[name]) for name in ("subject_count", "pair_count")}
-        names = {name: str(one[name]) for name in ("provider", "lane") if one[name] and is_public_text(str(one[name]))}
-        evidence = {"incident_id": one["incident_id"], **names, **counts}
+    for incident in incidents:
+        scope = f"{incident['provider']} in {incident['lane']}" if incident["lane"] else str(incident["provider"])
+        subject = _public(f"{scope} since {incident['began_at']}", incident["incident_id"])
+        counts = {name: int(incident[name]) for name in ("subject_count", "pair_count")}
+        names = {
+            name: str(incident[name])
+            for name in ("provider", "lane")
+            if incident[name] and is_public_text(str(incident[name]))
+        }
+        evidence = {"incident_id": incident["incident_id"], **names, **counts}
         signals.append(
             Signal(
-                PROVIDER_INCIDENT, subject, "critical", _moment(one["began_at"]), one["cause"],
-                int(one["failure_count"]), evidence,
+                PROVIDER_INCIDENT, subject, "critical", _moment(incident["began_at"]), incident["cause"],
+                int(incident["failure_count"]), evidence,
             )
         )  # fmt: skip
-    for one in executions:
-        subject = _public(f"{one['provider']} in {one['lane']}", one["lane"])
+    for execution in executions:
+        subject = _public(f"{execution['provider']} in {execution['lane']}", execution["lane"])
         signals += [
             Signal(
-                FAILED_EXECUTION, subject, "critical", _moment(one["failed_at"]), cause, count, {"lane": one["lane"]}
+                FAILED_EXECUTION,
+                subject,
+                "critical",
+                _moment(execution["failed_at"]),
+                cause,
+                count,
+                {"lane": execution["lane"]},
             )
-            for cause, count in sorted(one["causes"].items())
+            for cause, count in sorted(execution["causes"].items())
         ]
     return signals
 
@@ -110,13 +123,17 @@ def exhaustion(
         ``explained_at``: how many of these are of an open incident.
     """
     parameters = ForecastParameters(hours=FORECAST_HOURS)
-    found = forecast(session, lane, retry_policy(lane), parameters, as_of=as_of, now=now, has_connector=has_connector)
-    pairs = sorted((one for one in found["pairs"] if one["exhausted_at"]), key=lambda one: str(one["exhausted_at"]))
+    document = forecast(
+        session, lane, retry_policy(lane), parameters, as_of=as_of, now=now, has_connector=has_connector
+    )
+    pairs = sorted(
+        (pair for pair in document["pairs"] if pair["exhausted_at"]), key=lambda pair: str(pair["exhausted_at"])
+    )
     return {
-        "as_of": found["as_of"],
-        "forecast_id": found["forecast_id"],
-        "exhausted_at": dict(Counter(one["exhausted_at"] for one in pairs)),
-        "explained_at": dict(Counter(one["exhausted_at"] for one in pairs if one["provider_incident_id"])),
+        "as_of": document["as_of"],
+        "forecast_id": document["forecast_id"],
+        "exhausted_at": dict(Counter(pair["exhausted_at"] for pair in pairs)),
+        "explained_at": dict(Counter(pair["exhausted_at"] for pair in pairs if pair["provider_incident_id"])),
     }
 
 

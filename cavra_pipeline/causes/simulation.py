@@ -73,22 +73,22 @@ def simulate(
         until: Waiting is counted up to here.
         is_delivered: The assumption.
     """
-    done = Simulated([replace(one) for one in pairs])
+    done = Simulated([replace(pair) for pair in pairs])
     for at in runs:
-        due = [one for one in done.pairs if one.is_due(at)]
+        due = [pair for pair in done.pairs if pair.is_due(at)]
         done.queue_peak = max(done.queue_peak, len(due))
-        for one in due[: ladder.limit]:
-            done.late_by = max(done.late_by, at - max(one.due_at, as_of))
-            if not one.has_connector:
-                one.is_skipped = True
+        for pair in due[: ladder.limit]:
+            done.late_by = max(done.late_by, at - max(pair.due_at, as_of))
+            if not pair.has_connector:
+                pair.is_skipped = True
                 continue
-            one.first_tried_at = one.first_tried_at or at
-            one.retry_count += not is_delivered
-            if is_delivered or one.retry_count > len(ladder.delays):
-                one.ended_at = at
+            pair.first_tried_at = pair.first_tried_at or at
+            pair.retry_count += not is_delivered
+            if is_delivered or pair.retry_count > len(ladder.delays):
+                pair.ended_at = at
             else:
-                one.due_at = at + ladder.delays[one.retry_count - 1]
-    for one in done.pairs:
-        if one.is_due(until):
-            done.late_by = max(done.late_by, until - max(one.due_at, as_of))
+                pair.due_at = at + ladder.delays[pair.retry_count - 1]
+    for pair in done.pairs:
+        if pair.is_due(until):
+            done.late_by = max(done.late_by, until - max(pair.due_at, as_of))
     return done

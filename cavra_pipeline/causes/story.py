@@ -73,7 +73,7 @@ class PairStory:
     def plans_and_runs(self, session: Session, at: datetime) -> list[dict[str, Any]]:
         """Reads the lane's plans and runs while the pair was failing, and those that its executions name."""
         failures = [row["created_at"] for row in self.rows if row["is_failed"]]
-        asked: dict[str, object] = {
+        parameters: dict[str, object] = {
             "lane": self.lane.name,
             "provider": self.provider,
             "has_run_ids": self._has_run_ids,
@@ -83,7 +83,7 @@ class PairStory:
             "run_ids": sorted(self.run_ids),
             "plan_ids": sorted(self.plan_ids),
         }
-        rows: list[dict[str, Any]] = session.rows(_PACKAGE, "plans_and_runs", asked)
+        rows: list[dict[str, Any]] = session.rows(_PACKAGE, "plans_and_runs", parameters)
         return rows
 
     @staticmethod
@@ -122,8 +122,8 @@ class PairStory:
 
 def pair_story(session: Session, lane: Lane, subject: str, provider: str, at: datetime) -> PairStory:
     """Reads the records of a pair up to an instant, UTC without a zone; provider as names are compared."""
-    asked: dict[str, object] = {"lane": lane.name, "subject": subject, "provider": provider, "as_of": at}
-    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "records_of_pair", asked)
+    parameters: dict[str, object] = {"lane": lane.name, "subject": subject, "provider": provider, "as_of": at}
+    rows: list[dict[str, Any]] = session.rows(_PACKAGE, "records_of_pair", parameters)
     return PairStory(lane, rows[0]["subject"] if rows else subject, provider, rows)
 
 
