@@ -44,12 +44,12 @@ class Causes:
 
     def __init__(self, session: Session, until: datetime) -> None:
         """Reads the statuses of the failures behind each recovery; the instant is in UTC without a zone."""
-        asked: dict[str, object] = {
+        parameters: dict[str, object] = {
             "sources": FAILURE_SOURCES,
             "until": until,
             "lookback_hours": LOOKBACK_HOURS,
         }
-        rows: list[dict[str, Any]] = session.rows(PACKAGE, "failure_codes", asked)
+        rows: list[dict[str, Any]] = session.rows(PACKAGE, "failure_codes", parameters)
         self._causes = {
             (row["opened_at"], row["playbook_id"], row["provider"]): cause_of(row["status_codes"]) for row in rows
         }

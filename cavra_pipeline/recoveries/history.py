@@ -52,7 +52,7 @@ class Closure:
 
 def _said_by(closures: Sequence[Closure], at: datetime) -> Sequence[Closure]:
     """Those of some closures, in order, that an instant sees."""
-    return closures[: bisect_right(closures, at, key=lambda one: one.at)]
+    return closures[: bisect_right(closures, at, key=lambda closure: closure.at)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Recovery:
     def ticket(self, at: datetime) -> str | None:
         """Returns the ticket that was named last by an instant, or None."""
         said = reversed(_said_by(self.closures, at))
-        return next((one.external_ref for one in said if one.external_ref), None)
+        return next((closure.external_ref for closure in said if closure.external_ref), None)
 
     def closed_at(self, at: datetime) -> datetime | None:
         """Returns since when it is closed, as an instant sees it; None if it is open."""
@@ -104,19 +104,19 @@ class Recovery:
 
     def open_intervals(self, at: datetime) -> list[OpenInterval]:
         """Returns the times for which it was open, as an instant sees them; one closed at once was open for no time."""
-        found: list[OpenInterval] = []
+        intervals: list[OpenInterval] = []
         since: datetime | None = self.opened_at
         for closure in _said_by(self.closures, at):
             moment = max(closure.at, self.opened_at)
             if closure.state in CLOSED_STATES:
                 if since is not None:
-                    found.append(OpenInterval(since, moment, len(found) + 1))
+                    intervals.append(OpenInterval(since, moment, len(intervals) + 1))
                 since = None
             elif since is None:
                 since = moment
         if since is not None:
-            found.append(OpenInterval(since, None, len(found) + 1))
-        return found
+            intervals.append(OpenInterval(since, None, len(intervals) + 1))
+        return intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class RecoveryHistory:
 
     def opened(self, at: datetime) -> Sequence[Recovery]:
         """Returns the recoveries that had opened at an instant."""
-        return self.recoveries[: bisect_right(self.recoveries, at, key=lambda one: one.opened_at)]
+        return self.recoveries[: bisect_right(self.recoveries, at, key=lambda recovery: recovery.opened_at)]
 
     def said(self, at: datetime) -> Sequence[Closure]:
         """Returns the closures of an instant."""
@@ -150,8 +150,8 @@ def recovery_history(session: Session, until: datetime) -> RecoveryHistory:
     """Reads every recovery that opened up to an instant, UTC without a zone, and what was ever said of it."""
     closures = [Closure(**row) for row in session.stream(PACKAGE, "closures")]
     of: defaultdict[tuple[str, str], list[Closure]] = defaultdict(list)
-    for one in closures:
-        of[one.playbook_id, one.provider].append(one)
+    for closure in closures:
+        of[closure.playbook_id, closure.provider].append(closure)
     recoveries = [
         Recovery(**row, closures=tuple(of.get((row["playbook_id"], row["provider"]), ())))
         for row in session.stream(PACKAGE, "openings", {"until": until})

@@ -36,9 +36,9 @@ class Notices:
         """
         named = [plan for when, plan in self.plans.get((recovery.playbook_id, recovery.provider), ()) if when <= at]
         notified = {name for plan in named for when, name in self.deliveries.get(plan, ()) if when <= at}
-        clearing = [one for plan in named for one in self._clearing(plan, at)]
+        clearing = [answer for plan in named for answer in self._clearing(plan, at)]
         newest = recovery.newest_closure(at)
-        answered_by = max(clearing, key=lambda one: one[0])[1] if clearing else None
+        answered_by = max(clearing, key=lambda answer: answer[0])[1] if clearing else None
         return {
             "escalated_in": named,
             "notified_through": sorted(notified),
@@ -49,7 +49,7 @@ class Notices:
     def _clearing(self, plan: str, at: datetime) -> Iterator[tuple[datetime, str | None]]:
         """Yields when and by whom a plan was acknowledged, where a connector's newest answer lets work go ahead."""
         for said in self.answers.get(plan, {}).values():
-            place = bisect_right(said, at, key=lambda one: one[0])
+            place = bisect_right(said, at, key=lambda answer: answer[0])
             if place and said[place - 1][1] in CLEARING_STATES:
                 when, _, signer = said[place - 1]
                 yield when, signer
@@ -57,14 +57,14 @@ class Notices:
 
 def notices(session: Session, until: datetime) -> Notices:
     """Reads who was notified of which recovery up to an instant, UTC without a zone."""
-    found = Notices()
-    asked: dict[str, object] = {"until": until}
-    for row in session.stream(PACKAGE, "escalations", asked):
-        found.plans[row["playbook_id"], row["provider"]].append((row["escalated_at"], row["plan_id"]))
-    for row in session.stream(PACKAGE, "notifications", {**asked, "lane": _LANE.name}):
-        found.deliveries[row["plan_id"]].append((row["delivered_at"], row["provider"]))
-    for row in session.stream(PACKAGE, "answers", {**asked, "lane": _LANE.name}):
-        found.answers[row["plan_id"]][row["provider"]].append(
+    result = Notices()
+    parameters: dict[str, object] = {"until": until}
+    for row in session.stream(PACKAGE, "escalations", parameters):
+        result.plans[row["playbook_id"], row["provider"]].append((row["escalated_at"], row["plan_id"]))
+    for row in session.stream(PACKAGE, "notifications", {**parameters, "lane": _LANE.name}):
+        result.deliveries[row["plan_id"]].append((row["delivered_at"], row["provider"]))
+    for row in session.stream(PACKAGE, "answers", {**parameters, "lane": _LANE.name}):
+        result.answers[row["plan_id"]][row["provider"]].append(
             (row["created_at"], row["acknowledgement_state"], row["signer"])
         )
-    return found
+    return result

@@ -90,7 +90,7 @@ def _report(
         "recovery_open_count": len(rows) - statuses["closed"],
         "recovery_closed_count": statuses["closed"],
         "recovery_slo_breached_count": statuses["breached"],
-        "closure_state_counts": dict(sorted(Counter(one.state for one in said).items())),
+        "closure_state_counts": dict(sorted(Counter(closure.state for closure in said).items())),
         "provider_summary": _by_provider(rows, said),
         "closure_trends": _by_day(said),
         "recovery_groups": recovery_groups(opened, at),
@@ -116,7 +116,7 @@ def recovery_rows(opened: Iterable[Recovery], at: datetime, slo: timedelta) -> l
     Returns:
         Rows of contract section 11, instants as text; ``recovery`` is the recovery itself.
     """
-    return most_urgent_first(_row(one, at, slo) for one in opened)
+    return most_urgent_first(_row(recovery, at, slo) for recovery in opened)
 
 
 def most_urgent_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -156,22 +156,22 @@ def recovery_groups(opened: Iterable[Recovery], at: datetime) -> list[dict[str, 
     groups: list[list[Recovery]] = []
     newest_of: dict[str, list[Recovery]] = {}
     ends: dict[str, datetime] = {}
-    for one in opened:
+    for recovery in opened:
         # Closed before it was opened, it was open for no time.
-        end = max(one.closed_at(at) or datetime.max, one.opened_at)  # noqa: DTZ901 -- UTC without a zone
-        if one.provider in ends and one.opened_at < ends[one.provider]:
-            newest_of[one.provider].append(one)
-            ends[one.provider] = max(ends[one.provider], end)
+        end = max(recovery.closed_at(at) or datetime.max, recovery.opened_at)  # noqa: DTZ901 -- UTC without a zone
+        if recovery.provider in ends and recovery.opened_at < ends[recovery.provider]:
+            newest_of[recovery.provider].append(recovery)
+            ends[recovery.provider] = max(ends[recovery.provider], end)
         else:
-            newest_of[one.provider], ends[one.provider] = [one], end
-            groups.append(newest_of[one.provider])
+            newest_of[recovery.provider], ends[recovery.provider] = [recovery], end
+            groups.append(newest_of[recovery.provider])
     groups.sort(key=lambda group: group[0].provider)
     groups.sort(key=lambda group: group[0].opened_at, reverse=True)
     return [_group(group, at) for group in groups]
 
 
 def _group(group: Sequence[Recovery], at: datetime) -> dict[str, Any]:
-    closed = [moment for one in group if (moment := one.closed_at(at))]
+    closed = [moment for recovery in group if (moment := recovery.closed_at(at))]
     is_open = len(closed) < len(group)
     return {
         "provider": group[0].provider,
@@ -179,7 +179,7 @@ def _group(group: Sequence[Recovery], at: datetime) -> dict[str, Any]:
         "closed_at": None if is_open else instant(max(closed)),
         "recovery_count": len(group),
         "open_count": len(group) - len(closed),
-        "playbook_ids": [one.playbook_id for one in group],
+        "playbook_ids": [recovery.playbook_id for recovery in group],
     }
 
 
@@ -190,8 +190,8 @@ def _by_provider(rows: Iterable[Mapping[str, Any]], said: Iterable[Closure]) -> 
         counted["recovery_playbook_count"] += 1
         counted["open_recovery_count"] += row["slo_status"] != "closed"
         counted["slo_breached_count"] += row["slo_status"] == "breached"
-    for one in said:
-        counts[one.provider]["recovery_closure_count"] += 1
+    for closure in said:
+        counts[closure.provider]["recovery_closure_count"] += 1
     names = ("recovery_playbook_count", "recovery_closure_count", "open_recovery_count", "slo_breached_count")
     return [
         {"provider": provider, **{name: counted[name] for name in names}}
@@ -202,14 +202,14 @@ def _by_provider(rows: Iterable[Mapping[str, Any]], said: Iterable[Closure]) -> 
 def _by_day(said: Iterable[Closure]) -> list[dict[str, Any]]:
     """Closures by UTC day, the newest first, as CAVRA counts them."""
     days: defaultdict[str, list[Closure]] = defaultdict(list)
-    for one in said:
-        days[one.at.replace(tzinfo=UTC).date().isoformat()].append(one)
+    for closure in said:
+        days[closure.at.replace(tzinfo=UTC).date().isoformat()].append(closure)
     return [
         {
             "date": day,
             "closure_count": len(closures),
-            **{f"{state}_count": sum(one.state == state for one in closures) for state in CLOSURE_STATES},
-            "provider_counts": dict(sorted(Counter(one.provider for one in closures).items())),
+            **{f"{state}_count": sum(closure.state == state for closure in closures) for state in CLOSURE_STATES},
+            "provider_counts": dict(sorted(Counter(closure.provider for closure in closures).items())),
         }
         for day, closures in sorted(days.items(), reverse=True)
     ]

@@ -72,13 +72,16 @@ def build_playbook(
     with warehouse_of(settings).reading() as session:
         history = recovery_history(session, at)
         failing = _failing(session, parameters, at)
-    is_open = {one.provider for one in history.recoveries if one.closed_at(at) is None}
-    entries = [_entry(row) for row in failing if row["provider"] not in is_open]
+    is_open = {recovery.provider for recovery in history.recoveries if recovery.closed_at(at) is None}
+    entries = [_playbook_entry(row) for row in failing if row["provider"] not in is_open]
     if not entries:
         return None
-    made_of = "\n".join(f"{one['provider']} {one['failure_count']} {one['latest_failure_at']}" for one in entries)
+    made_of = "\n".join(
+        f"{connector['provider']} {connector['failure_count']} {connector['latest_failure_at']}"
+        for connector in entries
+    )
     digest = digest_of(made_of, at.isoformat())[:24]
-    failures = sum(one["failure_count"] for one in entries)
+    failures = sum(connector["failure_count"] for connector in entries)
     written = record(
         PLAYBOOK,
         session_id=f"playbook-{digest}",
@@ -98,17 +101,17 @@ def build_playbook(
 
 
 def _failing(session: Session, parameters: PlaybookParameters, at: datetime) -> list[dict[str, Any]]:
-    asked: dict[str, object] = {
+    query_parameters: dict[str, object] = {
         "lane": _AUDITS.name,
         "sources": FAILURE_SOURCES,
         "as_of": at,
         "since": at - timedelta(hours=parameters.lookback_hours),
         "min_failure_count": parameters.min_failure_count,
     }
-    return session.rows(PACKAGE, "failing_providers", asked, subject=subject_of(("health_id", "event_id")))
+    return session.rows(PACKAGE, "failing_providers", query_parameters, subject=subject_of(("health_id", "event_id")))
 
 
-def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+def _playbook_entry(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "provider": row["provider"],
         "category": _CATEGORIES.get(row["provider"], "webhook"),
@@ -153,8 +156,8 @@ def close_recovery(
         history = recovery_history(session, naive_utc(now))
     if not is_forced:
         _require(history, playbook_id, provider)
-    until = naive_utc(now + CLOCK_SLACK)
-    said = [one for one in history.said(until) if (one.playbook_id, one.provider) == (playbook_id, provider)]
+    closures = history.said(naive_utc(now + CLOCK_SLACK))
+    said = [closure for closure in closures if (closure.playbook_id, closure.provider) == (playbook_id, provider)]
     newest = said[-1] if said else None
     if newest and newest.state == state and newest.external_ref == external_ref:
         return None
@@ -193,13 +196,13 @@ def _check(playbook_id: str, provider: str, state: str, external_ref: str | None
 
 def _require(history: RecoveryHistory, playbook_id: str, provider: str) -> None:
     """Refuses names that are of no recovery and suggests those that come near."""
-    of_playbook = [one for one in history.recoveries if one.playbook_id == playbook_id]
-    if any(one.provider == provider for one in of_playbook):
+    of_playbook = [recovery for recovery in history.recoveries if recovery.playbook_id == playbook_id]
+    if any(recovery.provider == provider for recovery in of_playbook):
         return
     if of_playbook:
-        where, names, word = "provider", [one.provider for one in of_playbook], provider
+        where, names, word = "provider", [recovery.provider for recovery in of_playbook], provider
     else:
-        where, names, word = "playbook", [one.playbook_id for one in history.recoveries], playbook_id
+        where, names, word = "playbook", [recovery.playbook_id for recovery in history.recoveries], playbook_id
     near = did_you_mean(word, filter(is_safe_identifier, names), most=3)
     remedy = f"{near} See the recoveries there are: cavra-pipeline recoveries".strip()
     raise UsageError("there is no such recovery", where=where, remedy=remedy)
