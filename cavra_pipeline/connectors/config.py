@@ -82,8 +82,8 @@ class Connectors:
             return None
         faults = self._form_faults.get(provider, ())
         if reads_secrets and self._entries[provider]:
-            found = self._open(provider)
-            faults += tuple(fault for fault in found if fault not in faults) if isinstance(found, tuple) else ()
+            opened = self._open(provider)
+            faults += tuple(fault for fault in opened if fault not in faults) if isinstance(opened, tuple) else ()
         return ConnectorProblem(provider, faults) if faults else None
 
     def problems(self) -> list[ConnectorProblem]:
@@ -103,16 +103,18 @@ class Connectors:
             ConnectorConfigError: It cannot be used; with every fault of it.
         """
         problem = self.problem(provider)
-        found = problem.faults if problem else self._open(provider)
-        if isinstance(found, Connector):
-            return found
-        raise ConnectorConfigError(self.path, found)
+        connector_or_faults = problem.faults if problem else self._open(provider)
+        if isinstance(connector_or_faults, Connector):
+            return connector_or_faults
+        raise ConnectorConfigError(self.path, connector_or_faults)
 
     def _open(self, provider: str) -> Connector | tuple[Fault, ...]:
         if provider not in self._opened:
             ca_files = (self.ca_file,) if self.ca_file and "CAVRA_CA_FILE" not in self._strays else ()
-            found = read_entry(self.path.parent, provider, self._entries[provider], self.environ, ca_files)
-            self._opened[provider] = found if found is not None else ()
+            connector_or_faults = read_entry(
+                self.path.parent, provider, self._entries[provider], self.environ, ca_files
+            )
+            self._opened[provider] = connector_or_faults if connector_or_faults is not None else ()
         return self._opened[provider]
 
 

@@ -213,11 +213,11 @@ class _Attempt:
         return latest
 
     def _send_with_token(self, credentials: ClientCredentials) -> tuple[_Try, bool]:
-        found = self.tokens.token(credentials, limits=self._limits, monotonic=self.monotonic)
-        if isinstance(found, NoToken):
-            status = found.answer.status if found.answer else None
-            return _Try(found.verdict, status, self._floor(found.answer, found.verdict)), False
-        token, was_held = found
+        token_result = self.tokens.token(credentials, limits=self._limits, monotonic=self.monotonic)
+        if isinstance(token_result, NoToken):
+            status = token_result.answer.status if token_result.answer else None
+            return _Try(token_result.verdict, status, self._floor(token_result.answer, token_result.verdict)), False
+        token, was_held = token_result
         if not self.fits(0.0):
             return _Try(GradedResponse(Grade.FAILED, CLAIM_ENDS)), False
         latest = self._send({"Authorization": f"Bearer {token.reveal()}"})
@@ -244,9 +244,12 @@ class _Attempt:
 
     @property
     def _limits(self) -> Limits:
-        own = self.settings
+        settings = self.settings
         return Limits(
-            own.connect_timeout_seconds, own.write_timeout_seconds, own.read_timeout_seconds, own.body_limit_bytes
+            settings.connect_timeout_seconds,
+            settings.write_timeout_seconds,
+            settings.read_timeout_seconds,
+            settings.body_limit_bytes,
         )
 
     def _floor(self, answer: ProviderResponse | None, verdict: GradedResponse) -> datetime | None:

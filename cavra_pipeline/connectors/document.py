@@ -40,9 +40,9 @@ class _Loader(yaml.SafeLoader):
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> YamlMapping:
     keys = [str(key.value) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    made = YamlMapping(loader.construct_mapping(node, deep=True))
-    made.doubled = frozenset(key for key in keys if keys.count(key) > 1)
-    return made
+    mapping = YamlMapping(loader.construct_mapping(node, deep=True))
+    mapping.doubled = frozenset(key for key in keys if keys.count(key) > 1)
+    return mapping
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)

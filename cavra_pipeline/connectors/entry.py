@@ -182,7 +182,7 @@ class _Reader:
         name = self.settings.get("api_key_header", self.spec.api_key_header)
         if not isinstance(name, str) or not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
             self._fault("api_key_header", "it is not a header name of your own", "give a name such as X-API-Key")
-        elif self._given("api_key"):
+        elif self._has_source("api_key"):
             api_key = self._header_secret("api_key")
             if api_key is not None:
                 headers[name] = api_key
@@ -196,15 +196,15 @@ class _Reader:
         username = self._text(
             "username", _USERNAME, "it is not a user name for Basic", "use printable ASCII without spaces or a colon"
         )
-        token_given, whole_given = self._given("token"), self._given("authorization")
-        if token_given and whole_given:
+        has_token, has_authorization = self._has_source("token"), self._has_source("authorization")
+        if has_token and has_authorization:
             self._fault("token_env", "it contradicts authorization_env", "keep one of the two")
             return None
-        if username is not None and not token_given:
+        if username is not None and not has_token:
             self._fault("username", "it needs a token to go with it", "set token_env or token_file")
         if username is not None and scheme is not None and scheme.lower() != "basic":
             self._fault("authorization_scheme", "a username goes with Basic only", "remove one of the two")
-        if token_given:
+        if has_token:
             token = self._header_secret("token")
             if token is None:
                 return None
@@ -212,7 +212,7 @@ class _Reader:
                 pair = base64.b64encode(f"{username}:{token.reveal()}".encode()).decode()
                 return Secret(f"Basic {pair}")
             return Secret(f"{scheme or self.spec.scheme} {token.reveal()}")
-        if whole_given:
+        if has_authorization:
             value = self._header_secret("authorization")
             return value if value is None or scheme is None else Secret(f"{scheme} {value.reveal()}")
         if self.spec.credential == "authorization" and not self._wants_tokens():
@@ -227,7 +227,7 @@ class _Reader:
         service = self.spec.token_service
         if service is None or not self._wants_tokens():
             return None
-        if self._given("token") or self._given("authorization"):
+        if self._has_source("token") or self._has_source("authorization"):
             self._fault("client_id", "it contradicts token_env and authorization_env", "keep one of them")
         tenant_id = self._text("tenant_id", _TENANT, "it is no tenant", "give the tenant's id or domain", required=True)
         client_id = self._text("client_id", _CLIENT, "it is no client id", "give the application's id", required=True)
@@ -237,7 +237,7 @@ class _Reader:
         if parts is None or parts.path.strip("/") or any(address_faults(parts, is_literal=True)):
             self._fault("authority", "it is not an https address without a path", "give one, or leave it out")
             return None
-        if not self._given("client_secret"):
+        if not self._has_source("client_secret"):
             self._fault("client_secret_env", "it is required", "set client_secret_env or client_secret_file")
             return None
         secret = self._secret("client_secret")
@@ -250,7 +250,7 @@ class _Reader:
     def _signing_secrets(self) -> tuple[Secret, ...]:
         if self.spec.credential != "signature":
             return ()
-        if not self._given("signing_secrets"):
+        if not self._has_source("signing_secrets"):
             self._fault(
                 "signing_secrets_env",
                 "a webhook is signed",
@@ -271,13 +271,13 @@ class _Reader:
         return secrets
 
     def _url(self, options: Mapping[str, str]) -> Secret | None:
-        given = [key for key in ("url", "url_env", "url_file") if key in self.settings]
-        if len(given) != 1:
+        url_keys = [key for key in ("url", "url_env", "url_file") if key in self.settings]
+        if len(url_keys) != 1:
             remedy = "set url_env or url_file" if self.spec.credential == "address" else "set url, url_env or url_file"
-            rule = "there is no address" if not given else "there is more than one address"
-            self._fault("url", rule, remedy if not given else "keep one of url, url_env and url_file")
+            rule = "there is no address" if not url_keys else "there is more than one address"
+            self._fault("url", rule, remedy if not url_keys else "keep one of url, url_env and url_file")
             return None
-        key = given[0]
+        key = url_keys[0]
         url = self._literal_url() if key == "url" else self._secret("url")
         if url is None:
             return None
@@ -315,19 +315,19 @@ class _Reader:
         proxy = self._proxy(url)
         if self.environ is None or url is None:
             return None
-        own = (self.folder / ca_file,) if ca_file else ()
+        entry_ca_files = (self.folder / ca_file,) if ca_file else ()
         try:
-            return Route(tls_context((*self.ca_files, *own)), proxy)
+            return Route(tls_context((*self.ca_files, *entry_ca_files)), proxy)
         except OSError:
             self._fault("ca_file", CA_FILE_RULE, "give a file of certificates (PEM)")
             return None
 
     def _proxy(self, url: Secret | None) -> Secret | None:
-        given = [key for key in ("proxy", "proxy_env", "proxy_file") if key in self.settings]
-        if len(given) > 1:
+        proxy_keys = [key for key in ("proxy", "proxy_env", "proxy_file") if key in self.settings]
+        if len(proxy_keys) > 1:
             self._fault("proxy", "it is given more than once", "keep one of proxy, proxy_env and proxy_file")
             return None
-        key, proxy = (given or ["HTTPS_PROXY"])[0], None
+        key, proxy = (proxy_keys or ["HTTPS_PROXY"])[0], None
         if key == "proxy":
             value = self.settings["proxy"]
             if value == _NO_PROXY:
@@ -357,7 +357,7 @@ class _Reader:
         self._fault(name, rule, remedy)
         return None
 
-    def _given(self, name: str) -> bool:
+    def _has_source(self, name: str) -> bool:
         return f"{name}_env" in self.settings or f"{name}_file" in self.settings
 
     def _source(self, name: str) -> str:
@@ -379,11 +379,16 @@ class _Reader:
         key = self._source(name)
         pointer = self.settings[key]
         source = SecretSource(key, pointer if isinstance(pointer, str) else "", self.folder)
-        found = source.form_fault() or (source.read(self.environ) if self.environ is not None else None)
-        if isinstance(found, Fault):
-            self._fault(found.where, found.what, found.remedy, is_of_secret=found.is_of_secret)
+        secret_or_fault = source.form_fault() or (source.read(self.environ) if self.environ is not None else None)
+        if isinstance(secret_or_fault, Fault):
+            self._fault(
+                secret_or_fault.where,
+                secret_or_fault.what,
+                secret_or_fault.remedy,
+                is_of_secret=secret_or_fault.is_of_secret,
+            )
             return None
-        return found
+        return secret_or_fault
 
     def _fault(self, key: object, rule: str, remedy: str, *, is_of_secret: bool = False) -> None:
         shown = key if isinstance(key, str) and key.startswith("headers.") else shown_key(key)

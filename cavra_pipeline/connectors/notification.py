@@ -43,7 +43,9 @@ class Notification:
         for name in ("title", "subject"):
             object.__setattr__(self, name, visible(getattr(self, name)))
         object.__setattr__(self, "summary", visible_lines(self.summary))
-        facts = {visible(name): visible(one) if isinstance(one, str) else one for name, one in self.facts.items()}
+        facts = {
+            visible(name): visible(value) if isinstance(value, str) else value for name, value in self.facts.items()
+        }
         object.__setattr__(self, "facts", facts)
         if not _IDEMPOTENCY_ID.fullmatch(self.idempotency_id):
             raise ValueError("idempotency_id: use 1 to 100 of A-Z a-z 0-9 _ : - (no full stop)")

@@ -35,8 +35,8 @@ def tls_context(ca_files: Iterable[Path] = ()) -> ssl.SSLContext:
     stamps = []
     for path in ca_files:
         read_file(path, _CA_FILE_BYTES, is_secret=False)
-        found = path.stat()
-        stamps.append((path, found.st_ino, found.st_size, found.st_mtime_ns))
+        status = path.stat()
+        stamps.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
     return _context(tuple(stamps))
 
 
@@ -87,26 +87,26 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 def _is_excluded(host: str, port: int, text: str) -> bool:
     """Returns whether a host is in a NO_PROXY list: names with what is below them, addresses, networks, ports, `*`."""
     for raw in re.split(r"[\s,]+", text.lower()):
-        entry = raw
-        if entry == "*":
+        exclusion = raw
+        if exclusion == "*":
             return True
-        if network_holds(entry, host):
+        if network_holds(exclusion, host):
             return True
-        name, _, after = entry.rpartition(":")
+        name, _, after = exclusion.rpartition(":")
         if after.isdecimal() and name and "]" not in after:
             if int(after) != port:
                 continue
-            entry = name
-        entry = entry.strip("[]").removeprefix("*").lstrip(".")
-        if entry and (host == entry or host.endswith(f".{entry}")):
+            exclusion = name
+        exclusion = exclusion.strip("[]").removeprefix("*").lstrip(".")
+        if exclusion and (host == exclusion or host.endswith(f".{exclusion}")):
             return True
     return False
 
 
-def network_holds(entry: str, host: str) -> bool:
-    """Returns whether `entry` is an address or a network that `host`, an address, lies in."""
+def network_holds(network: str, host: str) -> bool:
+    """Returns whether `network` is an address or a network that `host`, an address, lies in."""
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
 

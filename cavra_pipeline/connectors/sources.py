@@ -112,12 +112,12 @@ def read_file(path: Path, limit: int, *, is_secret: bool) -> bytes:
 def _check_access(stream: BinaryIO, path: Path, *, is_secret: bool) -> None:
     # The file exists, so its path is no secret that somebody wrote in place of a path.
     shown = shlex.quote(str(path))
-    found = os.fstat(stream.fileno())
-    mode, us = stat.S_IMODE(found.st_mode), os.geteuid()
-    if us != 0 and found.st_uid not in (us, 0):
+    status = os.fstat(stream.fileno())
+    mode, us = stat.S_IMODE(status.st_mode), os.geteuid()
+    if us != 0 and status.st_uid not in (us, 0):
         raise OpenToOthersError(f"give {shown} to the user that runs the pipeline, or to root")
     if not is_secret:
         if mode & 0o022:
             raise OpenToOthersError(f"run: chmod go-w {shown}")
-    elif right := mode_to_give(found):
+    elif right := mode_to_give(status):
         raise OpenToOthersError(f"run: chmod {right:o} {shown}")

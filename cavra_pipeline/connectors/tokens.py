@@ -45,27 +45,27 @@ class NoToken:
 class Tokens:
     """Access tokens in memory, by the credentials they were asked for with. They are written nowhere."""
 
-    _held: dict[tuple[str, str, str], tuple[Secret, float]] = field(default_factory=dict)
+    _tokens: dict[tuple[str, str, str], tuple[Secret, float]] = field(default_factory=dict)
 
     def token(
         self, credentials: ClientCredentials, *, limits: Limits, monotonic: Callable[[], float]
     ) -> tuple[Secret, bool] | NoToken:
         """Returns a token and whether it was held from before, or why there is none."""
         key = _key(credentials)
-        held = self._held.get(key)
-        if held and monotonic() < held[1]:
-            return held[0], True
+        cached_token = self._tokens.get(key)
+        if cached_token and monotonic() < cached_token[1]:
+            return cached_token[0], True
         asked_at = monotonic()
-        found = _request(credentials, limits, monotonic)
-        if isinstance(found, NoToken):
-            return found
-        token, seconds = found
-        self._held[key] = (token, asked_at + seconds - min(RENEWAL_SECONDS, seconds / 2))
+        token_result = _request(credentials, limits, monotonic)
+        if isinstance(token_result, NoToken):
+            return token_result
+        token, seconds = token_result
+        self._tokens[key] = (token, asked_at + seconds - min(RENEWAL_SECONDS, seconds / 2))
         return token, False
 
     def forget(self, credentials: ClientCredentials) -> None:
         """Forgets a token that the API rejected."""
-        self._held.pop(_key(credentials), None)
+        self._tokens.pop(_key(credentials), None)
 
 
 def _key(credentials: ClientCredentials) -> tuple[str, str, str]:

@@ -312,18 +312,18 @@ class _Backend(httpcore.NetworkBackend):
             return [str(ipaddress.ip_address(host))]
         except ValueError:
             pass
-        found: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+        addresses: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
 
         def resolve() -> None:
             try:
                 rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError):
                 rows = []
-            found.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
+            addresses.put(list(dict.fromkeys(str(row[4][0]) for row in rows)))
 
         threading.Thread(target=resolve, name="resolve a connector's host", daemon=True).start()
         try:
-            return found.get(timeout=self._phases.left(httpcore.ConnectTimeout))
+            return addresses.get(timeout=self._phases.left(httpcore.ConnectTimeout))
         except queue.Empty:
             return []
 
