@@ -137,8 +137,8 @@ def unsendable_subjects(session: Session, lane: Lane, subjects: Sequence[str], a
     needs = lane.sendable
     if needs is None:
         return frozenset()
-    asked = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
-    rows = session.rows(_PACKAGE, "sendable_subjects", asked, subject=lane.subject_field, field=needs.field)
+    parameters = {"as_of": at, "record_type": needs.record_type, "value": needs.value, "subjects": subjects}
+    rows = session.rows(_PACKAGE, "sendable_subjects", parameters, subject=lane.subject_field, field=needs.field)
     return frozenset(subjects) - {str(row["subject"]) for row in rows}
 
 
@@ -197,8 +197,8 @@ def _pair_sends(connection: sa.Connection, lane: Lane, decisions: Sequence[Mappi
     if len(subjects) <= _MOST_BOUND:
         conditions.append(c.subject.in_(subjects))
     intents: dict[_Pair, list[Intent]] = {}
-    for one in intents_where(connection, *conditions):
-        intents.setdefault((one.subject, one.provider), []).append(one)
+    for intent in intents_where(connection, *conditions):
+        intents.setdefault((intent.subject, intent.provider), []).append(intent)
     return _PairSends(intents, running_runs(connection))
 
 
@@ -208,20 +208,20 @@ def _held_because(
     """Returns why a due retry does not go now, or None."""
     pair = _pair(context.lane, decision)
     intents = sends.intents.get(pair, ())
-    if any(one.state in (CLAIMED, ANSWERED) and one.run_id in sends.running for one in intents):
+    if any(intent.state in (CLAIMED, ANSWERED) and intent.run_id in sends.running for intent in intents):
         return "claimed_by_another_run"
-    own = _intent_of(decision, intents)
-    state = own.state if own else None
+    decision_intent = _intent_of(decision, intents)
+    state = decision_intent.state if decision_intent else None
     if state in (DONE, REFUSED, ANSWERED) or _execution_id(context.lane, decision) in evidence.executed:
         return "already_executed"
     if evidence.newest_failures.get(pair) != decision["latest_delivery_id"]:
         return "later_evidence"
     if not evidence.is_sendable(pair):
         return "subject_not_sendable"
-    made = next((one for one in intents if _delivery_id(one) == decision["latest_delivery_id"]), None)
-    if made and made.state == REFUSED and not context.is_asked_for:
+    latest_intent = next((intent for intent in intents if _delivery_id(intent) == decision["latest_delivery_id"]), None)
+    if latest_intent and latest_intent.state == REFUSED and not context.is_asked_for:
         return "provider_refused_it"
-    if any(one.due_at is not None and now < one.due_at <= now + _LONGEST_WAIT for one in intents):
+    if any(intent.due_at is not None and now < intent.due_at <= now + _LONGEST_WAIT for intent in intents):
         return "provider_asked_to_wait"
     problem = context.connector_problem(pair[1])
     if problem:
@@ -230,7 +230,7 @@ def _held_because(
 
 
 def _intent_of(decision: Mapping[str, Any], intents: Sequence[Intent]) -> Intent | None:
-    return next((one for one in intents if one.answers == decision["latest_delivery_id"]), None)
+    return next((intent for intent in intents if intent.answers == decision["latest_delivery_id"]), None)
 
 
 def _delivery_id(intent: Intent) -> str:
@@ -259,10 +259,10 @@ def claim(
         return again
     lane, pair = context.lane, _pair(context.lane, decision)
     intents = _pair_sends(connection, lane, [decision]).intents.get(pair, ())
-    own = _intent_of(decision, intents)
+    earlier_intent = _intent_of(decision, intents)
     moments = [datetime.fromisoformat(str(decision["latest_delivery_at"]))]
-    if own and own.completed_at:
-        moments.append(own.completed_at)
+    if earlier_intent and earlier_intent.completed_at:
+        moments.append(earlier_intent.completed_at)
     intent = Intent(
         intent_id=_execution_id(lane, decision),
         purpose=RETRIES.name,
@@ -289,9 +289,9 @@ def _idempotency_id(lane: Lane, decision: Mapping[str, Any], intents: Sequence[I
     An earlier attempt is known by its intent for the same failure, or by having made the failure that is retried now.
     """
     latest = decision["latest_delivery_id"]
-    for one in intents:
-        if latest in (one.answers, _delivery_id(one)):
-            return one.message.idempotency_id
+    for intent in intents:
+        if latest in (intent.answers, _delivery_id(intent)):
+            return intent.message.idempotency_id
     return idempotency_id(lane, *_pair(lane, decision), str(decision["first_delivery_id"]))
 
 

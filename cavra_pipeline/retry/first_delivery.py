@@ -196,14 +196,14 @@ def first_delivery(
     with Engine(settings, FIRST_DELIVERIES, clock).running(run_id, sender) as run:
         take_over_first_deliveries(run, lane)
         said, intents = _plan(run, announcement, providers)
-        said |= {one.provider: _deliver(run, one) for one in intents}
+        said |= {intent.provider: _deliver(run, intent) for intent in intents}
         yield {
             **document,
             "delivered_at": instant(clock()),
             "outcomes": [_shown(said[provider]) for provider in providers],
         }
         with run.engine.state.writing() as connection:
-            shown = {one.run_id for one in said.values()} & ended_early(connection)
+            shown = {intent.run_id for intent in said.values()} & ended_early(connection)
             connection.execute(sa.delete(leases).where(leases.c.run_id.in_(shown)))
     run.raise_defects()
 
@@ -230,20 +230,20 @@ def _plan(run: Run, announcement: Announcement, providers: Sequence[str]) -> tup
         now = engine.clock()
         with engine.state.reading() as connection:
             said = _said_before(connection, run, announcement, providers)
-        running = {str(one.run_id) for one in said.values() if one.state in UNSETTLED}
+        running = {str(intent.run_id) for intent in said.values() if intent.state in UNSETTLED}
         if running and attempt < _LOOKS - 1:
             for run_id in running - {run.run_id}:
                 wait_for(engine.state, run_id, seconds=_WAIT_SECONDS)
             take_over_first_deliveries(run, announcement.lane)
             continue
-        fresh = [announcement.intent(one, now=now) for one in providers if one not in said]
+        fresh = [announcement.intent(provider, now=now) for provider in providers if provider not in said]
         if not fresh:
             return said, []
         announcement.record_made(engine.settings, now=now)
         with engine.state.writing() as connection:
             # Another process may have begun with the same since it was asked.
             if _said_before(connection, run, announcement, providers).keys() == said.keys():
-                write_intents(connection, (replace(one, run_id=run.run_id) for one in fresh), now=now)
+                write_intents(connection, (replace(intent, run_id=run.run_id) for intent in fresh), now=now)
                 return said, fresh
     return said, []
 
@@ -258,7 +258,7 @@ def take_over_first_deliveries(run: Run, lane: Lane) -> None:
     of_lane = _C.purpose == FIRST_DELIVERIES.name, _C.lane == lane.name, _C.state.in_(UNSETTLED)
     with run.engine.state.reading() as connection:
         running = running_runs(connection)
-        left = [one for one in intents_where(connection, *of_lane) if one.run_id not in running]
+        left = [intent for intent in intents_where(connection, *of_lane) if intent.run_id not in running]
     for intent in left:
         _deliver(run, intent)
 
@@ -314,8 +314,8 @@ def recorded_delivery(session: Session, lane: Lane, subject: str, provider: str)
     Returns:
         ``session_id``, ``created_at``, ``is_failed``, ``status_code`` and ``attempt_count``.
     """
-    asked: dict[str, object] = {"lane": lane.name, "subject": subject, "provider": provider}
-    return next(iter(session.rows(_PACKAGE, "recorded_delivery", asked)), None)
+    parameters: dict[str, object] = {"lane": lane.name, "subject": subject, "provider": provider}
+    return next(iter(session.rows(_PACKAGE, "recorded_delivery", parameters)), None)
 
 
 def _said_before(
@@ -330,7 +330,7 @@ def _said_before(
         return {}
     lane, asked_at = announcement.lane, announcement.requested_at
     killed_since = asked_at - timedelta(minutes=lane.expected_interval_minutes)
-    found = intents_where(
+    intents = intents_where(
         connection,
         _C.purpose == FIRST_DELIVERIES.name,
         _C.lane == lane.name,
@@ -340,7 +340,7 @@ def _said_before(
         | (_C.run_id.in_(ended_early(connection)) & (_C.created_at >= killed_since))
         | (_C.completed_at >= asked_at),
     )
-    return {one.provider: one for one in found if announcement.is_said_by(one)}
+    return {intent.provider: intent for intent in intents if announcement.is_said_by(intent)}
 
 
 def _shown(intent: Intent) -> dict[str, Any]:

@@ -138,13 +138,13 @@ def _plan(session: Session, request: AlertRequest, health: dict[str, Any], *, no
 
 def _notified(session: Session, request: AlertRequest, health: dict[str, Any], *, now: datetime) -> set[str]:
     """The connectors through which an alert that is at least as severe arrived in the window before now."""
-    asked: dict[str, object] = {
+    parameters: dict[str, object] = {
         "lane": request.lane.name,
         "after": naive_utc(now - timedelta(minutes=request.window_minutes)),
         "as_of": naive_utc(now),
         "levels": ["critical"] if health["alert_level"] == "critical" else ["critical", "warning"],
     }
-    return {str(row["provider"]) for row in session.rows(_PACKAGE, "notified_connectors", asked)}
+    return {str(row["provider"]) for row in session.rows(_PACKAGE, "notified_connectors", parameters)}
 
 
 def _record(request: AlertRequest, plan: dict[str, Any], *, now: datetime) -> dict[str, Any]:

@@ -93,10 +93,10 @@ def host_problems(settings: Settings) -> Sequence[ConnectorProblem]:
     """Returns everything that keeps connectors that are on from being used, and alerts from going through them."""
     connectors = host_connectors(settings)
     rule, remedy = "it names a connector that is not on", "switch that connector on, or take its name out"
-    missing = (one for one in settings.alerts.connectors if not connectors.has(one))
+    missing = (provider for provider in settings.alerts.connectors if not connectors.has(provider))
     return [
         *connectors.problems(),
-        *(ConnectorProblem(one, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for one in missing),
+        *(ConnectorProblem(provider, (Fault("CAVRA_ALERT_CONNECTORS", rule, remedy),)) for provider in missing),
     ]
 
 
@@ -111,14 +111,14 @@ def named_connectors(connectors: Connectors, text: str) -> Sequence[str]:
         UsageError: A name is of no connector that is on, or none is on at all.
     """
     names = list(dict.fromkeys(provider_name(name) for name in text.split(",") if name.strip()))
-    found = connectors.providers if names == [EVERY_CONNECTOR] else names
-    if not found or not all(connectors.has(name) for name in found):
+    providers = connectors.providers if names == [EVERY_CONNECTOR] else names
+    if not providers or not all(connectors.has(name) for name in providers):
         raise UsageError(
-            "it names a connector that is not on" if found else "no connector is on",
+            "it names a connector that is not on" if providers else "no connector is on",
             where="provider",
             remedy=f"Name connectors that are on, with commas between them, or {EVERY_CONNECTOR}",
         )
-    return found
+    return providers
 
 
 def connector_check(settings: Settings) -> Callable[[str], bool]:

@@ -131,8 +131,8 @@ def run_worker(
 def _probed(warehouse: Warehouse, lane: Lane, *, now: datetime) -> frozenset[str]:
     """The providers with an open incident, of all lanes or this one, that retries alone can't end."""
     with warehouse.reading() as session:
-        found = incidents(session, [now], is_open=True)[naive_utc(now)]
-    return frozenset(one["provider"] for one in found if is_to_be_probed(one, lane))
+        open_incidents = incidents(session, [now], is_open=True)[naive_utc(now)]
+    return frozenset(incident["provider"] for incident in open_incidents if is_to_be_probed(incident, lane))
 
 
 def _check(settings: Settings, request: WorkerRequest, run_id: str) -> None:
@@ -258,9 +258,12 @@ def _document(
     now: datetime,
 ) -> dict[str, Any]:
     # no provider's: what is wrong with the whole file is reported although nothing is held for it
-    named = ["", *(str(one["provider"]) for one in selection.held if one["held_because"] in PROBLEM_REASONS)]
-    found = (context.connector_problem(provider) for provider in named)
-    problems = {problem.subject: problem.document() for problem in found if problem}
+    named = [
+        "",
+        *(str(decision["provider"]) for decision in selection.held if decision["held_because"] in PROBLEM_REASONS),
+    ]
+    named_problems = (context.connector_problem(provider) for provider in named)
+    problems = {problem.subject: problem.document() for problem in named_problems if problem}
     return {
         "schema_version": f"{SCHEMA_PREFIX}{request.lane.worker_run_kind}.v1",
         "product": PRODUCT,

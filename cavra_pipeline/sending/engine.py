@@ -194,8 +194,8 @@ class Engine:
 
 def _change(connection: sa.Connection, intent: Intent, states: Sequence[str], values: dict[str, Any]) -> bool:
     """Changes an intent while the run that claimed it still holds it."""
-    held = _C.intent_id == intent.intent_id, _C.run_id == intent.run_id, _C.state.in_(states)
-    return connection.execute(sa.update(send_intents).where(*held).values(values)).rowcount == 1
+    conditions = _C.intent_id == intent.intent_id, _C.run_id == intent.run_id, _C.state.in_(states)
+    return connection.execute(sa.update(send_intents).where(*conditions).values(values)).rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)

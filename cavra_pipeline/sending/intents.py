@@ -92,27 +92,27 @@ def intent_of(row: sa.RowMapping) -> Intent:
 def intents_where(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Intent]:
     """Returns the intents that meet the conditions, the oldest first."""
     c = send_intents.c
-    found = connection.execute(sa.select(send_intents).where(*conditions).order_by(c.created_at, c.intent_id))
-    return list(map(intent_of, found.mappings()))
+    rows = connection.execute(sa.select(send_intents).where(*conditions).order_by(c.created_at, c.intent_id))
+    return list(map(intent_of, rows.mappings()))
 
 
 def write_intents(connection: sa.Connection, intents: Iterable[Intent], *, now: datetime) -> None:
     """Stores those intents, inside the open transaction, that are not stored yet; the others stay as they are."""
-    given = {one.intent_id: one for one in intents}
-    stored = sa.select(send_intents.c.intent_id).where(send_intents.c.intent_id.in_(given))
-    known = set(connection.scalars(stored))
+    intent_by_id = {intent.intent_id: intent for intent in intents}
+    stored = sa.select(send_intents.c.intent_id).where(send_intents.c.intent_id.in_(intent_by_id))
+    stored_ids = set(connection.scalars(stored))
     rows = [
         {
-            **{name: getattr(one, name) for name in _STORED},
-            "idempotency_id": one.message.idempotency_id,
-            "message": message_document(one.message),
-            "context": dict(one.context),
+            **{name: getattr(intent, name) for name in _STORED},
+            "idempotency_id": intent.message.idempotency_id,
+            "message": message_document(intent.message),
+            "context": dict(intent.context),
             "state": PENDING,
             "claim_count": 0,
             "created_at": now,
         }
-        for intent_id, one in given.items()
-        if intent_id not in known
+        for intent_id, intent in intent_by_id.items()
+        if intent_id not in stored_ids
     ]
     if rows:
         connection.execute(sa.insert(send_intents), rows)
