@@ -81,8 +81,9 @@ def process(settings: Settings, last: LastObservation, observation: Observation,
 def in_words(signals: Sequence[Signal]) -> str:
     """Names what is wrong, for the UI."""
     return "; ".join(
-        f"{one.kind} {one.subject}" + (f" ({one.count}, {one.cause})" if one.cause else f" ({one.count})")
-        for one in signals[:10]
+        f"{signal.kind} {signal.subject}"
+        + (f" ({signal.count}, {signal.cause})" if signal.cause else f" ({signal.count})")
+        for signal in signals[:10]
     )
 
 
@@ -92,7 +93,7 @@ class SensorTick:
 
     context: dg.SensorEvaluationContext
     settings: Settings
-    known: Mapping[str, Any]
+    cursor: Mapping[str, Any]
     now: datetime
 
     @property
@@ -147,8 +148,10 @@ def observing_sensor(
                 description=description,
             )
             def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-                known = json.loads(context.cursor) if context.cursor else {}
-                return sensor_result(settings, known, observe(SensorTick(context, settings, known, clock())), clock)
+                previous_cursor = json.loads(context.cursor) if context.cursor else {}
+                return sensor_result(
+                    settings, previous_cursor, observe(SensorTick(context, settings, previous_cursor, clock())), clock
+                )
 
             return sensor
 
@@ -157,16 +160,18 @@ def observing_sensor(
     return builder
 
 
-def sensor_result(settings: Settings, known: Mapping[str, Any], result: TickResult, clock: Clock) -> dg.SensorResult:
+def sensor_result(
+    settings: Settings, previous_cursor: Mapping[str, Any], result: TickResult, clock: Clock
+) -> dg.SensorResult:
     """Passes the observation to the alert engine; returns the tick's result for Dagster.
 
     Args:
         settings: The home.
-        known: The cursor before, as an object.
+        previous_cursor: The cursor before, as an object.
         result: What the evaluation came to.
         clock: Returns the current time.
     """
-    last, reason = LastObservation.of(known.get("told")), result.reason
+    last, reason = LastObservation.of(previous_cursor.get("told")), result.reason
     if result.observation is not None:
         try:
             last = process(patient(settings), last, result.observation, clock)

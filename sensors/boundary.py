@@ -38,38 +38,52 @@ _LOSS_SHOWN: Final = timedelta(days=1)
 )
 def boundary_sensor(tick: SensorTick) -> TickResult:
     """Observes; its cursor is the last ingest it has seen, and the days with quarantine."""
-    known, now = tick.known, tick.now
-    found = tick.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=asset_key(tick.settings, "evidence"), after_storage_id=known.get("after", 0)),
+    previous_cursor, now = tick.cursor, tick.now
+    records = tick.instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=asset_key(tick.settings, "evidence"), after_storage_id=previous_cursor.get("after", 0)
+        ),
         limit=MOST_RECORDS,
         ascending=True,
     ).records
-    days = _quarantined_days(known.get("days", {}), found, now)
+    days = _quarantined_days(previous_cursor.get("days", {}), records, now)
     signals = [
-        Signal(QUARANTINE, day, "critical", _instant(held["since"]), None, held[QUARANTINE], {"drop_day": day})
-        for day, held in sorted(days.items())
+        Signal(
+            QUARANTINE,
+            day,
+            "critical",
+            _instant(quarantined["since"]),
+            None,
+            quarantined[QUARANTINE],
+            {"drop_day": day},
+        )
+        for day, quarantined in sorted(days.items())
     ]
     with state_of(patient(tick.settings)).reading() as c:
         signals += map(_leak_signal, open_leaks(c))
         losses = losses_since(c, now - _LOSS_SHOWN)
     signals += [Signal(REBUILT, "warehouse", "warning", at, because) for at, because in losses]
-    changed = _changed_history(tick.instance, tick.settings, known.get("changed"))
+    changed = _changed_history(tick.instance, tick.settings, previous_cursor.get("changed"))
     if changed:
         since, count = _instant(changed["since"]), changed["count"]
         signals.append(Signal(HISTORY_CHANGED, "home", "critical", since, None, count))
-    after = found[-1].storage_id if found else known.get("after", 0)
-    reason = in_words(signals) or f"Nothing is held back; {len(found)} new ingests of a day."
+    after = records[-1].storage_id if records else previous_cursor.get("after", 0)
+    reason = in_words(signals) or f"Nothing is held back; {len(records)} new ingests of a day."
     cursor = {"after": after, "days": days, "changed": changed}
     return TickResult(Observation(KINDS, signals), reason, cursor)
 
 
 def _quarantined_days(
-    known: Mapping[str, Mapping[str, Any]], found: Sequence[dg.EventLogRecord], now: datetime
+    known_days: Mapping[str, Mapping[str, Any]], records: Sequence[dg.EventLogRecord], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Returns the days of the last week that hold quarantined records: how many, and since when that is known."""
     oldest = (now.date() - timedelta(days=_DAYS)).isoformat()
-    days = {day: dict(held) for day, held in known.items() if day >= oldest and held.get(QUARANTINE)}
-    for record in found:
+    days = {
+        day: dict(quarantined)
+        for day, quarantined in known_days.items()
+        if day >= oldest and quarantined.get(QUARANTINE)
+    }
+    for record in records:
         day = record.partition_key
         if day is None or day < oldest:
             continue
@@ -82,21 +96,21 @@ def _quarantined_days(
 
 
 def _changed_history(
-    instance: dg.DagsterInstance, settings: Settings, known: Mapping[str, Any] | None
+    instance: dg.DagsterInstance, settings: Settings, previous: Mapping[str, Any] | None
 ) -> dict[str, Any] | None:
     """Returns how many differences the newest verification found, and since when there are any; None without."""
     newest = instance.fetch_materializations(asset_key(settings, VERIFIED_HISTORY), limit=1).records
     count = int(shown(newest[0]).get("difference_count") or 0) if newest else 0
     if not count:
         return None
-    since = known["since"] if known else datetime.fromtimestamp(newest[0].timestamp, UTC).isoformat()
+    since = previous["since"] if previous else datetime.fromtimestamp(newest[0].timestamp, UTC).isoformat()
     return {"count": count, "since": since}
 
 
-def _leak_signal(one: OpenLeaks) -> Signal:
-    day = one.drop_day.isoformat()
-    evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": one.newest}
-    return Signal(SECRET_FINDING, day, "critical", one.found_at, None, one.count, evidence)
+def _leak_signal(leaks: OpenLeaks) -> Signal:
+    day = leaks.drop_day.isoformat()
+    evidence: dict[str, str | int] = {"drop_day": day, "newest_leak": leaks.newest}
+    return Signal(SECRET_FINDING, day, "critical", leaks.found_at, None, leaks.count, evidence)
 
 
 def _instant(text: str) -> datetime:

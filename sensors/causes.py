@@ -27,7 +27,7 @@ def provider_incident_sensor(tick: SensorTick) -> TickResult:
     asset = asset_key(tick.settings, PROVIDER_INCIDENTS)
     shown = newest_shown(tick.instance, asset, tick.now, having=_INCIDENTS)
     if shown is None:
-        return TickResult(None, "There is no report of provider incidents yet.", tick.known)
+        return TickResult(None, "There is no report of provider incidents yet.", tick.cursor)
     signals = incident_signals(shown[_INCIDENTS], shown["failed_executions"])
     reason = in_words(signals) or "No provider incident is open, and no execution is unresolved."
     return TickResult(Observation(INCIDENT_KINDS, signals), reason)
@@ -54,7 +54,7 @@ def exhaustion_sensor(tick: SensorTick) -> TickResult:
 
 def _newest(tick: SensorTick, lane: str) -> Mapping[str, Any] | None:
     """The lane's newest forecast that an asset has shown, or that the sensor remembers."""
-    known = tick.known.get("forecasts", {}).get(lane)
+    known = tick.cursor.get("forecasts", {}).get(lane)
     shown = newest_shown(tick.instance, asset_key(tick.settings, f"{lane}_retry_health"), tick.now, having=_EXHAUSTION)
     found = [one for one in (known, shown[_EXHAUSTION] if shown else None) if one]
     return max(found, key=lambda one: str(one["as_of"]), default=None)

@@ -62,11 +62,11 @@ def instants_around(
     instants: list[datetime] = []
     try:
         backward = schedule_execution_time_iterator(after.timestamp(), cron, time_zone, ascending=False)
-        before = next(one for one in backward if one <= after)
+        before = next(instant for instant in backward if instant <= after)
         forward = schedule_execution_time_iterator(before.timestamp(), cron, time_zone)
-        for one in islice(forward, most + 2 if most else None):
-            instants.append(one.astimezone(UTC))
-            if one > until:
+        for instant in islice(forward, most + 2 if most else None):
+            instants.append(instant.astimezone(UTC))
+            if instant > until:
                 break
     except Exception:  # noqa: BLE001 -- the evaluator's own error class is not public
         return []
@@ -106,17 +106,17 @@ def instigators(context: dg.SensorEvaluationContext, place: Location) -> dict[st
     # A name may have rows of an older way to load this code location: the newest counts.
     stored = sorted(states, key=_last_seen)
     rows = {(row.instigator_name, row.instigator_type): row for row in stored}
-    found: dict[str, Instigator] = {}
+    instigator_by_name: dict[str, Instigator] = {}
     for schedule in repository.schedule_defs:
         row = rows.get((schedule.name, InstigatorType.SCHEDULE))
         is_default = schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-        found[schedule.name] = _instigator(schedule.name, SCHEDULE, row, is_default, timedelta(0))
+        instigator_by_name[schedule.name] = _instigator(schedule.name, SCHEDULE, row, is_default, timedelta(0))
     for sensor in repository.sensor_defs:
         row = rows.get((sensor.name, InstigatorType.SENSOR))
         is_default = sensor.default_status == dg.DefaultSensorStatus.RUNNING
         interval = timedelta(seconds=sensor.minimum_interval_seconds or 30)
-        found[sensor.name] = _instigator(sensor.name, "sensor", row, is_default, interval)
-    return found
+        instigator_by_name[sensor.name] = _instigator(sensor.name, "sensor", row, is_default, interval)
+    return instigator_by_name
 
 
 def _selector(place: Location) -> str:
@@ -157,24 +157,24 @@ def _instant(timestamp: float | None) -> datetime | None:
     return datetime.fromtimestamp(timestamp, UTC) if timestamp else None
 
 
-def ticks_since(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> dict[datetime, list[Tick]]:
+def ticks_since(instance: dg.DagsterInstance, instigator: Instigator, since: datetime) -> dict[datetime, list[Tick]]:
     """Returns a schedule's ticks by the slot they are for, in order."""
-    found: dict[datetime, list[Tick]] = {}
-    for row in reversed(_rows(instance, one, since, None)):
+    ticks_by_slot: dict[datetime, list[Tick]] = {}
+    for row in reversed(_rows(instance, instigator, since, None)):
         at = datetime.fromtimestamp(row.timestamp, UTC)
         ended = _instant(row.end_timestamp) or at
         is_load_error = row.error is not None and _is_load_error(row.error)
         status = "waiting" if STILL_WAITS in (row.skip_reason or "") else row.status.value.lower()
-        found.setdefault(at, []).append(Tick(status, ended, is_load_error))
-    return found
+        ticks_by_slot.setdefault(at, []).append(Tick(status, ended, is_load_error))
+    return ticks_by_slot
 
 
 def has_load_error(context: dg.SensorEvaluationContext, place: Location, since: datetime) -> bool:
     """Returns whether a tick of the code location failed since an instant because its code could not be loaded."""
     return any(
         row.error is not None and _is_load_error(row.error)
-        for one in instigators(context, place).values()
-        for row in _rows(instance_of(context), one, since, 10)
+        for instigator in instigators(context, place).values()
+        for row in _rows(instance_of(context), instigator, since, 10)
     )
 
 
@@ -182,11 +182,15 @@ def _is_load_error(error: SerializableErrorInfo) -> bool:
     return any(cls in _LOAD_ERRORS for cls in error_classes(error))
 
 
-def _rows(instance: dg.DagsterInstance, one: Instigator, since: datetime, most: int | None) -> Sequence[InstigatorTick]:
-    if one.state is None:
+def _rows(
+    instance: dg.DagsterInstance, instigator: Instigator, since: datetime, most: int | None
+) -> Sequence[InstigatorTick]:
+    if instigator.state is None:
         return []
     after = since.timestamp() - 1
-    return instance.get_ticks(one.state.instigator_origin_id, one.state.selector_id, after=after, limit=most)
+    return instance.get_ticks(
+        instigator.state.instigator_origin_id, instigator.state.selector_id, after=after, limit=most
+    )
 
 
 def newest_request(
@@ -197,12 +201,14 @@ def newest_request(
     state = instigators(context, place)[sensor].state if instance_of(context).is_persistent else None
     if state is None:
         return None
-    asked = instance_of(context).get_ticks(
+    newest_ticks = instance_of(context).get_ticks(
         state.instigator_origin_id, state.selector_id, limit=1, statuses=[TickStatus.SUCCESS]
     )
-    if not asked or not asked[0].end_timestamp:
+    if not newest_ticks or not newest_ticks[0].end_timestamp:
         return None
-    return asked[0].run_requests or [], timedelta(seconds=asked[0].end_timestamp - asked[0].timestamp)
+    return newest_ticks[0].run_requests or [], timedelta(
+        seconds=newest_ticks[0].end_timestamp - newest_ticks[0].timestamp
+    )
 
 
 def runs_since(
@@ -224,13 +230,13 @@ def runs_since(
     if not records:
         return []
     worked = {
-        made.run_id: datetime.fromtimestamp(made.timestamp, UTC)
-        for made in instance.fetch_materializations(
+        materialization.run_id: datetime.fromtimestamp(materialization.timestamp, UTC)
+        for materialization in instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=work, after_timestamp=since.timestamp() - 1),
             limit=_MOST_RECORDS,
         ).records
     }
-    found: list[tuple[datetime, ScheduledRun]] = []
+    scheduled_runs: list[tuple[datetime, ScheduledRun]] = []
     for record in reversed(records):
         slot_at = record.dagster_run.tags.get(SCHEDULED_EXECUTION_TIME_TAG)
         if slot_at is None:
@@ -240,24 +246,26 @@ def runs_since(
         ended_at = (_instant(record.end_time) or updated_at) if run.is_finished else None
         started_at = _instant(record.start_time) or (updated_at if status in _UNDER_WAY else None)
         is_busy = status == dg.DagsterRunStatus.FAILURE and run.run_id not in worked and is_busy_failure(instance, run)
-        found.append(
+        scheduled_runs.append(
             (
                 datetime.fromisoformat(slot_at).astimezone(UTC),
                 ScheduledRun(run.run_id, started_at, ended_at, worked.get(run.run_id), is_busy),
             )
         )
-    return found
+    return scheduled_runs
 
 
 def is_busy_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Says whether a run failed because the warehouse stayed busy."""
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=5).records
-    return any("WarehouseBusy" in classes for classes in (failure_classes(one.event_log_entry) for one in failed))
+    return any(
+        "WarehouseBusy" in classes for classes in (failure_classes(failure.event_log_entry) for failure in failed)
+    )
 
 
-def failure_classes(entry: dg.EventLogEntry) -> list[str]:
+def failure_classes(log_entry: dg.EventLogEntry) -> list[str]:
     """Returns the class names of the errors behind a failed step or run, outermost first; never their messages."""
-    event = entry.dagster_event
+    event = log_entry.dagster_event
     data: Any = event.event_specific_data if event else None
     first = getattr(data, "first_step_failure_event", None)
     if first is not None:
@@ -297,30 +305,30 @@ class FailedRun:
 
 def failed_runs(instance: dg.DagsterInstance, place: Location, after: int, most: int) -> list[FailedRun]:
     """Returns up to ``most`` failures after a place in the event log, in order; those of other locations are marked."""
-    found: list[FailedRun] = []
-    while len(found) < most:
+    failures: list[FailedRun] = []
+    while len(failures) < most:
         records = instance.fetch_run_status_changes(
             dg.RunStatusChangeRecordsFilter(
-                dg.DagsterEventType.RUN_FAILURE, after_storage_id=found[-1].storage_id if found else after
+                dg.DagsterEventType.RUN_FAILURE, after_storage_id=failures[-1].storage_id if failures else after
             ),
-            limit=min(_MOST_RECORDS, most - len(found)),
+            limit=min(_MOST_RECORDS, most - len(failures)),
             ascending=True,
         ).records
         ours = owned(instance, place, (record.run_id for record in records))
-        found += [_failed_run(record, is_ours=record.run_id in ours) for record in records]
+        failures += [_failed_run(record, is_ours=record.run_id in ours) for record in records]
         if len(records) < _MOST_RECORDS:
             break
-    return found
+    return failures
 
 
 def _failed_run(record: dg.EventLogRecord, *, is_ours: bool) -> FailedRun:
-    entry = record.event_log_entry
-    classes = [name for name in failure_classes(entry) if name]
+    log_entry = record.event_log_entry
+    classes = [name for name in failure_classes(log_entry) if name]
     cause = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", classes[-1]).lower() if classes else "unknown_cause"
     return FailedRun(
         record.storage_id,
         datetime.fromtimestamp(record.timestamp, UTC),
-        entry.job_name or "unknown",
+        log_entry.job_name or "unknown",
         record.run_id,
         cause if _WORD.fullmatch(cause) else "unknown_cause",
         is_ours,
@@ -329,8 +337,8 @@ def _failed_run(record: dg.EventLogRecord, *, is_ours: bool) -> FailedRun:
 
 def newest_failure(instance: dg.DagsterInstance) -> int:
     """Returns the place of the newest failure in the event log; 0 if no run ever failed."""
-    found = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
-    return found[0].storage_id if found else 0
+    newest = instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+    return newest[0].storage_id if newest else 0
 
 
 def has_succeeded_since(instance: dg.DagsterInstance, place: Location, job: str, since: datetime) -> bool:
@@ -351,12 +359,12 @@ class FailedTick:
     error: str
 
 
-def failures_in_a_row(instance: dg.DagsterInstance, one: Instigator, since: datetime) -> list[FailedTick]:
+def failures_in_a_row(instance: dg.DagsterInstance, instigator: Instigator, since: datetime) -> list[FailedTick]:
     """Returns an instigator's newest ticks as long as they failed, newest first; a tick under way does not count."""
-    if one.has_succeeded:
+    if instigator.has_succeeded:
         return []
     # A tick under way comes first, so two rows say how the newest ended; more are read only if it failed.
-    failed = _failures(_rows(instance, one, since, 2)) and _failures(_rows(instance, one, since, 100))
+    failed = _failures(_rows(instance, instigator, since, 2)) and _failures(_rows(instance, instigator, since, 100))
     return [FailedTick(datetime.fromtimestamp(row.timestamp, UTC), _innermost(row.error)) for row in failed]
 
 

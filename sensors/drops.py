@@ -20,7 +20,7 @@ from cavra_pipeline.retention.prune import horizon_day
 from cavra_pipeline.sensors.alerting import now_utc, patient
 from cavra_pipeline.sensors.instance import instance_of
 from cavra_pipeline.sensors.location import location_of
-from cavra_pipeline.sensors.requests import AskedDay, ask, resolve, slow_in_words
+from cavra_pipeline.sensors.requests import RequestedDay, ask, resolve, slow_in_words
 from cavra_pipeline.sensors.shown import days_made
 from cavra_pipeline.settings import Settings
 
@@ -44,24 +44,30 @@ def build_drop_sensor(partitions: dg.DailyPartitionsDefinition, host: Settings) 
         marks = day_marks(landing_files(settings, pseudonyms_of(settings)))
         if not marks:
             return dg.SkipReason("The landing zone holds no file yet.")
-        known, asked = _read(context.cursor)
+        known_marks, requested_days = _read(context.cursor)
         oldest = _oldest_day(host)
-        changed = {day: mark for day, mark in marks.items() if known.get(day) != mark}
+        changed = {day: mark for day, mark in marks.items() if known_marks.get(day) != mark}
         outside = [day for day in changed if not partitions.has_partition_key(day.isoformat())]
         inside = {day: mark for day, mark in changed.items() if day not in outside and day.isoformat() >= oldest}
         selection = resolve(context, wanted) if inside else []
         done = days_made(instance_of(context), selection, asset_key(host, EVIDENCE), inside)
-        known |= {day: inside.pop(day) for day in done}
-        asked = {day: one for day, one in asked.items() if day in inside}
+        known_marks |= {day: inside.pop(day) for day in done}
+        requested_days = {day: requested_day for day, requested_day in requested_days.items() if day in inside}
         requests = []
         if inside:
             place = location_of(context, host)
-            requests = ask(context, inside, asked, sensor=NAME, selection=selection, place=place, now=now_utc())
-        cursor = _dump({day: mark for day, mark in known.items() if day in marks}, asked)
+            requests = ask(
+                context, inside, requested_days, sensor=NAME, selection=selection, place=place, now=now_utc()
+            )
+        cursor = _dump({day: mark for day, mark in known_marks.items() if day in marks}, requested_days)
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=cursor)
-        waiting = f" {len(asked)} days were asked for and are not ingested yet.{slow_in_words(asked)}" if asked else ""
-        if others := len(inside.keys() - asked.keys()):
+        waiting = (
+            f" {len(requested_days)} days were asked for and are not ingested yet.{slow_in_words(requested_days)}"
+            if requested_days
+            else ""
+        )
+        if others := len(inside.keys() - requested_days.keys()):
             waiting += f" {others} days wait for the end of a run that makes them."
         late = _outside(len(outside), partitions) if outside else ""
         quiet = f"No {'other ' if inside else ''}new or changed landing file in {len(marks)} days."
@@ -82,16 +88,20 @@ def _oldest_day(settings: Settings) -> str:
     return horizon_day(settings, now=now_utc()).isoformat() if settings.retention_days else ""
 
 
-def _read(cursor: str | None) -> tuple[dict[date, str], dict[date, AskedDay]]:
+def _read(cursor: str | None) -> tuple[dict[date, str], dict[date, RequestedDay]]:
     """The marks of the days that are done, and the days that were asked for; an earlier release had marks only."""
     document = json.loads(cursor) if cursor else {}
     if "days" not in document:
         document = {"days": document, "asked": {}}
-    known = {date.fromisoformat(day): mark for day, mark in document["days"].items()}
-    return known, {date.fromisoformat(day): AskedDay.of(found) for day, found in document["asked"].items()}
+    known_marks = {date.fromisoformat(day): mark for day, mark in document["days"].items()}
+    return known_marks, {
+        date.fromisoformat(day): RequestedDay.of(members) for day, members in document["asked"].items()
+    }
 
 
-def _dump(known: Mapping[date, str], asked: Mapping[date, AskedDay]) -> str:
-    found = {day.isoformat(): one.document() for day, one in sorted(asked.items())}
-    days = {day.isoformat(): mark for day, mark in sorted(known.items())}
-    return json.dumps({"days": days, "asked": found}, separators=(",", ":"))
+def _dump(known_marks: Mapping[date, str], requested_days: Mapping[date, RequestedDay]) -> str:
+    requests_by_day = {
+        day.isoformat(): requested_day.document() for day, requested_day in sorted(requested_days.items())
+    }
+    days = {day.isoformat(): mark for day, mark in sorted(known_marks.items())}
+    return json.dumps({"days": days, "asked": requests_by_day}, separators=(",", ":"))

@@ -17,8 +17,8 @@ def instance_of(context: dg.SensorEvaluationContext) -> dg.DagsterInstance:
     ref = context.instance_ref
     if ref is None:
         return context.instance
-    for known, instance in _open:
-        if known == ref:
+    for open_ref, instance in _open:
+        if open_ref == ref:
             return instance
     opened = dg.DagsterInstance.from_ref(ref)
     _open[:] = [(ref, opened)]

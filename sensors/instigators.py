@@ -26,16 +26,16 @@ def disabled_schedule_sensor(tick: SensorTick) -> TickResult:
     """Observes; its cursor is since when each thing has been off."""
     settings, now = tick.settings, tick.now
     off = {
-        one.name: Signal("instigator_off", one.name, "critical", now, f"{one.kind}_stopped")
-        for one in records.instigators(tick.context, tick.place).values()
-        if not one.is_on and must_be_on(one.name, settings.environment)
+        instigator.name: Signal("instigator_off", instigator.name, "critical", now, f"{instigator.kind}_stopped")
+        for instigator in records.instigators(tick.context, tick.place).values()
+        if not instigator.is_on and must_be_on(instigator.name, settings.environment)
     }
     for lane in LANES:
         # What the lane's newest health report says of the schedule of its newest worker run.
         shown = newest_shown(tick.instance, asset_key(settings, f"{lane}_retry_health"), now)
         if shown and shown.get("is_schedule_disabled"):
             off[lane] = Signal("disabled_schedule", lane, "warning", now, evidence={"lane": lane})
-    since = {name: tick.known.get("since", {}).get(name, now.isoformat()) for name in off}
-    signals = [replace(one, since=datetime.fromisoformat(since[name])) for name, one in sorted(off.items())]
+    since = {name: tick.cursor.get("since", {}).get(name, now.isoformat()) for name in off}
+    signals = [replace(signal, since=datetime.fromisoformat(since[name])) for name, signal in sorted(off.items())]
     quiet = "Every schedule and sensor that must be on is on, and no worker says that its schedule is off."
     return TickResult(Observation(KINDS, signals), in_words(signals) or quiet, {"since": since})

@@ -38,7 +38,7 @@ def _past_limit(shown: Mapping[str, Any], now: datetime) -> list[Signal]:
     limit = timedelta(minutes=int(shown["recovery_slo_minutes"]))
     signals = []
     for provider, opened in shown["open_since"].items():
-        due = sorted(datetime.fromisoformat(one).astimezone(UTC) + limit for one in opened)
+        due = sorted(datetime.fromisoformat(opened_at).astimezone(UTC) + limit for opened_at in opened)
         if late := [moment for moment in due if moment < now]:
             evidence: dict[str, str | int] = {"report_id": str(shown["report_id"])}
             signals.append(Signal(_KIND, provider or "unknown", "critical", late[0], None, len(late), evidence))

@@ -39,7 +39,7 @@ _MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class AskedDay:
+class RequestedDay:
     """A day that was asked for and is not made yet.
 
     Attributes:
@@ -69,7 +69,7 @@ class AskedDay:
         return [self.content, self.since.isoformat(), self.attempts, self.asked_at.isoformat()]
 
     @classmethod
-    def of(cls, document: Sequence[Any]) -> AskedDay:
+    def of(cls, document: Sequence[Any]) -> RequestedDay:
         """Reads it from a cursor."""
         content, since, attempts, asked_at = document
         return cls(content, datetime.fromisoformat(since), attempts, datetime.fromisoformat(asked_at))
@@ -78,7 +78,7 @@ class AskedDay:
 def ask(
     context: dg.SensorEvaluationContext,
     wanted: Mapping[date, str],
-    asked: dict[date, AskedDay],
+    requested_days: dict[date, RequestedDay],
     *,
     sensor: str,
     selection: Sequence[dg.AssetKey],
@@ -90,7 +90,7 @@ def ask(
     Args:
         context: Of the tick.
         wanted: The days that are to be made, each with what its request follows from.
-        asked: The days that were asked for and are not made yet.
+        requested_days: The days that were asked for and are not made yet.
         sensor: Name of the sensor that asks.
         selection: The assets to materialise.
         place: Its code location; a day that one of its runs in progress makes waits for the end of that run.
@@ -100,21 +100,22 @@ def ask(
     due = [
         day
         for day, content in wanted.items()
-        if (day not in asked or asked[day].is_due(content, now))
+        if (day not in requested_days or requested_days[day].is_due(content, now))
         and not any(is_of_range(run.tags, day) for run in running)
     ]
     most = _most_days(context, place, sensor, len(selection)) if due else 0
     taken = list(ranges(sorted(due)[:most]))[:MOST_RANGES]
     for day in (day for days in taken for day in days):
-        before = asked.get(day)
+        before = requested_days.get(day)
         again = before.attempts if before and before.content == wanted[day] else 0
-        asked[day] = AskedDay(wanted[day], before.since if before else now, again + 1, now)
+        requested_days[day] = RequestedDay(wanted[day], before.since if before else now, again + 1, now)
     return [
         request_for(
             days,
             selection=selection,
             content=" ".join(
-                wanted[day] if asked[day].attempts == 1 else f"{wanted[day]}.{asked[day].attempts}" for day in days
+                wanted[day] if requested_days[day].attempts == 1 else f"{wanted[day]}.{requested_days[day].attempts}"
+                for day in days
             ),
         )
         for days in taken
@@ -129,7 +130,7 @@ def _most_days(context: dg.SensorEvaluationContext, place: Location, sensor: str
     if newest := newest_request(context, place, sensor):
         requests, took = newest
         if took > REQUEST_TIME:
-            days = int(sum(_day_count(one.tags) for one in requests) * (REQUEST_TIME / took))
+            days = int(sum(_day_count(request.tags) for request in requests) * (REQUEST_TIME / took))
             most = min(most, max(LEAST_DAYS, days))
     return max(1, most)
 
@@ -139,9 +140,9 @@ def _day_count(tags: Mapping[str, str]) -> int:
     return (last - first).days + 1
 
 
-def slow_in_words(asked: Mapping[date, AskedDay]) -> str:
+def slow_in_words(requested_days: Mapping[date, RequestedDay]) -> str:
     """Names the days that are asked for once a day, the earliest first; empty if there is none."""
-    slow = [str(day) for day, one in sorted(asked.items()) if one.is_slow]
+    slow = [str(day) for day, requested_day in sorted(requested_days.items()) if requested_day.is_slow]
     if not slow:
         return ""
     more = f" and {len(slow) - _MOST_NAMED} more" if len(slow) > _MOST_NAMED else ""

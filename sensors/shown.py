@@ -29,38 +29,42 @@ def newest_shown(
     A backfill of old days does not hide it. What-ifs are ignored, even if a hundred are newer.
     """
     days = [(now.date() - timedelta(days=back)).isoformat() for back in (0, 1)]
-    found = _shown_on(instance, asset, days, having)
-    if not found:
-        found = next(filter(None, _pages(instance, dg.AssetRecordsFilter(asset_key=asset), having)), [])
-    return max(found, key=lambda one: str(one["as_of"]), default=None)
+    documents = _shown_on(instance, asset, days, having)
+    if not documents:
+        documents = next(filter(None, _pages(instance, dg.AssetRecordsFilter(asset_key=asset), having)), [])
+    return max(documents, key=lambda document: str(document["as_of"]), default=None)
 
 
 def _shown_on(instance: dg.DagsterInstance, asset: dg.AssetKey, days: Sequence[str], having: str) -> Sequence[_Shown]:
     """What an asset showed of some days; a process reads and parses it once, until one of them is made again."""
-    made = dg.DagsterEventType.ASSET_MATERIALIZATION
-    stamp = instance.get_latest_storage_id_by_partition(asset, made, set(days))
+    event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+    stamp = instance.get_latest_storage_id_by_partition(asset, event_type, set(days))
     if not stamp:
         return []
     # An instance in memory has no place to know it by.
     key = (instance.storage_directory(), asset, having) if instance.is_persistent else None
-    known = _remembered.pop(key, None) if key else None
-    if known is None or known[0] != stamp:
-        asked = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(days))
-        known = stamp, next(filter(None, _pages(instance, asked, having)), [])
+    cached = _remembered.pop(key, None) if key else None
+    if cached is None or cached[0] != stamp:
+        record_filter = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(days))
+        cached = stamp, next(filter(None, _pages(instance, record_filter, having)), [])
     if key:
-        _remembered[key] = known
+        _remembered[key] = cached
         for oldest in list(_remembered)[:-_MOST_REMEMBERED]:
             _remembered.pop(oldest, None)
-    return known[1]
+    return cached[1]
 
 
-def _pages(instance: dg.DagsterInstance, asked: dg.AssetRecordsFilter, having: str) -> Iterator[list[_Shown]]:
+def _pages(instance: dg.DagsterInstance, record_filter: dg.AssetRecordsFilter, having: str) -> Iterator[list[_Shown]]:
     """Yields what was shown of days' own reports with a member, the newest first, some materialisations at a time."""
     cursor = None
     for _ in range(_MOST_PAGES):
-        page = instance.fetch_materializations(asked, limit=_PAGE, cursor=cursor)
-        documents = [shown(one) for one in page.records]
-        yield [one for one in documents if one.get("as_of") and having in one and not one.get(WHAT_IF)]
+        page = instance.fetch_materializations(record_filter, limit=_PAGE, cursor=cursor)
+        documents = [shown(record) for record in page.records]
+        yield [
+            document
+            for document in documents
+            if document.get("as_of") and having in document and not document.get(WHAT_IF)
+        ]
         if not page.has_more:
             return
         cursor = page.cursor
@@ -78,36 +82,36 @@ def days_made(
         marks: The days that are asked about, each with the mark that must be shown.
     """
     made_at = _shown_since(instance, first, {day.isoformat(): mark for day, mark in marks.items()})
-    for asset in (one for one in assets if one != first):
+    for asset in (other for other in assets if other != first):
         if not made_at:
             break
-        made = dg.DagsterEventType.ASSET_MATERIALIZATION
-        newest = instance.get_latest_storage_id_by_partition(asset, made, set(made_at))
+        event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
+        newest = instance.get_latest_storage_id_by_partition(asset, event_type, set(made_at))
         made_at = {day: at for day, at in made_at.items() if newest.get(day, 0) > at}
     return {date.fromisoformat(day) for day in made_at}
 
 
 def _shown_since(instance: dg.DagsterInstance, asset: dg.AssetKey, marks: Mapping[str, str]) -> dict[str, int]:
     """The first of the newest materialisations of each day that show its mark: schedules make an asset again often."""
-    found: dict[str, int] = {}
+    storage_ids: dict[str, int] = {}
     others: set[str] = set()
     cursor = None
-    asked = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(marks))
+    record_filter = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=list(marks))
     for _ in range(_MOST_PAGES if marks else 0):
-        page = instance.fetch_materializations(asked, limit=_LONG_PAGE, cursor=cursor)
+        page = instance.fetch_materializations(record_filter, limit=_LONG_PAGE, cursor=cursor)
         for record in page.records:
             day = str(record.partition_key)
             if day not in others and shown(record).get(LANDING_MARK) == marks[day]:
-                found[day] = record.storage_id
+                storage_ids[day] = record.storage_id
             else:
                 others.add(day)
         if not page.has_more or others >= marks.keys():
             break
         cursor = page.cursor
-    return found
+    return storage_ids
 
 
 def shown(record: dg.EventLogRecord) -> dict[str, Any]:
     """Returns the metadata of a materialisation as plain values."""
-    made = record.asset_materialization
-    return {name: value.value for name, value in made.metadata.items()} if made else {}
+    materialization = record.asset_materialization
+    return {name: value.value for name, value in materialization.metadata.items()} if materialization else {}

@@ -1,7 +1,7 @@
 """The missed-worker-run sensor: judges every slot that is due and keeps the slot ledger.
 
 It decides from Dagster's records. The warehouse is read only when a slot has a new verdict, before the state database
-is written; while one of them is busy the look is remembered and the verdicts wait for the next tick.
+is written; while one of them is busy the observation is remembered and the verdicts wait for the next tick.
 """
 
 import json
@@ -53,27 +53,27 @@ def build_missed_worker_run_sensor(settings: Settings, clock: Clock = now_utc) -
         view, ours = _View.of(context, settings, clock()), patient(settings)
         document = json.loads(context.cursor) if context.cursor else {}
         memory, last = WatcherState.of(document.get("memory")), LastObservation.of(document.get("told"))
-        looked = memory
+        next_state = memory
         try:
             if memory is None:
                 with state_of(ours).reading() as c:
-                    memory = looked = ledger.recalled(c)
+                    memory = next_state = ledger.recalled(c)
             view = view.with_load_errors(context, location_of(context, settings), memory)
             seen = view.judge(memory)
-            looked = seen.unstored_state(memory)
+            next_state = seen.unstored_state(memory)
             if seen.judged or seen.configurations:
                 with warehouse_of(ours).reading() as session:
                     seen = view.judge(memory, session)
                 with state_of(ours).writing() as c:
                     for configuration in seen.configurations:
                         ledger.keep_configuration(c, configuration)
-                    ledger.keep_verdicts(c, seen.judged, now=view.look.at)
+                    ledger.keep_verdicts(c, seen.judged, now=view.observation.at)
                 # The verdicts are stored: their alerts may fail and are then raised at the next tick.
-                looked = seen.memory
+                next_state = seen.memory
             signals = list(signals_of(seen.memory))
             last = process(ours, last, Observation(KINDS, signals), clock)
         except TransientError as busy:
-            cursor = _cursor(looked, last) if looked else context.cursor
+            cursor = _cursor(next_state, last) if next_state else context.cursor
             return dg.SensorResult(skip_reason=f"It goes on at the next tick: {busy.what}.", cursor=cursor)
         return dg.SensorResult(
             skip_reason=_reason(seen),
@@ -92,7 +92,7 @@ def _cursor(memory: WatcherState, last: LastObservation) -> str:
 class _View:
     """What one tick sees of Dagster; its records are read once, however often slots are judged by them."""
 
-    look: WatcherObservation
+    observation: WatcherObservation
     configurations: Sequence[Configuration]
     dagster: Callable[[str, datetime], Records]
     pause: timedelta
@@ -101,14 +101,22 @@ class _View:
     @classmethod
     def of(cls, context: dg.SensorEvaluationContext, settings: Settings, now: datetime) -> "_View":
         place = location_of(context, settings)
-        found = records.instigators(context, place)
-        schedules = {one.name: one for one in found.values() if one.kind == SCHEDULE and one.name in SCHEDULE_NAMES}
+        instigators = records.instigators(context, place)
+        schedules = {
+            instigator.name: instigator
+            for instigator in instigators.values()
+            if instigator.kind == SCHEDULE and instigator.name in SCHEDULE_NAMES
+        }
         beats = heartbeats(instance_of(context))
-        look = WatcherObservation(
+        observation = WatcherObservation(
             at=now,
             daemon_id=next((beats[kind].daemon_id for kind in ("SENSOR", "SCHEDULER") if kind in beats), None),
-            stopped=frozenset(name for name, one in schedules.items() if not one.is_on),
-            started={name: one.started_at for name, one in schedules.items() if one.is_on and one.started_at},
+            stopped=frozenset(name for name, schedule in schedules.items() if not schedule.is_on),
+            started={
+                name: schedule.started_at
+                for name, schedule in schedules.items()
+                if schedule.is_on and schedule.started_at
+            },
             daemon_before_until=daemon_before_until(instance_of(context)),
         )
         configurations = [
@@ -120,7 +128,7 @@ class _View:
                 must_be_on(schedule.name, settings.environment),
                 settings.tolerance,
             )
-            for schedule in sorted(records.repository_of(context).schedule_defs, key=lambda one: one.name)
+            for schedule in sorted(records.repository_of(context).schedule_defs, key=lambda definition: definition.name)
             if schedule.name in SCHEDULE_NAMES
         ]
 
@@ -134,43 +142,48 @@ class _View:
             )
 
         seconds = settings.watch_seconds
-        return cls(look, configurations, of_schedule, longest_pause(seconds), usual_pause(seconds))
+        return cls(observation, configurations, of_schedule, longest_pause(seconds), usual_pause(seconds))
 
     def with_load_errors(self, context: dg.SensorEvaluationContext, place: Location, memory: WatcherState) -> "_View":
         """Returns the view with whether ticks failed to load the code; asks only where an observation is overdue."""
         before = memory.look
-        if before is None or self.look.at - before.at <= self.usual:
+        if before is None or self.observation.at - before.at <= self.usual:
             return self
-        return replace(self, look=replace(self.look, has_load_error=records.has_load_error(context, place, before.at)))
+        return replace(
+            self,
+            observation=replace(self.observation, has_load_error=records.has_load_error(context, place, before.at)),
+        )
 
     def judge(self, memory: WatcherState, session: Session | None = None) -> Seen:
         """Judges what is due; with the warehouse open, worker-run evidence is heard too."""
 
-        def known(name: str, since: datetime) -> Records:
-            found, lanes = self.dagster(name, since), declared(name).lanes
+        def records_of(name: str, since: datetime) -> Records:
+            schedule_records, lanes = self.dagster(name, since), declared(name).lanes
             if session is None or not lanes:
-                return found
-            return replace(found, work=ledger.worker_evidence(session, lanes[0], after=since, until=self.look.at))
+                return schedule_records
+            return replace(
+                schedule_records, work=ledger.worker_evidence(session, lanes[0], after=since, until=self.observation.at)
+            )
 
         return watch(
             memory,
-            self.look,
+            self.observation,
             self.configurations,
             calendar=_calendar,
-            records=known,
+            records=records_of,
             pause=self.pause,
             usual=self.usual,
         )
 
 
-def _calendar(one: Configuration, after: datetime, until: datetime, most: int | None) -> list[datetime]:
-    return records.instants_around(one.cron, one.time_zone, after=after, until=until, most=most)
+def _calendar(configuration: Configuration, after: datetime, until: datetime, most: int | None) -> list[datetime]:
+    return records.instants_around(configuration.cron, configuration.time_zone, after=after, until=until, most=most)
 
 
 def _reason(seen: Seen) -> str:
     if not seen.judged:
         return "No scheduled run has a new verdict."
-    counts = {kind: sum(one.verdict.kind is kind for one in seen.judged) for kind in VerdictKind}
+    counts = {kind: sum(judged_slot.verdict.kind is kind for judged_slot in seen.judged) for kind in VerdictKind}
     judged = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
     missed = [episode_in_words(name, episode) for name, episode in sorted(seen.memory.episodes.items())]
     return " ".join([f"Scheduled runs judged: {judged}.", *missed])
@@ -178,7 +191,7 @@ def _reason(seen: Seen) -> str:
 
 def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[dg.AssetCheckEvaluation]:
     """Turns the work of a schedule red in the UI when its slots are missed, and green again; no run is needed."""
-    judged = {one.slot.schedule for one in seen.judged}
+    judged = {judged_slot.slot.schedule for judged_slot in seen.judged}
     return [
         dg.AssetCheckEvaluation(
             asset_key=asset_key(settings, declared(name).work),
@@ -192,10 +205,10 @@ def _check_events(settings: Settings, before: WatcherState, seen: Seen) -> list[
             },
         )
         for name in sorted(judged & (before.episodes.keys() | seen.memory.episodes.keys()))
-        for episode in [_standing(seen.memory, name)]
+        for episode in [_open_episode(seen.memory, name)]
     ]
 
 
-def _standing(memory: WatcherState, schedule: str) -> Episode | None:
+def _open_episode(memory: WatcherState, schedule: str) -> Episode | None:
     episode = memory.episodes.get(schedule)
     return episode if episode and not episode.is_over else None

@@ -21,7 +21,7 @@ def source_sensor(tick: SensorTick) -> TickResult:
 
     It is there in a home without sources too: they may have been removed while an alert about one was open.
     """
-    since = tick.known.get("since") or tick.now.isoformat()
+    since = tick.cursor.get("since") or tick.now.isoformat()
     sources = read_sources(tick.settings.sources_file)
     states = pull_states(state_of(patient(tick.settings)))
     signals = problems(sources, states, datetime.fromisoformat(since), tick.now)

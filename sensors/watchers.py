@@ -32,17 +32,17 @@ LONGEST_WAIT: Final = timedelta(minutes=15)
 )
 def watcher_sensor(tick: SensorTick) -> TickResult:
     """Observes; its cursor is its last tick, and since when connectors are broken."""
-    known, now = tick.known, tick.now
-    looked_at = known.get("looked_at")
+    previous_cursor, now = tick.cursor, tick.now
+    looked_at = previous_cursor.get("looked_at")
     # After a pause of its own everything else is just waking up too: what is old now may be new in a minute.
     pause = longest_pause(tick.settings.watch_seconds)
     is_awake = looked_at is not None and now - datetime.fromisoformat(looked_at) <= pause
-    found = list(records.instigators(tick.context, tick.place).values())
-    signals = [*_failing(tick.instance, found, now), *_backlog(tick.instance, tick.place, now)]
+    instigators = list(records.instigators(tick.context, tick.place).values())
+    signals = [*_failing(tick.instance, instigators, now), *_backlog(tick.instance, tick.place, now)]
     if is_awake:
-        signals += [*_silent_sensors(found, now), *_silent_daemons(tick.instance, now)]
+        signals += [*_silent_sensors(instigators, now), *_silent_daemons(tick.instance, now)]
     problems = host_problems(tick.settings)
-    broken_since = _broken_since(problems, known.get("broken_since", {}), now)
+    broken_since = _broken_since(problems, previous_cursor.get("broken_since", {}), now)
     signals += [_broken(problem, broken_since[problem.subject]) for problem in problems]
     reason = in_words(signals) or "Every sensor ticks, no run waits too long, every daemon has a heartbeat."
     return TickResult(
@@ -52,22 +52,29 @@ def watcher_sensor(tick: SensorTick) -> TickResult:
     )
 
 
-def _failing(instance: dg.DagsterInstance, found: Sequence[records.Instigator], now: datetime) -> Iterator[Signal]:
+def _failing(
+    instance: dg.DagsterInstance, instigators: Sequence[records.Instigator], now: datetime
+) -> Iterator[Signal]:
     """What failed at its newest tick; since when is the first of the failures in a row."""
-    for one in found:
-        failed = records.failures_in_a_row(instance, one, now - timedelta(days=2)) if one.is_on else []
+    for instigator in instigators:
+        failed = records.failures_in_a_row(instance, instigator, now - timedelta(days=2)) if instigator.is_on else []
         if failed:
             yield Signal(
-                "sensor_error", one.name, "critical", failed[-1].at, f"{one.kind}_failed", len(failed),
+                "sensor_error", instigator.name, "critical", failed[-1].at, f"{instigator.kind}_failed", len(failed),
                 {"error": failed[0].error},
             )  # fmt: skip
 
 
-def _silent_sensors(found: Sequence[records.Instigator], now: datetime) -> Iterator[Signal]:
-    for one in found:
-        longest = max(LONGEST_PAUSE, 10 * one.interval)
-        if one.is_on and one.name != NAME and one.last_tick_at and now - one.last_tick_at > longest:
-            yield Signal("tick_age", one.name, "critical", one.last_tick_at)
+def _silent_sensors(instigators: Sequence[records.Instigator], now: datetime) -> Iterator[Signal]:
+    for instigator in instigators:
+        longest = max(LONGEST_PAUSE, 10 * instigator.interval)
+        if (
+            instigator.is_on
+            and instigator.name != NAME
+            and instigator.last_tick_at
+            and now - instigator.last_tick_at > longest
+        ):
+            yield Signal("tick_age", instigator.name, "critical", instigator.last_tick_at)
 
 
 def _backlog(instance: dg.DagsterInstance, place: Location, now: datetime) -> Iterator[Signal]:
@@ -82,9 +89,11 @@ def _silent_daemons(instance: dg.DagsterInstance, now: datetime) -> Iterator[Sig
         yield Signal("daemon_heartbeat", kind.lower(), "critical", beats[kind].at.astimezone(UTC))
 
 
-def _broken_since(problems: Sequence[ConnectorProblem], known: Mapping[str, str], now: datetime) -> dict[str, str]:
+def _broken_since(
+    problems: Sequence[ConnectorProblem], known_since: Mapping[str, str], now: datetime
+) -> dict[str, str]:
     """When each problem was first seen."""
-    return {problem.subject: known.get(problem.subject, now.isoformat()) for problem in problems}
+    return {problem.subject: known_since.get(problem.subject, now.isoformat()) for problem in problems}
 
 
 def _broken(problem: ConnectorProblem, since: str) -> Signal:
