@@ -31,7 +31,7 @@ def build_assets(
         UsageError: The settings name owners for a group that there is not.
     """
     check_groups(settings)
-    made: list[dg.AssetsDefinition | dg.AssetSpec] = [
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
         *build_source_assets(sources, settings),
         *build_evidence_assets(partitions, list(sources.by_name), settings),
         *build_report_assets(partitions, settings),
@@ -41,7 +41,11 @@ def build_assets(
         build_history_asset(settings),
         *([build_compaction_asset(settings)] if settings.warehouse_address else []),
     ]
-    return [one for one in dg.with_source_code_references(made) if isinstance(one, dg.AssetsDefinition | dg.AssetSpec)]
+    return [
+        asset
+        for asset in dg.with_source_code_references(assets)
+        if isinstance(asset, dg.AssetsDefinition | dg.AssetSpec)
+    ]
 
 
 def build_checks(
@@ -56,12 +60,12 @@ def shown_assets(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Sequen
 
     "Materialize all" and backfills leave out what can't be executed: workers, and what looks after the home.
     """
-    return [one.get_asset_spec() if _is_run_by_its_job_alone(one) else one for one in assets]
+    return [asset.get_asset_spec() if _is_run_by_its_job_alone(asset) else asset for asset in assets]
 
 
-def _is_run_by_its_job_alone(one: dg.AssetsDefinition | dg.AssetSpec) -> TypeGuard[dg.AssetsDefinition]:
-    return isinstance(one, dg.AssetsDefinition) and any(
-        WORKER_TAG.items() <= spec.tags.items() or spec.group_name == HISTORY_GROUP for spec in one.specs
+def _is_run_by_its_job_alone(asset: dg.AssetsDefinition | dg.AssetSpec) -> TypeGuard[dg.AssetsDefinition]:
+    return isinstance(asset, dg.AssetsDefinition) and any(
+        WORKER_TAG.items() <= spec.tags.items() or spec.group_name == HISTORY_GROUP for spec in asset.specs
     )
 
 

@@ -100,7 +100,13 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
 
 def _why(report: Mapping[str, Any]) -> str:
     """What the check says first."""
-    open_ = sorted({f"{one['provider']} ({one['cause']})" for one in report["incidents"] if one["ended_at"] is None})
+    open_ = sorted(
+        {
+            f"{incident['provider']} ({incident['cause']})"
+            for incident in report["incidents"]
+            if incident["ended_at"] is None
+        }
+    )
     return visible(f"Broken: {', '.join(open_)}") if open_ else "No provider is broken."
 
 
@@ -111,17 +117,19 @@ def _version(report: Mapping[str, Any]) -> str:
 def _metadata(report: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers for the plots, and a table for a person."""
     rows = report["incidents"]
-    standing = [one for one in rows if one["ended_at"] is None]
-    newest = sorted(rows, key=lambda one: (one["ended_at"] is None, one["began_at"]), reverse=True)
+    open_incidents = [incident for incident in rows if incident["ended_at"] is None]
+    newest = sorted(rows, key=lambda incident: (incident["ended_at"] is None, incident["began_at"]), reverse=True)
     return {
         "as_of": report["as_of"],
-        "alert_level": "critical" if standing else "healthy",
+        "alert_level": "critical" if open_incidents else "healthy",
         ROW_COUNT: len(rows),
         "incident_count": len(rows),
-        "open_incident_count": len(standing),
-        "open_failure_count": sum(one["failure_count"] for one in standing),
-        "open_pair_count": sum(len(one["pairs"]) for one in standing),
-        "details": table(_LISTED, [[one[name] for name in _LISTED] for one in newest], "No provider incident."),
+        "open_incident_count": len(open_incidents),
+        "open_failure_count": sum(incident["failure_count"] for incident in open_incidents),
+        "open_pair_count": sum(len(incident["pairs"]) for incident in open_incidents),
+        "details": table(
+            _LISTED, [[incident[name] for name in _LISTED] for incident in newest], "No provider incident."
+        ),
     }
 
 
@@ -129,8 +137,8 @@ def exhausted_ahead(home: Home, lane: Lane, newest: Report) -> dict[str, Any]:
     """Returns what will be exhausted in the 24 hours after the newest health report of a run, to show beside it."""
     as_of = datetime.fromisoformat(newest.document["as_of"])
     with home.warehouse.reading() as session:
-        found = exhaustion(session, lane, as_of=as_of, now=as_of, has_connector=connector_check(home.settings))
+        forecast = exhaustion(session, lane, as_of=as_of, now=as_of, has_connector=connector_check(home.settings))
     return {
-        "exhausted_within_24h": sum(found["exhausted_at"].values()),
-        "exhaustion": dg.MetadataValue.json(found),
+        "exhausted_within_24h": sum(forecast["exhausted_at"].values()),
+        "exhaustion": dg.MetadataValue.json(forecast),
     }

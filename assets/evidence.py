@@ -132,12 +132,12 @@ def build_evidence_assets(
         context.log.info("ingested %d landing files, %d records", len(result.drops), result.received_count)
         _observe_landing(context, host, counts)
         checks = _check_results(result, counts, differences)
-        for name in (one for one in _TABLES if asset_key(host, one) in context.selected_asset_keys):
+        for name in (asset for asset in _TABLES if asset_key(host, asset) in context.selected_asset_keys):
             # Before the result: what is added after it is not in the event any more.
             key = asset_key(host, name)
             shown = {day: day_metadata(name, counts[day]) for day in days}
             if name == EVIDENCE:
-                shown = {day: {**one, LANDING_MARK: marks.get(day, "")} for day, one in shown.items()}
+                shown = {day: {**metadata, LANDING_MARK: marks.get(day, "")} for day, metadata in shown.items()}
             shown[days[-1]] |= column_lineage(host, name)
             show_days(context, key, shown)
             yield dg.MaterializeResult(
@@ -213,7 +213,7 @@ def _check_results(
         return sum(int(count[name]) for count in counts.values())
 
     received, accepted, superseded = total("received_count"), total("accepted_count"), total("superseded_count")
-    quarantined, found, pruned = total("quarantine"), total("findings"), total("pruned_count")
+    quarantined, finding_count, pruned = total("quarantine"), total("findings"), total("pruned_count")
     accounted = accepted + superseded + quarantined + pruned
     return [
         _check("totals_add_up", received == accounted, {
@@ -233,8 +233,9 @@ def _check_results(
             WHY: f"{are(quarantined, 'line')} quarantined.", "quarantined": quarantined,
             "remedy": "cavra-pipeline quarantine lists where they stood and why",
         }),
-        _check("nothing_found", found == 0, {
-            WHY: f"{count(found, 'value')} {'was' if found == 1 else 'were'} not public-safe.", "findings": found,
+        _check("nothing_found", finding_count == 0, {
+            WHY: f"{count(finding_count, 'value')} {'was' if finding_count == 1 else 'were'} not public-safe.",
+            "findings": finding_count,
             "remedy": "cavra-pipeline findings lists the places and rules",
         }, dg.AssetCheckSeverity.WARN),
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from cavra_pipeline.assets.launch import checked_config, days_of, values_of
 from cavra_pipeline.assets.links import console, report_page
 from cavra_pipeline.assets.metadata import show_days
 from cavra_pipeline.assets.registry import PAGE_KINDS, WAREHOUSE_POOL, owners_of, transient_retried
-from cavra_pipeline.assets.report_checks import own, own_check
+from cavra_pipeline.assets.report_checks import own_check, own_result
 from cavra_pipeline.assets.slots import DAILY
 from cavra_pipeline.assets.tables import ROW_COUNT, executive_report_table
 from cavra_pipeline.errors import checked
@@ -112,7 +112,9 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
         show_days(context, context.asset_key, shown)
         if days[-1] == now.date() and not is_preview:
             _publish(context, home.settings, reports[-1], now)
-        return dg.MaterializeResult(check_results=[own(is_preview, {"folder": dg.MetadataValue.path(str(folder))})])
+        return dg.MaterializeResult(
+            check_results=[own_result(is_preview, {"folder": dg.MetadataValue.path(str(folder))})]
+        )
 
     return executive_report_asset
 
@@ -120,14 +122,14 @@ def build_executive_asset(partitions: dg.PartitionsDefinition[str], settings: Se
 def _folder(settings: Settings, config: ExecutiveReportConfig) -> tuple[Path, bool]:
     """The folder of the report, and whether it is a preview: one of its own, as the day's report stays as it is."""
     is_preview = (config.slo_minutes, config.window_days) != (DEFAULT_SLO_MINUTES, DEFAULT_WINDOW_DAYS)
-    own = settings.home / "reports"
-    preview = own / "what-if" / f"slo-{config.slo_minutes}-window-{config.window_days}"
-    return (preview if is_preview else own), is_preview
+    reports_folder = settings.home / "reports"
+    preview = reports_folder / "what-if" / f"slo-{config.slo_minutes}-window-{config.window_days}"
+    return (preview if is_preview else reports_folder), is_preview
 
 
-def _check_config(given: Mapping[str, Any]) -> None:
-    checked(RecoveryParameters, {"slo_minutes": given.get("slo_minutes")})
-    require_window(given.get("window_days", DEFAULT_WINDOW_DAYS))
+def _check_config(values: Mapping[str, Any]) -> None:
+    checked(RecoveryParameters, {"slo_minutes": values.get("slo_minutes")})
+    require_window(values.get("window_days", DEFAULT_WINDOW_DAYS))
 
 
 _NUMBERS = (

@@ -49,20 +49,20 @@ def build_history_asset(settings: Settings) -> dg.AssetsDefinition:
     )
     def verified_history_asset(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:  # type: ignore[type-arg]  # read at run time
         with transient_retried():
-            found = verify_home(home.settings, now=datetime.now(UTC))
+            verified = verify_home(home.settings, now=datetime.now(UTC))
         context.log.info(
             "%d landing files and %d records verified: %d differences",
-            found.landing_file_count,
-            found.record_count,
-            len(found.differences),
+            verified.landing_file_count,
+            verified.record_count,
+            len(verified.differences),
         )
-        if found.entry_count and not found.differences:
+        if verified.entry_count and not verified.differences:
             try:
                 store_maps(home.settings)
             except PipelineError as error:
                 # They save the next light proof its time; the verification counts without them.
                 context.log.warning("the maps of the lanes could not be stored: %s. %s", error.what, error.remedy)
-        return dg.MaterializeResult(metadata=_metadata(found))
+        return dg.MaterializeResult(metadata=_metadata(verified))
 
     return verified_history_asset
 
@@ -93,11 +93,11 @@ def build_history_check(settings: Settings) -> dg.AssetChecksDefinition:
     return history_check
 
 
-def _counts(found: Verified) -> dict[str, Any]:
+def _counts(verified: Verified) -> dict[str, Any]:
     """Counts of what differs, and the lanes and days that it concerns; never what a record says."""
-    differing = found.differences
-    files = {(one.drop_day, one.file_name) for one in differing if one.file_name}
-    lanes, days = ({getattr(one, name) for one in differing} - {""} for name in ("lane", "day"))
+    differing = verified.differences
+    files = {(difference.drop_day, difference.file_name) for difference in differing if difference.file_name}
+    lanes, days = ({getattr(difference, name) for difference in differing} - {""} for name in ("lane", "day"))
     return {
         "difference_count": len(differing),
         "landing_file_count": len(files),
@@ -107,17 +107,20 @@ def _counts(found: Verified) -> dict[str, Any]:
     }
 
 
-def _metadata(found: Verified) -> dict[str, Any]:
-    places = Counter((str(one.part), one.lane, one.day or one.drop_day) for one in found.differences)
+def _metadata(verified: Verified) -> dict[str, Any]:
+    places = Counter(
+        (str(difference.part), difference.lane, difference.day or difference.drop_day)
+        for difference in verified.differences
+    )
     rows = [[*place, number] for place, number in sorted(places.items())][:_MOST_SHOWN]
     return {
         ROW_COUNT: len(places),
-        **_counts(found),
-        "verified_record_count": found.record_count,
-        "verified_landing_file_count": found.landing_file_count,
-        "verified_segment_count": found.segment_count,
-        "log_entry_count": found.entry_count,
-        "verified_report_count": found.report_count,
-        "time_stamp_count": found.time_stamp_count,
+        **_counts(verified),
+        "verified_record_count": verified.record_count,
+        "verified_landing_file_count": verified.landing_file_count,
+        "verified_segment_count": verified.segment_count,
+        "log_entry_count": verified.entry_count,
+        "verified_report_count": verified.report_count,
+        "time_stamp_count": verified.time_stamp_count,
         "differences": table([name for name, *_ in _COLUMNS], rows, "Nothing differs."),
     }

@@ -46,8 +46,8 @@ def checked_config(model: type[dg.Config], check: Callable[[Mapping[str, Any]], 
 
 def values_of(context: dg.AssetExecutionContext) -> dict[str, Any]:
     """Returns the values that the run's configuration gives to the asset."""
-    given: Mapping[str, Any] = context.op_execution_context.op_config or {}
-    return {name: value for name, value in given.items() if value is not None}
+    values: Mapping[str, Any] = context.op_execution_context.op_config or {}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[date]:

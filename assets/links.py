@@ -33,6 +33,6 @@ def report_page(settings: Settings, view: str, as_of: str, lane: str | None = No
 
 def _address(settings: Settings, view: str, lane: str | None, as_of: str | None = None) -> dg.MetadataValue:
     # The views of a lane show an answer only where the address says that they are to ask.
-    asked = {"lane": lane, "run": "1" if lane else None, "as_of": as_of}
-    given = urlencode({name: value for name, value in asked.items() if value}, safe=":")
-    return dg.MetadataValue.url(f"{settings.console_url}/#/{view}{'?' if given else ''}{given}")
+    parameters = {"lane": lane, "run": "1" if lane else None, "as_of": as_of}
+    query = urlencode({name: value for name, value in parameters.items() if value}, safe=":")
+    return dg.MetadataValue.url(f"{settings.console_url}/#/{view}{'?' if query else ''}{query}")

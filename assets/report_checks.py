@@ -20,13 +20,13 @@ _PASSING: Final = ("healthy", "unknown")
 _SEVERITIES: Final = {"critical": dg.AssetCheckSeverity.ERROR, "warning": dg.AssetCheckSeverity.WARN}
 
 
-def check_config(report: str, lane: Lane | None, given: Mapping[str, Any]) -> None:
+def check_config(report: str, lane: Lane | None, run_config: Mapping[str, Any]) -> None:
     """Refuses run configuration that a report does not accept.
 
     Raises:
         UsageError: The instant or a parameter is not accepted.
     """
-    values = dict(given)
+    values = dict(run_config)
     as_of = values.pop("as_of", None)
     if as_of is not None:
         parse_as_of(as_of)
@@ -38,8 +38,10 @@ def healthy(state: State, newest: Report) -> dg.AssetCheckResult:
     level, report_id, because = newest.document["alert_level"], newest.report_id, why(newest)
     if newest.is_what_if:
         which = SavedReports(report=newest.report, lane=newest.lane or EVERY_LANE, first=newest.day, last=newest.day)
-        own = next(iter(list_reports(state, which, limit=1)), None)
-        level, report_id = (own["alert_level"], own["report_id"]) if own else ("not made yet", "none")
+        own_report = next(iter(list_reports(state, which, limit=1)), None)
+        level, report_id = (
+            (own_report["alert_level"], own_report["report_id"]) if own_report else ("not made yet", "none")
+        )
         because = "The newest run made a what-if; the level is that of the day's own report."
     return dg.AssetCheckResult(
         check_name="is_healthy",
@@ -56,7 +58,7 @@ def own_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
-def own(is_what_if: bool, shown: Mapping[str, Any]) -> dg.AssetCheckResult:
+def own_result(is_what_if: bool, shown: Mapping[str, Any]) -> dg.AssetCheckResult:
     """Returns the result of that check, with what else it shows."""
     why = "a what-if; the days' own reports are as they were." if is_what_if else "the days' own reports."
     return dg.AssetCheckResult(
@@ -69,6 +71,8 @@ def own(is_what_if: bool, shown: Mapping[str, Any]) -> dg.AssetCheckResult:
 
 def own_reports(kept: Sequence[Report]) -> dg.AssetCheckResult:
     """Returns the same for the reports of a run."""
-    asked = [one for one in kept if one.is_what_if]
-    saved_as = {"saved_as": REQUESTED_AS[asked[0].report], "newest_report_id": asked[-1].report_id} if asked else {}
-    return own(bool(asked), {"what_if_count": len(asked), **saved_as})
+    what_ifs = [report for report in kept if report.is_what_if]
+    saved_as = (
+        {"saved_as": REQUESTED_AS[what_ifs[0].report], "newest_report_id": what_ifs[-1].report_id} if what_ifs else {}
+    )
+    return own_result(bool(what_ifs), {"what_if_count": len(what_ifs), **saved_as})

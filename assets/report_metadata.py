@@ -30,43 +30,43 @@ VIEWS: Final = {
 }
 
 
-def report_metadata(settings: Settings, one: Report, head: LogHead | None = None) -> dict[str, Any]:
+def report_metadata(settings: Settings, report: Report, head: LogHead | None = None) -> dict[str, Any]:
     """Returns what Dagster shows of a report, whoever made it: a table for a person, numbers for the plots.
 
     Args:
         settings: Where the console is.
-        one: The report.
+        report: The report.
         head: The head of the commit log when it was made, if there is one.
     """
-    numbers, view = _SHOWN[one.report]
-    shown = {**_common(one), **numbers(one.document), **_proof(one, head)}
-    if not one.is_what_if:
-        shown |= report_page(settings, VIEWS[one.report], one.document["as_of"], one.lane)
-    return {**shown, "details": view(one.document)}
+    numbers, view = _SHOWN[report.report]
+    shown = {**_common(report), **numbers(report.document), **_proof(report, head)}
+    if not report.is_what_if:
+        shown |= report_page(settings, VIEWS[report.report], report.document["as_of"], report.lane)
+    return {**shown, "details": view(report.document)}
 
 
-def _proof(one: Report, head: LogHead | None) -> dict[str, Any]:
+def _proof(report: Report, head: LogHead | None) -> dict[str, Any]:
     """The digest of the report as a bundle has it, and what it can be held against."""
-    digest = hashlib.sha256(canonical_bytes(attested(one.document))).hexdigest()
+    digest = hashlib.sha256(canonical_bytes(attested(report.document))).hexdigest()
     of_log = {"evidence_root": head.segments_root, "checkpoint": head.checkpoint.text} if head else {}
     return {"report_sha256": digest, **of_log}
 
 
-def why(one: Report) -> str:
+def why(report: Report) -> str:
     """Returns why a report has its level, in one line: what its check says first."""
-    document = one.document
-    if one.report == RETRY_HEALTH:
-        found = [alert["message"].removesuffix(".") for alert in document["alerts"]]
-    elif one.report == CLOSURE:
-        found = [f"{_words(item['item'])}: {item['count']:,}" for item in document["open_items"]]
-    elif one.report == DASHBOARD:
-        found = [f"{name}: {lane['alert_level']}" for name, lane in document["lanes"].items() if _is_ill(lane)]
-    elif one.report == RECOVERIES:
+    document = report.document
+    if report.report == RETRY_HEALTH:
+        reasons = [alert["message"].removesuffix(".") for alert in document["alerts"]]
+    elif report.report == CLOSURE:
+        reasons = [f"{_words(item['item'])}: {item['count']:,}" for item in document["open_items"]]
+    elif report.report == DASHBOARD:
+        reasons = [f"{name}: {lane['alert_level']}" for name, lane in document["lanes"].items() if _is_ill(lane)]
+    elif report.report == RECOVERIES:
         open_, past = document["recovery_open_count"], document["recovery_slo_breached_count"]
-        found = [f"{open_:,} open, {past:,} of them past their limit"] if open_ else []
+        reasons = [f"{open_:,} open, {past:,} of them past their limit"] if open_ else []
     else:
-        found = [f"{document[name]:,} {word}" for name, word in _ACTIONS if document[name]]
-    return visible("; ".join(found)) or "Nothing is wrong."
+        reasons = [f"{document[name]:,} {word}" for name, word in _ACTIONS if document[name]]
+    return visible("; ".join(reasons)) or "Nothing is wrong."
 
 
 #: What a plan decides, and what its check calls it.
@@ -79,14 +79,14 @@ def _is_ill(lane: Mapping[str, Any]) -> bool:
     return bool(lane["alert_level"] != "healthy")
 
 
-def _common(one: Report) -> dict[str, Any]:
+def _common(report: Report) -> dict[str, Any]:
     return {
         ROW_COUNT: 1,
-        "report_id": one.report_id,
-        "as_of": one.document["as_of"],
-        "alert_level": one.document["alert_level"],
-        "evidence_record_count": int(one.document["evidence_record_count"]),
-        **({WHAT_IF: True} if one.is_what_if else {}),
+        "report_id": report.report_id,
+        "as_of": report.document["as_of"],
+        "alert_level": report.document["alert_level"],
+        "evidence_record_count": int(report.document["evidence_record_count"]),
+        **({WHAT_IF: True} if report.is_what_if else {}),
     }
 
 
@@ -142,17 +142,21 @@ def _closure_numbers(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _open_items(report: Mapping[str, Any]) -> Shown:
-    return table(("item", "count"), [(_words(one["item"]), one["count"]) for one in report["open_items"]], "Nothing.")
+    return table(
+        ("item", "count"),
+        [(_words(open_item["item"]), open_item["count"]) for open_item in report["open_items"]],
+        "Nothing.",
+    )
 
 
 def _decisions(plan: Mapping[str, Any]) -> Shown:
     subject = LANES[plan["lane"]].subject_field
     rows = [
         (
-            one[subject], one["provider"], one["action"], _words(one["reason"]), one["retry_count"],
-            _to_the_minute(one["next_retry_at"]),
+            decision[subject], decision["provider"], decision["action"], _words(decision["reason"]),
+            decision["retry_count"], _to_the_minute(decision["next_retry_at"]),
         )
-        for one in plan["retry_decisions"]
+        for decision in plan["retry_decisions"]
     ]  # fmt: skip
     columns = (subject, "provider", "action", "reason", "failures", "next retry (UTC)")
     return table(columns, rows, "Nothing is failing.")

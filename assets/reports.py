@@ -129,7 +129,7 @@ def _report_asset(
         key=key,
         group_name=group,
         description=description,
-        deps=[asset_key(settings, one) for one in deps],
+        deps=[asset_key(settings, dependency) for dependency in deps],
         partitions_def=partitions,
         owners=owners_of(settings, group),
         kinds=report_kinds(settings),
@@ -157,7 +157,7 @@ def _materialize(context: dg.AssetExecutionContext, home: Home, report: str, lan
     kept: list[Report] = []
 
     with transient_retried(), _saved_days_shown(context, home.settings, kept):
-        for one in save_reports(
+        for saved_report in save_reports(
             home.warehouse,
             home.state,
             report,
@@ -167,13 +167,18 @@ def _materialize(context: dg.AssetExecutionContext, home: Home, report: str, lan
             as_of=as_of,
             parameters=parameters,
         ):
-            kept.append(one)
+            kept.append(saved_report)
             if len(kept) % DAYS_TOGETHER == 0:
-                context.log.info("%s: %d of %d days are saved, up to %s", report, len(kept), len(days), one.day)
+                context.log.info(
+                    "%s: %d of %d days are saved, up to %s", report, len(kept), len(days), saved_report.day
+                )
         beside = _beside_health(home, lane, kept) if lane and report == RETRY_HEALTH else {}
         check_results = [healthy(home.state, kept[-1]), own_reports(kept)]
         head = log_head(home.settings)
-    shown = {one.day: {**report_metadata(home.settings, one, head), **beside.get(one.day, {})} for one in kept}
+    shown = {
+        saved_report.day: {**report_metadata(home.settings, saved_report, head), **beside.get(saved_report.day, {})}
+        for saved_report in kept
+    }
     show_days(context, context.asset_key, shown)
     if len(kept) < len(days):
         context.log.warning("%d days are left as they are: their evidence has been pruned", len(days) - len(kept))
@@ -191,10 +196,10 @@ def _saved_days_shown(context: dg.AssetExecutionContext, settings: Settings, sav
     try:
         yield
     except Exception:
-        for one in saved:
+        for report in saved:
             context.log_event(
                 dg.AssetMaterialization(
-                    context.asset_key, metadata=report_metadata(settings, one), partition=one.day.isoformat()
+                    context.asset_key, metadata=report_metadata(settings, report), partition=report.day.isoformat()
                 )
             )
         raise
@@ -220,23 +225,25 @@ def log_head(settings: Settings) -> LogHead | None:
         return None
 
 
-def asset_of(settings: Settings, one: Report) -> dg.AssetKey:
+def asset_of(settings: Settings, report: Report) -> dg.AssetKey:
     """Returns the asset that a report belongs to."""
-    return asset_key(settings, f"{one.lane}_{one.report}" if one.lane else one.report)
+    return asset_key(settings, f"{report.lane}_{report.report}" if report.lane else report.report)
 
 
 def _beside_health(home: Home, lane: Lane, kept: Sequence[Report]) -> dict[date, dict[str, Any]]:
     """Counts of scheduled runs beside each report's outages, and the forecast; the report itself is evidence alone."""
     with state_of(home.settings).reading() as c:
-        counts = slots_of_reports(c, [one.document for one in kept])
+        counts = slots_of_reports(c, [report.document for report in kept])
     # Of the newest day only: a forecast takes as long as the reports of many days, and is about what comes. A what-if
     # gets none: the forecast is by the lane's own policy, and no sensor decides by it.
     ahead = {} if kept[-1].is_what_if else exhausted_ahead(home, lane, kept[-1])
     return {
-        one.day: {
-            **(ahead if one is kept[-1] else {}),
-            "slots": table(("verdict", "slots"), list(found.items()), "No scheduled run is judged in this window."),
-            "missed_slot_count": found.get("missed", 0),
+        report.day: {
+            **(ahead if report is kept[-1] else {}),
+            "slots": table(
+                ("verdict", "slots"), list(verdict_counts.items()), "No scheduled run is judged in this window."
+            ),
+            "missed_slot_count": verdict_counts.get("missed", 0),
         }
-        for one, found in zip(kept, counts, strict=True)
+        for report, verdict_counts in zip(kept, counts, strict=True)
     }

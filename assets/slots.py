@@ -28,26 +28,26 @@ def fresh_for(lane: Lane) -> dg.FreshnessPolicy:
 
 def build_slot_checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
     """Returns the check on the work of each schedule."""
-    return [_slots_check(one, settings) for one in DESIRED_STATE if one.name in SCHEDULE_NAMES]
+    return [_slots_check(schedule, settings) for schedule in DESIRED_STATE if schedule.name in SCHEDULE_NAMES]
 
 
-def _slots_check(one: Declared, settings: Settings) -> dg.AssetChecksDefinition:
+def _slots_check(schedule: Declared, settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=asset_key(settings, one.work),
+        asset=asset_key(settings, schedule.work),
         name=SLOTS_CHECK,
-        description=f"Passes when the newest scheduled run of {one.name} that was judged was not missed.",
+        description=f"Passes when the newest scheduled run of {schedule.name} that was judged was not missed.",
     )
     def slots_check(home: Home) -> dg.AssetCheckResult:
         now = datetime.now(UTC)
         with state_of(home.settings).reading() as c:
-            newest = newest_verdict(c, one.name, after=now - timedelta(days=400), until=now)
+            newest = newest_verdict(c, schedule.name, after=now - timedelta(days=400), until=now)
         verdict, cause = newest or ("none yet", None)
         return dg.AssetCheckResult(
             passed=verdict != "missed",
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={
-                WHY: f"The newest scheduled run of {one.name}: {verdict}{f' ({cause})' if cause else ''}",
-                "schedule": one.name,
+                WHY: f"The newest scheduled run of {schedule.name}: {verdict}{f' ({cause})' if cause else ''}",
+                "schedule": schedule.name,
                 "newest_verdict": verdict,
                 "cause": cause,
             },

@@ -25,11 +25,11 @@ _KINDS: Final = {"sqlite": "sqlite", "json": "json", "folder": "filesystem", "fi
 
 def build_source_assets(sources: Sources, settings: Settings) -> Sequence[dg.AssetsDefinition]:
     """Returns an asset for each source of the file, also for one that can't be used: its run says why."""
-    return [_source_asset(name, found, settings) for name, found in sources.by_name.items()]
+    return [_source_asset(name, source_or_faults, settings) for name, source_or_faults in sources.by_name.items()]
 
 
-def _source_asset(name: str, found: Source | tuple[Any, ...], host: Settings) -> dg.AssetsDefinition:
-    source = found if isinstance(found, Source) else None
+def _source_asset(name: str, source_or_faults: Source | tuple[Any, ...], host: Settings) -> dg.AssetsDefinition:
+    source = source_or_faults if isinstance(source_or_faults, Source) else None
     key = source_key(host, name)
     every = timedelta(minutes=source.every_minutes) if source else timedelta(days=1)
     spec = dg.AssetSpec(

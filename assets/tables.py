@@ -30,7 +30,7 @@ def warehouse_table(settings: Settings, name: str) -> dict[str, Any]:
 
 def saved_reports_table() -> dict[str, Any]:
     """Returns the metadata of an asset that is saved as rows of the state database."""
-    columns = ((one.name, str(one.type), str(one.doc)) for one in saved_reports.columns)
+    columns = ((column.name, str(column.type), str(column.doc)) for column in saved_reports.columns)
     return document_table(saved_reports.name, columns)
 
 
@@ -59,7 +59,10 @@ def column_lineage(settings: Settings, name: str) -> dict[str, Any]:
     if columns is None:
         return {}
     evidence = asset_key(settings, "evidence")
-    made_of = {column: [dg.TableColumnDep(evidence, one) for one in found] for column, found in columns.items()}
+    made_of = {
+        column: [dg.TableColumnDep(evidence, source_column) for source_column in source_columns]
+        for column, source_columns in columns.items()
+    }
     return {"dagster/column_lineage": dg.TableColumnLineage(made_of)}
 
 

@@ -109,7 +109,9 @@ def _metadata(document: Mapping[str, Any], lane: Lane) -> dict[str, Any]:
         (decision[lane.subject_field], decision["provider"], "waits for an acknowledgement")
         for decision in document["acknowledgement_pending"]
     ]
-    rows += [(held[lane.subject_field], held["provider"], held["held_because"]) for held in document["held_retries"]]
+    rows += [
+        (retry[lane.subject_field], retry["provider"], retry["held_because"]) for retry in document["held_retries"]
+    ]
     numbers = {name: int(value) for name, value in document.items() if name.endswith("_count")}
     return {
         ROW_COUNT: 1,
@@ -117,7 +119,9 @@ def _metadata(document: Mapping[str, Any], lane: Lane) -> dict[str, Any]:
         "dry_run": bool(document["dry_run"]),
         "retry_plan_id": document["retry_plan_id"],
         **numbers,
-        "connector_problems": "; ".join(fault for one in document["connector_problems"] for fault in one["faults"])
+        "connector_problems": "; ".join(
+            fault for problem in document["connector_problems"] for fault in problem["faults"]
+        )
         or "none",
         "delivered_count": sum(e["execution_status"] == "delivered" for e in document["executions"]),
         "details": table((lane.subject_field, "provider", "state"), rows, "Nothing is due."),
