@@ -67,7 +67,7 @@ def daemon_state(settings: Settings, now: datetime) -> dict[str, Any]:
     beats: Mapping[str, Heartbeat] = {}
     if settings.dagster_home != settings.home / "dagster" or (settings.dagster_home / "history").is_dir():
         beats = _heartbeats(settings)
-    newest = max((one.at for one in beats.values()), default=None)
+    newest = max((beat.at for beat in beats.values()), default=None)
     silent = silent_daemons(beats, now)
     return {
         "state": daemon_word(beats, now),

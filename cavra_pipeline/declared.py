@@ -26,10 +26,10 @@ def with_fields_of(source: type[BaseModel], *, is_plain: bool = False) -> Callab
 
     def decorate(cls: type[M]) -> type[M]:
         fields: dict[str, Any] = {name: _optional(field, is_plain) for name, field in source.model_fields.items()}
-        made: type[M] = create_model(
+        model: type[M] = create_model(
             cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields
         )
-        return made
+        return model
 
     return decorate
 
@@ -39,8 +39,8 @@ def _optional(field: FieldInfo, is_plain: bool) -> tuple[Any, Any]:
     if is_plain:
         type_ = list[int] if _is_list(field) else type_
         return type_ | None, Field(None, description=field.description)
-    for one in field.metadata:
-        type_ = Annotated[type_, one]
+    for constraint in field.metadata:
+        type_ = Annotated[type_, constraint]
     return type_ | None, Field(None, description=field.description, examples=field.examples)
 
 

@@ -52,12 +52,12 @@ def build_defs(settings: Settings | None = None) -> dg.Definitions:
     # The jobs are made of assets that can be executed; what the code location shows of a worker can't be.
     declared = build_jobs(settings, executor, has_sources=bool(sources.by_name))
     executable = dg.Definitions(assets=assets, jobs=declared, **common)
-    jobs = [executable.resolve_job_def(one.name) for one in declared]
+    jobs = [executable.resolve_job_def(job.name) for job in declared]
     schedules = [*build_schedules(jobs, settings), *build_nightly_schedules(settings)]
     if sources.usable:
         schedules.append(build_source_schedule(sources, settings))
     sensors = build_sensors(partitions, settings)
-    require_declared([one.name for one in schedules], [one.name for one in sensors])
+    require_declared([schedule.name for schedule in schedules], [sensor.name for sensor in sensors])
     return dg.Definitions(
         assets=shown_assets(assets),
         jobs=[*jobs, build_pruning_job(settings, executor)],

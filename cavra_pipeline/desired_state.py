@@ -64,8 +64,10 @@ DESIRED_STATE: Final = (
 )
 
 #: Schedules whose every instant has work to do, so that one without it was missed; the ledger is about these.
-SCHEDULE_NAMES: Final = tuple(one.name for one in DESIRED_STATE if one.kind == SCHEDULE and one.work)
-_BY_NAME: Final = {one.name: one for one in DESIRED_STATE}
+SCHEDULE_NAMES: Final = tuple(
+    instigator.name for instigator in DESIRED_STATE if instigator.kind == SCHEDULE and instigator.work
+)
+_BY_NAME: Final = {instigator.name: instigator for instigator in DESIRED_STATE}
 
 
 def declared(name: str) -> Declared:
@@ -84,12 +86,12 @@ def require_declared(schedules: Iterable[str], sensors: Iterable[str]) -> None:
     Raises:
         PipelineError: One is not declared, or one that is declared is not there.
     """
-    found = {(name, SCHEDULE) for name in schedules} | {(name, SENSOR) for name in sensors}
-    optional = {(one.name, one.kind) for one in DESIRED_STATE if one.is_optional} - found
-    wanted = {(one.name, one.kind) for one in DESIRED_STATE} - optional
-    for name, kind in sorted(found ^ wanted):
+    present = {(name, SCHEDULE) for name in schedules} | {(name, SENSOR) for name in sensors}
+    optional = {(instigator.name, instigator.kind) for instigator in DESIRED_STATE if instigator.is_optional} - present
+    wanted = {(instigator.name, instigator.kind) for instigator in DESIRED_STATE} - optional
+    for name, kind in sorted(present ^ wanted):
         raise PipelineError(
-            "its desired state is not declared" if (name, kind) in found else "it is declared and not there",
+            "its desired state is not declared" if (name, kind) in present else "it is declared and not there",
             where=f"{kind} {name}",
             remedy="Keep cavra_pipeline/desired_state.py and the code location in step",
         )

@@ -76,7 +76,7 @@ def csv_value(value: object) -> object:
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(x, dict | list | tuple) for x in value)):
         return csv_cell(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_text))
     if isinstance(value, list):
-        return csv_cell([_text(one) for one in value])
+        return csv_cell([_text(member) for member in value])
     return csv_cell(_text(value) if isinstance(value, date) else value)
 
 
@@ -104,13 +104,13 @@ def ascending(moments: Sequence[datetime]) -> list[datetime]:
     return sorted({naive_utc(moment) for moment in moments})
 
 
-class Entry(dict[str, object]):
-    """An entry that may stand in the documents of more than one instant and never changes; its JSON is made once."""
+class SharedItem(dict[str, object]):
+    """An item that may be in the documents of several instants and never changes; its JSON is made once."""
 
     __slots__ = ("text",)
 
     def __init__(self, members: Mapping[str, object]) -> None:
-        """Takes the members and makes the entry's canonical JSON."""
+        """Takes the members and makes the canonical JSON."""
         super().__init__(members)
         self.text: Final = _json(self).encode()
 
@@ -118,15 +118,15 @@ class Entry(dict[str, object]):
 def spread(
     rows: Iterable[Mapping[str, Any]], instants: int, make: Callable[[Mapping[str, Any]], dict[str, object]]
 ) -> list[list[dict[str, object]]]:
-    """Hands each row's entry to every instant that sees it: those numbered ``first_seen`` to ``last_seen``, from 1."""
-    standing: list[list[dict[str, object]]] = [[] for _ in range(instants)]
+    """Hands each row's item to every instant that sees it: those numbered ``first_seen`` to ``last_seen``, from 1."""
+    items_by_instant: list[list[dict[str, object]]] = [[] for _ in range(instants)]
     for row in rows:
-        entry = make(row)
+        item = make(row)
         if instants > 1:
-            entry = Entry(entry)
-        for seen in standing[row["first_seen"] - 1 : row["last_seen"]]:
-            seen.append(entry)
-    return standing
+            item = SharedItem(item)
+        for seen in items_by_instant[row["first_seen"] - 1 : row["last_seen"]]:
+            seen.append(item)
+    return items_by_instant
 
 
 def count_standing(rows: Iterable[Mapping[str, Any]], instants: int) -> list[int]:
@@ -149,7 +149,7 @@ def canonical_bytes(document: object) -> bytes:
 
 
 def _pieces(document: object) -> Iterator[bytes]:
-    """The canonical JSON of a document, in pieces: lists of entries whose JSON is made already, and what is between."""
+    """The canonical JSON of a document, in pieces: lists of items whose JSON is made already, and what is between."""
     if not isinstance(document, Mapping):
         yield _json(document).encode()
         return
@@ -158,9 +158,9 @@ def _pieces(document: object) -> Iterator[bytes]:
         value = document[name]
         text += f"{',' if place else ''}{_json(name)}:"
         # All at once is quicker than one by one, unless some are made already.
-        if isinstance(value, list) and any(isinstance(one, Entry) for one in value):
+        if isinstance(value, list) and any(isinstance(item, SharedItem) for item in value):
             yield f"{text}[".encode()
-            yield b",".join(one.text if isinstance(one, Entry) else _json(one).encode() for one in value)
+            yield b",".join(item.text if isinstance(item, SharedItem) else _json(item).encode() for item in value)
             text = "]"
         else:
             text += _json(value)

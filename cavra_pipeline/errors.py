@@ -67,20 +67,20 @@ class OutOfMemory(PipelineError):
         )
 
 
-def did_you_mean(given: str, names: Iterable[str], most: int = 1) -> str:
-    """Returns the question whether one of the nearest names was meant; empty if none is near. `given` is not shown."""
+def did_you_mean(unknown_name: str, names: Iterable[str], most: int = 1) -> str:
+    """Returns the question whether a nearest name was meant; empty if none is near. The unknown name is not shown."""
     spelt = {_spelling(name): name for name in names}
-    near = get_close_matches(_spelling(given[:80]), spelt, n=most)
-    return f"Did you mean {' or '.join(spelt[one] for one in near)}?" if near else ""
+    near = get_close_matches(_spelling(unknown_name[:80]), spelt, n=most)
+    return f"Did you mean {' or '.join(spelt[spelling] for spelling in near)}?" if near else ""
 
 
 def _spelling(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-def use_one_of(given: str, names: Sequence[str]) -> str:
+def use_one_of(unknown_name: str, names: Sequence[str]) -> str:
     """Returns the remedy where a name is none of those there are: the nearest of them, and all if they are few."""
-    near = did_you_mean(given, names)
+    near = did_you_mean(unknown_name, names)
     return near if near and len(names) > _FEW else f"{near} Use one of {', '.join(names)}".strip()
 
 

@@ -67,8 +67,8 @@ def markdown(text: object) -> str:
     No image, link, address, element, entity, heading, list, table or code comes out of it. Addresses get a full-width
     character: programs find them in the text after its escapes are gone.
     """
-    line = _MARKDOWN.sub(lambda found: "\\" + found[0], _without_addresses(visible(text)))
-    line = _MARKDOWN_START.sub(lambda found: f"{found[1]}\\{found[2]}", _entities(line))
+    line = _MARKDOWN.sub(lambda match: "\\" + match[0], _without_addresses(visible(text)))
+    line = _MARKDOWN_START.sub(lambda match: f"{match[1]}\\{match[2]}", _entities(line))
     return f"&#32;{line[1:]}" if line.startswith(" ") else line
 
 
@@ -96,7 +96,7 @@ def datadog(text: object) -> str:
 
 def servicenow(text: object) -> str:
     """Returns the text for a ServiceNow field: no ``[code]`` that is shown as HTML, no ``javascript:`` that is run."""
-    return _SERVICENOW.sub(lambda found: found[0].translate(_FULL_WIDTH), visible(text))
+    return _SERVICENOW.sub(lambda match: match[0].translate(_FULL_WIDTH), visible(text))
 
 
 class LineFormatter(logging.Formatter):
@@ -112,8 +112,8 @@ def _is_plain(text: str) -> bool:
 
 
 def _without_addresses(line: str) -> str:
-    return _ADDRESS.sub(lambda found: found[0].translate(_FULL_WIDTH), line)
+    return _ADDRESS.sub(lambda match: match[0].translate(_FULL_WIDTH), line)
 
 
 def _entities(line: str) -> str:
-    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], line)
+    return _ENTITY.sub(lambda match: _ENTITIES[match[0]], line)

@@ -23,28 +23,34 @@ def failed_partitions(
         instance: Dagster's instance.
         assets: The assets; those that have no partitions, or that nothing here materialises, are passed over.
     """
-    found: dict[dg.AssetKey, Sequence[str]] = {}
-    made = [one for one in assets if isinstance(one, dg.AssetsDefinition) and one.is_materializable]
-    for key, partitions in sorted((key, one.partitions_def) for one in made for key in one.keys if one.partitions_def):
+    failed_days: dict[dg.AssetKey, Sequence[str]] = {}
+    materializable = [asset for asset in assets if isinstance(asset, dg.AssetsDefinition) and asset.is_materializable]
+    for key, partitions in sorted(
+        (key, asset.partitions_def) for asset in materializable for key in asset.keys if asset.partitions_def
+    ):
         days = partitions.get_partition_keys(dynamic_partitions_store=instance)
         statuses = instance.get_status_by_partition(key, days, partitions) or {}
         failed = [day for day in days if (status := statuses.get(day)) and status.value == _FAILED]
         if failed:
-            found[key] = failed
-    return found
+            failed_days[key] = failed
+    return failed_days
 
 
-def evaluation_of(found: Mapping[dg.AssetKey, Sequence[str]]) -> dict[str, Any]:
+def evaluation_of(failed_days: Mapping[dg.AssetKey, Sequence[str]]) -> dict[str, Any]:
     """Returns whether the check passes, with its severity and what it shows of the failed partitions."""
-    named = "; ".join(f"{key.path[-1]} {_named(days)}" for key, days in found.items())
+    named = "; ".join(f"{key.path[-1]} {_named(days)}" for key, days in failed_days.items())
     return {
-        "passed": not found,
+        "passed": not failed_days,
         "severity": dg.AssetCheckSeverity.ERROR,
         "metadata": {
-            WHY: f"Not made by their newest run: {named}" if found else "The newest run of each partition made it.",
-            "failed_partition_count": sum(map(len, found.values())),
-            "remedy": "open the asset, Materialize, and choose the failed partitions" if found else "none is needed",
-            **{key.to_user_string(): _named(days) for key, days in found.items()},
+            WHY: f"Not made by their newest run: {named}"
+            if failed_days
+            else "The newest run of each partition made it.",
+            "failed_partition_count": sum(map(len, failed_days.values())),
+            "remedy": "open the asset, Materialize, and choose the failed partitions"
+            if failed_days
+            else "none is needed",
+            **{key.to_user_string(): _named(days) for key, days in failed_days.items()},
         },
     }
 

@@ -23,9 +23,9 @@ _EVENTS: Final = SqlEventLogStorageTable
 _CHECKS: Final = AssetCheckExecutionsTable
 _FINISHED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _PLANNED: Final = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value
-_MADE: Final = dg.DagsterEventType.ASSET_MATERIALIZATION.value
+_MATERIALIZED: Final = dg.DagsterEventType.ASSET_MATERIALIZATION.value
 #: Events that pages show; that an asset was to be made says something only while it was not.
-_SHOWN: Final = sorted(one.value for one in ASSET_EVENTS if one.value != _PLANNED)
+_SHOWN: Final = sorted(event_type.value for event_type in ASSET_EVENTS if event_type.value != _PLANNED)
 _PAGE: Final = 500
 _log = logging.getLogger(__name__)
 
@@ -74,13 +74,13 @@ def _ended(instance: dg.DagsterInstance, tags: dict[str, str], before: datetime)
     """Returns the ids of the runs with these tags that ended before an instant, and whether each failed."""
     # A run was created before it ended.
     wanted = dg.RunsFilter(statuses=_FINISHED, tags=tags, created_before=before)
-    found: dict[str, bool] = {}
+    failure_by_run: dict[str, bool] = {}
     cursor = None
     while page := instance.get_run_records(wanted, limit=_PAGE, cursor=cursor):
         runs = (record.dagster_run for record in page if _end_of(record) < before)
-        found |= {run.run_id: run.status == dg.DagsterRunStatus.FAILURE for run in runs}
+        failure_by_run |= {run.run_id: run.status == dg.DagsterRunStatus.FAILURE for run in runs}
         cursor = page[-1].dagster_run.run_id
-    return found
+    return failure_by_run
 
 
 def _end_of(record: dg.RunRecord) -> datetime:
@@ -112,7 +112,7 @@ def _prune(instance: dg.DagsterInstance, log: SqlEventLogStorage, run_id: str) -
 def _is_last_attempt(log: SqlEventLogStorage, run_id: str) -> bool:
     """Returns whether a failed run is the newest for a partition or a check: its page shows the failure."""
     newer = _EVENTS.alias()
-    attempted = _exists_newer(newer, newer.c.dagster_event_type.in_([_PLANNED, _MADE]))
+    attempted = _exists_newer(newer, newer.c.dagster_event_type.in_([_PLANNED, _MATERIALIZED]))
     planned = sa.select(_EVENTS.c.id).where(
         _EVENTS.c.run_id == run_id, _EVENTS.c.dagster_event_type == _PLANNED, ~attempted
     )
@@ -135,6 +135,6 @@ def _exists_newer_check() -> sa.ColumnElement[bool]:
     return sa.exists().where(*same, _same_partition(newer, _CHECKS), newer.c.id > _CHECKS.c.id).correlate(_CHECKS)
 
 
-def _same_partition(one: Any, other: Any) -> sa.ColumnElement[bool]:
-    neither = sa.and_(one.c.partition.is_(None), other.c.partition.is_(None))
-    return sa.or_(one.c.partition == other.c.partition, neither)
+def _same_partition(newer: Any, other: Any) -> sa.ColumnElement[bool]:
+    neither = sa.and_(newer.c.partition.is_(None), other.c.partition.is_(None))
+    return sa.or_(newer.c.partition == other.c.partition, neither)

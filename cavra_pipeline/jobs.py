@@ -161,8 +161,8 @@ def range_tags(days: Sequence[date]) -> dict[str, str]:
 
 def is_of_range(tags: Mapping[str, str], day: date) -> bool:
     """Returns whether a run with these tags takes the day as one of its partitions."""
-    one = tags.get(PARTITION_TAG, "")
-    first, last = (tags.get(name, one) for name in (RANGE_START_TAG, RANGE_END_TAG))
+    partition = tags.get(PARTITION_TAG, "")
+    first, last = (tags.get(name, partition) for name in (RANGE_START_TAG, RANGE_END_TAG))
     return bool(first) and first <= day.isoformat() <= last
 
 

@@ -159,7 +159,7 @@ class Lane:
     @property
     def alerts_of(self) -> str | None:
         """Name of the lane whose health alerts this one delivers; None for a lane that delivers no alerts."""
-        return next((one.name for one in LANES.values() if self.kind_stem == f"{one.health_kind}-alert"), None)
+        return next((lane.name for lane in LANES.values() if self.kind_stem == f"{lane.health_kind}-alert"), None)
 
     @property
     def failed_delivery_field(self) -> str:

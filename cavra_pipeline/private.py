@@ -51,14 +51,14 @@ def tighten(home: Path) -> None:
     _close(home)
 
 
-def mode_to_give(found: os.stat_result) -> int | None:
+def mode_to_give(status: os.stat_result) -> int | None:
     """Returns the mode that the file of a secret must be given, or None if no one else may read or change it.
 
     The rule is that of PostgreSQL for a server's private key: a file of our own user has mode 0600 or less; one of root
     may be readable by its group (0640), as secrets that an orchestrator mounts are.
     """
-    is_mounted = found.st_uid == 0 != os.geteuid()
-    if found.st_mode & (0o037 if is_mounted else _OTHERS):
+    is_mounted = status.st_uid == 0 != os.geteuid()
+    if status.st_mode & (0o037 if is_mounted else _OTHERS):
         return 0o640 if is_mounted else 0o600
     return None
 

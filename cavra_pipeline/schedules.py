@@ -91,15 +91,15 @@ def build_source_schedule(sources: Sources, settings: Settings) -> dg.ScheduleDe
         due = due_sources(sources, pull_states(state_of(settings)), at)
         unfinished = dg.RunsFilter(job_name=IMPORT_SOURCES, tags=ours, statuses=IN_PROGRESS)
         busy = {run.tags.get(SOURCE_NAME_TAG) for run in context.instance.get_runs(unfinished)}
-        asked = [one.name for one in due if one.name not in busy]
-        if not asked:
+        source_names = [source.name for source in due if source.name not in busy]
+        if not source_names:
             return dg.SkipReason(f"None of {len(sources.usable)} sources is due; {len(due)} due ones still run.")
         # Dagster compares the keys of one tick only, so a source that failed is asked for again when it is due.
         return [
             dg.RunRequest(
                 run_key=name, asset_selection=[source_key(settings, name)], tags={SOURCE_NAME_TAG: name, **ours}
             )
-            for name in asked
+            for name in source_names
         ]
 
     return pull_due
@@ -167,7 +167,7 @@ def latest_tick(name: str, settings: Settings, *, now: datetime) -> datetime:
     """Returns the latest instant, up to now, at which a schedule is due; Dagster's own evaluator decides."""
     (cron,) = (settings.crons.get(name, cron) for declared, cron, *_ in SCHEDULES if declared == name)
     backward = schedule_execution_time_iterator(now.timestamp(), cron, "UTC", ascending=False)
-    return next(one for one in backward if one <= now).astimezone(UTC)
+    return next(tick_at for tick_at in backward if tick_at <= now).astimezone(UTC)
 
 
 def _schedule(
@@ -187,8 +187,8 @@ def _schedule(
         day = context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=days_back)
         same = {SCHEDULE_TAG: job.name, PARTITION_TAG: day.isoformat(), **ours}
         waiting = dg.RunsFilter(job_name=job.name, tags=same, statuses=_WAITING)
-        if found := context.instance.get_runs(waiting, limit=1):
-            return dg.SkipReason(f"Run {found[0].run_id} {STILL_WAITS}, and will do the same for {day}.")
+        if waiting_runs := context.instance.get_runs(waiting, limit=1):
+            return dg.SkipReason(f"Run {waiting_runs[0].run_id} {STILL_WAITS}, and will do the same for {day}.")
         return dg.RunRequest(partition_key=day.isoformat(), tags=ours)
 
     return tick

@@ -29,10 +29,10 @@ _STATE_URL: Final = r"(?:sqlite:///|postgresql(?:\+psycopg2)?://)[\x21-\x7e]+"
 def _names(accepted: Mapping[str, object] | tuple[str, ...], value: Any) -> tuple[str, ...]:
     """Splits names at commas and refuses one that there is not."""
     names = value.split(",") if isinstance(value, str) else value
-    found = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if not all(name in accepted for name in found):
+    stripped_names = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    if not all(name in accepted for name in stripped_names):
         raise ValueError
-    return found
+    return stripped_names
 
 
 def _connector_names(value: Any) -> tuple[str, ...]:
@@ -42,10 +42,10 @@ def _connector_names(value: Any) -> tuple[str, ...]:
 def _each(pattern: str, separator: str, value: Any) -> tuple[str, ...]:
     """Splits a text at the separator and refuses it unless each part is of the pattern."""
     parts = value.split(separator) if isinstance(value, str) else value
-    found = tuple(part.strip() for part in parts)
-    if not found or not all(re.fullmatch(pattern, part) for part in found):
+    stripped_parts = tuple(part.strip() for part in parts)
+    if not stripped_parts or not all(re.fullmatch(pattern, part) for part in stripped_parts):
         raise ValueError
-    return found
+    return stripped_parts
 
 
 def _absolute(value: Any) -> Path:

@@ -383,6 +383,6 @@ def _refused(error: ValidationError) -> UsageError:
     """Names the variable; what is inside a field, such as the cadence of a schedule, is the rest of its name."""
     first = refusal(error)
     field, *inner = first.where.split(".")
-    known = Settings.model_fields.get(field)
-    where = "_".join([known.alias or field if known else field, *inner]).upper()
+    setting = Settings.model_fields.get(field)
+    where = "_".join([setting.alias or field if setting else field, *inner]).upper()
     return UsageError(first.what, where=where, remedy=f"{first.remedy.replace('Give', 'Set', 1)}, or unset it")

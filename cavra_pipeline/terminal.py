@@ -63,7 +63,7 @@ class Terminal:
 
     def print(self, *what: str | RenderableType, style: str = "", soft_wrap: bool | None = None) -> None:
         """Prints texts, each escaped to one line, and tables."""
-        escaped = [shown(one) if isinstance(one, str) else one for one in what]
+        escaped = [shown(part) if isinstance(part, str) else part for part in what]
         self._has_parts = True
         self._console.print(*escaped, style=style or None, soft_wrap=soft_wrap)
 
@@ -125,7 +125,7 @@ class Terminal:
 
     def facts(self, title: str, rows: Iterable[Sequence[Any]]) -> None:
         """Prints a line for each thing that is known: its name, and what it is; the last of each may be a sentence."""
-        cells = [[_cell(one) for one in row] for row in rows]
+        cells = [[_cell(value) for value in row] for row in rows]
         drawn = Table(box=None, show_header=False, pad_edge=False, collapse_padding=True, padding=(0, _GAP, 0, 0))
         for number in range(max(map(len, cells), default=0)):
             drawn.add_column(style="" if number else "dim", overflow="fold", no_wrap=number + 1 < len(cells[0]))
@@ -150,8 +150,8 @@ class Terminal:
         """Returns the lines of a step beside so many columns; those of a command as a shell reads them."""
         is_command = step.startswith(_OURS)
         room = self._console.width - beside - (_GAP if is_command else 0)
-        found = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
-        return (" \\\n  ".join(found)).split("\n") if is_command else found
+        folded_lines = textwrap.wrap(visible(step), max(room, _FOLDED), break_long_words=False, break_on_hyphens=False)
+        return (" \\\n  ".join(folded_lines)).split("\n") if is_command else folded_lines
 
     def _draw(self, drawn: Table) -> None:
         """Prints a table without the blanks at the ends of its lines, which a pipe would carry on."""
@@ -179,11 +179,11 @@ class Terminal:
 
     def _filled(self, text: str) -> list[str]:
         """Returns the lines of a text, as a person's terminal has room for them; its own line ends stay."""
-        own = text.split("\n")
+        text_lines = text.split("\n")
         if not self.is_interactive:
-            return own
+            return text_lines
         fill = textwrap.TextWrapper(self._console.width - _GAP, break_long_words=False, break_on_hyphens=False)
-        return [line for one in own for line in fill.wrap(one) or [""]]
+        return [line for text_line in text_lines for line in fill.wrap(text_line) or [""]]
 
     @contextmanager
     def bytes_progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -275,18 +275,21 @@ def _widths(texts: Sequence[Sequence[str]], console: int, *, is_last_folded: boo
 def _folded_widths(texts: Sequence[Sequence[str]], console: int) -> list[int]:
     """Returns how wide all columns are drawn if the widest are folded; none if a cell would take too many lines."""
     most = [max(cell_len(text) for text in column) for column in texts]
-    widths = [min(one, console) for one in most]
+    widths = [min(width, console) for width in most]
     for _ in range(sum(widths) + _GAP * (len(widths) - 1) - console):
         widths[widths.index(max(widths))] -= 1
     fits = all(
-        width >= min(one, _FOLDED) and one <= width * _MOST_LINES for one, width in zip(most, widths, strict=True)
+        width >= min(full_width, _FOLDED) and full_width <= width * _MOST_LINES
+        for full_width, width in zip(most, widths, strict=True)
     )
     return widths if fits else []
 
 
 def _are_numbers(values: Iterable[object]) -> bool:
-    known = [one for one in values if one is not None]
-    return bool(known) and all(isinstance(one, Number) and not isinstance(one, bool) for one in known)
+    present_values = [value for value in values if value is not None]
+    return bool(present_values) and all(
+        isinstance(value, Number) and not isinstance(value, bool) for value in present_values
+    )
 
 
 def _cell(value: object) -> Text:
