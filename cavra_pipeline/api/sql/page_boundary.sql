@@ -17,6 +17,6 @@ page AS (
 )
 
 SELECT (SELECT count(*) FROM matching) AS total, page.*
-FROM (VALUES (0)) AS one (row)
+FROM (VALUES (0)) AS single_row (row)
 LEFT JOIN page ON true
 ORDER BY drop_day, file_name, source_file, line_number, {{columns}}

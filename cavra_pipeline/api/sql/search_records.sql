@@ -35,8 +35,8 @@ WITH matching AS (
         AND (
             $provider::VARCHAR IS NULL
             OR provider_name(provider) = $provider
-            OR list_contains(list_transform(outcomes, lambda one: one.provider), $provider)
-            OR list_contains(list_transform(selected_providers, lambda one: provider_name(one)), $provider)
+            OR list_contains(list_transform(outcomes, lambda outcome: outcome.provider), $provider)
+            OR list_contains(list_transform(selected_providers, lambda selected: provider_name(selected)), $provider)
         )
 ),
 
@@ -49,6 +49,6 @@ page AS (
 )
 
 SELECT (SELECT count(*) FROM matching) AS total, record.*
-FROM (VALUES (0)) AS one (row)
+FROM (VALUES (0)) AS single_row (row)
 LEFT JOIN (SELECT {{columns}} FROM evidence SEMI JOIN page USING (session_id)) AS record ON true
 ORDER BY record.created_at DESC, record.session_id
