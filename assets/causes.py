@@ -99,7 +99,7 @@ def build_incidents_asset(partitions: dg.PartitionsDefinition[str], settings: Se
 
 
 def _why(report: Mapping[str, Any]) -> str:
-    """What the check says first."""
+    """Returns the first line of the check."""
     open_ = sorted(
         {
             f"{incident['provider']} ({incident['cause']})"

@@ -251,7 +251,7 @@ def _check(
 
 
 def _run_metadata(name: str, result: IngestResult, outdated: list[date]) -> dict[str, Any]:
-    """What the run as a whole did, and the days whose reports late evidence may have changed."""
+    """Returns counts of the whole run, and the days whose reports late evidence may have changed."""
     if name != "evidence":
         return {}
     return {

@@ -1,4 +1,4 @@
-"""What a run was launched with: its configuration, checked at launch and not by its first step, and its days."""
+"""Configuration of a run, checked at launch and not by its first step, and its days."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def days_of(context: dg.AssetExecutionContext) -> list[date]:
 
 
 class _Today(dg.Executor):
-    """Gives a run of a partitioned job its partition before the first step: Dagster asks for it ahead of our code."""
+    """Sets the partition of a run of a partitioned job before the first step: Dagster reads it ahead of our code."""
 
     def __init__(self, inner: dg.Executor) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""What assets show in Dagster: tables, texts, the days of a run. Dagster would obey Markdown, and shows these as is."""
+"""Metadata of assets: tables, texts, the days of a run. Dagster would obey Markdown, and shows these as is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Dagster shows of a saved report: numbers for its plots, tables for a person. Its assets: ``reports.py``."""
+"""Metadata of a saved report: numbers for Dagster's plots, tables for a person. Its assets: ``reports.py``."""
 
 import hashlib
 from collections.abc import Callable, Mapping

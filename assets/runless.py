@@ -59,7 +59,7 @@ class RunlessReports:
         self._thread.start()
 
     def report(self, report: Report) -> None:
-        """Puts a report in line; where ten thousand wait, it is counted as lost and not reported."""
+        """Queues a report; where ten thousand wait, it is counted as lost and not reported."""
         try:
             self._queue.put_nowait(report)
         except Full:

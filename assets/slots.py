@@ -1,4 +1,4 @@
-"""What makes missed slots, failed partitions and stale assets red in the Dagster UI: checks, and freshness."""
+"""Checks and freshness policies that make missed slots, failed partitions and stale assets red in the Dagster UI."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

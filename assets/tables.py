@@ -1,4 +1,4 @@
-"""What Dagster shows of the table behind an asset: its name, its columns with their comments, where code makes it."""
+"""Metadata of the table behind an asset: its name, its columns with their comments, where code makes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How S3-compatible storage is opened: by the variables that its tools share."""
+"""Access to S3-compatible storage, by the variables that its tools share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REGION: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 @dataclass(frozen=True, slots=True)
 class BucketAccess:
-    """What opens a bucket; what is not set is None.
+    """Credentials and endpoint of a bucket; what is not set is None.
 
     Attributes:
         key_id: Name of the key.

@@ -76,7 +76,7 @@ def declared(name: str) -> Declared:
 
 
 def must_be_on(name: str, environment: str) -> bool:
-    """Says whether a schedule or sensor must be on in an environment."""
+    """Returns whether a schedule or sensor must be on in an environment."""
     return environment in _BY_NAME[name].on_in
 
 

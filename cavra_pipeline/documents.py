@@ -1,4 +1,4 @@
-"""What all answers share: instants as text, whole minutes, content-made ids, canonical JSON. No rule of a report."""
+"""Shared forms of answers: instants as text, whole minutes, content-made ids, canonical JSON. No rule of a report."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class SharedItem(dict[str, object]):
     __slots__ = ("text",)
 
     def __init__(self, members: Mapping[str, object]) -> None:
-        """Takes the members and makes the canonical JSON."""
+        """Copies the members and makes the canonical JSON."""
         super().__init__(members)
         self.text: Final = _json(self).encode()
 
@@ -118,7 +118,7 @@ class SharedItem(dict[str, object]):
 def spread(
     rows: Iterable[Mapping[str, Any]], instants: int, make: Callable[[Mapping[str, Any]], dict[str, object]]
 ) -> list[list[dict[str, object]]]:
-    """Hands each row's item to every instant that sees it: those numbered ``first_seen`` to ``last_seen``, from 1."""
+    """Adds each row's item to every instant that sees it: those numbered ``first_seen`` to ``last_seen``, from 1."""
     items_by_instant: list[list[dict[str, object]]] = [[] for _ in range(instants)]
     for row in rows:
         item = make(row)

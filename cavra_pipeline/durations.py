@@ -1,10 +1,10 @@
-"""How an age or a length of time is written where room is short: in reports, tables and pictures."""
+"""Formats of ages and durations where room is short: in reports, tables and pictures."""
 
 from __future__ import annotations
 
 
 def short_duration(minutes: int) -> str:
-    """Says a duration in its two largest units, rounded down: ``13 h 24 min``, ``7 d 19 h``, ``7 d``.
+    """Formats a duration in its two largest units, rounded down: ``13 h 24 min``, ``7 d 19 h``, ``7 d``.
 
     The verifier of a bundle has this rule again, as it stands alone: ``verify/derive.py``.
     """

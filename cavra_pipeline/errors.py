@@ -131,7 +131,7 @@ class Accepts:
 
 
 def _accepted(schema: Mapping[str, Any]) -> str:
-    """Says what a number accepts, from its bounds."""
+    """Returns what a number accepts, from its bounds."""
     while "ge" not in schema:
         schema = schema["schema"]
     kind = "an integer" if schema["type"] == "int" else "a finite number"

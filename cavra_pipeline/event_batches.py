@@ -87,7 +87,7 @@ class BatchedEventLog(SqliteEventLogStorage):
                 del self._batch.connections
 
     def _store(self, events: Sequence[tuple[dg.EventLogEntry, dict[str, Any]]]) -> None:
-        """Puts each event's row into both files, a statement for each file."""
+        """Writes each event's row into both files, a statement for each file."""
         by_run: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for event, row in events:
             by_run[event.run_id].append(row)

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PrunedRuns:
-    """What one pruning did.
+    """Result of one pruning.
 
     Attributes:
         pruned_count: Runs that were removed.

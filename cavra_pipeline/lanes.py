@@ -26,7 +26,7 @@ APPROVAL_STATES = (APPROVED, "denied", "deferred", "expired")
 
 
 class Gate(Enum):
-    """What a live retry waits for (contract section 4); every lane waits for the host's setting too."""
+    """Condition of a live retry (contract section 4); every lane needs the host's setting too."""
 
     REQUEST = "an explicit request"
     ACKNOWLEDGEMENT = "an operator's acknowledgement"
@@ -35,7 +35,7 @@ class Gate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sendable:
-    """What a subject's newest record of a type must say before a retry may be sent (contract section 4)."""
+    """Field and value that a subject's newest record of a type must have before a retry (contract section 4)."""
 
     record_type: str
     field: str
@@ -163,7 +163,7 @@ class Lane:
 
     @property
     def failed_delivery_field(self) -> str:
-        """What a health report calls the count of failed deliveries in the window."""
+        """Field of a health report with the count of failed deliveries in the window."""
         return f"failed_{self.name}_delivery_count"
 
 

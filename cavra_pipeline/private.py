@@ -1,4 +1,4 @@
-"""Who may read the home: its owner alone. Folders have the mode 0700 and files 0600, under any umask.
+"""Access rights of the home: its owner alone. Folders have the mode 0700 and files 0600, under any umask.
 
 Files that people write (the connector file, token and key files) are checked where they are read, not changed here.
 """
@@ -34,7 +34,7 @@ def keep_private() -> None:
 
 
 def tighten(home: Path) -> None:
-    """Takes the rights of others from a home and from what the product made in it; logs what it may not change.
+    """Removes the rights of others from a home and from what the product made in it; logs what it may not change.
 
     A folder that is private already is not searched: no one else reaches what is in it.
     """

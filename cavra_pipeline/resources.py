@@ -1,4 +1,4 @@
-"""What Dagster lends to assets and sensors: the settings of the home, as a resource."""
+"""Resource of assets and sensors: the settings of the home."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Where the command line prints: every text is escaped here, so that no caller can forget it.
+"""Output of the command line: every text is escaped here, so that no caller can forget it.
 
 Only this module uses rich. Rich's own markup is off; what has a style is made by ``shown`` and ``lines``.
 """

@@ -1,4 +1,4 @@
-"""How a sensor hands what it found to the life cycle of alerts, and stays off the databases while nothing changed."""
+"""Passes a sensor's observations to the life cycle of alerts, and opens no database while nothing changed."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,7 @@ class SensorTick:
 
 @dataclass(frozen=True, slots=True)
 class TickResult:
-    """What an evaluation comes to.
+    """Result of an evaluation.
 
     Attributes:
         observation: What is wrong now; None: nothing could be observed, and no alert changes.
@@ -168,7 +168,7 @@ def sensor_result(
     Args:
         settings: The home.
         previous_cursor: The cursor before, as an object.
-        result: What the evaluation came to.
+        result: Result of the evaluation.
         clock: Returns the current time.
     """
     last, reason = LastObservation.of(previous_cursor.get("told")), result.reason

@@ -75,7 +75,7 @@ def instants_around(
 
 @dataclass(frozen=True, slots=True)
 class Instigator:
-    """What Dagster stores of a schedule or sensor.
+    """Stored state of a schedule or sensor.
 
     Attributes:
         name: Its name.
@@ -256,7 +256,7 @@ def runs_since(
 
 
 def is_busy_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Says whether a run failed because the warehouse stayed busy."""
+    """Returns whether a run failed because the warehouse stayed busy."""
     failed = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=5).records
     return any(
         "WarehouseBusy" in classes for classes in (failure_classes(failure.event_log_entry) for failure in failed)

@@ -1,4 +1,4 @@
-"""What assets showed last, as the sensors decide by it: read once for all of them, until an asset is made again."""
+"""Newest metadata of assets, by which sensors decide: read once for all of them, until an asset is made again."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -36,7 +36,7 @@ def newest_shown(
 
 
 def _shown_on(instance: dg.DagsterInstance, asset: dg.AssetKey, days: Sequence[str], having: str) -> Sequence[_Shown]:
-    """What an asset showed of some days; a process reads and parses it once, until one of them is made again."""
+    """Returns an asset's metadata of some days; a process reads it once, until one of them is made again."""
     event_type = dg.DagsterEventType.ASSET_MATERIALIZATION
     stamp = instance.get_latest_storage_id_by_partition(asset, event_type, set(days))
     if not stamp:

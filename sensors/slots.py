@@ -90,7 +90,7 @@ def _cursor(memory: WatcherState, last: LastObservation) -> str:
 
 @dataclass(frozen=True)
 class _View:
-    """What one tick sees of Dagster; its records are read once, however often slots are judged by them."""
+    """One tick's view of Dagster; its records are read once, however often slots are judged by them."""
 
     observation: WatcherObservation
     configurations: Sequence[Configuration]

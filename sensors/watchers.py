@@ -55,7 +55,7 @@ def watcher_sensor(tick: SensorTick) -> TickResult:
 def _failing(
     instance: dg.DagsterInstance, instigators: Sequence[records.Instigator], now: datetime
 ) -> Iterator[Signal]:
-    """What failed at its newest tick; since when is the first of the failures in a row."""
+    """Yields a signal for each instigator whose newest tick failed, since the first of the failures in a row."""
     for instigator in instigators:
         failed = records.failures_in_a_row(instance, instigator, now - timedelta(days=2)) if instigator.is_on else []
         if failed:

@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens with scopes, from a file of their SHA-256. What they may ask stands at the endpoints.
+"""Access control: bearer tokens with scopes, from a file of their SHA-256. Each endpoint declares its scope.
 
 A token is 256 random bits, so a plain digest of it can't be guessed back; the file holds nothing else of it.
 """
@@ -28,7 +28,7 @@ _MOST_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, and what they may.
+    """A caller and its scopes.
 
     Attributes:
         name: The token's name, or ``local``.

@@ -132,7 +132,7 @@ def _methods_at(request: Request) -> list[str]:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    """Says which value is not accepted and what is; never what was sent."""
+    """Returns a problem that names each rejected value and what is accepted; never what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for it alone
     errors = error.errors()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

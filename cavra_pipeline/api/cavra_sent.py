@@ -1,4 +1,4 @@
-"""What was sent, by CAVRA's names: deliveries, executions and worker runs, each with its own evidence record."""
+"""Sends by CAVRA's names: deliveries, executions and worker runs, each with its own evidence record."""
 
 from __future__ import annotations
 

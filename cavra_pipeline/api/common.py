@@ -1,4 +1,4 @@
-"""What every router uses: the service, the caller, and the declaration of an endpoint with its scope and its answer."""
+"""Dependencies of every router: the service, the caller, and an endpoint's declaration with its scope and answer."""
 
 from __future__ import annotations
 

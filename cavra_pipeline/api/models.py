@@ -1,4 +1,4 @@
-"""What the endpoints take, for OpenAPI and for the first check of what comes in. The domain checks again."""
+"""Models of requests, for OpenAPI and for the first validation. The domain validates again."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Origins:
         return origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
 
     def mark(self, headers: MutableHeaders, admitted: str | None) -> None:
-        """Says in an answer who may read it; a cache must not give it to another origin."""
+        """Adds the headers that say who may read an answer; a cache must not give it to another origin."""
         if not self:
             return
         headers.add_vary_header("Origin")

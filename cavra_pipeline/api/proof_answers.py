@@ -1,4 +1,4 @@
-"""What the endpoints on proofs answer."""
+"""Models of the answers of the endpoints on proofs."""
 
 from __future__ import annotations
 

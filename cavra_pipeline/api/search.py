@@ -18,7 +18,7 @@ _FARTHEST: Final = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a record must be to pass; None passes all.
+    """Conditions that a record must meet; None accepts every value.
 
     Attributes:
         session_id: Its identity.

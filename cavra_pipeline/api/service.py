@@ -1,4 +1,4 @@
-"""What the endpoints share: the read copy, cached answers, saved evidence, reports to Dagster."""
+"""Shared parts of the endpoints: the read copy, cached answers, saved evidence, reports to Dagster."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _MOST_PROVING: Final = 2
 
 
 class Dagster(Protocol):
-    """What the service asks of Dagster; the composition root brings it."""
+    """Interface to Dagster that the service needs; the composition root provides it."""
 
     def report(self, report: Report) -> None:
         """Queues a runless materialization event for the report."""
@@ -63,7 +63,7 @@ class Dagster(Protocol):
         """Returns counts for the service's own status."""
 
     def close(self) -> None:
-        """Says what still waits and ends."""
+        """Reports what is still queued, then stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Service:
 
     @contextmanager
     def proving(self) -> Iterator[AbstractContextManager[Session]]:
-        """Lets a request make a proof, and lends it what opens the copy; others may read before the proof is made.
+        """Admits a request that makes a proof and yields what opens the copy; others may read before the proof is made.
 
         Raises:
             HttpProblem: Too many requests make one.
@@ -180,7 +180,7 @@ class Service:
 
     @contextmanager
     def sending(self) -> Iterator[Settings]:
-        """Lets a request send, and lends it the home; readers do not wait for it.
+        """Admits a request that sends and yields the home's settings; readers do not wait for it.
 
         Raises:
             HttpProblem: Too many requests are sending, or something they need is busy.
@@ -196,7 +196,7 @@ class Service:
             self.written()
 
     def once(self, question: Sequence[object], make: Callable[[], tuple[Any, CopyState | None]]) -> Answer:
-        """Answers a question, or gives the answer that somebody else got to the same one within this second."""
+        """Answers a question, or returns the cached answer to the same question if it is recent."""
         key = repr(question)
         new_answer: Future[Answer] = Future()
         with self._lock:
@@ -245,7 +245,7 @@ class Service:
         return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
 
     def _held_over(self, cached: Future[Answer] | None) -> Answer | None:
-        """The answer there is, where it is not old and no one could make it again just now."""
+        """Returns the cached answer if it is recent and no turn is free to make it again."""
         if cached is None or cached.exception() is not None or _age(cached.result()) >= _SAME_SECONDS[1]:
             return None
         if self._turns.acquire(blocking=False):
@@ -277,7 +277,7 @@ class Service:
         return now, parse_as_of(as_of) if as_of else now
 
     def written(self) -> None:
-        """Says that this process has written to the warehouse: nothing older is answered any more."""
+        """Invalidates cached answers after this process has written to the warehouse."""
         with self._lock:
             self._answers.clear()
             self._before.clear()

@@ -88,7 +88,7 @@ def _lanes_of(session: Session, subject: str, at: datetime) -> list[Lane]:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What decides about a pair at any instant, beside its own records."""
+    """Inputs of the decision on a pair at any instant, beside its own records."""
 
     session: Session
     story: PairStory
@@ -222,7 +222,7 @@ def _policy_of(lane: Lane, row: Mapping[str, Any]) -> RetryPolicy:
 def _verdict(
     context: _Context, row: Mapping[str, Any], decision: Mapping[str, Any] | None
 ) -> tuple[str, str | None] | None:
-    """Says what a plan or run made of the pair and why; None where it had nothing to decide about it."""
+    """Returns a plan's or run's outcome for the pair and the reason; None where it had nothing to decide."""
     at, is_plan = row["created_at"], row["record_type"] == "retry_plan"
     is_named = row["retry_plan_id"] in context.story.plan_ids if is_plan else row["run_id"] in context.story.run_ids
     if is_named:

@@ -113,7 +113,7 @@ def _runs(session: Session, lane: Lane, at: datetime, until: datetime) -> tuple[
 
 
 def _held_reasons(lane: Lane, decisions: Sequence[Mapping[str, Any]], evidence: PairEvidence) -> list[str | None]:
-    """Why no run may select each pair, by what is so at the instant; None where one may."""
+    """Returns why no run may select each pair, judged at the instant; None where a run may."""
     gate = {Gate.ACKNOWLEDGEMENT: "acknowledgement", Gate.APPROVAL: "approval"}.get(lane.gate)
     reasons: list[str | None] = []
     for decision in decisions:

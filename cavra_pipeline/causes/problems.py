@@ -1,4 +1,4 @@
-"""What incidents and forecasts mean for people on call: signals for the life cycle of alerts. Thresholds stand here.
+"""Signals for the life cycle of alerts from incidents and forecasts, with their thresholds.
 
 What was found is made where the warehouse is open, shown by an asset, and read back by a sensor: plain values only.
 """

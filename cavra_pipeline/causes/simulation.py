@@ -34,7 +34,7 @@ class SimulatedPair:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """What decides how far a run gets.
+    """Limits of the simulated runs.
 
     Attributes:
         delays: The delay after the first failure, the second and so on; one more failure exhausts a pair.
@@ -47,7 +47,7 @@ class Ladder:
 
 @dataclass(slots=True)
 class Simulated:
-    """What came of the runs; ``late_by`` is the longest that something due waited for its turn."""
+    """Result of the runs; ``late_by`` is the longest that something due waited for its turn."""
 
     pairs: list[SimulatedPair]
     queue_peak: int = 0
@@ -68,7 +68,7 @@ def simulate(
     Args:
         pairs: Those that a run may select, in the plan's order; they are copied.
         runs: Ascending instants.
-        ladder: What decides how far a run gets.
+        ladder: Limits of the runs.
         as_of: Waiting is counted from here on.
         until: Waiting is counted up to here.
         is_delivered: The assumption.

@@ -17,7 +17,7 @@ DELIVERED: Final = "delivered"
 
 @dataclass(frozen=True, slots=True)
 class PairStory:
-    """What the evidence holds of a pair up to an instant.
+    """Evidence about a pair up to an instant.
 
     Attributes:
         lane: Its lane.

@@ -15,7 +15,7 @@ from cavra_pipeline.connectors.transport import Route
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """What an access token is asked for with (OAuth 2.0 client credentials grant, RFC 6749 section 4.4)."""
+    """Credentials for an access token (OAuth 2.0 client credentials grant, RFC 6749 section 4.4)."""
 
     token_url: Secret
     client_id: str

@@ -70,13 +70,13 @@ class DeliverySettings:
 
     @property
     def try_seconds(self) -> float:
-        """How long one request can take, from the first byte out to the last one in."""
+        """Longest duration of one request, from the first byte out to the last one in."""
         return self.connect_timeout_seconds + self.write_timeout_seconds + self.read_timeout_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What became of one attempt; nothing in it comes from the text of an answer."""
+    """Outcome of one attempt; nothing in it comes from the text of an answer."""
 
     provider: str
     grade: Grade
@@ -185,7 +185,7 @@ def _wait_seconds(
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """What the tries of one attempt share."""
+    """State that the tries of one attempt share."""
 
     connector: Connector
     notification: Notification

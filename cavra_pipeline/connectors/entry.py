@@ -307,7 +307,7 @@ class _Reader:
         return Secret(value)
 
     def _route(self, url: Secret | None) -> Route | None:
-        """How the address is reached, once certificates and proxies may be read."""
+        """Returns the route to the address, once certificates and proxies may be read."""
         ca_file = self.settings.get("ca_file")
         if ca_file is not None and (not isinstance(ca_file, str) or not ca_file.strip()):
             self._fault("ca_file", "it is not text", "give the path of a file of certificates (PEM)")

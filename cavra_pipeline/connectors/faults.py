@@ -1,4 +1,4 @@
-"""What is wrong with the configuration of connectors, in words that hold none of its values.
+"""Faults of the configuration of connectors, in words that hold none of its values.
 
 What belongs here: the faults of one connector, and the error that carries them.
 What does not: finding them (config, entry, sources).
@@ -24,7 +24,7 @@ PROBLEM_REASONS: Final = (FILE_UNUSABLE, MISCONFIGURED, SECRET_UNUSABLE)
 
 @dataclass(frozen=True, slots=True)
 class ConnectorProblem:
-    """Why a connector, or every connector, cannot be used.
+    """Reason why a connector, or every connector, cannot be used.
 
     Attributes:
         subject: The provider; ``WHOLE_FILE`` if it concerns all.

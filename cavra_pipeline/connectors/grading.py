@@ -1,4 +1,4 @@
-"""What an answer means, by the rules of the API that gave it.
+"""Grades of an API's answers, by the rules of that API.
 
 What belongs here: status and body of an answer to a grade and a reason code of ours.
 What does not: sending, waiting, and any text of the answer: a body is looked at and forgotten.
@@ -16,7 +16,7 @@ from typing import Any
 
 
 class Grade(StrEnum):
-    """What became of one attempt."""
+    """Grade of one attempt."""
 
     DELIVERED = "delivered"  # the API said that it is done
     ACCEPTED = "accepted"  # taken and queued, not confirmed

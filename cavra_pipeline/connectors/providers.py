@@ -42,7 +42,7 @@ class TokenService:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Everything that is particular to one provider."""
+    """Properties of one provider."""
 
     build: Callable[[Connector, Notification, datetime], PreparedRequest]
     grade: Callable[[int, bytes | None], GradedResponse]

@@ -1,4 +1,4 @@
-"""Where a secret comes from: an environment variable, or a file that no one else may read.
+"""Sources of a secret: an environment variable, or a file that no one else may read.
 
 What belongs here: reading one secret, and the rules for who may read or write a file.
 What does not: what the secret is for (entry).

@@ -30,7 +30,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class NoToken:
-    """Why there is no token: nothing was sent to the API itself.
+    """Reason why there is no token; nothing was sent to the API itself.
 
     Attributes:
         verdict: Whether asking again later makes sense, and why there is none.

@@ -46,7 +46,7 @@ _UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EN
 
 
 class Route:
-    """How an address is reached. A plain class: what turns a connector's fields into a document copies no TLS context.
+    """Route to an address. A plain class: what turns a connector's fields into a document copies no TLS context.
 
     Attributes:
         tls: The authorities that vouch for it.

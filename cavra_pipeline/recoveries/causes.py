@@ -1,4 +1,4 @@
-"""Why a provider fails, as the HTTP statuses of its failures tell (contract section 14)."""
+"""Cause of a provider's failures, by their HTTP statuses (contract section 14)."""
 
 from __future__ import annotations
 

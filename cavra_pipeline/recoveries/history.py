@@ -39,7 +39,7 @@ class RecoveryParameters(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """What was said of a recovery, and when; UTC without a zone, as the warehouse keeps it."""
+    """A recorded state of a recovery; instants are UTC without a zone, as in the warehouse."""
 
     at: datetime
     playbook_id: str
@@ -51,7 +51,7 @@ class Closure:
 
 
 def _said_by(closures: Sequence[Closure], at: datetime) -> Sequence[Closure]:
-    """Those of some closures, in order, that an instant sees."""
+    """Returns the closures, in order, that were recorded by an instant."""
     return closures[: bisect_right(closures, at, key=lambda closure: closure.at)]
 
 

@@ -1,4 +1,4 @@
-"""Who was notified of a recovery: the escalation plans that name it, where they arrived, and who acknowledged one."""
+"""Notifications of a recovery: the escalation plans that name it, where they arrived, and who acknowledged one."""
 
 from __future__ import annotations
 

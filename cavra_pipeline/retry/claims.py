@@ -71,7 +71,7 @@ class SelectionContext:
 
 @dataclass(frozen=True, slots=True)
 class PairEvidence:
-    """What the evidence says of the (subject, provider) pairs of some decisions.
+    """Evidence about the (subject, provider) pairs behind a list of decisions.
 
     Attributes:
         executed: Executions that are recorded.
@@ -94,7 +94,7 @@ class PairEvidence:
 
 @dataclass(frozen=True, slots=True)
 class _PairSends:
-    """What was sent for the pairs of some decisions: retries, and the first deliveries that they repeat."""
+    """Intents of the pairs behind a list of decisions: retries, and the first deliveries that they repeat."""
 
     intents: Mapping[_Pair, Sequence[Intent]]
     running: frozenset[str]

@@ -44,7 +44,7 @@ _C: Final = send_intents.c
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What goes out first.
+    """A message for its first delivery.
 
     Attributes:
         lane: The lane that retries it.

@@ -35,7 +35,7 @@ _RECORDED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AlertRequest:
-    """What an alert is asked for by.
+    """Request for a health alert.
 
     Attributes:
         lane: A lane that delivers health alerts.

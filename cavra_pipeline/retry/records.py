@@ -1,4 +1,4 @@
-"""What a retry sends, and the evidence that sending leaves: a delivery for each attempt, an execution for each retry.
+"""Message of a retry, and its evidence: a delivery for each attempt, an execution for each retry.
 
 How it is sent is the engine's (``cavra_pipeline.sending``).
 """

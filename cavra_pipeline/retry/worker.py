@@ -44,7 +44,7 @@ DEFAULT_RETRY_DELIVERIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class WorkerRequest:
-    """What a run is asked to do.
+    """Request for a worker run.
 
     Attributes:
         lane: The retry ladder.
@@ -192,7 +192,7 @@ def _due(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class _LiveRun:
-    """What every retry of one live run shares, and how those made so far ended."""
+    """State that the retries of one live run share, and their executions so far."""
 
     warehouse: Warehouse
     request: WorkerRequest

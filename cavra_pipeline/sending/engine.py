@@ -52,7 +52,7 @@ _C: Final = send_intents.c
 
 
 class Sender(Protocol):
-    """What a live run sends through: the connectors of the host."""
+    """The host's connectors, as a live run uses them."""
 
     def has(self, provider: str) -> bool:
         """Returns whether the provider's connector is configured and on."""
@@ -66,7 +66,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What an attempt makes of its intent.
+    """New state of an intent after an attempt.
 
     Attributes:
         state: ``done``, ``refused``, ``skipped``, or ``pending`` if the intent itself is tried again.
@@ -95,7 +95,7 @@ def _nothing_follows(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What differs between the kinds of sends.
+    """Differences between the kinds of sends.
 
     Attributes:
         name: Stored with each intent.

@@ -19,7 +19,7 @@ MOST_INTERVALS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class WatcherObservation:
-    """What one observation of the watcher saw.
+    """One observation of the watcher.
 
     Attributes:
         at: When it looked.
@@ -90,7 +90,7 @@ def length_of(interval: Interval) -> timedelta:
 
 
 def remembered(intervals: Sequence[Interval], new: Iterable[Interval]) -> list[Interval]:
-    """Adds new intervals to those that are known; one that goes on where an open one was is the same interval."""
+    """Adds new intervals to earlier ones; one that continues an open interval extends it."""
     merged = list(intervals)
     for interval in new:
         same = [

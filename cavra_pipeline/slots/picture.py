@@ -42,7 +42,7 @@ def picture(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
 
 
 def legend(marks: Iterable[str]) -> str:
-    """Says what the marks of a picture mean."""
+    """Returns the meanings of the marks of a picture."""
     used = set("".join(marks))
     return ", ".join(f"{letter} {name.replace('_', ' ')}" for name, letter in MARKS.items() if letter in used)
 

@@ -1,4 +1,4 @@
-"""What the watcher's findings mean: signals for the life cycle of alerts, and words for a person."""
+"""Signals for the life cycle of alerts, and words for a person, from the watcher's state."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from cavra_pipeline.settings import DEFAULT_TOLERANCE, Tolerance
 
 
 class VerdictKind(StrEnum):
-    """What became of a slot."""
+    """Kind of a verdict."""
 
     ON_TIME = "on_time"
     LATE = "late"
@@ -24,7 +24,7 @@ class VerdictKind(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a slot was missed."""
+    """Cause of a missed slot."""
 
     SCHEDULE_STOPPED = "schedule_stopped"
     DAEMON_DOWN = "daemon_down"
@@ -76,7 +76,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """How a schedule was set from some instant on.
+    """Configuration of a schedule from an instant on.
 
     Attributes:
         schedule: Its name.
@@ -95,7 +95,7 @@ class Configuration:
     tolerance: Tolerance
 
     def differs_from(self, other: Configuration) -> bool:
-        """Says whether anything but the instant is different."""
+        """Returns whether anything but the instant is different."""
         return replace(self, valid_from=other.valid_from) != other
 
 
@@ -159,7 +159,7 @@ class Interval:
     schedule: str | None = None
 
     def explains(self, slot: Slot) -> bool:
-        """Says whether the slot fell into the interval."""
+        """Returns whether the slot fell into the interval."""
         return (
             self.schedule in (None, slot.schedule)
             and self.started_at - _LOOK_SLACK <= slot.expected_at
@@ -169,7 +169,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that is known of one slot.
+    """Evidence about one slot.
 
     Attributes:
         ticks: The scheduler's rows for it.
@@ -188,7 +188,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a slot.
+    """Verdict on a slot.
 
     Attributes:
         kind: The verdict.
@@ -240,7 +240,7 @@ def _done(slot: Slot, evidence: Evidence) -> Verdict | None:
 
 
 def _not_done(slot: Slot, evidence: Evidence) -> Verdict:
-    """Says why a closed slot has no work: its own run is asked first, then its tick, then what kept both away."""
+    """Returns why a closed slot has no work: by its own run first, then its tick, then what kept both away."""
     for run in reversed(evidence.runs):
         if run.ended_at:
             cause = Cause.WAREHOUSE_BUSY if run.is_busy_failure else Cause.FAILED_BEFORE_WORK
@@ -292,7 +292,7 @@ def share_out(
     *,
     launches: bool = False,
 ) -> dict[datetime, list[datetime]]:
-    """Gives each piece of work that no slot's run did to one slot, or to none.
+    """Assigns each piece of work that no slot's run did to one slot, or to none.
 
     It serves the newest slot that is due, unless that one was served already: then it is an extra run, and never counts
     for a later slot. Only where the schedule launches no run at all, so that somebody else starts the work, does work

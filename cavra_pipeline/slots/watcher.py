@@ -54,7 +54,7 @@ Calendar = Callable[[Configuration, datetime, datetime, int | None], Sequence[da
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What there is of one schedule since some instant.
+    """Dagster's records of one schedule since an instant.
 
     Attributes:
         ticks: The scheduler's rows, by slot.
