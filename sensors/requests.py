@@ -46,18 +46,18 @@ class RequestedDay:
         content: What the newest request follows from.
         since: When the day was first asked for.
         attempts: How often it was asked for with this content.
-        asked_at: When it was last.
+        requested_at: When it was last requested.
     """
 
     content: str
     since: datetime
     attempts: int
-    asked_at: datetime
+    requested_at: datetime
 
     def is_due(self, content: str, now: datetime) -> bool:
         """Returns whether it is to be asked for again, while no run of the day is in progress."""
         wait = _LONGEST_WAIT if self.is_slow else min(_FIRST_WAIT * 2 ** min(self.attempts - 1, 10), _LONG_WAIT)
-        return content != self.content or now - self.asked_at >= wait
+        return content != self.content or now - self.requested_at >= wait
 
     @property
     def is_slow(self) -> bool:
@@ -66,13 +66,13 @@ class RequestedDay:
 
     def document(self) -> list[str | int]:
         """Returns it for a cursor."""
-        return [self.content, self.since.isoformat(), self.attempts, self.asked_at.isoformat()]
+        return [self.content, self.since.isoformat(), self.attempts, self.requested_at.isoformat()]
 
     @classmethod
     def of(cls, document: Sequence[Any]) -> RequestedDay:
         """Reads it from a cursor."""
-        content, since, attempts, asked_at = document
-        return cls(content, datetime.fromisoformat(since), attempts, datetime.fromisoformat(asked_at))
+        content, since, attempts, requested_at = document
+        return cls(content, datetime.fromisoformat(since), attempts, datetime.fromisoformat(requested_at))
 
 
 def ask(

@@ -11,7 +11,7 @@ from fastapi.routing import APIRouter
 from cavra_pipeline.api import answers, models, recovery_answers
 from cavra_pipeline.api.access import Caller
 from cavra_pipeline.api.common import Asker, Served, endpoint
-from cavra_pipeline.api.lists import MOST_DAYS, days_asked
+from cavra_pipeline.api.lists import MOST_DAYS, day_range
 from cavra_pipeline.api.problems import HttpProblem
 from cavra_pipeline.api.service import Answer, json_answer
 from cavra_pipeline.errors import TransientError, UsageError, checked
@@ -104,7 +104,7 @@ def refresh(service: Served, body: models.Days) -> Answer:
 
     The run starts no worker. It sends a scheduled executive report that is due and unsent, if its lane is live.
     """
-    first_day, last_day = days_asked(service, body, default=1)
+    first_day, last_day = day_range(service, body, default=1)
     if first_day > last_day or (last_day - first_day).days >= MOST_DAYS or last_day > service.clock().date():
         raise UsageError(
             "the days are not accepted",

@@ -96,7 +96,7 @@ def findings(service: Served, query: Annotated[models.FindingQuery, Query()]) ->
 @endpoint(router, "GET", "/api/v1/partitions", scope="read", answer=answers.PartitionsAnswer)
 def partitions(service: Served, query: Annotated[models.Days, Query()]) -> Answer:
     """Lists the UTC days of a range with counts of evidence and each lane's level."""
-    first, last = days_asked(service, query, default=DEFAULT_DAYS)
+    first, last = day_range(service, query, default=DEFAULT_DAYS)
     until = last if (last - first).days < MOST_DAYS else first + timedelta(days=MOST_DAYS - 1)
     days = days_between(first, until)
     following = (until + timedelta(days=1)).isoformat() if until < last else None
@@ -117,7 +117,7 @@ def partitions(service: Served, query: Annotated[models.Days, Query()]) -> Answe
     return service.ask(("partitions", first, until, following), make)
 
 
-def days_asked(service: Service, days: models.Days, *, default: int) -> tuple[date, date]:
+def day_range(service: Service, days: models.Days, *, default: int) -> tuple[date, date]:
     """Returns the first and the last day of a range; so many up to the last where no first is given."""
     first, last = (getattr(days, name) for name in ("first", "last"))
     until: date = last or max(first or date.min, service.clock().astimezone(UTC).date())

@@ -202,8 +202,8 @@ class Service:
         with self._lock:
             cached_answer = self._answers.get(key)
             is_ours = cached_answer is None or not self._is_good(cached_answer)
-            if is_ours and (held_over := self._held_over(cached_answer)):
-                return held_over
+            if is_ours and (recent_answer := self._recent_answer(cached_answer)):
+                return recent_answer
             if is_ours:
                 self._before[key] = cached_answer.result() if cached_answer and not cached_answer.exception() else None
                 self._answers[key] = new_answer
@@ -244,7 +244,7 @@ class Service:
             return False
         return age < min(max(_SAME_TIMES * answer.cost, least_most[0]), least_most[1])
 
-    def _held_over(self, cached: Future[Answer] | None) -> Answer | None:
+    def _recent_answer(self, cached: Future[Answer] | None) -> Answer | None:
         """Returns the cached answer if it is recent and no turn is free to make it again."""
         if cached is None or cached.exception() is not None or _age(cached.result()) >= _SAME_SECONDS[1]:
             return None

@@ -203,12 +203,12 @@ class _Attempt:
         return wait_seconds + self.settings.try_seconds <= left
 
     def try_once(self) -> _Try:
-        """Makes one request; where the API does not take a token that was held, once more with a fresh one."""
+        """Makes one request; where the API does not take a cached token, once more with a fresh one."""
         credentials = self.connector.client_credentials
         if credentials is None:
             return self._send({})
-        latest, was_held = self._send_with_token(credentials)
-        if latest.status_code == _UNAUTHORIZED and was_held and self.fits(0.0):
+        latest, was_cached = self._send_with_token(credentials)
+        if latest.status_code == _UNAUTHORIZED and was_cached and self.fits(0.0):
             latest, _ = self._send_with_token(credentials)
         return latest
 
@@ -217,13 +217,13 @@ class _Attempt:
         if isinstance(token_result, NoToken):
             status = token_result.answer.status if token_result.answer else None
             return _Try(token_result.verdict, status, self._floor(token_result.answer, token_result.verdict)), False
-        token, was_held = token_result
+        token, was_cached = token_result
         if not self.fits(0.0):
             return _Try(GradedResponse(Grade.FAILED, CLAIM_ENDS)), False
         latest = self._send({"Authorization": f"Bearer {token.reveal()}"})
         if latest.status_code == _UNAUTHORIZED:
             self.tokens.forget(credentials)
-        return latest, was_held
+        return latest, was_cached
 
     def _send(self, headers: dict[str, str]) -> _Try:
         prepared = prepare(self.connector, self.notification, self.now())

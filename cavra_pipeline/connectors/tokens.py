@@ -50,17 +50,17 @@ class Tokens:
     def token(
         self, credentials: ClientCredentials, *, limits: Limits, monotonic: Callable[[], float]
     ) -> tuple[Secret, bool] | NoToken:
-        """Returns a token and whether it was held from before, or why there is none."""
+        """Returns a token and whether it was cached, or why there is none."""
         key = _key(credentials)
         cached_token = self._tokens.get(key)
         if cached_token and monotonic() < cached_token[1]:
             return cached_token[0], True
-        asked_at = monotonic()
+        requested_at = monotonic()
         token_result = _request(credentials, limits, monotonic)
         if isinstance(token_result, NoToken):
             return token_result
         token, seconds = token_result
-        self._tokens[key] = (token, asked_at + seconds - min(RENEWAL_SECONDS, seconds / 2))
+        self._tokens[key] = (token, requested_at + seconds - min(RENEWAL_SECONDS, seconds / 2))
         return token, False
 
     def forget(self, credentials: ClientCredentials) -> None:

@@ -328,8 +328,8 @@ def _said_before(
     """
     if announcement.requested_at is None:
         return {}
-    lane, asked_at = announcement.lane, announcement.requested_at
-    killed_since = asked_at - timedelta(minutes=lane.expected_interval_minutes)
+    lane, requested_at = announcement.lane, announcement.requested_at
+    killed_since = requested_at - timedelta(minutes=lane.expected_interval_minutes)
     intents = intents_where(
         connection,
         _C.purpose == FIRST_DELIVERIES.name,
@@ -338,7 +338,7 @@ def _said_before(
         _C.state.in_(UNSETTLED)
         | (_C.run_id == run.run_id)
         | (_C.run_id.in_(ended_early(connection)) & (_C.created_at >= killed_since))
-        | (_C.completed_at >= asked_at),
+        | (_C.completed_at >= requested_at),
     )
     return {intent.provider: intent for intent in intents if announcement.is_said_by(intent)}
 

@@ -377,7 +377,7 @@ def held_state(settings: Settings) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("hold", "name"), [(held, "warehouse"), (held_state, "state database")])
-def test_a_busy_database_delays_the_verdicts_and_loses_no_look(
+def test_a_busy_database_delays_the_verdicts_and_loses_no_observation(
     tmp_path: Path,
     instance: dg.DagsterInstance,
     told: Told,
@@ -434,7 +434,7 @@ def test_a_lost_cursor_ends_no_alert_about_missed_slots(
     assert SCHEDULE not in {subject for _, subject, _, _ in told.newest}
 
 
-def test_a_new_cadence_holds_from_the_look_that_sees_it_and_the_old_one_is_kept(
+def test_a_new_cadence_holds_from_the_tick_that_sees_it_and_the_old_one_is_kept(
     tmp_path: Path, instance: dg.DagsterInstance, told: Told
 ) -> None:
     settings = new_home(tmp_path)
