@@ -129,7 +129,7 @@ def spread(
     return items_by_instant
 
 
-def count_standing(rows: Iterable[Mapping[str, Any]], instants: int) -> list[int]:
+def count_seen(rows: Iterable[Mapping[str, Any]], instants: int) -> list[int]:
     """Counts the rows that each instant sees: those numbered ``first_seen`` to ``last_seen``, from 1."""
     changes = [0] * (instants + 1)
     for row in rows:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cavra_pipeline.documents import count_standing, instant, shifted, spread
+from cavra_pipeline.documents import count_seen, instant, shifted, spread
 from cavra_pipeline.lanes import CLEARING_STATES, Gate, Lane
 from cavra_pipeline.reports.approvals import approvals
 from cavra_pipeline.reports.executions import by_reason, unresolved_executions
@@ -110,13 +110,13 @@ def _failing(
         # Of each failing pair there is one decision.
         decided = decided_retries(session, lane, retry_policy(lane), instants)
         gaps = _approval_gaps(session, lane, instants, decided)
-        return count_standing(decided, len(instants)), {"acknowledgement_gaps": none, "approval_gaps": gaps}
+        return count_seen(decided, len(instants)), {"acknowledgement_gaps": none, "approval_gaps": gaps}
     about: dict[str, object] = {"lane": lane.name, "instants": instants, "clearing": CLEARING_STATES}
     rows: list[dict[str, Any]] = session.rows(_PACKAGE, "unresolved_deliveries", about)
     needs_acknowledgement = lane.gate is Gate.ACKNOWLEDGEMENT
     unanswered = [row for row in rows if needs_acknowledgement and not row["is_acknowledged"]]
     gaps = spread(unanswered, len(instants), lambda row: _gap(row, lane))
-    return count_standing(rows, len(instants)), {"acknowledgement_gaps": gaps, "approval_gaps": none}
+    return count_seen(rows, len(instants)), {"acknowledgement_gaps": gaps, "approval_gaps": none}
 
 
 def _gap(row: Mapping[str, Any], lane: Lane) -> dict[str, object]:

@@ -12,7 +12,7 @@ from cavra_pipeline.documents import (
     PRODUCT,
     SCHEMA_PREFIX,
     ascending,
-    count_standing,
+    count_seen,
     identify,
     instant,
     naive_utc,
@@ -66,7 +66,7 @@ def retry_plans(
         decided = decided_retries(session, lane, policy, stretch)
         decisions = spread(decided, len(stretch), lambda row: _decision(row, lane, policy))
         counts = {
-            action: count_standing((row for row in decided if row["action"] == action), len(stretch))
+            action: count_seen((row for row in decided if row["action"] == action), len(stretch))
             for action in ("retry", "wait", "suppress")
         }
         names = open_incidents(session, stretch) if decided else None
