@@ -46,15 +46,15 @@ def exhaustion_sensor(tick: SensorTick) -> TickResult:
     for lane in LANES:
         shown = _newest(tick, lane)
         forecasts |= {lane: shown} if shown else {}
-    signals = [one for lane, shown in forecasts.items() for one in exhaustion_signals(lane, shown, tick.now)]
+    signals = [signal for lane, shown in forecasts.items() for signal in exhaustion_signals(lane, shown, tick.now)]
     quiet = "Nothing will be exhausted within the hour." if forecasts else "There is no forecast yet."
     reason = in_words(signals) or quiet
     return TickResult(Observation((EXHAUSTION_AHEAD,), signals), reason, {"forecasts": forecasts})
 
 
 def _newest(tick: SensorTick, lane: str) -> Mapping[str, Any] | None:
-    """The lane's newest forecast that an asset has shown, or that the sensor remembers."""
-    known = tick.cursor.get("forecasts", {}).get(lane)
+    """Returns the lane's newest forecast that an asset has shown, or that the sensor remembers."""
+    remembered = tick.cursor.get("forecasts", {}).get(lane)
     shown = newest_shown(tick.instance, asset_key(tick.settings, f"{lane}_retry_health"), tick.now, having=_EXHAUSTION)
-    found = [one for one in (known, shown[_EXHAUSTION] if shown else None) if one]
-    return max(found, key=lambda one: str(one["as_of"]), default=None)
+    forecasts = [forecast for forecast in (remembered, shown[_EXHAUSTION] if shown else None) if forecast]
+    return max(forecasts, key=lambda forecast: str(forecast["as_of"]), default=None)
