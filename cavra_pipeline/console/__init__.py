@@ -39,11 +39,11 @@ def console_router() -> APIRouter:
     The files are read once, so an address can only ever name one of them.
     """
     router = APIRouter(include_in_schema=False)
-    held = _files()
+    pages = _files()
 
     @router.get("/")
     def page(request: Request) -> Response:
-        return _answer(request, *held["index.html"])
+        return _answer(request, *pages["index.html"])
 
     @router.get("/docs")
     def reference() -> Response:
@@ -51,21 +51,21 @@ def console_router() -> APIRouter:
 
     @router.get("/console/{name}")
     def file(request: Request, name: str) -> Response:
-        if name not in held:
+        if name not in pages:
             raise HTTPException(404)
-        return _answer(request, *held[name])
+        return _answer(request, *pages[name])
 
     return router
 
 
 def _files() -> dict[str, tuple[bytes, str]]:
-    found: dict[str, tuple[bytes, str]] = {}
+    pages: dict[str, tuple[bytes, str]] = {}
     for entry in (files(__package__) / "static").iterdir():
         kind = _TYPES.get("." + entry.name.rpartition(".")[2])
         if kind and entry.is_file():
-            found[entry.name] = (entry.read_bytes(), kind)
-    found["lanes.js"] = (_lanes().encode(), _TYPES[".js"])
-    return found
+            pages[entry.name] = (entry.read_bytes(), kind)
+    pages["lanes.js"] = (_lanes().encode(), _TYPES[".js"])
+    return pages
 
 
 def _lanes() -> str:
@@ -75,7 +75,7 @@ def _lanes() -> str:
             name: f"{DELIVERIES}/{lane.cavra.base}/{lane.cavra.worker}" for name, lane in LANES.items() if lane.cavra
         },
         "PROVIDERS": {name: provider_title(name) for name in PROVIDERS},
-        "CAUSES": {name: asdict(one) for name, one in CAUSE_WORDS.items()},
+        "CAUSES": {name: asdict(words) for name, words in CAUSE_WORDS.items()},
         "FIX_FIRST": sorted(PROBED_CAUSES),
         "ITEMS": ITEM_WORDS,
         "TYPES": sorted({kind.record_type for kind in KINDS.values()}),

@@ -41,7 +41,7 @@ def outage_open_since(outages: Iterable[Mapping[str, Any]]) -> str | None:
 
     None as well of a worker that never ran: its first run was due at no known instant.
     """
-    return next((one["started_at"] for one in outages if one["ended_at"] is None), None)
+    return next((outage["started_at"] for outage in outages if outage["ended_at"] is None), None)
 
 
 def down_minutes(since: str, as_of: str) -> int:
