@@ -111,7 +111,7 @@ class RecordedMonth:
                 ended_at=parse_as_of(story["ended_at"]) if story["ended_at"] else None,
                 lanes=tuple(LANES) if story["lanes"] == "all" else tuple(story["lanes"]),
                 providers=tuple(story["providers"]),
-                sentence=_INSTANT.sub(lambda found: found[0][:16].replace("T", " "), story["sentence"]),
+                sentence=_INSTANT.sub(lambda match: match[0][:16].replace("T", " "), story["sentence"]),
                 ids=story["ids"],
             )
             for story in yaml.safe_load(self._moved(text))
@@ -122,7 +122,7 @@ class RecordedMonth:
         return next(story for story in self.stories() if story.name == name)
 
     def _moved(self, text: str) -> str:
-        return _INSTANT.sub(lambda found: self._later(found[0]), text) if self.shift else text
+        return _INSTANT.sub(lambda match: self._later(match[0]), text) if self.shift else text
 
     def _later(self, instant: str) -> str:
         later = (datetime.fromisoformat(instant) + self.shift).isoformat()

@@ -63,9 +63,9 @@ def run_demo(settings: Settings, *, now: datetime, say: Callable[[str], None]) -
     say(f"ingesting and reporting on {first} to {today} in Dagster ...")
     succeeded = _materialize(settings, days_between(first, today))
     with warehouse_of(settings).reading() as session:
-        found = overview(session, as_of=now, now=now)
+        summary = overview(session, as_of=now, now=now)
     with state_of(settings).reading() as c:
-        wrong = what_is_wrong(found, {one.drop_day.isoformat(): one.count for one in open_leaks(c)})
+        wrong = what_is_wrong(summary, {leak.drop_day.isoformat(): leak.count for leak in open_leaks(c)})
     earlier = what_was_wrong(
         _health(settings, now), early, outage=month.story("worker_outage"), late=month.story("late_day")
     )
@@ -122,8 +122,8 @@ def _clear(settings: Settings, now: datetime) -> None:
     Its secrets are invented, so none has to be rotated.
     """
     with state_of(settings).writing() as c:
-        for one in open_leaks(c):
-            handle_leaks(c, one.drop_day.isoformat(), newest=one.newest, now=now)
+        for leak in open_leaks(c):
+            handle_leaks(c, leak.drop_day.isoformat(), newest=leak.newest, now=now)
     shutil.rmtree(settings.landing)
     rebuild(settings.prepare(), without_missing=True)
 
@@ -147,5 +147,5 @@ def _materialize(settings: Settings, days: list[date]) -> bool:
 def _health(settings: Settings, now: datetime) -> Reports:
     """The health report of each lane over the whole month."""
     with warehouse_of(settings).reading() as session:
-        found = health_of_lanes(session, instants=[now], now=now, window_hours=MONTH_HOURS)
-    return {lane: report for lane, (report,) in found.items()}
+        reports_by_lane = health_of_lanes(session, instants=[now], now=now, window_hours=MONTH_HOURS)
+    return {lane: report for lane, (report,) in reports_by_lane.items()}

@@ -56,11 +56,11 @@ def _late(health: Reports, early: Reports, story: Story) -> Wrong:
 def _missed(health: Report, story: Story) -> int:
     """Runs missed in the outages of a health report that a story overlaps."""
     return sum(
-        one["missed_runs"]
-        for one in health["outages"]
-        if one["started_at"] is not None
-        and parse_as_of(one["started_at"]) < story.last_at
-        and (one["ended_at"] is None or parse_as_of(one["ended_at"]) > story.began_at)
+        outage["missed_runs"]
+        for outage in health["outages"]
+        if outage["started_at"] is not None
+        and parse_as_of(outage["started_at"]) < story.last_at
+        and (outage["ended_at"] is None or parse_as_of(outage["ended_at"]) > story.began_at)
     )
 
 
