@@ -62,7 +62,7 @@ _COMMANDS: Final = {
 @click.group(
     cls=HelpGroup,
     aliases={"slots": "scheduled-runs"},
-    headings={heading: [str(one.name) for one in commands] for heading, commands in _COMMANDS.items()},
+    headings={heading: [str(subcommand.name) for subcommand in commands] for heading, commands in _COMMANDS.items()},
     examples=[
         "cavra-pipeline demo",
         "cavra-pipeline import evidence.db && cavra-pipeline ingest",

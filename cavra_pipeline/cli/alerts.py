@@ -52,7 +52,7 @@ def list_command() -> None:
     settings = home()
     with state_of(settings).reading() as c:
         document = list_alerts(c, settings, now=clock())
-    answer(document, lambda console, found: _show_list(console, found, settings), "alerts", columns.ALERTS)
+    answer(document, lambda console, listing: _show_list(console, listing, settings), "alerts", columns.ALERTS)
 
 
 @alerts.command("ack", examples=["cavra-pipeline alerts ack ALERT --by release-team"])
@@ -107,8 +107,8 @@ def silence(
     Of a kind, of a subject, or of both. Alerts still begin and end; unsilence ends a silence early. An alert that
     somebody handles is better acknowledged: alerts ack.
     """
-    said_at = clock()
-    starts_at = first or said_at
+    now = clock()
+    starts_at = first or now
     if (span is None) == (last is None):
         raise UsageError("it needs one end", where="silence", remedy="Give either --for or --until")
     ends_at = last or shifted(starts_at, read_span(span or "", "--for"))
@@ -120,7 +120,7 @@ def silence(
         comment=comment,
         starts_at=starts_at,
         ends_at=ends_at,
-        now=said_at,
+        now=now,
     )
     answer(document, _show_silence)
 
@@ -164,7 +164,7 @@ def history(alert: str | None, kind: str | None, limit: int) -> None:
 def _show_list(console: Terminal, document: Mapping[str, Any], settings: Settings) -> None:
     is_idle = tables.is_daemon_off(daemon_of(settings, clock()))
     if document["alerts"]:
-        ordered = sorted(document["alerts"], key=lambda one: (one["severity"], bool(one["muted_by"])))
+        ordered = sorted(document["alerts"], key=lambda alert: (alert["severity"], bool(alert["muted_by"])))
         console.facts(f"Open alerts: {document['alert_count']:,}", map(_alert_row, ordered))
     else:
         console.print("Open alerts: none")
@@ -172,43 +172,52 @@ def _show_list(console: Terminal, document: Mapping[str, Any], settings: Setting
             console.print("Alerts are not evaluated: Dagster's daemon is not running.", style="yellow")
     if document["silences"]:
         silences = [
-            (one["silence_id"], _matches(one), tables.short_time(one["ends_at"]), one["author"], one["comment"])
-            for one in document["silences"]
+            (
+                active_silence["silence_id"],
+                _matches(active_silence),
+                tables.short_time(active_silence["ends_at"]),
+                active_silence["author"],
+                active_silence["comment"],
+            )
+            for active_silence in document["silences"]
         ]
         console.table("Silences", ("silence", "matches", "until (UTC)", "by", "why"), silences, is_last_folded=True)
     if document["unsent_notices"]:
         unsent = [
-            (one["provider"], lines(f"{one['group_name']}: {one['notice']}, {_tried(one)}", one["reason"] or ""))
-            for one in document["unsent_notices"]
+            (
+                notice["provider"],
+                lines(f"{notice['group_name']}: {notice['notice']}, {_attempts(notice)}", notice["reason"] or ""),
+            )
+            for notice in document["unsent_notices"]
         ]
         console.facts("Undelivered notifications", unsent)
     if not document["connectors"]:
         console.print("No notification channel is configured (CAVRA_ALERT_CONNECTORS is empty).", style="yellow")
-    firing = [one for one in document["alerts"] if one["state"] == "firing"]
+    firing = [alert for alert in document["alerts"] if alert["state"] == "firing"]
     if firing:
         console.next(f"cavra-pipeline alerts ack {firing[0]['alert_id'][:_ID_SHOWN]} --by LABEL")
     elif is_idle:
         console.next("cavra-pipeline dev")
 
 
-def _alert_row(one: Mapping[str, Any]) -> Sequence[Any]:
-    causes = ", ".join(_words(cause) for cause in one["causes"] if cause != NO_CAUSE)
-    state = f"acknowledged by {one['acknowledged_by']}, open" if one["acknowledged_by"] else "open"
+def _alert_row(alert: Mapping[str, Any]) -> Sequence[Any]:
+    causes = ", ".join(_words(cause) for cause in alert["causes"] if cause != NO_CAUSE)
+    state = f"acknowledged by {alert['acknowledged_by']}, open" if alert["acknowledged_by"] else "open"
     states = [
-        f"{state} since {tables.near_time(one['since'])} UTC",
-        count(one["occurrence_count"], "occurrence") if one["occurrence_count"] > 1 else "",
-        f"muted: {_words(one['muted_by'])}" if one["muted_by"] else f"cause: {causes}" if causes else "",
+        f"{state} since {tables.near_time(alert['since'])} UTC",
+        count(alert["occurrence_count"], "occurrence") if alert["occurrence_count"] > 1 else "",
+        f"muted: {_words(alert['muted_by'])}" if alert["muted_by"] else f"cause: {causes}" if causes else "",
     ]
-    said = [shown("; ".join(filter(None, states)), "dim"), *([] if one["muted_by"] else [one["action"]])]
-    what = lines(f"{_words(one['kind'])}: {one['subject_text']}", *said)
-    return (tables.level(one["severity"]), one["alert_id"][:_ID_SHOWN], what)
+    details = [shown("; ".join(filter(None, states)), "dim"), *([] if alert["muted_by"] else [alert["action"]])]
+    what = lines(f"{_words(alert['kind'])}: {alert['subject_text']}", *details)
+    return (tables.level(alert["severity"]), alert["alert_id"][:_ID_SHOWN], what)
 
 
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
 
 
-def _tried(notice: Mapping[str, Any]) -> str:
+def _attempts(notice: Mapping[str, Any]) -> str:
     return f"{notice['state']} after {count(notice['attempt_count'], 'attempt')}"
 
 
@@ -241,8 +250,8 @@ def _show_silence(console: Terminal, silence: Mapping[str, Any]) -> None:
     console.facts("Silence", pairs)
 
 
-def _episode(one: Mapping[str, Any]) -> str:
-    return f" #{one['episode']}" if one["episode"] > 1 else ""
+def _episode(event: Mapping[str, Any]) -> str:
+    return f" #{event['episode']}" if event["episode"] > 1 else ""
 
 
 def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -251,16 +260,16 @@ def _show_history(console: Terminal, document: Mapping[str, Any]) -> None:
         return
     rows = [
         (
-            tables.short_time(one["happened_at"]),
-            one["event"],
-            lines(f"{_words(one['kind'])}: {one['subject_text']}{_episode(one)}", shown(_detail(one), "dim")),
+            tables.short_time(event["happened_at"]),
+            event["event"],
+            lines(f"{_words(event['kind'])}: {event['subject_text']}{_episode(event)}", shown(_detail(event), "dim")),
         )
-        for one in document["events"]
+        for event in document["events"]
     ]
     console.facts("History, newest first (UTC)", rows)
 
 
-def _detail(one: Mapping[str, Any]) -> str:
-    if one["detail"] and one["detail"] != NO_CAUSE:
-        return _words(one["detail"])
-    return f"by {one['actor']}" if one["actor"] else ""
+def _detail(event: Mapping[str, Any]) -> str:
+    if event["detail"] and event["detail"] != NO_CAUSE:
+        return _words(event["detail"])
+    return f"by {event['actor']}" if event["actor"] else ""

@@ -76,7 +76,7 @@ def prove_command(
     as_of: datetime | None,
     saved: date | None,
     output_file: Path | None,
-    **given: Any,
+    **parameters: Any,
 ) -> None:
     """Write a report, or the state of a delivery, with proof.
 
@@ -87,7 +87,7 @@ def prove_command(
     report holds every record of the home. Anyone can check it with Python alone: python3 BUNDLE
     """
     settings, now = home(), clock()
-    values = {name: value for name, value in given.items() if value not in (None, ())}
+    values = {name: value for name, value in parameters.items() if value not in (None, ())}
     if saved and (as_of or values):
         raise UsageError("a saved report has its own instant and parameters", where="--saved", remedy="Leave them out")
     if (report is None) is (subject is None) or (subject is None) is not (provider is None):
@@ -111,9 +111,9 @@ def prove_command(
 
 
 def _executive_bundle(
-    settings: Settings, given: dict[str, Any], saved: date | None, *, as_of: datetime, now: datetime
+    settings: Settings, parameters: dict[str, Any], saved: date | None, *, as_of: datetime, now: datetime
 ) -> bytes:
-    odd = sorted(given.keys() - _OF_EXECUTIVE)
+    odd = sorted(parameters.keys() - _OF_EXECUTIVE)
     if odd or saved:
         name = odd[0].replace("_", "-") if odd else "saved"
         raise UsageError(
@@ -121,7 +121,9 @@ def _executive_bundle(
             where=f"--{name}",
             remedy="Give --as-of, --slo-minutes or --window-days",
         )
-    return prove_executive_report(settings, as_of=as_of, now=now, providers=settings.escalation_connectors, **given)
+    return prove_executive_report(
+        settings, as_of=as_of, now=now, providers=settings.escalation_connectors, **parameters
+    )
 
 
 def _write_bundle(bundle: bytes, output: Path | None) -> None:
@@ -179,17 +181,17 @@ def verify_command(bundle: Path | None, is_home: bool, key: Path | None, against
             "it is not a proof bundle", where=str(bundle), remedy="Give a file that cavra-pipeline prove wrote"
         )
     of_key, of_checkpoint = (text_of(path) if path else None for path in (key, against))
-    held, fault = judged(raw, lane_rules(), key=of_key, against=of_checkpoint)
+    passed_checks, fault = judged(raw, lane_rules(), key=of_key, against=of_checkpoint)
     document = {
         "is_proven": not fault,
         "fault": fault or None,
-        "checks": [{"part": part, "found": found} for part, found in held],
+        "checks": [{"part": part, "found": result} for part, result in passed_checks],
         "is_own_verifier": is_own_verifier(raw) if not fault and not raw.startswith(b"{") else None,
     }
 
     def show(console: Terminal, _document: object) -> None:
-        for part, found in held:
-            console.print("ok", f"{part}: {found}", soft_wrap=True)
+        for part, result in passed_checks:
+            console.print("ok", f"{part}: {result}", soft_wrap=True)
         if fault:
             console.print("no", fault, style="red", soft_wrap=True)
         elif document["is_own_verifier"] is False:

@@ -55,12 +55,12 @@ def incidents(as_of: datetime | None, provider: str | None, is_open: bool) -> No
         is_empty = not has_evidence(session, as_of or now)
         if provider and not report["incidents"]:
             (every,) = incident_reports(session, instants=[as_of or now], now=now)
-            names = {one["provider"] for one in every["incidents"]}
+            names = {incident["provider"] for incident in every["incidents"]}
             meant = "" if provider in names else did_you_mean(provider, sorted(names))
             if meant:
                 standard_error().print(f"note: this provider has no incident. {meant}")
     show = unless_empty(
-        lambda console, found: _show_incidents(console, found, settings.live_lanes),
+        lambda console, incident_report: _show_incidents(console, incident_report, settings.live_lanes),
         "Provider incidents",
         is_empty=is_empty,
     )
@@ -92,7 +92,7 @@ def explain_command(subject: str, provider: str, lane: Lane | None, as_of: datet
             now=now,
             has_connector=connector_check(settings),
         )
-    answer(document, lambda console, found: _show_explanations(console, found, settings.live_lanes), _steps)
+    answer(document, lambda console, explanation: _show_explanations(console, explanation, settings.live_lanes), _steps)
 
 
 @command(
@@ -122,14 +122,20 @@ def forecast_command(
     at = as_of or now
     with reading() as session:
         lanes = [lane] if lane else lanes_in_use(session, as_of=at, now=now)
-        found = [
+        forecasts = [
             forecast(
-                session, one, retry_policy(one, fields), parameters, as_of=at, now=now, has_connector=has_connector
+                session,
+                each_lane,
+                retry_policy(each_lane, fields),
+                parameters,
+                as_of=at,
+                now=now,
+                has_connector=has_connector,
             )
-            for one in lanes
+            for each_lane in lanes
         ]
         is_empty = not has_evidence(session, at)
-    idle = [one.name for one in lanes if one.name not in settings.live_lanes]
+    idle = [each_lane.name for each_lane in lanes if each_lane.name not in settings.live_lanes]
 
     def show_it(console: Terminal, document: Mapping[str, Any]) -> None:
         if idle:
@@ -140,30 +146,36 @@ def forecast_command(
 
     show = unless_empty(show_it, "Forecast", is_empty=is_empty)
     if lane:
-        answer(found[0], show, "pairs", columns.forecast_columns(lane))
+        answer(forecasts[0], show, "pairs", columns.forecast_columns(lane))
         return
-    answer(of_lanes(found, at), show, _pair_rows, columns.forecasts_of_lanes(lanes))
+    answer(of_lanes(forecasts, at), show, _pair_rows, columns.forecasts_of_lanes(lanes))
 
 
 def _pair_rows(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for lane, one in document["lanes"].items():
-        for pair in one["pairs"]:
+    for lane, lane_forecast in document["lanes"].items():
+        for pair in lane_forecast["pairs"]:
             yield {"lane": lane, **pair}
 
 
 def _show_forecasts(console: Terminal, document: Mapping[str, Any]) -> None:
     """Shows the forecast of every lane in use, a line each."""
     rows = [
-        (lane, one["pair_count"], one["exhausted_count"], one["delivered_count"], one["never_tried_count"])
-        for lane, one in document["lanes"].items()
+        (
+            lane,
+            lane_forecast["pair_count"],
+            lane_forecast["exhausted_count"],
+            lane_forecast["delivered_count"],
+            lane_forecast["never_tried_count"],
+        )
+        for lane, lane_forecast in document["lanes"].items()
     ]
     columns_ = ("lane", "failing", "exhausted", "delivered", "not retried")
-    until = max(one["until"] for one in document["lanes"].values())
+    until = max(lane_forecast["until"] for lane_forecast in document["lanes"].values())
     span = f"{short_time(document['as_of'])} to {short_time(until)} UTC"
     console.table(f"Forecast of the lanes in use, {span}", columns_, rows)
     console.print("exhausted: if every retry fails; delivered: if every retry arrives", style="dim")
     console.print("not retried: exhausted already, or a person or a connector is missing", style="dim")
-    failing = [lane for lane, one in document["lanes"].items() if one["pairs"]]
+    failing = [lane for lane, lane_forecast in document["lanes"].items() if lane_forecast["pairs"]]
     if failing:
         console.next(next_command(f"forecast --lane {failing[0]}"))
 
@@ -178,14 +190,14 @@ def _show_incidents(console: Terminal, report: Mapping[str, Any], live_lanes: Co
         ],
     )
     if report["incidents"]:
-        rows = [_incident(one, report["as_of"]) for one in reversed(report["incidents"])]
+        rows = [_incident(incident, report["as_of"]) for incident in reversed(report["incidents"])]
         columns = ("provider", "cause", "deliveries", "from (UTC)", "until (UTC)", "HTTP", "failures")
         console.table("Incidents, newest first", columns, rows)
-    for one in report["incidents"]:
-        if not one["ended_at"]:
-            step = CAUSE_WORDS[one["cause"]].step.format(name=provider_title(one["provider"]))
-            lane = one["lane"] or one["lanes"][0]
-            is_probed, live = one["cause"] in PROBED_CAUSES, " --live" if lane in live_lanes else ""
+    for incident in report["incidents"]:
+        if not incident["ended_at"]:
+            step = CAUSE_WORDS[incident["cause"]].step.format(name=provider_title(incident["provider"]))
+            lane = incident["lane"] or incident["lanes"][0]
+            is_probed, live = incident["cause"] in PROBED_CAUSES, " --live" if lane in live_lanes else ""
             then = ", then try one retry" if live else ", then see which retry is tried first"
             console.next(
                 f"{step}{then if is_probed else ''}",
@@ -198,89 +210,93 @@ def _counted(every: int, still_open: int) -> str:
     return f"{still_open:,} open{ended}" if every else "none"
 
 
-def _incident(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
-    codes = ", ".join(map(str, one["status_codes"]))
+def _incident(incident: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
+    codes = ", ".join(map(str, incident["status_codes"]))
     return (
-        one["provider"],
-        CAUSE_WORDS[one["cause"]].what,
-        f"{one['subject_count']:,} in {count(len(one['lanes']), 'lane')}",
-        near_time(one["began_at"], as_of),
-        near_time(one["ended_at"], as_of) if one["ended_at"] else shown("open", "bold red"),
+        incident["provider"],
+        CAUSE_WORDS[incident["cause"]].what,
+        f"{incident['subject_count']:,} in {count(len(incident['lanes']), 'lane')}",
+        near_time(incident["began_at"], as_of),
+        near_time(incident["ended_at"], as_of) if incident["ended_at"] else shown("open", "bold red"),
         codes or "-",
-        one["failure_count"],
+        incident["failure_count"],
     )
 
 
 def _show_explanations(console: Terminal, document: Mapping[str, Any], live_lanes: Collection[str]) -> None:
     """Shows why a delivery waits, lane by lane."""
-    for one in document["explanations"]:
+    for explanation in document["explanations"]:
         needs = [
             RELEASE_WORDS[need["needs"]].format(at=f"{short_time(need['at'])} UTC", detail=said(need["detail"]))
-            for need in one["released_by"]
+            for need in explanation["released_by"]
         ]
         console.facts(
-            f"{one['subject']} for {one['provider']}",
+            f"{explanation['subject']} for {explanation['provider']}",
             [
-                ("lane", one["lane"]),
+                ("lane", explanation["lane"]),
                 ("as of", f"{short_time(document['as_of'])} UTC"),
-                ("state", _state(one)),
-                *([("first", _first_step(one))] if one["provider_incident_id"] and needs else []),
+                ("state", _state(explanation)),
+                *([("first", _first_step(explanation))] if explanation["provider_incident_id"] and needs else []),
                 *[("" if n else "released by", need) for n, need in enumerate(needs)],
             ],
         )
-        rows = [_line(line) for line in one["lines"]]
+        rows = [_line(line) for line in explanation["lines"]]
         console.table("What happened, in order (UTC)", ("at", "what, and its record"), rows, is_last_folded=True)
-        if command_line := _next(one, live_lanes):
+        if command_line := _next(explanation, live_lanes):
             console.next(command_line)
 
 
-def _first_step(one: Mapping[str, Any]) -> str:
+def _first_step(explanation: Mapping[str, Any]) -> str:
     """What is wrong with the provider by its open incident, and what to do before anything is retried."""
-    cause = next(line["reason"] for line in one["lines"] if line["incident_id"] == one["provider_incident_id"])
-    name = provider_title(one["provider"])
+    cause = next(
+        line["reason"] for line in explanation["lines"] if line["incident_id"] == explanation["provider_incident_id"]
+    )
+    name = provider_title(explanation["provider"])
     return f"{name} {CAUSE_WORDS[cause].what}. {CAUSE_WORDS[cause].step.format(name=name)}; until then retries fail"
 
 
-def _next(one: Mapping[str, Any], live_lanes: Collection[str]) -> str:
+def _next(explanation: Mapping[str, Any], live_lanes: Collection[str]) -> str:
     """The command for what a delivery waits for that a person can do here; empty where there is none."""
-    needs = {need["needs"] for need in one["released_by"]}
-    if one["provider_incident_id"] and needs:
-        return next_command(f"incidents --provider {one['provider']} --open")
+    needs = {need["needs"] for need in explanation["released_by"]}
+    if explanation["provider_incident_id"] and needs:
+        return next_command(f"incidents --provider {explanation['provider']} --open")
     if "acknowledgement" in needs:
-        words = f"ack --lane {one['lane']} --subject {one['subject']} --provider {one['provider']}"
+        words = (
+            f"ack --lane {explanation['lane']} --subject {explanation['subject']} --provider {explanation['provider']}"
+        )
         return f"cavra-pipeline {words} --state acknowledged --by LABEL"
     if "approval" in needs:
         return "approve it in CAVRA, then import and ingest its evidence"
-    live = " --live" if one["lane"] in live_lanes else ""
-    return f"cavra-pipeline worker --lane {one['lane']}{live}" if needs == {"live_run"} else ""
+    live = " --live" if explanation["lane"] in live_lanes else ""
+    return f"cavra-pipeline worker --lane {explanation['lane']}{live}" if needs == {"live_run"} else ""
 
 
 def _steps(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"lane": one["lane"], "subject": one["subject"], "provider": one["provider"], **line}
-        for one in document["explanations"]
-        for line in one["lines"]
+        {"lane": explanation["lane"], "subject": explanation["subject"], "provider": explanation["provider"], **line}
+        for explanation in document["explanations"]
+        for line in explanation["lines"]
     ]
 
 
-def _state(one: Mapping[str, Any]) -> str:
-    if one["settled_at"]:
-        return f"delivered at {short_time(one['settled_at'])}"
-    held = next((need["needs"] for need in one["released_by"] if need["needs"] in _BY_A_PERSON), None)
-    if one["state"] == "retry" and held:
-        return f"held: it needs an {held}"
-    state = "ready" if one["state"] == "retry" else said(one["state"])
-    return ": ".join(filter(None, [state, said(one["reason"])]))
+def _state(explanation: Mapping[str, Any]) -> str:
+    if explanation["settled_at"]:
+        return f"delivered at {short_time(explanation['settled_at'])}"
+    needed = next((need["needs"] for need in explanation["released_by"] if need["needs"] in _BY_A_PERSON), None)
+    if explanation["state"] == "retry" and needed:
+        return f"held: it needs an {needed}"
+    state = "ready" if explanation["state"] == "retry" else said(explanation["state"])
+    return ": ".join(filter(None, [state, said(explanation["reason"])]))
 
 
 def _line(line: Mapping[str, Any]) -> tuple[Any, ...]:
     is_early = line["reason"] == "retry_delay_not_elapsed"
     outcome = "waiting" if is_early else said(line["outcome"])
     reason = said(line["reason"]) or line["status_code"] or line["by"]
-    happened = ", ".join(str(one) for one in (outcome, reason if line["outcome"] != "delivered" else None) if one)
+    happened = ", ".join(str(word) for word in (outcome, reason if line["outcome"] != "delivered" else None) if word)
     times = f" ({line['record_count']:,} times)" if line["record_count"] > 1 else ""
-    told = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))
-    return short_time(line["at"]), lines(told + times, shown(line["record_id"] or line["incident_id"], "dim"))
+    text = ": ".join(filter(None, [line["what"].replace("_", " "), happened]))
+    return short_time(line["at"]), lines(text + times, shown(line["record_id"] or line["incident_id"], "dim"))
 
 
 def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -301,15 +317,15 @@ def _show_forecast(console: Terminal, document: Mapping[str, Any]) -> None:
     if document["pairs"]:
         rows = [
             (
-                one[subject],
-                one["provider"],
-                _NEVER[one["never_tried"]] if one["never_tried"] else near_time(one["first_tried_at"]),
-                near_time(one["exhausted_at"]),
+                pair[subject],
+                pair["provider"],
+                _NEVER[pair["never_tried"]] if pair["never_tried"] else near_time(pair["first_tried_at"]),
+                near_time(pair["exhausted_at"]),
             )
-            for one in document["pairs"]
+            for pair in document["pairs"]
         ]
         columns = ("subject", "provider", "first tried", "exhausted")
         console.table("Failing deliveries: when each is tried first (UTC), or what it lacks", columns, rows)
         console.print("exhausted: when its attempts are used up if every retry fails", style="dim")
-        first = min(document["pairs"], key=lambda one: (one["exhausted_at"] is None, one["exhausted_at"]))
+        first = min(document["pairs"], key=lambda pair: (pair["exhausted_at"] is None, pair["exhausted_at"]))
         console.next(next_command(f"explain {first[subject]} {first['provider']}"))

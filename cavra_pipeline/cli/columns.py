@@ -35,7 +35,7 @@ ROUTES: Final = (
     "provider", "category", "severity", "playbook_id", "closure_state", "slo_status", "slo_state", "opened_at",
     "slo_due_at", "age_minutes", "failure_count", "notified_through", "acknowledged", "need", "recommended_action",
 )  # fmt: skip
-ALERTS: Final = (*(one.name for one in fields(Alert)), "state", "action", "ends_by_hand", "subject_text")
+ALERTS: Final = (*(field.name for field in fields(Alert)), "state", "action", "ends_by_hand", "subject_text")
 ALERT_EVENTS: Final = (
     "happened_at", "kind", "subject", "episode", "event", "detail", "actor", "alert_id",
     "subject_text",

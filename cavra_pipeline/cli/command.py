@@ -76,18 +76,20 @@ class HelpCommand(click.Command):
             yield
         except UsageError as error:
             field = error.where.rpartition(".")[2]
-            one = next((one for one in self.params if field in (one.name, *one.opts)), None)
-            if one is not None:
-                error.where = name_of(one)
+            parameter = next(
+                (parameter for parameter in self.params if field in (parameter.name, *parameter.opts)), None
+            )
+            if parameter is not None:
+                error.where = name_of(parameter)
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options under their headings, in the order of the first of each."""
         groups: dict[str, list[tuple[str, str]]] = {}
-        for one in self.get_params(ctx):
+        for parameter in self.get_params(ctx):
             # What is no option is an argument, which the text above explains.
-            if isinstance(one, click.Option) and (record := one.get_help_record(ctx)) is not None:
-                groups.setdefault(getattr(one, "heading", "Options"), []).append(record)
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
+                groups.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
         for heading, records in sorted(groups.items(), key=lambda group: group[0] == _OF_OUTPUT):
             with formatter.section(heading):
                 formatter.write_dl(records)
@@ -193,7 +195,7 @@ class Named(click.ParamType[Any]):
         incomplete: str,
     ) -> list[click.shell_completion.CompletionItem]:
         """Returns the names that begin so."""
-        return [click.shell_completion.CompletionItem(one) for one in self._names if one.startswith(incomplete)]
+        return [click.shell_completion.CompletionItem(name) for name in self._names if name.startswith(incomplete)]
 
 
 def _set_form(context: click.Context, _parameter: click.Parameter, form: str | None) -> None:
@@ -241,6 +243,9 @@ def form_of_answer(default: str = TABLE) -> str:
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
     """Returns whether a command line asks for JSON, also one that can't be read as a whole."""
-    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    pairs = zip(own, [*own[1:], ""], strict=True)
-    return any(one in ("--json", f"{_OUTPUT}={JSON}") or (one, after) == (_OUTPUT, JSON) for one, after in pairs)
+    option_arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    pairs = zip(option_arguments, [*option_arguments[1:], ""], strict=True)
+    return any(
+        argument in ("--json", f"{_OUTPUT}={JSON}") or (argument, next_argument) == (_OUTPUT, JSON)
+        for argument, next_argument in pairs
+    )

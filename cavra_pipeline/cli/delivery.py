@@ -165,11 +165,12 @@ def _connectors() -> tuple[dict[str, Any], bool]:
     """Returns the connectors that are on with their states, and whether nothing is to be fixed."""
     settings = home()
     checked, problems = host_connectors(settings), host_problems(settings)
-    found = [(provider, checked.problem(provider)) for provider in checked.providers]
+    provider_problems = [(provider, checked.problem(provider)) for provider in checked.providers]
     document = {
         "file": str(checked.path),
         "connectors": [
-            {"connector": provider, "state": problem.reason if problem else "ready"} for provider, problem in found
+            {"connector": provider, "state": problem.reason if problem else "ready"}
+            for provider, problem in provider_problems
         ],
         "connector_problems": [problem.document() for problem in problems],
     }
@@ -177,7 +178,7 @@ def _connectors() -> tuple[dict[str, Any], bool]:
 
 
 def _show_connectors(console: Terminal, document: Mapping[str, Any]) -> None:
-    rows = [(one["connector"], said(one["state"])) for one in document["connectors"]]
+    rows = [(connector["connector"], said(connector["state"])) for connector in document["connectors"]]
     if rows:
         console.table("Connectors that are on", ("connector", "state"), rows)
     else:
@@ -197,7 +198,7 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
             ("kind", kind),
             ("as of", f"{short_time(document['as_of'])} UTC"),
             ("selected", f"{document['selected_retry_count']} of {document['retryable_count']} due"),
-            ("held", _held(document, needed)),
+            ("held", _held_counts(document, needed)),
             ("plan", document["retry_plan_id"]),
             ("run", document["run_id"]),
         ],
@@ -216,8 +217,8 @@ def _show_worker_run(console: Terminal, document: Mapping[str, Any]) -> None:
     show_connector_problems(console, document["connector_problems"])
 
 
-def _held(document: Mapping[str, Any], needed: str) -> str:
-    """Says how many due retries the run left, and why."""
+def _held_counts(document: Mapping[str, Any], needed: str) -> str:
+    """Returns how many due retries the run held, and why, in words."""
     why = {
         f"for an {needed}": document["acknowledgement_pending_count"],
         "for another reason": document["held_retry_count"],

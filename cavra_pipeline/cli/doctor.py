@@ -48,7 +48,7 @@ class _Check:
     part: str
     state: str
     milliseconds: int
-    found: str
+    message: str
     remedy: str | None
 
     def document(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class _Check:
             "part": self.part,
             "state": self.state,
             "milliseconds": self.milliseconds,
-            "found": self.found,
+            "found": self.message,
             "remedy": self.remedy,
         }
 
@@ -76,34 +76,34 @@ def doctor() -> None:
         settings.append(load_settings())
         return f"home {settings[0].home}"
 
-    checks = [_tried("settings", of_settings)]
+    checks = [_run_check("settings", of_settings)]
     for part, examine in _PARTS.items() if settings else ():
-        checks.append(_tried(part, lambda examine=examine: examine(settings[0])))  # type: ignore[misc]  # bound now
+        checks.append(_run_check(part, lambda examine=examine: examine(settings[0])))  # type: ignore[misc]  # bound now
         if part == "home" and checks[-1].state == _WRONG:
             break
     document = {
-        "checks": [one.document() for one in checks],
-        "wrong_count": sum(one.state == _WRONG for one in checks),
+        "checks": [check.document() for check in checks],
+        "wrong_count": sum(check.state == _WRONG for check in checks),
     }
     answer(document, _show, "checks")
     sys.exit(EXIT_FAILED if document["wrong_count"] else 0)
 
 
-def _tried(part: str, examine: Callable[[], str]) -> _Check:
+def _run_check(part: str, examine: Callable[[], str]) -> _Check:
     begun, state, remedy = perf_counter(), "right", None
     try:
-        found = examine()
+        message = examine()
     except _Missing as error:
-        state, found, remedy = "warning", error.what, error.remedy
+        state, message, remedy = "warning", error.what, error.remedy
     except PipelineError as error:
-        state, found, remedy = _WRONG, f"{error.where}: {error.what}", error.remedy
+        state, message, remedy = _WRONG, f"{error.where}: {error.what}", error.remedy
     except OSError as error:
-        found = f"{error.filename or part}: it can't be read ({error.strerror})"
+        message = f"{error.filename or part}: it can't be read ({error.strerror})"
         state, remedy = _WRONG, "Give this user access to it, or name another one"
     except Exception as error:  # noqa: BLE001 -- whatever is wrong with one part, the others are tried
-        state, found = _WRONG, f"{part}: it can't be tried ({type(error).__name__})"
+        state, message = _WRONG, f"{part}: it can't be tried ({type(error).__name__})"
         remedy = "Report this as a defect"
-    return _Check(part, state, round((perf_counter() - begun) * 1000), found, remedy)
+    return _Check(part, state, round((perf_counter() - begun) * 1000), message, remedy)
 
 
 def _home(settings: Settings) -> str:
@@ -139,12 +139,12 @@ def _state(settings: Settings) -> str:
 def _warehouse(settings: Settings) -> str:
     warehouse = warehouse_at(settings.home, _WAITS)
     with warehouse.reading() as session:
-        (found,) = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": clock().replace(tzinfo=None)})
-    if not found["record_count"]:
+        (newest,) = session.rows("cavra_pipeline.reports", "newest_evidence", {"as_of": clock().replace(tzinfo=None)})
+    if not newest["record_count"]:
         raise _Missing(
             "no evidence yet", where="warehouse", remedy="Run cavra-pipeline import PATH, or cavra-pipeline demo"
         )
-    records = f"{found['record_count']:,} records"
+    records = f"{newest['record_count']:,} records"
     return f"{records} in the lake {warehouse.where}" if settings.warehouse_address else records
 
 
@@ -157,20 +157,20 @@ def _landing(settings: Settings) -> str:
 def _dagster(settings: Settings) -> str:
     from cavra_pipeline.daemon import daemon_state
 
-    found = daemon_state(settings, clock())
-    if found["silent"]:
+    daemon = daemon_state(settings, clock())
+    if daemon["silent"]:
         raise PipelineError(
-            f"no heartbeat of {some(found['silent'])}, the last one {ago(found['age_minutes'])}",
+            f"no heartbeat of {some(daemon['silent'])}, the last one {ago(daemon['age_minutes'])}",
             where=str(settings.dagster_home),
             remedy="Start the daemon: cavra-pipeline dev, or dagster-daemon run",
         )
-    if found["state"] == "never_seen":
+    if daemon["state"] == "never_seen":
         raise _Missing(
             "the daemon is not running: no retry on schedule, no alert",
             where=str(settings.dagster_home),
             remedy="Start it: cavra-pipeline dev, or dagster-daemon run",
         )
-    return f"daemon {daemon_words(found)}"
+    return f"daemon {daemon_words(daemon)}"
 
 
 def _connectors(settings: Settings) -> str:
@@ -238,13 +238,13 @@ _SHOWN: Final = {
 def _show(console: Terminal, document: Mapping[str, Any]) -> None:
     rows = [
         (
-            _SHOWN[one["state"]],
-            one["part"],
-            f"{one['milliseconds']:,} ms",
-            lines(one["found"], shown(one["remedy"] or "", "bold")),
+            _SHOWN[check["state"]],
+            check["part"],
+            f"{check['milliseconds']:,} ms",
+            lines(check["found"], shown(check["remedy"] or "", "bold")),
         )
-        for one in document["checks"]
+        for check in document["checks"]
     ]
     console.facts("Parts of the home, and how long each took to answer", rows)
-    right = sum(one["state"] == "right" for one in document["checks"])
+    right = sum(check["state"] == "right" for check in document["checks"])
     console.print(f"{right} of {count(len(rows), 'part')} ok")

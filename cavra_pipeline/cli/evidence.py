@@ -93,9 +93,9 @@ def _import_sources(settings: Settings, names: Sequence[str]) -> None:
     for name in dict.fromkeys(names or sources.by_name):
         row: dict[str, Any] = {"source": name}
         try:
-            one = pull(settings, sources.named(name), os.environ, clock=clock)
-            result.add(one.result)
-            row |= _import_document(one.result) | {"newest_record_at": one.pulls.newest_record_at}
+            source_pull = pull(settings, sources.named(name), os.environ, clock=clock)
+            result.add(source_pull.result)
+            row |= _import_document(source_pull.result) | {"newest_record_at": source_pull.pulls.newest_record_at}
         except UsageError:
             raise
         except PipelineError as error:
@@ -232,9 +232,9 @@ def backfill(first: date | None, last: date | None) -> None:
     result = _ingest(settings, now, first, last)
     levels: Counter[str] = Counter()
     with standard_error().step_progress("making reports", len(days) * (2 * len(LANES) + 1)) as step:
-        for one in save_every_report(warehouse_of(settings), state_of(settings), days, now=now):
-            levels[str(one.document["alert_level"])] += 1
-            step(f"{one.report} of {one.lane or 'all lanes'}, {one.day}")
+        for saved_report in save_every_report(warehouse_of(settings), state_of(settings), days, now=now):
+            levels[str(saved_report.document["alert_level"])] += 1
+            step(f"{saved_report.report} of {saved_report.lane or 'all lanes'}, {saved_report.day}")
     document = {
         "day_count": len(days),
         "drop_count": len(result.drops),
@@ -304,15 +304,15 @@ def sql(query: str, as_of: datetime | None) -> None:
     QUERY is one SELECT statement, or the name of a table or view (docs/data-dictionary.md).
     """
     with frames.warehouse_at().reading() as session:
-        found = read_table(session, query, {"as_of": as_of})
+        table = read_table(session, query, {"as_of": as_of})
     with as_python():
-        rows = [with_instants(row) for row in in_utc(found).to_pylist()]
+        rows = [with_instants(row) for row in in_utc(table).to_pylist()]
 
     def show(console: Terminal, _document: object) -> None:
         cells = [[csv_value(cell) if isinstance(cell, dict | list) else cell for cell in row.values()] for row in rows]
-        console.rows(f"Rows: {len(rows):,}", found.column_names, cells)
+        console.rows(f"Rows: {len(rows):,}", table.column_names, cells)
 
-    answer({"row_count": len(rows), "rows": rows}, show, "rows", found.column_names)
+    answer({"row_count": len(rows), "rows": rows}, show, "rows", table.column_names)
 
 
 @command(

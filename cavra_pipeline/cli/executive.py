@@ -73,7 +73,7 @@ def escalate(as_of: datetime | None, slo_minutes: int, providers: tuple[str, ...
         answer(
             {"plan": plan, "delivery": sent},
             _show_escalation,
-            lambda made: made["plan"]["escalation_routes"],
+            lambda document: document["plan"]["escalation_routes"],
             columns.ROUTES,
         )
         sys.stdout.flush()
@@ -180,8 +180,12 @@ def _show_escalation(console: Terminal, document: Mapping[str, Any]) -> None:
     )
     if plan["escalation_routes"]:
         rows = [
-            (level(one["severity"]), one["provider"], lines(one["recommended_action"], shown(_since(one), "dim")))
-            for one in plan["escalation_routes"]
+            (
+                level(route["severity"]),
+                route["provider"],
+                lines(route["recommended_action"], shown(_since(route), "dim")),
+            )
+            for route in plan["escalation_routes"]
         ]
         console.facts("What waits for people, the most urgent first", rows)
     _show_delivery(console, document["delivery"])

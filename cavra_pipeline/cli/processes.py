@@ -22,7 +22,7 @@ _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 #: How long a program may take to answer at first, and to end, before it is given up; seconds.
 _STARTS_WITHIN: Final = 180
 _ENDS_WITHIN: Final = 20
-_LOOKS_EVERY: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 #: A proxy of the environment is for other machines.
 _DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _SERVER_ERRORS: Final = 500
@@ -54,10 +54,10 @@ def require_free(host: str, port: int, option: str) -> None:
         UsageError: The port is taken, or the address is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((host, port))
+            listener.bind((host, port))
         except OSError as error:
             raise UsageError(
                 f"it can't listen on {host}:{port} ({error.strerror})",
@@ -92,17 +92,17 @@ class Programs:
                 stack.callback(signal.signal, number, signal.signal(number, self._end))
             output = stack.enter_context(self._log.open("wb"))
             stack.callback(self._stop)
-            for one in self._programs:
+            for program in self._programs:
                 # A session of its own: a Ctrl+C at the terminal reaches this process only, which passes it on once.
                 process = subprocess.Popen(
-                    one.command,
-                    env=dict(one.environ),
+                    program.command,
+                    env=dict(program.environ),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
                 )
-                self._running.append((one, process))
+                self._running.append((program, process))
             yield
 
     def wait_until_ready(self) -> bool:
@@ -111,14 +111,14 @@ class Programs:
         Raises:
             PipelineError: A program has ended, or does not answer in time.
         """
-        for one in self._programs:
-            for _ in range(round(_STARTS_WITHIN / _LOOKS_EVERY)):
+        for program in self._programs:
+            for _ in range(round(_STARTS_WITHIN / _POLL_SECONDS)):
                 self._require_alive()
-                if self._is_over.is_set() or _answers(one.probe):
+                if self._is_over.is_set() or _answers(program.probe):
                     break
-                self._is_over.wait(_LOOKS_EVERY)
+                self._is_over.wait(_POLL_SECONDS)
             else:
-                raise self._failure(one.name, f"does not answer after {_STARTS_WITHIN} s")
+                raise self._failure(program.name, f"does not answer after {_STARTS_WITHIN} s")
         return not self._is_over.is_set()
 
     def wait(self) -> None:
@@ -127,16 +127,16 @@ class Programs:
         Raises:
             PipelineError: A program has ended by itself.
         """
-        while not self._is_over.wait(_LOOKS_EVERY):
+        while not self._is_over.wait(_POLL_SECONDS):
             self._require_alive()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._is_over.set()
 
     def _require_alive(self) -> None:
-        for one, process in self._running:
+        for program, process in self._running:
             if process.poll() is not None and not self._is_over.is_set():
-                raise self._failure(one.name, f"has ended with status {process.returncode}")
+                raise self._failure(program.name, f"has ended with status {process.returncode}")
 
     def _failure(self, name: str, what: str) -> PipelineError:
         return PipelineError(f"{name} {what}", where=str(self._log), remedy="Read the end of this log")

@@ -31,27 +31,27 @@ _MOST_BYTES: Final = 65_536
 
 def answer_home() -> None:
     """Verifies what CAVRA_HOME holds and exits with 3 if anything differs."""
-    found = verify_home(home(), now=clock())
-    answer(found.document(), lambda console, _: _show(console, found))
-    if not found.is_intact:
+    verified = verify_home(home(), now=clock())
+    answer(verified.document(), lambda console, _: _show(console, verified))
+    if not verified.is_intact:
         sys.exit(EXIT_UNHEALTHY)
 
 
-def _show(console: Terminal, found: Verified) -> None:
+def _show(console: Terminal, verified: Verified) -> None:
     rows: list[tuple[str, object]] = [
-        ("landing files", found.landing_file_count),
-        ("records", f"{found.record_count:,} in {count(found.segment_count, 'segment')}"),
-        ("commit log", count(found.entry_count, "entry", "entries")),
-        ("saved reports", f"{found.report_count:,}, of which {found.remade_report_count:,} were recomputed"),
+        ("landing files", verified.landing_file_count),
+        ("records", f"{verified.record_count:,} in {count(verified.segment_count, 'segment')}"),
+        ("commit log", count(verified.entry_count, "entry", "entries")),
+        ("saved reports", f"{verified.report_count:,}, of which {verified.remade_report_count:,} were recomputed"),
     ]
-    if found.time_stamp_count:
-        without = "" if found.checked_time_stamp_count else "; CAVRA_TIMESTAMP_CA_FILE names no root certificate"
-        checked = f"signatures of {found.checked_time_stamp_count:,} checked{without}"
-        rows.append(("time stamps", f"{found.time_stamp_count:,}; {checked}"))
+    if verified.time_stamp_count:
+        without = "" if verified.checked_time_stamp_count else "; CAVRA_TIMESTAMP_CA_FILE names no root certificate"
+        checked = f"signatures of {verified.checked_time_stamp_count:,} checked{without}"
+        rows.append(("time stamps", f"{verified.time_stamp_count:,}; {checked}"))
     console.facts("What was verified", rows)
-    for one in found.differences:
-        console.print(f"{one.part}: {one.where}: {one.what}", soft_wrap=True)
-    console.print("intact" if found.is_intact else count(len(found.differences), "difference"))
+    for difference in verified.differences:
+        console.print(f"{difference.part}: {difference.where}: {difference.what}", soft_wrap=True)
+    console.print("intact" if verified.is_intact else count(len(verified.differences), "difference"))
 
 
 @command(
@@ -116,16 +116,16 @@ def _handed_out(
     settings: Settings, note: Note, output: Path | None, connector: str | None, *, is_stamped: bool
 ) -> dict[str, Any]:
     """Writes a checkpoint, has it stamped and posts it, as asked; returns what the answer says of that."""
-    said: dict[str, Any] = {}
+    outcome: dict[str, Any] = {}
     if output:
         put_in_place(output, lambda file: file.write(note.text.encode()))
     stamp = time_stamp(settings, note) if is_stamped else _stored_stamp(settings, note)
     if stamp:
-        said["time_stamp"] = {"at": stamp.at.isoformat(), "file": str(stamp.path), "is_new": stamp.is_new}
+        outcome["time_stamp"] = {"at": stamp.at.isoformat(), "file": str(stamp.path), "is_new": stamp.is_new}
     if connector:
         with open_sender(settings, clock=clock) as sender:
-            said["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
-    return said
+            outcome["is_posted_now"] = post_checkpoint(settings, note, connector, sender, clock=clock)
+    return outcome
 
 
 def _stored_stamp(settings: Settings, note: Note) -> TimeStamp | None:

@@ -101,7 +101,11 @@ def close(playbook_id: str, provider: str, state: str, by: str, external_ref: st
     written = close_recovery(
         home(), playbook_id=playbook_id, provider=provider, state=state, by=by, now=clock(), external_ref=external_ref
     )
-    answer({"closure": written}, _show_recovery_closure, lambda one: [one["closure"]] if one["closure"] else [])
+    answer(
+        {"closure": written},
+        _show_recovery_closure,
+        lambda document: [document["closure"]] if document["closure"] else [],
+    )
 
 
 def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
@@ -123,31 +127,46 @@ def _show_recoveries(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     for status, title in _STATUSES.items():
-        rows = [_row(one, report["as_of"]) for one in report["recoveries"] if one["slo_status"] == status]
+        rows = [
+            _row(listed_recovery, report["as_of"])
+            for listed_recovery in report["recoveries"]
+            if listed_recovery["slo_status"] == status
+        ]
         if rows:
             console.table(title, ("playbook", "provider", "state", "open for", "owner", "opened (UTC)"), rows)
-    if outages := [one for one in report["recovery_groups"] if one["recovery_count"] > 1]:
+    if outages := [group for group in report["recovery_groups"] if group["recovery_count"] > 1]:
         console.table(
             "Overlapping recoveries, probably of one outage",
             ("provider", "from (UTC)", "until (UTC)", "recoveries"),
             [
                 (
-                    one["provider"],
-                    short_time(one["opened_at"]),
-                    short_time(one["closed_at"]) if one["closed_at"] else "open",
-                    one["recovery_count"],
+                    outage["provider"],
+                    short_time(outage["opened_at"]),
+                    short_time(outage["closed_at"]) if outage["closed_at"] else "open",
+                    outage["recovery_count"],
                 )
-                for one in outages
+                for outage in outages
             ],
         )
     if report["recovery_open_count"]:
         console.next(next_command("escalate"))
 
 
-def _row(one: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
-    minutes = one["age_minutes"] if one["closure_minutes"] is None else one["closure_minutes"]
-    opened, owner = near_time(one["opened_at"], as_of), one["owner"] or "-"
-    return (one["playbook_id"], one["provider"], one["closure_state"], short_duration(minutes), owner, opened)
+def _row(listed_recovery: Mapping[str, Any], as_of: str) -> tuple[Any, ...]:
+    minutes = (
+        listed_recovery["age_minutes"]
+        if listed_recovery["closure_minutes"] is None
+        else listed_recovery["closure_minutes"]
+    )
+    opened, owner = near_time(listed_recovery["opened_at"], as_of), listed_recovery["owner"] or "-"
+    return (
+        listed_recovery["playbook_id"],
+        listed_recovery["provider"],
+        listed_recovery["closure_state"],
+        short_duration(minutes),
+        owner,
+        opened,
+    )
 
 
 def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:
@@ -157,7 +176,10 @@ def _show_playbook(console: Terminal, document: Mapping[str, Any]) -> None:
         console.print("No connector calls for a recovery: none fails often enough without an open one.")
         return
     entries = _entries(document)
-    rows = [(one["provider"], one["failure_count"], short_time(one["latest_failure_at"])) for one in entries]
+    rows = [
+        (playbook_entry["provider"], playbook_entry["failure_count"], short_time(playbook_entry["latest_failure_at"]))
+        for playbook_entry in entries
+    ]
     columns = ("provider", "failures", "newest (UTC)")
     console.table(f"Recoveries opened by {written['playbook_id']}", columns, rows)
 
@@ -179,7 +201,7 @@ def _show_recovery_closure(console: Terminal, document: Mapping[str, Any]) -> No
 
 def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
     """Shows the closure report."""
-    items = sum(one["count"] for one in report["open_items"])
+    items = sum(item["count"] for item in report["open_items"])
     console.facts(
         "Closure",
         [
@@ -191,7 +213,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
         ],
     )
     if report["open_items"]:
-        rows = [(*_item(one["item"]), one["count"]) for one in report["open_items"]]
+        rows = [(*_item(item["item"]), item["count"]) for item in report["open_items"]]
         console.table("What is open now", ("what", "where", "count"), rows)
         console.print("not part of it: approvals, and failing deliveries of other lanes (retry-plan)", style="dim")
     if report["cavra_open_items"]:
@@ -204,7 +226,7 @@ def _show_closure(console: Terminal, report: Mapping[str, Any]) -> None:
 
 def _more_of(items: Sequence[Mapping[str, Any]]) -> str:
     """The command that shows most of what is open: the recoveries, or the lane of the first item."""
-    names = [one["item"] for one in items]
+    names = [item["item"] for item in items]
     if "open_recovery" in names:
         return "recoveries"
     lane = _item(names[0])[1]

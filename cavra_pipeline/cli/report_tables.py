@@ -72,10 +72,12 @@ def plan_rows(plan: Mapping[str, Any], uncleared: Collection[tuple[str, str]]) -
     """
     lane = LANES[plan["lane"]]
     rows = []
-    for one in plan["retry_decisions"]:
-        needs = lane.gate.name.lower() if (one[lane.subject_field], one["provider"]) in uncleared else None
-        state = "held" if needs and one["action"] == "retry" else _STATES[one["action"]]
-        rows.append({"lane": lane.name, "subject": one[lane.subject_field], "state": state, "needs": needs, **one})
+    for decision in plan["retry_decisions"]:
+        needs = lane.gate.name.lower() if (decision[lane.subject_field], decision["provider"]) in uncleared else None
+        state = "held" if needs and decision["action"] == "retry" else _STATES[decision["action"]]
+        rows.append(
+            {"lane": lane.name, "subject": decision[lane.subject_field], "state": state, "needs": needs, **decision}
+        )
     return sorted(rows, key=lambda row: (PLAN_STATES.index(row["state"]), row["next_retry_at"] or ""))
 
 
@@ -93,7 +95,9 @@ def show_plans_of_lanes(console: Terminal, document: Mapping[str, Any], uncleare
 
 def _next_due(plan: Mapping[str, Any]) -> str:
     """How long after the plan's instant the first waiting delivery is due."""
-    waiting = [parse_as_of(one["next_retry_at"]) for one in plan["retry_decisions"] if one["action"] == "wait"]
+    waiting = [
+        parse_as_of(decision["next_retry_at"]) for decision in plan["retry_decisions"] if decision["action"] == "wait"
+    ]
     return short_duration(whole_minutes(min(waiting) - parse_as_of(plan["as_of"]))) if waiting else "-"
 
 
@@ -128,11 +132,11 @@ def show_health(
         ],
     )
     if report["alerts"]:
-        found = list(zip(report["alerts"], report["recommended_actions"], strict=True))
-        found.sort(key=lambda one: one[0]["severity"] != "critical")
+        problems = list(zip(report["alerts"], report["recommended_actions"], strict=True))
+        problems.sort(key=lambda problem: problem[0]["severity"] != "critical")
         rows = [
             (level(alert["severity"]), lines(alert["message"], shown(_step(report, alert, action), "dim")))
-            for alert, action in found
+            for alert, action in problems
         ]
         console.facts("Problems, and what to do", rows)
     if slots:
@@ -154,7 +158,7 @@ def show_health(
     _show_gaps(console, report, "acknowledgement")
     _show_gaps(console, report, "approval")
     if unanswered:
-        pairs = [(one["health_id"], one["provider"], one["acknowledgement_state"] or "none") for one in unanswered]
+        pairs = [(pair["health_id"], pair["provider"], pair["acknowledgement_state"] or "none") for pair in unanswered]
         console.table("Health alerts to acknowledge", ("subject", "provider", "acknowledgement"), pairs)
     if report["missed_worker_count"] and not usual_interval_of(report):
         console.next("cavra-pipeline doctor", f"cavra-pipeline worker --lane {report['lane']}")

@@ -85,13 +85,13 @@ def retry_health_command(
         every = [
             retry_health_reports(
                 session,
-                one,
-                health_parameters(one, **parameters),
+                each_lane,
+                health_parameters(each_lane, **parameters),
                 instants=[as_of or now],
                 now=now,
                 generated_by=generated_by,
             )[0]
-            for one in ([lane] if lane else LANES.values())
+            for each_lane in ([lane] if lane else LANES.values())
         ]
         reports = [report for report in every if lane or report["alert_level"] != UNKNOWN]
         is_empty = not has_evidence(session, as_of or now)
@@ -100,7 +100,9 @@ def retry_health_command(
     if lane is None:
         document = of_lanes(reports, as_of or now, alert_level=alert_level(levels))
         show = unless_empty(show_health_of_lanes, "Retry health", is_empty=is_empty)
-        answer(document, show, lambda found: _alert_rows(found["lanes"].values()), columns.HEALTH_ALERTS)
+        answer(
+            document, show, lambda lanes_document: _alert_rows(lanes_document["lanes"].values()), columns.HEALTH_ALERTS
+        )
     else:
         with reading_state() as c:
             (slots,) = slots_of_reports(c, reports)
@@ -111,7 +113,7 @@ def retry_health_command(
                 "Retry health",
                 is_empty=is_empty and not slots,
             ),
-            lambda one: _alert_rows([one]),
+            lambda report: _alert_rows([report]),
             columns.HEALTH_ALERTS,
         )
     sys.exit(EXIT_UNHEALTHY if fail_on and {*levels} & {*_FAILING_LEVELS[fail_on]} else 0)
@@ -144,11 +146,18 @@ def retry_plan_command(
         lanes = [lane] if lane else lanes_in_use(session, as_of=as_of or now, now=now)
         plans = [
             retry_plans(
-                session, one, retry_policy(one, fields), instants=[as_of or now], now=now, generated_by=generated_by
+                session,
+                each_lane,
+                retry_policy(each_lane, fields),
+                instants=[as_of or now],
+                now=now,
+                generated_by=generated_by,
             )[0]
-            for one in lanes
+            for each_lane in lanes
         ]
-        uncleared = {one.name: _uncleared(session, one, plan) for one, plan in zip(lanes, plans, strict=True)}
+        uncleared = {
+            each_lane.name: _uncleared(session, each_lane, plan) for each_lane, plan in zip(lanes, plans, strict=True)
+        }
         is_empty = not has_evidence(session, as_of or now)
     for plan in plans if save else ():
         save_plan(state_of(home()), plan, now=now)
@@ -164,14 +173,16 @@ def retry_plan_command(
         return
     document = of_lanes(plans, as_of or now, alert_level=alert_level([str(plan["alert_level"]) for plan in plans]))
     show = unless_empty(
-        lambda console, found: show_plans_of_lanes(console, found, uncleared), "Retry plans", is_empty=is_empty
+        lambda console, plans_document: show_plans_of_lanes(console, plans_document, uncleared),
+        "Retry plans",
+        is_empty=is_empty,
     )
     answer(document, show, rows, columns.plan_columns(lanes))
 
 
 def _uncleared(session: Session, lane: Lane, plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The pairs of a plan that are not exhausted and still need a person's acknowledgement or approval."""
-    left = [one for one in plan["retry_decisions"] if one["action"] != "suppress"]
+    left = [decision for decision in plan["retry_decisions"] if decision["action"] != "suppress"]
     return uncleared_pairs(session, lane, left, naive_utc(parse_as_of(plan["as_of"])))
 
 
@@ -189,4 +200,8 @@ def dashboard(as_of: datetime | None) -> None:
     now = clock()
     with reading() as session:
         (document,) = dashboards(session, instants=[as_of or now], now=now)
-    answer(document, show_dashboard, lambda found: [{"lane": lane} | counts for lane, counts in found["lanes"].items()])
+    answer(
+        document,
+        show_dashboard,
+        lambda counts_by_lane: [{"lane": lane} | counts for lane, counts in counts_by_lane["lanes"].items()],
+    )

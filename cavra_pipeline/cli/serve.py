@@ -171,8 +171,12 @@ def open_command(what: str, is_printed: bool) -> None:
     settings = load_settings()
     addresses = {"console": settings.console_url, "dagster": settings.dagster_url}
     out = standard_output()
-    is_asked = form_of_answer() == TABLE and out.is_interactive and not is_printed
-    document = {"page": what, "address": addresses[what], "is_opened": is_asked and not click.launch(addresses[what])}
+    is_browser_wanted = form_of_answer() == TABLE and out.is_interactive and not is_printed
+    document = {
+        "page": what,
+        "address": addresses[what],
+        "is_opened": is_browser_wanted and not click.launch(addresses[what]),
+    }
     answer(document, lambda console, _: console.print(addresses[what], soft_wrap=True))
 
 
@@ -242,7 +246,7 @@ def _web_address(host: str, port: int) -> str:
 def _show_stories(console: Terminal, stories: Iterable[Story]) -> None:
     """Shows what happened in the recorded month."""
     rows = [
-        (f"{one.began_at:{_MINUTES}}", f"{one.ended_at:{_MINUTES}}" if one.ended_at else "-", one.sentence)
-        for one in stories
+        (f"{story.began_at:{_MINUTES}}", f"{story.ended_at:{_MINUTES}}" if story.ended_at else "-", story.sentence)
+        for story in stories
     ]
     console.table("What happened in the recorded month (UTC)", ("from", "until", "what"), rows, is_last_folded=True)

@@ -67,7 +67,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
         for _, day, marks in days:
             console.print(f"  {day}  {marks}", soft_wrap=True)
     console.print(legend(marks for _, _, marks in lines), style="dim")
-    counts = Counter((row["schedule"], row["verdict"], _said(row["cause"])) for row in rows)
+    counts = Counter((row["schedule"], row["verdict"], _words(row["cause"])) for row in rows)
     counted = [(name, _styled(verdict), cause, count) for (name, verdict, cause), count in sorted(counts.items())]
     console.table("Verdicts", ("schedule", "verdict", "cause", "runs"), counted)
     odd = [row for row in rows if row["verdict"] not in (VerdictKind.ON_TIME, VerdictKind.NOT_EXPECTED)]
@@ -77,7 +77,7 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
                 row["schedule"],
                 tables.short_time(instant(row["expected_at"])),
                 _styled(row["verdict"]),
-                _said(row["cause"]),
+                _words(row["cause"]),
                 tables.short_time(instant(row["done_at"])),
                 f"{row['cron']} {row['time_zone']}",
             )
@@ -88,8 +88,8 @@ def _show(console: Terminal, rows: list[dict[str, Any]]) -> None:
 
 
 def _styled(verdict: str) -> Styled:
-    return shown(_said(verdict), _STYLES.get(verdict, ""))
+    return shown(_words(verdict), _STYLES.get(verdict, ""))
 
 
-def _said(name: str | None) -> str:
+def _words(name: str | None) -> str:
     return (name or "-").replace("_", " ")

@@ -48,11 +48,11 @@ def status(as_of: datetime | None) -> None:
     with state_of(settings).reading() as c:
         listed_alerts = list_alerts(c, settings, now=now)
         last_day = (as_of or now).date()
-        leaks = {one.drop_day.isoformat(): one.count for one in open_leaks(c) if one.drop_day <= last_day}
+        leaks = {leak.drop_day.isoformat(): leak.count for leak in open_leaks(c) if leak.drop_day <= last_day}
     document |= {
         "alerts": {
             "open_count": listed_alerts["alert_count"],
-            "critical_count": sum(one["severity"] == "critical" for one in listed_alerts["alerts"]),
+            "critical_count": sum(alert["severity"] == "critical" for alert in listed_alerts["alerts"]),
             "undelivered_notification_count": len(listed_alerts["unsent_notices"]),
             "leaked_secret_count": sum(leaks.values()),
         },
@@ -66,7 +66,11 @@ def status(as_of: datetime | None) -> None:
     document["next"] = _next(document, is_of_now=as_of is None)
     is_daemon_off_now = as_of is None and is_daemon_off(document["daemon"])
     wrong = what_is_wrong(document, leaks, is_daemon_off=is_daemon_off_now)
-    answer(document, lambda console, found: _show(console, found, wrong, is_of_now=as_of is None), _lane_rows)
+    answer(
+        document,
+        lambda console, summary: _show(console, summary, wrong, is_of_now=as_of is None),
+        _lane_rows,
+    )
 
 
 def _lane_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -142,10 +146,10 @@ def _state(document: Mapping[str, Any]) -> str:
     return f"{worst}: {as_bad} of {count(len(lanes), 'lane')}"
 
 
-def _evidence(found: Mapping[str, Any]) -> str:
-    waiting = found["files_to_ingest_count"]
-    counted = count(found["record_count"], "record")
-    newest = f"{counted}, newest {ago(found['newest_record_age_minutes'])}" if found["record_count"] else "none"
+def _evidence(evidence: Mapping[str, Any]) -> str:
+    waiting = evidence["files_to_ingest_count"]
+    counted = count(evidence["record_count"], "record")
+    newest = f"{counted}, newest {ago(evidence['newest_record_age_minutes'])}" if evidence["record_count"] else "none"
     return f"{newest}; {count(waiting, 'file')} to ingest" if waiting else newest
 
 

@@ -67,9 +67,9 @@ def near_time(moment: str | None, as_of: str | None = None) -> str:
 
 def say_if_later(console: Terminal, written: Mapping[str, Any]) -> None:
     """Says from when a record of a person's word counts, if that is later than now."""
-    said_at = written["created_at"]
-    if datetime.fromisoformat(said_at) > clock():
-        console.print(f"Counts from {short_time(said_at)} UTC: a wrong clock has dated the record before it then.")
+    counts_from = written["created_at"]
+    if datetime.fromisoformat(counts_from) > clock():
+        console.print(f"Counts from {short_time(counts_from)} UTC: a wrong clock has dated the record before it then.")
 
 
 def ago(minutes: int | None) -> str:
@@ -82,21 +82,21 @@ def duration_or_never(minutes: int | None) -> str:
     return "never" if minutes is None else short_duration(minutes)
 
 
-def daemon_words(found: Mapping[str, Any]) -> str:
+def daemon_words(daemon: Mapping[str, Any]) -> str:
     """Returns the state of the Dagster daemon in words."""
-    if found["state"] == "unknown":
+    if daemon["state"] == "unknown":
         return "unknown: Dagster's instance can't be opened (cavra-pipeline doctor)"
-    if found["age_minutes"] is None:
+    if daemon["age_minutes"] is None:
         return "not running; cavra-pipeline dev starts it"
-    heartbeat, silent = f"heartbeat {ago(found['age_minutes'])}", some(found["silent"])
-    if found["state"] == "alive":
+    heartbeat, silent = f"heartbeat {ago(daemon['age_minutes'])}", some(daemon["silent"])
+    if daemon["state"] == "alive":
         return f"alive, {heartbeat}" + (f"; {silent} silent" if silent else "")
     return f"not running, last {heartbeat}; cavra-pipeline dev starts it"
 
 
-def is_daemon_off(found: Mapping[str, Any]) -> bool:
+def is_daemon_off(daemon: Mapping[str, Any]) -> bool:
     """Returns whether Dagster's daemon, as `daemon_of` returns it, does not run."""
-    return found["state"] in ("never_seen", "silent")
+    return daemon["state"] in ("never_seen", "silent")
 
 
 def show_plan_states(console: Terminal) -> None:
@@ -105,18 +105,20 @@ def show_plan_states(console: Terminal) -> None:
     console.print("waiting: for the end of its delay; exhausted: no attempt is left", style="dim")
 
 
-def show_wrong(console: Terminal, heading: str, found: Sequence[Wrong]) -> None:
+def show_wrong(console: Terminal, heading: str, problems: Sequence[Wrong]) -> None:
     """Shows what is wrong, each with the commands that show it."""
     rows = []
-    for one in found:
-        commands = (f"cavra-pipeline {words}" if one.is_of_now else next_command(words) for words in one.commands)
+    for problem in problems:
+        commands = (
+            f"cavra-pipeline {words}" if problem.is_of_now else next_command(words) for words in problem.commands
+        )
         shown_ = [shown(line, "bold") for words in commands for line in console.folded(words, _OF_A_LIST)]
-        rows.append(("-", lines(one.what, *shown_)))
+        rows.append(("-", lines(problem.what, *shown_)))
     console.facts(heading, rows)
 
 
 def show_connector_problems(console: Terminal, problems: Sequence[Mapping[str, Any]]) -> None:
     """Shows why connectors cannot be used, and what to fix."""
-    rows = [(one["connector"], fault) for one in problems for fault in one["faults"]]
+    rows = [(problem["connector"], fault) for problem in problems for fault in problem["faults"]]
     if rows:
         console.table("Connectors to fix", ("connector", "fault"), rows, is_last_folded=True)

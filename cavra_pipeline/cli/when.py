@@ -22,10 +22,10 @@ def read_span(text: str, where: str) -> timedelta:
     Raises:
         UsageError: It is none.
     """
-    found = _span(text)
-    if found is None:
+    span = _span(text)
+    if span is None:
         raise UsageError("the value is not a span of time", where=where, remedy="Write it as 30m, 4h or 2d")
-    return found
+    return span
 
 
 def read_instant(text: str, now: datetime) -> datetime:
@@ -94,5 +94,5 @@ def _before(text: str, now: datetime) -> datetime | None:
 
 
 def _span(text: str) -> timedelta | None:
-    found = _SPAN.fullmatch(text.strip().lower())
-    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+    match = _SPAN.fullmatch(text.strip().lower())
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None

@@ -14,7 +14,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.watch import watch_pass
 from cavra_pipeline.cli.common import clock
-from cavra_pipeline.cli.doctor import _PARTS, _tried
+from cavra_pipeline.cli.doctor import _PARTS, _run_check
 from cavra_pipeline.daemon import daemon_state
 from cavra_pipeline.lanes import LANES
 from cavra_pipeline.resources import dagster_instance
@@ -338,9 +338,9 @@ def test_doctor_goes_on_where_a_part_can_not_be_read_or_breaks(tmp_path: Path) -
     def broken() -> str:
         raise RuntimeError("with a secret in it")
 
-    found = _tried("warehouse", broken)
-    assert (found.state, found.found) == ("wrong", "warehouse: it can't be tried (RuntimeError)")
-    assert found.remedy == "Report this as a defect"
+    check = _run_check("warehouse", broken)
+    assert (check.state, check.message) == ("wrong", "warehouse: it can't be tried (RuntimeError)")
+    assert check.remedy == "Report this as a defect"
 
 
 def test_doctor_prints_a_remedy_that_runs_as_it_stands(tmp_path: Path) -> None:
