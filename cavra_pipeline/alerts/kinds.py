@@ -37,7 +37,7 @@ class AlertKind:
         title: What is wrong, in a few words; a notification puts the subject and the count beside it.
         action: What a person should do next.
         inhibited_by: What explains it.
-        is_told_by_subject: Whether each subject has notifications of its own. Else all alerts of the kind share one
+        is_notified_by_subject: Whether each subject has notifications of its own. Else all alerts of the kind share one
             and one suppression window: right where one outage makes hundreds of them.
         counts_missed_runs: Whether its count is a number of runs that did not take place.
         ends_by_hand: Whether only a person ends it, by acknowledging or resolving it. More of it is news at once.
@@ -48,7 +48,7 @@ class AlertKind:
     title: str
     action: str
     inhibited_by: tuple[Inhibitor, ...] = ()
-    is_told_by_subject: bool = False
+    is_notified_by_subject: bool = False
     counts_missed_runs: bool = False
     ends_by_hand: bool = False
 
@@ -76,7 +76,7 @@ _TABLE: Final = (
         "critical",
         "the Dagster daemon does not run",
         "Start the daemon (cavra-pipeline dev, or its service); cavra-pipeline scheduled-runs lists what was missed.",
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "code_location_down",
@@ -84,7 +84,7 @@ _TABLE: Final = (
         "the code location does not load",
         "Read its error in the Dagster UI under Deployment, fix it and reload the location.",
         inhibited_by=(_DAEMON,),
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "instigator_off",
@@ -92,7 +92,7 @@ _TABLE: Final = (
         "a schedule or sensor that must be on is off",
         "Switch it on again in the Dagster UI, or declare it off with a reason.",
         inhibited_by=_DOWN,
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "missed_run",
@@ -100,7 +100,7 @@ _TABLE: Final = (
         "scheduled runs were missed",
         "Fix its cause, then run the job once by hand.",
         inhibited_by=(*_DOWN, _OFF),
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
         counts_missed_runs=True,
     ),
     AlertKind(
@@ -109,7 +109,7 @@ _TABLE: Final = (
         "the newest retry plan is stale",
         "Check that the lane's worker runs: each run makes a new retry plan.",
         inhibited_by=_DOWN,
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "acknowledgement_gap",
@@ -122,14 +122,14 @@ _TABLE: Final = (
         "critical",
         "recoveries are open past their limit",
         RECOVERY_STEP,
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         PROVIDER_INCIDENT,
         "critical",
         "a provider is broken",
         "Do the next step that the incident names.",
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         FAILED_EXECUTION,
@@ -144,14 +144,14 @@ _TABLE: Final = (
         "deliveries are exhausted within the hour if live retries fail",
         "Fix what makes these deliveries fail before a live run makes their last retry.",
         inhibited_by=(_INCIDENT,),
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "disabled_schedule",
         "warning",
         "worker runs say that their schedule is disabled",
         "Switch the schedule on again, or write down why it is off.",
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "failed_run",
@@ -165,7 +165,7 @@ _TABLE: Final = (
         "critical",
         "a source of evidence can't be read",
         "Run cavra-pipeline import --sources NAME on the host and fix what it names.",
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "source_silent",
@@ -173,7 +173,7 @@ _TABLE: Final = (
         "a source of evidence is silent",
         "Check that CAVRA still writes there and that the schedule import_sources runs.",
         inhibited_by=(*_DOWN, Inhibitor("source_unreadable", "source_unreadable", same_subject=True)),
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "quarantine",
@@ -212,7 +212,7 @@ _TABLE: Final = (
         "a sensor fails",
         "Read the tick's error in the Dagster UI; nothing that it watches is watched until it is fixed.",
         inhibited_by=_DOWN,
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "tick_age",
@@ -220,7 +220,7 @@ _TABLE: Final = (
         "a sensor has stopped ticking",
         "Check that the daemon runs and is not overloaded.",
         inhibited_by=_DOWN,
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "daemon_heartbeat",
@@ -228,7 +228,7 @@ _TABLE: Final = (
         "a part of the Dagster daemon gives no sign of life",
         "Restart the daemon; its log says what became of that part.",
         inhibited_by=(_DAEMON,),
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         "run_backlog",
@@ -236,14 +236,14 @@ _TABLE: Final = (
         "runs wait in the queue",
         "Open Runs, Queued in the Dagster UI; end what hangs or raise the limit of concurrent runs.",
         inhibited_by=_DOWN,
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         BROKEN_CONNECTOR,
         "critical",
         "a connector cannot be used",
         "Run cavra-pipeline connectors on the host and fix what it names. Retries for it are held meanwhile.",
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         UNDELIVERED,
@@ -251,14 +251,14 @@ _TABLE: Final = (
         "a connector does not accept notifications",
         "Fix the connector. The notifications are saved and sent again.",
         inhibited_by=tuple(Inhibitor(BROKEN_CONNECTOR, reason, same_subject=True) for reason in PROBLEM_REASONS),
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
     AlertKind(
         FLAPPING,
         "warning",
         "an alert comes and goes",
         "Fix what makes it unstable. It is quiet until it is stable.",
-        is_told_by_subject=True,
+        is_notified_by_subject=True,
     ),
 )
 

@@ -35,22 +35,22 @@ class OpenLeaks:
 
 def open_leaks(c: sa.Connection) -> list[OpenLeaks]:
     """Returns the leaks that no one has handled, by landing day."""
-    found = (
+    query = (
         sa.select(leaks.c.drop_day, sa.func.count(), sa.func.min(leaks.c.found_at), sa.func.max(leaks.c.leak_number))
         .where(leaks.c.handled_at.is_(None))
         .group_by(leaks.c.drop_day)
         .order_by(leaks.c.drop_day)
     )
-    return [OpenLeaks(*row) for row in c.execute(found)]
+    return [OpenLeaks(*row) for row in c.execute(query)]
 
 
 def open_leak_count(settings: Settings, at: datetime) -> int:
     """Returns how many secrets that were found by an instant no one had handled by then."""
-    found = sa.select(sa.func.count()).where(
+    query = sa.select(sa.func.count()).where(
         leaks.c.found_at <= at, leaks.c.handled_at.is_(None) | (leaks.c.handled_at > at)
     )
     with state_of(settings).reading() as c:
-        return int(c.scalar(found) or 0)
+        return int(c.scalar(query) or 0)
 
 
 def handle_leaks(c: sa.Connection, drop_day: str, *, newest: int, now: datetime) -> None:

@@ -22,7 +22,7 @@ from cavra_pipeline.alerts.signals import Observation, Signal
 from cavra_pipeline.alerts.store import (
     Event,
     Head,
-    alerts_of_look,
+    alerts_of_observation,
     changes_since,
     heads,
     newest_episodes,
@@ -59,28 +59,32 @@ def observe(
     Raises:
         ValueError: A signal is of a kind that was not evaluated, or a kind is not declared.
     """
-    kinds, found = set(observation.kinds), conditions(observation.signals)
-    strange = {*kinds, *(kind for kind, _ in found)} - KINDS.keys()
-    if strange or not {kind for kind, _ in found} <= kinds:
+    kinds, problems = set(observation.kinds), conditions(observation.signals)
+    strange = {*kinds, *(kind for kind, _ in problems)} - KINDS.keys()
+    if strange or not {kind for kind, _ in problems} <= kinds:
         raise ValueError("signals: give only declared kinds, and only those that were evaluated")
-    known = heads(c, policy.connectors)
-    began = [head.told.began_at for head in known.values() if head.told and head.told.firing]
-    look = _Look(c, now, {one.alert_id: one for one in alerts_of_look(c, min(began, default=None))})
-    look.update(kinds, found, observation.watched)
-    look.update({UNDELIVERED}, conditions(undelivered_signals(known, now, policy.window)))
-    _update_flapping(look, policy)
+    newest_notices = heads(c, policy.connectors)
+    began = [
+        head.last_notice.began_at for head in newest_notices.values() if head.last_notice and head.last_notice.firing
+    ]
+    episodes = _Episodes(
+        c, now, {alert.alert_id: alert for alert in alerts_of_observation(c, min(began, default=None))}
+    )
+    episodes.update(kinds, problems, observation.watched)
+    episodes.update({UNDELIVERED}, conditions(undelivered_signals(newest_notices, now, policy.window)))
+    _update_flapping(episodes, policy)
     silenced = silences(c, now)
-    _mute(look, silenced)
-    _count_swallowed(look, known, policy)
-    notices, waits = _plan(look, known, policy)
-    waits += _unmuting(look, silenced, policy)
+    _mute(episodes, silenced)
+    _count_swallowed(episodes, newest_notices, policy)
+    notices, waits = _plan(episodes, newest_notices, policy)
+    waits += _unmuting(episodes, silenced, policy)
     write_notices(c, notices, now=now)
-    save(c, changed=look.changed())
+    save(c, changed=episodes.changed())
     return min(waits, default=None)
 
 
 @dataclass(slots=True)
-class _Look:
+class _Episodes:
     """The alerts as one observation finds and leaves them."""
 
     c: sa.Connection
@@ -94,15 +98,15 @@ class _Look:
         self.before = dict(self.alerts)
 
     def update(
-        self, kinds: set[str], found: Mapping[tuple[str, str], Condition], watched: Collection[str] | None = None
+        self, kinds: set[str], problems: Mapping[tuple[str, str], Condition], watched: Collection[str] | None = None
     ) -> None:
         """Begins, updates and ends episodes of these kinds; stores what began, and the events."""
-        standing = {(one.kind, one.subject): one for one in self.alerts.values() if one.is_open}
-        episodes = newest_episodes(self.c, found.keys() - standing.keys())
+        open_alerts = {(alert.kind, alert.subject): alert for alert in self.alerts.values() if alert.is_open}
+        episodes = newest_episodes(self.c, problems.keys() - open_alerts.keys())
         new: list[Alert] = []
         events: list[Event] = []
-        for key, problem in sorted(found.items()):
-            alert = standing.get(key)
+        for key, problem in sorted(problems.items()):
+            alert = open_alerts.get(key)
             if alert is None:
                 later = opened(problem, episode=episodes.get(key, 0) + 1, now=self.now)
                 new.append(later)
@@ -113,8 +117,8 @@ class _Look:
                 events += [self._event(later, "cause", cause) for cause in sorted(later.causes.keys() - alert.causes)]
                 events += [self._event(later, "severity", later.severity)] * (later.severity != alert.severity)
             self.alerts[later.alert_id] = later
-        for key, alert in standing.items():
-            if alert.kind in kinds and key not in found and not KINDS[alert.kind].ends_by_hand:
+        for key, alert in open_alerts.items():
+            if alert.kind in kinds and key not in problems and not KINDS[alert.kind].ends_by_hand:
                 self.alerts[alert.alert_id] = resolved(alert, now=self.now)
                 is_gone = watched is not None and alert.subject not in watched
                 events.append(self._event(alert, "resolved", NO_LONGER_WATCHED if is_gone else None))
@@ -127,12 +131,14 @@ class _Look:
 
     def changed(self) -> list[Alert]:
         """Alerts that differ from what is stored."""
-        return [one for alert_id, one in self.alerts.items() if one != self.before[alert_id]]
+        return [alert for alert_id, alert in self.alerts.items() if alert != self.before[alert_id]]
 
 
-def undelivered_signals(known: Mapping[tuple[str, str], Head], now: datetime, window: timedelta) -> Iterator[Signal]:
+def undelivered_signals(
+    newest_notices: Mapping[tuple[str, str], Head], now: datetime, window: timedelta
+) -> Iterator[Signal]:
     """Yields the connectors that do not take notifications: refused lately, or tried in vain a few times."""
-    for (group, provider), head in known.items():
+    for (group, provider), head in newest_notices.items():
         is_refused = head.state == "failed" and head.settled_at is not None and now < head.settled_at + 2 * window
         # Without a reason no one answered: whoever sent it died.
         is_stuck = head.state == "pending" and head.reason and head.attempt_count >= _ATTEMPTS_IN_VAIN
@@ -141,55 +147,57 @@ def undelivered_signals(known: Mapping[tuple[str, str], Head], now: datetime, wi
             yield Signal(UNDELIVERED, provider, "warning", head.created_at, cause)
 
 
-def _update_flapping(look: _Look, policy: AlertPolicy) -> None:
+def _update_flapping(episodes: _Episodes, policy: AlertPolicy) -> None:
     """Flapping is an alert about an alert: it begins, is notified, mutes its target, and ends when that is stable."""
-    flapping = [one for one in look.alerts.values() if one.is_open and one.kind == FLAPPING]
-    if flapping or look.has_events:
-        after = look.now - policy.flap_window
-        changes = changes_since(look.c, after, least=policy.flap_changes, flapping=set(map(target, flapping)))
-        look.update({FLAPPING}, conditions(flapping_signals(changes, flapping, policy)))
+    flapping = [alert for alert in episodes.alerts.values() if alert.is_open and alert.kind == FLAPPING]
+    if flapping or episodes.has_events:
+        after = episodes.now - policy.flap_window
+        changes = changes_since(episodes.c, after, least=policy.flap_changes, flapping=set(map(target, flapping)))
+        episodes.update({FLAPPING}, conditions(flapping_signals(changes, flapping, policy)))
 
 
-def _mute(look: _Look, silenced: Sequence[Silence]) -> None:
+def _mute(episodes: _Episodes, silenced: Sequence[Silence]) -> None:
     by_kind: dict[str, list[Alert]] = {}
-    for alert in look.alerts.values():
+    for alert in episodes.alerts.values():
         by_kind.setdefault(alert.kind, []).append(alert)
-    for alert_id, alert in look.alerts.items():
-        reason = muted_by(alert, by_kind, silenced, look.now)
+    for alert_id, alert in episodes.alerts.items():
+        reason = muted_by(alert, by_kind, silenced, episodes.now)
         if reason != alert.muted_by:
-            look.alerts[alert_id] = replace(alert, muted_by=reason)
+            episodes.alerts[alert_id] = replace(alert, muted_by=reason)
 
 
-def _count_swallowed(look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy) -> None:
+def _count_swallowed(episodes: _Episodes, newest_notices: dict[tuple[str, str], Head], policy: AlertPolicy) -> None:
     """Counts what came while the window of its group was open at any connector."""
     windows: dict[str, list[LastNotice]] = {}
-    for (group, _), head in known.items():
-        if head.told and head.told.firing:
-            windows.setdefault(group, []).append(head.told)
-    fresh = {one.alert_id for one in look.new}
-    for alert_id, alert in look.alerts.items():
-        came = alert.occurrence_count - (0 if alert_id in fresh else look.before[alert_id].occurrence_count)
-        if came > 0 and any(look.now < told.at + policy.window for told in windows.get(alert.group, ())):
-            look.alerts[alert_id] = replace(alert, swallowed_count=alert.swallowed_count + came)
+    for (group, _), head in newest_notices.items():
+        if head.last_notice and head.last_notice.firing:
+            windows.setdefault(group, []).append(head.last_notice)
+    fresh = {alert.alert_id for alert in episodes.new}
+    for alert_id, alert in episodes.alerts.items():
+        new_count = alert.occurrence_count - (0 if alert_id in fresh else episodes.before[alert_id].occurrence_count)
+        if new_count > 0 and any(
+            episodes.now < last_notice.at + policy.window for last_notice in windows.get(alert.group, ())
+        ):
+            episodes.alerts[alert_id] = replace(alert, swallowed_count=alert.swallowed_count + new_count)
 
 
 def _plan(
-    look: _Look, known: dict[tuple[str, str], Head], policy: AlertPolicy
+    episodes: _Episodes, newest_notices: dict[tuple[str, str], Head], policy: AlertPolicy
 ) -> tuple[list[tuple[dict[str, Any], Notification]], list[datetime]]:
     groups: dict[str, list[Alert]] = {}
-    for alert in look.alerts.values():
+    for alert in episodes.alerts.values():
         groups.setdefault(alert.group, []).append(alert)
     written: list[tuple[dict[str, Any], Notification]] = []
     waits: list[datetime] = []
     for group, alerts in sorted(groups.items()):
         planned: dict[str, Planned] = {}
         for provider in policy.connectors:
-            answer = _plan_one(alerts, known.get((group, provider)), policy, look.now)
+            answer = _plan_one(alerts, newest_notices.get((group, provider)), policy, episodes.now)
             if isinstance(answer, Planned):
                 planned[provider] = answer
             elif answer:
                 waits.append(answer)
-        written += _written(group, planned, known, policy, look.now)
+        written += _written(group, planned, newest_notices, policy, episodes.now)
     return written, waits
 
 
@@ -200,53 +208,54 @@ def _plan_one(
         return None
     if head and head.state == "failed" and head.settled_at and now < head.settled_at + policy.window:
         return head.settled_at + policy.window
-    told = head.told if head else None
+    last_notice = head.last_notice if head else None
     mentionable = [
-        one
-        for one in alerts
-        if one.is_open or (told and (one.opened_at >= told.began_at or one.subject in told.firing))
+        alert
+        for alert in alerts
+        if alert.is_open
+        or (last_notice and (alert.opened_at >= last_notice.began_at or alert.subject in last_notice.firing))
     ]
-    return plan(mentionable, told, policy, now)
+    return plan(mentionable, last_notice, policy, now)
 
 
-def _unmuting(look: _Look, silenced: Sequence[Silence], policy: AlertPolicy) -> Iterator[datetime]:
+def _unmuting(episodes: _Episodes, silenced: Sequence[Silence], policy: AlertPolicy) -> Iterator[datetime]:
     """Instants at which an alert may no longer be muted although nothing new was seen."""
     yield from (silence.ends_at for silence in silenced)
-    for alert in look.alerts.values():
+    for alert in episodes.alerts.values():
         if alert.is_open and alert.kind == FLAPPING:
-            yield look.now + policy.flap_window / 10
+            yield episodes.now + policy.flap_window / 10
         is_explained = alert.is_open and alert.muted_by in KINDS and alert.kind != FLAPPING
-        if is_explained and look.now < alert.opened_at + EXPLANATION_WAIT:
+        if is_explained and episodes.now < alert.opened_at + EXPLANATION_WAIT:
             yield alert.opened_at + EXPLANATION_WAIT
 
 
 def _written(
     group: str,
     planned: dict[str, Planned],
-    known: dict[tuple[str, str], Head],
+    newest_notices: dict[tuple[str, str], Head],
     policy: AlertPolicy,
     now: datetime,
 ) -> Iterator[tuple[dict[str, Any], Notification]]:
     """Yields the notifications of one group with their rows of the outbox: one for each connector, all of one plan."""
     plan_id = f"alert-plan-{digest_of(group, now.isoformat())[:24]}"
     suppressed = [provider for provider in policy.connectors if provider not in planned]
-    for provider, one in planned.items():
-        head = known.get((group, provider))
+    for provider, planned_notice in planned.items():
+        head = newest_notices.get((group, provider))
         number = head.notice_number + 1 if head else 1
-        ids = [alert.alert_id for alert in one.mentioned]
-        notice_id = f"cavra_alert_{digest_of(group, provider, number, one.notice.value, *sorted(ids))[:32]}"
-        message = notification(one, notice_id, now)
+        ids = [alert.alert_id for alert in planned_notice.mentioned]
+        notice_id = f"cavra_alert_{digest_of(group, provider, number, planned_notice.notice.value, *sorted(ids))[:32]}"
+        message = notification(planned_notice, notice_id, now)
         row = {
             "notice_id": notice_id,
             "plan_id": plan_id,
             "provider": provider,
             "group_name": group,
             "notice_number": number,
-            "notice": one.notice.value,
+            "notice": planned_notice.notice.value,
             "alert_level": "healthy" if message.severity == "info" else message.severity,
-            "lane": alert_lane(one.mentioned[0]),
+            "lane": alert_lane(planned_notice.mentioned[0]),
             "suppressed_providers": suppressed,
-            "told": one.told.stored(),
+            "told": planned_notice.last_notice.stored(),
             "alert_ids": ids,
             "health_id": message.facts.get("evidence_health_id"),
             "is_recorded": False,

@@ -1,4 +1,4 @@
-"""An alert as the life cycle keeps it, and how looks change it. No statement is run here and no clock is read."""
+"""An alert as the life cycle keeps it, and how observations change it. No statement runs here and no clock is read."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Condition:
 
 def conditions(signals: Iterable[Signal]) -> dict[tuple[str, str], Condition]:
     """Returns what is wrong by kind and subject; counts of one kind and subject add up, cause by cause."""
-    found: dict[tuple[str, str], list[Signal]] = {}
+    signals_by_key: dict[tuple[str, str], list[Signal]] = {}
     for signal in signals:
-        found.setdefault((signal.kind, signal.subject), []).append(signal)
-    return {key: _condition(*key, same) for key, same in found.items()}
+        signals_by_key.setdefault((signal.kind, signal.subject), []).append(signal)
+    return {key: _condition(*key, same) for key, same in signals_by_key.items()}
 
 
 def _condition(kind: str, subject: str, signals: list[Signal]) -> Condition:
@@ -83,10 +83,10 @@ class Alert:
         state: Where it stands.
         since: Since when it is wrong, as the sensors say.
         opened_at: When the life cycle first heard of it.
-        cause: Its cause in the latest look; None if not known.
+        cause: Its cause in the latest observation; None if not known.
         causes: How often each cause was seen.
         occurrence_count: The most that one observation has counted.
-        evidence: Ids and counts of the latest look.
+        evidence: Ids and counts of the latest observation.
         swallowed_count: How many of its occurrences came while its group's suppression window was open.
         acknowledged_at: When somebody acknowledged it.
         acknowledged_by: Who.
@@ -122,7 +122,7 @@ class Alert:
     @property
     def group(self) -> str:
         """What its notifications are grouped by: its kind, or its kind and subject."""
-        return f"{self.kind} {self.subject}" if KINDS[self.kind].is_told_by_subject else self.kind
+        return f"{self.kind} {self.subject}" if KINDS[self.kind].is_notified_by_subject else self.kind
 
 
 def opened(problem: Condition, *, episode: int, now: datetime) -> Alert:
@@ -144,14 +144,14 @@ def opened(problem: Condition, *, episode: int, now: datetime) -> Alert:
 
 
 def seen_again(alert: Alert, problem: Condition) -> Alert:
-    """Brings an open episode up to date with a later look.
+    """Brings an open episode up to date with a later observation.
 
-    No cause that was ever seen is lost, but for the unknown one: a later look may have found what it was.
+    No cause that was ever seen is lost, but for the unknown one: a later observation may have found what it was.
     """
-    known = {cause: count for cause, count in alert.causes.items() if cause not in UNKNOWN_CAUSES}
+    named = {cause: count for cause, count in alert.causes.items() if cause not in UNKNOWN_CAUSES}
     causes = {
-        cause: max(known.get(cause, 0), problem.causes.get(cause, 0))
-        for cause in (*known, *(one for one in problem.causes if one not in known))
+        cause: max(named.get(cause, 0), problem.causes.get(cause, 0))
+        for cause in (*named, *(new_cause for new_cause in problem.causes if new_cause not in named))
     }
     return replace(
         alert,

@@ -61,7 +61,9 @@ def muted_by(
     for silence in silences:
         if silence.holds(alert, now):
             return silence.silence_id
-    if any(one.is_open and target(one) == (alert.kind, alert.subject) for one in others.get(FLAPPING, ())):
+    if any(
+        flapping.is_open and target(flapping) == (alert.kind, alert.subject) for flapping in others.get(FLAPPING, ())
+    ):
         return FLAPPING
     return _explanation(alert, others, now)
 
@@ -71,7 +73,11 @@ def _explanation(alert: Alert, others: Mapping[str, Sequence[Alert]], now: datet
     explained_by = None
     for cause in alert.causes:
         inhibitors = KINDS[alert.kind].inhibited_by
-        kinds = (one.kind for one in inhibitors if _explains(one, cause, alert, others.get(one.kind, ()), now))
+        kinds = (
+            inhibitor.kind
+            for inhibitor in inhibitors
+            if _explains(inhibitor, cause, alert, others.get(inhibitor.kind, ()), now)
+        )
         explained_by = next(kinds, None)
         if explained_by is None:
             return None
@@ -79,12 +85,12 @@ def _explanation(alert: Alert, others: Mapping[str, Sequence[Alert]], now: datet
 
 
 def _explains(inhibitor: Inhibitor, cause: str, alert: Alert, sources: Sequence[Alert], now: datetime) -> bool:
-    sources = [one for one in sources if not inhibitor.same_subject or one.subject == alert.subject]
+    sources = [source for source in sources if not inhibitor.same_subject or source.subject == alert.subject]
     if cause == inhibitor.cause:
         # The explanation may be found a little later, by another sensor.
         is_awaited = alert.is_open and now < alert.opened_at + EXPLANATION_WAIT
-        return is_awaited or any(_may_explain(one, alert) for one in sources)
-    return cause in UNKNOWN_CAUSES and any(one.is_open for one in sources)
+        return is_awaited or any(_may_explain(source, alert) for source in sources)
+    return cause in UNKNOWN_CAUSES and any(source.is_open for source in sources)
 
 
 def _may_explain(source: Alert, alert: Alert) -> bool:
@@ -110,19 +116,19 @@ class Changes:
 def flapping_signals(changes: Iterable[Changes], open_alerts: Iterable[Alert], policy: AlertPolicy) -> Iterator[Signal]:
     """Yields what is flapping: from so many changes on, until there has been none for a whole window."""
     already = {target(alert): alert for alert in open_alerts if alert.kind == FLAPPING}
-    for one in changes:
-        key = (one.kind, one.subject)
+    for change in changes:
+        key = (change.kind, change.subject)
         if (
-            one.kind != FLAPPING
-            and not KINDS[one.kind].ends_by_hand
-            and (one.count >= policy.flap_changes or key in already)
+            change.kind != FLAPPING
+            and not KINDS[change.kind].ends_by_hand
+            and (change.count >= policy.flap_changes or key in already)
         ):
-            known = already.get(key)
+            flapping = already.get(key)
             yield Signal(
                 kind=FLAPPING,
-                subject=f"{one.kind} {one.subject}"[:200],
-                severity=KINDS[one.kind].severity,
-                since=known.since if known else one.first_at,
-                count=max(one.count, known.occurrence_count if known else 0),
-                evidence={"alert_kind": one.kind, "alert_subject": one.subject},
+                subject=f"{change.kind} {change.subject}"[:200],
+                severity=KINDS[change.kind].severity,
+                since=flapping.since if flapping else change.first_at,
+                count=max(change.count, flapping.occurrence_count if flapping else 0),
+                evidence={"alert_kind": change.kind, "alert_subject": change.subject},
             )

@@ -34,14 +34,14 @@ class EndsByItself(UsageError):
 
 def list_alerts(c: sa.Connection, settings: Settings, *, now: datetime) -> dict[str, Any]:
     """Returns open alerts, silences that have not ended, undelivered notifications, and the connectors notified."""
-    found = sorted(open_alerts(c), key=lambda one: (one.severity, one.since, one.alert_id))
-    newest = sorted(heads(c, settings.alerts.connectors).items(), key=lambda one: (one[1].created_at, one[0][::-1]))
+    ordered_alerts = sorted(open_alerts(c), key=lambda alert: (alert.severity, alert.since, alert.alert_id))
+    newest = sorted(heads(c, settings.alerts.connectors).items(), key=lambda pair: (pair[1].created_at, pair[0][::-1]))
     return {
         "as_of": instant(now),
         "connectors": list(settings.alerts.connectors),
-        "alert_count": len(found),
-        "alerts": [_document(one) for one in found],
-        "silences": [_silence_document(one) for one in silences(c, now)],
+        "alert_count": len(ordered_alerts),
+        "alerts": [_document(alert) for alert in ordered_alerts],
+        "silences": [_silence_document(silence) for silence in silences(c, now)],
         "unsent_notices": [
             {
                 "provider": provider,
@@ -99,17 +99,17 @@ def alert_history(
         UsageError: There is no such alert or kind.
     """
     a, e = t.alerts.c, t.alert_events.c
-    found = (
+    query = (
         sa.select(e.happened_at, a.kind, a.subject, a.episode, e.event, e.detail, e.actor, a.alert_id)
         .select_from(t.alert_events.join(t.alerts, a.alert_id == e.alert_id))
         .order_by(e.event_number.desc())
         .limit(most)
     )
     if alert_id:
-        found = found.where(a.alert_id == _one_alert(c, alert_id).alert_id)
+        query = query.where(a.alert_id == _one_alert(c, alert_id).alert_id)
     if kind:
-        found = found.where(a.kind == kind_named(kind).name)
-    rows = c.execute(found).mappings()
+        query = query.where(a.kind == kind_named(kind).name)
+    rows = c.execute(query).mappings()
     return [with_instants(row) | {"subject_text": subject_text(row["subject"])} for row in rows]
 
 
@@ -193,14 +193,14 @@ def _act(settings: Settings, alert_id: str, said: str, *, by: str, now: datetime
 def _one_alert(c: sa.Connection, start: str) -> Alert:
     text = start.strip().lower().removeprefix("alert-")
     is_it = t.alerts.c.alert_id.startswith(f"alert-{text}", autoescape=True)
-    found = alerts(c, is_it) if len(text) >= _SHORTEST_ID else []
-    if len(found) != 1:
+    matches = alerts(c, is_it) if len(text) >= _SHORTEST_ID else []
+    if len(matches) != 1:
         raise UsageError(
-            "more than one alert begins so" if found else "there is no such alert",
+            "more than one alert begins so" if matches else "there is no such alert",
             where="alert",
             remedy=f"Give an id of cavra-pipeline alerts list, at least {_SHORTEST_ID} characters after alert-",
         )
-    return found[0]
+    return matches[0]
 
 
 def silence_alerts(
@@ -261,7 +261,7 @@ def end_silence(settings: Settings, silence_id: str, *, now: datetime) -> dict[s
         UsageError: There is no such silence, or it has ended.
     """
     with state_of(settings).writing() as c:
-        ended = [one for one in silences(c, now) if one.silence_id == silence_id]
+        ended = [candidate for candidate in silences(c, now) if candidate.silence_id == silence_id]
         if not ended:
             raise UsageError(
                 "there is no such silence, or it has ended",
@@ -269,6 +269,6 @@ def end_silence(settings: Settings, silence_id: str, *, now: datetime) -> dict[s
                 remedy="Give an id of cavra-pipeline alerts list",
             )
         silence = replace(ended[0], starts_at=min(ended[0].starts_at, now), ends_at=now)
-        held = t.alert_silences.c.silence_id == silence_id
-        c.execute(sa.update(t.alert_silences).where(held).values(asdict(silence)))
+        by_id = t.alert_silences.c.silence_id == silence_id
+        c.execute(sa.update(t.alert_silences).where(by_id).values(asdict(silence)))
     return _silence_document(silence)

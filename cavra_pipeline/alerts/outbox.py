@@ -97,7 +97,7 @@ def _mark_notified(c: sa.Connection, notice: Intent, outcome: DeliveryOutcome | 
     alert_ids = notice.context["alert_ids"]
     c.execute(sa.update(t.alerts).where(t.alerts.c.alert_id.in_(alert_ids)).values(last_notified_at=at))
     detail = f"{notice.context['notice']} by {notice.provider}"
-    save(c, events=[Event(one, "notified", at, detail) for one in alert_ids])
+    save(c, events=[Event(alert_id, "notified", at, detail) for alert_id in alert_ids])
 
 
 #: Notifications are retried by themselves, and leave no evidence of their own.
@@ -109,7 +109,7 @@ def next_attempt_at(c: sa.Connection, settings: Settings) -> datetime | None:
     i = t.send_intents.c
     # A notification whose run died while it sent is due at once.
     due_at = sa.case((i.state == PENDING, sa.func.coalesce(i.due_at, i.created_at)), else_=i.claimed_at)
-    found = sa.select(sa.func.min(due_at, type_=i.created_at.type)).where(
+    query = sa.select(sa.func.min(due_at, type_=i.created_at.type)).where(
         i.purpose == NOTICES.name, i.state.in_(UNSETTLED), i.provider.in_(settings.alerts.connectors)
     )
-    return c.execute(found).scalar()
+    return c.execute(query).scalar()

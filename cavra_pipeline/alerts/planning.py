@@ -71,14 +71,14 @@ class Planned:
         notice: Its type.
         firing: Alerts that are open, in order of their beginning.
         over: Alerts that ended and whose resolution has not been sent.
-        told: What the connector knows once it has accepted it.
+        last_notice: What the connector believes once it has accepted the notification.
         swallowed_count: Occurrences within the suppression window, of which no notification was sent.
     """
 
     notice: Notice
     firing: Sequence[Alert]
     over: Sequence[Alert]
-    told: LastNotice
+    last_notice: LastNotice
     swallowed_count: int
 
     @property
@@ -88,64 +88,68 @@ class Planned:
 
 
 def plan(
-    alerts: Sequence[Alert], told: LastNotice | None, policy: AlertPolicy, now: datetime
+    alerts: Sequence[Alert], last_notice: LastNotice | None, policy: AlertPolicy, now: datetime
 ) -> Planned | datetime | None:
     """Decides about one group and one connector that has no notification under way.
 
     Args:
-        alerts: The group's alerts that are open, and those that were opened since ``told.began_at``.
-        told: What the connector accepted last; None if nothing yet.
+        alerts: The group's alerts that are open, and those that were opened since ``last_notice.began_at``.
+        last_notice: What the connector accepted last; None if nothing yet.
         policy: How long things wait.
         now: The instant.
 
     Returns:
         The notification that is due, or else the instant at which one would be if nothing changes, or None.
     """
-    alerts = sorted(alerts, key=lambda one: (one.opened_at, one.alert_id))
-    firing = [one for one in alerts if one.is_open and not one.muted_by]
-    news = [one for one in firing if one.state is AlertState.FIRING and _is_news(one, told)]
-    if told is None or not told.firing:
+    alerts = sorted(alerts, key=lambda alert: (alert.opened_at, alert.alert_id))
+    firing = [alert for alert in alerts if alert.is_open and not alert.muted_by]
+    news = [alert for alert in firing if alert.state is AlertState.FIRING and _is_news(alert, last_notice)]
+    if last_notice is None or not last_notice.firing:
         return _first(firing, news, policy, now)
-    over = [one for one in alerts if not one.is_open and not one.muted_by and _is_untold_end(one, alerts, told)]
-    is_open = {one.subject for one in alerts if one.is_open}
-    is_told_over = any(one.subject in told.firing and one.subject not in is_open for one in over)
-    if is_told_over and not firing and is_open.isdisjoint(told.firing):
-        return _planned(Notice.RESOLVED, alerts, firing, over, told, now)
-    if news or is_told_over:
-        ends_at = told.at + policy.window
-        return _planned(Notice.MORE, alerts, firing, over, told, now) if now >= ends_at else ends_at
-    unattended = [one for one in firing if one.state is AlertState.FIRING]
+    over = [
+        alert
+        for alert in alerts
+        if not alert.is_open and not alert.muted_by and _is_unnotified_end(alert, alerts, last_notice)
+    ]
+    is_open = {alert.subject for alert in alerts if alert.is_open}
+    is_notified_resolved = any(alert.subject in last_notice.firing and alert.subject not in is_open for alert in over)
+    if is_notified_resolved and not firing and is_open.isdisjoint(last_notice.firing):
+        return _planned(Notice.RESOLVED, alerts, firing, over, last_notice, now)
+    if news or is_notified_resolved:
+        ends_at = last_notice.at + policy.window
+        return _planned(Notice.MORE, alerts, firing, over, last_notice, now) if now >= ends_at else ends_at
+    unattended = [alert for alert in firing if alert.state is AlertState.FIRING]
     if not unattended:
         return None
-    repeats_at = told.at + policy.repeat
-    return _planned(Notice.REMINDER, alerts, unattended, over, told, now) if now >= repeats_at else repeats_at
+    repeats_at = last_notice.at + policy.repeat
+    return _planned(Notice.REMINDER, alerts, unattended, over, last_notice, now) if now >= repeats_at else repeats_at
 
 
 def _first(firing: list[Alert], news: list[Alert], policy: AlertPolicy, now: datetime) -> Planned | datetime | None:
     if not news:
         return None
-    due_at = min(one.opened_at for one in news) + policy.group_wait
+    due_at = min(alert.opened_at for alert in news) + policy.group_wait
     if now < due_at:
         return due_at
     return _planned(Notice.FIRING, firing, firing, [], None, now)
 
 
-def _is_news(alert: Alert, told: LastNotice | None) -> bool:
-    known = told.firing.get(alert.subject) if told else None
+def _is_news(alert: Alert, last_notice: LastNotice | None) -> bool:
+    believed = last_notice.firing.get(alert.subject) if last_notice else None
     if (
-        known
+        believed
         and KINDS[alert.kind].ends_by_hand
-        and (alert.alert_id != known.alert_id or alert.occurrence_count > known.occurrence_count)
+        and (alert.alert_id != believed.alert_id or alert.occurrence_count > believed.occurrence_count)
     ):
         return True
-    return known is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(known.severity)
+    return believed is None or SEVERITIES.index(alert.severity) > SEVERITIES.index(believed.severity)
 
 
-def _is_untold_end(alert: Alert, alerts: Sequence[Alert], told: LastNotice) -> bool:
+def _is_unnotified_end(alert: Alert, alerts: Sequence[Alert], last_notice: LastNotice) -> bool:
     """Ended since the last notification, or before it while it was muted and is believed to be open."""
-    is_newest = all(one.episode <= alert.episode for one in alerts if one.subject == alert.subject)
-    ended_since = alert.resolved_at is not None and alert.resolved_at > told.planned_at
-    return ended_since or (is_newest and alert.subject in told.firing)
+    is_newest = all(other.episode <= alert.episode for other in alerts if other.subject == alert.subject)
+    ended_since = alert.resolved_at is not None and alert.resolved_at > last_notice.planned_at
+    return ended_since or (is_newest and alert.subject in last_notice.firing)
 
 
 def _planned(
@@ -153,29 +157,36 @@ def _planned(
     alerts: Sequence[Alert],
     firing: Sequence[Alert],
     over: Sequence[Alert],
-    told: LastNotice | None,
+    last_notice: LastNotice | None,
     now: datetime,
 ) -> Planned:
-    known = dict(told.firing) if told else {}
+    notified = dict(last_notice.firing) if last_notice else {}
     mentioned = (*firing, *over)
-    baseline = {believed.alert_id: believed.swallowed_count for believed in known.values()}
-    swallowed = sum(one.swallowed_count - baseline.get(one.alert_id, 0) for one in mentioned)
+    baseline = {believed.alert_id: believed.swallowed_count for believed in notified.values()}
+    swallowed = sum(alert.swallowed_count - baseline.get(alert.alert_id, 0) for alert in mentioned)
     # Removes subjects whose end was sent; keeps muted and acknowledged ones until their end is sent.
-    ended = {one.subject for one in over}
-    believed = {one.subject: known[one.subject] for one in alerts if one.subject in known and one.subject not in ended}
-    believed |= {one.subject: known[one.subject] for one in alerts if one.is_open and one.subject in known}
-    believed |= {
-        one.subject: Believed(one.alert_id, one.severity, one.swallowed_count, one.occurrence_count) for one in firing
+    ended = {alert.subject for alert in over}
+    believed = {
+        alert.subject: notified[alert.subject]
+        for alert in alerts
+        if alert.subject in notified and alert.subject not in ended
     }
-    began_at = min((one.opened_at for one in mentioned), default=now)
+    believed |= {
+        alert.subject: notified[alert.subject] for alert in alerts if alert.is_open and alert.subject in notified
+    }
+    believed |= {
+        alert.subject: Believed(alert.alert_id, alert.severity, alert.swallowed_count, alert.occurrence_count)
+        for alert in firing
+    }
+    began_at = min((alert.opened_at for alert in mentioned), default=now)
     return Planned(
         notice=notice,
         firing=firing,
         over=over,
-        told=LastNotice(
+        last_notice=LastNotice(
             at=now,
             planned_at=now,
-            began_at=min(began_at, told.began_at) if told and told.firing else began_at,
+            began_at=min(began_at, last_notice.began_at) if last_notice and last_notice.firing else began_at,
             firing=believed,
         ),
         swallowed_count=swallowed,

@@ -22,7 +22,7 @@ _TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 class Signal:
     """One thing that is wrong now.
 
-    Several signals of one kind and subject in the same look are one alert with several causes; their counts add up.
+    Signals of one kind and subject in the same observation are one alert with several causes; their counts add up.
 
     Attributes:
         kind: A kind of ``cavra_pipeline.alerts.kinds``.
@@ -89,5 +89,7 @@ class Observation:
         A sensor that keeps it in its cursor need not open the state database until ``due_at`` of the pass before
         (``cavra_pipeline.alerts.watch``).
         """
-        found = sorted(canonical_json({**asdict(one), "since": one.since.isoformat()}) for one in self.signals)
-        return digest_of(canonical_json([sorted(set(self.kinds)), found]))[:24]
+        signal_texts = sorted(
+            canonical_json({**asdict(signal), "since": signal.since.isoformat()}) for signal in self.signals
+        )
+        return digest_of(canonical_json([sorted(set(self.kinds)), signal_texts]))[:24]

@@ -39,7 +39,7 @@ class Head:
         attempt_count: How often it was tried.
         reason: Why the latest attempt failed.
         status_code: HTTP status of the latest attempt.
-        told: Content of the newest one that was sent; None if none was.
+        last_notice: Content of the newest one that was sent; None if none was.
     """
 
     notice_id: str
@@ -52,7 +52,7 @@ class Head:
     attempt_count: int
     reason: str | None
     status_code: int | None
-    told: LastNotice | None
+    last_notice: LastNotice | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Event:
 
 def alerts(c: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Alert]:
     """Returns the alerts that meet every condition, the oldest first."""
-    found = sa.select(t.alerts).where(*conditions).order_by(t.alerts.c.opened_at, t.alerts.c.alert_id)
-    return [Alert(**{**row, "state": AlertState(row["state"])}) for row in c.execute(found).mappings()]
+    query = sa.select(t.alerts).where(*conditions).order_by(t.alerts.c.opened_at, t.alerts.c.alert_id)
+    return [Alert(**{**row, "state": AlertState(row["state"])}) for row in c.execute(query).mappings()]
 
 
 def open_alerts(c: sa.Connection) -> list[Alert]:
@@ -77,7 +77,7 @@ def open_alerts(c: sa.Connection) -> list[Alert]:
     return alerts(c, _OPEN)
 
 
-def alerts_of_look(c: sa.Connection, began_at: datetime | None) -> list[Alert]:
+def alerts_of_observation(c: sa.Connection, began_at: datetime | None) -> list[Alert]:
     """Returns open alerts, those opened since ``began_at``, and what may explain an open one.
 
     Alerts of kinds that this release does not declare are left alone.
@@ -94,12 +94,12 @@ def newest_episodes(c: sa.Connection, keys: Collection[tuple[str, str]]) -> dict
     if not keys:
         return {}
     a = t.alerts.c
-    found = (
+    query = (
         sa.select(a.kind, a.subject, sa.func.max(a.episode))
         .where(a.kind.in_({kind for kind, _ in keys}), a.subject.in_({subject for _, subject in keys}))
         .group_by(a.kind, a.subject)
     )
-    return {(kind, subject): episode for kind, subject, episode in c.execute(found)}
+    return {(kind, subject): episode for kind, subject, episode in c.execute(query)}
 
 
 def save(
@@ -127,22 +127,22 @@ def changes_since(
 ) -> list[Changes]:
     """Returns the alerts that began or ended at least ``least`` times since then; of those that are flapping, all."""
     a, e = t.alerts.c, t.alert_events.c
-    found = (
+    query = (
         sa.select(a.kind, a.subject, sa.func.count(), sa.func.min(e.happened_at))
         .select_from(t.alerts.join(t.alert_events, a.alert_id == e.alert_id))
         .where(e.event.in_(("opened", "resolved")), e.happened_at > after, a.kind != FLAPPING)
         .group_by(a.kind, a.subject)
         .order_by(a.kind, a.subject)
     )
-    changes = [Changes(*row) for row in c.execute(found) if row.kind in KINDS]
-    return [one for one in changes if one.count >= least or (one.kind, one.subject) in flapping]
+    changes = [Changes(*row) for row in c.execute(query) if row.kind in KINDS]
+    return [change for change in changes if change.count >= least or (change.kind, change.subject) in flapping]
 
 
 def silences(c: sa.Connection, now: datetime) -> list[Silence]:
     """Returns the silences that have not ended."""
     columns = [t.alert_silences.c[field.name] for field in fields(Silence)]
-    found = sa.select(*columns).where(t.alert_silences.c.ends_at > now).order_by("starts_at", "silence_id")
-    return [Silence(**row) for row in c.execute(found).mappings()]
+    query = sa.select(*columns).where(t.alert_silences.c.ends_at > now).order_by("starts_at", "silence_id")
+    return [Silence(**row) for row in c.execute(query).mappings()]
 
 
 def heads(c: sa.Connection, providers: Collection[str]) -> dict[tuple[str, str], Head]:
@@ -162,19 +162,19 @@ def heads(c: sa.Connection, providers: Collection[str]) -> dict[tuple[str, str],
         .subquery()
     )
     n = newest.c
-    found = (
+    query = (
         sa.select(t.alert_outbox, i.state, i.completed_at, i.due_at, i.claim_count, i.reason, i.status_code)
         .select_from(every.join(newest, (o.group_name == n.group_name) & (o.provider == n.provider)))
         .where((o.notice_number == n.newest) | (o.notice_number == n.newest_sent))
         .order_by(o.notice_number)
     )
-    told: dict[tuple[str, str], LastNotice] = {}
+    last_notices: dict[tuple[str, str], LastNotice] = {}
     answer: dict[tuple[str, str], Head] = {}
     # The newest comes last: it replaces the one that was sent before it.
-    for row in c.execute(found).mappings():
+    for row in c.execute(query).mappings():
         key, state = (row["group_name"], row["provider"]), _STATES.get(row["state"], "pending")
         if state == "sent":
-            told[key] = LastNotice.of(row["told"], at=row["completed_at"], planned_at=row["created_at"])
+            last_notices[key] = LastNotice.of(row["told"], at=row["completed_at"], planned_at=row["created_at"])
         answer[key] = Head(
             notice_id=row["notice_id"],
             notice_number=row["notice_number"],
@@ -186,7 +186,7 @@ def heads(c: sa.Connection, providers: Collection[str]) -> dict[tuple[str, str],
             attempt_count=row["claim_count"],
             reason=row["reason"],
             status_code=row["status_code"],
-            told=told.get(key),
+            last_notice=last_notices.get(key),
         )
     return answer
 
@@ -194,21 +194,21 @@ def heads(c: sa.Connection, providers: Collection[str]) -> dict[tuple[str, str],
 def plans_sent(c: sa.Connection, alert: Alert) -> dict[str, str]:
     """Returns the connectors that took a notification of the alert, each with the newest plan that chose it."""
     o, i = t.alert_outbox.c, t.send_intents.c
-    found = (
+    query = (
         sa.select(o.provider, o.plan_id, o.alert_ids)
         .select_from(t.alert_outbox.join(t.send_intents, o.notice_id == i.intent_id))
         .where(o.group_name == alert.group, i.state == DONE)
         .order_by(o.notice_number)
     )
-    plans = {row.provider: row.plan_id for row in c.execute(found) if alert.alert_id in row.alert_ids}
+    plans = {row.provider: row.plan_id for row in c.execute(query) if alert.alert_id in row.alert_ids}
     return dict(sorted(plans.items()))
 
 
 def unrecorded_notices(c: sa.Connection) -> Sequence[sa.RowMapping]:
     """Returns the notifications whose plan is not evidence yet, in the order of their writing."""
     o = t.alert_outbox.c
-    found = sa.select(t.alert_outbox).where(sa.not_(o.is_recorded)).order_by(o.created_at, o.plan_id, o.provider)
-    return c.execute(found).mappings().all()
+    query = sa.select(t.alert_outbox).where(sa.not_(o.is_recorded)).order_by(o.created_at, o.plan_id, o.provider)
+    return c.execute(query).mappings().all()
 
 
 def mark_recorded(c: sa.Connection, plan_ids: Iterable[str]) -> None:

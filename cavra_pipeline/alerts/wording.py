@@ -48,28 +48,28 @@ def notification(planned: Planned, notice_id: str, now: datetime) -> Notificatio
     mentioned = planned.mentioned
     kind = KINDS[mentioned[0].kind]
     is_over = planned.notice is Notice.RESOLVED
-    ended_at = max((one.resolved_at for one in planned.over if one.resolved_at), default=now)
+    ended_at = max((alert.resolved_at for alert in planned.over if alert.resolved_at), default=now)
     return Notification(
         idempotency_id=notice_id,
         event_type=f"cavra.alert.{planned.notice.value}",
         title=_title(planned, kind),
         summary=_summary(planned, kind, ended_at, now),
-        severity="info" if is_over else worst(one.severity for one in planned.firing or mentioned),
+        severity="info" if is_over else worst(alert.severity for alert in planned.firing or mentioned),
         subject=mentioned[0].group,
-        occurred_at=ended_at if is_over else min(one.since for one in mentioned),
+        occurred_at=ended_at if is_over else min(alert.since for alert in mentioned),
         facts=_facts(planned, kind, ended_at if is_over else now),
     )
 
 
 def _title(planned: Planned, kind: AlertKind) -> str:
     mentioned = planned.mentioned
-    is_one = len(mentioned) == 1 or kind.is_told_by_subject
+    is_one = len(mentioned) == 1 or kind.is_notified_by_subject
     about = subject_text(mentioned[0].subject) if is_one else f"{len(mentioned)} alerts"
     what = f"{kind.title}: {about}"
     if fault := _fault_of(mentioned[0]):
         cause, provider = fault
         what = f"{provider_title(provider)} {CAUSE_WORDS[cause].what}{about.removeprefix(provider)}"
-    level = worst(one.severity for one in mentioned)
+    level = worst(alert.severity for alert in mentioned)
     start = {
         Notice.FIRING: f"CAVRA {level}",
         Notice.MORE: f"CAVRA {level}, more",
@@ -81,7 +81,7 @@ def _title(planned: Planned, kind: AlertKind) -> str:
 
 def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetime) -> str:
     mentioned = planned.mentioned
-    since = min(one.since for one in mentioned)
+    since = min(alert.since for alert in mentioned)
     lines = []
     if planned.notice is Notice.RESOLVED:
         lines.append(f"Resolved after {_duration(since, ended_at)}.")
@@ -102,22 +102,22 @@ def _summary(planned: Planned, kind: AlertKind, ended_at: datetime, now: datetim
 
 def _facts(planned: Planned, kind: AlertKind, until: datetime) -> dict[str, str | int | None]:
     mentioned = planned.mentioned
-    since = min(one.since for one in mentioned)
+    since = min(alert.since for alert in mentioned)
     causes = causes_of(mentioned)
     facts: dict[str, str | int | None] = {
         "notice": planned.notice.value,
         "kind": kind.name,
-        "subjects": _shown([one.subject for one in mentioned]),
+        "subjects": _shown([alert.subject for alert in mentioned]),
         "open_alert_count": len(planned.firing),
         "over_alert_count": len(planned.over),
-        "acknowledged_alert_count": sum(one.state is AlertState.ACKNOWLEDGED for one in planned.firing),
+        "acknowledged_alert_count": sum(alert.state is AlertState.ACKNOWLEDGED for alert in planned.firing),
         "count": _count(mentioned),
         "causes": _listed(causes),
         "cause_count": len(causes),
         "swallowed_count": planned.swallowed_count,
         "since": instant(since),
         "duration_minutes": whole_minutes(max(until - since, since - since)),
-        "alert_ids": _shown([one.alert_id for one in mentioned]),
+        "alert_ids": _shown([alert.alert_id for alert in mentioned]),
     }
     if kind.counts_missed_runs:
         facts["missed_run_count"] = _count(mentioned)
@@ -142,7 +142,7 @@ def _listed(causes: Mapping[str, int]) -> str:
 
 
 def _count(alerts: Sequence[Alert]) -> int:
-    return sum(one.occurrence_count for one in alerts)
+    return sum(alert.occurrence_count for alert in alerts)
 
 
 def _shown(names: Sequence[str]) -> str:

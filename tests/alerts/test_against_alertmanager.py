@@ -45,7 +45,7 @@ class Ours:
         planned = plan(mentionable, told, self.policy, now)
         if not isinstance(planned, Planned):
             return None
-        self.told = replace(planned.told, at=now)
+        self.told = replace(planned.last_notice, at=now)
         return planned.notice.value, frozenset(one.subject for one in planned.firing)
 
 
